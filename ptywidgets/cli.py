@@ -1,0 +1,194 @@
+"""The command line: ``ptywidgets demo``, ``ptywidgets info FILE``, ``ptywidgets reconstruct FILE -o OUT``. No Jupyter."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ptywidgets._version import __version__
+from ptywidgets.engine.errors import PtyError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except (PtyError, OSError) as error:
+        print(f"ptywidgets: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nptywidgets: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ptywidgets", description="Electron ptychography of 4D-STEM data: look, reconstruct, keep."
+    )
+    parser.add_argument("--version", action="version", version=f"ptywidgets {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    demo = commands.add_parser("demo", help="open the first notebook in JupyterLab")
+    demo.add_argument("--no-browser", action="store_true", help="only print the address")
+    demo.set_defaults(command=_demo)
+
+    info = commands.add_parser("info", help="say what is in a file")
+    info.add_argument("file", type=Path)
+    info.set_defaults(command=_info)
+
+    run = commands.add_parser("reconstruct", help="reconstruct a file and save the result")
+    run.add_argument("file", type=Path, help="data, or a saved reconstruction to go on with")
+    run.add_argument("-o", "--output", type=Path, required=True, help="file to save the reconstruction in")
+    run.add_argument("--vacuum", type=Path, help="file with the vacuum pattern")
+    run.add_argument("--dataset", help="path of the 4-D data inside an HDF5 file")
+    run.add_argument("--energy", type=float, help="electron energy in eV")
+    run.add_argument("--semiangle", type=float, help="convergence semi-angle in mrad")
+    run.add_argument("--scan-step", type=float, help="scan step in A")
+    run.add_argument("--q-pixel", type=float, help="detector pixel in 1/A")
+    run.add_argument("--defocus", type=float, default=0.0, help="defocus in A (default 0)")
+    run.add_argument("--rotation", type=float, help="detector to scan in degrees (default: found)")
+    run.add_argument("--transpose", action=argparse.BooleanOptionalAction, help="detector transposed (default: found)")
+    run.add_argument("--object-type", choices=("complex", "potential"), default="complex")
+    run.add_argument("--iterations", type=int, default=64)
+    run.add_argument("--batch", type=int, default=512, help="patterns per update (0: all)")
+    run.add_argument("--step", type=float, default=0.5)
+    run.add_argument("--seed", type=int, default=0)
+    run.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
+    run.set_defaults(command=_reconstruct)
+    return parser
+
+
+def _demo(options: argparse.Namespace) -> int:
+    if importlib.util.find_spec("jupyterlab") is None:
+        raise PtyError("JupyterLab is not installed; run: pip install 'ptywidgets[lab]'.")
+    notebook = _notebook()
+    command = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", str(notebook)]
+    if options.no_browser:
+        command.append("--no-browser")
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        command.append("--allow-root")
+    return subprocess.call(command)
+
+
+def _notebook() -> Path:
+    """The first notebook: where the package was cloned, or a copy of the packaged one in the working folder."""
+    name = "01_ptychography_in_widgets.ipynb"
+    package = Path(__file__).resolve().parent
+    cloned = package.parent / "notebooks" / name
+    if cloned.is_file():
+        return cloned
+    target = Path(name).resolve()
+    if not target.exists():
+        shutil.copyfile(package / "notebooks" / name, target)
+    return target
+
+
+def _info(options: argparse.Namespace) -> int:
+    from ptywidgets.engine.errors import FileFormatError
+    from ptywidgets.engine.io import contents, read
+    from ptywidgets.engine.io.checkpoint import load_checkpoint
+
+    try:
+        saved = load_checkpoint(options.file)
+    except FileFormatError:
+        saved = None
+    if saved is not None:
+        done = 0 if saved.state is None else saved.state.iteration
+        print(f"Saved reconstruction: {done} of {saved.plan.iterations} iterations, {saved.object_type} object")
+        for name, value in saved.provenance.items():
+            print(f"  {name}: {value}")
+        return 0
+    dataset = read(options.file)
+    print(dataset)
+    print(dataset.calibration.describe())
+    for path, shape, dtype in contents(options.file):
+        if len(shape) > 1:
+            print(f"  {path}  {'x'.join(map(str, shape))}  {dtype}")
+    missing = dataset.calibration.missing
+    if missing:
+        print(f"To reconstruct, also give: {', '.join('--' + name.replace('_', '-') for name in missing)}")
+    return 0
+
+
+def _open(options: argparse.Namespace) -> Any:
+    from ptywidgets.reconstruction import Reconstruction
+
+    calibration = {
+        name: getattr(options, name)
+        for name in ("energy", "semiangle", "scan_step", "q_pixel", "dataset")
+        if getattr(options, name) is not None
+    }
+    recon = Reconstruction.open(options.file, options.vacuum, **calibration)
+    if recon.state is None:
+        aberrations = recon.optics.aberrations.replace(defocus=options.defocus)
+        recon.optics = recon.optics.replace(aberrations=aberrations)
+        recon.preparation = recon.preparation.replace(rotation=options.rotation, transpose=options.transpose)
+        recon.object_type = options.object_type
+    recon.device = options.device
+    recon.update_plan(
+        iterations=recon.iteration + options.iterations,
+        batch=options.batch or None,
+        seed=options.seed,
+        step=options.step,
+    )
+    return recon
+
+
+def _reconstruct(options: argparse.Namespace) -> int:
+    recon = _open(options)
+    print(recon)
+    if recon.measurement is None:
+        print(recon.prepare())
+        print(recon.message)
+    bar = _Bar(recon.plan.iterations)
+    recon.start()
+    try:
+        while recon.status in ("running", "ready"):
+            bar.show(recon)
+            time.sleep(0.1)
+        recon.wait()
+    except KeyboardInterrupt:
+        recon.stop()
+    bar.show(recon)
+    bar.end()
+    print(f"{recon.status}: saved in {recon.save(options.output)}")
+    return 0 if recon.status == "finished" else 130
+
+
+class _Bar:
+    """A progress bar in one line of a terminal; plain lines, few, where the output is a file."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.live = sys.stdout.isatty()
+        self.last = -1
+
+    def show(self, recon: Any) -> None:
+        done = len(recon.losses)
+        if done == self.last or not done:
+            return
+        if not self.live and done != self.total and done % max(1, self.total // 8):
+            return
+        self.last = done
+        seconds = recon.seconds_per_iteration
+        pace = "" if seconds is None else f"  {seconds:.2f} s each, {seconds * (self.total - done):.0f} s left"
+        filled = round(24 * done / self.total)
+        text = f"[{'#' * filled}{'.' * (24 - filled)}] {done}/{self.total}  error {recon.error:.4g}{pace}"
+        print(f"\r{text:<78}" if self.live else text, end="" if self.live else "\n", flush=True)
+
+    def end(self) -> None:
+        if self.live:
+            print()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

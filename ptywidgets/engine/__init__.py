@@ -1,0 +1,52 @@
+"""Ground floor: the reconstruction engine. numpy, scipy and h5py; cupy in one place; never Jupyter.
+
+The pieces in the order in which data pass through them: ``read`` a Dataset, ``prepare`` a Measurement, ``make_problem``
+from it and the Optics, ``iterate`` it by a Plan.
+"""
+
+from __future__ import annotations
+
+from ptywidgets.engine.aberrations import Aberrations
+from ptywidgets.engine.algorithms import GradientDescent
+from ptywidgets.engine.backends import available_devices, get_backend
+from ptywidgets.engine.dataset import Calibration, Dataset
+from ptywidgets.engine.errors import CalibrationError, DataError, FileFormatError, ParameterError, PtyError
+from ptywidgets.engine.io import read, write
+from ptywidgets.engine.iterate import iterate, steps
+from ptywidgets.engine.models import Model, single_slice
+from ptywidgets.engine.plan import Plan
+from ptywidgets.engine.prepare import Measurement, Preparation, prepare
+from ptywidgets.engine.probe import Optics, make_probe
+from ptywidgets.engine.probe_report import probe_report
+from ptywidgets.engine.problem import Problem, make_problem
+from ptywidgets.engine.state import State
+
+__all__ = [
+    "Aberrations",
+    "Calibration",
+    "CalibrationError",
+    "DataError",
+    "Dataset",
+    "FileFormatError",
+    "GradientDescent",
+    "Measurement",
+    "Model",
+    "Optics",
+    "ParameterError",
+    "Plan",
+    "Preparation",
+    "Problem",
+    "PtyError",
+    "State",
+    "available_devices",
+    "get_backend",
+    "iterate",
+    "make_probe",
+    "make_problem",
+    "prepare",
+    "probe_report",
+    "read",
+    "single_slice",
+    "steps",
+    "write",
+]

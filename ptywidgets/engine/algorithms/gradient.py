@@ -1,0 +1,48 @@
+"""Preconditioned gradient descent, the rule of the tutorial."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ptywidgets.engine.params import Params, param
+from ptywidgets.engine.protocols import Array
+
+if TYPE_CHECKING:
+    from ptywidgets.engine.problem import Problem
+    from ptywidgets.engine.state import State
+
+
+@dataclass(frozen=True)
+class GradientDescent(Params):
+    """Object and probe move together, each by its gradient over a normalisation of how well it was seen.
+
+    O += a G_O / sqrt(((1 - n) W)^2 + (n max W)^2), with W the illumination of the batch; the probe likewise with the
+    coverage. n = 1 is one global step, n near 0 divides by the local illumination as the PIE family does; Maiden and
+    Rodenburg, Ultramicroscopy 109, 1256 (2009), and Odstrcil et al., Opt. Express 26, 3108 (2018).
+    """
+
+    step: float = param(0.5, low=0.001, high=2, step=0.01, doc="Share of the full step taken at every update.")
+    normalization_min: float = param(
+        1.0, low=0, high=1, step=0.05, doc="1: one global step; towards 0: poorly lit regions move as fast as well lit ones, noise too."
+    )
+    probe_from: int = param(0, low=0, high=100000, doc="First iteration in which the probe is refined too.")
+    hold_probe: bool = param(False, doc="Keep the probe as it is.")
+
+    def step_size(self, seen: Array, xp: Any) -> Array:
+        """Step for every pixel, given how well each was seen."""
+        n = np.float32(self.normalization_min)
+        top = seen.max()
+        return np.float32(self.step) / xp.sqrt(np.float32(1e-16) + ((1 - n) * seen) ** 2 + (n * top) ** 2)
+
+    def advance(self, problem: Problem, state: State, batch: Any) -> State:
+        """The state after one batch; the two updates both start from the old object and probe."""
+        xp = problem.backend.xp
+        with_probe = not self.hold_probe and state.iteration >= self.probe_from
+        g = problem.gradients(state, batch, with_probe=with_probe)
+        changes: dict[str, Any] = {"object": state.object + g.object * self.step_size(g.illumination, xp)}
+        if with_probe:
+            changes["probe"] = state.probe + g.probe * self.step_size(g.coverage, xp)
+        return state.replace(partial_loss=state.partial_loss + g.loss, **changes)

@@ -1,0 +1,215 @@
+"""The CPU backend: small portions that stay in the cache, on a few worker threads.
+
+Positions are independent, so two threads each transform their own few patterns with a single-threaded FFT. That is
+faster than one FFT on two threads, and does not collapse when a browser takes a core for a moment. The loops of numpy,
+scipy and of the compiled kernels release the interpreter lock, so the threads really run side by side.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any, TypeVar
+
+import numpy as np
+import scipy.fft
+
+from ptywidgets.engine.backends.kernels import Kernels, load_kernels
+
+Result = TypeVar("Result")
+_CACHE_BYTES = 1_500_000  # one wave array of a portion; larger ones fall out of the cache, smaller ones cost calls
+_GEMM_SIZE = 200_000  # multiplications below which BLAS stays on the calling thread; its own pool would fight ours
+
+
+def _cores() -> int:
+    try:
+        return max(1, len(os.sched_getaffinity(0)))
+    except AttributeError:  # not on macOS and Windows
+        return max(1, os.cpu_count() or 1)
+
+
+class CpuBackend:
+    """numpy and scipy on worker threads, with compiled kernels where numba is installed.
+
+    Parameters
+    ----------
+    threads : int, optional
+        Number of workers; by default one for each core that this process may use.
+    kernels : {"auto", "numba", "numpy"}
+        What does the element-by-element work. "auto" is numba where it is installed (extra ``fast``).
+    """
+
+    name = "cpu"
+    xp = np
+
+    def __init__(self, threads: int | None = None, kernels: str = "auto") -> None:
+        self.threads = threads or _cores()
+        self._wanted = kernels
+        self._kernels: Kernels | None = None
+        self._pool: ThreadPoolExecutor | None = None
+        self._busy = threading.Lock()
+        self._worker = threading.local()
+        self._buffers: dict[tuple[int, str], np.ndarray] = {}
+
+    @property
+    def kernels(self) -> Kernels:
+        """The loops in use; compiled ones are loaded when first needed."""
+        if self._kernels is None:
+            self._kernels = load_kernels(self._wanted)
+        return self._kernels
+
+    # Arrays
+
+    def to_device(self, array: Any, dtype: Any = None) -> np.ndarray:
+        return np.asarray(array, dtype=dtype)
+
+    def to_numpy(self, array: Any) -> np.ndarray:
+        return np.asarray(array)
+
+    def empty(self, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        rank = getattr(self._worker, "rank", None)
+        if rank is None:
+            return np.empty(shape, dtype)
+        dtype = np.dtype(dtype)
+        size = int(np.prod(shape)) * dtype.itemsize
+        buffer = self._buffers.get((rank, name))
+        if buffer is None or buffer.nbytes < size:
+            buffer = self._buffers[rank, name] = np.empty(size, np.uint8)
+        return buffer[:size].view(dtype).reshape(shape)
+
+    def take(self, array: np.ndarray, indices: Any) -> np.ndarray:
+        out = self.empty("taken", (len(indices), *array.shape[1:]), array.dtype)
+        return np.take(array, indices, axis=0, out=out, mode="clip")
+
+    # Transforms
+
+    def fft2(self, waves: np.ndarray) -> np.ndarray:
+        return scipy.fft.fft2(waves, norm="ortho", overwrite_x=True, workers=self._fft_workers(waves))
+
+    def ifft2(self, waves: np.ndarray) -> np.ndarray:
+        return scipy.fft.ifft2(waves, norm="ortho", overwrite_x=True, workers=self._fft_workers(waves))
+
+    def _fft_workers(self, waves: np.ndarray) -> int:
+        """A worker transforms its own portion alone; a stack outside of the workers is shared among threads."""
+        return 1 if waves.ndim < 4 or hasattr(self._worker, "rank") else self.threads
+
+    # Windows of a field
+
+    def cut(self, field: np.ndarray, corners: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+        patches = np.empty((len(corners), field.shape[0], *shape), field.dtype)
+        for patch, (y, x) in zip(patches, corners.tolist(), strict=True):
+            patch[...] = field[:, y : y + shape[0], x : x + shape[1]]
+        return patches
+
+    def paste(self, field: np.ndarray, corners: np.ndarray, patches: np.ndarray) -> None:
+        height, width = patches.shape[-2:]
+        for patch, (y, x) in zip(patches, corners.tolist(), strict=True):
+            field[:, y : y + height, x : x + width] += patch
+
+    def multiply_cut(
+        self,
+        waves: np.ndarray,
+        field: np.ndarray,
+        corners: np.ndarray,
+        *,
+        conjugate: bool = False,
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
+        if out is None:
+            out = self.empty("product", (len(corners), *waves.shape[1:]), waves.dtype)
+        self.kernels.multiply_cut(waves, field, corners, conjugate, out)
+        return out
+
+    def paste_product(
+        self, field: np.ndarray, corners: np.ndarray, waves: np.ndarray, residual: np.ndarray
+    ) -> None:
+        self.kernels.paste_product(field, corners, waves, residual)
+
+    def paste_same(self, field: np.ndarray, corners: np.ndarray, image: np.ndarray) -> None:
+        self.kernels.paste_same(field, corners, image)
+
+    def sum_cuts(self, field: np.ndarray, corners: np.ndarray, sums: np.ndarray) -> None:
+        self.kernels.sum_cuts(field, corners, sums)
+
+    # Waves
+
+    def ramp(self, waves: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> None:
+        self.kernels.ramp(waves, rows, columns)
+
+    def modulus(self, far: np.ndarray, amplitudes: np.ndarray) -> float:
+        return float(self.kernels.modulus(far, amplitudes))
+
+    def combine(self, weights: np.ndarray, images: np.ndarray) -> np.ndarray:
+        out = self.empty("waves", (len(weights), *images.shape[1:]), images.dtype)
+        flat, target = _real_rows(images), _real_rows(out)
+        for part in _columns(flat.shape[1], weights.size):
+            np.matmul(weights, flat[:, part], out=target[:, part])
+        return out
+
+    def combine_adjoint(self, weights: np.ndarray, waves: np.ndarray, sums: np.ndarray) -> None:
+        flat, target = _real_rows(waves), _real_rows(sums)
+        transposed = np.ascontiguousarray(weights.T)
+        for part in _columns(flat.shape[1], weights.size):
+            target[:, part] += transposed @ flat[:, part]
+
+    # Work
+
+    def portions(self, indices: np.ndarray, bytes_per_position: int) -> list[np.ndarray]:
+        size = max(1, _CACHE_BYTES // bytes_per_position)
+        count = -(-len(indices) // size)
+        return [part for part in np.array_split(indices, max(count, 1)) if len(part)]
+
+    def map_reduce(
+        self, task: Callable[[Any, Any], None], portions: Sequence[Any], make: Callable[[], Result]
+    ) -> list[Result]:
+        with self._busy:  # buffers belong to a rank, and there is one set of ranks
+            workers = max(1, min(self.threads, len(portions)))
+            accumulators: list[Any] = [None] * workers
+            stop = threading.Event()
+
+            def work(rank: int) -> None:
+                self._worker.rank = rank
+                try:
+                    accumulators[rank] = make()
+                    # A fixed share for each worker keeps the order of the sums, and so the result, the same in every run.
+                    for portion in portions[rank::workers]:
+                        if stop.is_set():
+                            return
+                        task(portion, accumulators[rank])
+                finally:
+                    del self._worker.rank
+
+            if workers == 1:
+                work(0)
+                return accumulators
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="ptywidgets-cpu")
+            futures = [self._pool.submit(work, rank) for rank in range(workers)]
+            try:
+                for future in futures:
+                    future.result()
+            except BaseException:  # also an interrupt of the main thread: leave no worker behind at work
+                stop.set()
+                wait(futures)
+                raise
+            return accumulators
+
+    def close(self) -> None:
+        """End the worker threads and free the buffers; the backend makes new ones when it is used again."""
+        with self._busy:
+            if self._pool is not None:
+                self._pool.shutdown(wait=True)
+                self._pool = None
+            self._buffers.clear()
+
+
+def _real_rows(array: np.ndarray) -> np.ndarray:
+    """A contiguous complex array as real numbers, one row for each index of its first axis."""
+    return array.reshape(len(array), -1).view(array.real.dtype)
+
+
+def _columns(length: int, per_column: int) -> list[slice]:
+    step = max(1024, _GEMM_SIZE // per_column)
+    return [slice(start, start + step) for start in range(0, length, step)]

@@ -1,0 +1,145 @@
+"""The GPU backend: the same operations in cupy, whole batches at a time.
+
+The only module of the package that imports cupy. The array module is a constructor argument, so that the tests can run
+this very code with numpy standing in where there is no GPU.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+Result = TypeVar("Result")
+_SHARE_OF_FREE_MEMORY = 0.25
+_ARRAYS = 8  # wave arrays alive at the same time
+
+
+class GpuBackend:
+    """Operations on an array module such as cupy.
+
+    Parameters
+    ----------
+    xp : module
+        cupy, or numpy as a stand-in.
+    add_at : callable
+        ``add_at(array, index, values)``, adding repeated indices up: ``cupyx.scatter_add`` or ``numpy.add.at``.
+    free_bytes : callable
+        Free memory of the device in bytes.
+    """
+
+    name = "gpu"
+
+    def __init__(self, xp: Any, add_at: Callable[..., None], free_bytes: Callable[[], int]) -> None:
+        self.xp = xp
+        self._add_at = add_at
+        self._free_bytes = free_bytes
+
+    def to_device(self, array: Any, dtype: Any = None) -> Any:
+        return self.xp.asarray(array, dtype=dtype)
+
+    def to_numpy(self, array: Any) -> np.ndarray:
+        return array.get() if hasattr(array, "get") else np.asarray(array)
+
+    def fft2(self, waves: Any) -> Any:
+        return self.xp.fft.fft2(waves, norm="ortho").astype(waves.dtype, copy=False)
+
+    def ifft2(self, waves: Any) -> Any:
+        return self.xp.fft.ifft2(waves, norm="ortho").astype(waves.dtype, copy=False)
+
+    def _index(self, corners: Any, shape: tuple[int, int]) -> tuple[Any, Any]:
+        xp = self.xp
+        corners = xp.asarray(corners)
+        rows = corners[:, 0, None, None] + xp.arange(shape[0])[None, :, None]
+        columns = corners[:, 1, None, None] + xp.arange(shape[1])[None, None, :]
+        return rows, columns
+
+    def cut(self, field: Any, corners: Any, shape: tuple[int, int]) -> Any:
+        rows, columns = self._index(corners, shape)
+        return self.xp.moveaxis(field[:, rows, columns], 0, 1)
+
+    def paste(self, field: Any, corners: Any, patches: Any) -> None:
+        rows, columns = self._index(corners, patches.shape[-2:])
+        for s in range(field.shape[0]):
+            target, values = field[s], patches[:, s]
+            if self.xp.iscomplexobj(target):  # atomic adds exist for real numbers only
+                self._add_at(target.real, (rows, columns), values.real)
+                self._add_at(target.imag, (rows, columns), values.imag)
+            else:
+                self._add_at(target, (rows, columns), values)
+
+    def empty(self, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
+        return self.xp.empty(shape, dtype)  # cupy's memory pool reuses what was freed
+
+    def take(self, array: Any, indices: Any) -> Any:
+        return array[self.xp.asarray(indices)]
+
+    def multiply_cut(
+        self, waves: Any, field: Any, corners: Any, *, conjugate: bool = False, out: Any | None = None
+    ) -> Any:
+        patches = self.cut(field[None], corners, waves.shape[-2:])
+        if conjugate:
+            self.xp.conjugate(patches, out=patches)
+        return self.xp.multiply(waves, patches, out=out)
+
+    def paste_product(self, field: Any, corners: Any, waves: Any, residual: Any) -> None:
+        self.paste(field[None], corners, (waves.conj() * residual).sum(1, keepdims=True))
+
+    def paste_same(self, field: Any, corners: Any, image: Any) -> None:
+        self.paste(field[None], corners, self.xp.broadcast_to(image, (len(corners), 1, *image.shape)))
+
+    def sum_cuts(self, field: Any, corners: Any, sums: Any) -> None:
+        sums += self.cut(field[None], corners, sums.shape).sum((0, 1))
+
+    def ramp(self, waves: Any, rows: Any, columns: Any) -> None:
+        waves *= rows[:, None, :, None] * columns[:, None, None, :]
+
+    def modulus(self, far: Any, amplitudes: Any) -> Any:
+        xp = self.xp
+        modelled = xp.sqrt((far.real**2 + far.imag**2).sum(1))
+        difference = amplitudes - modelled
+        value = xp.vdot(difference, difference)
+        difference /= xp.maximum(modelled, np.finfo(np.dtype(modelled.dtype)).tiny)
+        far *= difference[:, None]
+        return value
+
+    def combine(self, weights: Any, images: Any) -> Any:
+        flat = images.reshape(len(images), -1).view(weights.dtype)
+        return (weights @ flat).view(images.dtype).reshape(len(weights), *images.shape[1:])
+
+    def combine_adjoint(self, weights: Any, waves: Any, sums: Any) -> None:
+        flat = waves.reshape(len(waves), -1).view(weights.dtype)
+        sums += (weights.T @ flat).view(waves.dtype).reshape(sums.shape)
+
+    def portions(self, indices: Any, bytes_per_position: int) -> list[Any]:
+        size = max(1, int(self._free_bytes() * _SHARE_OF_FREE_MEMORY) // (_ARRAYS * bytes_per_position))
+        return [indices[i : i + size] for i in range(0, len(indices), size)]
+
+    def map_reduce(
+        self, task: Callable[[Any, Any], None], portions: Sequence[Any], make: Callable[[], Result]
+    ) -> list[Result]:
+        accumulator = make()
+        for portion in portions:
+            task(portion, accumulator)
+        return [accumulator]
+
+    def close(self) -> None:
+        """Nothing to end: cupy owns its streams."""
+
+
+def find() -> GpuBackend | None:
+    """The backend of the first GPU that cupy finds, or None."""
+    try:
+        cupy = importlib.import_module("cupy")
+        if cupy.cuda.runtime.getDeviceCount() < 1:
+            return None
+    except ImportError:
+        return None
+    except Exception as error:  # cupy raises its own classes for missing drivers and libraries
+        if "cuda" not in type(error).__module__.lower() and "cupy" not in type(error).__module__.lower():
+            raise
+        return None
+    cupyx = importlib.import_module("cupyx")
+    return GpuBackend(cupy, cupyx.scatter_add, lambda: cupy.cuda.runtime.memGetInfo()[0])

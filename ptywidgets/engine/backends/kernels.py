@@ -1,0 +1,63 @@
+"""The CPU's inner loops, in one of two forms with the same results: compiled by numba, or composed of numpy calls."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any, Protocol
+
+import numpy as np
+
+from ptywidgets.engine.errors import ParameterError, unknown_name
+
+KERNELS = ("auto", "numba", "numpy")
+
+
+class Kernels(Protocol):
+    """Waves are (B, M, Ny, Nx), or (1, M, Ny, Nx) where all positions share one; fields (Y, X); corners (B, 2) int.
+
+    All arrays are C-contiguous and of one precision.
+    """
+
+    def multiply_cut(
+        self, waves: np.ndarray, field: np.ndarray, corners: np.ndarray, conjugate: bool, out: np.ndarray
+    ) -> None:
+        """out = waves x (conjugated) window of the field; `out` may be `waves`."""
+
+    def paste_product(
+        self, field: np.ndarray, corners: np.ndarray, waves: np.ndarray, residual: np.ndarray
+    ) -> None:
+        """window of the field += sum_m conj(waves) x residual."""
+
+    def paste_same(self, field: np.ndarray, corners: np.ndarray, image: np.ndarray) -> None:
+        """window of the field += image, real."""
+
+    def sum_cuts(self, field: np.ndarray, corners: np.ndarray, sums: np.ndarray) -> None:
+        """sums += window of the field, real."""
+
+    def ramp(self, waves: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> None:
+        """waves *= rows (B, Ny) x columns (B, Nx), in place."""
+
+    def modulus(self, far: np.ndarray, amplitudes: np.ndarray) -> Any:
+        """far *= A / |far| - 1 in place; returns sum (A - |far|)^2, |far|^2 summed over modes."""
+
+
+def load_kernels(wanted: str = "auto") -> Kernels:
+    """The kernels of a name; "auto" takes numba where it is installed.
+
+    Examples
+    --------
+    >>> load_kernels("numpy").__name__
+    'ptywidgets.engine.backends.numpy_kernels'
+    """
+    if wanted not in KERNELS:
+        raise unknown_name("kernels", wanted, KERNELS)
+    has_numba = importlib.util.find_spec("numba") is not None
+    if wanted == "numba" and not has_numba:
+        raise ParameterError("kernels is 'numba' but numba is not installed; install ptywidgets[fast], or use 'numpy'.")
+    if wanted == "numba" or (wanted == "auto" and has_numba):
+        from ptywidgets.engine.backends import numba_kernels
+
+        return numba_kernels
+    from ptywidgets.engine.backends import numpy_kernels
+
+    return numpy_kernels

@@ -1,0 +1,92 @@
+"""Constraints on the object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ptywidgets.engine.params import Params, param
+from ptywidgets.engine.protocols import Array
+
+if TYPE_CHECKING:
+    from ptywidgets.engine.problem import Problem
+    from ptywidgets.engine.state import State
+
+
+@dataclass(frozen=True)
+class VacuumBaseline(Params):
+    """Make the mean phase outside the scanned field zero, so that "positive" has a meaning."""
+
+    acts_on = "object"
+
+    def prepare(self, problem: Problem) -> Callable[[State], State]:
+        xp = problem.backend.xp
+        outside = problem.backend.to_device(~problem.field_of_view())
+        count = int(outside.sum())
+
+        def apply(state: State) -> State:
+            if not count:
+                return state
+            obj = state.object
+            if xp.iscomplexobj(obj):
+                mean = float((xp.angle(obj) * outside).sum(dtype=np.float64)) / (count * len(obj))
+                return state.replace(object=obj * np.complex64(np.exp(-1j * mean)))
+            mean = float((obj * outside).sum(dtype=np.float64)) / (count * len(obj))
+            return state.replace(object=obj - np.float32(mean))
+
+        return apply
+
+
+@dataclass(frozen=True)
+class AmplitudeLimit(Params):
+    """A specimen cannot give electrons: keep the amplitude of a complex object at or below a limit."""
+
+    limit: float = param(1.0, low=0.1, high=10, doc="Largest amplitude of the object.")
+
+    acts_on = "object"
+
+    def prepare(self, problem: Problem) -> Callable[[State], State]:
+        return _on_complex(problem, lambda xp, obj, amplitude: obj * xp.minimum(1, np.float32(self.limit) / amplitude))
+
+
+@dataclass(frozen=True)
+class PurePhase(Params):
+    """A thin specimen only shifts the phase: set the amplitude of a complex object to 1."""
+
+    acts_on = "object"
+
+    def prepare(self, problem: Problem) -> Callable[[State], State]:
+        return _on_complex(problem, lambda xp, obj, amplitude: obj / amplitude)
+
+
+@dataclass(frozen=True)
+class Positivity(Params):
+    """Atoms attract electrons: no negative potential."""
+
+    acts_on = "object"
+
+    def prepare(self, problem: Problem) -> Callable[[State], State]:
+        xp = problem.backend.xp
+
+        def apply(state: State) -> State:
+            if xp.iscomplexobj(state.object):  # a complex object has no sign; AmplitudeLimit is its counterpart
+                return state
+            return state.replace(object=xp.maximum(state.object, 0))
+
+        return apply
+
+
+def _on_complex(problem: Problem, change: Callable[[Any, Array, Array], Array]) -> Callable[[State], State]:
+    """Apply `change` to complex objects; potentials have amplitude 1 by construction."""
+    xp = problem.backend.xp
+
+    def apply(state: State) -> State:
+        if not xp.iscomplexobj(state.object):
+            return state
+        amplitude = xp.maximum(xp.abs(state.object), np.float32(1e-6))
+        return state.replace(object=change(xp, state.object, amplitude).astype(np.complex64))
+
+    return apply

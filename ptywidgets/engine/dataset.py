@@ -1,0 +1,319 @@
+"""The data set: a lazy (Ry, Rx, Qy, Qx) array of diffraction patterns with its calibration.
+
+Nothing is read from disk until a pattern, a block of rows or a mean is asked for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from ptywidgets.engine.calibration import Calibration
+from ptywidgets.engine.errors import DataError
+
+__all__ = ["Calibration", "Dataset", "PatternArray"]
+
+
+class PatternArray(Protocol):
+    """Anything with a shape, a dtype and slicing: a numpy array, a memory map, an HDF5 dataset."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> np.dtype: ...
+    def __getitem__(self, key: Any, /) -> Any: ...
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset:
+    """4D-STEM data with calibration and vacuum pattern.
+
+    Parameters
+    ----------
+    data : array-like, (Ry, Rx, Qy, Qx)
+        Intensities or counts; slow scan axis first, then detector rows. Never loaded until asked.
+    calibration : Calibration
+        Energy, scan step, detector pixel, semi-angle.
+    vacuum : ndarray, (Qy, Qx), optional
+        Pattern of the probe without a specimen.
+    name : str
+        For titles.
+    path : Path, optional
+        The file it came from.
+    metadata : mapping of str to str
+        What else the file says, as text.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> dataset = Dataset(np.ones((3, 4, 8, 8), np.uint16), Calibration(energy=80e3), name="ones")
+    >>> dataset
+    Dataset 'ones': scan 3 x 4, detector 8 x 8, uint16, 1.54 kB in memory; 80 keV
+    >>> dataset.mean_pattern().shape
+    (8, 8)
+    """
+
+    data: PatternArray
+    calibration: Calibration = field(default_factory=Calibration)
+    vacuum: np.ndarray | None = None
+    name: str = ""
+    path: Path | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_patterns(self.data, 4, "(Ry, Rx, Qy, Qx)", "pass a stack to Dataset.from_stack(stack, scan_shape=...)")
+        if self.vacuum is not None:
+            object.__setattr__(self, "vacuum", checked_pattern(self.vacuum, self.detector_shape))
+        if self.path is not None:
+            object.__setattr__(self, "path", Path(self.path))
+
+    @classmethod
+    def from_stack(cls, stack: PatternArray, scan_shape: tuple[int, int], **fields: Any) -> Dataset:
+        """A data set from a stack (J, Qy, Qx) of patterns, in the order in which a raster visits them.
+
+        Examples
+        --------
+        >>> Dataset.from_stack(np.ones((1681, 2, 2)), scan_shape=(40, 40))
+        Traceback (most recent call last):
+        ptywidgets.engine.errors.DataError: 1681 diffraction patterns but 40 x 40 = 1600 scan positions; \
+pass scan_shape=(41, 41) or crop.
+        """
+        from ptywidgets.engine.io.lazy import ScanView
+
+        _check_patterns(stack, 3, "(J, Qy, Qx)", "pass 4-D data to Dataset(data)")
+        return cls(ScanView.of(stack, scan_shape), **fields)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(Ry, Rx, Qy, Qx)."""
+        ry, rx, qy, qx = (int(n) for n in self.data.shape)
+        return ry, rx, qy, qx
+
+    @property
+    def scan_shape(self) -> tuple[int, int]:
+        """(Ry, Rx)."""
+        return self.shape[:2]
+
+    @property
+    def detector_shape(self) -> tuple[int, int]:
+        """(Qy, Qx)."""
+        return self.shape[2:]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of a pixel, in this machine's byte order."""
+        return np.dtype(self.data.dtype).newbyteorder("=")
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the whole set once it is in memory."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def is_lazy(self) -> bool:
+        """Whether the patterns are still on disk."""
+        return not isinstance(self.data, np.ndarray) or isinstance(self.data, np.memmap)
+
+    def pattern(self, ry: int, rx: int) -> np.ndarray:
+        """One diffraction pattern, (Qy, Qx)."""
+        for axis, index, n in (("ry", ry, self.shape[0]), ("rx", rx, self.shape[1])):
+            if not 0 <= index < n:
+                raise DataError(f"{axis} is {index}; expected 0 to {n - 1} in a scan of {_by(self.scan_shape)}.")
+        check_memory(self.nbytes // math.prod(self.scan_shape), "one pattern")
+        return self._native(self.data[int(ry), int(rx)])
+
+    def rows(self, chunk_bytes: float = 64e6) -> Iterator[tuple[int, np.ndarray]]:
+        """Iterate over the scan in blocks of whole rows of about `chunk_bytes`, following the file's chunks.
+
+        Yields
+        ------
+        first_row : int
+        block : ndarray, (n, Rx, Qy, Qx)
+        """
+        yield from self._blocks((0, self.shape[0], 0, self.shape[1]), chunk_bytes)
+
+    def mean_pattern(self, region: tuple[int, int, int, int] | None = None) -> np.ndarray:
+        """Mean diffraction pattern, (Qy, Qx) float64.
+
+        Parameters
+        ----------
+        region : (y0, y1, x0, x1), optional
+            Half-open range of scan pixels; the whole scan when not given.
+        """
+        y0, y1, x0, x1 = (0, self.shape[0], 0, self.shape[1]) if region is None else (int(edge) for edge in region)
+        if not (0 <= y0 < y1 <= self.shape[0] and 0 <= x0 < x1 <= self.shape[1]):
+            raise DataError(
+                f"region (y0, y1, x0, x1) is {(y0, y1, x0, x1)}; expected 0 <= y0 < y1 <= {self.shape[0]} and "
+                f"0 <= x0 < x1 <= {self.shape[1]}."
+            )
+        total = np.zeros(self.detector_shape, np.float64)
+        for _, block in self._blocks((y0, y1, x0, x1), 64e6):
+            total += block.sum(axis=(0, 1), dtype=np.float64)
+        return total / ((y1 - y0) * (x1 - x0))
+
+    def with_calibration(self, **changes: float | None) -> Dataset:
+        """A data set of the same patterns with some calibrations changed; see `Calibration.replace`."""
+        return dataclasses.replace(self, calibration=self.calibration.replace(**changes))
+
+    def with_vacuum(self, vacuum: np.ndarray | str | Path | None) -> Dataset:
+        """A data set of the same patterns with another vacuum pattern, given as an array or as a file."""
+        if isinstance(vacuum, (str, Path)):
+            from ptywidgets.engine.io import read_pattern
+
+            vacuum = read_pattern(vacuum)
+        return dataclasses.replace(self, vacuum=vacuum)
+
+    def load(self) -> Dataset:
+        """A data set whose patterns are in memory.
+
+        Raises
+        ------
+        DataError
+            When they need more memory than is free.
+        """
+        if not self.is_lazy:
+            return self
+        check_memory(self.nbytes, f"the whole data set ({_by(self.shape)} {self.dtype})", "crop or bin it first")
+        data = np.empty(self.shape, self.dtype)
+        for first, block in self.rows():
+            data[first : first + len(block)] = block
+        return dataclasses.replace(self, data=data)
+
+    def check(self) -> None:
+        """Look at every pattern; raise a DataError that counts those with NaN, negative or no counts at all."""
+        kinds = {
+            "NaN or infinite values": "replace them, or crop the scan",
+            "negative values": "subtract less background, or clip with numpy.maximum(data, 0)",
+            "no counts at all": "crop the scan, or check that the detector was on",
+        }
+        found: dict[str, list[Any]] = {kind: [0, None] for kind in kinds}
+        for first, block in self.rows():
+            bad = [
+                ~np.isfinite(block).all(axis=(2, 3)) if block.dtype.kind == "f" else None,
+                (block < 0).any(axis=(2, 3)) if block.dtype.kind in "fi" else None,
+                ~block.any(axis=(2, 3)),
+            ]
+            for kind, where in zip(kinds, bad, strict=True):
+                if where is not None and where.any():
+                    if found[kind][1] is None:
+                        y, x = np.argwhere(where)[0]
+                        found[kind][1] = (first + int(y), int(x))
+                    found[kind][0] += int(where.sum())
+        problems = [
+            f"{n} of {math.prod(self.scan_shape)} patterns have {kind}, first at scan position (ry, rx) = {position}; "
+            f"{kinds[kind]}."
+            for kind, (n, position) in found.items()
+            if n
+        ]
+        if problems:
+            raise DataError(" ".join(problems))
+
+    def describe(self) -> str:
+        """A few lines of text with units."""
+        vacuum = "none" if self.vacuum is None else _by(self.vacuum.shape)
+        return (
+            f"scan         {_by(self.scan_shape)} positions\n"
+            f"detector     {_by(self.detector_shape)} px, {self.dtype}, {in_bytes(self.nbytes)}\n"
+            f"vacuum       {vacuum}\n{self.calibration.describe()}"
+        )
+
+    def __repr__(self) -> str:
+        c = self.calibration
+        known = [
+            f"{c.energy / 1e3:g} keV" if c.energy is not None else "",
+            f"step {c.scan_step:.4g} A" if c.scan_step is not None else "",
+            f"q pixel {c.q_pixel:.4g} 1/A" if c.q_pixel is not None else "",
+            f"{c.semiangle:.4g} mrad" if c.semiangle is not None else "",
+            "with vacuum pattern" if self.vacuum is not None else "",
+        ]
+        facts = ", ".join(fact for fact in known if fact) or "not calibrated"
+        return (
+            f"Dataset {self.name!r}: scan {_by(self.scan_shape)}, detector {_by(self.detector_shape)}, {self.dtype}, "
+            f"{in_bytes(self.nbytes)} {'on disk' if self.is_lazy else 'in memory'}; {facts}"
+        )
+
+    def _blocks(self, region: tuple[int, int, int, int], chunk_bytes: float) -> Iterator[tuple[int, np.ndarray]]:
+        y0, y1, x0, x1 = region
+        row_bytes = (x1 - x0) * math.prod(self.detector_shape) * self.dtype.itemsize
+        n = max(1, int(chunk_bytes // max(row_bytes, 1)))
+        chunks = getattr(self.data, "chunks", None)
+        if chunks and chunks[0] > 1 and chunks[0] * row_bytes <= max(chunk_bytes, 512e6):
+            n = max(chunks[0], n // chunks[0] * chunks[0])  # a chunk is decompressed whole: read it once
+        check_memory(min(n, y1 - y0) * row_bytes, f"a block of {min(n, y1 - y0)} scan rows", "crop or bin the data")
+        start = y0
+        while start < y1:
+            stop = min(y1, (start // n + 1) * n)
+            yield start, self._native(self.data[start:stop, x0:x1])
+            start = stop
+
+    def _native(self, block: Any) -> np.ndarray:
+        return np.asarray(block).astype(self.dtype, copy=False)
+
+
+def checked_pattern(pattern: Any, shape: tuple[int, ...] | None = None) -> np.ndarray:
+    """`pattern` as a real, finite 2-D array, of `shape` when given."""
+    array = np.asarray(pattern)
+    if array.ndim != 2 or array.dtype.kind not in "biuf" or 0 in array.shape:
+        raise DataError(
+            f"the vacuum pattern is {_by(array.shape)} {array.dtype}; expected a 2-D array of real numbers."
+        )
+    if shape is not None and array.shape != tuple(shape):
+        raise DataError(
+            f"the vacuum pattern is {_by(array.shape)} but the detector is {_by(shape)}; crop, pad or bin one of them."
+        )
+    array = np.array(array, dtype=array.dtype.newbyteorder("="))
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise DataError(f"the vacuum pattern has {int((~np.isfinite(array)).sum())} NaN or infinite values; mask them.")
+    if not array.any():
+        raise DataError("the vacuum pattern is zero everywhere; was the beam on?")
+    array.setflags(write=False)
+    return array
+
+
+def check_memory(nbytes: float, what: str, advice: str = "") -> None:
+    """Raise a DataError when `nbytes` are more than this process can still get; silent where that is not known."""
+    if nbytes < 1e7:
+        return
+    from ptywidgets.engine.io.memory import available_memory
+
+    free = available_memory()
+    if free is not None and nbytes > free:
+        hint = f"; {advice}." if advice else "."
+        raise DataError(f"{what} needs {in_bytes(nbytes)} of memory and {in_bytes(free)} are free{hint}")
+
+
+def _check_patterns(data: Any, ndim: int, axes: str, advice: str) -> None:
+    shape, dtype = getattr(data, "shape", None), getattr(data, "dtype", None)
+    if shape is None or dtype is None or not hasattr(data, "__getitem__"):
+        raise DataError(f"data is a {type(data).__name__}; expected an array {axes}, such as numpy.asarray(data).")
+    if len(shape) != ndim:
+        raise DataError(f"data has {len(shape)} axes, {_by(shape)}; expected {ndim} axes {axes}; {advice}.")
+    if 0 in shape:
+        raise DataError(f"data is empty, {_by(shape)}; expected at least one pattern of at least one pixel.")
+    if np.dtype(dtype).kind not in "biuf":
+        advice = "; take numpy.abs(data)**2 of complex waves" if np.dtype(dtype).kind == "c" else ""
+        raise DataError(f"data is of type {dtype}; expected real numbers, counts or intensities{advice}.")
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(str(int(n)) for n in shape) if len(shape) else "a single number"
+
+
+def in_bytes(nbytes: float) -> str:
+    """A size in words.
+
+    Examples
+    --------
+    >>> in_bytes(538e6)
+    '538 MB'
+    """
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if nbytes >= scale:
+            return f"{nbytes / scale:.3g} {unit}"
+    return f"{nbytes:.0f} B"

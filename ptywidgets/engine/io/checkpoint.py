@@ -1,0 +1,184 @@
+"""Save a reconstruction so that it goes on tomorrow: one EMD file with state, plan, calibration and provenance."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ptywidgets._version import __version__
+from ptywidgets.engine.dataset import Calibration, Dataset
+from ptywidgets.engine.errors import FileFormatError
+from ptywidgets.engine.io.emd_write import Axis, write_array, write_metadata, write_root
+from ptywidgets.engine.io.hdf5_write import atomic_hdf5
+from ptywidgets.engine.plain import from_plain, to_plain
+from ptywidgets.engine.plan import Plan
+from ptywidgets.engine.prepare import Preparation
+from ptywidgets.engine.probe import Optics
+from ptywidgets.engine.state import State
+
+ROOT = "ptywidgets_reconstruction_root"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file of :func:`save_checkpoint` holds."""
+
+    state: State | None  # arrays in host memory
+    plan: Plan
+    preparation: Preparation  # with the rotation and transpose that were used
+    optics: Optics
+    calibration: Calibration
+    object_type: str
+    sampling: tuple[float, float]  # A
+    rotation: float  # degrees
+    transpose: bool
+    scan_shape: tuple[int, int]
+    provenance: dict[str, Any]
+
+
+def fingerprint(dataset: Dataset) -> str:
+    """A few numbers that tell one dataset from another without reading it all: shape, type, sums of three patterns.
+
+    Examples
+    --------
+    >>> fingerprint(Dataset(np.ones((2, 2, 4, 4), np.float32)))
+    '2x2x4x4 float32 16 16 16'
+    """
+    ry, rx = dataset.scan_shape
+    sums = [float(np.sum(dataset.pattern(y, x), dtype=np.float64)) for y, x in ((0, 0), (ry // 2, rx // 2), (ry - 1, rx - 1))]
+    return f"{'x'.join(map(str, dataset.shape))} {dataset.dtype} " + " ".join(f"{s:.10g}" for s in sums)
+
+
+def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> Path:
+    """Write a checkpoint; the old file stays whole until the new one is complete.
+
+    Parameters
+    ----------
+    path : path
+        Overwritten where it exists.
+    checkpoint : Checkpoint
+
+    Returns
+    -------
+    Path
+    """
+    target = Path(path).expanduser()
+    with atomic_hdf5(target, overwrite=True) as file:
+        root = write_root(file, ROOT)
+        state = checkpoint.state
+        described = {
+            name: json.dumps(to_plain(getattr(checkpoint, name)))
+            for name in ("plan", "preparation", "optics", "calibration")
+        }
+        numbers: dict[str, Any] = {
+            "object_type": checkpoint.object_type,
+            "sampling_A": tuple(float(s) for s in checkpoint.sampling),
+            "rotation_degrees": checkpoint.rotation,
+            "transpose": checkpoint.transpose,
+            "scan_shape": tuple(int(n) for n in checkpoint.scan_shape),
+        }
+        if state is not None:
+            numbers |= {"iteration": state.iteration, "batch": state.batch, "partial_loss": state.partial_loss}
+            numbers["random"] = json.dumps(state.random)
+            _write_state(root, state, checkpoint.sampling)
+        write_metadata(root, "reconstruction", numbers)
+        write_metadata(root, "descriptions", described)
+        write_metadata(root, "provenance", {k: str(v) for k, v in checkpoint.provenance.items()})
+        if checkpoint.optics.vacuum is not None:
+            write_array(root, "vacuum", checkpoint.optics.vacuum, unit="intensity", python_class="VirtualDiffraction")
+    return target
+
+
+def new_provenance(dataset: Dataset | None) -> dict[str, Any]:
+    """What made the result: program, version, time, machine type, data."""
+    made = {
+        "program": "ptywidgets",
+        "version": __version__,
+        "written": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }
+    if dataset is not None:
+        made |= {
+            "data_name": dataset.name,
+            "data_path": "" if dataset.path is None else str(dataset.path.absolute()),
+            "data_fingerprint": fingerprint(dataset),
+        }
+    return made
+
+
+def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises
+    ------
+    FileFormatError
+        When the file is not one, or is damaged.
+    """
+    source = Path(path).expanduser()
+    if not source.is_file():
+        raise FileFormatError(f"there is no file {source.name!r} in {str(source.parent)!r}.")
+    try:
+        with h5py.File(source, "r") as file:
+            if ROOT not in file:
+                raise FileFormatError(
+                    f"{source.name!r} is an HDF5 file but holds no reconstruction of ptywidgets; data are opened by ptywidgets.read."
+                )
+            return _read(file[ROOT])
+    except (OSError, KeyError, RuntimeError, json.JSONDecodeError, TypeError) as error:
+        raise FileFormatError(f"{source.name!r} cannot be read as a saved reconstruction: {error}.") from error
+
+
+def _write_state(root: h5py.Group, state: State, sampling: tuple[float, float]) -> None:
+    pixels = [Axis("y", sampling[0], "A"), Axis("x", sampling[1], "A")]
+    write_array(root, "object", state.object, axes=[Axis("slice"), *pixels], unit="rad")
+    write_array(root, "probe", state.probe, axes=[Axis("mode"), *pixels], unit="sqrt(counts)")
+    write_array(root, "positions", state.positions, unit="A")
+    write_array(root, "losses", np.asarray(state.losses or (np.nan,)), unit="normalised error")
+    if state.order is not None:
+        write_array(root, "order", state.order, unit="")
+
+
+def _read(root: h5py.Group) -> Checkpoint:
+    numbers = {k: v[()] for k, v in root["metadatabundle/reconstruction"].items()}
+    texts = {k: v[()].decode() for k, v in root["metadatabundle/descriptions"].items()}
+    described = {k: from_plain(json.loads(v)) for k, v in texts.items()}
+    optics = described["optics"]
+    if "vacuum" in root:
+        optics = optics.replace(vacuum=root["vacuum/data"][...])
+    state = None
+    if "object" in root:
+        losses = root["losses/data"][...].tolist() if int(numbers["iteration"]) else []
+        state = State(
+            object=root["object/data"][...],
+            probe=root["probe/data"][...],
+            positions=root["positions/data"][...],
+            iteration=int(numbers["iteration"]),
+            batch=int(numbers["batch"]),
+            order=root["order/data"][...] if "order" in root else None,
+            partial_loss=float(numbers["partial_loss"]),
+            losses=tuple(losses),
+            random=json.loads(numbers["random"].decode()),
+        )
+    sampling, scan = numbers["sampling_A"], numbers["scan_shape"]
+    return Checkpoint(
+        state=state,
+        plan=described["plan"],
+        preparation=described["preparation"],
+        optics=optics,
+        calibration=described["calibration"],
+        object_type=numbers["object_type"].decode(),
+        sampling=(float(sampling[0]), float(sampling[1])),
+        rotation=float(numbers["rotation_degrees"]),
+        transpose=bool(numbers["transpose"]),
+        scan_shape=(int(scan[0]), int(scan[1])),
+        provenance={k: v[()].decode() for k, v in root["metadatabundle/provenance"].items()},
+    )

@@ -1,0 +1,235 @@
+"""Writing EMD 1.0 that py4DSTEM.read opens: roots, array nodes, metadata; and whole data sets."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Number
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ptywidgets.engine.dataset import Dataset, in_bytes
+from ptywidgets.engine.errors import FileFormatError
+from ptywidgets.engine.io.atomic import atomic_file
+from ptywidgets.engine.io.hdf5_write import steady_hdf5
+from ptywidgets.engine.io.recognise import printable
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of an array node: the first two coordinates are start and start + step."""
+
+    name: str = ""
+    step: float = 1.0
+    unit: str = "pixels"
+    start: float = 0.0
+
+
+def write_root(file: h5py.File, name: str) -> h5py.Group:
+    """Mark `file` as EMD 1.0 and create a root group in it."""
+    if "emd_group_type" not in file.attrs:
+        file.attrs["emd_group_type"] = "file"
+        file.attrs["version_major"] = 1
+        file.attrs["version_minor"] = 0
+        file.attrs["UUID"] = str(uuid.uuid4())
+        file.attrs["authoring_program"] = "ptywidgets"
+        file.attrs["authoring_user"] = ""
+    root = file.create_group(name)
+    root.attrs["emd_group_type"] = "root"
+    root.attrs["python_class"] = "Root"
+    return root
+
+
+def write_array(
+    parent: h5py.Group,
+    name: str,
+    data: Any = None,
+    axes: Sequence[Axis] = (),
+    unit: str = "",
+    python_class: str = "Array",
+    **create: Any,
+) -> h5py.Dataset:
+    """An array node `name` under a root or another node; returns its dataset, to be filled when `data` is None.
+
+    Parameters
+    ----------
+    axes : sequence of Axis
+        One for each axis of the data; pixels when not given.
+    python_class : str
+        "Array", "DataCube" (4-D), "VirtualDiffraction" or "RealSlice" (2-D) ...
+    **create
+        Passed to ``create_dataset``: `shape` and `dtype` without data, `chunks`, `compression`.
+    """
+    group = parent.create_group(name)
+    group.attrs["emd_group_type"] = "array"
+    group.attrs["python_class"] = python_class
+    dataset = group.create_dataset("data", data=data, **create)
+    dataset.attrs["units"] = unit
+    axes = list(axes) or [Axis(f"dim{n}") for n in range(dataset.ndim)]
+    if len(axes) != dataset.ndim:
+        raise FileFormatError(f"array {printable(name)!r} has {dataset.ndim} axes but {len(axes)} were described.")
+    for n, axis in enumerate(axes):
+        # two numbers stand for the whole linear vector; emdfile extends them
+        dim = group.create_dataset(f"dim{n}", data=np.array([axis.start, axis.start + axis.step], np.float64))
+        dim.attrs["name"] = axis.name or f"dim{n}"
+        dim.attrs["units"] = axis.unit
+    return dataset
+
+
+def write_metadata(
+    parent: h5py.Group, name: str, items: Mapping[str, Any], python_class: str = "Metadata"
+) -> h5py.Group:
+    """A metadata group `name` in the bundle of a node.
+
+    Values may be None, str, bool, numbers, arrays, dicts of such, and tuples or lists of one of numbers, strings
+    or arrays; `emd.read_metadata` gives them back.
+
+    Raises
+    ------
+    FileFormatError
+        When a value is of another type.
+    """
+    bundle = parent.get("metadatabundle")
+    if bundle is None:
+        bundle = parent.create_group("metadatabundle")
+        bundle.attrs["emd_group_type"] = "metadatabundle"
+    group = bundle.create_group(name)
+    group.attrs["emd_group_type"] = "metadata"
+    group.attrs["python_class"] = python_class
+    for key, value in items.items():
+        _write_item(group, key, value)
+    return group
+
+
+def write(
+    path: str | os.PathLike[str], dataset: Dataset, overwrite: bool = False, compression: str | None = None
+) -> Path:
+    """Write a data set as EMD 1.0: patterns, calibration and vacuum probe, in a file that py4DSTEM.read opens.
+
+    The old file stays whole until the new one is complete; a data set may be written over the file it comes from.
+
+    Parameters
+    ----------
+    compression : "gzip", optional
+        Smaller and slower; sparse counts shrink by far.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     written = write(f"{folder}/ones.h5", Dataset(np.ones((2, 3, 4, 4), np.float32)))
+    ...     written.name
+    'ones.h5'
+    """
+    if not isinstance(dataset, Dataset):
+        raise FileFormatError(f"write() was given a {type(dataset).__name__}; expected a Dataset: Dataset(array).")
+    if compression not in (None, "gzip"):
+        raise FileFormatError(f"compression is {compression!r}; expected None or 'gzip'.")
+    target = Path(path).expanduser()
+    with atomic_file(target, overwrite=overwrite) as temporary:
+        free = shutil.disk_usage(temporary.parent).free
+        if compression is None and dataset.nbytes > free:
+            raise FileFormatError(
+                f"{printable(str(target))} needs {in_bytes(dataset.nbytes)} and {in_bytes(free)} are free there; "
+                "free some space, choose another folder, or pass compression='gzip'."
+            )
+        with steady_hdf5(temporary) as (file, check):
+            _write_dataset(file, dataset, compression, check)
+        if os.name == "nt" and dataset.path is not None and dataset.path.absolute() == target.absolute():
+            getattr(dataset.data, "close", bool)()  # an open file cannot be replaced there
+    return target
+
+
+def _write_dataset(file: h5py.File, dataset: Dataset, compression: str | None, check: Callable[[], None]) -> None:
+    calibration = dataset.calibration
+    step, step_unit = (calibration.scan_step, "A") if calibration.scan_step else (1.0, "pixels")
+    q_pixel, q_unit = (calibration.q_pixel, "A^-1") if calibration.q_pixel else (1.0, "pixels")
+    root = write_root(file, "datacube_root")
+    items: dict[str, Any] = {
+        "Q_pixel_size": q_pixel,
+        "Q_pixel_units": q_unit,
+        "R_pixel_size": step,
+        "R_pixel_units": step_unit,
+        "QR_flip": False,
+        "_root_treepath": "",
+        "_target_paths": ["/datacube"],
+    }
+    if calibration.energy is not None:  # py4DSTEM has no place for it and keeps what it does not know
+        items["energy"] = calibration.energy
+    if calibration.semiangle is not None:
+        items["convergence_semiangle_mrad"] = calibration.semiangle
+    write_metadata(root, "calibration", items, python_class="Calibration")
+    scan = [Axis(name, step, step_unit) for name in ("Rx", "Ry")]
+    detector = [Axis(name, q_pixel, q_unit) for name in ("Qx", "Qy")]
+    patterns = write_array(
+        root,
+        "datacube",
+        axes=scan + detector,
+        unit="pixel intensity",
+        python_class="DataCube",
+        shape=dataset.shape,
+        dtype=dataset.dtype,
+        chunks=(1, 1, *dataset.detector_shape),
+        compression=compression,
+    )
+    for first, block in dataset.rows():
+        patterns[first : first + len(block)] = block
+        check()
+    if dataset.vacuum is not None:
+        write_array(
+            patterns.parent, "vacuum_probe", dataset.vacuum, unit="intensity", python_class="VirtualDiffraction"
+        )
+
+
+def _write_item(group: h5py.Group, key: str, value: Any) -> None:
+    """One item with the `type` attribute that emdfile reads it by."""
+    if isinstance(value, Mapping):
+        inner = group.create_group(key)
+        inner.attrs["type"] = "dict"
+        for k, v in value.items():
+            _write_item(inner, str(k), v)
+        return
+    if isinstance(value, np.generic):
+        value = value.item()
+    kind: str
+    stored: Any
+    if value is None:
+        kind, stored = "None", b"_None"
+    elif isinstance(value, str):
+        kind, stored = "string", value.encode()
+    elif isinstance(value, bool):
+        kind, stored = "bool", value
+    elif isinstance(value, Number):
+        kind, stored = "number", value
+    elif isinstance(value, np.ndarray):
+        kind, stored = "array", value
+    elif isinstance(value, (tuple, list)):
+        _write_sequence(group, key, value)
+        return
+    else:
+        raise FileFormatError(f"metadata {printable(key)!r} is a {type(value).__name__}; that cannot be stored.")
+    group.create_dataset(key, data=stored).attrs["type"] = np.bytes_(kind)
+
+
+def _write_sequence(group: h5py.Group, key: str, values: tuple[Any, ...] | list[Any]) -> None:
+    kind = "tuple" if isinstance(values, tuple) else "list"
+    if all(isinstance(v, (Number, np.number)) for v in values):
+        numbers = np.asarray(values, None if values else np.float64)
+        group.create_dataset(key, data=numbers).attrs["type"] = np.bytes_(kind)
+        return
+    of = "strings" if all(isinstance(v, str) for v in values) else "arrays"
+    if of == "arrays" and not all(isinstance(v, np.ndarray) for v in values):
+        raise FileFormatError(
+            f"metadata {printable(key)!r} is a {kind} of mixed types; expected numbers, strings or arrays."
+        )
+    inner = group.create_group(key)
+    inner.attrs["type"] = np.bytes_(f"{kind}_of_{of}")
+    inner.attrs["length"] = len(values)
+    for i, v in enumerate(values):
+        inner.create_dataset(str(i), data=v.encode() if isinstance(v, str) else v)

@@ -1,0 +1,52 @@
+"""How much memory this process can still get, without a dependency."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+# a container's limit, cgroup v2 and then v1: limit, in use, statistics
+_CGROUPS = (
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat"),
+    (
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+        "/sys/fs/cgroup/memory/memory.stat",
+    ),
+)
+
+
+def available_memory() -> float | None:
+    """Bytes that can still be had, of the machine or of the container; None where that is not known.
+
+    Where only the size of the machine is known (macOS) it is that: an upper bound.
+    """
+    known = [free for free in (_machine(), *(_container(*files) for files in _CGROUPS)) if free is not None]
+    return min(known) if known else None
+
+
+def _machine() -> float | None:
+    for line in _text("/proc/meminfo").splitlines():
+        if line.startswith("MemAvailable:"):
+            return float(line.split()[1]) * 1024
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE")) * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _container(limit: str, usage: str, statistics: str) -> float | None:
+    try:
+        allowed, used = float(_text(limit)), float(_text(usage))
+    except ValueError:  # "max", or no such file
+        return None
+    # the file cache counts as used but gives way
+    cache = sum(float(line.split()[1]) for line in _text(statistics).splitlines() if line.startswith("inactive_file "))
+    return max(0.0, allowed - used + cache)
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""

@@ -1,0 +1,111 @@
+"""Telling what a file is from its first bytes, and saying it in words."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+
+from ptywidgets.engine.errors import FileFormatError
+
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"version https://git-lfs", "a Git LFS pointer, not the data itself; run `git lfs pull` or download the data"),
+    (b"PK\x03\x04", "a zip archive (or .npz, .prz); unpack it first, or numpy.load it and pass Dataset(array)"),
+    (b"\x1f\x8b", "a gzip archive; unpack it first"),
+    (b"BZh", "a bzip2 archive; unpack it first"),
+    (b"\xfd7zXZ", "an xz archive; unpack it first"),
+    (b"\x89PNG", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"%PDF", "a PDF document"),
+    (b"II*\x00", "a TIFF image"),
+    (b"MM\x00*", "a TIFF image"),
+    (b"MATLAB 5.0", "a MATLAB v5 file; scipy.io.loadmat it and pass Dataset(array), or save it as v7.3"),
+    (b"IMGBLO", "a NanoMegas blockfile"),
+    (b"MQ1,", "a Merlin .mib file"),
+    (b"\x00\x00\x00\x03", "a Gatan dm3 file"),
+    (b"\x00\x00\x00\x04", "a Gatan dm4 file"),
+    (b"\x80", "perhaps a Python pickle, which is never opened: it can run any program"),
+)
+_CONVERT = "convert it to HDF5 or .npy, such as with rosettasciio or py4DSTEM.import_file"
+
+
+def existing_file(path: str | os.PathLike[str]) -> Path:
+    """`path` as a Path when a readable file is there, else an error that names the nearest file in its folder."""
+    try:
+        file = Path(path).expanduser()
+        if file.is_file():
+            with file.open("rb"):
+                return file
+        if file.is_dir():
+            inside = [f.name for f in sorted(file.iterdir()) if f.suffix.lower() in (".h5", ".hdf5", ".emd", ".npy")]
+            hint = f"; it holds {_listed(inside)}" if inside else ""
+            raise FileFormatError(f"{printable(str(file))} is a folder; expected a file{hint}.")
+        parent = file.parent
+        if not parent.is_dir():
+            raise FileFormatError(f"no such file: {printable(str(file))}; there is no folder {printable(str(parent))}.")
+        names = [f.name for f in parent.iterdir() if f.is_file()]
+    except PermissionError:
+        raise FileFormatError(f"{printable(str(path))} may not be read; check its permissions.") from None
+    except (OSError, TypeError, ValueError, RuntimeError) as error:
+        raise FileFormatError(f"{printable(repr(path))} is not a usable path: {printable(str(error))}.") from None
+    near = difflib.get_close_matches(file.name, names, n=2, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(repr(printable(name)) for name in near)}?" if near else ""
+    raise FileFormatError(f"no such file: {printable(str(file))}.{hint}")
+
+
+def head(path: Path, n: int = 512) -> bytes:
+    """The first `n` bytes."""
+    with path.open("rb") as file:
+        return file.read(n)
+
+
+def is_hdf5(path: Path) -> bool:
+    """Whether an HDF5 signature stands at the start, or where a user block would end."""
+    with path.open("rb") as file:
+        for offset in (0, 512, 1024, 2048, 4096):
+            file.seek(offset)
+            if file.read(8) == HDF5_SIGNATURE:
+                return True
+    return False
+
+
+def looks_like(path: Path) -> str:
+    """What a file seems to be, in words, with what to do about it."""
+    start = head(path)
+    if not start:
+        return "empty (0 bytes); download or copy it again"
+    for magic, words in _MAGIC:
+        if start.startswith(magic):
+            return words
+    if start.lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        return "a web page, probably an error message of the server it was downloaded from; download it again"
+    if start.startswith(HDF5_SIGNATURE[:4]):
+        return "the beginning of an HDF5 file, cut off; download or copy it again"
+    if not any(byte < 9 or 13 < byte < 32 for byte in start):
+        return "text"
+    return f"binary data of an unknown format; {_CONVERT}"
+
+
+def not_understood(path: Path, known: str) -> FileFormatError:
+    """The error for a file that no reader understands."""
+    words = looks_like(path)
+    advice = "" if ";" in words else f"; {_CONVERT}"
+    return FileFormatError(f"{printable(path.name)} is {words}{advice}. Understood are: {known}.")
+
+
+def printable(text: str, limit: int = 160) -> str:
+    """`text` fit for a message: names in files are data and may hold anything.
+
+    Examples
+    --------
+    >>> printable("a\\x1b[31m\\n<b>")
+    'a\ufffd[31m\ufffd<b>'
+    """
+    clean = "".join(c if c.isprintable() else "\ufffd" for c in text[: limit + 1])
+    return clean if len(clean) <= limit else clean[: limit - 3] + "..."
+
+
+def _listed(names: list[str], n: int = 5) -> str:
+    more = f" and {len(names) - n} more" if len(names) > n else ""
+    return ", ".join(repr(printable(name)) for name in names[:n]) + more

@@ -1,0 +1,92 @@
+"""The loop: a short generator that a script, a lesson or a widget's thread can drive."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import numpy as np
+
+from ptywidgets.engine.plan import Plan
+from ptywidgets.engine.problem import Problem
+from ptywidgets.engine.state import State
+
+
+def steps(problem: Problem, plan: Plan, state: State | None = None) -> Generator[State, Plan | None, None]:
+    """Work through the plan and yield the state after every batch.
+
+    Sending a new plan changes how it goes on: `algorithm` at once, `iterations`, `batch` and `constraints` from the
+    next iteration.
+
+    Parameters
+    ----------
+    problem : Problem
+        Measured amplitudes, model, starting values.
+    plan : Plan
+        What to do.
+    state : State, optional
+        Where to go on, also in the middle of an iteration; by default the problem's start.
+
+    Yields
+    ------
+    State
+        Valid until the next one is asked for.
+    """
+    state = problem.start() if state is None else state
+    generator = np.random.default_rng(plan.seed)
+    if state.random is not None:
+        generator.bit_generator.state = state.random
+    while state.iteration < plan.iterations:
+        if state.order is None:
+            order = generator.permutation(problem.count)
+            state = state.replace(order=order, batch=0, partial_loss=0.0, random=generator.bit_generator.state)
+        batches = _batches(state.order, plan.batch)
+        constraints = [constraint.prepare(problem) for constraint in plan.constraints]
+        while state.batch < len(batches):
+            index = state.batch
+            state = plan.algorithm.advance(problem, state, batches[index]).replace(batch=index + 1)
+            if state.batch == len(batches):
+                state = _finish(problem, state, constraints)
+            new = yield state
+            plan = new or plan
+            if state.order is None:
+                break
+
+
+def iterate(problem: Problem, plan: Plan, state: State | None = None) -> Generator[State, Plan | None, None]:
+    """Like :func:`steps`, yielding only at the end of every iteration.
+
+    Examples
+    --------
+    >>> from ptywidgets import samples
+    >>> from ptywidgets.engine import Plan, iterate, make_problem
+    >>> problem = make_problem(samples.ducky("tiny"))
+    >>> for state in iterate(problem, Plan(iterations=3)):
+    ...     pass
+    >>> len(state.losses), state.losses[2] < state.losses[0]
+    (3, True)
+    """
+    inner = steps(problem, plan, state)
+    new = None
+    while True:
+        try:
+            state = inner.send(new)
+        except StopIteration:
+            return
+        new = None
+        if state.at_iteration_end:
+            new = yield state
+
+
+def _batches(order: np.ndarray, size: int | None) -> list[np.ndarray]:
+    """Nearly equal batches of at most `size` positions."""
+    count = 1 if size is None else -(-len(order) // size)
+    return [np.sort(part) for part in np.array_split(order, count)]
+
+
+def _finish(problem: Problem, state: State, constraints: list) -> State:
+    for apply in constraints:
+        state = apply(state)
+    loss = state.partial_loss / (problem.mean_intensity * problem.count)
+    return state.replace(
+        iteration=state.iteration + 1, batch=0, order=None, partial_loss=0.0, losses=(*state.losses, loss)
+    )

@@ -1,0 +1,41 @@
+"""All models in one sentence: *specimen x passage x ensemble x detector*.
+
+    I_j(k) = sum_m | F[ D_j . passage( P_m(r - R_j), t(object) cut at R_j ) ](k) |^2
+
+A **specimen** says how the unknown becomes a transmission function t (complex: t = O; potential: t = exp(iV)). A
+**passage** says how a wave goes through it (thin: one multiplication). The **ensemble** is the incoherent sum: M probe
+modes P_m, M = 1 being a coherent probe. The **detector** carries exit waves to the detector plane (far field: F is the
+orthonormal FFT; D_j is a phase ramp that takes up what is left of the pattern's origin below a pixel, so that measured
+counts never are interpolated).
+
+Each part has its exact adjoint, so their composition has one, and no class exists for a combination: a named model is
+a function that puts parts together.
+"""
+
+from __future__ import annotations
+
+from ptywidgets.engine.models.composed import Gradients, Model
+from ptywidgets.engine.models.detector import FarField
+from ptywidgets.engine.models.passage import Thin
+from ptywidgets.engine.models.specimen import SPECIMENS, ComplexObject, PotentialObject
+from ptywidgets.engine.errors import unknown_name
+
+__all__ = ["SPECIMENS", "ComplexObject", "FarField", "Gradients", "Model", "PotentialObject", "Thin", "single_slice"]
+
+
+def single_slice(object_type: str = "complex") -> Model:
+    """Single-slice ptychography: a thin specimen, a far-field detector, any number of probe modes.
+
+    Parameters
+    ----------
+    object_type : {"complex", "potential"}
+        Whether amplitude and phase are free, or the specimen only shifts the phase: t = exp(iV), V real, in rad.
+
+    Examples
+    --------
+    >>> single_slice("potential")
+    Model(specimen=PotentialObject(), passage=Thin(), detector=FarField())
+    """
+    if object_type not in SPECIMENS:
+        raise unknown_name("object_type", object_type, SPECIMENS)
+    return Model(specimen=SPECIMENS[object_type](), passage=Thin(), detector=FarField())

@@ -1,0 +1,140 @@
+"""The composed model: forward through its parts, back through their adjoints, in cache-sized portions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ptywidgets.engine.models.geometry import Geometry, Where
+from ptywidgets.engine.models.shift import FourierShift, NoShift, Shift, choose_shift
+from ptywidgets.engine.protocols import Array, Backend, DetectorModel, Loss, Passage, Specimen
+
+__all__ = ["Geometry", "Gradients", "Model", "Where"]
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """What a batch says: the loss, the direction that lowers it, and how well each pixel was seen.
+
+    With residual waves chi in the detector plane, `object` and `probe` are the sums of A^H chi, that is minus half the
+    gradient of ``loss`` for the amplitude loss. `illumination` and `coverage` are the diagonals of the Gauss-Newton
+    Hessian by the transmission and by the probe, with positions taken at whole pixels. All arrays are the caller's.
+    """
+
+    loss: float
+    object: Array  # (S, Y, X) complex64 or float32, as the object
+    probe: Array | None  # (M, Ny, Nx) complex64, corner-centred, or None when the probe is held
+    illumination: Array  # (1, Y, X) float32, the same for every slice
+    coverage: Array | None  # (Ny, Nx) float32, corner-centred as the probe, or None when the probe is held
+
+
+@dataclass
+class _Sums:
+    """Accumulators of one worker."""
+
+    transmission: Array  # (S, Y, X) complex
+    illumination: Array  # (Y, X) float
+    waves: Array | None  # what the shift collects
+    coverage: Array | None  # (Ny, Nx) float
+    loss: Any = 0.0
+
+    def __iadd__(self, other: _Sums) -> _Sums:
+        self.loss += other.loss
+        self.transmission += other.transmission
+        self.illumination += other.illumination
+        if self.waves is not None:
+            self.waves += other.waves
+            self.coverage += other.coverage
+        return self
+
+
+@dataclass(frozen=True)
+class Model:
+    """specimen x passage x detector; the ensemble is the probe's leading axis, M modes that add incoherently.
+
+    Waves are held in the middle of their window while they are worked on: a window then is one contiguous block of the
+    object, and the far field differs from that of a corner-centred wave only by a phase that no intensity sees.
+    """
+
+    specimen: Specimen
+    passage: Passage
+    detector: DetectorModel
+
+    def far_field(self, backend: Backend, shift: Shift, transmission: Array, where: Where) -> tuple[Array, Any]:
+        """Waves in the detector plane (B, M, Ny, Nx) for one portion of positions, and the tape for the adjoint."""
+        waves = shift.waves(backend, where.fractions)
+        exits, tape = self.passage.transmit(backend, waves, transmission, where.corners)
+        return self.detector.propagate(backend, exits, where.shifts), tape
+
+    def intensities(self, backend: Backend, obj: Array, probe: Array, geometry: Geometry, batch: Any) -> np.ndarray:
+        """Modelled patterns (B, Ny, Nx), corner-centred, on the host: the forward model on its own, always exact."""
+        centred = backend.xp.fft.fftshift(probe, axes=(-2, -1))
+        shift = NoShift(centred) if geometry.fractions is None else FourierShift(backend.fft2(centred))
+        transmission = self.specimen.transmission(backend, obj)
+        indices = np.asarray(batch)
+        out = np.empty((len(indices), *probe.shape[-2:]), centred.real.dtype)
+
+        def task(portion: Any, _: None) -> None:
+            far, _tape = self.far_field(backend, shift, transmission, geometry.at(backend, indices[portion]))
+            out[portion] = backend.to_numpy((far.real**2 + far.imag**2).sum(1))
+
+        backend.map_reduce(task, backend.portions(np.arange(len(indices)), probe.nbytes), lambda: None)
+        return out
+
+    def gradients(
+        self,
+        backend: Backend,
+        obj: Array,
+        probe: Array,
+        geometry: Geometry,
+        amplitudes: Array,
+        batch: Any,
+        loss: Loss,
+        *,
+        with_probe: bool = True,
+    ) -> Gradients:
+        """Loss and gradients over the positions of `batch`; `amplitudes` (J, Ny, Nx) are all measured ones."""
+        xp = backend.xp
+        transmission = self.specimen.transmission(backend, obj)
+        shift = choose_shift(backend, probe, geometry.fractions, len(batch))
+        light = xp.fft.fftshift((probe.real**2 + probe.imag**2).sum(0))
+        passed = (transmission.real**2 + transmission.imag**2).prod(0) if with_probe else None
+
+        def sums() -> _Sums:
+            return _Sums(
+                transmission=xp.zeros_like(transmission),
+                illumination=xp.zeros(transmission.shape[-2:], light.dtype),
+                waves=shift.zeros(backend) if with_probe else None,
+                coverage=xp.zeros_like(light) if with_probe else None,
+            )
+
+        def task(portion: Any, sums: _Sums) -> None:
+            where = geometry.at(backend, portion)
+            far, tape = self.far_field(backend, shift, transmission, where)
+            value, residual = loss.residual(backend, far, backend.take(amplitudes, portion))
+            sums.loss += value
+            residual = self.detector.propagate_adjoint(backend, residual, where.shifts)
+            by_waves = self.passage.transmit_adjoint(
+                backend, residual, transmission, where.corners, tape, sums.transmission
+            )
+            backend.paste_same(sums.illumination, where.corners, light)
+            if with_probe:
+                shift.collect(backend, where.fractions, by_waves, sums.waves)
+                backend.sum_cuts(passed, where.corners, sums.coverage)
+
+        total, *others = backend.map_reduce(task, backend.portions(batch, probe.nbytes), sums)
+        for part in others:
+            total += part
+        by_probe = coverage = None
+        if with_probe:
+            by_probe = xp.fft.ifftshift(shift.adjoint(backend, total.waves), axes=(-2, -1))
+            coverage = xp.fft.ifftshift(total.coverage)
+        return Gradients(
+            loss=float(total.loss),
+            object=self.specimen.transmission_adjoint(backend, transmission, total.transmission),
+            probe=by_probe,
+            illumination=total.illumination[None],
+            coverage=coverage,
+        )

@@ -1,0 +1,26 @@
+"""Passages: how waves go through the specimen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ptywidgets.engine.protocols import Array, Backend
+
+
+@dataclass(frozen=True)
+class Thin:
+    """One multiplication: psi = P t. Right while the specimen is thinner than the depth of field."""
+
+    slices = 1
+
+    def transmit(self, backend: Backend, waves: Array, transmission: Array, corners: Any) -> tuple[Array, Any]:
+        """Exit waves (B, M, Ny, Nx) behind the windows of `transmission` (1, Y, X), and what the adjoint needs."""
+        return backend.multiply_cut(waves, transmission[0], corners), waves
+
+    def transmit_adjoint(
+        self, backend: Backend, residual: Array, transmission: Array, corners: Any, tape: Any, gradient: Array
+    ) -> Array:
+        """Gradient by the entering waves, in the memory of `residual`; that by the transmission is added to `gradient`."""
+        backend.paste_product(gradient[0], corners, tape, residual)
+        return backend.multiply_cut(residual, transmission[0], corners, conjugate=True, out=residual)

@@ -1,0 +1,202 @@
+"""Moving the probe by a fraction of a pixel, P_j(r) = P(r - d_j), and its exact adjoint.
+
+Two operators do it, both linear in P:
+
+* :class:`FourierShift` multiplies the spectrum by exp(-2 pi i k.d): exact for every wave, two more FFTs a position.
+* :class:`ChebyshevShift` expands the same factor in Chebyshev polynomials of d (Jacobi-Anger),
+
+      exp(-i pi k t) = sum_n (2 - delta_n0) (-i)^n J_n(pi k) T_n(t),   t = 2 d in [-1, 1],
+
+  for rows times columns, up to a total degree. Then P_j = sum_r c_r(d_j) B_r with R images B_r, made once for a batch,
+  and a position costs R multiplications a pixel, in one matrix product, where an FFT would cost several times that.
+  The adjoint adds c_r(d_j) g_j up in R images and takes them back through the same factors, once for a batch.
+
+The terms fall off like (k/2)^n, so the degree that a probe needs depends on how far out its spectrum reaches:
+:func:`choose_shift` takes the least that keeps the wave's relative error below :data:`TOLERANCE`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+from scipy.special import jv
+
+from ptywidgets.engine.models.geometry import phase_factors
+from ptywidgets.engine.protocols import Array, Backend
+
+TOLERANCE = 1e-5  # of the norm of the wave: a hundred times finer than what an electron count can tell
+DEGREES = range(2, 9)
+
+
+class Shift(Protocol):
+    """A prepared movement of one batch's probe."""
+
+    def waves(self, backend: Backend, fractions: Array) -> Array: ...
+
+    def zeros(self, backend: Backend) -> Array: ...
+
+    def collect(self, backend: Backend, fractions: Array, by_waves: Array, sums: Array) -> None: ...
+
+    def adjoint(self, backend: Backend, sums: Array) -> Array: ...
+
+
+@dataclass(frozen=True)
+class NoShift:
+    """All positions on whole pixels: every wave is the probe."""
+
+    probe: Array  # (M, Ny, Nx), window-centred
+
+    def waves(self, backend: Backend, fractions: Array | None) -> Array:
+        """The probe as (1, M, Ny, Nx), for all positions."""
+        return self.probe[None]
+
+    def zeros(self, backend: Backend) -> Array:
+        """An accumulator for :meth:`collect`."""
+        return backend.xp.zeros_like(self.probe)
+
+    def collect(self, backend: Backend, fractions: Array | None, by_waves: Array, sums: Array) -> None:
+        """Add the gradients by the waves of a portion (B, M, Ny, Nx) up."""
+        sums += by_waves.sum(0)
+
+    def adjoint(self, backend: Backend, sums: Array) -> Array:
+        """Gradient by the window-centred probe (M, Ny, Nx)."""
+        return sums
+
+
+@dataclass(frozen=True)
+class FourierShift:
+    """The exact shift of a band-limited wave, by a ramp on its spectrum."""
+
+    spectrum: Array  # (M, Ny, Nx) of the window-centred probe
+
+    def waves(self, backend: Backend, fractions: Array) -> Array:
+        """Moved waves (B, M, Ny, Nx)."""
+        waves = backend.empty("waves", (len(fractions), *self.spectrum.shape), self.spectrum.dtype)
+        waves[...] = self.spectrum
+        backend.ramp(waves, *self._ramps(backend, fractions, -1))
+        return backend.ifft2(waves)
+
+    def zeros(self, backend: Backend) -> Array:
+        """An accumulator for :meth:`collect`."""
+        return backend.xp.zeros_like(self.spectrum)
+
+    def collect(self, backend: Backend, fractions: Array, by_waves: Array, sums: Array) -> None:
+        """Add the spectra of the gradients by the waves up, moved back; works in the memory of `by_waves`."""
+        spectra = backend.fft2(by_waves)
+        backend.ramp(spectra, *self._ramps(backend, fractions, 1))
+        sums += spectra.sum(0)
+
+    def adjoint(self, backend: Backend, sums: Array) -> Array:
+        """Gradient by the window-centred probe (M, Ny, Nx)."""
+        return backend.ifft2(sums)
+
+    def _ramps(self, backend: Backend, fractions: Array, sign: int) -> tuple[Array, Array]:
+        xp = backend.xp
+        rows, columns = (
+            phase_factors(backend, fractions[:, axis], (sign * 2 * np.pi) * xp.fft.fftfreq(n), self.spectrum.dtype)
+            for axis, n in enumerate(self.spectrum.shape[-2:])
+        )
+        return rows, columns
+
+
+@dataclass(frozen=True)
+class ChebyshevShift:
+    """The shift as a sum of R fixed images with weights that depend on the fraction of the pixel."""
+
+    degree: int
+    images: Array  # (R, M, Ny, Nx)
+    factors: Array  # (R, 1, Ny, Nx): image r is F^-1 [factor r x spectrum]
+
+    @classmethod
+    def prepare(cls, backend: Backend, spectrum: Array, degree: int) -> ChebyshevShift:
+        """Make the images of a probe with this spectrum (M, Ny, Nx), window-centred."""
+        factors = backend.to_device(_factors(spectrum.shape[-2:], degree), spectrum.dtype)[:, None]
+        return cls(degree, backend.ifft2(factors * spectrum[None]), factors)
+
+    def waves(self, backend: Backend, fractions: Array) -> Array:
+        """Moved waves (B, M, Ny, Nx)."""
+        return backend.combine(self._weights(backend, fractions), self.images)
+
+    def zeros(self, backend: Backend) -> Array:
+        """An accumulator for :meth:`collect`."""
+        return backend.xp.zeros_like(self.images)
+
+    def collect(self, backend: Backend, fractions: Array, by_waves: Array, sums: Array) -> None:
+        """Add the gradients by the waves up, by their weights."""
+        backend.combine_adjoint(self._weights(backend, fractions), by_waves, sums)
+
+    def adjoint(self, backend: Backend, sums: Array) -> Array:
+        """Gradient by the window-centred probe (M, Ny, Nx)."""
+        spectra = backend.fft2(sums)
+        spectra *= self.factors.conj()
+        return backend.ifft2(spectra.sum(0))
+
+    def _weights(self, backend: Backend, fractions: Array) -> Array:
+        """T_a(2 dy) T_b(2 dx) as (B, R)."""
+        xp = backend.xp
+        angles = xp.arccos(xp.clip(2 * fractions, -1, 1))
+        rows, columns = np.array(_terms(self.degree)).T
+        weights = xp.cos(angles[:, :1] * xp.asarray(rows)) * xp.cos(angles[:, 1:] * xp.asarray(columns))
+        return weights.astype(self.images.real.dtype)
+
+
+def choose_shift(backend: Backend, probe: Array, fractions: np.ndarray | None, count: int) -> Shift:
+    """The cheapest shift that is right for a probe (M, Ny, Nx), corner-centred, and `count` positions."""
+    centred = backend.xp.fft.fftshift(probe, axes=(-2, -1))
+    if fractions is None:
+        return NoShift(centred)
+    spectrum = backend.fft2(centred)
+    if probe.dtype == np.complex64:  # a computation in double precision wants to be exact
+        energy = backend.to_numpy((spectrum.real**2 + spectrum.imag**2).sum(0))
+        degree = least_degree(energy)
+        # The images cost 2 R transforms a batch, the exact shift 2 a position.
+        if degree is not None and 2 * len(_terms(degree)) <= count:
+            return ChebyshevShift.prepare(backend, spectrum, degree)
+    return FourierShift(spectrum)
+
+
+def least_degree(energy: np.ndarray, tolerance: float = TOLERANCE) -> int | None:
+    """The lowest total degree that shifts waves of this power spectrum (Ny, Nx) well enough, or None.
+
+    Examples
+    --------
+    >>> k = np.hypot(np.fft.fftfreq(32)[:, None], np.fft.fftfreq(32)[None])
+    >>> least_degree((k < 0.1) * 1.0), least_degree((k < 0.25) * 1.0), least_degree((k < 0.5) * 1.0)
+    (3, 5, 8)
+    """
+    total = float(energy.sum(dtype=np.float64))
+    for degree in DEGREES:
+        if float(np.vdot(energy, _squared_error(energy.shape, degree))) <= tolerance**2 * total:
+            return degree
+    return None
+
+
+def _terms(degree: int) -> list[tuple[int, int]]:
+    return [(a, b) for a in range(degree + 1) for b in range(degree + 1 - a)]
+
+
+@lru_cache(maxsize=8)
+def _factors(shape: tuple[int, int], degree: int) -> np.ndarray:
+    """Jacobi-Anger factors (R, Ny, Nx) complex128 of the terms, in FFT order."""
+    rows, columns = (
+        [(2 if n else 1) * (-1j) ** n * jv(n, np.pi * np.fft.fftfreq(size)) for n in range(degree + 1)]
+        for size in shape
+    )
+    return np.array([np.outer(rows[a], columns[b]) for a, b in _terms(degree)])
+
+
+@lru_cache(maxsize=16)
+def _squared_error(shape: tuple[int, int], degree: int) -> np.ndarray:
+    """Largest squared error (Ny, Nx) float32 of the shift factor at each frequency, over fractions of a pixel."""
+    factors = _factors(shape, degree)
+    ky, kx = (np.fft.fftfreq(n) for n in shape)
+    worst = np.zeros(shape)
+    for dy, dx in ((0.5, 0.5), (0.5, -0.5), (0.5, 0.0), (0.0, 0.5), (0.35, 0.35), (0.35, -0.35)):
+        ay, ax = np.arccos(2 * dy), np.arccos(2 * dx)
+        weights = [np.cos(a * ay) * np.cos(b * ax) for a, b in _terms(degree)]
+        exact = np.outer(np.exp(-2j * np.pi * ky * dy), np.exp(-2j * np.pi * kx * dx))
+        np.maximum(worst, np.abs(np.tensordot(weights, factors, 1) - exact) ** 2, out=worst)
+    return worst.astype(np.float32)

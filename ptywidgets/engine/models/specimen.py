@@ -1,0 +1,57 @@
+"""Specimens: what is unknown, and the transmission function that it makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ptywidgets.engine.protocols import Array, Backend
+
+
+@dataclass(frozen=True)
+class ComplexObject:
+    """Amplitude and phase are free: t = O, complex64 (S, Y, X), 1 where there is nothing."""
+
+    object_type = "complex"
+
+    def initial(self, shape: tuple[int, ...]) -> np.ndarray:
+        return np.ones(shape, np.complex64)
+
+    def from_transmission(self, transmission: np.ndarray) -> np.ndarray:
+        """The object with this transmission: the inverse of :meth:`transmission`."""
+        return transmission.astype(np.complex64)
+
+    def transmission(self, backend: Backend, obj: Array) -> Array:
+        return obj
+
+    def transmission_adjoint(self, backend: Backend, transmission: Array, gradient: Array) -> Array:
+        """Gradient by O of a real function, given its gradient by t."""
+        return gradient
+
+
+@dataclass(frozen=True)
+class PotentialObject:
+    """The specimen only shifts the phase: t = exp(iV); V float32 (S, Y, X) in rad, positive for atoms, 0 in vacuum."""
+
+    object_type = "potential"
+
+    def initial(self, shape: tuple[int, ...]) -> np.ndarray:
+        return np.zeros(shape, np.float32)
+
+    def from_transmission(self, transmission: np.ndarray) -> np.ndarray:
+        """The phase of a transmission, in (-pi, pi]."""
+        return np.angle(transmission).astype(np.float32)
+
+    def transmission(self, backend: Backend, obj: Array) -> Array:
+        out = backend.xp.empty(obj.shape, np.result_type(obj.dtype, np.complex64))
+        backend.xp.cos(obj, out=out.real)
+        backend.xp.sin(obj, out=out.imag)
+        return out
+
+    def transmission_adjoint(self, backend: Backend, transmission: Array, gradient: Array) -> Array:
+        """dL = Re<g, i t dV>, so the gradient by V is Im(conj(t) g)."""
+        return transmission.real * gradient.imag - transmission.imag * gradient.real
+
+
+SPECIMENS = {"complex": ComplexObject, "potential": PotentialObject}

@@ -1,0 +1,201 @@
+"""From counts to a measurement: amplitudes with their origin in the corner, positions in A, every number public."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ptywidgets.engine.dataset import Calibration, Dataset
+from ptywidgets.engine.params import Params, param
+from ptywidgets.engine.prepare.origin import ORIGIN_MODELS, fit_origin, moments
+from ptywidgets.engine.prepare.rotation import RotationFit, find_rotation, rotate_vectors, wrapped_angle
+
+
+@dataclass(frozen=True)
+class Preparation(Params):
+    """How to prepare a dataset; what is None is found from the data.
+
+    Examples
+    --------
+    >>> Preparation(rotation=-15).origin
+    'plane'
+    """
+
+    origin: str = param("plane", choices=ORIGIN_MODELS, doc="Surface that descan makes of the patterns' origin.")
+    robust: bool = param(True, doc="Leave outliers out of that fit.")
+    rotation: float | None = param(None, unit="degrees", low=-360, high=360, step=0.1, doc="Detector to scan; none: found.")
+    transpose: bool | None = param(None, doc="Whether detector rows and columns are exchanged; none: found.")
+    flip: bool = param(False, doc="Turn a found rotation by 180 degrees: where atoms come out dark.")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Patterns ready to be reconstructed, and everything that was fitted on the way."""
+
+    amplitudes: np.ndarray  # (J, Ny, Nx) float32, square root of the counts, origin at [0, 0] but for `shifts`
+    shifts: np.ndarray  # (J, 2) detector px, sub-pixel rest of the origin; the model takes it up, no count is interpolated
+    positions: np.ndarray  # (J, 2) A, in the detector frame, about their middle
+    sampling: tuple[float, float]  # A, object pixel (row, column)
+    mean_intensity: float  # mean counts of a pattern
+    com_measured: np.ndarray  # (2, Ry, Rx) px
+    origin: np.ndarray  # (2, Ry, Rx) px, fitted
+    rotation: float  # degrees, detector to scan
+    transpose: bool
+    rotation_fit: RotationFit  # what the data say, also when the rotation was given
+    calibration: Calibration
+    scan_shape: tuple[int, int]
+    preparation: Preparation
+
+    @property
+    def com(self) -> np.ndarray:
+        """(2, Ry, Rx) 1/A: centre of mass without descan, detector frame."""
+        return (self.com_measured - self.origin) * self.calibration.q_pixel
+
+    @property
+    def com_corrected(self) -> np.ndarray:
+        """(2, Ry, Rx) 1/A: the same, in the scan frame."""
+        return rotate_vectors(self.com, self.rotation, self.transpose)
+
+    def __repr__(self) -> str:
+        j, ny, nx = self.amplitudes.shape
+        return f"Measurement({j} patterns of {ny}x{nx}, {self.sampling[0]:.3g} A pixels, rotation {self.rotation:.2f} degrees)"
+
+
+def scan_positions(
+    scan_shape: tuple[int, int], scan_step: float, rotation: float, transpose: bool = False
+) -> np.ndarray:
+    """Positions (J, 2) in A in the detector frame, about their middle.
+
+    The scan grid is turned by -rotation, since vectors measured on the detector turn by +rotation into the scan frame;
+    where the detector is transposed, rows and columns are exchanged after that.
+
+    Examples
+    --------
+    >>> scan_positions((1, 3), 2.0, 0.0).tolist()
+    [[0.0, -2.0], [0.0, 0.0], [0.0, 2.0]]
+    """
+    y, x = np.meshgrid(*[(np.arange(n) - (n - 1) / 2) * scan_step for n in scan_shape], indexing="ij")
+    grid = np.stack([y.ravel(), x.ravel()])
+    turned = rotate_vectors(grid, -rotation)
+    return (turned[::-1] if transpose else turned).T.copy()
+
+
+def prepare(dataset: Dataset, preparation: Preparation | None = None, **changes: Any) -> Measurement:
+    """Centre of mass, descan, rotation, amplitudes, positions: two passes over the data, no copy beyond the amplitudes.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        With a complete calibration (energy, scan step, detector pixel).
+    preparation : Preparation, optional
+        How; by default everything is found.
+    **changes
+        Single fields of the preparation, such as ``rotation=-15``.
+
+    Returns
+    -------
+    Measurement
+
+    Raises
+    ------
+    CalibrationError
+        When the calibration is not complete.
+    DataError
+        When patterns are empty, negative or NaN.
+
+    Examples
+    --------
+    >>> from ptywidgets import samples
+    >>> measurement = prepare(samples.ducky("tiny"))
+    >>> abs(measurement.rotation + 15) < 1
+    True
+    """
+    preparation = (preparation or Preparation()).replace(**changes)
+    dataset.calibration.check_complete()
+    totals, com = moments(dataset)
+    origin = fit_origin(com, preparation.origin, preparation.robust)
+    # With no surface fitted the centre of mass is the origin, and nothing is left to find a rotation from.
+    signal = com - (fit_origin(com, "plane") if preparation.origin == "none" else origin)
+    fit = find_rotation(signal, preparation.transpose)
+    rotation, transpose = _chosen(fit, preparation)
+    amplitudes, shifts = centred_amplitudes(dataset, origin)
+    return Measurement(
+        amplitudes=amplitudes,
+        shifts=shifts,
+        positions=scan_positions(dataset.scan_shape, dataset.calibration.scan_step, rotation, transpose),
+        sampling=dataset.calibration.sampling(dataset.detector_shape),
+        mean_intensity=float(totals.mean()),
+        com_measured=com,
+        origin=origin,
+        rotation=rotation,
+        transpose=transpose,
+        rotation_fit=fit,
+        calibration=dataset.calibration,
+        scan_shape=dataset.scan_shape,
+        preparation=preparation,
+    )
+
+
+def reorient(measurement: Measurement, preparation: Preparation) -> Measurement:
+    """The same measurement with the rotation and transpose that another preparation asks for; no data are read."""
+    signal = measurement.com_measured - (
+        fit_origin(measurement.com_measured, "plane") if preparation.origin == "none" else measurement.origin
+    )
+    fit = find_rotation(signal, preparation.transpose)
+    rotation, transpose = _chosen(fit, preparation)
+    step = measurement.calibration.scan_step
+    return replace(
+        measurement,
+        positions=scan_positions(measurement.scan_shape, step, rotation, transpose),
+        rotation=rotation,
+        transpose=transpose,
+        rotation_fit=fit,
+        preparation=preparation,
+    )
+
+
+def _chosen(fit: RotationFit, preparation: Preparation) -> tuple[float, bool]:
+    """Rotation and transpose: given ones before found ones."""
+    rotation = fit.rotation if preparation.rotation is None else preparation.rotation
+    if preparation.rotation is None and preparation.flip:
+        rotation = wrapped_angle(rotation + 180)
+    transpose = fit.transpose if preparation.transpose is None else preparation.transpose
+    return float(rotation), bool(transpose)
+
+
+def centred_amplitudes(dataset: Dataset, origin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Square roots of the counts, rolled by whole pixels so that the origin is at [0, 0], and the sub-pixel rest.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Read once, in portions.
+    origin : ndarray (2, Ry, Rx)
+        Detector pixels.
+
+    Returns
+    -------
+    amplitudes : ndarray (J, Qy, Qx) float32
+    shifts : ndarray (J, 2)
+        In detector pixels, within half a pixel of 0.
+    """
+    whole = np.rint(origin).astype(int)
+    shifts = (origin - whole).reshape(2, -1).T.copy()
+    qy, qx = dataset.detector_shape
+    amplitudes = np.empty((*dataset.scan_shape, qy, qx), np.float32)
+
+    def fill(row: int, patterns: np.ndarray) -> None:
+        for column, pattern in enumerate(patterns):
+            y, x = whole[0, row, column] % qy, whole[1, row, column] % qx
+            out = amplitudes[row, column]
+            for rows, from_rows in ((slice(0, qy - y), slice(y, qy)), (slice(qy - y, qy), slice(0, y))):
+                for columns, from_columns in ((slice(0, qx - x), slice(x, qx)), (slice(qx - x, qx), slice(0, x))):
+                    np.sqrt(pattern[from_rows, from_columns], out=out[rows, columns], casting="unsafe", dtype=np.float32)
+
+    with ThreadPoolExecutor(2) as pool:
+        for first, block in dataset.rows():
+            list(pool.map(fill, range(first, first + len(block)), block))
+    return amplitudes.reshape(-1, qy, qx), shifts

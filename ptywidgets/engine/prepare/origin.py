@@ -1,0 +1,130 @@
+"""Where each pattern's origin lies: centre of mass, and the smooth surface that descan makes of it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ptywidgets.engine.dataset import Dataset
+from ptywidgets.engine.errors import DataError, unknown_name
+
+ORIGIN_MODELS = ("constant", "plane", "parabola", "none")
+
+
+def centre_of_mass(dataset: Dataset, mask: np.ndarray | None = None) -> np.ndarray:
+    """Centre of mass of every pattern.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Read once, in portions.
+    mask : ndarray (Qy, Qx), optional
+        Weights of the detector pixels.
+
+    Returns
+    -------
+    ndarray (2, Ry, Rx) float64
+        Row and column in detector pixels.
+
+    Raises
+    ------
+    DataError
+        When a pattern is empty, has NaN or negative counts.
+
+    Examples
+    --------
+    >>> data = np.zeros((1, 2, 4, 4)); data[0, 0, 1, 2] = data[0, 1, 3, 0] = 5
+    >>> centre_of_mass(Dataset(data)).tolist()
+    [[[1.0, 3.0]], [[2.0, 0.0]]]
+    """
+    return moments(dataset, mask)[1]
+
+
+def moments(dataset: Dataset, mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Total counts (Ry, Rx) and centre of mass (2, Ry, Rx) px of every pattern, in one pass over the data."""
+    qy, qx = dataset.detector_shape
+    weights = np.ones((qy, qx)) if mask is None else np.asarray(mask, float)
+    middle = (qy // 2, qx // 2)  # moments about the middle lose no digits in single precision
+    y = (np.arange(qy) - middle[0])[:, None] * weights
+    x = (np.arange(qx) - middle[1])[None, :] * weights
+    functions = np.stack([weights.ravel(), y.ravel(), x.ravel()], axis=1).astype(np.float32)
+    sums = np.empty((*dataset.scan_shape, 3))
+    for first, block in dataset.rows():
+        flat = block.reshape(-1, qy * qx)
+        sums[first : first + len(block)] = (flat.astype(np.float32, copy=False) @ functions).reshape(
+            len(block), -1, 3
+        )
+        if flat.dtype.kind in "fi" and (flat.min() < 0):
+            _complain(sums, "negative counts", "subtract the detector's dark reference and clip at 0", first, block < 0)
+    total = sums[..., 0]
+    if not np.isfinite(total).all():
+        _complain(sums, "NaN or infinite counts", "replace them, for instance by 0", 0, ~np.isfinite(total)[..., None])
+    if (total <= 0).any():
+        _complain(sums, "no counts at all", "leave those positions out or crop the scan", 0, (total <= 0)[..., None])
+    centre = np.stack([sums[..., 1] / total + middle[0], sums[..., 2] / total + middle[1]])
+    return total, centre
+
+
+def _complain(sums: np.ndarray, what: str, remedy: str, first: int, bad: np.ndarray) -> None:
+    where = bad.reshape(*bad.shape[:2], -1).any(-1)
+    row, column = np.argwhere(where)[0]
+    raise DataError(f"{int(where.sum())} patterns have {what}, the first at scan [{first + row}, {column}]; {remedy}.")
+
+
+def fit_origin(com: np.ndarray, model: str = "plane", robust: bool = True) -> np.ndarray:
+    """Smooth origin of the patterns: what the scan coils did, without what the specimen did.
+
+    Linear least squares on the scan indices; with `robust`, points beyond 2.5 times the median deviation are left out
+    in a few rounds, so that a heavy particle does not tilt the plane.
+
+    Parameters
+    ----------
+    com : ndarray (2, Ry, Rx)
+        Measured centre of mass, px.
+    model : {"plane", "parabola", "constant", "none"}
+        The surface; "none" takes the centre of mass itself, which also removes the signal.
+    robust : bool
+        Leave outliers out.
+
+    Returns
+    -------
+    ndarray (2, Ry, Rx)
+        Fitted origin in detector pixels.
+
+    Examples
+    --------
+    >>> y, x = np.mgrid[:5, :6]
+    >>> com = np.stack([10 + 0.5 * y - 0.2 * x, 12 - 0.1 * y])
+    >>> bool(np.allclose(fit_origin(com), com))
+    True
+    """
+    if model not in ORIGIN_MODELS:
+        raise unknown_name("origin model", model, ORIGIN_MODELS)
+    if model == "none":
+        return com.copy()
+    ny, nx = com.shape[1:]
+    y, x = np.meshgrid(np.linspace(-1, 1, ny), np.linspace(-1, 1, nx), indexing="ij")
+    terms = [np.ones_like(y)]
+    if model in ("plane", "parabola"):
+        terms += [t for t, n in ((y, ny), (x, nx)) if n > 1]
+    if model == "parabola":
+        terms += [t for t, n in ((y * y, ny), (x * x, nx), (x * y, min(ny, nx))) if n > 2]
+    basis = np.stack([t.ravel() for t in terms], axis=1)
+    measured = com.reshape(2, -1).T
+    keep = np.ones(len(measured), bool)
+    for _ in range(5 if robust else 1):
+        coefficients = np.linalg.lstsq(basis[keep], measured[keep], rcond=None)[0]
+        deviation = np.hypot(*(measured - basis @ coefficients).T)
+        limit = 2.5 * np.median(deviation) * 1.2  # 1.2: median to rms of a two-dimensional normal deviation
+        new = deviation <= max(limit, 1e-9)
+        if not robust or new.sum() < 3 * len(terms) or (new == keep).all():
+            break
+        keep = new
+    return (basis @ coefficients).T.reshape(com.shape)
+
+
+def deflection(com: np.ndarray, model: str = "plane", robust: bool = True) -> np.ndarray:
+    """What the specimen did to the centre of mass (2, Ry, Rx), px: the rotation is found from it.
+
+    With the origin model "none" nothing would be left; a plane is taken off then, as :func:`prepare` does.
+    """
+    return com - fit_origin(com, "plane" if model == "none" else model, robust)

@@ -1,0 +1,222 @@
+"""How the detector is turned against the scan.
+
+An electron wave deflected by a phase has the centre of mass <k> = <grad phi> / 2 pi, and a gradient has no curl. So the
+detector is turned until the field has none. Written with the Helmholtz decomposition in Fourier space, the energy of
+the divergence-free part is a quadratic form in (cos theta, sin theta): its minimum has a closed form, with no grid of
+angles and no finite differences. Noise has no direction, so it does not pull the angle.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Mean absolute curl and divergence against the angle; index 0 as measured, 1 with the detector transposed."""
+
+    angles: np.ndarray  # (A,) degrees
+    curl: np.ndarray  # (2, A)
+    divergence: np.ndarray  # (2, A)
+
+
+@dataclass(frozen=True)
+class RotationFit:
+    """The angle from detector to scan, with what is known about it."""
+
+    rotation: float  # degrees; the centre of mass turns by +rotation into the scan frame
+    transpose: bool
+    uncertainty: float  # degrees, one sigma, by jackknife over directions of spatial frequency
+    solenoidal_share: float  # energy that stays divergence-free, 0 (perfect) to 0.5 (nothing to find)
+    other_share: float  # the same for the other transpose
+    twin_resolved: bool  # whether the data told this angle from the one turned by 180 degrees
+    message: str
+
+
+def rotate_vectors(field: np.ndarray, rotation: float, transpose: bool = False) -> np.ndarray:
+    """Turn a vector field (2, ...) from the detector frame into the scan frame.
+
+    Parameters
+    ----------
+    field : ndarray (2, ...)
+        Row and column components.
+    rotation : float
+        Degrees.
+    transpose : bool
+        Exchange rows and columns first.
+
+    Examples
+    --------
+    >>> rotate_vectors(np.array([1.0, 0.0]), 90).round(6).tolist()
+    [0.0, 1.0]
+    """
+    c, s = math.cos(math.radians(rotation)), math.sin(math.radians(rotation))
+    y, x = (field[1], field[0]) if transpose else (field[0], field[1])
+    return np.stack([c * y - s * x, s * y + c * x])
+
+
+def directions(field: np.ndarray) -> np.ndarray:
+    """A vector field (2, Ry, Rx) as complex numbers whose phase is the direction on the screen: 0 right, pi/2 up.
+
+    Examples
+    --------
+    >>> directions(np.array([-1.0, 1.0])).item()
+    (1+1j)
+    """
+    return field[1] - 1j * field[0]
+
+
+def rotation_curves(com: np.ndarray, angles: np.ndarray | None = None) -> Curves:
+    """Mean absolute curl and divergence of a centre-of-mass field for many angles.
+
+    Both are sinusoids in the angle for every scan point: curl(theta) = cos theta curl_0 + sin theta div_0.
+
+    Parameters
+    ----------
+    com : ndarray (2, Ry, Rx)
+        Centre of mass without descan.
+    angles : ndarray (A,), optional
+        Degrees; by default -90 to 90 in steps of 1.
+
+    Examples
+    --------
+    >>> curves = rotation_curves(np.random.default_rng(0).normal(size=(2, 8, 8)))
+    >>> curves.curl.shape
+    (2, 181)
+    """
+    angles = np.arange(-90.0, 91.0) if angles is None else np.asarray(angles, float)
+    theta = np.radians(angles)[:, None, None]
+    curl, divergence = [], []
+    for field in (com, com[::-1]):
+        div0 = field[0][2:, 1:-1] - field[0][:-2, 1:-1] + field[1][1:-1, 2:] - field[1][1:-1, :-2]
+        curl0 = field[1][2:, 1:-1] - field[1][:-2, 1:-1] - (field[0][1:-1, 2:] - field[0][1:-1, :-2])
+        curl.append(np.abs(np.cos(theta) * curl0 + np.sin(theta) * div0).mean((1, 2)))
+        divergence.append(np.abs(np.cos(theta) * div0 - np.sin(theta) * curl0).mean((1, 2)))
+    return Curves(angles, np.array(curl), np.array(divergence))
+
+
+def find_rotation(com: np.ndarray, transpose: bool | None = None) -> RotationFit:
+    """Rotation and transpose that leave the least energy in the divergence-free part of the field.
+
+    Parameters
+    ----------
+    com : ndarray (2, Ry, Rx)
+        Centre of mass without descan, any unit.
+    transpose : bool, optional
+        Given where it is known.
+
+    Returns
+    -------
+    RotationFit
+        Its `rotation` lies in (-180, 180]. Of the two angles 180 degrees apart, which have the same curl, the one is
+        taken whose integrated phase is peaked upwards (atoms attract electrons) where that is beyond chance, and else
+        the one in (-90, 90]; `twin_resolved` says which. A known defocus tells more: see
+        :func:`ptywidgets.engine.prepare.twin.resolve_twin`.
+
+    Examples
+    --------
+    >>> y, x = np.mgrid[-2:2:32j, -2:2:32j]
+    >>> atom = np.exp(-4 * (y - 0.3)**2 - 4 * (x + 0.2)**2)
+    >>> field = rotate_vectors(np.stack(np.gradient(atom)), 15)
+    >>> fit = find_rotation(field)
+    >>> round(fit.rotation, 1), fit.transpose, fit.twin_resolved
+    (-15.0, False, True)
+    """
+    candidates = [False, True] if transpose is None else [transpose]
+    fits = {t: _closed_form(com[::-1] if t else com) for t in (False, True)}
+    best = min(candidates, key=lambda t: fits[t][1])
+    rotation, share, uncertainty = fits[best]
+    skewness, clear = _peakedness(rotate_vectors(com, rotation, best))
+    if clear and skewness < 0:
+        rotation += 180
+    other = fits[not best][1]
+    words = [f"rotation {rotation:.2f} degrees (+- {uncertainty:.2f})" + (", transposed" if best else "")]
+    if share > 0.4:
+        words.append("the field has hardly any structure: set the rotation by hand")
+    elif transpose is None and abs(other - share) < 0.02:
+        words.append("transposed or not is uncertain: compare the two curves")
+    if not clear:
+        words.append(f"it could as well be {wrapped_angle(rotation + 180):.2f}: flip by 180 degrees if atoms come out dark")
+    return RotationFit(wrapped_angle(rotation), best, uncertainty, share, other, clear, "; ".join(words) + ".")
+
+
+def integrate(field: np.ndarray, scan_step: float = 1.0) -> np.ndarray:
+    """Phase (rad) whose gradient is 2 pi times the field (2, Ry, Rx) in 1/A, steps in A: integrated centre of mass.
+
+    Phi(k) = k . F[field](k) / (i |k|^2), the least-squares solution with periodic edges; Lazic, Bosch and Lazar,
+    Ultramicroscopy 160, 265 (2016).
+
+    Examples
+    --------
+    >>> x = np.arange(32)
+    >>> phase = np.cos(2 * np.pi * x / 32)[:, None] * np.ones(32)
+    >>> gradient = -2 * np.pi / 32 * np.sin(2 * np.pi * x / 32)[:, None] * np.ones(32)
+    >>> bool(np.allclose(integrate(np.stack([gradient, 0 * gradient]) / (2 * np.pi)), phase))
+    True
+    """
+    ky, kx, squared = _frequencies(field.shape[1:])
+    spectrum = (ky * np.fft.fft2(field[0]) + kx * np.fft.fft2(field[1])) / (1j * squared)
+    return np.real(np.fft.ifft2(spectrum)) * scan_step
+
+
+def _frequencies(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    ky, kx = np.fft.fftfreq(shape[0])[:, None], np.fft.fftfreq(shape[1])[None, :]
+    # The frequency at the very edge of the band has no sign; a gradient has nothing there.
+    ky = np.where(np.abs(ky) == 0.5, 0, ky)
+    kx = np.where(np.abs(kx) == 0.5, 0, kx)
+    squared = ky**2 + kx**2
+    return ky, kx, np.where(squared > 0, squared, 1.0)
+
+
+def _closed_form(com: np.ndarray) -> tuple[float, float, float]:
+    """Angle (degrees, in (-90, 90]), its share of solenoidal energy, and the jackknife uncertainty."""
+    ky, kx, squared = _frequencies(com.shape[1:])
+    spectrum = np.fft.fft2(com)
+    norm = 1 / np.sqrt(squared)
+    along = (ky * spectrum[0] + kx * spectrum[1]) * norm
+    across = (ky * spectrum[1] - kx * spectrum[0]) * norm
+    aa, bb, ab = np.abs(along) ** 2, np.abs(across) ** 2, np.real(along * across.conj())
+    total = float(aa.sum() + bb.sum())
+    if total <= 0:
+        return 0.0, 0.5, 90.0
+
+    def angle(weight: np.ndarray | float = 1.0) -> float:
+        # cos^2 bb + sin^2 aa + 2 sin cos ab is least where 2 theta = atan2(-2 ab, aa - bb)
+        return 0.5 * math.atan2(-2 * float((weight * ab).sum()), float((weight * (aa - bb)).sum()))
+
+    theta = angle()
+    c, s = math.cos(theta), math.sin(theta)
+    share = float((c * c * bb + s * s * aa + 2 * s * c * ab).sum()) / total
+    sector = (np.arctan2(ky, kx) % np.pi) // (np.pi / 8)
+    left_out = [angle(np.where(sector == k, 0.0, 1.0)) for k in range(8)]
+    differences = [(d - theta + math.pi / 2) % math.pi - math.pi / 2 for d in left_out]
+    spread = math.sqrt(7 / 8 * sum(d * d for d in differences))
+    return math.degrees(theta), share, math.degrees(spread)
+
+
+def _peakedness(field: np.ndarray) -> tuple[float, bool]:
+    """Skewness of the integrated phase, and whether it is beyond chance."""
+    phase = integrate(field)
+    phase = phase - phase.mean()
+    spread = phase.std()
+    if spread == 0:
+        return 0.0, False
+    skewness = float((phase**3).mean() / spread**3)
+    # Neighbours are alike, so the independent samples are fewer than the pixels: as many as the spectrum is wide.
+    power = np.abs(np.fft.fft2(phase)) ** 2
+    independent = max(1.0, float(power.sum() ** 2 / (power**2).sum()))
+    return skewness, abs(skewness) > 3 * math.sqrt(6 / independent)
+
+
+def wrapped_angle(angle: float) -> float:
+    """An angle in degrees, brought into (-180, 180].
+
+    Examples
+    --------
+    >>> wrapped_angle(190.0), wrapped_angle(-180.0)
+    (-170.0, 180.0)
+    """
+    return -((-angle + 180) % 360 - 180)

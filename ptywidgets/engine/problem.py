@@ -1,0 +1,193 @@
+"""A problem: measured amplitudes, a model and starting values, on one device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import fft as sfft
+from scipy import ndimage
+
+from ptywidgets.engine.backends import get_backend
+from ptywidgets.engine.errors import DataError, ParameterError
+from ptywidgets.engine.losses import AmplitudeLoss
+from ptywidgets.engine.models import Gradients, Model, single_slice
+from ptywidgets.engine.models.composed import Geometry
+from ptywidgets.engine.prepare.measurement import Measurement
+from ptywidgets.engine.probe import Optics, make_probe
+from ptywidgets.engine.protocols import Backend, Loss
+from ptywidgets.engine.state import State
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is measured and how it is modelled. Made by :func:`make_problem`; moved by :meth:`to`."""
+
+    measurement: Measurement
+    model: Model
+    loss: Loss
+    backend: Backend
+    amplitudes: Any  # (J, Ny, Nx) float32, corner-centred, on the device
+    first_object: np.ndarray  # (S, Y, X)
+    first_probe: np.ndarray  # (M, Ny, Nx) complex64, corner-centred
+    first_positions: np.ndarray  # (J, 2) A, from object pixel [0, 0]
+
+    @property
+    def count(self) -> int:
+        """Number of positions J."""
+        return len(self.first_positions)
+
+    @property
+    def sampling(self) -> tuple[float, float]:
+        """Size of an object pixel (row, column) in A."""
+        return self.measurement.sampling
+
+    @property
+    def mean_intensity(self) -> float:
+        """Mean counts of a pattern."""
+        return self.measurement.mean_intensity
+
+    @property
+    def object_shape(self) -> tuple[int, ...]:
+        """(S, Y, X)."""
+        return self.first_object.shape
+
+    def to(self, device: str) -> Problem:
+        """The same problem on another device, "cpu" or "gpu"."""
+        backend = get_backend(device)
+        return replace(self, backend=backend, amplitudes=backend.to_device(self.measurement.amplitudes))
+
+    def start(self) -> State:
+        """The state before the first iteration."""
+        device = self.backend.to_device
+        return State(
+            object=device(self.first_object), probe=device(self.first_probe), positions=self.first_positions.copy()
+        )
+
+    def on_device(self, state: State) -> State:
+        """A state, from wherever it was, on this problem's device."""
+        device = self.backend.to_device
+        return state.replace(object=device(state.object), probe=device(state.probe))
+
+    def geometry(self, positions: np.ndarray) -> Geometry:
+        """Where positions (J, 2) in A lie in the object's pixels."""
+        window = self.first_probe.shape[-2:]
+        geometry = Geometry.from_pixels(positions / np.array(self.sampling), window, self.measurement.shifts)
+        last = np.array(self.object_shape[-2:]) - np.array(window)
+        if (geometry.corners < 0).any() or (geometry.corners > last).any():
+            raise DataError("a position's window lies outside the object; make the object larger (object_padding).")
+        return geometry
+
+    def gradients(self, state: State, batch: Any, *, with_probe: bool = True) -> Gradients:
+        """Loss and gradients over a batch of position indices."""
+        return self.model.gradients(
+            self.backend,
+            state.object,
+            state.probe,
+            self.geometry(state.positions),
+            self.amplitudes,
+            batch,
+            self.loss,
+            with_probe=with_probe,
+        )
+
+    def intensities(self, state: State, batch: Any) -> np.ndarray:
+        """Modelled patterns (B, Ny, Nx), corner-centred: the forward model on its own."""
+        return self.model.intensities(self.backend, state.object, state.probe, self.geometry(state.positions), batch)
+
+    def illumination(self) -> np.ndarray:
+        """Intensity (Y, X) that the first probe puts on the object, summed over positions, at whole pixels.
+
+        A histogram of the positions convolved with |P|^2.
+        """
+        shape = self.object_shape[-2:]
+        hits = np.zeros(shape, np.float32)
+        nearest = np.rint(self.first_positions / np.array(self.sampling)).astype(int)
+        np.add.at(hits, (nearest[:, 0], nearest[:, 1]), 1)
+        intensity = np.fft.fftshift((np.abs(self.first_probe) ** 2).sum(0))
+        window = np.zeros(shape, np.float32)
+        window[: intensity.shape[0], : intensity.shape[1]] = intensity
+        window = np.roll(window, [-(n // 2) for n in intensity.shape], (0, 1))
+        return sfft.irfft2(sfft.rfft2(hits, workers=2) * sfft.rfft2(window, workers=2), s=shape, workers=2).clip(0)
+
+    def field_of_view(self) -> np.ndarray:
+        """Mask (Y, X) of the pixels that are lit well: more than a quarter of the most."""
+        lit = ndimage.gaussian_filter(self.illumination(), 1.0)
+        return lit > 0.25 * lit.max()
+
+
+def make_problem(
+    measurement: Measurement,
+    optics: Optics | None = None,
+    *,
+    model: Model | None = None,
+    loss: Loss | None = None,
+    device: str = "cpu",
+    probe: np.ndarray | None = None,
+    obj: np.ndarray | None = None,
+    object_padding: float = 0.0,
+) -> Problem:
+    """Put measurement, model and starting values together.
+
+    Parameters
+    ----------
+    measurement : Measurement
+        From :func:`ptywidgets.engine.prepare.prepare`; a Dataset is prepared with default settings.
+    optics : Optics, optional
+        Aperture (or vacuum pattern) and aberrations of the first probe; by default those of the measurement.
+    model : Model, optional
+        By default single-slice with a complex object.
+    loss : Loss, optional
+        By default :class:`AmplitudeLoss`.
+    device : {"cpu", "gpu"}
+        Where to work.
+    probe : ndarray (M, Ny, Nx) or (Ny, Nx), optional
+        Starting probe, corner-centred; replaces what `optics` would make.
+    obj : ndarray (S, Y, X) or (Y, X), optional
+        Starting object.
+    object_padding : float
+        Room around the windows of the outermost positions, in A.
+
+    Returns
+    -------
+    Problem
+    """
+    from ptywidgets.engine.dataset import Dataset
+    from ptywidgets.engine.prepare import prepare
+
+    if isinstance(measurement, Dataset):
+        optics = optics or Optics.from_dataset(measurement)
+        measurement = prepare(measurement)
+    model = model or single_slice()
+    window = measurement.amplitudes.shape[-2:]
+    if probe is None:
+        if optics is None:
+            raise ParameterError("no probe: give optics=Optics(semiangle=..., ...) or probe=array.")
+        probe = make_probe(
+            optics, window, measurement.sampling, measurement.calibration.energy, measurement.mean_intensity
+        )
+    probe = np.asarray(probe, np.complex64).reshape(-1, *np.shape(probe)[-2:])
+    if probe.shape[-2:] != window:
+        raise ParameterError(f"the probe is {probe.shape[-2:]} pixels but the patterns are {window}; make them equal.")
+    sampling = np.array(measurement.sampling)
+    extent = measurement.positions.max(0) - measurement.positions.min(0)
+    room = np.ceil(object_padding / sampling).astype(int)
+    shape = tuple(int(v) for v in np.ceil(extent / sampling - 1e-6) + np.array(window) + 2 * room)
+    # The scan's middle lies where half a window is left on either side; for odd windows that is half a pixel off centre.
+    middle = (np.array(shape) - np.array(window)) / 2 + np.array([n // 2 for n in window])
+    centre = (measurement.positions.max(0) + measurement.positions.min(0)) / 2
+    positions = measurement.positions - centre + middle * sampling
+    full = (model.passage.slices, *shape)
+    first = model.specimen.initial(full) if obj is None else np.asarray(obj).reshape(full)
+    backend = get_backend(device)
+    return Problem(
+        measurement=measurement,
+        model=model,
+        loss=loss or AmplitudeLoss(),
+        backend=backend,
+        amplitudes=backend.to_device(measurement.amplitudes),
+        first_object=first,
+        first_probe=probe,
+        first_positions=positions,
+    )

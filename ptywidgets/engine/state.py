@@ -1,0 +1,36 @@
+"""The state of a reconstruction: a value, whole at every batch."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything that a reconstruction knows between two batches; saving it and going on gives the same result.
+
+    Arrays live on the problem's device. A yielded state is valid until the next one is asked for.
+    """
+
+    object: Any  # (S, Y, X) complex64 transmission, or float32 phase in rad
+    probe: Any  # (M, Ny, Nx) complex64, corner-centred; sum |P|^2 = mean counts of a pattern
+    positions: np.ndarray  # (J, 2) float64, A, of the probe's centre from object pixel [0, 0]
+    iteration: int = 0  # finished iterations
+    batch: int = 0  # finished batches of the present iteration
+    order: np.ndarray | None = None  # (J,) the present iteration's order of positions; None between iterations
+    partial_loss: float = 0.0  # loss so far in the present iteration
+    losses: tuple[float, ...] = ()  # normalised error of each finished iteration
+    random: Any = None  # state of the bit generator that draws the orders
+
+    def replace(self, **changes: Any) -> State:
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+    @property
+    def at_iteration_end(self) -> bool:
+        """Whether an iteration has just been finished (or none begun)."""
+        return self.order is None

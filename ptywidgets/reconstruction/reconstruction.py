@@ -1,0 +1,659 @@
+"""The one state object that all widgets share."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import threading
+import time
+import weakref
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
+from traitlets import Any as AnyTrait
+from traitlets import Enum, Instance, Int, Unicode
+
+from ptywidgets.engine.constraints import default_constraints
+from ptywidgets.engine.dataset import Calibration, Dataset
+from ptywidgets.engine.errors import DataError, ParameterError, PtyError, unknown_name
+from ptywidgets.engine.io import read
+from ptywidgets.engine.io.checkpoint import Checkpoint, fingerprint, load_checkpoint, new_provenance, save_checkpoint
+from ptywidgets.engine.iterate import steps
+from ptywidgets.engine.models import SPECIMENS, single_slice
+from ptywidgets.engine.plan import Plan
+from ptywidgets.engine.prepare import Measurement, Preparation, prepare, reorient
+from ptywidgets.engine.prepare.twin import resolve_twin
+from ptywidgets.engine.probe import Optics, make_probe
+from ptywidgets.engine.problem import Problem, make_problem
+from ptywidgets.engine.state import State
+from ptywidgets.reconstruction.hosts import shows_threads
+from ptywidgets.reconstruction.mailbox import Mailbox
+from ptywidgets.reconstruction.runner import Runner
+from ptywidgets.reconstruction.safe import SafeTraits
+from ptywidgets.reconstruction.snapshot import Snapshot, shown_transmission, take_snapshot
+
+STATUSES = ("empty", "ready", "running", "paused", "stopped", "finished", "error")
+_RUNNING: weakref.WeakSet[Reconstruction] = weakref.WeakSet()
+
+
+class Reconstruction(SafeTraits):
+    """Data, calibration, probe, plan, run and results in one place; widgets are views of it, and it needs none.
+
+    Parameters
+    ----------
+    dataset : Dataset, optional
+        From :func:`ptywidgets.read` or :mod:`ptywidgets.samples`.
+    defocus : float, optional
+        In A; other aberrations through ``optics``.
+
+    Notes
+    -----
+    Traits to observe: `dataset`, `preparation`, `measurement`, `optics`, `object_type`, `plan`, `device`, `status`,
+    `iteration`, `message`. Their values are replaced, never changed in place. Observers may be called on any thread; one
+    that fails is logged and disconnected.
+
+    Examples
+    --------
+    >>> from ptywidgets import samples
+    >>> recon = Reconstruction(samples.ducky("tiny"), defocus=samples.ducky_defocus("tiny"))
+    >>> recon.run(3).iteration
+    3
+    >>> recon.object_phase.ndim, len(recon.losses)
+    (2, 3)
+    """
+
+    dataset = Instance(Dataset, allow_none=True, help="The data.")
+    preparation = Instance(Preparation, args=(), help="How they are prepared.")
+    measurement = Instance(Measurement, allow_none=True, help="Prepared data; None until prepare().")
+    optics = Instance(Optics, args=(), help="What forms the probe.")
+    object_type = Enum(tuple(SPECIMENS), "complex", help="What is unknown: a complex object or a potential.")
+    plan = Instance(Plan, args=(), help="How long, in what batches, by which rule.")
+    device = Unicode("cpu", help="cpu or gpu.")
+    status = Enum(STATUSES, "empty", help="Where the run stands.")
+    iteration = Int(0, help="Finished iterations.")
+    message = Unicode("", help="The last thing worth saying, in one sentence.")
+    autosave = AnyTrait(None, allow_none=True, help="Path to which a running reconstruction is saved once a minute.")
+
+    def __init__(self, dataset: Dataset | None = None, *, defocus: float | None = None, **values: Any) -> None:
+        known = [n for n in self.trait_names() if n not in ("measurement", "status", "iteration", "message")]
+        for name in values:
+            if name not in known:
+                raise unknown_name("argument of Reconstruction", name, [*known, "defocus"])
+        self._lock = threading.RLock()
+        self._runner: Runner | None = None
+        self._problem: Problem | None = None
+        self._state: State | None = None
+        self._stale = False  # the present state belongs to other data or another probe
+        self._error: BaseException | None = None
+        self._clock = _Clock()
+        self.mailbox = Mailbox()
+        super().__init__(**values)
+        if dataset is not None:
+            self.dataset = dataset
+            if "optics" not in values:
+                self.optics = Optics.from_dataset(dataset)
+            self.status = "ready"
+        if defocus is not None:
+            self.optics = self.optics.replace(aberrations=self.optics.aberrations.replace(defocus=defocus))
+        self.observe(self._follow_inputs, ["dataset", "measurement", "optics"])
+        self.observe(self._follow_object_type, "object_type")
+
+    # ---------------------------------------------------------------- opening
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        vacuum: str | os.PathLike[str] | np.ndarray | None = None,
+        *,
+        defocus: float | None = None,
+        **calibration: Any,
+    ) -> Reconstruction:
+        """Open a file of data, or a saved reconstruction.
+
+        Parameters
+        ----------
+        path : path
+            Anything that :func:`ptywidgets.read` understands, or what :meth:`save` wrote.
+        vacuum : path or ndarray, optional
+            Vacuum pattern.
+        defocus : float, optional
+            In A.
+        **calibration
+            What the file does not say: ``energy=80e3`` (eV), ``semiangle=20`` (mrad), ``scan_step`` (A), ``q_pixel`` (1/A).
+        """
+        if _is_checkpoint(path):
+            return cls.load(path)
+        dataset = read(path, **calibration)
+        if vacuum is not None:
+            dataset = dataset.with_vacuum(vacuum)
+        return cls(dataset, defocus=defocus)
+
+    # ---------------------------------------------------------------- results
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """Calibration of the dataset."""
+        return None if self.dataset is None else self.dataset.calibration
+
+    @property
+    def rotation(self) -> float | None:
+        """Degrees from detector to scan, as used; None until prepared."""
+        return None if self.measurement is None else self.measurement.rotation
+
+    @property
+    def transpose(self) -> bool | None:
+        """Whether the detector is transposed; None until prepared."""
+        return None if self.measurement is None else self.measurement.transpose
+
+    @property
+    def state(self) -> State | None:
+        """The engine's latest state; its arrays live on the device."""
+        return self._state
+
+    @property
+    def problem(self) -> Problem | None:
+        """The engine's problem; None before the first run."""
+        return self._problem
+
+    @property
+    def object(self) -> np.ndarray | None:
+        """(Y, X) complex64 transmission or float32 phase in rad, detector frame; (S, Y, X) for several slices."""
+        state, problem = self._state, self._problem
+        if state is None or problem is None:
+            return None
+        obj = problem.backend.to_numpy(state.object)
+        return obj[0] if len(obj) == 1 else obj
+
+    @property
+    def object_phase(self) -> np.ndarray | None:
+        """(H, W) rad, in the scan frame, cropped to the scan, at the object's own pixel."""
+        return None if self._state is None else shown_transmission(self._problem, self._state)[0]
+
+    @property
+    def object_amplitude(self) -> np.ndarray | None:
+        """(H, W), as :attr:`object_phase`."""
+        return None if self._state is None else shown_transmission(self._problem, self._state)[1]
+
+    @property
+    def probe(self) -> np.ndarray | None:
+        """(Ny, Nx) complex64, corner-centred: the present probe, or before the first run the one that would be used."""
+        if self._state is not None and self._problem is not None:
+            probe = self._problem.backend.to_numpy(self._state.probe)
+            return probe[0] if len(probe) == 1 else probe
+        if self.dataset is None or self.calibration is None or self.calibration.missing:
+            return None
+        shape = self.dataset.detector_shape
+        return make_probe(self.optics, shape, self.calibration.sampling(shape), self.calibration.energy)
+
+    @property
+    def probe_fourier(self) -> np.ndarray | None:
+        """(Ny, Nx) complex64, zero frequency in the corner."""
+        probe = self.probe
+        return None if probe is None else np.fft.fft2(probe, norm="ortho").astype(np.complex64)
+
+    @property
+    def positions(self) -> np.ndarray | None:
+        """(J, 2) A, from object pixel [0, 0], detector frame."""
+        return None if self._state is None else self._state.positions
+
+    @property
+    def sampling(self) -> tuple[float, float] | None:
+        """Object pixel (row, column) in A."""
+        return None if self.measurement is None else self.measurement.sampling
+
+    @property
+    def losses(self) -> list[float]:
+        """Normalised error of every finished iteration, measured before each update."""
+        return [] if self._state is None else list(self._state.losses)
+
+    @property
+    def error(self) -> float | None:
+        """The last of :attr:`losses`."""
+        return self.losses[-1] if self.losses else None
+
+    @property
+    def seconds_per_iteration(self) -> float | None:
+        """Median of the latest iterations."""
+        return self._clock.seconds_per_iteration
+
+    @property
+    def memory(self) -> int:
+        """Bytes of amplitudes, object and probe that this reconstruction holds."""
+        total = 0 if self.measurement is None else self.measurement.amplitudes.nbytes
+        if self._state is not None:
+            total += self._state.object.nbytes + self._state.probe.nbytes
+        return total
+
+    # ---------------------------------------------------------------- changing
+
+    def set_calibration(self, **changes: Any) -> None:
+        """Change energy (eV), scan_step (A), q_pixel (1/A) or semiangle (mrad)."""
+        self._require_data()
+        self._require_idle("change the calibration")
+        calibration = self.dataset.calibration.replace(**changes)
+        self.dataset = self.dataset.with_calibration(**changes)
+        self.measurement = None
+        if "semiangle" in changes:
+            self.optics = self.optics.replace(semiangle=calibration.semiangle)
+
+    def prepare(self, **changes: Any) -> Measurement:
+        """Prepare the data; keyword arguments change single fields of :attr:`preparation` first.
+
+        Where no rotation is given and the curl cannot tell it from its 180-degree twin, a known defocus decides.
+        """
+        self._require_data()
+        self._require_idle("prepare anew")
+        self.preparation = self.preparation.replace(**changes)
+        return self._prepare()
+
+    def _prepare(self) -> Measurement:
+        if self.measurement is not None and _same_origin(self.measurement, self.preparation):
+            measurement = reorient(self.measurement, self.preparation)
+        else:
+            measurement = prepare(self.dataset, self.preparation)
+        message = measurement.rotation_fit.message
+        if self.preparation.rotation is None and self._can_tell_twins():
+            test = resolve_twin(measurement, self.optics)
+            if test.resolved and test.rotation != measurement.rotation and not self.preparation.flip:
+                measurement = reorient(measurement, self.preparation.replace(rotation=test.rotation))
+            message = f"{message.split(';')[0].rstrip('.')}; {test.message}"
+        self.measurement = measurement
+        self.message = message[:1].upper() + message[1:]
+        return measurement
+
+    def update_plan(self, **changes: Any) -> None:
+        """Change fields of :attr:`plan`, or of its algorithm; a running reconstruction follows from its next batch."""
+        own = {k: v for k, v in changes.items() if k in self.plan.to_dict()}
+        rest = {k: v for k, v in changes.items() if k not in own}
+        if rest:
+            own["algorithm"] = self.plan.algorithm.replace(**rest)
+        self.plan = self.plan.replace(**own)
+        runner = self._runner
+        if runner is not None and runner.active:
+            runner.change_plan(self.plan)
+
+    # ---------------------------------------------------------------- running
+
+    def start(self, n: int | None = None, *, block: bool | None = None) -> Reconstruction:
+        """Begin, or go on; returns at once while the work is done in a thread.
+
+        Parameters
+        ----------
+        n : int, optional
+            Iterations to add; by default up to ``plan.iterations``, or as many again when those are done.
+        block : bool, optional
+            Work in the calling cell instead. By default only where the host does not show what threads send (Colab);
+            the interrupt button then means stop and keep.
+        """
+        runner = self._begin(n)
+        if runner is None:
+            return self
+        if block if block is not None else not shows_threads():
+            runner.work()
+            if isinstance(self._error, KeyboardInterrupt):
+                print(f"Stopped after {self.iteration} iterations; everything is kept. start() goes on.")
+            elif self.status == "error":
+                self._raise()
+        else:
+            runner.start()
+        return self
+
+    def run(self, n: int | None = None) -> Reconstruction:
+        """Start and wait: for scripts. An interrupt stops the run and keeps what it has."""
+        self.start(n, block=False)
+        return self.wait()
+
+    def step(self) -> Reconstruction:
+        """One iteration, then pause."""
+        runner = self._runner
+        if runner is not None and runner.active:
+            runner.resume(until=self.iteration + 1)
+        else:
+            self.start(1)
+        return self
+
+    def pause(self) -> Reconstruction:
+        """Hold before the next batch; :meth:`resume` goes on."""
+        if self._runner is not None:
+            self._runner.pause()
+        return self
+
+    def resume(self) -> Reconstruction:
+        """Go on after a pause, or after a stop."""
+        if self._runner is not None and self._runner.active:
+            self._runner.resume()
+            return self
+        return self.start()
+
+    def stop(self, timeout: float = 60.0) -> Reconstruction:
+        """End before the next batch and keep everything; returns when the thread has ended."""
+        self.request_stop()
+        if self._runner is not None:
+            self._runner.wait(timeout)
+        return self
+
+    def request_stop(self) -> None:
+        """Ask the run to end before the next batch, and return at once: for buttons."""
+        if self._runner is not None:
+            self._runner.stop()
+
+    def snapshot(self) -> Snapshot | None:
+        """Small arrays of the present state, ready to be shown; None before the first run."""
+        if self._state is None or self._problem is None:
+            return None
+        return take_snapshot(
+            self._problem, self._state, self.status, self.plan.iterations, self.seconds_per_iteration
+        )
+
+    def wait(self, timeout: float | None = None) -> Reconstruction:
+        """Wait for the end of the run (or of `timeout` seconds); raises what went wrong in it."""
+        runner = self._runner
+        if runner is None:
+            return self
+        end = None if timeout is None else time.monotonic() + timeout
+        try:
+            while not runner.wait(0.2):  # short waits, so that an interrupt is heard on every platform
+                if self.status == "paused" or (end is not None and time.monotonic() > end):
+                    return self
+        except KeyboardInterrupt:
+            self.stop()
+            print(f"Stopped after {self.iteration} iterations; everything is kept. run() or start() goes on.")
+            return self
+        self._raise()
+        return self
+
+    def reset(self) -> Reconstruction:
+        """Stop, and forget object, probe and losses; data, calibration and plan stay."""
+        self.stop()
+        self._state = None
+        self._problem = None
+        self._error = None
+        self._stale = False
+        self.iteration = 0
+        self.message = ""
+        self.status = "empty" if self.dataset is None else "ready"
+        return self
+
+    # ---------------------------------------------------------------- keeping
+
+    def save(self, path: str | os.PathLike[str]) -> str:
+        """Save everything but the patterns themselves into one EMD file; an older file stays whole until it is done."""
+        if self.measurement is None or self.dataset is None:
+            raise ParameterError("nothing to save yet: prepare() or run() first.")
+        state = self._state
+        if state is not None and self._problem is not None:
+            to_numpy = self._problem.backend.to_numpy
+            state = state.replace(object=to_numpy(state.object), probe=to_numpy(state.probe))
+        used = self.preparation.replace(rotation=self.measurement.rotation, transpose=self.measurement.transpose)
+        checkpoint = Checkpoint(
+            state=state,
+            plan=self.plan,
+            preparation=used,
+            optics=self.optics,
+            calibration=self.dataset.calibration,
+            object_type=self.object_type,
+            sampling=self.measurement.sampling,
+            rotation=self.measurement.rotation,
+            transpose=self.measurement.transpose,
+            scan_shape=self.measurement.scan_shape,
+            provenance=new_provenance(self.dataset),
+        )
+        return str(save_checkpoint(path, checkpoint))
+
+    @classmethod
+    def load(
+        cls, path: str | os.PathLike[str], dataset: Dataset | str | os.PathLike[str] | None = None
+    ) -> Reconstruction:
+        """Load what :meth:`save` wrote, and go on where it stopped.
+
+        Parameters
+        ----------
+        path : path
+        dataset : Dataset or path, optional
+            The data, where they are no longer at the path that the file remembers.
+        """
+        checkpoint = load_checkpoint(path)
+        if dataset is None:
+            remembered = checkpoint.provenance.get("data_path", "")
+            if not remembered or not os.path.exists(remembered):
+                name = checkpoint.provenance.get("data_name") or remembered or "its data"
+                raise DataError(
+                    f"the data of this reconstruction ({name}) are not where they were; pass them: "
+                    "Reconstruction.load(path, dataset=...)."
+                )
+            dataset = remembered
+        if not isinstance(dataset, Dataset):
+            dataset = read(dataset)
+        dataset = dataset.with_calibration(**dataclasses.asdict(checkpoint.calibration))
+        expected = checkpoint.provenance.get("data_fingerprint")
+        if expected and fingerprint(dataset) != expected:
+            raise DataError(
+                f"these are not the data of the saved reconstruction: {fingerprint(dataset)} instead of {expected}."
+            )
+        recon = cls(
+            dataset,
+            optics=checkpoint.optics,
+            plan=checkpoint.plan,
+            preparation=checkpoint.preparation,
+            object_type=checkpoint.object_type,
+        )
+        if checkpoint.state is not None:
+            recon.measurement = prepare(dataset, checkpoint.preparation)
+            recon._problem = recon._make_problem()
+            recon._state = recon._problem.on_device(checkpoint.state)
+            recon._stale = False
+            recon.iteration = checkpoint.state.iteration
+            recon.status = "stopped"
+            recon._publish(recon._state)
+        return recon
+
+    def __repr__(self) -> str:
+        data = "no data" if self.dataset is None else repr(self.dataset)
+        error = f", error {self.error:.4g}" if self.losses else ""
+        return f"Reconstruction({data}; {self.status}, iteration {self.iteration} of {self.plan.iterations}{error})"
+
+    # ---------------------------------------------------------------- inside
+
+    def _require_data(self) -> None:
+        if self.dataset is None:
+            raise DataError("there are no data yet: Reconstruction.open(path), or set `dataset`.")
+
+    def _require_idle(self, what: str) -> None:
+        if self._runner is not None and self._runner.active:
+            raise ParameterError(f"cannot {what} while the reconstruction is {self.status}; stop it first.")
+
+    def _can_tell_twins(self) -> bool:
+        has_aperture = self.optics.vacuum is not None or self.optics.semiangle is not None
+        return has_aperture and self.optics.aberrations["C10"] != 0
+
+    def _follow_inputs(self, change: Any) -> None:
+        self._stale = True
+        if change["name"] == "dataset" and change["old"] is not change["new"]:
+            self.measurement = None
+            if self.status == "empty" and change["new"] is not None:
+                self.status = "ready"
+
+    def _follow_object_type(self, change: Any) -> None:
+        if self.plan.constraints == default_constraints(change["old"]):
+            self.plan = self.plan.replace(constraints=default_constraints(change["new"]))
+
+    def _make_problem(self) -> Problem:
+        return make_problem(
+            self.measurement, self.optics, model=single_slice(self.object_type), device=self.device
+        )
+
+    def _ready_state(self) -> State:
+        """The state to go on from, in the present problem, object type and device."""
+        if self.measurement is None:
+            self._prepare()
+        fresh = self._problem is None or self._state is None or self._stale
+        if fresh:
+            anew = self._state is not None
+            self._problem = self._make_problem()
+            self._state = self._problem.start()
+            self.iteration = 0
+            self._stale = False
+            if anew:
+                self.message = "Started anew: data or probe have changed."
+            return self._state
+        old = self._problem
+        if old.model.specimen.object_type != self.object_type or old.backend.name != self.device:
+            host = old.backend.to_numpy
+            transmission = host(old.model.specimen.transmission(old.backend, self._state.object))
+            self._problem = self._make_problem()
+            obj = host(self._state.object)
+            if old.model.specimen.object_type != self.object_type:
+                obj = self._problem.model.specimen.from_transmission(transmission)
+            self._state = self._problem.on_device(self._state.replace(object=obj, probe=host(self._state.probe)))
+        return self._state
+
+    def _begin(self, n: int | None) -> Runner | None:
+        with self._lock:
+            if self._runner is not None and self._runner.active:
+                if self.status == "paused":
+                    self._runner.resume()
+                else:
+                    self.message = "It is running already."
+                return None
+            self._require_data()
+            self.dataset.calibration.check_complete()
+            self._error = None
+            self.message = ""
+            for other in [r for r in _RUNNING if r is not self and r._same_data(self)]:
+                other.stop()  # a cell that was run again must not leave two runs fighting for the processor
+                other.message = "Stopped because the same data were started in another reconstruction."
+            owner = weakref.ref(self)
+            runner = Runner(_states(owner, n), _weakly(self._on_state), _weakly(self._on_status))
+            self._runner = runner
+            _RUNNING.add(self)
+            self.status = "running"
+            return runner
+
+    def _planned_states(self, n: int | None) -> Generator[State, Plan | None, None]:
+        state = self._ready_state()
+        target = state.iteration + n if n is not None else self.plan.iterations
+        if target <= state.iteration:
+            target = state.iteration + self.plan.iterations
+        self.plan = self.plan.replace(iterations=target)
+        self._clock = _Clock()
+        return steps(self._problem, self.plan, state)
+
+    def _same_data(self, other: Reconstruction) -> bool:
+        if self.dataset is None or other.dataset is None:
+            return False
+        mine, theirs = self.dataset, other.dataset
+        return mine is theirs or (mine.path == theirs.path and mine.name == theirs.name and mine.shape == theirs.shape)
+
+    def _on_state(self, state: State) -> None:
+        """Called by the worker after every batch."""
+        self._state = state
+        if state.at_iteration_end:
+            self._clock.tick()
+            if self.autosave is not None and self._clock.save_due():
+                self.save(self.autosave)
+        if self._clock.show_due(state.at_iteration_end):
+            self._publish(state)
+            self.iteration = state.iteration
+
+    def _on_status(self, status: str, error: BaseException | None) -> None:
+        """Called by the worker when it pauses, goes on or ends."""
+        self._error = error
+        state = self._state
+        if error is not None and not isinstance(error, KeyboardInterrupt):
+            self.message = _in_words(error)
+        if status in ("finished", "stopped", "error"):
+            _RUNNING.discard(self)
+            if self._problem is not None:
+                self._problem.backend.close()
+        if state is not None:
+            self.iteration = state.iteration
+        self.status = status
+        if state is not None:
+            self._publish(state)
+
+    def _publish(self, state: State) -> None:
+        if self._problem is None or not self.mailbox.watched:
+            return
+        begun = time.perf_counter()
+        self.mailbox.put(
+            take_snapshot(self._problem, state, self.status, self.plan.iterations, self.seconds_per_iteration)
+        )
+        self._clock.shown(time.perf_counter() - begun)
+
+    def _raise(self) -> None:
+        if self.status == "error" and self._error is not None:
+            raise self._error
+
+
+class _Clock:
+    """Times of a run: how long an iteration takes, when to show and when to save."""
+
+    def __init__(self) -> None:
+        self._ticks = [time.perf_counter()]
+        self._next_show = 0.0
+        self._next_save = time.monotonic() + 60
+
+    @property
+    def seconds_per_iteration(self) -> float | None:
+        return float(np.median(np.diff(self._ticks[-9:]))) if len(self._ticks) > 1 else None
+
+    def tick(self) -> None:
+        self._ticks.append(time.perf_counter())
+
+    def show_due(self, iteration_end: bool) -> bool:
+        return time.perf_counter() >= self._next_show
+
+    def shown(self, cost: float) -> None:
+        # At most ten pictures a second, and at most a tenth of the time spent on them.
+        self._next_show = time.perf_counter() + max(0.1, 10 * cost)
+
+    def save_due(self) -> bool:
+        if time.monotonic() < self._next_save:
+            return False
+        self._next_save = time.monotonic() + 60
+        return True
+
+
+def _states(owner: weakref.ref[Reconstruction], n: int | None) -> Generator[State, Plan | None, None]:
+    """The states of a run, prepared by the one who works, so that the one who starts need not wait."""
+    recon = owner()
+    if recon is None:
+        return
+    states = recon._planned_states(n)
+    del recon
+    yield from states
+
+
+def _weakly(method: Any) -> Any:
+    """A callback that does not keep its owner alive."""
+    reference = weakref.WeakMethod(method)
+
+    def call(*arguments: Any) -> None:
+        target = reference()
+        if target is None:
+            raise RuntimeError("the reconstruction was deleted")
+        target(*arguments)
+
+    return call
+
+
+def _same_origin(measurement: Measurement, preparation: Preparation) -> bool:
+    done = measurement.preparation
+    return (done.origin, done.robust) == (preparation.origin, preparation.robust)
+
+
+def _is_checkpoint(path: Any) -> bool:
+    try:
+        load_checkpoint(path)
+    except PtyError:
+        return False
+    return True
+
+
+def _in_words(error: BaseException) -> str:
+    return str(error) if isinstance(error, PtyError) else f"{type(error).__name__}: {error}"
+
+
+__all__ = ["STATUSES", "Reconstruction"]

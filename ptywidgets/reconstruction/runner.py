@@ -1,0 +1,125 @@
+"""Drives a generator of states, in a worker thread or in the calling one, and obeys within one batch."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator
+from typing import Any
+
+from ptywidgets.engine.plan import Plan
+from ptywidgets.engine.state import State
+
+States = Generator[State, Plan | None, None]
+
+
+class Runner:
+    """One run. Commands only set flags; the one who works acts on them between two batches.
+
+    Parameters
+    ----------
+    states : generator of State
+        :func:`ptywidgets.engine.steps`.
+    on_state : callable
+        Called with every state, by the one who works.
+    on_status : callable
+        Called with "paused", "running", and last with "finished", "stopped" or "error" and the exception, if any.
+    """
+
+    def __init__(
+        self,
+        states: States,
+        on_state: Callable[[State], None],
+        on_status: Callable[[str, BaseException | None], None],
+    ) -> None:
+        self._states = states
+        self._on_state = on_state
+        self._on_status = on_status
+        self._stop = threading.Event()
+        self._go = threading.Event()
+        self._go.set()
+        self._lock = threading.Lock()
+        self._plan: Plan | None = None
+        self._pause_at: int | None = None
+        self._thread: threading.Thread | None = None
+        self._done = threading.Event()
+
+    @property
+    def active(self) -> bool:
+        """Whether the run has not ended."""
+        return not self._done.is_set()
+
+    def start(self) -> None:
+        """Work in a thread of its own; returns at once."""
+        self._thread = threading.Thread(target=self.work, name="ptywidgets-run", daemon=True)
+        self._thread.start()
+
+    def pause(self) -> None:
+        """Hold before the next batch."""
+        self._go.clear()
+
+    def resume(self, until: int | None = None) -> None:
+        """Go on; with `until`, pause again when that many iterations are finished."""
+        with self._lock:
+            self._pause_at = until
+        self._go.set()
+
+    def stop(self) -> None:
+        """End before the next batch."""
+        self._stop.set()
+        self._go.set()
+
+    def change_plan(self, plan: Plan) -> None:
+        """Hand a new plan to the generator before the next batch."""
+        with self._lock:
+            self._plan = plan
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the end; whether it has come."""
+        ended = self._done.wait(timeout)
+        if ended and self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout)
+        return ended
+
+    def work(self) -> None:
+        """The loop itself."""
+        status: str = "error"
+        problem: BaseException | None = None
+        try:
+            status = self._loop()
+        except KeyboardInterrupt as interrupt:  # only where the loop runs in the cell
+            status, problem = "stopped", interrupt
+        except Exception as error:
+            problem = error
+        finally:
+            self._states.close()
+            try:
+                self._on_status(status, problem)
+            finally:
+                self._done.set()
+
+    def _loop(self) -> str:
+        begun = False
+        while True:
+            if self._stop.is_set():
+                return "stopped"
+            if not self._go.is_set():
+                self._on_status("paused", None)
+                self._go.wait()
+                if not self._stop.is_set():
+                    self._on_status("running", None)
+                continue
+            try:
+                state = self._states.send(self._take_plan() if begun else None)
+            except StopIteration:
+                return "finished"
+            begun = True
+            self._on_state(state)
+            with self._lock:
+                if self._pause_at is not None and state.at_iteration_end and state.iteration >= self._pause_at:
+                    self._pause_at = None
+                    self._go.clear()
+
+    def _take_plan(self) -> Any:
+        with self._lock:
+            plan, self._plan = self._plan, None
+        return plan

@@ -1,0 +1,1 @@
+"""Top floor: anywidget, ipywidgets and bqplot; no mathematics."""

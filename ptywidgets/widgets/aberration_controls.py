@@ -1,0 +1,191 @@
+"""Sliders and number boxes for the aberrations of a lens, polar or Cartesian, in the units a microscopist uses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import traitlets
+from ipywidgets import FloatSlider, GridBox, VBox
+
+from ptywidgets.engine.aberrations import NAMES, SYMBOLS, Aberrations
+from ptywidgets.engine.params import Parameter
+from ptywidgets.widgets.controls import Number, unit_text
+
+COMMON = ("C10", "C12", "C21", "C30", "C23")
+FORMS = ("polar", "Cartesian")
+# Radial order: unit, A in it, and where the slider ends: about one wave at 20 mrad and 80 kV; the box takes any number.
+_ORDERS = {1: ("A", 1.0, 500.0), 2: ("nm", 10.0, 2000.0), 3: ("µm", 1e4, 200.0), 4: ("µm", 1e4, 5000.0), 5: ("mm", 1e7, 500.0)}
+DEFOCUS_END = 2000.0  # A
+_SHORT = {"C12": "astigmatism", "C21": "coma", "C23": "trefoil", "C30": "spherical"}
+
+
+class Dial(GridBox):
+    """A slider with a number box that may go beyond it.
+
+    Parameters
+    ----------
+    name : str
+        Label, plain text.
+    low, high, step : float
+        Ends of the slider.
+    unit, doc : str
+
+    Examples
+    --------
+    >>> dial = Dial("defocus", -2000, 2000, 1, unit="A")
+    >>> dial.value = 3000
+    >>> dial.slider.value, dial.number.box.value
+    (2000.0, '3000')
+    """
+
+    value = traitlets.Float(0.0)
+    error = traitlets.Unicode("")
+
+    def __init__(self, name: str, low: float, high: float, step: float, unit: str = "", doc: str = "") -> None:
+        self.number = Number(Parameter(name, 0.0, unit=unit, doc=doc), 0.0, label=name, width="100%")
+        self.slider = FloatSlider(0.0, min=low, max=high, step=step, readout=False, layout={"width": "auto", "margin": "0"})
+        self._following = False
+        label, box, *rest = self.number.children
+        columns = "minmax(84px, 112px) minmax(50px, 1fr) 74px 32px"
+        layout = {"grid_template_columns": columns, "grid_gap": "0 6px", "align_items": "center", "width": "100%"}
+        super().__init__([label, self.slider, box, *rest], layout=layout)
+        self.slider.observe(lambda change: self._take(float(f"{change['new']:.6g}")), "value")
+        self.number.observe(lambda change: self._take(change["new"] or 0.0), "value")
+        self.number.observe(lambda change: self.set_trait("error", change["new"]), "error")
+
+    def reach(self, low: float, high: float, step: float) -> None:
+        """Change the ends of the slider; the value stays."""
+        self._following = True
+        try:
+            self.slider.min, self.slider.max = min(low, self.slider.max), high
+            self.slider.min, self.slider.step = low, step
+            self.slider.value = min(max(self.value, low), high)
+        finally:
+            self._following = False
+
+    def _take(self, value: float) -> None:
+        if not self._following:
+            self.value = value
+
+    @traitlets.observe("value")
+    def _follow(self, _change: Any) -> None:
+        self._following = True
+        try:
+            self.number.value = self.value
+            shown = min(max(self.value, self.slider.min), self.slider.max)
+            if not math.isclose(shown, self.slider.value, rel_tol=1e-9, abs_tol=1e-9):
+                self.slider.value = shown
+        finally:
+            self._following = False
+
+
+class AberrationControls(VBox):
+    """One line for each coefficient of some aberrations.
+
+    Parameters
+    ----------
+    symbols : iterable of str
+        Which: "C10" is shown as defocus.
+    on_change : callable
+        Called with ``{"C12": 20.0}`` (A, rad) when the user changes a coefficient.
+    on_error : callable
+        Called with the words for an entry that is no number.
+    form : {"polar", "Cartesian"}
+
+    Examples
+    --------
+    >>> heard = []
+    >>> controls = AberrationControls(["C10", "C12"], heard.append, print)
+    >>> controls.show(Aberrations(defocus=500, C12a=3, C12b=4))
+    >>> controls.dials["defocus"].value, controls.dials["C12"].value
+    (500.0, 5.0)
+    >>> controls.dials["C12"].value = 7
+    >>> heard
+    [{'C12': 7.0}]
+    """
+
+    def __init__(
+        self,
+        symbols: Iterable[str],
+        on_change: Callable[[dict[str, float]], Any],
+        on_error: Callable[[str], Any],
+        form: str = "polar",
+    ) -> None:
+        self.symbols = tuple(symbols)
+        self._on_change, self._on_error = on_change, on_error
+        self._quiet = False
+        self._shown = Aberrations()
+        super().__init__(layout={"width": "100%"})
+        self._build(form)
+
+    @property
+    def form(self) -> str:
+        """Polar or Cartesian; assign to change it."""
+        return self._form
+
+    @form.setter
+    def form(self, form: str) -> None:
+        if form != self._form:
+            for dial in self.children:
+                dial.close()
+            self._build(form)
+            self.show(self._shown)
+
+    def show(self, aberrations: Aberrations) -> None:
+        """Show these; nothing is called back."""
+        self._shown = aberrations
+        values = {**(aberrations.polar if self._form == "polar" else aberrations.cartesian), "defocus": aberrations["defocus"]}
+        self._quiet = True
+        try:
+            for name, dial in self.dials.items():
+                new = values[name] / self._scales[name]
+                if not math.isclose(new, dial.value, rel_tol=1e-9, abs_tol=1e-12):
+                    dial.value = new
+        finally:
+            self._quiet = False
+
+    def _build(self, form: str) -> None:
+        self._form = form
+        self.dials: dict[str, Dial] = {}
+        self._scales: dict[str, float] = {}
+        for symbol in self.symbols:
+            for name, dial, scale in _dials_of(symbol, form):
+                self.dials[name], self._scales[name] = dial, scale
+                dial.observe(lambda change, name=name: self._changed(name, change["new"]), "value")
+                dial.observe(lambda change: change["new"] and self._on_error(change["new"]), "error")
+        self.children = list(self.dials.values())
+
+    def _changed(self, name: str, value: float) -> None:
+        if not self._quiet:
+            self._on_change({name: value * self._scales[name]})
+
+
+def _dials_of(symbol: str, form: str) -> list[tuple[str, Dial, float]]:
+    """Name of the coefficient, its dial, and A (or rad) per shown unit."""
+    if symbol == "C10":
+        doc = "Positive defocus puts the crossover behind the specimen; C10 = -defocus."
+        return [("defocus", Dial("defocus", -DEFOCUS_END, DEFOCUS_END, 1, "A", doc), 1.0)]
+    n, m = SYMBOLS[symbol]
+    unit, scale, end = _ORDERS[n]
+    doc = f"{NAMES[symbol]}: {n + 1}th power of the angle, {m}-fold" if m else f"{NAMES[symbol]}: {n + 1}th power of the angle, round"
+    label = f"{_SHORT[symbol]} {symbol}" if symbol in _SHORT else symbol
+    step = end / 200
+    if not m:
+        return [(symbol, Dial(label, -end, end, step, unit, doc), scale)]
+    if form == "polar":
+        turn = round(math.pi / m, 4)
+        angle = f"Direction of {symbol} in {unit_text('rad')}, from down towards right, detector frame."
+        return [
+            (symbol, Dial(label, 0, end, step, unit, doc), scale),
+            (f"phi{symbol[1:]}", Dial(f"angle φ{symbol[1:]}", -turn, turn, 0.01, "rad", angle), 1.0),
+        ]
+    parts = {"a": "cos", "b": "sin"}
+    return [
+        (f"{symbol}{p}", Dial(f"{label}{p}", -end, end, step, unit, f"{doc}; times {trig}({m} φ{symbol[1:]})"), scale)
+        for p, trig in parts.items()
+    ]
+
+
+__all__ = ["COMMON", "FORMS", "AberrationControls", "Dial"]

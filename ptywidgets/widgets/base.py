@@ -1,0 +1,235 @@
+"""What all composite widgets share: the reconstruction, one line of words, callbacks that cannot break them."""
+
+from __future__ import annotations
+
+import html
+import logging
+import os
+import threading
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+import ipywidgets
+import numpy as np
+
+from ptywidgets.engine.dataset import Dataset
+from ptywidgets.engine.errors import PtyError
+from ptywidgets.reconstruction import Reconstruction
+from ptywidgets.widgets.image_view import ImageView
+from ptywidgets.widgets.png import PngFallback, png, resized, side_by_side
+from ptywidgets.widgets.turns import Turns
+
+log = logging.getLogger("ptywidgets")
+KINDS = ("note", "warn", "bad", "good")
+
+
+def as_reconstruction(source: Reconstruction | Dataset | str | os.PathLike[str] | None) -> Reconstruction:
+    """The reconstruction itself, or a new one of a dataset or a file."""
+    if isinstance(source, Reconstruction):
+        return source
+    if source is None or isinstance(source, Dataset):
+        return Reconstruction(source)
+    return Reconstruction.open(source)
+
+
+class StatusLine(ipywidgets.HTML):
+    """One line of words; whatever they hold is shown as text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = ""
+        self.kind = "note"
+        self.add_class("pty-status")
+        self.say("")
+
+    def say(self, words: str, kind: str = "note") -> None:
+        """Show `words`; `kind` (note, warn, bad, good) gives the colour."""
+        self.words, self.kind = words, kind
+        self.value = f'<span role="status" data-testid="pty-words" class="pty-{kind}">{html.escape(words)}</span>'
+        self.layout.display = "" if words else "none"
+
+
+class Panel(PngFallback, ipywidgets.VBox):
+    """A composite widget: a view of one :class:`~ptywidgets.Reconstruction`, which it shares with others.
+
+    Parameters
+    ----------
+    source : Reconstruction, Dataset or path
+        A dataset or file gets a reconstruction of its own.
+
+    Notes
+    -----
+    A subclass makes its controls, connects them by :meth:`hear`, :meth:`click` and :meth:`watch`, and sets `children`
+    and `views`. All callbacks run one at a time, on whatever thread they come, and an error in one becomes words in the
+    status line.
+    """
+
+    def __init__(self, source: Reconstruction | Dataset | str | os.PathLike[str] | None = None) -> None:
+        self.recon = as_reconstruction(source)
+        self.views: list[ImageView] = []
+        self.status_line = StatusLine()
+        self.turns = Turns()
+        self._undo: list[Callable[[], object]] = []
+        self._failed: Hashable | None = None  # the callback whose error is in the status line
+        self._timer: threading.Timer | None = None
+        self._closed = False
+        super().__init__()
+        self.add_class("pty-widget")
+
+    # ---------------------------------------------------------------- words
+
+    @property
+    def words(self) -> str:
+        """What the status line says."""
+        return self.status_line.words
+
+    def say(self, text: str, kind: str = "note") -> None:
+        """Say `text` in the status line; kind is note, warn, bad or good."""
+        self._failed = None
+        self.status_line.say(text, kind)
+
+    def guarded(self, callback: Callable[..., Any], key: Hashable | None = None) -> Callable[..., None]:
+        """`callback`, run in its turn, with any exception turned into words in the status line.
+
+        A later success of the same callback takes the words away. With a `key`, only the newest of several calls that
+        wait for their turn is made.
+        """
+        name = key if key is not None else object()
+        return lambda *args, **kwargs: self.turns.do(lambda: self._run(name, callback, *args, **kwargs), key)
+
+    def _run(self, name: Hashable, callback: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        if self._closed:
+            return
+        try:
+            callback(*args, **kwargs)
+        except Exception as error:
+            words = str(error) if isinstance(error, PtyError) else f"{type(error).__name__}: {error}"
+            if not isinstance(error, PtyError):
+                log.error("a callback of %s failed", type(self).__name__, exc_info=error)
+            self.say(words, "bad")
+            self._failed = name
+        else:
+            if self._failed == name:
+                self.say("")
+
+    # ---------------------------------------------------------------- callbacks
+
+    def watch(self, handler: Callable[[], Any], *names: str) -> None:
+        """Call `handler()` when one of these traits of the reconstruction changes, until :meth:`close`."""
+        run = self.guarded(handler, ("watch", handler))
+
+        def changed(_change: Any) -> None:
+            run()
+
+        self.recon.observe(changed, list(names))
+        self._undo.append(lambda: self.recon.unobserve(changed, list(names)))
+
+    def hear(self, control: ipywidgets.Widget, handler: Callable[[Any], Any], name: str = "value") -> None:
+        """Call `handler(value)` when the user (or other code) changes a control; not when :meth:`put` does."""
+        run = self.guarded(handler, ("hear", id(control), name))
+
+        def changed(change: Any) -> None:
+            if not self.turns.silent:
+                run(change["new"])
+
+        control.observe(changed, name)
+
+    def click(self, button: ipywidgets.Button, handler: Callable[[], Any]) -> None:
+        """Call `handler()` when a button is clicked."""
+        run = self.guarded(handler)
+        button.on_click(lambda _button: run())
+
+    def drag(self, view: ImageView, handler: Callable[[dict[str, Any], bool], Any]) -> None:
+        """Call `handler(region, final)` as the user drags a region; of positions that come too fast only the newest."""
+
+        def moved(region: dict[str, Any], final: bool) -> None:
+            key = ("drag", id(view), region["id"])
+            self.turns.soon(lambda: self._run(key, handler, region, final), key)
+
+        view.on_region(moved)
+
+    def behind(self, job: Callable[[], Any], text: str = "") -> None:
+        """Do something that takes long, on a thread, with `text` in the status line meanwhile."""
+        if text:
+            self.say(text)
+        self.turns.later(lambda: self._run(job, job))
+
+    def wait(self, timeout: float = 30.0) -> bool:
+        """Wait until everything that was asked for is shown; whether that came in time. For scripts and tests."""
+        return self.turns.wait(timeout)
+
+    def settle_soon(self, delay: float = 0.4) -> None:
+        """End the streams of all views when nothing has been shown for `delay` seconds."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = threading.Timer(delay, self.turns.do, [self._settle])
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _settle(self) -> None:
+        for view in self.views:
+            if view.live and not self._closed:
+                view.settle()
+
+    def put(self, control: ipywidgets.Widget, value: Any, name: str = "value") -> None:
+        """Set a control without its handler being called."""
+        with self.turns.silence():
+            setattr(control, name, value)
+
+    def until_closed(self, undo: Callable[[], object]) -> None:
+        """Call `undo()` at :meth:`close`, such as what ``recon.mailbox.subscribe`` returned."""
+        self._undo.append(undo)
+
+    # ---------------------------------------------------------------- as a whole
+
+    def close(self) -> None:
+        """Take the widget away: it hears of nothing any more, and its models are closed."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for undo in self._undo:
+            undo()
+        self._undo.clear()
+        for child in self.children:
+            close_all(child)
+        super().close()
+
+    def rgb(self) -> np.ndarray:
+        """The images of the widget side by side, (H, W, 3) uint8; one white pixel where there is none yet."""
+        images = [image for image in (view.rgb() for view in self.views) if image.shape[:2] != (1, 1)]
+        return side_by_side([resized(image) for image in images]) if images else np.full((1, 1, 3), 255, np.uint8)
+
+    def png(self) -> bytes:
+        """A still picture, for where widgets do not run; empty where there is nothing to show."""
+        image = self.rgb()
+        return png(image) if image.shape[:2] != (1, 1) else b""
+
+    def _describe(self) -> str:
+        """What the one-line repr says after the name of the data."""
+        return self.recon.status
+
+    def __repr__(self) -> str:
+        recon = getattr(self, "recon", None)
+        if recon is None:
+            return f"{type(self).__name__}()"
+        data = "no data" if recon.dataset is None else f"{recon.dataset.name or 'unnamed'!r}"
+        return f"{type(self).__name__}({data}; {self._describe()})"
+
+
+def close_all(widget: Any) -> None:
+    """Close a widget with everything in it: children, and the marks, axes and scales of a figure."""
+    parts: Sequence[Any] = [*getattr(widget, "children", ())]
+    for name in ("marks", "axes"):
+        parts = [*parts, *getattr(widget, name, ())]
+    scales = getattr(widget, "scales", None)
+    parts = [*parts, *(scales.values() if isinstance(scales, dict) else ())]
+    parts = [*parts, *filter(None, (getattr(widget, name, None) for name in ("scale_x", "scale_y", "interaction")))]
+    for part in parts:
+        close_all(part)
+    if hasattr(widget, "close"):
+        widget.close()
+
+
+__all__ = ["Panel", "StatusLine", "as_reconstruction", "close_all"]

@@ -1,0 +1,79 @@
+"""The contrast of an image, set by two handles on its histogram."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bqplot
+import traitlets
+from ipywidgets import FloatRangeSlider, VBox
+
+from ptywidgets.engine.virtual import histogram
+from ptywidgets.widgets.boxes import button, tip, toolbar
+from ptywidgets.widgets.curves import BLUE, ORANGE, Handles, axis, figure, line, put_line
+
+
+class ContrastHistogram(VBox):
+    """Histogram of an image with two handles for its contrast.
+
+    `limits` (observe it) is None while the contrast follows `percentiles` of each image, and two numbers once a handle
+    has been dragged; "Auto" goes back.
+    """
+
+    limits = traitlets.Tuple(traitlets.Float(), traitlets.Float(), allow_none=True, default_value=None)
+    percentiles = traitlets.Tuple(traitlets.Float(), traitlets.Float(), default_value=(0.0, 100.0))
+
+    def __init__(self, label: str = "value", unit: str = "") -> None:
+        self._image: Any = None
+        scales = {"x": bqplot.LinearScale(), "y": bqplot.LinearScale(min=0.0, max=1.08)}
+        self._bars = line(scales, BLUE, fill="bottom", fill_colors=[BLUE], fill_opacities=[0.45], stroke_width=1)
+        self.handles = Handles(scales, (0.0, 1.0), 0.82, ORANGE, self._dragged)
+        y_axis = axis(scales["y"], "pixels (log)", vertical=True, ticks=[], label_offset="14px")
+        margin = {"left": 34, "top": 6}
+        self.figure = figure(
+            [self._bars, *self.handles.marks], [axis(scales["x"], label, unit), y_axis], 180, fig_margin=margin
+        )
+        style = {"description_width": "initial"}
+        self.clip = FloatRangeSlider(
+            value=(0.0, 100.0),
+            min=0.0,
+            max=100.0,
+            step=0.1,
+            description="Percentiles",
+            readout_format=".1f",
+            style=style,
+            layout={"width": "300px", "max_width": "100%"},
+            **tip("Darkest and brightest colour at these percentiles of the pixels, anew for each pattern."),
+        )
+        self.auto = button("Auto", "Contrast of each image by the percentiles again")
+        super().__init__([self.figure, toolbar(self.clip, self.auto)])
+        self.add_class("pty-panel")
+        self.clip.observe(self._clipped, "value")
+        self.auto.on_click(lambda _button: self._clipped(None))
+
+    def show(self, image: Any) -> None:
+        """Show the histogram of `image`; the handles stay where they were set, or follow its percentiles."""
+        self._image = image
+        found = histogram(image, 80, self.percentiles)
+        put_line(self._bars, found.edges.repeat(2)[1:-1], found.heights.repeat(2))
+        if self.limits is None:
+            self.handles.put(found.limits)
+
+    def _dragged(self, values: list[float]) -> None:
+        self.handles.put(values, knobs=False)
+        if len(values) == 2 and values[0] != values[1]:
+            self.limits = (min(values), max(values))
+
+    def _clipped(self, change: Any) -> None:
+        if change is not None:
+            low, high = change["new"]
+            if low == high:
+                return
+            self.percentiles = (low, high)
+        self.limits = None
+        if self._image is not None:
+            self.show(self._image)
+
+    @traitlets.observe("percentiles")
+    def _follow(self, _change: Any) -> None:
+        self.clip.value = self.percentiles

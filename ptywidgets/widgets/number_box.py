@@ -1,0 +1,112 @@
+"""A box for one number, checked against the range of its parameter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import traitlets
+from ipywidgets import HBox, Text
+
+from ptywidgets.engine.errors import PtyError
+from ptywidgets.engine.params import Parameter
+from ptywidgets.widgets.boxes import unit_text, words
+
+
+def number_text(value: Any) -> str:
+    """A number in at most six digits; nothing for None.
+
+    Examples
+    --------
+    >>> number_text(0.025), number_text(None), number_text(80000.0)
+    ('0.025', '', '80000')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, float) and value != 0 and not 1e-4 <= abs(value) < 1e7:
+        return f"{value:.5g}"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+class Number(HBox):
+    """A labelled box for one number, checked when Enter is pressed or the box is left.
+
+    Parameters
+    ----------
+    parameter : Parameter
+        Its unit, range and sentence become label, check and tooltip.
+    value : float, int or None
+    label : str, optional
+        Instead of the name.
+
+    Notes
+    -----
+    `value` (observe it) only ever holds a checked value; what was wrong with the last entry is in `error`, which
+    :meth:`~ptywidgets.widgets.base.Panel` shows by ``panel.hear(control, lambda e: panel.say(e, "bad"), "error")``.
+    """
+
+    value = traitlets.Any(allow_none=True)
+    error = traitlets.Unicode("")
+
+    def __init__(self, parameter: Parameter, value: Any = None, label: str | None = None, width: str = "72px") -> None:
+        self.parameter = parameter
+        self._shown = ""
+        self.box = Text(value="", continuous_update=False, layout={"width": width})
+        unit = unit_text(parameter.unit)
+        parts: list[Any] = [words(label or parameter.name.replace("_", " "), tooltip=parameter.doc), self.box]
+        if unit:
+            parts.append(words(unit, "pty-note"))
+        super().__init__(parts, layout={"align_items": "center", "grid_gap": "4px", "width": "auto", "margin": "0"})
+        self.value = value
+        self._show()
+        self.box.observe(self._typed, "value")
+
+    @property
+    def disabled(self) -> bool:
+        """Whether nothing can be typed."""
+        return self.box.disabled
+
+    @disabled.setter
+    def disabled(self, value: bool) -> None:
+        self.box.disabled = value
+
+    @traitlets.observe("value")
+    def _follow(self, _change: Any) -> None:
+        self._show()
+
+    def _show(self) -> None:
+        self._shown = number_text(self.value)
+        self.box.value = self._shown
+        self.box.remove_class("pty-bad")
+        self.error = ""
+
+    def _typed(self, change: Any) -> None:
+        text = str(change["new"]).strip().replace(",", ".").replace("−", "-")
+        if text == self._shown:
+            return
+        try:
+            value = self.parameter.check(text or None)
+        except PtyError as error:
+            self.box.add_class("pty-bad")
+            self.error = ""  # so that the same mistake is told again
+            self.error = str(error)
+            return
+        self.value = value
+        self._show()
+
+
+def number(
+    name: str,
+    value: float | None = None,
+    *,
+    unit: str = "",
+    low: float | None = None,
+    high: float | None = None,
+    doc: str = "",
+    label: str | None = None,
+    optional: bool = False,
+    width: str = "72px",
+) -> Number:
+    """A number box of a parameter that is described right here."""
+    kind: Any = float | None if optional else float
+    parameter = Parameter(name, 0.0, unit=unit, low=low, high=high, doc=doc, type=kind)
+    return Number(parameter, value, label, width)

@@ -1,0 +1,177 @@
+"""Workbench: all stages of a reconstruction in one place, each built when it is first looked at."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import Any
+
+from ipywidgets import HTML, Layout, Tab, Text, VBox
+
+from ptywidgets import samples
+from ptywidgets.engine.dataset import Dataset
+from ptywidgets.engine.errors import DataError
+from ptywidgets.reconstruction import Reconstruction
+from ptywidgets.widgets.base import Panel, as_reconstruction
+from ptywidgets.widgets.controls import button, note, set_words, tip, toolbar, words
+
+STAGES = {
+    "Data": ("dataset_browser", "DatasetBrowser"),
+    "Rotation": ("rotation_explorer", "RotationExplorer"),
+    "Probe": ("probe_designer", "ProbeDesigner"),
+    "Reconstruction": ("reconstruction_runner", "ReconstructionRunner"),
+}
+DUCKY = "small"
+
+
+class Workbench(Panel):
+    """Data, rotation, probe and reconstruction as tabs, with a list of what is done.
+
+    Parameters
+    ----------
+    source : Reconstruction, Dataset or path, optional
+        Without one, there is a box for a path and a sample to try.
+
+    Notes
+    -----
+    `recon` is the present reconstruction, `stages` what has been looked at so far, by the names of the tabs.
+
+    Examples
+    --------
+    >>> bench = Workbench(samples.ducky("tiny"))
+    >>> bench
+    Workbench('ducky tiny'; 2 of 6 steps done)
+    >>> bench.select("Probe").recon is bench.recon
+    True
+    """
+
+    def __init__(self, source: Reconstruction | Dataset | str | os.PathLike[str] | None = None) -> None:
+        super().__init__(source)
+        self.stages: dict[str, Panel] = {}
+        self._saved_at: int | None = None
+        self.title = words("", "pty-title")
+        self.data_line = note()
+        self.steps_line = HTML()
+        self.path = Text(
+            placeholder="path of 4D-STEM data, or of a saved reconstruction",
+            layout={"width": "auto", "flex": "1 1 220px", "max_width": "640px"}, **tip("HDF5, EMD or .npy"),
+        )  # fmt: skip
+        self.opener = button("Open", "Open the file", "", "folder-open")
+        self.ducky = button("Try the ducky", "Simulate a small data set: a duck of carbon", "info", "magic")
+        self.tab = Tab([VBox(layout=Layout(width="100%")) for _ in STAGES], selected_index=0)
+        for index, name in enumerate(STAGES):
+            self.tab.set_title(index, name)
+        self.children = [
+            self.title,
+            self.data_line,
+            toolbar(self.path, self.opener, self.ducky),
+            self.steps_line,
+            self.status_line,
+            self.tab,
+        ]
+        self.click(self.opener, self._open)
+        self.click(self.ducky, self._try_ducky)
+        self.hear(self.tab, lambda _index: self._show_stage(), "selected_index")
+        self._bind()
+
+    # ---------------------------------------------------------------- data
+
+    def use(self, source: Reconstruction | Dataset | str | os.PathLike[str]) -> None:
+        """Put other data on the bench; what is running is stopped, and the stages are made anew."""
+        new = as_reconstruction(source)
+        self.recon.request_stop()
+        for undo in self._undo:
+            undo()
+        self._undo.clear()
+        self.recon, self._saved_at = new, None
+        self._bind()
+
+    def _open(self) -> None:
+        path = self.path.value.strip().strip("\"'")
+        if not path:
+            raise DataError("no path: type where the data are, or try the ducky.")
+        self.say(f"Opening {path} ...")
+        self.use(os.path.expanduser(path))
+        self.say(f"Opened {path}.", "good")
+
+    def _try_ducky(self) -> None:
+        self.say("Simulating; this takes a second or two ...")
+        defocus = samples.ducky_defocus(DUCKY)
+        self.use(Reconstruction(samples.ducky(DUCKY), defocus=defocus))
+        self.say(f"A simulated duck of carbon; its defocus of {defocus:g} Å is set already. Go through the tabs, or straight to Run.", "good")
+
+    def _bind(self) -> None:
+        """Show the present reconstruction: forget the stages of the one before, make the one that is looked at."""
+        old, self.stages, self.views = list(self.stages.values()), {}, []
+        for place in self.tab.children:
+            place.children = []
+        for stage in old:
+            stage.close()
+        self.watch(self._show_steps, "dataset", "measurement", "optics", "status", "iteration")
+        self.guarded(self._show_steps)()
+        self.guarded(self._show_stage)()
+
+    # ---------------------------------------------------------------- stages
+
+    def select(self, name: str) -> Panel:
+        """Turn to a stage, "Data", "Rotation", "Probe" or "Reconstruction"; returns its widget."""
+        self.tab.selected_index = list(STAGES).index(name)
+        self._show_stage()
+        return self.stages[name]
+
+    def _show_stage(self) -> None:
+        if self.recon.dataset is None or self.tab.selected_index is None:
+            return
+        name = list(STAGES)[self.tab.selected_index]
+        if name not in self.stages:
+            module, kind = STAGES[name]
+            stage: Any = getattr(importlib.import_module(f"ptywidgets.widgets.{module}"), kind)(self.recon)
+            stage.remove_class("pty-widget")  # the frame round it is that of the bench
+            self.stages[name] = stage
+            if name == "Reconstruction":
+                stage.observe(self._note_saved, "saved")
+            self.tab.children[self.tab.selected_index].children = [stage]
+        self.views = self.stages[name].views
+
+    def _note_saved(self, change: Any) -> None:
+        if change["new"]:
+            self._saved_at = len(self.recon.losses)
+            self._show_steps()
+
+    # ---------------------------------------------------------------- what is done
+
+    @property
+    def steps(self) -> dict[str, bool]:
+        """The steps of the work, and whether each is done."""
+        recon = self.recon
+        has_data = recon.dataset is not None
+        optics = recon.optics
+        aperture = optics.vacuum is not None or optics.semiangle is not None
+        done = len(recon.losses)
+        return {
+            "data opened": has_data,
+            "calibration complete": bool(has_data and recon.calibration and not recon.calibration.missing),
+            "rotation found": recon.measurement is not None,
+            "probe set": aperture and (bool(optics.aberrations) or done > 0),
+            "reconstructed": done > 0,
+            "saved": done > 0 and self._saved_at == done,
+        }
+
+    def _show_steps(self) -> None:
+        steps, items, now = self.steps, [], True
+        for name, done in steps.items():
+            kind = "pty-done" if done else "pty-now" if now else ""
+            now = now and done
+            items.append(f'<li class="{kind}">{name}</li>')
+        self.steps_line.value = f'<ol class="pty-steps" data-testid="pty-steps">{"".join(items)}</ol>'
+        dataset = self.recon.dataset
+        set_words(self.title, "Ptychography" if dataset is None else f"Ptychography: {dataset.name or 'unnamed data'}")
+        set_words(self.data_line, "No data yet: open a file, or try the sample." if dataset is None else repr(dataset))
+        self.ducky.layout.display = "" if dataset is None else "none"
+        self.tab.layout.display = "none" if dataset is None else ""
+
+    def _describe(self) -> str:
+        return f"{sum(self.steps.values())} of {len(self.steps)} steps done"
+
+
+__all__ = ["Workbench"]

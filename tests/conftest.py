@@ -1,0 +1,88 @@
+"""What every test shares: the optional reference data and the strictness of CI; nothing from the machine it runs on."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+CI = bool(os.environ.get("CI"))
+MAY_BE_SKIPPED_ON_CI = re.compile(r"\bGPU\b|cupy|no shared data|no py4DSTEM|py4DSTEM is not installed", re.IGNORECASE)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Let a SIGTERM (a time limit, CI) run the teardowns, which end the servers and kernels that the tests started."""
+
+    def stop(*_: object) -> None:
+        session.shouldstop = "ended by SIGTERM"  # no further test, whatever becomes of the exception
+        pytest.exit("ended by SIGTERM", returncode=143)
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, stop)
+
+
+def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Turn a skip on CI into a failure, but for the three reasons that are allowed there."""
+    if not (CI and report.skipped) or hasattr(report, "wasxfail"):
+        return
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    if not MAY_BE_SKIPPED_ON_CI.search(reason):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which CI does not allow: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector):
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """Root of the repository."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def artifacts() -> Path:
+    """Folder for screenshots and logs that a person may want to look at."""
+    folder = Path(os.environ.get("PTYWIDGETS_ARTIFACTS", REPOSITORY / "test-artifacts"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder with reference data beside the repository; the test is skipped where there is none."""
+    folder = Path(os.environ.get("PTYWIDGETS_SHARED", REPOSITORY.parent / "shared"))
+    if not (folder / "data").is_dir():
+        pytest.skip("no shared data")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def simulated(shared: Path) -> Path:
+    """Simulated sets with their truth beside them."""
+    return shared / "data" / "simulated"
+
+
+@pytest.fixture(scope="session")
+def py4dstem() -> str:
+    """Python interpreter that can import py4DSTEM (`make py4dstem-env`); the test is skipped where there is none."""
+    python = os.environ.get("PTYWIDGETS_PY4DSTEM") or str(REPOSITORY / ".venvs" / "py4dstem" / "bin" / "python")
+    if not Path(python).exists():
+        pytest.skip("no py4DSTEM: run `make py4dstem-env`, or set PTYWIDGETS_PY4DSTEM to a Python that has it")
+    return python

@@ -1,0 +1,73 @@
+"""Against data with a known truth and results of py4DSTEM that lie beside them."""
+
+import importlib.util
+import json
+
+import numpy as np
+import pytest
+
+from ptywidgets import read
+from ptywidgets.engine import Aberrations, Optics, Plan, iterate, make_problem, prepare, single_slice
+from ptywidgets.engine.constraints import default_constraints
+from ptywidgets.engine.prepare.twin import resolve_twin
+
+SETS = ["tiny", "small", "small_dose1e4", "small_mixed", "full_counts", "sto"]
+
+
+def load(simulated, name):
+    meta = json.loads((simulated / f"{name}_meta.json").read_text())
+    dataset = read(simulated / f"{name}.h5", energy=meta["energy_eV"], semiangle=meta["semiangle_mrad"])
+    dataset = dataset.with_vacuum(simulated / f"{name}_vacuum-probe.h5")
+    optics = Optics.from_dataset(dataset, aberrations=Aberrations(defocus=meta["defocus_A"]))
+    return dataset, optics, meta
+
+
+def run(simulated, name, object_type, iterations=64, **preparation):
+    dataset, optics, meta = load(simulated, name)
+    measurement = prepare(dataset, **preparation)
+    test = resolve_twin(measurement, optics)
+    if test.rotation != measurement.rotation:
+        measurement = prepare(dataset, rotation=test.rotation)
+    problem = make_problem(measurement, optics, model=single_slice(object_type))
+    plan = Plan(iterations=iterations, batch=512, constraints=default_constraints(object_type))
+    for state in iterate(problem, plan):
+        pass
+    return problem, state
+
+
+def score(shared, problem, state, name):
+    spec = importlib.util.spec_from_file_location("score", shared / "tools" / "score.py")
+    module = importlib.util.module_from_spec(spec)
+    pytest.importorskip("skimage", reason="the score needs scikit-image")
+    pytest.importorskip("matplotlib", reason="the score needs matplotlib")
+    spec.loader.exec_module(module)
+    pixels = state.positions / np.array(problem.sampling)
+    return module.score(problem.backend.to_numpy(state.object), pixels, problem.sampling[0], name)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_rotation_is_within_half_a_degree(simulated, name):
+    dataset, _, meta = load(simulated, name)
+    assert (prepare(dataset).rotation - meta["rotation_deg"] + 90) % 180 - 90 == pytest.approx(0, abs=0.5)
+
+
+@pytest.mark.parametrize(
+    "name, object_type, reference, corr, preparation",
+    [
+        ("tiny", "complex", "py4d_tiny_complex_64", 0.983, {"rotation": -15.0}),
+        ("tiny", "potential", "py4d_tiny_potential_64", 0.997, {"rotation": -15.0}),
+        ("small", "complex", "py4d_small_complex_64_rot15", 0.957, {"rotation": -15.0}),
+    ],
+)
+def test_error_curve_follows_py4dstem_or_lies_below(simulated, shared, name, object_type, reference, corr, preparation):
+    """Below: the adjoint undoes sub-pixel shifts (theirs does not), and counts are not interpolated."""
+    problem, state = run(simulated, name, object_type, **preparation)
+    theirs = np.load(simulated / "py4dstem" / f"{reference}.npz")["errors"]
+    assert (np.array(state.losses) <= 1.02 * theirs).all()
+    assert score(shared, problem, state, name)["corr"] >= corr - 0.0005  # theirs is known to three digits
+
+
+@pytest.mark.parametrize("name, corr", [("small", 0.957), ("small_dose1e4", 0.901)])
+def test_found_rotation_scores_at_least_as_well(simulated, shared, name, corr):
+    problem, state = run(simulated, name, "complex")
+    assert score(shared, problem, state, name)["corr"] >= corr

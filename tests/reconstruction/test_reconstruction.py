@@ -1,0 +1,279 @@
+"""The shared object: commands are obeyed within a batch, nothing is lost, nothing survives."""
+
+import logging
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from ptywidgets import Reconstruction, samples
+from ptywidgets.engine import CalibrationError, DataError, Dataset, GradientDescent, ParameterError
+from ptywidgets.engine.constraints import default_constraints
+
+DEFOCUS = samples.ducky_defocus("tiny")
+
+
+def wait_for(condition, seconds=20.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.005)
+
+
+@pytest.fixture(scope="module")
+def ducky():
+    return samples.ducky("tiny")
+
+
+@pytest.fixture
+def recon(ducky):
+    recon = Reconstruction(ducky, defocus=DEFOCUS)
+    recon.update_plan(iterations=100000, batch=16)
+    yield recon
+    recon.stop()
+
+
+def workers():
+    return [t for t in threading.enumerate() if t.name.startswith("ptywidgets")]
+
+
+def test_start_returns_and_stop_keeps(recon):
+    recon.start()
+    wait_for(lambda: len(recon.losses) > 1)
+    recon.stop()
+    assert recon.status == "stopped"
+    assert recon.iteration == len(recon.losses) > 1
+    assert not workers()
+    before = recon.losses
+    recon.start()
+    wait_for(lambda: len(recon.losses) > len(before))
+    recon.stop()
+    assert recon.losses[: len(before)] == before
+
+
+def test_stop_is_obeyed_within_one_batch(recon):
+    batches = []
+
+    class Counting(GradientDescent):
+        def advance(self, problem, state, batch):
+            batches.append(time.monotonic())
+            return super().advance(problem, state, batch)
+
+    recon.plan = recon.plan.replace(algorithm=Counting())
+    recon.start()
+    wait_for(lambda: len(batches) > 3)
+    recon.request_stop()
+    asked = len(batches)
+    recon.wait(20)
+    assert len(batches) <= asked + 1
+
+
+def test_pause_holds_and_resume_goes_on(recon):
+    recon.start()
+    wait_for(lambda: recon.losses)
+    recon.pause()
+    wait_for(lambda: recon.status == "paused")
+    held = recon.state
+    time.sleep(0.05)
+    assert recon.state is held
+    recon.resume()
+    wait_for(lambda: recon.state is not held)
+    assert recon.status == "running"
+
+
+def test_step_is_one_iteration(recon):
+    recon.update_plan(batch=None)
+    recon.step().wait(20)
+    assert recon.iteration == 1
+    recon.step().wait(20)
+    assert recon.iteration == 2 and len(recon.losses) == 2
+
+
+def test_stop_while_paused(recon):
+    recon.start()
+    recon.pause()
+    wait_for(lambda: recon.status == "paused")
+    recon.stop()
+    assert recon.status == "stopped" and not workers()
+
+
+def test_run_adds_iterations(ducky):
+    recon = Reconstruction(ducky, defocus=DEFOCUS)
+    assert recon.run(2).iteration == 2
+    assert recon.run(3).iteration == 5
+    assert recon.status == "finished"
+
+
+def test_reset_forgets_results_only(recon):
+    recon.run(2)
+    recon.reset()
+    assert (recon.status, recon.iteration, recon.losses, recon.object) == ("ready", 0, [], None)
+    assert recon.measurement is not None
+
+
+def test_observers_cannot_break_a_run(recon, caplog):
+    def broken(_):
+        raise RuntimeError("broken observer")
+
+    recon.observe(broken, "status")
+    recon.mailbox.subscribe(broken)
+    with caplog.at_level(logging.ERROR, "ptywidgets"):
+        recon.run(3)
+    assert recon.iteration == 3
+    assert sum("broken observer" in r.getMessage() or "observer" in r.getMessage() for r in caplog.records) == 2
+
+
+def test_errors_of_the_worker_are_said_and_raised(recon):
+    class Broken(GradientDescent):
+        def advance(self, problem, state, batch):
+            raise ArithmeticError("the sky fell")
+
+    recon.run(1)
+    recon.plan = recon.plan.replace(algorithm=Broken())
+    with pytest.raises(ArithmeticError, match="sky"):
+        recon.run(1)
+    assert recon.status == "error" and "the sky fell" in recon.message
+    assert len(recon.losses) == 1, "what was there is kept"
+    recon.plan = recon.plan.replace(algorithm=GradientDescent())
+    assert recon.run(1).status == "finished"
+
+
+def test_snapshots_come_and_the_last_is_the_end(recon):
+    seen = []
+    recon.mailbox.subscribe(seen.append)
+    recon.run(5)
+    assert seen[-1].status == "finished" and seen[-1].iteration == 5 and len(seen[-1].losses) == 5
+    shot = seen[-1]
+    assert shot.object_phase.shape == shot.object_amplitude.shape and shot.object_phase.dtype == np.float32
+    assert shot.probe.shape == (64, 64) and np.iscomplexobj(shot.probe)
+    np.testing.assert_allclose(np.abs(shot.probe).argmax(), np.abs(np.fft.fftshift(recon.probe)).argmax())
+
+
+def test_snapshots_are_at_most_ten_a_second(recon):
+    times = []
+    recon.mailbox.subscribe(lambda _: times.append(time.monotonic()))
+    recon.start()
+    time.sleep(1.0)
+    recon.stop()
+    assert len(times) <= 14  # ten, and the changes of status
+
+
+def test_object_type_changes_in_the_middle(recon):
+    recon.update_plan(batch=None)
+    recon.run(3)
+    phase = np.angle(recon.object)
+    recon.object_type = "potential"
+    assert recon.plan.constraints == default_constraints("potential")
+    recon.plan = recon.plan.replace(constraints=(), algorithm=GradientDescent(step=0.001, hold_probe=True))
+    recon.run(1)
+    assert recon.iteration == 4 and recon.object.dtype == np.float32
+    np.testing.assert_allclose(recon.object, phase, atol=0.01)
+
+
+def test_other_optics_start_anew(recon):
+    recon.run(2)
+    recon.optics = recon.optics.replace(rolloff=1.0)
+    recon.run(1)
+    assert recon.iteration == 1 and "anew" in recon.message
+
+
+def test_blocking_start_and_interrupt(recon, monkeypatch, capsys):
+    class Interrupting(GradientDescent):
+        def advance(self, problem, state, batch):
+            if state.iteration == 2:
+                raise KeyboardInterrupt
+            return super().advance(problem, state, batch)
+
+    recon.plan = recon.plan.replace(algorithm=Interrupting(), batch=None)
+    recon.start(block=True)
+    assert recon.status == "stopped" and recon.iteration == 2
+    assert "everything is kept" in capsys.readouterr().out
+
+
+def test_interrupting_run_stops_and_keeps(recon, monkeypatch, capsys):
+    from ptywidgets.reconstruction.runner import Runner
+
+    original = Runner.wait
+    calls = []
+
+    def wait(self, timeout=None):
+        calls.append(timeout)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return original(self, timeout)
+
+    monkeypatch.setattr(Runner, "wait", wait)
+    recon.run()
+    assert recon.status == "stopped" and "kept" in capsys.readouterr().out
+    assert not workers()
+
+
+def test_starting_the_same_data_again_stops_the_older_run(recon, ducky):
+    recon.start()
+    other = Reconstruction(ducky, defocus=DEFOCUS)
+    other.run(1)
+    assert recon.status == "stopped" and "another reconstruction" in recon.message
+
+
+def test_a_forgotten_reconstruction_ends(ducky):
+    recon = Reconstruction(ducky, defocus=DEFOCUS)
+    recon.update_plan(iterations=100000)
+    recon.start()
+    wait_for(lambda: recon.losses)
+    del recon
+    wait_for(lambda: not [t for t in threading.enumerate() if t.name == "ptywidgets-run"])
+
+
+def test_changes_are_refused_while_it_runs(recon):
+    recon.start()
+    with pytest.raises(ParameterError, match="stop it first"):
+        recon.set_calibration(energy=200e3)
+    with pytest.raises(ParameterError, match="stop it first"):
+        recon.prepare(rotation=3)
+
+
+def test_plan_changes_take_effect_while_it_runs(recon):
+    recon.start()
+    wait_for(lambda: recon.losses)
+    recon.update_plan(iterations=len(recon.losses) + 5, step=0.1)
+    recon.wait(30)
+    assert recon.status == "finished" and recon.plan.algorithm.step == 0.1
+
+
+def test_autosave(recon, tmp_path, monkeypatch):
+    from ptywidgets.reconstruction import reconstruction
+
+    monkeypatch.setattr(reconstruction._Clock, "save_due", lambda self: True)
+    recon.autosave = tmp_path / "auto.h5"
+    recon.run(2)
+    assert Reconstruction.load(tmp_path / "auto.h5", dataset=recon.dataset).iteration == 2
+
+
+def test_words_for_what_is_missing(ducky):
+    with pytest.raises(DataError, match="no data"):
+        Reconstruction().start()
+    bare = Dataset(ducky.data)
+    with pytest.raises(CalibrationError, match="energy"):
+        Reconstruction(bare).start()
+    with pytest.raises(ParameterError, match="did you mean 'device'"):
+        Reconstruction(ducky, devise="gpu")
+    with pytest.raises(ParameterError, match="prepare"):
+        Reconstruction(ducky).save("nowhere.h5")
+
+
+def test_other_data_are_refused_when_loading(recon, tmp_path):
+    recon.run(1)
+    path = recon.save(tmp_path / "a.h5")
+    with pytest.raises(DataError, match="not the data"):
+        Reconstruction.load(path, dataset=samples.ducky("tiny", seed=1))
+    with pytest.raises(DataError, match="not where they were"):
+        Reconstruction.load(path)
+
+
+def test_calibration_change_prepares_anew(recon):
+    recon.prepare()
+    recon.set_calibration(scan_step=1.6)
+    assert recon.measurement is None
+    recon.run(1)
+    assert recon.measurement.calibration.scan_step == 1.6

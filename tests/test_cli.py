@@ -1,0 +1,53 @@
+"""The command line, end to end on a small file."""
+
+import subprocess
+import sys
+
+import pytest
+
+from ptywidgets import samples, write
+from ptywidgets.cli import main
+
+
+@pytest.fixture
+def data(tmp_path):
+    return write(tmp_path / "duck.h5", samples.ducky("tiny"))
+
+
+def test_info(data, capsys):
+    assert main(["info", str(data)]) == 0
+    assert "scan 12 x 12, detector 64 x 64" in capsys.readouterr().out
+
+
+def test_reconstruct_and_go_on(data, tmp_path, capsys):
+    first, second = tmp_path / "a.h5", tmp_path / "b.h5"
+    arguments = ["--defocus", "250", "--iterations", "3", "--object-type", "potential"]
+    assert main(["reconstruct", str(data), "-o", str(first), *arguments]) == 0
+    assert main(["reconstruct", str(first), "-o", str(second), "--iterations", "2"]) == 0
+    assert main(["info", str(second)]) == 0
+    assert "5 of 5 iterations, potential object" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["info", "nosuch.h5"], "nosuch.h5"),
+        (["reconstruct", "nosuch.h5", "-o", "x.h5"], "nosuch.h5"),
+    ],
+)
+def test_errors_are_one_sentence(arguments, words, capsys):
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert words in error and "Traceback" not in error
+
+
+def test_it_needs_no_jupyter(data, tmp_path):
+    code = (
+        "import sys\n"
+        "for name in ('ipywidgets', 'anywidget', 'bqplot', 'IPython'):\n"
+        "    sys.modules[name] = None\n"
+        "from ptywidgets.cli import main\n"
+        f"sys.exit(main(['reconstruct', {str(data)!r}, '-o', {str(tmp_path / 'o.h5')!r}, '--iterations', '1']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
