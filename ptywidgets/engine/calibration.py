@@ -126,6 +126,18 @@ class Calibration:
         assert self.q_pixel is not None
         return 1 / (self.q_pixel * detector_shape[0]), 1 / (self.q_pixel * detector_shape[1])
 
+    def dose(self, counts: float) -> float:
+        """Electrons per A^2 when every scan position gets `counts` electrons.
+
+        Examples
+        --------
+        >>> Calibration(scan_step=4.0).dose(1600)
+        100.0
+        """
+        self._need("scan_step")
+        assert self.scan_step is not None
+        return counts / self.scan_step**2
+
     @property
     def missing(self) -> tuple[str, ...]:
         """Names that a reconstruction needs and that are not known; `semiangle` is not among them, a vacuum

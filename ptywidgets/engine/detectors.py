@@ -45,6 +45,7 @@ class Disk:
 
     centre: tuple[float, float]
     radius: float
+    outer: float = 0.0  # px: how far its light reaches, wider than the radius where descan has moved it about; 0: unknown
 
 
 def fit_disk(pattern: np.ndarray) -> Disk:
@@ -72,7 +73,8 @@ def fit_disk(pattern: np.ndarray) -> Disk:
     y, x = np.nonzero(inside)
     if len(y) == 0:
         return Disk(((pattern.shape[0] - 1) / 2, (pattern.shape[1] - 1) / 2), min(pattern.shape) / 8)
-    return Disk((float(y.mean()), float(x.mean())), float(np.sqrt(len(y) / np.pi)))
+    lit = np.count_nonzero(pattern - floor > 0.02 * plateau)
+    return Disk((float(y.mean()), float(x.mean())), float(np.sqrt(len(y) / np.pi)), float(np.sqrt(lit / np.pi)))
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,8 @@ PRESETS = ("BF", "ABF", "ADF")
 def preset_detector(name: str, disk: Disk, shape: tuple[int, int]) -> Detector:
     """A usual detector, fitted to the bright-field disk.
 
-    BF is the disk itself, ABF its outer half, ADF what lies from 1.1 radii out to the edge of the detector.
+    BF is the inner half of the disk, where descan does not bring its edge in, and ABF the outer half; ADF begins where
+    the disk's light ends, between 1.1 and 1.5 radii, and goes to the edge of the detector.
 
     Examples
     --------
@@ -129,12 +132,13 @@ def preset_detector(name: str, disk: Disk, shape: tuple[int, int]) -> Detector:
     """
     (y, x), r = disk.centre, disk.radius
     if name == "BF":
-        return Detector("disk", y, x, r=r)
+        return Detector("disk", y, x, r=r / 2)
     if name == "ABF":
         return Detector("annulus", y, x, r=r, r_inner=r / 2)
     if name == "ADF":
-        edge = max(min(y, x, shape[0] - 1 - y, shape[1] - 1 - x), 1.2 * r)
-        return Detector("annulus", y, x, r=edge, r_inner=1.1 * r)
+        inner = min(max(1.1 * r, disk.outer + 1), 1.5 * r)
+        edge = max(min(y, x, shape[0] - 1 - y, shape[1] - 1 - x), inner + 1)
+        return Detector("annulus", y, x, r=edge, r_inner=inner)
     raise unknown_name("detector", name, PRESETS)
 
 

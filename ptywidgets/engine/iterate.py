@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from typing import Any
 
 import numpy as np
 
@@ -35,12 +36,16 @@ def steps(problem: Problem, plan: Plan, state: State | None = None) -> Generator
     generator = np.random.default_rng(plan.seed)
     if state.random is not None:
         generator.bit_generator.state = state.random
+    described: Any = None  # the constraints that are prepared
+    constraints: list[Any] = []
     while state.iteration < plan.iterations:
         if state.order is None:
             order = generator.permutation(problem.count)
             state = state.replace(order=order, batch=0, partial_loss=0.0, random=generator.bit_generator.state)
         batches = _batches(state.order, plan.batch)
-        constraints = [constraint.prepare(problem) for constraint in plan.constraints]
+        if plan.constraints is not described:
+            described = plan.constraints
+            constraints = [constraint.prepare(problem) for constraint in described]
         while state.batch < len(batches):
             index = state.batch
             state = plan.algorithm.advance(problem, state, batches[index]).replace(batch=index + 1)

@@ -18,7 +18,7 @@ class Quantity:
     name: str
     value: float
     unit: str
-    verdict: str = "good"  # "good", "warn" or "bad"
+    verdict: str = ""  # "good", "warn" or "bad"; nothing where any value may be right
     advice: str = ""
 
     def __str__(self) -> str:

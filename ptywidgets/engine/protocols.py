@@ -18,7 +18,13 @@ Result = TypeVar("Result")
 
 
 class Backend(Protocol):
-    """What a device can do. `xp` is numpy or cupy; the rest is what each does best in its own way."""
+    """What a device can do. `xp` is numpy or cupy; the rest is what each does best in its own way.
+
+    Waves are (B, M, Ny, Nx): B positions of a portion, M modes; (1, M, Ny, Nx) where all positions share one wave. A
+    field is one slice (Y, X), and `corners` (B, 2) are the first pixels of the windows in it. Where an operation says
+    that it works in the memory of an argument, that argument holds something else afterwards; what :meth:`empty` gave,
+    and every result, stays until the same worker asks for the same thing again, that is until its next portion.
+    """
 
     name: str
     xp: Any
@@ -29,25 +35,59 @@ class Backend(Protocol):
     def to_numpy(self, array: Array) -> Any:
         """Copy a device array to the host (no copy where it is there already)."""
 
+    def empty(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Memory for a portion's work; the same `name` may give a worker the same memory again."""
+
+    def take(self, array: Array, indices: Any) -> Array:
+        """array[indices] along the first axis."""
+
     def fft2(self, waves: Array) -> Array:
-        """Orthonormal 2-D FFT over the last two axes; may reuse the memory of `waves`."""
+        """Orthonormal 2-D FFT over the last two axes; may work in the memory of `waves`."""
 
     def ifft2(self, waves: Array) -> Array:
-        """Orthonormal inverse 2-D FFT over the last two axes; may reuse the memory of `waves`."""
+        """Orthonormal inverse 2-D FFT over the last two axes; may work in the memory of `waves`."""
 
     def cut(self, field: Array, corners: Any, shape: tuple[int, int]) -> Array:
-        """Patches (B, S, Ny, Nx) of a field (S, Y, X) with first pixels `corners` (B, 2)."""
+        """Windows (B, S, Ny, Nx) of slices (S, Y, X)."""
 
     def paste(self, field: Array, corners: Any, patches: Array) -> None:
-        """Add patches (B, S, Ny, Nx) into a field (S, Y, X): the adjoint of :meth:`cut`."""
+        """Add (B, S, Ny, Nx) into the windows of slices (S, Y, X): the adjoint of :meth:`cut`."""
+
+    def multiply_cut(self, waves: Array, field: Array, corners: Any) -> Array:
+        """Waves times the windows of a field."""
+
+    def multiply_cut_adjoint(self, residual: Array, field: Array, corners: Any, waves: Array, gradient: Array) -> Array:
+        """Adjoint of :meth:`multiply_cut`: adds sum_m conj(waves) residual into the windows of `gradient`, and returns
+        conj(window) residual, in the memory of `residual`."""
+
+    def paste_same(self, field: Array, corners: Any, image: Array) -> None:
+        """Add one real image (Ny, Nx) into every window of a field."""
+
+    def sum_cuts(self, field: Array, corners: Any, sums: Array) -> None:
+        """Add every window of a real field into `sums` (Ny, Nx): the adjoint of :meth:`paste_same`."""
+
+    def ramp(self, waves: Array, rows: Array, columns: Array) -> None:
+        """waves *= rows (B, Ny) columns (B, Nx), in place."""
+
+    def modulus(self, far: Array, amplitudes: Array) -> Any:
+        """far *= A / |far| - 1 in place, with |far|^2 summed over modes; returns sum (A - |far|)^2."""
+
+    def combine(self, weights: Array, images: Array) -> Array:
+        """Waves sum_r weights (B, R) images (R, M, Ny, Nx), weights real."""
+
+    def combine_adjoint(self, weights: Array, waves: Array, sums: Array) -> None:
+        """sums (R, M, Ny, Nx) += sum_b weights (B, R) waves."""
 
     def portions(self, indices: Any, bytes_per_position: int) -> list[Any]:
-        """Split position indices into portions that suit the device's memory."""
+        """Split position indices into portions that suit the device's memory; `bytes_per_position` is one wave's."""
 
     def map_reduce(
         self, task: Callable[[Any, Any], None], portions: Sequence[Any], make: Callable[[], Result]
     ) -> list[Result]:
-        """Call ``task(portion, accumulator)`` for every portion; returns the accumulators, one per worker."""
+        """Call ``task(portion, accumulator)`` for every portion; returns the workers' accumulators. Not nested."""
+
+    def close(self) -> None:
+        """End what runs in the background; the backend may be used again."""
 
 
 class Specimen(Protocol):
@@ -61,11 +101,17 @@ class Specimen(Protocol):
 
 
 class Passage(Protocol):
-    """How waves (B, M, Ny, Nx) go through patches (B, S, Ny, Nx) of the specimen."""
+    """How waves (B, M, Ny, Nx) go through the windows of a transmission (S, Y, X)."""
 
-    def transmit(self, backend: Backend, waves: Array, patches: Array) -> tuple[Array, Any]: ...
+    slices: int
 
-    def transmit_adjoint(self, backend: Backend, residual: Array, tape: Any) -> tuple[Array, Array]: ...
+    def transmit(self, backend: Backend, waves: Array, transmission: Array, corners: Any) -> tuple[Array, Any]:
+        """Exit waves (B, M, Ny, Nx), in memory of their own, and a tape of what the adjoint needs."""
+
+    def transmit_adjoint(
+        self, backend: Backend, residual: Array, transmission: Array, corners: Any, tape: Any, gradient: Array
+    ) -> Array:
+        """Adds the gradient by the transmission to `gradient`; returns that by the waves. May work in `residual`."""
 
 
 class DetectorModel(Protocol):

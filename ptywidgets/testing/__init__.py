@@ -1,0 +1,56 @@
+"""Contracts: test classes for whoever extends a seam of the engine.
+
+A new model, constraint, algorithm or backend inherits its whole suite. Subclass the contract in a test module and give
+the fixture that it asks for; pytest does the rest::
+
+    import pytest
+    from ptywidgets.testing import ConstraintContract
+
+    class TestMine(ConstraintContract):
+        @pytest.fixture(params=[Mine(), Mine(strength=0.5)], ids=repr)
+        def constraint(self, request):
+            return request.param
+
+Nothing here imports pytest, and nothing is imported before it is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ptywidgets.testing.algorithms import AlgorithmContract
+    from ptywidgets.testing.backends import BackendContract
+    from ptywidgets.testing.cases import ModelCase, example_problem, model_case
+    from ptywidgets.testing.constraints import ConstraintContract
+    from ptywidgets.testing.models import ModelContract
+
+_HOMES = {
+    "AlgorithmContract": "algorithms",
+    "BackendContract": "backends",
+    "ConstraintContract": "constraints",
+    "ModelCase": "cases",
+    "ModelContract": "models",
+    "example_problem": "cases",
+    "model_case": "cases",
+}
+__all__ = [
+    "AlgorithmContract",
+    "BackendContract",
+    "ConstraintContract",
+    "ModelCase",
+    "ModelContract",
+    "example_problem",
+    "model_case",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ptywidgets.testing' has no attribute {name!r}; it has: {', '.join(__all__)}")
+    return getattr(importlib.import_module(f"ptywidgets.testing.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -7,18 +7,24 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import traitlets
-from ipywidgets import FloatSlider, GridBox, VBox
+from ipywidgets import FloatSlider, GridBox
 
 from ptywidgets.engine.aberrations import NAMES, SYMBOLS, Aberrations
 from ptywidgets.engine.params import Parameter
-from ptywidgets.widgets.controls import Number, unit_text
+from ptywidgets.widgets.controls import Number, is_rounding
 
 COMMON = ("C10", "C12", "C21", "C30", "C23")
 FORMS = ("polar", "Cartesian")
 # Radial order: unit, A in it, and where the slider ends: about one wave at 20 mrad and 80 kV; the box takes any number.
-_ORDERS = {1: ("A", 1.0, 500.0), 2: ("nm", 10.0, 2000.0), 3: ("µm", 1e4, 200.0), 4: ("µm", 1e4, 5000.0), 5: ("mm", 1e7, 500.0)}
+_ORDERS = {
+    1: ("A", 1.0, 500.0),
+    2: ("nm", 10.0, 2000.0),
+    3: ("µm", 1e4, 200.0),
+    4: ("µm", 1e4, 5000.0),
+    5: ("mm", 1e7, 500.0),
+}
 DEFOCUS_END = 2000.0  # A
-_SHORT = {"C12": "astigmatism", "C21": "coma", "C23": "trefoil", "C30": "spherical"}
+_SHORT = {"C12": "astigm.", "C21": "coma", "C23": "trefoil", "C30": "spher."}
 
 
 class Dial(GridBox):
@@ -45,13 +51,14 @@ class Dial(GridBox):
 
     def __init__(self, name: str, low: float, high: float, step: float, unit: str = "", doc: str = "") -> None:
         self.number = Number(Parameter(name, 0.0, unit=unit, doc=doc), 0.0, label=name, width="100%")
-        self.slider = FloatSlider(0.0, min=low, max=high, step=step, readout=False, layout={"width": "auto", "margin": "0"})
+        plain = {"width": "auto", "margin": "0"}
+        self.slider = FloatSlider(0.0, min=low, max=high, step=step, readout=False, layout=plain)
         self._following = False
         label, box, *rest = self.number.children
-        columns = "minmax(84px, 112px) minmax(50px, 1fr) 74px 32px"
-        layout = {"grid_template_columns": columns, "grid_gap": "0 6px", "align_items": "center", "width": "100%"}
+        columns = "88px minmax(40px, 1fr) 68px 28px"
+        layout = {"grid_template_columns": columns, "grid_gap": "0 5px", "align_items": "center", "width": "100%"}
         super().__init__([label, self.slider, box, *rest], layout=layout)
-        self.slider.observe(lambda change: self._take(float(f"{change['new']:.6g}")), "value")
+        self.slider.observe(self._slid, "value")
         self.number.observe(lambda change: self._take(change["new"] or 0.0), "value")
         self.number.observe(lambda change: self.set_trait("error", change["new"]), "error")
 
@@ -64,6 +71,10 @@ class Dial(GridBox):
             self.slider.value = min(max(self.value, low), high)
         finally:
             self._following = False
+
+    def _slid(self, change: Any) -> None:
+        if not is_rounding(self.slider, change["new"], self.value):
+            self._take(float(f"{change['new']:.6g}"))
 
     def _take(self, value: float) -> None:
         if not self._following:
@@ -81,8 +92,8 @@ class Dial(GridBox):
             self._following = False
 
 
-class AberrationControls(VBox):
-    """One line for each coefficient of some aberrations.
+class AberrationControls(GridBox):
+    """One line for each coefficient of some aberrations, in as many columns as there is room for.
 
     Parameters
     ----------
@@ -117,7 +128,8 @@ class AberrationControls(VBox):
         self._on_change, self._on_error = on_change, on_error
         self._quiet = False
         self._shown = Aberrations()
-        super().__init__(layout={"width": "100%"})
+        columns = "repeat(auto-fit, minmax(min(240px, 100%), 1fr))"
+        super().__init__(layout={"width": "100%", "grid_template_columns": columns, "grid_gap": "0 18px"})
         self._build(form)
 
     @property
@@ -136,7 +148,8 @@ class AberrationControls(VBox):
     def show(self, aberrations: Aberrations) -> None:
         """Show these; nothing is called back."""
         self._shown = aberrations
-        values = {**(aberrations.polar if self._form == "polar" else aberrations.cartesian), "defocus": aberrations["defocus"]}
+        values = dict(aberrations.polar if self._form == "polar" else aberrations.cartesian)
+        values["defocus"] = aberrations["defocus"]
         self._quiet = True
         try:
             for name, dial in self.dials.items():
@@ -169,14 +182,14 @@ def _dials_of(symbol: str, form: str) -> list[tuple[str, Dial, float]]:
         return [("defocus", Dial("defocus", -DEFOCUS_END, DEFOCUS_END, 1, "A", doc), 1.0)]
     n, m = SYMBOLS[symbol]
     unit, scale, end = _ORDERS[n]
-    doc = f"{NAMES[symbol]}: {n + 1}th power of the angle, {m}-fold" if m else f"{NAMES[symbol]}: {n + 1}th power of the angle, round"
+    doc = f"{NAMES[symbol]}: power {n + 1} of the angle, " + (f"{m}-fold" if m else "round")
     label = f"{_SHORT[symbol]} {symbol}" if symbol in _SHORT else symbol
     step = end / 200
     if not m:
         return [(symbol, Dial(label, -end, end, step, unit, doc), scale)]
     if form == "polar":
-        turn = round(math.pi / m, 4)
-        angle = f"Direction of {symbol} in {unit_text('rad')}, from down towards right, detector frame."
+        turn = math.ceil(100 * math.pi / m) / 100  # whole steps of the slider
+        angle = f"Direction of {symbol} in rad, from down towards right, detector frame."
         return [
             (symbol, Dial(label, 0, end, step, unit, doc), scale),
             (f"phi{symbol[1:]}", Dial(f"angle φ{symbol[1:]}", -turn, turn, 0.01, "rad", angle), 1.0),

@@ -20,7 +20,7 @@ from ptywidgets.widgets.png import PngFallback, png, resized, side_by_side
 from ptywidgets.widgets.turns import Turns
 
 log = logging.getLogger("ptywidgets")
-KINDS = ("note", "warn", "bad", "good")
+HEAVY = 64e6  # bytes of data: more are read on a thread, so that the page stays alive
 
 
 def as_reconstruction(source: Reconstruction | Dataset | str | os.PathLike[str] | None) -> Reconstruction:
@@ -73,7 +73,7 @@ class Panel(PngFallback, ipywidgets.VBox):
         self._failed: Hashable | None = None  # the callback whose error is in the status line
         self._timer: threading.Timer | None = None
         self._closed = False
-        super().__init__()
+        super().__init__(layout={"grid_gap": "6px"})
         self.add_class("pty-widget")
 
     # ---------------------------------------------------------------- words

@@ -31,10 +31,10 @@ def note(text: str = "") -> HTML:
     return words(text, "pty-note")
 
 
-def set_words(widget: HTML, text: str, tooltip: str = "") -> None:
+def set_words(widget: HTML, text: str, tooltip: str = "", tag: str = "span") -> None:
     """Change what :func:`words` or :func:`note` made."""
     title = f' title="{html.escape(tooltip)}"' if tooltip else ""
-    widget.value = f"<span{title}>{html.escape(text)}</span>"
+    widget.value = f"<{tag}{title}>{html.escape(text)}</{tag}>"
 
 
 def toolbar(*children: ipywidgets.Widget) -> Box:

@@ -111,6 +111,8 @@ class Slider(HBox):
         self.slider.disabled = self.number.disabled = value
 
     def _slid(self, change: Any) -> None:
+        if self.value is not None and is_rounding(self.slider, change["new"], self.value):
+            return
         kinds = _kinds(self.parameter)
         self._take(int(change["new"]) if int in kinds and float not in kinds else float(f"{change['new']:.6g}"))
 
@@ -152,6 +154,23 @@ def _slider(parameter: Parameter, value: Any) -> Any:
 
 def _on(slider: Any, value: float) -> float:
     return max(float(value), _low(slider)) if isinstance(slider, FloatLogSlider) else value
+
+
+def is_rounding(slider: Any, shown: float, value: float) -> bool:
+    """Whether a slider at `shown` has only rounded `value`: browsers do that when they draw one, and nobody moved it.
+
+    Examples
+    --------
+    >>> slider = FloatSlider(0.5, min=0.001, max=2, step=0.01)
+    >>> is_rounding(slider, 0.501, 0.5), is_rounding(slider, 0.511, 0.5)
+    (True, False)
+    """
+    if isinstance(slider, IntSlider):
+        return False
+    meant = min(max(_on(slider, value), _low(slider)), _high(slider))
+    if isinstance(slider, FloatLogSlider):
+        shown, meant = math.log10(shown), math.log10(meant)
+    return abs(shown - meant) < 0.51 * slider.step
 
 
 def _low(slider: Any) -> float:

@@ -8,8 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from bqplot import Axis, Figure, Lines, LinearScale, LogScale
+from bqplot import Axis, Figure, LinearScale, Lines, LogScale
 from ipywidgets import Box
+
+from ptywidgets.widgets.curves import BLUE
 
 LEAST_SECONDS = 0.25
 
@@ -31,15 +33,16 @@ class Convergence(Box):
         self._drawn: tuple[tuple[float, ...], int] = ((), 0)
         self.x, self.y = LinearScale(min=1, max=2), LogScale(min=0.01, max=1)
         self.line = Lines(
-            x=np.zeros(0), y=np.zeros(0), scales={"x": self.x, "y": self.y}, colors=["#0072B2"], stroke_width=2,
+            x=np.zeros(0), y=np.zeros(0), scales={"x": self.x, "y": self.y}, colors=[BLUE], stroke_width=2,
             marker="circle", marker_size=16,
         )  # fmt: skip
-        self.x_axis = Axis(scale=self.x, label="iteration", tick_format="d", grid_lines="none", num_ticks=5)
-        self.y_axis = Axis(scale=self.y, side="left", label="error", tick_format=".1e", grid_lines="none")
-        self.y_axis.label_offset = "52px"
+        self.x_axis = Axis(scale=self.x, label="iteration", tick_format="d", grid_lines="none", label_offset="30px")
+        self.y_axis = Axis(
+            scale=self.y, side="left", label="error", tick_format=".0e", grid_lines="none", label_offset="48px"
+        )
         self.figure = Figure(
             marks=[self.line], axes=[self.x_axis, self.y_axis], title="",
-            fig_margin={"top": 10, "bottom": 38, "left": 66, "right": 12},
+            fig_margin={"top": 10, "bottom": 40, "left": 62, "right": 14},
             min_aspect_ratio=0.2, max_aspect_ratio=20, animation_duration=0,
             layout={"width": "auto", "height": "220px", "min_width": "0", "flex": "1 1 auto"},
         )  # fmt: skip
@@ -77,6 +80,19 @@ class Convergence(Box):
             self.y.min, self.y.max = low, high
         self.y_axis.tick_values = np.array(ticks)
         self.x.max = float(max(last, 2))
+        self.x_axis.tick_values = np.array(whole_ticks(max(last, 2)))
+
+
+def whole_ticks(last: int) -> list[float]:
+    """1 and round numbers up to `last`, six at most.
+
+    Examples
+    --------
+    >>> whole_ticks(64)
+    [1.0, 20.0, 40.0, 60.0]
+    """
+    step = next(m * 10**d for d in range(12) for m in (1, 2, 5) if last / (m * 10**d) <= 5)
+    return [1.0, *(float(tick) for tick in range(step, last + 1, step) if tick > 1)]
 
 
 def log_ticks(values: Any) -> tuple[float, float, list[float]]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import html
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import bqplot
 import numpy as np
+from ipywidgets import HTML
 
 from ptywidgets.widgets.boxes import unit_text
 
@@ -16,7 +19,12 @@ MARGIN = {"top": 12, "bottom": 38, "left": 56, "right": 14}
 
 
 def axis(
-    scale: bqplot.Scale, label: str, unit: str = "", vertical: bool = False, ticks: Sequence[float] | None = None, **traits: Any
+    scale: bqplot.Scale,
+    label: str,
+    unit: str = "",
+    vertical: bool = False,
+    ticks: Sequence[float] | None = None,
+    **traits: Any,
 ) -> bqplot.Axis:
     """An axis labelled ``label (unit)``; without grid lines, so that it is readable in light and dark."""
     words = f"{label} ({unit_text(unit)})" if unit else label
@@ -26,7 +34,27 @@ def axis(
         traits.setdefault("num_ticks", 4 if vertical else 6)
     offset = {"label_offset": "44px"} if vertical else {"label_offset": "30px"}
     orientation = "vertical" if vertical else "horizontal"
-    return bqplot.Axis(scale=scale, label=words, orientation=orientation, grid_lines="none", **{**offset, **traits})
+    made = bqplot.Axis(scale=scale, label=words, grid_lines="none", **{**offset, **traits})
+    made.orientation = orientation
+    return made
+
+
+def nice_ticks(low: float, high: float, most: int = 5) -> list[float]:
+    """Round numbers from `low` to `high`, at most so many.
+
+    Examples
+    --------
+    >>> nice_ticks(-0.5, 1124.5)
+    [0.0, 500.0, 1000.0]
+    """
+    if not high > low:
+        return [low]
+    for power in range(math.floor(math.log10(high - low)) - 1, math.ceil(math.log10(high - low)) + 1):
+        for step in (10.0**power, 2 * 10.0**power, 5 * 10.0**power):
+            first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+            if 0 <= last - first < most:
+                return [round(k * step, 12) for k in range(first, last + 1)]
+    return [low, high]
 
 
 def figure(
@@ -40,20 +68,31 @@ def figure(
         min_aspect_ratio=0.2,
         max_aspect_ratio=20,
         background_style={"fill": "transparent"},
-        legend_style={"fill": "transparent", "stroke-width": 0},
         layout={"width": "100%", "min_width": "0", "height": f"{height}px", "min_height": f"{height}px"},
         animation_duration=0,
         **traits,
     )
+    if plot.has_trait("display_toolbar"):  # new in bqplot 0.13; it would lie over the handles
+        plot.display_toolbar = False
     plot.add_class("pty-plot")
     return plot
 
 
-def line(scales: dict[str, Any], color: str, label: str = "", dashed: bool = False, **traits: Any) -> bqplot.Lines:
+def legend(*entries: tuple[str, str]) -> HTML:
+    """Words, each behind a bar of its colour: ``legend(("curl", BLUE), ...)``."""
+    bars = [
+        f'<span style="white-space:nowrap"><span style="color:{color};font-weight:700">━</span> {html.escape(text)}</span>'
+        for text, color in entries
+    ]
+    made = HTML(" &ensp;".join(bars), layout={"width": "auto", "margin": "0"})
+    made.add_class("pty-note")
+    return made
+
+
+def line(scales: dict[str, Any], color: str, dashed: bool = False, **traits: Any) -> bqplot.Lines:
     """A line, empty until :func:`put_line`."""
-    more: dict[str, Any] = {"labels": [label], "display_legend": True} if label else {}
     style = "dashed" if dashed else "solid"
-    return bqplot.Lines(x=[0.0], y=[np.nan], scales=scales, colors=[color], line_style=style, **{**more, **traits})
+    return bqplot.Lines(x=[0.0], y=[np.nan], scales=scales, colors=[color], line_style=style, **traits)
 
 
 def put_line(mark: bqplot.Mark, x: Any, y: Any) -> None:
@@ -79,7 +118,12 @@ class Handles:
     """
 
     def __init__(
-        self, scales: dict[str, Any], span: tuple[float, float], knob: float, color: str, on_drag: Callable[[list[float]], Any]
+        self,
+        scales: dict[str, Any],
+        span: tuple[float, float],
+        knob: float,
+        color: str,
+        on_drag: Callable[[list[float]], Any],
     ) -> None:
         self.span, self.height, self.on_drag = span, knob, on_drag
         self.lines = bqplot.Lines(x=[[0.0, 0.0]], y=[list(span)], scales=scales, colors=[color], stroke_width=1.5)

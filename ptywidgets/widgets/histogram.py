@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import bqplot
+import numpy as np
 import traitlets
 from ipywidgets import FloatRangeSlider, VBox
 
 from ptywidgets.engine.virtual import histogram
 from ptywidgets.widgets.boxes import button, tip, toolbar
-from ptywidgets.widgets.curves import BLUE, ORANGE, Handles, axis, figure, line, put_line
+from ptywidgets.widgets.curves import BLUE, ORANGE, Handles, axis, figure, line, nice_ticks, put_line
 
 
 class ContrastHistogram(VBox):
@@ -25,14 +26,13 @@ class ContrastHistogram(VBox):
 
     def __init__(self, label: str = "value", unit: str = "") -> None:
         self._image: Any = None
-        scales = {"x": bqplot.LinearScale(), "y": bqplot.LinearScale(min=0.0, max=1.08)}
+        self._x = bqplot.LinearScale(min=0.0, max=1.0)
+        scales = {"x": self._x, "y": bqplot.LinearScale(min=0.0, max=1.08)}
         self._bars = line(scales, BLUE, fill="bottom", fill_colors=[BLUE], fill_opacities=[0.45], stroke_width=1)
-        self.handles = Handles(scales, (0.0, 1.0), 0.82, ORANGE, self._dragged)
-        y_axis = axis(scales["y"], "pixels (log)", vertical=True, ticks=[], label_offset="14px")
-        margin = {"left": 34, "top": 6}
-        self.figure = figure(
-            [self._bars, *self.handles.marks], [axis(scales["x"], label, unit), y_axis], 180, fig_margin=margin
-        )
+        self.handles = Handles(scales, (0.0, 1.0), 0.8, ORANGE, self._dragged)
+        self._axis = axis(self._x, label, unit)
+        margin = {"left": 14, "top": 4, "right": 18}
+        self.figure = figure([self._bars, *self.handles.marks], [self._axis], 180, fig_margin=margin)
         style = {"description_width": "initial"}
         self.clip = FloatRangeSlider(
             value=(0.0, 100.0),
@@ -55,6 +55,11 @@ class ContrastHistogram(VBox):
         """Show the histogram of `image`; the handles stay where they were set, or follow its percentiles."""
         self._image = image
         found = histogram(image, 80, self.percentiles)
+        low, high = float(found.edges[0]), float(found.edges[-1])
+        if (low, high) != (self._x.min, self._x.max):
+            with self._x.hold_sync():
+                self._x.min, self._x.max = low, high
+            self._axis.tick_values = np.array(nice_ticks(low, high))
         put_line(self._bars, found.edges.repeat(2)[1:-1], found.heights.repeat(2))
         if self.limits is None:
             self.handles.put(found.limits)

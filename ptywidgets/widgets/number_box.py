@@ -27,6 +27,18 @@ def number_text(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
+def whole(value: float) -> str:
+    """A count to three digits, in thousands where that is readable.
+
+    Examples
+    --------
+    >>> whole(400018.3), whole(12.345), whole(3.2e9)
+    ('400 000', '12.3', '3.2e+09')
+    """
+    rounded = float(f"{value:.3g}")
+    return f"{rounded:,.0f}".replace(",", " ") if 1e3 <= abs(rounded) < 1e8 else f"{rounded:g}"
+
+
 class Number(HBox):
     """A labelled box for one number, checked when Enter is pressed or the box is left.
 
@@ -57,7 +69,7 @@ class Number(HBox):
             parts.append(words(unit, "pty-note"))
         super().__init__(parts, layout={"align_items": "center", "grid_gap": "4px", "width": "auto", "margin": "0"})
         self.value = value
-        self._show()
+        self.show()
         self.box.observe(self._typed, "value")
 
     @property
@@ -71,9 +83,10 @@ class Number(HBox):
 
     @traitlets.observe("value")
     def _follow(self, _change: Any) -> None:
-        self._show()
+        self.show()
 
-    def _show(self) -> None:
+    def show(self) -> None:
+        """Show the value as it is, in place of an entry that could not be taken."""
         self._shown = number_text(self.value)
         self.box.value = self._shown
         self.box.remove_class("pty-bad")
@@ -91,7 +104,7 @@ class Number(HBox):
             self.error = str(error)
             return
         self.value = value
-        self._show()
+        self.show()
 
 
 def number(

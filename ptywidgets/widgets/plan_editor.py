@@ -14,7 +14,11 @@ from ptywidgets.engine.models import SPECIMENS
 from ptywidgets.engine.plan import Plan
 from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.controls import Controls, Number, checkbox, dropdown, note, panel, panels, set_words, words
+from ptywidgets.widgets.run_words import in_words
 
+LABELS = {"normalization_min": "norm. min", "hold_probe": "hold the probe"}  # where the name is too long
+NUMBERS = ("iterations", "batch", "seed")
+OBJECTS = {"complex": "complex (phase and amplitude)", "potential": "potential (phase only)"}
 DEVICES = {"cpu": "processor", "gpu": "GPU"}
 
 
@@ -96,15 +100,18 @@ class PlanEditor(VBox):
         self.recon, self._quiet = recon, False
         known = {parameter.name: parameter for parameter in Plan.describe()}
         # No sliders: they would reach from 1 to a million.
-        self.numbers = {name: Number(known[name], getattr(recon.plan, name)) for name in ("iterations", "batch", "seed")}
+        self.numbers = {name: Number(known[name], getattr(recon.plan, name)) for name in NUMBERS}
         self.numbers["batch"].box.placeholder = "all"
+        for box in self.numbers.values():
+            box.children[0].layout.width = "70px"
         change = guarded(lambda name, value: self._update(**{name: value}))
         for name, box in self.numbers.items():
             box.observe(lambda change_, name=name: change(name, change_["new"]), "value")
             box.observe(lambda change_: change_["new"] and complain(change_["new"]), "error")
-        self.algorithm = Controls(recon.plan.algorithm, on_change=change, on_error=complain)
+        self.algorithm = Controls(recon.plan.algorithm, on_change=change, on_error=complain, labels=LABELS)
         self.constraints = ConstraintEditor(guarded(lambda value: self._update(constraints=value)), complain)
-        self.object_type = dropdown("object", [(OBJECTS[k], k) for k in SPECIMENS], recon.object_type, "What is unknown.")
+        objects = [(OBJECTS.get(kind, kind), kind) for kind in SPECIMENS]
+        self.object_type = dropdown("object", objects, recon.object_type, "What is unknown.")
         self.object_type.observe(guarded(lambda change_: self._set("object_type", change_["new"])), "value")
         devices = available_devices()
         self.device = dropdown("computed on", [(DEVICES.get(d, d), d) for d in devices], recon.device)
@@ -145,35 +152,6 @@ class PlanEditor(VBox):
             self.recon.set_trait(name, value)
 
 
-OBJECTS = {"complex": "complex (phase and amplitude)", "potential": "potential (phase only)"}
-
-
-def summary(recon: Reconstruction) -> str:
-    """The settings in one line.
-
-    Examples
-    --------
-    >>> summary(Reconstruction())
-    '64 iterations, batches of 512, step 0.5, complex object; vacuum baseline, amplitude limit, probe centre'
-    """
-    plan = recon.plan
-    batch = "all patterns at once" if plan.batch is None else f"batches of {plan.batch}"
-    step = f", step {plan.algorithm.step:g}" if hasattr(plan.algorithm, "step") else ""
-    constraints = ", ".join(in_words(type(c).__name__).lower() for c in plan.constraints) or "no constraints"
-    return f"{plan.iterations} iterations, {batch}{step}, {recon.object_type} object; {constraints}"
-
-
-def in_words(name: str) -> str:
-    """The name of a class as words.
-
-    Examples
-    --------
-    >>> in_words("VacuumBaseline")
-    'Vacuum baseline'
-    """
-    return name[0] + "".join(f" {c.lower()}" if c.isupper() else c for c in name[1:])
-
-
 def first_sentence(kind: type) -> str:
     """What the docstring of a description says first."""
     text = (kind.__doc__ or "").strip()
@@ -182,4 +160,4 @@ def first_sentence(kind: type) -> str:
     return " ".join(text.split("\n\n")[0].split())
 
 
-__all__ = ["ConstraintEditor", "PlanEditor", "summary"]
+__all__ = ["ConstraintEditor", "PlanEditor"]

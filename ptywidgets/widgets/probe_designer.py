@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import html
 import os
-import threading
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from ipywidgets import HTML, Accordion, Text, ToggleButtons, VBox
 
-from ptywidgets.engine.aberrations import SYMBOLS, Aberrations
+from ptywidgets.engine.aberrations import SYMBOLS
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError
 from ptywidgets.engine.io import read_pattern
@@ -21,16 +18,12 @@ from ptywidgets.engine.probe_report import Quantity, design_probe, few_patterns_
 from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.aberration_controls import COMMON, FORMS, AberrationControls
 from ptywidgets.widgets.base import Panel
-from ptywidgets.widgets.controls import button, heading, note, number, panel, panels, set_words, tip, toolbar, unit_text
+from ptywidgets.widgets.calibration_editor import CalibrationEditor
+from ptywidgets.widgets.controls import button, heading, note, number, panel, panels, tip, toolbar, unit_text
 from ptywidgets.widgets.image_view import ImageView
+from ptywidgets.widgets.report_table import report_table
 
 APERTURES = ("vacuum pattern", "ideal aperture")
-VERDICTS = {"good": "good", "warn": "fair", "bad": "bad"}
-_MISSING = {
-    "energy": ("eV", 1e3, 5e6, "Electron energy: 80 kV is 80000 eV."),
-    "q_pixel": ("1/A", 1e-9, 1e3, "Width of a detector pixel."),
-    "scan_step": ("A", 1e-9, 1e6, "Distance of neighbouring scan positions."),
-}
 
 
 class ProbeDesigner(Panel):
@@ -63,55 +56,51 @@ class ProbeDesigner(Panel):
         self.probe_view = ImageView("Probe", kind="complex", unit="A", max_width=420)
         self.spectrum_view = ImageView("Aperture plane", kind="complex", unit="mrad", max_width=420)
         self.views = [self.probe_view, self.spectrum_view]
-        self._settle = Settling(0.4, lambda: [view.settle() for view in self.views])
         self.table = HTML()
         self.table.add_class("pty-figure")
         self._make_controls()
+        aperture = toolbar(self.semiangle, self.rolloff)
+        controls = panel(self.kind, aperture, self.loader, self.form, self.common)
+        controls.layout.flex = "1 1 300px"
+        pictures = panel(panels(self.probe_view, self.spectrum_view), self.table)
+        pictures.layout.flex = "3 1 560px"
         self.children = [
             heading("Probe"),
             self.missing,
-            panels(
-                panel(self.kind, toolbar(self.semiangle, self.rolloff), self.loader, self.form, self.common, self.fold),
-                self.probe_view,
-                self.spectrum_view,
-            ),
-            self.table,
+            panels(controls, pictures),
+            self.fold,
             self.status_line,
         ]
+        self.layout.grid_gap = "6px"
         self.watch(self._redraw, "optics", "dataset", "measurement", "status")
-        self.until_closed(self._settle.cancel)
         self.guarded(lambda: self._redraw(live=False))()
 
     # ---------------------------------------------------------------- controls
 
     def _make_controls(self) -> None:
-        self.kind = ToggleButtons(options=APERTURES, value=APERTURES[1], layout={"width": "auto"}, style={"button_width": "auto"})
+        looks: dict[str, Any] = {"layout": {"width": "auto"}, "style": {"button_width": "auto"}}
+        self.kind = ToggleButtons(options=APERTURES, value=APERTURES[1], **looks)
         doc = "Convergence semi-angle: radius of the ideal aperture."
-        self.semiangle = number("semi-angle", None, unit="mrad", low=0.01, high=500, doc=doc, optional=True)
-        self.rolloff = number("soft edge", 2.0, unit="mrad", low=0, high=50, doc="Width of the aperture's soft edge.")
+        mrad: dict[str, Any] = {"unit": "mrad", "width": "50px"}
+        self.semiangle = number("semi-angle", None, low=0.01, high=500, doc=doc, optional=True, **mrad)
+        self.rolloff = number("soft edge", 2.0, low=0, high=50, doc="Width of the aperture's soft edge.", **mrad)
         self.path = Text(placeholder="vacuum pattern: path of a file", layout={"width": "auto", "flex": "1 1 120px"})
         self.load = button("Load", "Load a vacuum pattern from EMD, HDF5 or .npy", icon="folder-open")
         self.loader = toolbar(self.path, self.load)
-        self.form = ToggleButtons(options=FORMS, layout={"width": "auto"}, style={"button_width": "auto"}, **tip("Form of the aberrations"))
+        self.form = ToggleButtons(options=FORMS, **looks, **tip("Form of the aberrations"))
         self.common = self._aberrations(COMMON)
         self._rest: AberrationControls | None = None
         self._rest_box = VBox([note("…")], layout={"width": "100%"})
         self.fold = Accordion([self._rest_box], selected_index=None)
         self.fold.set_title(0, "Further aberrations, up to fifth order")
-        self.missing = toolbar()
-        self._boxes = {
-            name: number(name, None, unit=unit, low=low, high=high, doc=doc, optional=True)
-            for name, (unit, low, high, doc) in _MISSING.items()
-        }
+        self.missing = CalibrationEditor(self.guarded(self._complete), self._complain)
+        self.missing.from_disk.layout.display = "none"
         self.hear(self.kind, self._choose_aperture)
         self.hear(self.form, self._choose_form)
         self.hear(self.fold, self._open_fold, "selected_index")
         self.click(self.load, self._load_vacuum)
         for name, box in {"semiangle": self.semiangle, "rolloff": self.rolloff}.items():
             self.hear(box, lambda value, name=name: self._change(**{name: value}))
-            self.hear(box, self._complain, "error")
-        for name, box in self._boxes.items():
-            self.hear(box, lambda value, name=name: value and self.recon.set_calibration(**{name: value}))
             self.hear(box, self._complain, "error")
 
     @property
@@ -121,12 +110,18 @@ class ProbeDesigner(Panel):
 
     def _aberrations(self, symbols: Iterable[str]) -> AberrationControls:
         def change(values: dict[str, float]) -> None:
-            self.guarded(lambda: self._change(aberrations=self.recon.optics.aberrations.replace(**values)), tuple(values))()
+            self.guarded(lambda: self._change_aberrations(values), ("aberration", *values))()
 
         return AberrationControls(symbols, change, self._complain, self.form.value)
 
     def _change(self, **changes: Any) -> None:
         self.recon.optics = self.recon.optics.replace(**changes)
+
+    def _change_aberrations(self, values: dict[str, float]) -> None:
+        self._change(aberrations=self.recon.optics.aberrations.replace(**values))
+
+    def _complete(self, **values: float) -> None:
+        self.recon.set_calibration(**values)
 
     def _complain(self, words: str) -> None:
         if words:
@@ -158,7 +153,8 @@ class ProbeDesigner(Panel):
         dataset = self.recon.dataset
         if dataset is not None and pattern.shape != dataset.detector_shape:
             raise DataError(
-                f"the vacuum pattern is {pattern.shape} pixels but the patterns are {dataset.detector_shape}; crop or bin them alike."
+                f"the vacuum pattern is {pattern.shape} pixels but the patterns are {dataset.detector_shape}; "
+                "crop or bin them alike."
             )
         self._change(vacuum=pattern)
 
@@ -188,7 +184,7 @@ class ProbeDesigner(Panel):
             view.show(image, live=live, sampling=step)
         self.table.value = report_table(design.report)
         if live:
-            self._settle.touch()
+            self.settle_soon()
 
     def _show_controls(self, optics: Optics) -> None:
         dataset = self.recon.dataset
@@ -213,9 +209,8 @@ class ProbeDesigner(Panel):
         return [*dataset.calibration.missing, *aperture]
 
     def _tell(self, lacking: list[str]) -> None:
-        boxes = [self._boxes[name] for name in lacking if name in self._boxes]
-        if list(self.missing.children) != boxes:
-            self.missing.children = boxes
+        self.missing.show(self.recon.calibration)
+        self.missing.layout.display = "" if set(lacking) & {"energy", "q_pixel", "scan_step"} else "none"
         hint = ""
         if lacking == ["data"]:
             hint = "No data yet: open a file, or try ptywidgets.samples.ducky()."
@@ -238,61 +233,4 @@ class ProbeDesigner(Panel):
         return f"defocus {aberrations['defocus']:g} A"
 
 
-class Settling:
-    """Calls `action` once nothing has happened for `quiet` seconds."""
-
-    def __init__(self, quiet: float, action: Callable[[], object]) -> None:
-        self._quiet, self._action = quiet, action
-        self._lock = threading.Lock()
-        self._timer: threading.Timer | None = None
-        self._due = 0.0
-
-    def touch(self) -> None:
-        """Something has happened."""
-        with self._lock:
-            self._due = time.monotonic() + self._quiet
-            if self._timer is None:
-                self._start(self._quiet)
-
-    def cancel(self) -> None:
-        """Call nothing any more."""
-        with self._lock:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = None
-
-    def _start(self, seconds: float) -> None:
-        self._timer = threading.Timer(seconds, self._look)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def _look(self) -> None:
-        with self._lock:
-            if self._timer is None:
-                return
-            rest = self._due - time.monotonic()
-            if rest > 0:
-                self._start(rest)
-                return
-            self._timer = None
-        self._action()
-
-
-def report_table(report: Iterable[Quantity]) -> str:
-    """The numbers as a table in HTML: name, value with unit, a word and the advice.
-
-    Examples
-    --------
-    >>> "60 % or more" in report_table([Quantity("overlap", 50, "%", "warn", "60 % or more is safer")])
-    True
-    """
-    rows = []
-    for quantity in report:
-        value = html.escape(f"{quantity.value:.4g} {unit_text(quantity.unit)}")
-        word = f'<span class="pty-{quantity.verdict}">{VERDICTS[quantity.verdict]}</span>'
-        advice = html.escape(f": {quantity.advice}") if quantity.advice else ""
-        rows.append(f"<tr><td>{html.escape(quantity.name)}</td><td>{value}</td><td>{word}{advice}</td></tr>")
-    return f"<table class='pty-figure' data-testid='pty-report'>{''.join(rows)}</table>"
-
-
-__all__ = ["ProbeDesigner", "report_table"]
+__all__ = ["ProbeDesigner"]

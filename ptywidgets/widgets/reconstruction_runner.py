@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import traitlets
 from ipywidgets import Accordion, IntProgress, Text, ToggleButton
@@ -21,40 +17,12 @@ from ptywidgets.widgets.base import Panel
 from ptywidgets.widgets.controls import button, heading, panel, panels, set_words, tip, toolbar, words
 from ptywidgets.widgets.convergence import Convergence
 from ptywidgets.widgets.image_view import ImageView
-from ptywidgets.widgets.plan_editor import PlanEditor, summary
+from ptywidgets.widgets.live_views import SHOWN
+from ptywidgets.widgets.plan_editor import PlanEditor
+from ptywidgets.widgets.run_words import default_path, iterations_done, plan_words, status_words
 
+LIMITS = (0.1, 99.9)  # percentiles of contrast: a few bright pixels must not darken the rest
 BAR = {"running": "info", "paused": "warning", "stopped": "", "finished": "success", "error": "danger"}
-
-
-@dataclass(frozen=True)
-class Shown:
-    """One of the pictures: where it comes from and how it looks."""
-
-    label: str  # on its button
-    title: str
-    array: Callable[[Snapshot], Any]
-    sampling: Callable[[Snapshot], float]
-    unit: str
-    cmap: str = "gray"
-    at_first: bool = True
-    centred: bool = False  # coordinate 0 is in the middle
-
-
-SHOWN = {
-    "phase": Shown("Phase", "Object phase (rad)", lambda s: s.object_phase, lambda s: s.object_sampling, "A", "magma"),
-    "amplitude": Shown(
-        "Amplitude", "Object amplitude", lambda s: s.object_amplitude, lambda s: s.object_sampling, "A", at_first=False
-    ),
-    "fft": Shown(
-        "FFT", "Fourier transform of the object (log)", lambda s: s.object_fft, lambda s: s.fft_sampling, "1/A", "inferno",
-        centred=True,
-    ),
-    "probe": Shown("Probe", "Probe", lambda s: s.probe, lambda s: s.probe_sampling, "A", centred=True),
-    "probe_fourier": Shown(
-        "Probe, Fourier", "Probe, Fourier space", lambda s: s.probe_fourier, lambda s: s.probe_fourier_sampling, "1/A",
-        at_first=False, centred=True,
-    ),
-}  # fmt: skip
 
 
 class ReconstructionRunner(Panel):
@@ -84,22 +52,22 @@ class ReconstructionRunner(Panel):
     def __init__(self, source: Reconstruction | Dataset | str | os.PathLike[str] | None = None) -> None:
         super().__init__(source)
         self._latest: Snapshot | None = self.recon.snapshot()
+        self._said = ("", "note")
         self._make_buttons()
         self.state_line = words("", "pty-status")
         self.progress = IntProgress(0, 0, 1, layout={"width": "100%", "height": "10px", "margin": "2px 0"})
         self.image_views = {
-            name: ImageView(s.title, s.cmap, unit=s.unit, max_width=480, placeholder="nothing yet", percentiles=(0.1, 99.9))
+            name: ImageView(s.title, s.cmap, unit=s.unit, max_width=480, placeholder="nothing yet", percentiles=LIMITS)
             for name, s in SHOWN.items()
         }
         self.toggles = {
-            name: ToggleButton(value=s.at_first, description=s.label, layout={"width": "auto"}, **tip(f"Show: {s.title}"))
+            name: ToggleButton(value=s.at_first, description=s.label, layout={"width": "auto"}, **tip(s.title))
             for name, s in SHOWN.items()
         }
         self.curve = Convergence()
         self.settings: PlanEditor | None = None
         self.fold = Accordion([panel(words("…"))], selected_index=None)
         self.fold.set_title(0, "Settings")
-        self.plan_line = words("", "pty-note")
         self.children = [
             heading("Reconstruction"),
             toolbar(self.run, self.pause, self.step, self.stop, self.reset, self.path, self.save),
@@ -107,21 +75,23 @@ class ReconstructionRunner(Panel):
             self.progress,
             self.status_line,
             self.fold,
-            self.plan_line,
             toolbar(*self.toggles.values()),
             panels(*self.image_views.values(), self.curve),
         ]
+        self.views = list(self.image_views.values())
+        self.layout.grid_gap = "6px"
         self._connect()
         self.guarded(self._show_all)()
 
     def _make_buttons(self) -> None:
-        self.run = button("Run", "Start, or go on after a stop", "primary", "play")
+        self.run = button("Run", "Start, or go on after a stop", "", "play")
         self.pause = button("Pause", "Hold before the next batch, or go on", "", "pause")
         self.step = button("Step", "One iteration, then pause", "", "step-forward")
-        self.stop = button("Stop", "End before the next batch; everything is kept", "danger", "stop")
+        self.stop = button("Stop", "End before the next batch; everything is kept", "", "stop")
         self.reset = button("Reset", "Forget object, probe and errors", "", "undo")
         self.save = button("Save", "Save everything but the patterns into one file", "", "save")
-        self.path = Text(default_path(self.recon), layout={"width": "auto", "flex": "1 1 160px", "max_width": "360px"}, **tip("Where to save"))
+        layout = {"width": "auto", "flex": "1 1 160px", "max_width": "360px"}
+        self.path = Text(default_path(self.recon), layout=layout, **tip("Where to save"))
 
     def _connect(self) -> None:
         self.click(self.run, self._start)
@@ -142,7 +112,9 @@ class ReconstructionRunner(Panel):
 
     def _start(self) -> None:
         if not shows_threads():
-            self.say("This host shows nothing once a cell has ended: the run keeps the cell, and the interrupt button stops it.")
+            self.say(
+                "Here pictures come only while a cell runs: the run keeps the cell, the interrupt button stops it."
+            )
         self.recon.start()
 
     def _reset(self) -> None:
@@ -159,7 +131,8 @@ class ReconstructionRunner(Panel):
         target = self.recon.save(os.path.expanduser(path))
         self.saved = ""  # so that the same path is told again
         self.saved = str(Path(target).absolute())
-        self.say(f"Saved to {self.saved} ({in_bytes(os.path.getsize(self.saved))}); Reconstruction.open(path) goes on from there.", "good")
+        size = in_bytes(os.path.getsize(self.saved))
+        self.say(f"Saved to {self.saved} ({size}); Reconstruction.open(path) goes on from there.", "good")
 
     def _open_settings(self, index: int | None) -> None:
         if index is not None and self.settings is None:
@@ -168,7 +141,10 @@ class ReconstructionRunner(Panel):
             self.fold.children = [self.settings]
 
     def _toggle(self, name: str, on: bool) -> None:
-        self.image_views[name].layout.display = "" if on else "none"
+        view = self.image_views[name]
+        view.layout.display = "" if on else "none"
+        if not on and view.live:
+            view.settle()
         if on and self._latest is not None:
             self._draw(name, self._latest, live=self.recon.status == "running")
 
@@ -198,7 +174,7 @@ class ReconstructionRunner(Panel):
         self.curve.show(self.recon.losses, self.recon.plan.iterations)
 
     def _show_plan(self) -> None:
-        set_words(self.plan_line, summary(self.recon))
+        self.fold.set_title(0, f"Settings: {plan_words(self.recon)}")
         if self.settings is not None:
             with self.turns.silence():
                 self.settings.show()
@@ -207,83 +183,31 @@ class ReconstructionRunner(Panel):
 
     def _show_status(self) -> None:
         recon = self.recon
-        status, done = recon.status, self._iteration
+        status, done = recon.status, iterations_done(self.recon)
         active, kept = status in ("running", "paused"), recon.state is not None
         self.run.disabled = active or status == "empty"
         self.pause.disabled = not active
         self.pause.description, self.pause.icon = ("Resume", "play") if status == "paused" else ("Pause", "pause")
         self.step.disabled = status in ("running", "empty")
         self.stop.disabled = not active
+        self.run.button_style, self.stop.button_style = ("", "danger") if active else ("primary", "")
         self.reset.disabled = status == "running" or not (kept or status == "error")
         self.save.disabled = status == "running" or recon.measurement is None
         self.progress.max = max(1, recon.plan.iterations)
         self.progress.value = min(done, self.progress.max)
         self.progress.bar_style = BAR.get(status, "")
-        set_words(self.state_line, self._status_words())
-        if recon.message:
-            self.say(recon.message, "bad" if status == "error" else "note")
-        elif self.words == self._said:
-            self.say("")
-        self._said = recon.message
-
-    _said = ""
-
-    @property
-    def _iteration(self) -> int:
-        """The newest known number of finished iterations."""
-        return max(self.recon.iteration, len(self.recon.losses))
-
-    def _status_words(self) -> str:
-        recon, status, done = self.recon, self.recon.status, self._iteration
-        if status == "empty":
-            return "no data yet"
-        if status == "ready":
-            return f"ready, {recon.plan.iterations} iterations planned"
-        parts = [status, f"iteration {done} of {recon.plan.iterations}"]
-        if status == "running" and recon.state is None:
-            return "running, preparing the data"
-        pace = recon.seconds_per_iteration
-        if pace is not None and status in ("running", "paused"):
-            parts += [f"{duration(pace)} each", f"{duration(max(0, recon.plan.iterations - done) * pace)} left"]
-        if recon.error is not None:
-            parts.append(f"error {recon.error:.2e}")
-        return ", ".join([*parts, f"memory {in_bytes(recon.memory)}"])
+        set_words(self.state_line, status_words(recon))
+        said = (recon.message, "bad" if status == "error" else "note")
+        if recon.message and said != self._said or recon.message != self._said[0]:  # else other words may stay
+            self.say(*said)
+        self._said = said
 
     def _new_data(self) -> None:
         self.path.value = default_path(self.recon)
         self._show_all()
 
     def _describe(self) -> str:
-        return f"{self.recon.status}, iteration {self._iteration} of {self.recon.plan.iterations}"
-
-
-def default_path(recon: Reconstruction) -> str:
-    """A file name after the name of the data.
-
-    Examples
-    --------
-    >>> default_path(Reconstruction())
-    'data_reconstruction.h5'
-    """
-    name = "" if recon.dataset is None else recon.dataset.name
-    safe = re.sub(r"[^\w.-]+", "_", name).strip("._")
-    return f"{safe or 'data'}_reconstruction.h5"
-
-
-def duration(seconds: float) -> str:
-    """A time in two digits, in a unit that fits.
-
-    Examples
-    --------
-    >>> duration(0.0313), duration(0.312), duration(16.4), duration(200)
-    ('31 ms', '0.31 s', '16 s', '3 min 20 s')
-    """
-    if seconds < 0.0995:
-        return f"{1e3 * seconds:.2g} ms"
-    if seconds < 90:
-        return f"{seconds:.2g} s" if seconds < 9.95 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+        return f"{self.recon.status}, iteration {iterations_done(self.recon)} of {self.recon.plan.iterations}"
 
 
 __all__ = ["ReconstructionRunner"]

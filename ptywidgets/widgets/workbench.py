@@ -69,6 +69,7 @@ class Workbench(Panel):
             self.status_line,
             self.tab,
         ]
+        self.layout.grid_gap = "6px"
         self.click(self.opener, self._open)
         self.click(self.ducky, self._try_ducky)
         self.hear(self.tab, lambda _index: self._show_stage(), "selected_index")
@@ -98,7 +99,9 @@ class Workbench(Panel):
         self.say("Simulating; this takes a second or two ...")
         defocus = samples.ducky_defocus(DUCKY)
         self.use(Reconstruction(samples.ducky(DUCKY), defocus=defocus))
-        self.say(f"A simulated duck of carbon; its defocus of {defocus:g} Å is set already. Go through the tabs, or straight to Run.", "good")
+        self.say(
+            f"A simulated duck of carbon; its defocus of {defocus:g} Å is set already. Go through the tabs.", "good"
+        )
 
     def _bind(self) -> None:
         """Show the present reconstruction: forget the stages of the one before, make the one that is looked at."""

@@ -26,7 +26,7 @@ class GradientDescent(Params):
 
     step: float = param(0.5, low=0.001, high=2, step=0.01, doc="Share of the full step taken at every update.")
     normalization_min: float = param(
-        1.0, low=0, high=1, step=0.05, doc="1: one global step; towards 0: poorly lit regions move as fast as well lit ones, noise too."
+        1.0, low=0, high=1, step=0.05, doc="1: one step for all; towards 0: poorly lit regions move as fast as well lit ones, noise too."
     )
     probe_from: int = param(0, low=0, high=100000, doc="First iteration in which the probe is refined too.")
     hold_probe: bool = param(False, doc="Keep the probe as it is.")
@@ -35,6 +35,8 @@ class GradientDescent(Params):
         """Step for every pixel, given how well each was seen."""
         n = np.float32(self.normalization_min)
         top = seen.max()
+        if n == 1:
+            return np.float32(self.step) / xp.sqrt(np.float32(1e-16) + top**2)
         return np.float32(self.step) / xp.sqrt(np.float32(1e-16) + ((1 - n) * seen) ** 2 + (n * top) ** 2)
 
     def advance(self, problem: Problem, state: State, batch: Any) -> State:
@@ -42,7 +44,9 @@ class GradientDescent(Params):
         xp = problem.backend.xp
         with_probe = not self.hold_probe and state.iteration >= self.probe_from
         g = problem.gradients(state, batch, with_probe=with_probe)
-        changes: dict[str, Any] = {"object": state.object + g.object * self.step_size(g.illumination, xp)}
+        obj = g.object * self.step_size(g.illumination, xp)
+        obj += state.object
+        changes: dict[str, Any] = {"object": obj}
         if with_probe:
             changes["probe"] = state.probe + g.probe * self.step_size(g.coverage, xp)
         return state.replace(partial_loss=state.partial_loss + g.loss, **changes)

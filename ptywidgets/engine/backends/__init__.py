@@ -40,7 +40,8 @@ def get_backend(device: str = "cpu") -> Backend:
         backend = gpu.find()
         if backend is None:
             raise ParameterError(
-                "device is 'gpu' but cupy finds no GPU here; install ptywidgets[gpu] on a machine with one, or use device='cpu'."
+                "device is 'gpu' but cupy finds no GPU here; "
+                "install ptywidgets[gpu] on a machine with one, or use device='cpu'."
             )
         return backend
     raise unknown_name("device", device, ["cpu", "gpu"])

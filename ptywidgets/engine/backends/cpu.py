@@ -7,6 +7,7 @@ scipy and of the compiled kernels release the interpreter lock, so the threads r
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -19,8 +20,7 @@ import scipy.fft
 from ptywidgets.engine.backends.kernels import Kernels, load_kernels
 
 Result = TypeVar("Result")
-_CACHE_BYTES = 1_500_000  # one wave array of a portion; larger ones fall out of the cache, smaller ones cost calls
-_GEMM_SIZE = 200_000  # multiplications below which BLAS stays on the calling thread; its own pool would fight ours
+_CACHE_BYTES = 4_000_000  # one wave array of a portion; larger ones fall out of the cache, smaller ones cost calls
 
 
 def _cores() -> int:
@@ -42,7 +42,7 @@ class CpuBackend:
     """
 
     name = "cpu"
-    xp = np
+    xp: Any = np
 
     def __init__(self, threads: int | None = None, kernels: str = "auto") -> None:
         self.threads = threads or _cores()
@@ -73,7 +73,7 @@ class CpuBackend:
         if rank is None:
             return np.empty(shape, dtype)
         dtype = np.dtype(dtype)
-        size = int(np.prod(shape)) * dtype.itemsize
+        size = math.prod(shape) * dtype.itemsize
         buffer = self._buffers.get((rank, name))
         if buffer is None or buffer.nbytes < size:
             buffer = self._buffers[rank, name] = np.empty(size, np.uint8)
@@ -108,24 +108,16 @@ class CpuBackend:
         for patch, (y, x) in zip(patches, corners.tolist(), strict=True):
             field[:, y : y + height, x : x + width] += patch
 
-    def multiply_cut(
-        self,
-        waves: np.ndarray,
-        field: np.ndarray,
-        corners: np.ndarray,
-        *,
-        conjugate: bool = False,
-        out: np.ndarray | None = None,
-    ) -> np.ndarray:
-        if out is None:
-            out = self.empty("product", (len(corners), *waves.shape[1:]), waves.dtype)
-        self.kernels.multiply_cut(waves, field, corners, conjugate, out)
+    def multiply_cut(self, waves: np.ndarray, field: np.ndarray, corners: np.ndarray) -> np.ndarray:
+        out = self.empty("product", (len(corners), *waves.shape[1:]), waves.dtype)
+        self.kernels.multiply_cut(waves, field, corners, out)
         return out
 
-    def paste_product(
-        self, field: np.ndarray, corners: np.ndarray, waves: np.ndarray, residual: np.ndarray
-    ) -> None:
-        self.kernels.paste_product(field, corners, waves, residual)
+    def multiply_cut_adjoint(
+        self, residual: np.ndarray, field: np.ndarray, corners: np.ndarray, waves: np.ndarray, gradient: np.ndarray
+    ) -> np.ndarray:
+        self.kernels.multiply_cut_adjoint(residual, field, corners, waves, gradient)
+        return residual
 
     def paste_same(self, field: np.ndarray, corners: np.ndarray, image: np.ndarray) -> None:
         self.kernels.paste_same(field, corners, image)
@@ -143,16 +135,11 @@ class CpuBackend:
 
     def combine(self, weights: np.ndarray, images: np.ndarray) -> np.ndarray:
         out = self.empty("waves", (len(weights), *images.shape[1:]), images.dtype)
-        flat, target = _real_rows(images), _real_rows(out)
-        for part in _columns(flat.shape[1], weights.size):
-            np.matmul(weights, flat[:, part], out=target[:, part])
+        self.kernels.accumulate(weights, _real_rows(images), _real_rows(out), True)
         return out
 
     def combine_adjoint(self, weights: np.ndarray, waves: np.ndarray, sums: np.ndarray) -> None:
-        flat, target = _real_rows(waves), _real_rows(sums)
-        transposed = np.ascontiguousarray(weights.T)
-        for part in _columns(flat.shape[1], weights.size):
-            target[:, part] += transposed @ flat[:, part]
+        self.kernels.accumulate(np.ascontiguousarray(weights.T), _real_rows(waves), _real_rows(sums), False)
 
     # Work
 
@@ -173,7 +160,7 @@ class CpuBackend:
                 self._worker.rank = rank
                 try:
                     accumulators[rank] = make()
-                    # A fixed share for each worker keeps the order of the sums, and so the result, the same in every run.
+                    # A fixed share for each worker keeps the order of the sums, and so the result, the same.
                     for portion in portions[rank::workers]:
                         if stop.is_set():
                             return
@@ -208,8 +195,3 @@ class CpuBackend:
 def _real_rows(array: np.ndarray) -> np.ndarray:
     """A contiguous complex array as real numbers, one row for each index of its first axis."""
     return array.reshape(len(array), -1).view(array.real.dtype)
-
-
-def _columns(length: int, per_column: int) -> list[slice]:
-    step = max(1024, _GEMM_SIZE // per_column)
-    return [slice(start, start + step) for start in range(0, length, step)]

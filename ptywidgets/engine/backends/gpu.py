@@ -76,16 +76,13 @@ class GpuBackend:
     def take(self, array: Any, indices: Any) -> Any:
         return array[self.xp.asarray(indices)]
 
-    def multiply_cut(
-        self, waves: Any, field: Any, corners: Any, *, conjugate: bool = False, out: Any | None = None
-    ) -> Any:
-        patches = self.cut(field[None], corners, waves.shape[-2:])
-        if conjugate:
-            self.xp.conjugate(patches, out=patches)
-        return self.xp.multiply(waves, patches, out=out)
+    def multiply_cut(self, waves: Any, field: Any, corners: Any) -> Any:
+        return waves * self.cut(field[None], corners, waves.shape[-2:])
 
-    def paste_product(self, field: Any, corners: Any, waves: Any, residual: Any) -> None:
-        self.paste(field[None], corners, (waves.conj() * residual).sum(1, keepdims=True))
+    def multiply_cut_adjoint(self, residual: Any, field: Any, corners: Any, waves: Any, gradient: Any) -> Any:
+        self.paste(gradient[None], corners, (waves.conj() * residual).sum(1, keepdims=True))
+        residual *= self.cut(field[None], corners, waves.shape[-2:]).conj()
+        return residual
 
     def paste_same(self, field: Any, corners: Any, image: Any) -> None:
         self.paste(field[None], corners, self.xp.broadcast_to(image, (len(corners), 1, *image.shape)))

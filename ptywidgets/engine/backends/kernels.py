@@ -18,15 +18,13 @@ class Kernels(Protocol):
     All arrays are C-contiguous and of one precision.
     """
 
-    def multiply_cut(
-        self, waves: np.ndarray, field: np.ndarray, corners: np.ndarray, conjugate: bool, out: np.ndarray
-    ) -> None:
-        """out = waves x (conjugated) window of the field; `out` may be `waves`."""
+    def multiply_cut(self, waves: np.ndarray, field: np.ndarray, corners: np.ndarray, out: np.ndarray) -> None:
+        """out = waves x window of the field."""
 
-    def paste_product(
-        self, field: np.ndarray, corners: np.ndarray, waves: np.ndarray, residual: np.ndarray
+    def multiply_cut_adjoint(
+        self, residual: np.ndarray, field: np.ndarray, corners: np.ndarray, waves: np.ndarray, gradient: np.ndarray
     ) -> None:
-        """window of the field += sum_m conj(waves) x residual."""
+        """window of the gradient += sum_m conj(waves) x residual; then residual *= conj(window of the field)."""
 
     def paste_same(self, field: np.ndarray, corners: np.ndarray, image: np.ndarray) -> None:
         """window of the field += image, real."""
@@ -39,6 +37,9 @@ class Kernels(Protocol):
 
     def modulus(self, far: np.ndarray, amplitudes: np.ndarray) -> Any:
         """far *= A / |far| - 1 in place; returns sum (A - |far|)^2, |far|^2 summed over modes."""
+
+    def accumulate(self, weights: np.ndarray, source: np.ndarray, target: np.ndarray, clear: bool) -> None:
+        """target (J, n) += weights (J, K) @ source (K, n), real; or = where `clear`."""
 
 
 def load_kernels(wanted: str = "auto") -> Kernels:

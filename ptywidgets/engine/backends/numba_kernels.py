@@ -13,14 +13,15 @@ from typing import Any
 import numba
 import numpy as np
 
+from ptywidgets.engine.backends import numpy_kernels
+
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compiled at the first call, without the lock; fastmath lets sums be vectorised."""
-    options = {"nogil": True, "fastmath": True, "error_model": "numpy"}
     try:
-        return numba.njit(cache=True, **options)(function)
+        return numba.njit(function, nogil=True, fastmath=True, error_model="numpy", cache=True)
     except RuntimeError:  # nowhere to keep the compiled code, as in a read-only container
-        return numba.njit(**options)(function)
+        return numba.njit(function, nogil=True, fastmath=True, error_model="numpy")
 
 
 def _real(array: np.ndarray) -> np.ndarray:
@@ -28,7 +29,7 @@ def _real(array: np.ndarray) -> np.ndarray:
 
 
 @_compiled
-def _multiply_cut(waves, field, corners, sign, out):  # type: ignore[no-untyped-def]
+def _multiply_cut(waves, field, corners, out):  # type: ignore[no-untyped-def]
     same = waves.shape[0] == 1
     width = waves.shape[3]
     for b in range(corners.shape[0]):
@@ -39,13 +40,13 @@ def _multiply_cut(waves, field, corners, sign, out):  # type: ignore[no-untyped-
                 p = waves[0 if same else b, m, y]
                 q = out[b, m, y]
                 for i in range(width // 2):
-                    pr, pi, fr, fi = p[2 * i], p[2 * i + 1], f[2 * i], sign * f[2 * i + 1]
+                    pr, pi, fr, fi = p[2 * i], p[2 * i + 1], f[2 * i], f[2 * i + 1]
                     q[2 * i] = pr * fr - pi * fi
                     q[2 * i + 1] = pr * fi + pi * fr
 
 
 @_compiled
-def _paste_product(field, corners, waves, residual):  # type: ignore[no-untyped-def]
+def _multiply_cut_adjoint(residual, field, corners, waves, gradient):  # type: ignore[no-untyped-def]
     same = waves.shape[0] == 1
     width = waves.shape[3]
     for b in range(corners.shape[0]):
@@ -53,12 +54,16 @@ def _paste_product(field, corners, waves, residual):  # type: ignore[no-untyped-
             for y in range(waves.shape[2]):
                 start = 2 * corners[b, 1]
                 f = field[corners[b, 0] + y, start : start + width]
+                g = gradient[corners[b, 0] + y, start : start + width]
                 p = waves[0 if same else b, m, y]
                 x = residual[b, m, y]
                 for i in range(width // 2):
-                    pr, pi, xr, xi = p[2 * i], p[2 * i + 1], x[2 * i], x[2 * i + 1]
-                    f[2 * i] += pr * xr + pi * xi
-                    f[2 * i + 1] += pr * xi - pi * xr
+                    xr, xi = x[2 * i], x[2 * i + 1]
+                    g[2 * i] += p[2 * i] * xr + p[2 * i + 1] * xi
+                    g[2 * i + 1] += p[2 * i] * xi - p[2 * i + 1] * xr
+                    fr, fi = f[2 * i], f[2 * i + 1]
+                    x[2 * i] = fr * xr + fi * xi
+                    x[2 * i + 1] = fr * xi - fi * xr
 
 
 @_compiled
@@ -122,15 +127,50 @@ def _modulus(far, amplitudes, row, tiny):  # type: ignore[no-untyped-def]
     return total
 
 
-def multiply_cut(
-    waves: np.ndarray, field: np.ndarray, corners: np.ndarray, conjugate: bool, out: np.ndarray
+@_compiled
+def _add_4_to_2(o, p, w, v, a, b, c, d):  # type: ignore[no-untyped-def]
+    w0, w1, w2, w3 = w[0], w[1], w[2], w[3]  # out of the loop, where the compiler could not know that they stay
+    v0, v1, v2, v3 = v[0], v[1], v[2], v[3]
+    for i in range(o.shape[0]):
+        ai, bi, ci, di = a[i], b[i], c[i], d[i]
+        o[i] += w0 * ai + w1 * bi + w2 * ci + w3 * di
+        p[i] += v0 * ai + v1 * bi + v2 * ci + v3 * di
+
+
+@_compiled
+def _add_4(o, w, a, b, c, d):  # type: ignore[no-untyped-def]
+    w0, w1, w2, w3 = w[0], w[1], w[2], w[3]
+    for i in range(o.shape[0]):
+        o[i] += w0 * a[i] + w1 * b[i] + w2 * c[i] + w3 * d[i]
+
+
+@_compiled
+def _accumulate(weights, source, target):  # type: ignore[no-untyped-def]
+    """target += weights @ source, in tiles of 2 by 4 rows and of columns that fit the cache; weights in fours."""
+    last = source.shape[0] - 1
+    for start in range(0, source.shape[1], 2048):
+        stop = min(source.shape[1], start + 2048)
+        for j in range(0, target.shape[0], 2):
+            pair = j + 1 < target.shape[0]
+            o = target[j, start:stop]
+            p = target[j + 1 if pair else j, start:stop]
+            for k in range(0, weights.shape[1], 4):  # rows beyond the last have no weight
+                a, b = source[k, start:stop], source[min(k + 1, last), start:stop]
+                c, d = source[min(k + 2, last), start:stop], source[min(k + 3, last), start:stop]
+                if pair:
+                    _add_4_to_2(o, p, weights[j, k : k + 4], weights[j + 1, k : k + 4], a, b, c, d)
+                else:
+                    _add_4(o, weights[j, k : k + 4], a, b, c, d)
+
+
+def multiply_cut(waves: np.ndarray, field: np.ndarray, corners: np.ndarray, out: np.ndarray) -> None:
+    _multiply_cut(_real(waves), _real(field), corners, _real(out))
+
+
+def multiply_cut_adjoint(
+    residual: np.ndarray, field: np.ndarray, corners: np.ndarray, waves: np.ndarray, gradient: np.ndarray
 ) -> None:
-    sign = waves.real.dtype.type(-1 if conjugate else 1)
-    _multiply_cut(_real(waves), _real(field), corners, sign, _real(out))
-
-
-def paste_product(field: np.ndarray, corners: np.ndarray, waves: np.ndarray, residual: np.ndarray) -> None:
-    _paste_product(_real(field), corners, _real(waves), _real(residual))
+    _multiply_cut_adjoint(_real(residual), _real(field), corners, _real(waves), _real(gradient))
 
 
 def paste_same(field: np.ndarray, corners: np.ndarray, image: np.ndarray) -> None:
@@ -148,3 +188,12 @@ def ramp(waves: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> None:
 def modulus(far: np.ndarray, amplitudes: np.ndarray) -> float:
     row = np.empty(far.shape[-1], amplitudes.dtype)
     return float(_modulus(_real(far), amplitudes, row, np.finfo(amplitudes.dtype).tiny))
+
+
+def accumulate(weights: np.ndarray, source: np.ndarray, target: np.ndarray, clear: bool) -> None:
+    if clear:  # many rows into few: BLAS is faster at that, and slower at the other
+        numpy_kernels.accumulate(weights, source, target, clear)
+        return
+    padded = np.zeros((len(weights), -(-len(source) // 4) * 4), source.dtype)
+    padded[:, : len(source)] = weights
+    _accumulate(padded, source, target)

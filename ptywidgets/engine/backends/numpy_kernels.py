@@ -6,29 +6,31 @@ from collections.abc import Iterator
 
 import numpy as np
 
+_BLAS_SIZE = 200_000  # multiplications below which BLAS stays on the calling thread; its own pool would fight ours
+
 
 def _windows(field: np.ndarray, corners: np.ndarray, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
     for y, x in corners.tolist():
         yield field[y : y + shape[-2], x : x + shape[-1]]
 
 
-def multiply_cut(
-    waves: np.ndarray, field: np.ndarray, corners: np.ndarray, conjugate: bool, out: np.ndarray
-) -> None:
-    conjugated = np.empty(waves.shape[-2:], field.dtype)
+def multiply_cut(waves: np.ndarray, field: np.ndarray, corners: np.ndarray, out: np.ndarray) -> None:
     for b, window in enumerate(_windows(field, corners, waves.shape)):
-        if conjugate:
-            window = np.conjugate(window, out=conjugated)
         np.multiply(waves[b % len(waves)], window, out=out[b])
 
 
-def paste_product(field: np.ndarray, corners: np.ndarray, waves: np.ndarray, residual: np.ndarray) -> None:
-    product = np.empty(waves.shape[-2:], waves.dtype)
-    for b, window in enumerate(_windows(field, corners, waves.shape)):
+def multiply_cut_adjoint(
+    residual: np.ndarray, field: np.ndarray, corners: np.ndarray, waves: np.ndarray, gradient: np.ndarray
+) -> None:
+    own = np.empty(waves.shape[-2:], waves.dtype)
+    targets = _windows(gradient, corners, waves.shape)
+    for b, (window, target) in enumerate(zip(_windows(field, corners, waves.shape), targets, strict=True)):
         for wave, chi in zip(waves[b % len(waves)], residual[b], strict=True):
-            np.conjugate(wave, out=product)
-            product *= chi
-            window += product
+            np.conjugate(wave, out=own)
+            own *= chi
+            target += own
+        np.conjugate(window, out=own)
+        residual[b] *= own
 
 
 def paste_same(field: np.ndarray, corners: np.ndarray, image: np.ndarray) -> None:
@@ -65,3 +67,16 @@ def modulus(far: np.ndarray, amplitudes: np.ndarray) -> float:
         difference /= modelled
         waves *= difference
     return total
+
+
+def accumulate(weights: np.ndarray, source: np.ndarray, target: np.ndarray, clear: bool) -> None:
+    rows = max(1, _BLAS_SIZE // (1024 * len(source)))
+    columns = max(1024, _BLAS_SIZE // (min(rows, len(weights)) * len(source)))
+    for start in range(0, source.shape[1], columns):
+        part = slice(start, start + columns)
+        for first in range(0, len(weights), rows):
+            own = slice(first, first + rows)
+            if clear:
+                np.matmul(weights[own], source[:, part], out=target[own, part])
+            else:
+                target[own, part] += weights[own] @ source[:, part]

@@ -14,11 +14,11 @@ a function that puts parts together.
 
 from __future__ import annotations
 
+from ptywidgets.engine.errors import unknown_name
 from ptywidgets.engine.models.composed import Gradients, Model
 from ptywidgets.engine.models.detector import FarField
 from ptywidgets.engine.models.passage import Thin
 from ptywidgets.engine.models.specimen import SPECIMENS, ComplexObject, PotentialObject
-from ptywidgets.engine.errors import unknown_name
 
 __all__ = ["SPECIMENS", "ComplexObject", "FarField", "Gradients", "Model", "PotentialObject", "Thin", "single_slice"]
 

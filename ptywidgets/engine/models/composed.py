@@ -44,7 +44,7 @@ class _Sums:
         self.loss += other.loss
         self.transmission += other.transmission
         self.illumination += other.illumination
-        if self.waves is not None:
+        if self.waves is not None and self.coverage is not None:
             self.waves += other.waves
             self.coverage += other.coverage
         return self

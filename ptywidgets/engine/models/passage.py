@@ -21,6 +21,5 @@ class Thin:
     def transmit_adjoint(
         self, backend: Backend, residual: Array, transmission: Array, corners: Any, tape: Any, gradient: Array
     ) -> Array:
-        """Gradient by the entering waves, in the memory of `residual`; that by the transmission is added to `gradient`."""
-        backend.paste_product(gradient[0], corners, tape, residual)
-        return backend.multiply_cut(residual, transmission[0], corners, conjugate=True, out=residual)
+        """Gradient by the waves, in the memory of `residual`; that by the transmission is added to `gradient`."""
+        return backend.multiply_cut_adjoint(residual, transmission[0], corners, tape, gradient[0])

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from scipy.special import jv
@@ -138,9 +138,8 @@ class ChebyshevShift:
         """T_a(2 dy) T_b(2 dx) as (B, R)."""
         xp = backend.xp
         angles = xp.arccos(xp.clip(2 * fractions, -1, 1))
-        rows, columns = np.array(_terms(self.degree)).T
-        weights = xp.cos(angles[:, :1] * xp.asarray(rows)) * xp.cos(angles[:, 1:] * xp.asarray(columns))
-        return weights.astype(self.images.real.dtype)
+        orders = xp.asarray(_terms(self.degree))  # (R, 2)
+        return xp.cos(angles[:, None, :] * orders).prod(-1).astype(self.images.real.dtype)
 
 
 def choose_shift(backend: Backend, probe: Array, fractions: np.ndarray | None, count: int) -> Shift:
@@ -174,8 +173,10 @@ def least_degree(energy: np.ndarray, tolerance: float = TOLERANCE) -> int | None
     return None
 
 
-def _terms(degree: int) -> list[tuple[int, int]]:
-    return [(a, b) for a in range(degree + 1) for b in range(degree + 1 - a)]
+@lru_cache(maxsize=16)
+def _terms(degree: int) -> tuple[tuple[int, int], ...]:
+    """Orders (a, b) of the polynomials in rows and columns."""
+    return tuple((a, b) for a in range(degree + 1) for b in range(degree + 1 - a))
 
 
 @lru_cache(maxsize=8)

@@ -54,4 +54,4 @@ class PotentialObject:
         return transmission.real * gradient.imag - transmission.imag * gradient.real
 
 
-SPECIMENS = {"complex": ComplexObject, "potential": PotentialObject}
+SPECIMENS: dict[str, type[ComplexObject] | type[PotentialObject]] = {"complex": ComplexObject, "potential": PotentialObject}

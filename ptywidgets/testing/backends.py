@@ -1,0 +1,157 @@
+"""What every backend must do: the same as the plainest numpy."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+
+from ptywidgets.testing.cases import model_case
+
+
+class BackendContract:
+    """Give a fixture `backend`, closed when the test is over. Operations are compared with plain numpy."""
+
+    tolerance = 2e-5  # relative to the largest value, in single precision
+
+    def close(self, backend: Any, got: Any, expected: Any) -> None:
+        """Assert that an array on the device is what was expected."""
+        got = backend.to_numpy(got)
+        assert got.dtype == expected.dtype
+        assert got.shape == expected.shape
+        np.testing.assert_allclose(got, expected, rtol=0, atol=self.tolerance * np.abs(expected).max())
+
+    def test_transforms_conserve_the_norm_and_invert(self, backend: Any) -> None:
+        waves = _waves()
+        self.close(backend, backend.fft2(backend.to_device(waves.copy())), np.fft.fft2(waves, norm="ortho").astype("c8"))
+        back = backend.ifft2(backend.fft2(backend.to_device(waves.copy())))
+        self.close(backend, back, waves)
+
+    def test_cut_and_paste(self, backend: Any) -> None:
+        field, corners = _field()[None], _corners()
+        patches = np.stack([field[:, y : y + 9, x : x + 8] for y, x in corners])
+        self.close(backend, backend.cut(backend.to_device(field), corners, (9, 8)), patches)
+        sums = np.zeros_like(field)
+        for (y, x), patch in zip(corners, patches, strict=True):
+            sums[:, y : y + 9, x : x + 8] += patch
+        target = backend.to_device(np.zeros_like(field))
+        backend.paste(target, corners, backend.to_device(patches))
+        self.close(backend, target, sums)
+
+    def test_windows_multiply_waves_and_have_an_adjoint(self, backend: Any) -> None:
+        field, corners = _field(), _corners()
+        windows = np.stack([field[None, y : y + 9, x : x + 8] for y, x in corners])
+        for waves in (_waves(), _waves()[:1]):
+            device = backend.to_device
+            got = backend.multiply_cut(device(waves), device(field), corners)
+            self.close(backend, got, waves * windows)
+            residual = _waves(1)
+            gradient = device(np.zeros_like(field))
+            by_waves = backend.multiply_cut_adjoint(
+                device(residual.copy()), device(field), corners, device(waves), gradient
+            )
+            self.close(backend, by_waves, residual * windows.conj())
+            expected = np.zeros_like(field)
+            for (y, x), patch in zip(corners, (waves.conj() * residual).sum(1), strict=True):
+                expected[y : y + 9, x : x + 8] += patch
+            self.close(backend, gradient, expected)
+
+    def test_one_image_into_all_windows_and_all_windows_into_one(self, backend: Any) -> None:
+        image, corners = np.abs(_waves()[0, 0]), _corners()
+        field = backend.to_device(np.zeros((20, 21), np.float32))
+        backend.paste_same(field, corners, backend.to_device(image))
+        expected = np.zeros((20, 21), np.float32)
+        for y, x in corners:
+            expected[y : y + 9, x : x + 8] += image
+        self.close(backend, field, expected)
+        sums = backend.to_device(np.zeros_like(image))
+        backend.sum_cuts(field, corners, sums)
+        self.close(backend, sums, sum(expected[y : y + 9, x : x + 8] for y, x in corners))
+
+    def test_ramps(self, backend: Any) -> None:
+        waves, rows, columns = _waves(), _waves()[:, 0, :, 0].copy(), _waves()[:, 0, 0, :].copy()
+        device = backend.to_device(waves.copy())
+        backend.ramp(device, backend.to_device(rows), backend.to_device(columns))
+        self.close(backend, device, waves * rows[:, None, :, None] * columns[:, None, None, :])
+
+    def test_modulus(self, backend: Any) -> None:
+        waves, amplitudes = _waves(), np.abs(_waves(1)[:, 0])
+        waves[0, :, 0, 0] = 0  # a dark pixel divides nothing by nothing
+        device = backend.to_device(waves.copy())
+        value = float(backend.modulus(device, backend.to_device(amplitudes)))
+        modelled = np.sqrt((np.abs(waves) ** 2).sum(1))
+        np.testing.assert_allclose(value, ((amplitudes - modelled) ** 2).sum(), rtol=1e-5)
+        ratio = np.divide(amplitudes, modelled, out=np.ones_like(modelled), where=modelled > 0) - 1
+        self.close(backend, device, waves * ratio[:, None])
+
+    def test_combinations(self, backend: Any) -> None:
+        generator = np.random.default_rng(0)
+        for terms in (1, 4, 7):
+            weights = generator.normal(size=(5, terms)).astype(np.float32)
+            images = _complex(generator, (terms, 2, 9, 8))
+            got = backend.combine(backend.to_device(weights), backend.to_device(images))
+            self.close(backend, got, np.tensordot(weights, images, 1))
+            sums = backend.to_device(images.copy())
+            backend.combine_adjoint(backend.to_device(weights), backend.to_device(_waves()), sums)
+            self.close(backend, sums, images + np.tensordot(weights.T, _waves(), 1))
+
+    def test_take(self, backend: Any) -> None:
+        waves = _waves()
+        self.close(backend, backend.take(backend.to_device(waves), np.array([3, 0])), waves[[3, 0]])
+
+    def test_portions_cover_the_batch_once(self, backend: Any) -> None:
+        indices = np.arange(37)
+        for size in (1, 10**6, 10**12):
+            portions = [backend.to_numpy(part) for part in backend.portions(indices, size)]
+            np.testing.assert_array_equal(np.concatenate(portions), indices)
+
+    def test_every_portion_is_worked_on_once(self, backend: Any) -> None:
+        sums: list[list[int]] = backend.map_reduce(lambda part, own: own.append(part), list(range(20)), list)
+        assert sorted(i for own in sums for i in own) == list(range(20))
+
+    def test_an_error_comes_out_and_the_backend_goes_on(self, backend: Any) -> None:
+        def fail(part: int, own: list[int]) -> None:
+            if part == 3:
+                raise ZeroDivisionError("portion 3")
+
+        try:
+            backend.map_reduce(fail, list(range(20)), list)
+        except ZeroDivisionError:
+            pass
+        else:
+            raise AssertionError("the error of a portion was swallowed")
+        self.test_every_portion_is_worked_on_once(backend)
+
+    def test_no_thread_survives_closing(self, backend: Any) -> None:
+        before = threading.active_count()
+        backend.map_reduce(lambda part, own: None, list(range(20)), list)
+        backend.close()
+        assert threading.active_count() <= before
+        self.test_every_portion_is_worked_on_once(backend)  # and it may be used again
+
+    def test_gradients_are_those_of_double_precision(self, backend: Any) -> None:
+        exact = model_case(positions=90).gradients()
+        case = model_case(positions=90, double=False, backend=backend)
+        single = case.gradients()
+        np.testing.assert_allclose(single.loss, exact.loss, rtol=1e-4)
+        for name in ("object", "probe", "illumination", "coverage"):
+            got, expected = backend.to_numpy(getattr(single, name)), getattr(exact, name)
+            np.testing.assert_allclose(got, expected, rtol=0, atol=2e-4 * np.abs(expected).max())
+        np.testing.assert_allclose(case.intensities(), model_case(positions=90).intensities(), rtol=0, atol=1e-3)
+
+
+def _complex(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return (generator.normal(size=shape) + 1j * generator.normal(size=shape)).astype(np.complex64)
+
+
+def _waves(seed: int = 0) -> np.ndarray:
+    return _complex(np.random.default_rng(seed), (5, 2, 9, 8))
+
+
+def _field() -> np.ndarray:
+    return _complex(np.random.default_rng(2), (20, 21))
+
+
+def _corners() -> np.ndarray:
+    return np.array([[0, 0], [11, 13], [3, 4], [3, 5], [10, 2]])

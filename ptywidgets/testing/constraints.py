@@ -1,0 +1,85 @@
+"""What every constraint must do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ptywidgets.engine.problem import Problem
+from ptywidgets.engine.state import State
+from ptywidgets.testing.cases import example_problem
+
+
+class ConstraintContract:
+    """Give a fixture `constraint`. A constraint that is no projection sets ``idempotent = False`` in its class."""
+
+    idempotent = True
+    tolerance = 1e-5  # relative to the largest value
+
+    def states(self) -> list[tuple[Problem, State]]:
+        """States that need constraining, one for each kind of object."""
+        return [disturbed(example_problem(kind)) for kind in ("complex", "potential")]
+
+    def test_shapes_and_types_stay(self, constraint: Any) -> None:
+        for problem, state in self.states():
+            after = constraint.prepare(problem)(state)
+            for name in ("object", "probe", "positions"):
+                old, new = getattr(state, name), getattr(after, name)
+                assert type(new) is type(old)
+                assert new.shape == old.shape
+                assert new.dtype == old.dtype
+
+    def test_results_are_finite(self, constraint: Any) -> None:
+        for problem, state in self.states():
+            after = constraint.prepare(problem)(state)
+            assert np.isfinite(problem.backend.to_numpy(after.object)).all()
+            assert np.isfinite(problem.backend.to_numpy(after.probe)).all()
+
+    def test_the_given_state_is_not_changed(self, constraint: Any) -> None:
+        for problem, state in self.states():
+            obj, probe = state.object.copy(), state.probe.copy()
+            constraint.prepare(problem)(state)
+            np.testing.assert_array_equal(state.object, obj)
+            np.testing.assert_array_equal(state.probe, probe)
+
+    def test_only_what_it_acts_on_changes(self, constraint: Any) -> None:
+        acts_on = getattr(constraint, "acts_on", None)
+        for problem, state in self.states():
+            after = constraint.prepare(problem)(state)
+            for name in {"object", "probe", "positions"} - ({acts_on} if acts_on else {"object", "probe"}):
+                np.testing.assert_array_equal(getattr(after, name), getattr(state, name))
+            assert (after.iteration, after.losses) == (state.iteration, state.losses)
+
+    def test_applied_twice_it_does_no_more_than_once(self, constraint: Any) -> None:
+        if not self.idempotent:
+            return
+        for problem, state in self.states():
+            apply = constraint.prepare(problem)
+            once = apply(state)
+            twice = apply(once)
+            for name in ("object", "probe"):
+                first, second = getattr(once, name), getattr(twice, name)
+                np.testing.assert_allclose(second, first, rtol=0, atol=self.tolerance * np.abs(first).max())
+
+    def test_the_description_prints_compares_and_hashes(self, constraint: Any) -> None:
+        assert type(constraint).__name__ in repr(constraint)
+        assert constraint == constraint
+        assert hash(constraint) == hash(constraint)
+
+
+def disturbed(problem: Problem, seed: int = 0) -> tuple[Problem, State]:
+    """A problem's first state with noise on object and probe."""
+    generator = np.random.default_rng(seed)
+    state = problem.start()
+
+    def noise(array: Any, strength: float) -> Any:
+        real = generator.normal(scale=strength, size=array.shape)
+        if np.dtype(array.dtype).kind == "c":
+            real = real + 1j * generator.normal(scale=strength, size=array.shape)
+        return problem.backend.to_device(real.astype(array.dtype))
+
+    probe_scale = float(abs(state.probe).max())
+    return problem, state.replace(
+        object=state.object + noise(state.object, 0.2), probe=state.probe + noise(state.probe, 0.02 * probe_scale)
+    )

@@ -1,0 +1,133 @@
+"""What every model must do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ptywidgets.engine.models.shift import Shift
+from ptywidgets.testing.cases import ModelCase, model_case
+
+DOUBLE = 1e-6  # relative, of a central difference in double precision with a step of 1e-5
+SINGLE = 2e-4  # relative, of sums of some thousand products in single precision
+
+
+class ModelContract:
+    """Give a fixture `model`. Gradients are held to the loss itself; adjoints to the dot product.
+
+    Finite differences are taken in double precision: in single precision the difference of two losses keeps three
+    digits at best, so there gradients are compared with those of double precision instead.
+    """
+
+    def case(self, model: Any, **options: Any) -> ModelCase:
+        """The arrays to run the model on; override for a model that needs others."""
+        return model_case(model, **options)
+
+    def test_the_gradient_by_the_object_is_the_slope_of_the_loss(self, model: Any) -> None:
+        case = self.case(model)
+        gradient = case.backend.to_numpy(case.gradients().object)
+        direction = _noise_like(case.obj)
+        step = 1e-5
+        slope = (case.gradients(obj=case.obj + step * direction).loss
+                 - case.gradients(obj=case.obj - step * direction).loss) / (2 * step)
+        expected = -2 * np.vdot(gradient, direction).real
+        assert abs(slope - expected) <= DOUBLE * abs(expected)
+
+    def test_the_gradient_by_the_probe_is_the_slope_of_the_loss(self, model: Any) -> None:
+        case = self.case(model)
+        gradient = case.backend.to_numpy(case.gradients().probe)
+        direction = _noise_like(case.probe)
+        step = 1e-5
+        slope = (case.gradients(probe=case.probe + step * direction).loss
+                 - case.gradients(probe=case.probe - step * direction).loss) / (2 * step)
+        expected = -2 * np.vdot(gradient, direction).real
+        assert abs(slope - expected) <= DOUBLE * abs(expected)
+
+    def test_passage_and_detector_have_exact_adjoints(self, model: Any) -> None:
+        case = self.case(model)
+        backend, where = case.backend, case.geometry.at(case.backend, np.arange(case.count))
+        transmission = model.specimen.transmission(backend, case.obj)
+        waves = _noise((case.count, *case.probe.shape), case.probe.dtype)
+        residual = _noise(waves.shape, waves.dtype, seed=1)
+        exits, tape = model.passage.transmit(backend, waves, transmission, where.corners)
+        far = model.detector.propagate(backend, exits, where.shifts)
+        forward = np.vdot(residual, far)
+        back = model.detector.propagate_adjoint(backend, residual, where.shifts)
+        by_waves = model.passage.transmit_adjoint(
+            backend, back, transmission, where.corners, tape, np.zeros_like(transmission)
+        )
+        np.testing.assert_allclose(np.vdot(by_waves, waves), forward, rtol=1e-12)
+
+    def test_single_precision_gives_the_gradients_of_double(self, model: Any) -> None:
+        exact, single = self.case(model).gradients(), self.case(model, double=False).gradients()
+        assert abs(single.loss - exact.loss) <= SINGLE * exact.loss
+        for name in ("object", "probe", "illumination", "coverage"):
+            _assert_close(getattr(single, name), getattr(exact, name), SINGLE)
+        assert single.object.dtype in (np.complex64, np.float32)
+        assert single.probe is not None and single.probe.dtype == np.complex64
+
+    def test_the_loss_is_that_of_the_forward_model(self, model: Any) -> None:
+        case = self.case(model)
+        difference = np.sqrt(case.intensities()) - case.amplitudes
+        np.testing.assert_allclose(case.gradients().loss, (difference**2).sum(), rtol=1e-10)
+
+    def test_batches_add_up(self, model: Any) -> None:
+        case = self.case(model)
+        whole, first, second = case.gradients(), case.gradients([0, 2, 5]), case.gradients([1, 3, 4, 6])
+        for name in ("loss", "object", "probe", "illumination", "coverage"):
+            np.testing.assert_allclose(
+                getattr(first, name) + getattr(second, name), getattr(whole, name), rtol=1e-9, atol=1e-9
+            )
+
+    def test_the_probe_may_be_held(self, model: Any) -> None:
+        case = self.case(model)
+        held = case.gradients(with_probe=False)
+        assert held.probe is None
+        np.testing.assert_allclose(held.object, case.gradients().object, rtol=1e-12, atol=1e-12)
+
+    def test_inputs_stay_as_they_are(self, model: Any) -> None:
+        case = self.case(model, double=False)
+        before = [array.copy() for array in (case.obj, case.probe, case.amplitudes)]
+        case.gradients()
+        case.intensities()
+        for array, copy in zip((case.obj, case.probe, case.amplitudes), before, strict=True):
+            np.testing.assert_array_equal(array, copy)
+
+    def test_a_phase_object_conserves_counts(self, model: Any) -> None:
+        case = self.case(model)
+        phase = np.angle(model.specimen.transmission(case.backend, case.obj))
+        obj = model.specimen.from_transmission(np.exp(1j * phase)).astype(case.obj.dtype)
+        counts = case.intensities(obj=obj).sum((-2, -1))
+        np.testing.assert_allclose(counts, (np.abs(case.probe) ** 2).sum(), rtol=1e-6)
+
+    def test_results_are_the_same_in_every_run(self, model: Any) -> None:
+        case = self.case(model, double=False, positions=40)
+        one, two = case.gradients(), case.gradients()
+        assert one.loss == two.loss
+        np.testing.assert_array_equal(one.object, two.object)
+        np.testing.assert_array_equal(one.probe, two.probe)
+
+
+def check_shift_adjoint(shift: Shift, probe: np.ndarray, fractions: np.ndarray, backend: Any, rtol: float) -> None:
+    """<g, shift(P)> = <shift^H(g), P>, for window-centred P."""
+    wave = _noise((len(fractions), *probe.shape), probe.dtype)
+    forward = np.vdot(wave, shift.waves(backend, fractions))
+    sums = shift.zeros(backend)
+    shift.collect(backend, fractions, wave, sums)
+    np.testing.assert_allclose(np.vdot(shift.adjoint(backend, sums), probe), forward, rtol=rtol)
+
+
+def _noise(shape: tuple[int, ...], dtype: Any, seed: int = 0) -> np.ndarray:
+    generator = np.random.default_rng(seed)
+    real = generator.normal(size=shape)
+    return (real + 1j * generator.normal(size=shape) if np.dtype(dtype).kind == "c" else real).astype(dtype)
+
+
+def _noise_like(array: np.ndarray) -> np.ndarray:
+    return _noise(array.shape, array.dtype)
+
+
+def _assert_close(got: Any, expected: Any, rtol: float) -> None:
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(got / scale, expected / scale, rtol=0, atol=rtol)

@@ -1,0 +1,67 @@
+"""Energy, scan step, detector pixel and semi-angle in four boxes, checked as the engine checks them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ipywidgets import VBox
+
+from ptywidgets.engine.dataset import Calibration
+from ptywidgets.widgets.boxes import button, note, set_words, toolbar
+from ptywidgets.widgets.number_box import Number, number
+
+ENTRIES = {
+    "energy": ("energy", "keV", "Beam energy."),
+    "scan_step": ("scan step", "A", "Distance of neighbouring probe positions."),
+    "q_pixel": ("q pixel", "1/A", "Width of a detector pixel."),
+    "semiangle": ("semi-angle", "mrad", "Convergence semi-angle: radius of the bright-field disk."),
+}
+
+
+class CalibrationEditor(VBox):
+    """Boxes for a calibration; an empty box is a value that is not known.
+
+    Parameters
+    ----------
+    on_change : callable
+        Called with the changes, such as ``energy=80e3`` (eV); it may raise, and :meth:`show` then brings the old back.
+    on_error : callable
+        Called with words about an entry that is no number.
+    """
+
+    def __init__(self, on_change: Callable[..., Any], on_error: Callable[[str], Any]) -> None:
+        self._on_change, self._on_error, self._showing = on_change, on_error, False
+        self.boxes: dict[str, Number] = {}
+        for name, (label, unit, doc) in ENTRIES.items():
+            box = number(label, None, unit=unit, doc=doc, optional=True)
+            box.observe(lambda change, name=name: self._changed(name, change["new"]), "value")
+            box.observe(lambda change: change["new"] and self._on_error(change["new"]), "error")
+            self.boxes[name] = box
+        self.from_disk = button("Semi-angle from disk", "Radius of the bright-field disk x q pixel x wavelength")
+        self.facts = note()
+        super().__init__([toolbar(*self.boxes.values()), toolbar(self.from_disk, self.facts)])
+        self.add_class("pty-panel")
+
+    def show(self, calibration: Calibration | None) -> None:
+        """Show these values; `on_change` is not called."""
+        calibration = calibration or Calibration()
+        self._showing = True
+        try:
+            for name, box in self.boxes.items():
+                value = getattr(calibration, name)
+                box.value = value / 1e3 if name == "energy" and value is not None else value
+                box.show()
+        finally:
+            self._showing = False
+        facts = []
+        if calibration.energy is not None:
+            facts.append(f"wavelength {calibration.wavelength:.4g} Å")
+            if calibration.q_pixel is not None:
+                facts.append(f"q pixel {calibration.angle_pixel:.4g} mrad")
+        set_words(self.facts, " · ".join(facts))
+        self.from_disk.disabled = "energy" in calibration.missing or "q_pixel" in calibration.missing
+
+    def _changed(self, name: str, value: float | None) -> None:
+        if not self._showing:
+            self._on_change(**{name: value * 1e3 if name == "energy" and value is not None else value})

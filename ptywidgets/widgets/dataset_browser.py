@@ -1,0 +1,287 @@
+"""DatasetBrowser: scan image and diffraction pattern, each of them answering to what is dragged on the other."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from ipywidgets import HTML, ToggleButton
+
+from ptywidgets.engine.dataset import Dataset, in_bytes
+from ptywidgets.engine.errors import DataError, ParameterError, unknown_name
+from ptywidgets.engine.virtual import PRESETS, Detector, VirtualImager, disk_semiangle, fit_disk
+from ptywidgets.reconstruction import Reconstruction
+from ptywidgets.widgets.base import HEAVY, Panel
+from ptywidgets.widgets.boxes import heading, note, panel, panels, set_words, toolbar, words
+from ptywidgets.widgets.calibration_editor import CalibrationEditor
+from ptywidgets.widgets.histogram import ContrastHistogram
+from ptywidgets.widgets.number_box import whole
+from ptywidgets.widgets.pattern_pane import PatternPane
+from ptywidgets.widgets.scan_pane import ScanPane
+
+
+class DatasetBrowser(Panel):
+    """Look through 4D-STEM data.
+
+    Left the scan: a virtual image, on which a position or a region is chosen. Right the diffraction pattern of that
+    position (or the mean of that region), on which the virtual detector is dragged and resized; the virtual image
+    follows at once.
+
+    Parameters
+    ----------
+    source : Reconstruction, Dataset or path
+        A dataset or file gets a reconstruction of its own.
+
+    Examples
+    --------
+    >>> from ptywidgets import samples
+    >>> browser = DatasetBrowser(samples.ducky("tiny"))
+    >>> browser.position = 3, 5
+    >>> browser.pattern.shape, browser.virtual_image.shape
+    ((64, 64), (12, 12))
+    >>> browser
+    DatasetBrowser('ducky tiny'; position 3, 5; BF)
+    """
+
+    def __init__(self, source: Reconstruction | Dataset | str | os.PathLike[str] | None = None) -> None:
+        super().__init__(source)
+        self._imager: VirtualImager | None = None
+        self._virtual: np.ndarray | None = None
+        self._pattern: np.ndarray | None = None
+        self._mean_counts = 0.0
+        self.scan_pane, self.pattern_pane = ScanPane(), PatternPane()
+        self.scan_view, self.pattern_view = self.scan_pane.view, self.pattern_pane.view
+        self.views = [self.scan_view, self.pattern_view]
+        self.histogram = ContrastHistogram("counts")
+        self.calibration = CalibrationEditor(
+            self.guarded(self._calibrate), self.guarded(lambda text: self.say(text, "bad"))
+        )
+        self.facts = note()
+        self.show_code = ToggleButton(description="Code", layout={"width": "auto"}, icon="code")
+        self.code_text = HTML(layout={"display": "none"})
+        axes = "Contrast of the pattern: how many pixels (log) have how many counts"
+        self.children = [
+            toolbar(heading("Dataset"), self.facts),
+            panels(self.scan_pane, self.pattern_pane),
+            self.status_line,
+            panels(
+                panel(words(axes, "pty-note"), self.histogram),
+                panel(words("Calibration", "pty-note"), self.calibration, toolbar(self.show_code), self.code_text),
+            ),
+        ]
+        self._connect()
+        self.guarded(self._new_data)()
+
+    # ---------------------------------------------------------------- for code
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """Row and column of the probe in the scan; set it to move."""
+        return self.scan_pane.position
+
+    @position.setter
+    def position(self, place: tuple[int, int]) -> None:
+        y, x = (int(v) for v in place)
+        ry, rx = self._dataset().scan_shape
+        if not (0 <= y < ry and 0 <= x < rx):
+            raise ParameterError(f"position is {(y, x)}; expected rows 0 to {ry - 1} and columns 0 to {rx - 1}.")
+        self.put(self.scan_pane.mode, "Point")
+        self.scan_pane.move(y, x)
+        self.turns.do(self._show_pattern)
+        self.wait()
+
+    @property
+    def region(self) -> tuple[int, int, int, int] | None:
+        """Chosen scan positions (y0, y1, x0, x1), half-open; None while a point is chosen."""
+        return self.scan_pane.region
+
+    @property
+    def pattern(self) -> np.ndarray | None:
+        """(Qy, Qx): the pattern that is shown, or the mean of the region."""
+        return self._pattern
+
+    @property
+    def detector(self) -> Detector | None:
+        """The virtual detector; set it to BF, ABF or ADF, or to a :class:`~ptywidgets.engine.virtual.Detector`."""
+        return self.pattern_pane.detector
+
+    @detector.setter
+    def detector(self, value: Detector | str) -> None:
+        if isinstance(value, str) and value not in PRESETS:
+            raise unknown_name("detector", value, PRESETS)
+        self.wait()
+        self._dataset()
+        self.turns.do(lambda: self._set_detector(value))
+        self.wait()
+
+    @property
+    def detector_mask(self) -> np.ndarray | None:
+        """(Qy, Qx) bool: pixels that the virtual image sums."""
+        return None if self.detector is None else self.detector.mask(self._dataset().detector_shape)
+
+    @property
+    def virtual_image(self) -> np.ndarray | None:
+        """(Ry, Rx) float64: sum over the detector at every scan position."""
+        return self._virtual
+
+    @property
+    def code(self) -> str:
+        """Python lines that make what is shown."""
+        lines = ["import ptywidgets"]
+        lines += ["from ptywidgets.engine.virtual import VirtualImager, annulus_mask, disk_mask, rectangle_mask", ""]
+        if self.recon.dataset is not None and self.recon.dataset.path is not None:
+            lines.append(f"dataset = ptywidgets.read({str(self.recon.dataset.path)!r})")
+        y, x = self.position
+        lines.append(f"pattern = dataset.{f'mean_pattern({self.region})' if self.region else f'pattern({y}, {x})'}")
+        if self.detector is not None:
+            lines += ["shape = dataset.detector_shape", f"mask = {self.detector.code}"]
+            lines.append("virtual_image = VirtualImager(dataset).image(mask)")
+        return "\n".join(lines)
+
+    # ---------------------------------------------------------------- callbacks
+
+    def _connect(self) -> None:
+        self.drag(self.scan_view, self._scan_moved)
+        self.drag(self.pattern_view, self._detector_moved)
+        self.hear(self.scan_pane.mode, lambda mode: self._choose_on_scan())
+        self.hear(self.pattern_pane.choice, lambda name: name and self._set_detector(name))
+        self.hear(self.pattern_pane.display.unit, lambda unit: self._show_pattern())
+        self.hear(self.histogram, lambda limits: setattr(self.pattern_view, "limits", limits), "limits")
+        self.hear(self.histogram, lambda pair: setattr(self.pattern_view, "percentiles", pair), "percentiles")
+        self.click(self.calibration.from_disk, self._semiangle_from_disk)
+        self.hear(self.show_code, lambda on: self._show_code())
+        self.watch(self._new_dataset, "dataset")
+
+    def _scan_moved(self, region: dict[str, Any], _final: bool) -> None:
+        self.scan_pane.take(region)
+        self._show_pattern()
+
+    def _choose_on_scan(self) -> None:
+        if self.recon.dataset is not None:
+            self.scan_pane.choose()
+            self._show_pattern()
+
+    def _set_detector(self, choice: str | Detector) -> None:
+        self.put(self.pattern_pane.choice, self.pattern_pane.choose(choice, self._dataset().detector_shape))
+        self._show_virtual()
+
+    def _detector_moved(self, region: dict[str, Any], final: bool) -> None:
+        word = self.pattern_pane.take(region)
+        if word is not None:
+            self.put(self.pattern_pane.choice, word)
+            self._show_virtual(live=not final)
+
+    # ---------------------------------------------------------------- data
+
+    def _dataset(self) -> Dataset:
+        if self.recon.dataset is None:
+            raise DataError("there are no data yet: set recon.dataset, or open a file by Reconstruction.open(path).")
+        return self.recon.dataset
+
+    def _new_dataset(self) -> None:
+        """Another calibration of the same patterns needs no new reading."""
+        dataset = self.recon.dataset
+        if dataset is None or self._imager is None or self._imager.dataset.data is not dataset.data:
+            self._new_data()
+            return
+        self._show_facts()
+        self._show_virtual()
+        self._show_pattern()
+
+    def _new_data(self) -> None:
+        self._imager = self._virtual = self._pattern = None
+        self.pattern_pane.reset()
+        self._show_facts()
+        dataset = self.recon.dataset
+        self.scan_pane.reset(None if dataset is None else dataset.scan_shape)
+        if dataset is None:
+            self.pattern_view.clear()
+            return
+        self._show_pattern()
+        if dataset.nbytes > HEAVY:
+            self.behind(self._read, "Reading all patterns, for virtual images ...")
+        else:
+            self._read()
+
+    def _read(self) -> None:
+        imager = VirtualImager(self._dataset())
+        mean = imager.mean_pattern()
+        self._imager, self.pattern_pane.disk, self._mean_counts = imager, fit_disk(mean), float(mean.sum())
+        self._show_facts()
+        self._set_detector("BF")
+        self._show_pattern()
+        self.say("")
+
+    # ---------------------------------------------------------------- showing
+
+    def _show_pattern(self) -> None:
+        dataset = self.recon.dataset
+        if dataset is None:
+            return
+        region = self.region
+        if region is None:
+            y, x = self.position
+            self._pattern, words_ = dataset.pattern(y, x), f"at row {y}, column {x}"
+        else:
+            count = (region[1] - region[0]) * (region[3] - region[2])
+            self._pattern, words_ = dataset.mean_pattern(region), f"mean of {count} positions"
+        self.pattern_pane.show(self._pattern, dataset.calibration, words_)
+        self.histogram.show(self._pattern)
+        self._show_code()
+
+    def _show_virtual(self, live: bool = False) -> None:
+        if self._imager is None or self.detector is None:
+            return
+        self._virtual = self._imager.image(self.detector.mask(self._imager.dataset.detector_shape))
+        self.scan_pane.show(self._virtual, self._dataset().calibration, self.pattern_pane.name, live)
+        if live:
+            self.settle_soon()
+        self._show_code()
+
+    # ---------------------------------------------------------------- calibration and facts
+
+    def _calibrate(self, **changes: float | None) -> None:
+        try:
+            self._dataset()
+            self.recon.set_calibration(**changes)
+        finally:
+            self.calibration.show(self.recon.calibration)
+        self.say("")
+
+    def _semiangle_from_disk(self) -> None:
+        dataset = self._dataset()
+        disk = self.pattern_pane.disk
+        if disk is None:
+            raise DataError("the patterns are still being read; try again in a moment.")
+        angle = disk_semiangle(disk.radius, dataset.calibration, self.recon.optics.rolloff)
+        self.recon.set_calibration(semiangle=float(f"{angle:.4g}"))
+        self.say(f"The disk has a radius of {disk.radius:.2f} px: semi-angle {angle:.2f} mrad.", "good")
+
+    def _show_facts(self) -> None:
+        dataset = self.recon.dataset
+        self.calibration.show(self.recon.calibration)
+        if dataset is None:
+            set_words(self.facts, "No data yet: set recon.dataset, or open a file by Reconstruction.open(path).")
+            return
+        (ry, rx), (qy, qx) = dataset.scan_shape, dataset.detector_shape
+        facts = [dataset.name, f"scan {ry} × {rx}", f"detector {qy} × {qx}", f"{dataset.dtype}", in_bytes(dataset.nbytes)]
+        if self.pattern_pane.disk is not None:
+            facts.append(f"{whole(self._mean_counts)} counts per pattern")
+            if dataset.calibration.scan_step is not None:
+                facts.append(f"{whole(dataset.calibration.dose(self._mean_counts))} e⁻/Å²")
+        set_words(self.facts, " · ".join(filter(None, facts)), tooltip=str(dataset.path or ""))
+
+    def _show_code(self) -> None:
+        self.code_text.layout.display = "" if self.show_code.value else "none"
+        if self.show_code.value:
+            set_words(self.code_text, self.code, tag="pre")
+
+    def _describe(self) -> str:
+        if self.recon.dataset is None:
+            return self.recon.status
+        place = f"region {self.region}" if self.region is not None else f"position {self.position[0]}, {self.position[1]}"
+        return f"{place}; {self.pattern_pane.choice.value}"
+
+
+__all__ = ["DatasetBrowser"]

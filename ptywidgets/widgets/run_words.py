@@ -1,0 +1,106 @@
+"""A run in words: its status, its settings, times and numbers."""
+
+from __future__ import annotations
+
+import re
+
+from ptywidgets.engine.dataset import in_bytes
+from ptywidgets.reconstruction import Reconstruction
+
+
+def iterations_done(recon: Reconstruction) -> int:
+    """The newest known number of finished iterations; the trait may be a tenth of a second behind."""
+    return max(recon.iteration, len(recon.losses))
+
+
+def status_words(recon: Reconstruction) -> str:
+    """Where a run stands: ``running, iteration 12 of 64, 0.31 s each, 16 s left, error 2.1e-3, memory 300 MB``.
+
+    Examples
+    --------
+    >>> status_words(Reconstruction())
+    'no data yet'
+    """
+    status, done, planned = recon.status, iterations_done(recon), recon.plan.iterations
+    if status == "empty":
+        return "no data yet"
+    if status == "ready":
+        return f"ready, {planned} iterations planned"
+    if status == "running" and recon.state is None:
+        return "running, preparing the data"
+    parts = [status, f"iteration {done} of {planned}"]
+    pace = recon.seconds_per_iteration
+    if pace is not None and status in ("running", "paused"):
+        parts += [f"{duration(pace)} each", f"{duration(max(0, planned - done) * pace)} left"]
+    if recon.error is not None:
+        parts.append(f"error {short(recon.error)}")
+    return ", ".join([*parts, f"memory {in_bytes(recon.memory)}"])
+
+
+def plan_words(recon: Reconstruction) -> str:
+    """The settings in one line.
+
+    Examples
+    --------
+    >>> plan_words(Reconstruction())
+    '64 iterations, batches of 512, step 0.5, complex object; vacuum baseline, amplitude limit, probe centre'
+    """
+    plan = recon.plan
+    batch = "all patterns at once" if plan.batch is None else f"batches of {plan.batch}"
+    step = f", step {plan.algorithm.step:g}" if hasattr(plan.algorithm, "step") else ""
+    constraints = ", ".join(in_words(type(c).__name__).lower() for c in plan.constraints) or "no constraints"
+    return f"{plan.iterations} iterations, {batch}{step}, {recon.object_type} object; {constraints}"
+
+
+def in_words(name: str) -> str:
+    """The name of a class as words.
+
+    Examples
+    --------
+    >>> in_words("VacuumBaseline")
+    'Vacuum baseline'
+    """
+    return name[0] + "".join(f" {c.lower()}" if c.isupper() else c for c in name[1:])
+
+
+def default_path(recon: Reconstruction) -> str:
+    """A file name after the name of the data.
+
+    Examples
+    --------
+    >>> default_path(Reconstruction())
+    'data_reconstruction.h5'
+    """
+    name = "" if recon.dataset is None else recon.dataset.name
+    safe = re.sub(r"[^\w.-]+", "_", name).strip("._")
+    return f"{safe or 'data'}_reconstruction.h5"
+
+
+def short(number: float) -> str:
+    """A small number in three digits.
+
+    Examples
+    --------
+    >>> short(0.00214), short(0.5)
+    ('2.14e-3', '0.5')
+    """
+    return f"{number:.3g}" if number >= 0.01 else f"{number:.2e}".replace("e-0", "e-")
+
+
+def duration(seconds: float) -> str:
+    """A time in two digits, in a unit that fits.
+
+    Examples
+    --------
+    >>> duration(0.0313), duration(0.312), duration(16.4), duration(200)
+    ('31 ms', '0.31 s', '16 s', '3 min 20 s')
+    """
+    if seconds < 0.0995:
+        return f"{1e3 * seconds:.2g} ms"
+    if seconds < 90:
+        return f"{seconds:.2g} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+__all__ = ["default_path", "duration", "in_words", "iterations_done", "plan_words", "short", "status_words"]

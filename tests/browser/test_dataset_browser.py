@@ -1,0 +1,104 @@
+"""DatasetBrowser in JupyterLab: what is dragged on one image changes the other."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.browser
+
+BROWSER = """
+import ptywidgets
+from ptywidgets import samples
+browser = ptywidgets.DatasetBrowser(samples.ducky("{size}"))
+"""
+CELL = BROWSER.format(size="tiny") + "browser"
+SCAN, PATTERN = "Scan: virtual image", "Diffraction pattern"
+
+
+def test_dragging_the_detector_changes_the_virtual_image(lab):
+    notebook = lab(CELL)
+    scan = notebook.canvas(SCAN).wait_seq(1)
+    before = scan.pixels()
+    centre = notebook.kernel.eval("[browser.detector.y, browser.detector.x]")
+    notebook.canvas(PATTERN).drag(tuple(centre), (centre[0] + 12, centre[1] - 9))
+    scan.wait_pixels(before)
+    notebook.kernel.wait(f"abs(browser.detector.y - {centre[0] + 12}) < 1")
+    mask_moved = notebook.kernel.eval("bool((browser.virtual_image != browser._imager.image(browser.detector_mask)).any())")
+    assert mask_moved is False
+    notebook.locator(".widget-toggle-button.mod-active", has_text=re.compile("^Disk$")).wait_for()
+
+
+def test_dragging_the_edge_of_the_detector_resizes_it(lab):
+    notebook = lab(CELL)
+    y, x, r = notebook.kernel.eval("[browser.detector.y, browser.detector.x, browser.detector.r]")
+    notebook.canvas(PATTERN).drag((y, x + r), (y, x + r + 8))
+    notebook.kernel.wait(f"abs(browser.detector.r - {r + 8}) < 1")
+
+
+def test_arrow_keys_move_the_position_and_the_pattern_follows(lab):
+    notebook = lab(CELL)
+    pattern = notebook.canvas(PATTERN).wait_seq(1)
+    before = pattern.pixels()
+    assert notebook.kernel.eval("list(browser.position)") == [6, 6]
+    notebook.canvas(SCAN).press("ArrowRight", "ArrowRight", "ArrowUp")
+    notebook.kernel.wait("browser.position == (5, 8)")
+    assert not np.array_equal(pattern.wait_pixels(before), before)
+    assert notebook.kernel.eval("bool((browser.pattern == browser.recon.dataset.data[5, 8]).all())")
+
+
+def test_a_click_on_the_scan_shows_the_pattern_of_that_place(lab):
+    notebook = lab(CELL)
+    notebook.canvas(SCAN).wait_seq(1).click(2, 9)
+    notebook.kernel.wait("browser.position == (2, 9)")
+
+
+def test_presets_and_the_region_mode(lab):
+    notebook = lab(CELL)
+    scan, pattern = notebook.canvas(SCAN).wait_seq(1), notebook.canvas(PATTERN).wait_seq(1)
+    before, pattern_before = scan.pixels(), pattern.pixels()
+    notebook.locator(".widget-toggle-button", has_text=re.compile("^ADF$")).click()
+    scan.wait_pixels(before)
+    notebook.locator(".widget-toggle-button", has_text=re.compile("^Region$")).click()
+    pattern.wait_pixels(pattern_before)
+    assert notebook.kernel.eval("browser.region is not None and browser.detector.shape == 'annulus'")
+
+
+def test_a_handle_of_the_histogram_sets_the_contrast(lab):
+    notebook = lab(CELL)
+    pattern = notebook.canvas(PATTERN).wait_seq(1)
+    before = pattern.pixels()
+    knob = notebook.locator(".bqplot .mark .object_grp path.element, .bqplot .dot").last
+    knob.scroll_into_view_if_needed()
+    box = knob.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    notebook.page.mouse.move(x, y)
+    notebook.page.mouse.down()
+    notebook.page.mouse.move(x - 120, y, steps=8)
+    notebook.page.mouse.up()
+    notebook.kernel.wait("browser.histogram.limits is not None")
+    pattern.wait_pixels(before)
+    notebook.button("Auto").click()
+    notebook.kernel.wait("browser.histogram.limits is None and browser.pattern_view.limits is None")
+
+
+def test_a_calibration_that_cannot_be_is_told_in_words(lab):
+    notebook = lab(CELL)
+    energy = notebook.locator(".widget-text input").first
+    energy.fill("0.08")
+    energy.press("Enter")
+    notebook.text("energies are in eV").wait_for()
+    energy.fill("200")
+    energy.press("Enter")
+    notebook.kernel.wait("browser.recon.calibration.energy == 200e3")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 400])
+def test_pictures_of_it_in_both_themes(lab, theme, width):
+    notebook = lab(BROWSER.format(size="small") + "browser")
+    notebook.canvas(SCAN).wait_seq(1)
+    file = notebook.screenshot("dataset-browser", width=width, theme=theme, selector=".pty-widget")
+    assert file.stat().st_size > 20_000

@@ -1,0 +1,87 @@
+"""ProbeDesigner in a real browser: a slider and a number box move the probe on the screen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.browser
+
+DESIGNER = """
+from ptywidgets import ProbeDesigner, Reconstruction, samples
+recon = Reconstruction(samples.ducky("tiny"))
+designer = ProbeDesigner(recon)
+designer
+"""
+
+
+def dial(notebook, name):
+    """The line of the coefficient with that label: innermost grid with the words in it."""
+    return notebook.locator(".widget-gridbox", has_text=name).last
+
+
+def test_the_number_box_changes_the_probe_that_is_painted(lab):
+    notebook = lab(DESIGNER)
+    probe, plane = notebook.canvas("Probe"), notebook.canvas("Aperture plane")
+    before, flat = probe.pixels(), plane.pixels()
+    box = dial(notebook, "defocus").locator("input[type=text]")
+    box.fill("300")
+    box.press("Enter")
+    notebook.kernel.wait("recon.optics.aberrations['defocus'] == 300")
+    assert probe.wait_pixels(before).shape == (64, 64, 4)
+    plane.wait_pixels(flat)
+    notebook.text("Å").wait_for()
+
+
+def test_the_slider_changes_it_live_and_the_numbers_follow(lab):
+    notebook = lab(DESIGNER)
+    probe = notebook.canvas("Probe")
+    report = notebook.locator("[data-testid=pty-report]")
+    words, before = report.inner_text(), probe.pixels()
+    handle = dial(notebook, "defocus").locator(".noUi-handle")
+    box = handle.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    notebook.page.mouse.move(x, y)
+    notebook.page.mouse.down()
+    notebook.page.mouse.move(x + 8, y, steps=4)
+    first = probe.wait_pixels(before)
+    notebook.page.mouse.move(x + 20, y, steps=4)
+    probe.wait_pixels(first)
+    notebook.page.mouse.up()
+    notebook.kernel.wait("recon.optics.aberrations['defocus'] > 0")
+    assert report.inner_text() != words
+    notebook.kernel.wait("not designer.probe_view.live", timeout=10)
+
+
+def test_opening_it_changes_nothing(lab):
+    notebook = lab(DESIGNER.replace("designer\n", "").replace("(recon)", "(recon)\nrecon.optics = recon.optics.replace(aberrations=dict(defocus=123.4, C12=17.3, phi12=0.123))\ndisplay(designer)"))
+    notebook.canvas("Probe")
+    notebook.text("Further aberrations").click()
+    dial(notebook, "C56").wait_for()
+    notebook.settle()
+    assert notebook.kernel.eval("dict(recon.optics.aberrations)") == {"C10": -123.4, "C12": 17.3, "phi12": 0.123}
+
+
+def test_ideal_aperture_and_cartesian_form(lab):
+    notebook = lab(DESIGNER)
+    plane = notebook.canvas("Aperture plane")
+    before = plane.pixels()
+    notebook.text("ideal aperture").click()
+    notebook.kernel.wait("recon.optics.vacuum is None")
+    after = plane.wait_pixels(before)
+    assert np.abs(after.astype(int) - before).max() > 0
+    notebook.text("Cartesian").click()
+    dial(notebook, "C12b").wait_for()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_it_fits_wide_and_narrow_pages(lab, theme):
+    notebook = lab(DESIGNER)
+    notebook.canvas("Probe")
+    for width in (1280, 400):
+        notebook.screenshot("probe_designer", width, ".pty-widget", theme)
+    notebook.page.set_viewport_size({"width": 400, "height": 900})
+    notebook.settle()
+    wide, room = notebook.locator(".pty-widget").first.evaluate("e => [e.scrollWidth, e.clientWidth]")
+    notebook.page.set_viewport_size({"width": 1280, "height": 900})
+    assert wide <= room + 1

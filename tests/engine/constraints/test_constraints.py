@@ -1,0 +1,111 @@
+"""Every constraint keeps its contract, and does what its sentence says."""
+
+import numpy as np
+import pytest
+
+from ptywidgets.engine import Plan
+from ptywidgets.engine.constraints import (
+    CONSTRAINTS,
+    AmplitudeLimit,
+    Every,
+    From,
+    Positivity,
+    ProbeAperture,
+    ProbeCentre,
+    ProbeSupport,
+    PurePhase,
+    Relaxed,
+    Until,
+    VacuumBaseline,
+    default_constraints,
+)
+from ptywidgets.testing import ConstraintContract, example_problem
+from ptywidgets.testing.constraints import disturbed
+
+
+class TestConstraints(ConstraintContract):
+    @pytest.fixture(params=sorted(CONSTRAINTS))
+    def constraint(self, request):
+        return CONSTRAINTS[request.param]()
+
+
+class TestSchedules(ConstraintContract):
+    idempotent = False
+
+    @pytest.fixture(
+        params=[Every(2, Positivity()), From(3, PurePhase()), Until(3, ProbeSupport()), Relaxed(0.5, AmplitudeLimit())],
+        ids=repr,
+    )
+    def constraint(self, request):
+        return request.param
+
+
+@pytest.fixture(params=["complex", "potential"])
+def case(request):
+    return disturbed(example_problem(request.param))
+
+
+def applied(constraint, case):
+    problem, state = case
+    return constraint.prepare(problem)(state)
+
+
+def test_the_baseline_is_zero_outside_the_scan(case):
+    problem, _ = case
+    outside = ~problem.field_of_view()
+    obj = applied(VacuumBaseline(), case).object[0]
+    phase = np.angle(obj) if np.iscomplexobj(obj) else obj
+    assert abs(phase[outside].mean()) < 2e-3
+
+
+def test_amplitudes_are_limited():
+    case = disturbed(example_problem("complex"))
+    assert np.abs(applied(AmplitudeLimit(limit=0.9), case).object).max() < 0.9 + 1e-6
+    np.testing.assert_allclose(np.abs(applied(PurePhase(), case).object), 1, rtol=1e-5)
+
+
+def test_potentials_are_positive():
+    assert applied(Positivity(), disturbed(example_problem("potential"))).object.min() == 0
+
+
+def test_a_moved_probe_is_centred_again(case):
+    problem, state = case
+    moved = state.replace(probe=np.roll(problem.first_probe, (3, -2), axis=(-2, -1)))
+    centred = ProbeCentre().prepare(problem)(moved).probe
+    again = ProbeCentre().prepare(problem)(state.replace(probe=problem.first_probe)).probe
+    np.testing.assert_allclose(centred, again, rtol=0, atol=1e-3 * np.abs(again).max())
+
+
+def test_the_aperture_stays_as_it_was(case):
+    problem, _ = case
+    wanted = np.abs(np.fft.fft2(problem.first_probe))
+    np.testing.assert_allclose(np.abs(np.fft.fft2(applied(ProbeAperture(), case).probe)), wanted, atol=1e-4 * wanted.max())
+
+
+def test_nothing_is_left_beyond_the_support(case):
+    ny, nx = case[1].probe.shape[-2:]
+    beyond = np.hypot(np.fft.fftfreq(ny)[:, None], np.fft.fftfreq(nx)[None]) > 0.3
+    assert not applied(ProbeSupport(radius=0.3), case).probe[:, beyond].any()
+
+
+@pytest.mark.parametrize(
+    "schedule, acts",
+    [(Every(2, PurePhase()), [1, 3]), (From(3, PurePhase()), [3, 4]), (Until(2, PurePhase()), [0, 1])],
+    ids=repr,
+)
+def test_schedules_say_when(schedule, acts):
+    problem, state = disturbed(example_problem("complex"))
+    apply = schedule.prepare(problem)
+    changed = [i for i in range(5) if apply(state.replace(iteration=i)).object is not state.object]
+    assert changed == acts
+
+
+def test_relaxed_goes_part_of_the_way():
+    problem, state = disturbed(example_problem("potential"))
+    whole, half = (c.prepare(problem)(state).object for c in (Positivity(), Relaxed(0.5, Positivity())))
+    np.testing.assert_allclose(half, (whole + state.object) / 2, atol=1e-6)
+
+
+def test_the_defaults_suit_their_object():
+    assert default_constraints("complex") == Plan().constraints
+    assert Positivity() in default_constraints("potential")

@@ -1,0 +1,270 @@
+"""ReconstructionRunner without a browser: buttons, status, settings, and pictures that come from a thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from ptywidgets import Calibration, Dataset, Reconstruction, samples
+from ptywidgets.engine.constraints import CONSTRAINTS, Every, PurePhase
+from ptywidgets.widgets.convergence import Convergence, log_ticks
+from ptywidgets.widgets.reconstruction_runner import ReconstructionRunner
+from ptywidgets.widgets.run_words import default_path, duration
+
+
+@pytest.fixture(scope="module")
+def data():
+    return samples.ducky("tiny")
+
+
+@pytest.fixture
+def recon(data):
+    recon = Reconstruction(data, defocus=samples.ducky_defocus("tiny"))
+    recon.prepare(rotation=-15.0, transpose=False)
+    yield recon
+    recon.stop()
+
+
+@pytest.fixture
+def runner(recon):
+    runner = ReconstructionRunner(recon)
+    yield runner
+    runner.close()
+
+
+def until(condition, timeout=30.0):
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.005)
+
+
+def frames(runner, name="phase"):
+    latest = runner.image_views[name]._frames.latest
+    return latest[0] if latest else 0
+
+
+def test_run_to_the_end_shows_everything(runner, recon):
+    recon.update_plan(iterations=6)
+    runner.run.click()
+    recon.wait(60)
+    until(lambda: runner.pause.disabled and not runner.image_views["probe"].live)
+    assert "finished, iteration 6 of 6, error" in runner.state_line.value
+    assert runner.progress.value == runner.progress.max == 6
+    assert runner.curve.line.x.tolist() == [1, 2, 3, 4, 5, 6]
+    assert runner.curve.line.y.tolist() == pytest.approx(recon.losses)
+    for name in ("phase", "fft", "probe"):
+        assert frames(runner, name) > 0 and not runner.image_views[name].live
+        assert runner.image_views[name].still, f"{name} is not kept in the notebook"
+    assert frames(runner, "amplitude") == 0, "a picture that nobody looks at was sent"
+
+
+def test_a_picture_that_is_turned_on_later_is_shown_at_once(runner, recon):
+    recon.run(1)
+    runner.toggles["amplitude"].value = True
+    assert frames(runner, "amplitude") > 0 and runner.image_views["amplitude"].layout.display == ""
+    runner.toggles["phase"].value = False
+    assert runner.image_views["phase"].layout.display == "none"
+
+
+def test_pause_resume_step_and_stop(runner, recon):
+    recon.update_plan(iterations=100000, batch=16)
+    runner.run.click()
+    until(lambda: frames(runner) > 1)
+    assert runner.run.disabled and not runner.stop.disabled and runner.save.disabled and runner.reset.disabled
+    runner.pause.click()
+    until(lambda: recon.status == "paused")
+    until(lambda: runner.pause.description == "Resume")
+    assert not runner.step.disabled and not runner.save.disabled
+    until(lambda: not runner.image_views["probe"].live)  # the last picture of a pause is a still one
+    seen = frames(runner)
+    time.sleep(0.25)
+    assert frames(runner) == seen, "pictures still come while it pauses"
+    before = len(recon.losses)
+    runner.step.click()
+    until(lambda: recon.status == "paused" and len(recon.losses) > before)
+    assert len(recon.losses) == before + 1
+    runner.pause.click()
+    until(lambda: frames(runner) > seen + 2)
+    begun = time.monotonic()
+    runner.stop.click()
+    assert time.monotonic() - begun < 0.5, "the click waited for the run"
+    until(lambda: recon.status == "stopped" and runner.stop.disabled)
+    assert not runner.run.disabled and not runner.image_views["phase"].live
+
+
+def test_an_error_of_the_run_is_told_in_words(runner, recon):
+    class Wrong:
+        def prepare(self, problem):
+            raise RuntimeError("the <b>constraint</b> broke")
+
+    recon.plan = recon.plan.replace(constraints=(Wrong(),))
+    runner.run.click()
+    until(lambda: recon.status == "error" and "broke" in runner.words)
+    until(lambda: "pty-bad" in runner.status_line.value)
+    assert "<b>" not in runner.status_line.value and "pty-bad" in runner.status_line.value
+    assert not runner.run.disabled
+
+
+def test_missing_calibration_is_told_in_words(data):
+    runner = ReconstructionRunner(Dataset(data.data, Calibration(energy=80e3)))
+    runner.run.click()
+    assert "scan_step" in runner.words and runner.recon.status == "ready"
+
+
+def test_without_data_nothing_can_be_pressed():
+    runner = ReconstructionRunner()
+    assert all(b.disabled for b in (runner.run, runner.pause, runner.step, runner.stop, runner.reset, runner.save))
+    assert "no data" in runner.state_line.value
+
+
+def test_a_view_that_fails_does_not_break_the_run(runner, recon):
+    def fail(*_args, **_kwargs):
+        raise RuntimeError("no picture today")
+
+    runner.image_views["phase"].show = fail
+    recon.update_plan(iterations=3)
+    runner.run.click()
+    recon.wait(60)
+    assert recon.status == "finished" and recon.iteration == 3
+    until(lambda: "no picture today" in runner.words)
+
+
+def test_save_says_where_and_the_file_loads(runner, recon, data, tmp_path):
+    recon.run(2)
+    assert runner.path.value == "ducky_tiny_reconstruction.h5"
+    runner.path.value = str(tmp_path / "mine.h5")
+    runner.save.click()
+    assert "mine.h5" in runner.words and runner.saved == str(tmp_path / "mine.h5")
+    loaded = Reconstruction.load(tmp_path / "mine.h5", data)
+    assert loaded.iteration == 2
+    shown = ReconstructionRunner(loaded)
+    assert frames(shown) > 0 and shown.curve.line.y.tolist() == pytest.approx(recon.losses)
+    assert "stopped, iteration 2" in shown.state_line.value
+
+
+def test_a_path_that_cannot_be_is_told(runner, recon, tmp_path):
+    recon.run(1)
+    for path in ("", str(tmp_path / "no" / "such" / "folder" / "x.h5")):
+        runner.path.value = path
+        runner.save.click()
+        assert "pty-bad" in runner.status_line.value
+    assert runner.saved == ""
+
+
+def test_reset_forgets(runner, recon):
+    recon.run(2)
+    until(lambda: not runner.reset.disabled)
+    runner.reset.click()
+    assert recon.status == "ready" and recon.object is None and len(runner.curve.line.x) == 0
+    assert runner.reset.disabled
+
+
+def test_settings_change_the_plan_and_follow_it(runner, recon):
+    runner.fold.selected_index = 0
+    settings = runner.settings
+    settings.numbers["iterations"].box.value = "9"
+    settings.numbers["batch"].box.value = ""
+    settings.algorithm["step"].number.box.value = "0.25"
+    assert (recon.plan.iterations, recon.plan.batch, recon.plan.algorithm.step) == (9, None, 0.25)
+    settings.numbers["iterations"].box.value = "0"
+    assert "iterations" in runner.words and recon.plan.iterations == 9
+    recon.update_plan(iterations=12)
+    assert settings.numbers["iterations"].value == 12
+    settings.object_type.value = "potential"
+    assert recon.object_type == "potential"
+    assert settings.constraints.boxes["Positivity"].value, "its default constraints are not shown"
+
+
+def test_constraints_are_ticked_and_what_is_not_known_stays(runner, recon):
+    special = Every(5, PurePhase())
+    recon.plan = recon.plan.replace(constraints=(*recon.plan.constraints, special))
+    runner.fold.selected_index = 0
+    editor = runner.settings.constraints
+    assert set(editor.boxes) == set(CONSTRAINTS) and "Every" in editor.others.value
+    editor.boxes["ProbeSupport"].value = True
+    editor.parameters["ProbeSupport"]["radius"].number.box.value = "0.4"
+    editor.boxes["VacuumBaseline"].value = False
+    kinds = [type(c).__name__ for c in recon.plan.constraints]
+    assert kinds == ["AmplitudeLimit", "ProbeCentre", "ProbeSupport", "Every"]
+    assert recon.plan.constraints[2].radius == 0.4 and recon.plan.constraints[3] is special
+
+
+def test_two_widgets_watch_one_run_and_one_may_close(recon):
+    one, two = ReconstructionRunner(recon), ReconstructionRunner(recon)
+    one.close()
+    recon.run(2)
+    assert frames(one) == 0 and frames(two) > 0
+    two.close()
+    assert not recon.mailbox.watched
+
+
+def test_another_cell_run_again_leaves_one_run(data):
+    first = ReconstructionRunner(Reconstruction(data, defocus=250))
+    first.recon.update_plan(iterations=100000)
+    first.run.click()
+    until(lambda: len(first.recon.losses) > 0)
+    second = ReconstructionRunner(Reconstruction(data, defocus=250))
+    second.recon.update_plan(iterations=100000)
+    second.run.click()
+    until(lambda: first.recon.status == "stopped")
+    until(lambda: len(second.recon.losses) > 0)
+    assert [thread.name for thread in threading.enumerate()].count("ptywidgets-run") == 1
+    until(lambda: "same data" in first.words)
+    second.recon.stop()
+
+
+def test_names_are_text_not_markup(data, tmp_path):
+    named = Dataset(data.data, data.calibration, vacuum=data.vacuum, name="<img src=x>/../evil")
+    runner = ReconstructionRunner(named)
+    assert runner.path.value == "img_src_x_.._evil_reconstruction.h5"
+    assert default_path(Reconstruction()) == "data_reconstruction.h5"
+
+
+def test_a_notebook_keeps_a_picture(runner, recon):
+    recon.run(1)
+    bundle = runner._repr_mimebundle_()
+    data = bundle[0] if isinstance(bundle, tuple) else bundle
+    assert data["image/png"] and "finished, iteration 1 of 1" in data["text/plain"]
+
+
+def test_the_curve_is_drawn_four_times_a_second_at_most():
+    now = [0.0]
+    curve = Convergence(clock=lambda: now[0])
+    losses = [0.5]
+    curve.show(losses, now=False)
+    losses.append(0.4)
+    curve.show(losses, now=False)
+    assert len(curve.line.x) == 1
+    now[0] = 0.3
+    curve.show(losses, now=False)
+    assert len(curve.line.x) == 2
+    losses[0] = 9.0
+    assert curve.line.y[0] == 0.5, "the curve shares memory with the run"
+
+
+def test_a_logarithmic_axis_knows_no_zero_and_no_nan():
+    curve = Convergence()
+    curve.show([0.1, 0.0, np.nan, 0.05], 10)
+    assert curve.line.x.tolist() == [1, 4]
+    assert (curve.y.min, curve.y.max) == (0.05, 0.1) and curve.x.max == 10
+    low, high, ticks = log_ticks([1e-9, 1.0])
+    assert low <= 1e-9 and high >= 1 and len(ticks) <= 12
+
+
+def test_times_in_words():
+    assert duration(3661) == "1 h 1 min"
+
+
+def test_a_host_that_shows_no_threads_is_told(runner, recon, monkeypatch):
+    monkeypatch.setattr("ptywidgets.widgets.reconstruction_runner.shows_threads", lambda: False)
+    monkeypatch.setattr("ptywidgets.reconstruction.reconstruction.shows_threads", lambda: False)
+    recon.update_plan(iterations=2)
+    said = []
+    runner.status_line.observe(lambda change: said.append(runner.words), "value")
+    runner.run.click()
+    assert recon.status == "finished", "the click did not wait for the run"
+    assert any("interrupt" in words for words in said)
