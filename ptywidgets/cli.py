@@ -1,4 +1,4 @@
-"""The command line: ``ptywidgets demo``, ``ptywidgets info FILE``, ``ptywidgets reconstruct FILE -o OUT``. No Jupyter."""
+"""The command line, without Jupyter: ``ptywidgets demo | info FILE | reconstruct FILE -o OUT``."""
 
 from __future__ import annotations
 

@@ -107,7 +107,9 @@ class Aberrations(Mapping[str, float]):
                 cartesian.setdefault(symbol[:-1], [0.0, 0.0])["ab".index(symbol[-1])] = number
                 continue
             if symbol in polar:
-                raise ParameterError(f"aberration {symbol} is given twice (as {name!r} and under another name); give it once.")
+                raise ParameterError(
+                    f"aberration {symbol} is given twice (as {name!r} and under another name); give it once."
+                )
             polar[symbol] = number
         for symbol, (a, b) in cartesian.items():
             if symbol in polar:

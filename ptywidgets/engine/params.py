@@ -102,7 +102,9 @@ def param(
     log: bool = False,
 ) -> Any:
     """Declare a field of a :class:`Params` dataclass together with its unit, range and sentence."""
-    metadata = {_KEY: {"unit": unit, "low": low, "high": high, "choices": choices, "doc": doc, "step": step, "log": log}}
+    metadata = {
+        _KEY: {"unit": unit, "low": low, "high": high, "choices": choices, "doc": doc, "step": step, "log": log}
+    }
     return dataclasses.field(default=default, metadata=metadata)
 
 

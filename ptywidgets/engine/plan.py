@@ -36,8 +36,11 @@ class Plan(Params):
 
     iterations: int = param(64, low=1, high=100000, doc="How many times every pattern is used.")
     batch: int | None = param(
-        512, low=1, high=1000000, doc="Patterns per update; none means all at once. Small batches converge faster, large ones lower."
+        512,
+        low=1,
+        high=1000000,
+        doc="Patterns per update; none means all at once. Small batches converge faster, large ones lower.",
     )
     seed: int = param(0, low=0, high=2**31, doc="Seed of the random order of the patterns.")
-    algorithm: Any = GradientDescent()
+    algorithm: Any = dataclasses.field(default_factory=GradientDescent)
     constraints: tuple[Any, ...] = dataclasses.field(default_factory=lambda: default_constraints("complex"))

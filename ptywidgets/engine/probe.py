@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,7 +44,7 @@ class Optics(Params):
     semiangle: float | None = param(None, unit="mrad", low=0.01, high=500, step=0.1, doc="Convergence semi-angle.")
     rolloff: float = param(2.0, unit="mrad", low=0, high=50, step=0.1, doc="Width of the aperture's soft edge.")
     vacuum: Any = None
-    aberrations: Aberrations = Aberrations()
+    aberrations: Aberrations = field(default_factory=Aberrations)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -63,7 +63,8 @@ def _checked_vacuum(vacuum: Any) -> np.ndarray:
     pattern = np.asarray(vacuum)
     if pattern.ndim != 2 or pattern.dtype.kind not in "buif":
         raise DataError(
-            f"the vacuum pattern is an array of shape {pattern.shape}, type {pattern.dtype}; expected a 2-D array of counts."
+            f"the vacuum pattern is an array of shape {pattern.shape}, type {pattern.dtype}; "
+            "expected a 2-D array of counts."
         )
     pattern = pattern.astype(np.float64)
     if not np.isfinite(pattern).all():
@@ -94,14 +95,13 @@ def frequencies(shape: tuple[int, int], sampling: tuple[float, float]) -> tuple[
     return np.fft.fftfreq(shape[0], sampling[0])[:, None], np.fft.fftfreq(shape[1], sampling[1])[None, :]
 
 
-def make_aperture(
-    optics: Optics, shape: tuple[int, int], sampling: tuple[float, float], energy: float
-) -> np.ndarray:
+def make_aperture(optics: Optics, shape: tuple[int, int], sampling: tuple[float, float], energy: float) -> np.ndarray:
     """Amplitude in the aperture plane (Ny, Nx), corner-centred, with the sum of squares 1."""
     if optics.vacuum is not None:
         if optics.vacuum.shape != tuple(shape):
             raise DataError(
-                f"the vacuum pattern is {optics.vacuum.shape} pixels but the patterns are {tuple(shape)}; crop or bin them alike."
+                f"the vacuum pattern is {optics.vacuum.shape} pixels but the patterns are {tuple(shape)}; "
+                "crop or bin them alike."
             )
         amplitude = np.sqrt(centred_to_corner(optics.vacuum))
     elif optics.semiangle is not None:
@@ -109,7 +109,8 @@ def make_aperture(
         amplitude = aperture_amplitude(optics.semiangle, optics.rolloff, 1e3 * wavelength(energy) * np.hypot(ky, kx))
     else:
         raise CalibrationError(
-            "no aperture: give the convergence semi-angle (semiangle=20, in mrad) or a vacuum pattern (vacuum=path or array)."
+            "no aperture: give the convergence semi-angle (semiangle=20, in mrad) or a vacuum pattern "
+            "(vacuum=path or array)."
         )
     power = float((amplitude**2).sum())
     if power <= 0:

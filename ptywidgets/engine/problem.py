@@ -174,7 +174,7 @@ def make_problem(
     extent = measurement.positions.max(0) - measurement.positions.min(0)
     room = np.ceil(object_padding / sampling).astype(int)
     shape = tuple(int(v) for v in np.ceil(extent / sampling - 1e-6) + np.array(window) + 2 * room)
-    # The scan's middle lies where half a window is left on either side; for odd windows that is half a pixel off centre.
+    # The scan's middle lies where half a window is left on either side.
     middle = (np.array(shape) - np.array(window)) / 2 + np.array([n // 2 for n in window])
     centre = (measurement.positions.max(0) + measurement.positions.min(0)) / 2
     positions = measurement.positions - centre + middle * sampling

@@ -93,7 +93,11 @@ class Backend(Protocol):
 class Specimen(Protocol):
     """How the unknown object becomes a transmission function (S, Y, X)."""
 
+    object_type: str
+
     def initial(self, shape: tuple[int, ...]) -> Any: ...
+
+    def from_transmission(self, transmission: Any) -> Any: ...
 
     def transmission(self, backend: Backend, obj: Array) -> Array: ...
 

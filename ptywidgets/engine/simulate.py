@@ -1,4 +1,4 @@
-"""Simulation: atoms to projected phase, phase and probe to patterns, patterns to counts. All by the engine's own model."""
+"""Simulation by the engine's own model: atoms to phase, phase and probe to patterns, patterns to counts."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _spline_shares(points: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]
     basis = [(1 - t) ** 3 / 6, (3 * t**3 - 6 * t**2 + 4) / 6, (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6, t**3 / 6]
     for i in range(4):
         for j in range(4):
-            yield base + [i - 1, j - 1], basis[i][:, 0] * basis[j][:, 1]
+            yield base + np.array([i - 1, j - 1]), basis[i][:, 0] * basis[j][:, 1]
 
 
 def diffraction_patterns(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import threading
 import time
@@ -15,29 +14,32 @@ from traitlets import Any as AnyTrait
 from traitlets import Enum, Instance, Int, Unicode
 
 from ptywidgets.engine.constraints import default_constraints
-from ptywidgets.engine.dataset import Calibration, Dataset
+from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError, ParameterError, PtyError, unknown_name
 from ptywidgets.engine.io import read
-from ptywidgets.engine.io.checkpoint import Checkpoint, fingerprint, load_checkpoint, new_provenance, save_checkpoint
+from ptywidgets.engine.io.checkpoint import Checkpoint, load_checkpoint
 from ptywidgets.engine.iterate import steps
 from ptywidgets.engine.models import SPECIMENS, single_slice
 from ptywidgets.engine.plan import Plan
 from ptywidgets.engine.prepare import Measurement, Preparation, prepare, reorient
 from ptywidgets.engine.prepare.twin import resolve_twin
-from ptywidgets.engine.probe import Optics, make_probe
+from ptywidgets.engine.probe import Optics
 from ptywidgets.engine.problem import Problem, make_problem
 from ptywidgets.engine.state import State
+from ptywidgets.reconstruction import keeping
+from ptywidgets.reconstruction.clock import Clock
 from ptywidgets.reconstruction.hosts import shows_threads
 from ptywidgets.reconstruction.mailbox import Mailbox
-from ptywidgets.reconstruction.runner import Runner
+from ptywidgets.reconstruction.results import Results
+from ptywidgets.reconstruction.runner import Runner, weakly
 from ptywidgets.reconstruction.safe import SafeTraits
-from ptywidgets.reconstruction.snapshot import Snapshot, shown_transmission, take_snapshot
+from ptywidgets.reconstruction.snapshot import take_snapshot
 
 STATUSES = ("empty", "ready", "running", "paused", "stopped", "finished", "error")
 _RUNNING: weakref.WeakSet[Reconstruction] = weakref.WeakSet()
 
 
-class Reconstruction(SafeTraits):
+class Reconstruction(Results, SafeTraits):
     """Data, calibration, probe, plan, run and results in one place; widgets are views of it, and it needs none.
 
     Parameters
@@ -50,8 +52,8 @@ class Reconstruction(SafeTraits):
     Notes
     -----
     Traits to observe: `dataset`, `preparation`, `measurement`, `optics`, `object_type`, `plan`, `device`, `status`,
-    `iteration`, `message`. Their values are replaced, never changed in place. Observers may be called on any thread; one
-    that fails is logged and disconnected.
+    `iteration`, `message`. Their values are replaced, never changed in place. Observers may be called on any thread;
+    one that fails is logged and disconnected.
 
     Examples
     --------
@@ -86,7 +88,7 @@ class Reconstruction(SafeTraits):
         self._state: State | None = None
         self._stale = False  # the present state belongs to other data or another probe
         self._error: BaseException | None = None
-        self._clock = _Clock()
+        self._clock = Clock()
         self.mailbox = Mailbox()
         super().__init__(**values)
         if dataset is not None:
@@ -121,7 +123,8 @@ class Reconstruction(SafeTraits):
         defocus : float, optional
             In A.
         **calibration
-            What the file does not say: ``energy=80e3`` (eV), ``semiangle=20`` (mrad), ``scan_step`` (A), ``q_pixel`` (1/A).
+            What the file does not say: ``energy=80e3`` (eV), ``semiangle=20`` (mrad), ``scan_step`` (A), ``q_pixel``
+            (1/A).
         """
         if _is_checkpoint(path):
             return cls.load(path)
@@ -129,102 +132,6 @@ class Reconstruction(SafeTraits):
         if vacuum is not None:
             dataset = dataset.with_vacuum(vacuum)
         return cls(dataset, defocus=defocus)
-
-    # ---------------------------------------------------------------- results
-
-    @property
-    def calibration(self) -> Calibration | None:
-        """Calibration of the dataset."""
-        return None if self.dataset is None else self.dataset.calibration
-
-    @property
-    def rotation(self) -> float | None:
-        """Degrees from detector to scan, as used; None until prepared."""
-        return None if self.measurement is None else self.measurement.rotation
-
-    @property
-    def transpose(self) -> bool | None:
-        """Whether the detector is transposed; None until prepared."""
-        return None if self.measurement is None else self.measurement.transpose
-
-    @property
-    def state(self) -> State | None:
-        """The engine's latest state; its arrays live on the device."""
-        return self._state
-
-    @property
-    def problem(self) -> Problem | None:
-        """The engine's problem; None before the first run."""
-        return self._problem
-
-    @property
-    def object(self) -> np.ndarray | None:
-        """(Y, X) complex64 transmission or float32 phase in rad, detector frame; (S, Y, X) for several slices."""
-        state, problem = self._state, self._problem
-        if state is None or problem is None:
-            return None
-        obj = problem.backend.to_numpy(state.object)
-        return obj[0] if len(obj) == 1 else obj
-
-    @property
-    def object_phase(self) -> np.ndarray | None:
-        """(H, W) rad, in the scan frame, cropped to the scan, at the object's own pixel."""
-        return None if self._state is None else shown_transmission(self._problem, self._state)[0]
-
-    @property
-    def object_amplitude(self) -> np.ndarray | None:
-        """(H, W), as :attr:`object_phase`."""
-        return None if self._state is None else shown_transmission(self._problem, self._state)[1]
-
-    @property
-    def probe(self) -> np.ndarray | None:
-        """(Ny, Nx) complex64, corner-centred: the present probe, or before the first run the one that would be used."""
-        if self._state is not None and self._problem is not None:
-            probe = self._problem.backend.to_numpy(self._state.probe)
-            return probe[0] if len(probe) == 1 else probe
-        if self.dataset is None or self.calibration is None or self.calibration.missing:
-            return None
-        shape = self.dataset.detector_shape
-        return make_probe(self.optics, shape, self.calibration.sampling(shape), self.calibration.energy)
-
-    @property
-    def probe_fourier(self) -> np.ndarray | None:
-        """(Ny, Nx) complex64, zero frequency in the corner."""
-        probe = self.probe
-        return None if probe is None else np.fft.fft2(probe, norm="ortho").astype(np.complex64)
-
-    @property
-    def positions(self) -> np.ndarray | None:
-        """(J, 2) A, from object pixel [0, 0], detector frame."""
-        return None if self._state is None else self._state.positions
-
-    @property
-    def sampling(self) -> tuple[float, float] | None:
-        """Object pixel (row, column) in A."""
-        return None if self.measurement is None else self.measurement.sampling
-
-    @property
-    def losses(self) -> list[float]:
-        """Normalised error of every finished iteration, measured before each update."""
-        return [] if self._state is None else list(self._state.losses)
-
-    @property
-    def error(self) -> float | None:
-        """The last of :attr:`losses`."""
-        return self.losses[-1] if self.losses else None
-
-    @property
-    def seconds_per_iteration(self) -> float | None:
-        """Median of the latest iterations."""
-        return self._clock.seconds_per_iteration
-
-    @property
-    def memory(self) -> int:
-        """Bytes of amplitudes, object and probe that this reconstruction holds."""
-        total = 0 if self.measurement is None else self.measurement.amplitudes.nbytes
-        if self._state is not None:
-            total += self._state.object.nbytes + self._state.probe.nbytes
-        return total
 
     # ---------------------------------------------------------------- changing
 
@@ -339,14 +246,6 @@ class Reconstruction(SafeTraits):
         if self._runner is not None:
             self._runner.stop()
 
-    def snapshot(self) -> Snapshot | None:
-        """Small arrays of the present state, ready to be shown; None before the first run."""
-        if self._state is None or self._problem is None:
-            return None
-        return take_snapshot(
-            self._problem, self._state, self.status, self.plan.iterations, self.seconds_per_iteration
-        )
-
     def wait(self, timeout: float | None = None) -> Reconstruction:
         """Wait for the end of the run (or of `timeout` seconds); raises what went wrong in it."""
         runner = self._runner
@@ -380,27 +279,7 @@ class Reconstruction(SafeTraits):
 
     def save(self, path: str | os.PathLike[str]) -> str:
         """Save everything but the patterns themselves into one EMD file; an older file stays whole until it is done."""
-        if self.measurement is None or self.dataset is None:
-            raise ParameterError("nothing to save yet: prepare() or run() first.")
-        state = self._state
-        if state is not None and self._problem is not None:
-            to_numpy = self._problem.backend.to_numpy
-            state = state.replace(object=to_numpy(state.object), probe=to_numpy(state.probe))
-        used = self.preparation.replace(rotation=self.measurement.rotation, transpose=self.measurement.transpose)
-        checkpoint = Checkpoint(
-            state=state,
-            plan=self.plan,
-            preparation=used,
-            optics=self.optics,
-            calibration=self.dataset.calibration,
-            object_type=self.object_type,
-            sampling=self.measurement.sampling,
-            rotation=self.measurement.rotation,
-            transpose=self.measurement.transpose,
-            scan_shape=self.measurement.scan_shape,
-            provenance=new_provenance(self.dataset),
-        )
-        return str(save_checkpoint(path, checkpoint))
+        return keeping.save(self, path)
 
     @classmethod
     def load(
@@ -414,24 +293,7 @@ class Reconstruction(SafeTraits):
         dataset : Dataset or path, optional
             The data, where they are no longer at the path that the file remembers.
         """
-        checkpoint = load_checkpoint(path)
-        if dataset is None:
-            remembered = checkpoint.provenance.get("data_path", "")
-            if not remembered or not os.path.exists(remembered):
-                name = checkpoint.provenance.get("data_name") or remembered or "its data"
-                raise DataError(
-                    f"the data of this reconstruction ({name}) are not where they were; pass them: "
-                    "Reconstruction.load(path, dataset=...)."
-                )
-            dataset = remembered
-        if not isinstance(dataset, Dataset):
-            dataset = read(dataset)
-        dataset = dataset.with_calibration(**dataclasses.asdict(checkpoint.calibration))
-        expected = checkpoint.provenance.get("data_fingerprint")
-        if expected and fingerprint(dataset) != expected:
-            raise DataError(
-                f"these are not the data of the saved reconstruction: {fingerprint(dataset)} instead of {expected}."
-            )
+        checkpoint, dataset = keeping.load(path, dataset)
         recon = cls(
             dataset,
             optics=checkpoint.optics,
@@ -440,14 +302,17 @@ class Reconstruction(SafeTraits):
             object_type=checkpoint.object_type,
         )
         if checkpoint.state is not None:
-            recon.measurement = prepare(dataset, checkpoint.preparation)
-            recon._problem = recon._make_problem()
-            recon._state = recon._problem.on_device(checkpoint.state)
-            recon._stale = False
-            recon.iteration = checkpoint.state.iteration
-            recon.status = "stopped"
-            recon._publish(recon._state)
+            recon._continue_from(checkpoint)
         return recon
+
+    def _continue_from(self, checkpoint: Checkpoint) -> None:
+        self.measurement = prepare(self.dataset, self.preparation)
+        self._problem = self._make_problem()
+        self._state = self._problem.on_device(checkpoint.state)
+        self._stale = False
+        self.iteration = checkpoint.state.iteration
+        self.status = "stopped"
+        self._publish(self._state)
 
     def __repr__(self) -> str:
         data = "no data" if self.dataset is None else repr(self.dataset)
@@ -480,9 +345,7 @@ class Reconstruction(SafeTraits):
             self.plan = self.plan.replace(constraints=default_constraints(change["new"]))
 
     def _make_problem(self) -> Problem:
-        return make_problem(
-            self.measurement, self.optics, model=single_slice(self.object_type), device=self.device
-        )
+        return make_problem(self.measurement, self.optics, model=single_slice(self.object_type), device=self.device)
 
     def _ready_state(self) -> State:
         """The state to go on from, in the present problem, object type and device."""
@@ -525,7 +388,7 @@ class Reconstruction(SafeTraits):
                 other.stop()  # a cell that was run again must not leave two runs fighting for the processor
                 other.message = "Stopped because the same data were started in another reconstruction."
             owner = weakref.ref(self)
-            runner = Runner(_states(owner, n), _weakly(self._on_state), _weakly(self._on_status))
+            runner = Runner(_states(owner, n), weakly(self._on_state), weakly(self._on_status))
             self._runner = runner
             _RUNNING.add(self)
             self.status = "running"
@@ -537,7 +400,7 @@ class Reconstruction(SafeTraits):
         if target <= state.iteration:
             target = state.iteration + self.plan.iterations
         self.plan = self.plan.replace(iterations=target)
-        self._clock = _Clock()
+        self._clock = Clock()
         return steps(self._problem, self.plan, state)
 
     def _same_data(self, other: Reconstruction) -> bool:
@@ -553,7 +416,7 @@ class Reconstruction(SafeTraits):
             self._clock.tick()
             if self.autosave is not None and self._clock.save_due():
                 self.save(self.autosave)
-        if self._clock.show_due(state.at_iteration_end):
+        if self._clock.show_due():
             self._publish(state)
             self.iteration = state.iteration
 
@@ -587,35 +450,6 @@ class Reconstruction(SafeTraits):
             raise self._error
 
 
-class _Clock:
-    """Times of a run: how long an iteration takes, when to show and when to save."""
-
-    def __init__(self) -> None:
-        self._ticks = [time.perf_counter()]
-        self._next_show = 0.0
-        self._next_save = time.monotonic() + 60
-
-    @property
-    def seconds_per_iteration(self) -> float | None:
-        return float(np.median(np.diff(self._ticks[-9:]))) if len(self._ticks) > 1 else None
-
-    def tick(self) -> None:
-        self._ticks.append(time.perf_counter())
-
-    def show_due(self, iteration_end: bool) -> bool:
-        return time.perf_counter() >= self._next_show
-
-    def shown(self, cost: float) -> None:
-        # At most ten pictures a second, and at most a tenth of the time spent on them.
-        self._next_show = time.perf_counter() + max(0.1, 10 * cost)
-
-    def save_due(self) -> bool:
-        if time.monotonic() < self._next_save:
-            return False
-        self._next_save = time.monotonic() + 60
-        return True
-
-
 def _states(owner: weakref.ref[Reconstruction], n: int | None) -> Generator[State, Plan | None, None]:
     """The states of a run, prepared by the one who works, so that the one who starts need not wait."""
     recon = owner()
@@ -624,19 +458,6 @@ def _states(owner: weakref.ref[Reconstruction], n: int | None) -> Generator[Stat
     states = recon._planned_states(n)
     del recon
     yield from states
-
-
-def _weakly(method: Any) -> Any:
-    """A callback that does not keep its owner alive."""
-    reference = weakref.WeakMethod(method)
-
-    def call(*arguments: Any) -> None:
-        target = reference()
-        if target is None:
-            raise RuntimeError("the reconstruction was deleted")
-        target(*arguments)
-
-    return call
 
 
 def _same_origin(measurement: Measurement, preparation: Preparation) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -10,6 +11,10 @@ from ptywidgets.engine.plan import Plan
 from ptywidgets.engine.state import State
 
 States = Generator[State, Plan | None, None]
+
+
+class Forgotten(Exception):
+    """The reconstruction that a run works for is no longer held by anybody."""
 
 
 class Runner:
@@ -94,6 +99,8 @@ class Runner:
             self._states.close()
             try:
                 self._on_status(status, problem)
+            except Forgotten:
+                pass  # nobody is left to tell
             finally:
                 self._done.set()
 
@@ -123,3 +130,16 @@ class Runner:
         with self._lock:
             plan, self._plan = self._plan, None
         return plan
+
+
+def weakly(method: Any) -> Any:
+    """A callback that does not keep its owner alive."""
+    reference = weakref.WeakMethod(method)
+
+    def call(*arguments: Any) -> None:
+        target = reference()
+        if target is None:
+            raise Forgotten
+        target(*arguments)
+
+    return call

@@ -89,7 +89,9 @@ def shown_transmission(
     matrix, offset, shape, step = _into_scan_frame(problem, largest)
     order = 1
     turned = [
-        ndimage.affine_transform(part, matrix, offset, output_shape=shape, order=order, mode="nearest", output=np.float32)
+        ndimage.affine_transform(
+            part, matrix, offset, output_shape=shape, order=order, mode="nearest", output=np.float32
+        )
         for part in parts
     ]
     if len(turned) == 1:

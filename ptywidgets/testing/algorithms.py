@@ -25,7 +25,9 @@ class AlgorithmContract:
 
     def plan(self, algorithm: Any, **changes: Any) -> Plan:
         """Without constraints, so that what falls is the algorithm's doing."""
-        return Plan(iterations=self.iterations, batch=self.batch, algorithm=algorithm, constraints=()).replace(**changes)
+        return Plan(iterations=self.iterations, batch=self.batch, algorithm=algorithm, constraints=()).replace(
+            **changes
+        )
 
     def test_the_loss_falls(self, algorithm: Any) -> None:
         for problem in self.problems():

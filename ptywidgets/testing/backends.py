@@ -24,7 +24,9 @@ class BackendContract:
 
     def test_transforms_conserve_the_norm_and_invert(self, backend: Any) -> None:
         waves = _waves()
-        self.close(backend, backend.fft2(backend.to_device(waves.copy())), np.fft.fft2(waves, norm="ortho").astype("c8"))
+        self.close(
+            backend, backend.fft2(backend.to_device(waves.copy())), np.fft.fft2(waves, norm="ortho").astype("c8")
+        )
         back = backend.ifft2(backend.fft2(backend.to_device(waves.copy())))
         self.close(backend, back, waves)
 

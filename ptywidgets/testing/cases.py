@@ -99,10 +99,10 @@ def model_case(
 
 
 def _smooth(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Complex noise, most of its power below a quarter of the sampling frequency, of unit variance."""
+    """Complex noise of unit variance, most of its power at low frequencies, and enough at high ones to have a phase."""
     noise = generator.normal(size=shape) + 1j * generator.normal(size=shape)
     k2 = np.fft.fftfreq(shape[-2])[:, None] ** 2 + np.fft.fftfreq(shape[-1])[None] ** 2
-    smooth = np.fft.ifft2(np.fft.fft2(noise) * np.exp(-k2 / 0.01))
+    smooth = np.fft.ifft2(np.fft.fft2(noise) * (np.exp(-k2 / 0.01) + 0.05))
     return smooth / smooth.std()
 
 

@@ -29,8 +29,9 @@ class ModelContract:
         gradient = case.backend.to_numpy(case.gradients().object)
         direction = _noise_like(case.obj)
         step = 1e-5
-        slope = (case.gradients(obj=case.obj + step * direction).loss
-                 - case.gradients(obj=case.obj - step * direction).loss) / (2 * step)
+        slope = (
+            case.gradients(obj=case.obj + step * direction).loss - case.gradients(obj=case.obj - step * direction).loss
+        ) / (2 * step)
         expected = -2 * np.vdot(gradient, direction).real
         assert abs(slope - expected) <= DOUBLE * abs(expected)
 
@@ -39,8 +40,10 @@ class ModelContract:
         gradient = case.backend.to_numpy(case.gradients().probe)
         direction = _noise_like(case.probe)
         step = 1e-5
-        slope = (case.gradients(probe=case.probe + step * direction).loss
-                 - case.gradients(probe=case.probe - step * direction).loss) / (2 * step)
+        slope = (
+            case.gradients(probe=case.probe + step * direction).loss
+            - case.gradients(probe=case.probe - step * direction).loss
+        ) / (2 * step)
         expected = -2 * np.vdot(gradient, direction).real
         assert abs(slope - expected) <= DOUBLE * abs(expected)
 
@@ -112,7 +115,7 @@ class ModelContract:
 def check_shift_adjoint(shift: Shift, probe: np.ndarray, fractions: np.ndarray, backend: Any, rtol: float) -> None:
     """<g, shift(P)> = <shift^H(g), P>, for window-centred P."""
     wave = _noise((len(fractions), *probe.shape), probe.dtype)
-    forward = np.vdot(wave, shift.waves(backend, fractions))
+    forward = np.vdot(wave, np.broadcast_to(shift.waves(backend, fractions), wave.shape))
     sums = shift.zeros(backend)
     shift.collect(backend, fractions, wave, sums)
     np.testing.assert_allclose(np.vdot(shift.adjoint(backend, sums), probe), forward, rtol=rtol)

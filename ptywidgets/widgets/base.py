@@ -15,6 +15,7 @@ import numpy as np
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import PtyError
 from ptywidgets.reconstruction import Reconstruction
+from ptywidgets.reconstruction.hosts import shows_threads
 from ptywidgets.widgets.image_view import ImageView
 from ptywidgets.widgets.png import PngFallback, png, resized, side_by_side
 from ptywidgets.widgets.turns import Turns
@@ -88,6 +89,11 @@ class Panel(PngFallback, ipywidgets.VBox):
         self._failed = None
         self.status_line.say(text, kind)
 
+    def complain(self, text: str) -> None:
+        """Say what was wrong with an entry; nothing for an empty text."""
+        if text:
+            self.say(text, "bad")
+
     def guarded(self, callback: Callable[..., Any], key: Hashable | None = None) -> Callable[..., None]:
         """`callback`, run in its turn, with any exception turned into words in the status line.
 
@@ -103,14 +109,17 @@ class Panel(PngFallback, ipywidgets.VBox):
         try:
             callback(*args, **kwargs)
         except Exception as error:
-            words = str(error) if isinstance(error, PtyError) else f"{type(error).__name__}: {error}"
-            if not isinstance(error, PtyError):
-                log.error("a callback of %s failed", type(self).__name__, exc_info=error)
-            self.say(words, "bad")
-            self._failed = name
+            self._fail(name, error)
         else:
             if self._failed == name:
                 self.say("")
+
+    def _fail(self, name: Hashable, error: Exception) -> None:
+        words = str(error) if isinstance(error, PtyError) else f"{type(error).__name__}: {error}"
+        if not isinstance(error, PtyError):
+            log.error("a callback of %s failed", type(self).__name__, exc_info=error)
+        self.say(words, "bad")
+        self._failed = name
 
     # ---------------------------------------------------------------- callbacks
 
@@ -148,11 +157,17 @@ class Panel(PngFallback, ipywidgets.VBox):
 
         view.on_region(moved)
 
-    def behind(self, job: Callable[[], Any], text: str = "") -> None:
-        """Do something that takes long, on a thread, with `text` in the status line meanwhile."""
-        if text:
-            self.say(text)
-        self.turns.later(lambda: self._run(job, job))
+    def with_data(self, work: Callable[[], Any], then: Callable[[Any], Any], text: str) -> None:
+        """Do `work`, which reads all patterns, and give `then` its result; on a thread where the patterns are many.
+
+        Meanwhile `text` is in the status line, and the widget stays alive.
+        """
+        dataset = self.recon.dataset
+        if dataset is None or dataset.nbytes <= HEAVY or not shows_threads():
+            then(work())
+            return
+        self.say(text)
+        self.turns.apart(work, lambda value: self._run(work, then, value), lambda error: self._fail(work, error))
 
     def wait(self, timeout: float = 30.0) -> bool:
         """Wait until everything that was asked for is shown; whether that came in time. For scripts and tests."""

@@ -27,7 +27,7 @@ class CalibrationEditor(VBox):
     on_change : callable
         Called with the changes, such as ``energy=80e3`` (eV); it may raise, and :meth:`show` then brings the old back.
     on_error : callable
-        Called with words about an entry that is no number.
+        Called with words about an entry that is no number; with none when it is put right.
     """
 
     def __init__(self, on_change: Callable[..., Any], on_error: Callable[[str], Any]) -> None:
@@ -36,7 +36,7 @@ class CalibrationEditor(VBox):
         for name, (label, unit, doc) in ENTRIES.items():
             box = number(label, None, unit=unit, doc=doc, optional=True)
             box.observe(lambda change, name=name: self._changed(name, change["new"]), "value")
-            box.observe(lambda change: change["new"] and self._on_error(change["new"]), "error")
+            box.observe(lambda change: self._on_error(change["new"]), "error")
             self.boxes[name] = box
         self.from_disk = button("Semi-angle from disk", "Radius of the bright-field disk x q pixel x wavelength")
         self.facts = note()

@@ -81,7 +81,7 @@ def figure(
 def legend(*entries: tuple[str, str]) -> HTML:
     """Words, each behind a bar of its colour: ``legend(("curl", BLUE), ...)``."""
     bars = [
-        f'<span style="white-space:nowrap"><span style="color:{color};font-weight:700">━</span> {html.escape(text)}</span>'
+        f'<span style="white-space:nowrap"><b style="color:{color}">━</b> {html.escape(text)}</span>'
         for text, color in entries
     ]
     made = HTML(" &ensp;".join(bars), layout={"width": "auto", "margin": "0"})

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from ipywidgets import HTML, ToggleButton
 
-from ptywidgets.engine.dataset import Dataset, in_bytes
-from ptywidgets.engine.errors import DataError, ParameterError, unknown_name
+from ptywidgets.engine.dataset import Dataset
+from ptywidgets.engine.errors import DataError, unknown_name
 from ptywidgets.engine.virtual import PRESETS, Detector, VirtualImager, disk_semiangle, fit_disk
 from ptywidgets.reconstruction import Reconstruction
-from ptywidgets.widgets.base import HEAVY, Panel
+from ptywidgets.widgets.base import Panel
 from ptywidgets.widgets.boxes import heading, note, panel, panels, set_words, toolbar, words
 from ptywidgets.widgets.calibration_editor import CalibrationEditor
 from ptywidgets.widgets.histogram import ContrastHistogram
-from ptywidgets.widgets.number_box import whole
+from ptywidgets.widgets.in_words import browser_code, facts
 from ptywidgets.widgets.pattern_pane import PatternPane
 from ptywidgets.widgets.scan_pane import ScanPane
 
@@ -54,9 +54,7 @@ class DatasetBrowser(Panel):
         self.scan_view, self.pattern_view = self.scan_pane.view, self.pattern_pane.view
         self.views = [self.scan_view, self.pattern_view]
         self.histogram = ContrastHistogram("counts")
-        self.calibration = CalibrationEditor(
-            self.guarded(self._calibrate), self.guarded(lambda text: self.say(text, "bad"))
-        )
+        self.calibration = CalibrationEditor(self.guarded(self._calibrate), self.guarded(self.complain))
         self.facts = note()
         self.show_code = ToggleButton(description="Code", layout={"width": "auto"}, icon="code")
         self.code_text = HTML(layout={"display": "none"})
@@ -82,12 +80,9 @@ class DatasetBrowser(Panel):
 
     @position.setter
     def position(self, place: tuple[int, int]) -> None:
-        y, x = (int(v) for v in place)
-        ry, rx = self._dataset().scan_shape
-        if not (0 <= y < ry and 0 <= x < rx):
-            raise ParameterError(f"position is {(y, x)}; expected rows 0 to {ry - 1} and columns 0 to {rx - 1}.")
+        self._dataset()
         self.put(self.scan_pane.mode, "Point")
-        self.scan_pane.move(y, x)
+        self.scan_pane.move(*place)
         self.turns.do(self._show_pattern)
         self.wait()
 
@@ -128,16 +123,7 @@ class DatasetBrowser(Panel):
     @property
     def code(self) -> str:
         """Python lines that make what is shown."""
-        lines = ["import ptywidgets"]
-        lines += ["from ptywidgets.engine.virtual import VirtualImager, annulus_mask, disk_mask, rectangle_mask", ""]
-        if self.recon.dataset is not None and self.recon.dataset.path is not None:
-            lines.append(f"dataset = ptywidgets.read({str(self.recon.dataset.path)!r})")
-        y, x = self.position
-        lines.append(f"pattern = dataset.{f'mean_pattern({self.region})' if self.region else f'pattern({y}, {x})'}")
-        if self.detector is not None:
-            lines += ["shape = dataset.detector_shape", f"mask = {self.detector.code}"]
-            lines.append("virtual_image = VirtualImager(dataset).image(mask)")
-        return "\n".join(lines)
+        return browser_code(self.recon.dataset, self.position, self.region, self.detector)
 
     # ---------------------------------------------------------------- callbacks
 
@@ -145,7 +131,7 @@ class DatasetBrowser(Panel):
         self.drag(self.scan_view, self._scan_moved)
         self.drag(self.pattern_view, self._detector_moved)
         self.hear(self.scan_pane.mode, lambda mode: self._choose_on_scan())
-        self.hear(self.pattern_pane.choice, lambda name: name and self._set_detector(name))
+        self.hear(self.pattern_pane.choice, self._set_detector)
         self.hear(self.pattern_pane.display.unit, lambda unit: self._show_pattern())
         self.hear(self.histogram, lambda limits: setattr(self.pattern_view, "limits", limits), "limits")
         self.hear(self.histogram, lambda pair: setattr(self.pattern_view, "percentiles", pair), "percentiles")
@@ -162,7 +148,9 @@ class DatasetBrowser(Panel):
             self.scan_pane.choose()
             self._show_pattern()
 
-    def _set_detector(self, choice: str | Detector) -> None:
+    def _set_detector(self, choice: str | Detector | None) -> None:
+        if choice is None:
+            return
         self.put(self.pattern_pane.choice, self.pattern_pane.choose(choice, self._dataset().detector_shape))
         self._show_virtual()
 
@@ -199,13 +187,11 @@ class DatasetBrowser(Panel):
             self.pattern_view.clear()
             return
         self._show_pattern()
-        if dataset.nbytes > HEAVY:
-            self.behind(self._read, "Reading all patterns, for virtual images ...")
-        else:
-            self._read()
+        self.with_data(lambda: VirtualImager(dataset), self._take_imager, "Reading all patterns ...")
 
-    def _read(self) -> None:
-        imager = VirtualImager(self._dataset())
+    def _take_imager(self, imager: VirtualImager) -> None:
+        if self.recon.dataset is None or imager.dataset.data is not self.recon.dataset.data:
+            return  # other data have come meanwhile
         mean = imager.mean_pattern()
         self._imager, self.pattern_pane.disk, self._mean_counts = imager, fit_disk(mean), float(mean.sum())
         self._show_facts()
@@ -264,13 +250,8 @@ class DatasetBrowser(Panel):
         if dataset is None:
             set_words(self.facts, "No data yet: set recon.dataset, or open a file by Reconstruction.open(path).")
             return
-        (ry, rx), (qy, qx) = dataset.scan_shape, dataset.detector_shape
-        facts = [dataset.name, f"scan {ry} × {rx}", f"detector {qy} × {qx}", f"{dataset.dtype}", in_bytes(dataset.nbytes)]
-        if self.pattern_pane.disk is not None:
-            facts.append(f"{whole(self._mean_counts)} counts per pattern")
-            if dataset.calibration.scan_step is not None:
-                facts.append(f"{whole(dataset.calibration.dose(self._mean_counts))} e⁻/Å²")
-        set_words(self.facts, " · ".join(filter(None, facts)), tooltip=str(dataset.path or ""))
+        read = self.pattern_pane.disk is not None
+        set_words(self.facts, facts(dataset, self._mean_counts if read else None), tooltip=str(dataset.path or ""))
 
     def _show_code(self) -> None:
         self.code_text.layout.display = "" if self.show_code.value else "none"
@@ -280,7 +261,8 @@ class DatasetBrowser(Panel):
     def _describe(self) -> str:
         if self.recon.dataset is None:
             return self.recon.status
-        place = f"region {self.region}" if self.region is not None else f"position {self.position[0]}, {self.position[1]}"
+        y, x = self.position
+        place = f"position {y}, {x}" if self.region is None else f"region {self.region}"
         return f"{place}; {self.pattern_pane.choice.value}"
 
 

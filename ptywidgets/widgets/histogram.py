@@ -75,7 +75,7 @@ class ContrastHistogram(VBox):
             if low == high:
                 return
             self.percentiles = (low, high)
-        self.limits = None
+        self.set_trait("limits", None)
         if self._image is not None:
             self.show(self._image)
 

@@ -78,6 +78,6 @@ class PatternPane(VBox):
         """Show a pattern (Qy, Qx)."""
         sampling, unit = self.display.pixel(calibration)
         if self.disk is not None:
-            self.view.origin = self.disk.centre
+            self.view.set_trait("origin", self.disk.centre)
         self.view.note = note
         self.view.show(pattern, sampling=sampling, unit=unit)

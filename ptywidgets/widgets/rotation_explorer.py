@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import numpy as np
 from ipywidgets import Layout
@@ -11,27 +10,16 @@ from ipywidgets import Layout
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError
 from ptywidgets.engine.params import Parameter
-from ptywidgets.engine.prepare import (
-    ORIGIN_MODELS,
-    RotationFit,
-    centre_of_mass,
-    deflection,
-    directions,
-    find_rotation,
-    fit_origin,
-    integrate,
-    rotate_vectors,
-    rotation_curves,
-    wrapped_angle,
-)
+from ptywidgets.engine.prepare import RotationFit, centre_of_mass, wrapped_angle
 from ptywidgets.reconstruction import Reconstruction
-from ptywidgets.widgets.base import HEAVY, Panel
-from ptywidgets.widgets.boxes import button, checkbox, dropdown, heading, note, panel, panels, set_words, toolbar
+from ptywidgets.widgets.base import Panel
+from ptywidgets.widgets.boxes import button, checkbox, heading, note, panel, panels, set_words, toolbar, unit_text
+from ptywidgets.widgets.com_field import ComField
+from ptywidgets.widgets.com_maps import ComMaps
 from ptywidgets.widgets.controls import Slider
-from ptywidgets.widgets.image_view import ImageView
+from ptywidgets.widgets.phase_pair import PhasePair
 from ptywidgets.widgets.rotation_plot import RotationPlot
 
-SHOWN = {"corrected": "corrected", "measured": "measured", "fitted": "fitted origin"}
 ANGLE = Parameter(
     "rotation", 0.0, "degrees", -180, 180, doc="The centre of mass turns by this from detector to scan.", step=0.1
 )
@@ -64,8 +52,7 @@ class RotationExplorer(Panel):
 
     def __init__(self, source: Reconstruction | Dataset | str | os.PathLike[str] | None = None) -> None:
         super().__init__(source)
-        self._com: np.ndarray | None = None  # (2, Ry, Rx) px
-        self._field: np.ndarray | None = None  # (2, Ry, Rx) 1/A or px, detector frame, without descan
+        self._field: ComField | None = None
         self._fit: RotationFit | None = None
         self._make()
         self._connect()
@@ -96,18 +83,17 @@ class RotationExplorer(Panel):
     @property
     def com(self) -> np.ndarray | None:
         """(2, Ry, Rx) px: measured centre of mass."""
-        return self._com
+        return None if self._field is None else self._field.com
 
     @property
     def field(self) -> np.ndarray | None:
         """(2, Ry, Rx): centre of mass without descan, in the scan frame at the shown angle; 1/A, or px."""
-        return None if self._field is None else rotate_vectors(self._field, self.rotation, self.transpose)
+        return None if self._field is None else self._field.turned(self.rotation, self.transpose)
 
     @property
     def phase(self) -> np.ndarray | None:
         """(Ry, Rx): integrated centre of mass at the shown angle, rad where the calibration is complete."""
-        field = self.field
-        return None if field is None else integrate(field, self._step[0])
+        return None if self._field is None else self._field.phase(self.rotation, self.transpose)
 
     @property
     def fit(self) -> RotationFit | None:
@@ -118,7 +104,7 @@ class RotationExplorer(Panel):
         """Show the angle at which the engine finds the least curl."""
         if self._field is None:
             raise DataError("there is no centre of mass yet: load data first.")
-        self._fit = find_rotation(self._field)
+        self._fit = self._field.find()
         self._put(self._fit.rotation, self._fit.transpose)
         sure = self._fit.twin_resolved and self._fit.solenoidal_share < 0.4
         self.say(_sentence(self._fit.message), "good" if sure else "warn")
@@ -129,34 +115,34 @@ class RotationExplorer(Panel):
 
     def accept(self) -> None:
         """Prepare the reconstruction with what is shown."""
-        self.recon.prepare(
-            rotation=self.rotation,
-            transpose=self.transpose,
-            origin=self.model.value,
-            robust=self.robust.value,
-        )
-        transposed = "transposed" if self.transpose else "not transposed"
-        self.say(f"Accepted: rotation {self.rotation:.1f}°, {transposed}, descan: {self.model.value}.", "good")
+        self._accepted(self._prepare())
+
+    def _prepare(self) -> str:
+        rotation, transpose, model = self.rotation, self.transpose, self.model.value
+        self.recon.prepare(rotation=rotation, transpose=transpose, origin=model, robust=self.robust.value)
+        return f"Accepted: rotation {rotation:.1f}°, {'' if transpose else 'not '}transposed, descan: {model}."
+
+    def _accept_clicked(self) -> None:
+        self.with_data(self._prepare, self._accepted, "Preparing the data ...")
+
+    def _accepted(self, words: str) -> None:
+        self.say(words, "good")
 
     # ---------------------------------------------------------------- building
 
     def _make(self) -> None:
-        self.shown = dropdown("Show", [(words, name) for name, words in SHOWN.items()], "corrected", width="190px")
-        self.model = dropdown("Descan", ORIGIN_MODELS, "plane", "Surface of the origin over the scan.", "150px")
-        self.robust = checkbox("robust", True, "Leave outliers out of the descan fit.")
         self.transposed = checkbox("transposed", False, "Detector rows and columns are exchanged.")
         self.angle = Slider(ANGLE, 0.0)
         self.angle.slider.layout = Layout(width="auto", flex="1 1 90px", min_width="60px")
         self.find_button = button("Find", "The angle of least curl", "", "search")
         self.flip_button = button("Flip 180°", "The twin of this angle: where atoms come out dark", "", "retweet")
         self.accept_button = button("Accept", "Prepare the reconstruction with this rotation", "primary", "check")
-        waiting = {"placeholder": "Reading the patterns ...", "max_width": 420}
-        self.row_view = ImageView("Row component", "RdBu", **waiting)
-        self.column_view = ImageView("Column component", "RdBu", **waiting)
-        self.field_view = ImageView("Direction and size", kind="complex", percentiles=(0, 99), **waiting)
-        self.phase_view = ImageView("Phase", "magma", **waiting)
-        self.twin_view = ImageView("Phase of the twin", "magma", **waiting)
-        self.views = [self.phase_view, self.twin_view, self.field_view, self.row_view, self.column_view]
+        waiting = "Reading the patterns ..."
+        self.maps = ComMaps(waiting)
+        self.model, self.robust = self.maps.model, self.maps.robust
+        self.phases = PhasePair(waiting)
+        self.phase_view, self.twin_view = self.phases.views
+        self.views = [*self.phases.views, *self.maps.views]
         self.plot = RotationPlot(self.guarded(self._handle_dragged, "handle"))
         self.facts = note()
         self.children = [
@@ -164,15 +150,14 @@ class RotationExplorer(Panel):
             toolbar(self.find_button, self.flip_button, self.accept_button, self.transposed),
             self.status_line,
             panels(panel(self.plot, self.angle), panel(self.phase_view), panel(self.twin_view)),
-            toolbar(heading("Centre of mass"), self.shown, self.model, self.robust),
-            panels(panel(self.row_view), panel(self.column_view), panel(self.field_view)),
+            self.maps,
         ]
 
     def _connect(self) -> None:
         self.hear(self.angle, lambda angle: self._show_angle(live=True))
-        self.hear(self.angle, lambda text: text and self.say(text, "bad"), "error")
+        self.hear(self.angle, self.complain, "error")
         self.hear(self.transposed, lambda on: self._show_angle())
-        self.hear(self.shown, lambda name: self._show_maps())
+        self.hear(self.maps.shown, lambda name: self._show_maps())
         self.hear(self.model, lambda model: self._new_field())
         self.hear(self.robust, lambda on: self._new_field())
         self.click(self.find_button, self.find)
@@ -183,39 +168,29 @@ class RotationExplorer(Panel):
 
     # ---------------------------------------------------------------- data
 
-    @property
-    def _step(self) -> tuple[float, str]:
-        """Scan step and its unit."""
-        step = None if self.recon.calibration is None else self.recon.calibration.scan_step
-        return (1.0, "px") if step is None else (step, "A")
-
-    @property
-    def _unit(self) -> str:
-        calibration = self.recon.calibration
-        return "px" if calibration is None or calibration.q_pixel is None else "1/A"
-
     def _new_data(self) -> None:
-        self._com = self._field = self._fit = None
         dataset = self.recon.dataset
+        if self._field is not None and self._field.measured_on(dataset):
+            self._new_field()  # only the calibration has changed
+            return
+        self._field = self._fit = None
         if dataset is None:
             set_words(self.facts, "No data yet: set recon.dataset, or open a file by Reconstruction.open(path).")
             for view in self.views:
                 view.clear()
         elif self.recon.measurement is not None:
             self._new_measurement()
-        elif dataset.nbytes > HEAVY:
-            self.behind(self._read, "Centre of mass of all patterns ...")
         else:
-            self._read()
+            words = "Centre of mass of all patterns ..."
+            self.with_data(lambda: (dataset, centre_of_mass(dataset)), lambda read: self._take_com(*read), words)
 
-    def _read(self) -> None:
-        if self.recon.dataset is None:
-            return
-        self._com = centre_of_mass(self.recon.dataset)
+    def _take_com(self, dataset: Dataset, com: np.ndarray) -> None:
+        if self.recon.dataset is None or dataset.data is not self.recon.dataset.data:
+            return  # other data have come meanwhile
         preparation = self.recon.preparation
         self.put(self.model, preparation.origin)
         self.put(self.robust, preparation.robust)
-        self._new_field()
+        self._new_field(com)
         self.find()
         if preparation.rotation is not None:
             self._put(preparation.rotation, bool(preparation.transpose))
@@ -226,21 +201,24 @@ class RotationExplorer(Panel):
         measurement = self.recon.measurement
         if measurement is None:
             return
-        self._com, self._fit = measurement.com_measured, measurement.rotation_fit
+        self._fit = measurement.rotation_fit
         self.put(self.model, measurement.preparation.origin)
         self.put(self.robust, measurement.preparation.robust)
-        self._new_field()
+        self._new_field(measurement.com_measured)
         self._put(measurement.rotation, measurement.transpose)
         self.say(_sentence(self.recon.message or measurement.rotation_fit.message))
 
-    def _new_field(self) -> None:
-        if self._com is None:
+    def _new_field(self, com: np.ndarray | None = None) -> None:
+        """Another centre of mass, calibration or descan model."""
+        com, dataset = self.com if com is None else com, self.recon.dataset
+        if com is None or dataset is None:
             return
-        pixel = 1.0 if self._unit == "px" else self.recon.calibration.q_pixel
-        self._field = deflection(self._com, self.model.value, self.robust.value) * pixel
-        self.plot.show(rotation_curves(self._field, np.arange(-180.0, 181.0, 2.0)))
-        (ry, rx), step = self._com.shape[1:], self._step
-        set_words(self.facts, f"{ry} × {rx} positions" + ("" if step[1] == "px" else f", {step[0]:.4g} Å apart"))
+        field = ComField(com, dataset.data, dataset.calibration, self.model.value, self.robust.value)
+        self._field = field
+        self.plot.show(field.curves())
+        ry, rx = com.shape[1:]
+        apart = "" if field.step[1] == "px" else f", {field.step[0]:.4g} Å apart"
+        set_words(self.facts, f"{ry} × {rx} positions{apart}")
         self._show_angle()
 
     # ---------------------------------------------------------------- showing
@@ -256,42 +234,23 @@ class RotationExplorer(Panel):
 
     def _show_angle(self, live: bool = False, from_handle: bool = False) -> None:
         self.plot.put(self.rotation, self.transpose, from_handle)
-        phase = self.phase
-        if phase is None:
+        field = self._field
+        if field is None:
             return
-        step, unit = self._step
-        twin = wrapped_angle(self.rotation + 180)
-        known = self._unit != "px" and unit != "px"
-        for view, image, angle in ((self.phase_view, phase, self.rotation), (self.twin_view, -phase, twin)):
-            view.title = f"Phase at {angle:.1f}°" if view is self.phase_view else f"Its twin, {angle:.1f}°"
-            view.note = "rad" if known else "arbitrary units"
-            view.show(image, live=live, sampling=step, unit=unit)
+        phase = field.phase(self.rotation, self.transpose)
+        self.phases.show(phase, self.rotation, field.step, field.in_rad, live)
         self._show_maps(live)
         if live:
             self.settle_soon()
 
     def _show_maps(self, live: bool = False) -> None:
-        field = self.field
-        if field is None or self._com is None:
-            return
-        step, unit = self._step
-        shown, words = field, "px" if self._unit == "px" else "Å⁻¹"
-        if self.shown.value != "corrected":
-            origin = fit_origin(self._com, self.model.value, self.robust.value)
-            shown = deflection(self._com if self.shown.value == "measured" else origin, "constant", robust=False)
-            words = "px, from its mean"
-        for view, image in ((self.row_view, shown[0]), (self.column_view, shown[1]), (self.field_view, directions(shown))):
-            view.note = f"{SHOWN[self.shown.value]}, {words}"
-            view.show(image, live=live, sampling=step, unit=unit)
-
-    def _accept_clicked(self) -> None:
-        if self.recon.dataset is not None and self.recon.dataset.nbytes > HEAVY:
-            self.behind(self.accept, "Preparing the data ...")
-        else:
-            self.accept()
+        field = self._field
+        if field is not None:
+            turned = field.turned(self.rotation, self.transpose)
+            self.maps.show(field.com, turned, unit_text(field.unit), field.step, live)
 
     def _describe(self) -> str:
-        if self._com is None:
+        if self._field is None:
             return self.recon.status
         return f"rotation {self.rotation:.2f} degrees{', transposed' if self.transpose else ''}"
 

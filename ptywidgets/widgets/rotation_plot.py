@@ -11,7 +11,19 @@ from ipywidgets import VBox
 
 from ptywidgets.engine.prepare import Curves, wrapped_angle
 from ptywidgets.widgets.boxes import checkbox, toolbar
-from ptywidgets.widgets.curves import BLUE, GREEN, ORANGE, PINK, Handles, axis, figure, legend, line, nice_ticks, put_line
+from ptywidgets.widgets.curves import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    PINK,
+    Handles,
+    axis,
+    figure,
+    legend,
+    line,
+    nice_ticks,
+    put_line,
+)
 
 ROOM = (0.06, 0.3)  # below and above the curves, of their height: the handle's knob is above
 

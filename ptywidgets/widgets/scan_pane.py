@@ -8,6 +8,7 @@ import numpy as np
 from ipywidgets import ToggleButtons, VBox
 
 from ptywidgets.engine.dataset import Calibration
+from ptywidgets.engine.errors import ParameterError
 from ptywidgets.engine.virtual import scan_range
 from ptywidgets.widgets.boxes import toolbar, words
 from ptywidgets.widgets.image_view import ImageView
@@ -50,7 +51,10 @@ class ScanPane(VBox):
         self.move(shape[0] // 2, shape[1] // 2)
 
     def move(self, y: int, x: int) -> None:
-        """Put the probe at a position."""
+        """Put the probe at a position of the scan."""
+        ry, rx = self.shape
+        if not (0 <= y < ry and 0 <= x < rx):
+            raise ParameterError(f"position is {(y, x)}; expected rows 0 to {ry - 1} and columns 0 to {rx - 1}.")
         self._point = {**self._point, "y": y, "x": x}
         self.choose()
 

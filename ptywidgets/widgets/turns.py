@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from ptywidgets.reconstruction.hosts import shows_threads
 
@@ -92,7 +93,37 @@ class Turns:
             started = name in self._late
             self._late[name] = job
         if not started:
-            threading.Thread(target=self.do, args=(lambda: self._late.pop(name)(), name), daemon=True).start()
+            threading.Thread(target=self._when_free, args=(name,), daemon=True).start()
+
+    def _when_free(self, name: Hashable) -> None:
+        """On a thread that nobody waits for: it may wait, and so leaves its work to no other thread."""
+        with self._lock:
+            self._lock.wait_for(lambda: self._worker is None)
+        self.do(lambda: self._late.pop(name)(), name)
+
+    def apart(
+        self, work: Callable[[], Any], then: Callable[[Any], object], failed: Callable[[Exception], object]
+    ) -> None:
+        """Do `work` on a thread, beside everything else, and only `then(result)` or `failed(error)` in its turn."""
+        name = object()
+        with self._lock:
+            self._late[name] = work
+
+        def run() -> None:
+            result: Any = None
+            error: Exception | None = None
+            try:
+                result = work()
+            except Exception as raised:
+                error = raised
+
+            def finish() -> None:
+                self._late.pop(name)
+                then(result) if error is None else failed(error)
+
+            self.do(finish)
+
+        threading.Thread(target=run, daemon=True).start()
 
     def wait(self, timeout: float = 30.0) -> bool:
         """Wait until nothing is being done nor waits to be; whether that came in time."""

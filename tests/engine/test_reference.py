@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from collections import deque
 
 import numpy as np
 import pytest
@@ -23,16 +24,14 @@ def load(simulated, name):
 
 
 def run(simulated, name, object_type, iterations=64, **preparation):
-    dataset, optics, meta = load(simulated, name)
+    dataset, optics, _ = load(simulated, name)
     measurement = prepare(dataset, **preparation)
     test = resolve_twin(measurement, optics)
     if test.rotation != measurement.rotation:
         measurement = prepare(dataset, rotation=test.rotation)
     problem = make_problem(measurement, optics, model=single_slice(object_type))
     plan = Plan(iterations=iterations, batch=512, constraints=default_constraints(object_type))
-    for state in iterate(problem, plan):
-        pass
-    return problem, state
+    return problem, deque(iterate(problem, plan), maxlen=1).pop()
 
 
 def score(shared, problem, state, name):

@@ -107,7 +107,8 @@ class KernelClient:
 
     def send_code(self, code: str) -> str:
         """Send a cell without waiting for it; `wait_for_cell` does."""
-        return self._client.execute(code, allow_stdin=False)
+        # a cell that fails must not take what is asked next with it
+        return self._client.execute(code, allow_stdin=False, stop_on_error=False)
 
     def wait_for_cell(self, message_id: str, timeout: float = 60) -> None:
         """Wait for a cell that `send_code` sent, and raise what it raised."""
@@ -129,6 +130,7 @@ class KernelClient:
             silent=True,
             store_history=False,
             allow_stdin=False,
+            stop_on_error=False,
         )
         value = self._reply(asked, timeout)["user_expressions"]["value"]
         if value["status"] != "ok":

@@ -1,5 +1,6 @@
 """The shared object: commands are obeyed within a batch, nothing is lost, nothing survives."""
 
+import gc
 import logging
 import threading
 import time
@@ -217,11 +218,14 @@ def test_starting_the_same_data_again_stops_the_older_run(recon, ducky):
 
 
 def test_a_forgotten_reconstruction_ends(ducky):
-    recon = Reconstruction(ducky, defocus=DEFOCUS)
-    recon.update_plan(iterations=100000)
-    recon.start()
-    wait_for(lambda: recon.losses)
-    del recon
+    def begin():
+        recon = Reconstruction(ducky, defocus=DEFOCUS)
+        recon.update_plan(iterations=100000)
+        recon.start()
+        wait_for(lambda: recon.losses)
+
+    begin()
+    gc.collect()  # traits refer to their owner
     wait_for(lambda: not [t for t in threading.enumerate() if t.name == "ptywidgets-run"])
 
 
@@ -244,7 +248,7 @@ def test_plan_changes_take_effect_while_it_runs(recon):
 def test_autosave(recon, tmp_path, monkeypatch):
     from ptywidgets.reconstruction import reconstruction
 
-    monkeypatch.setattr(reconstruction._Clock, "save_due", lambda self: True)
+    monkeypatch.setattr(reconstruction.Clock, "save_due", lambda self: True)
     recon.autosave = tmp_path / "auto.h5"
     recon.run(2)
     assert Reconstruction.load(tmp_path / "auto.h5", dataset=recon.dataset).iteration == 2

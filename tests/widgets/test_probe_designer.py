@@ -61,7 +61,9 @@ def test_a_bad_entry_is_told_in_words_and_changes_nothing(designer):
 
 
 def test_what_others_change_is_shown(designer):
-    designer.recon.optics = designer.recon.optics.replace(aberrations=Aberrations(defocus=250, C30=2e4, C12=30, phi12=0.3))
+    designer.recon.optics = designer.recon.optics.replace(
+        aberrations=Aberrations(defocus=250, C30=2e4, C12=30, phi12=0.3)
+    )
     shown = {name: round(dial.value, 6) for name, dial in designer.aberrations.items()}
     assert (shown["defocus"], shown["C30"], shown["C12"], shown["phi12"]) == (250, 2, 30, 0.3)
 

@@ -145,8 +145,9 @@ class CpuBackend:
 
     def portions(self, indices: np.ndarray, bytes_per_position: int) -> list[np.ndarray]:
         size = max(1, _CACHE_BYTES // bytes_per_position)
-        count = -(-len(indices) // size)
-        return [part for part in np.array_split(indices, max(count, 1)) if len(part)]
+        rounds = -(-len(indices) // (size * self.threads))
+        parts = np.array_split(indices, max(rounds, 1) * self.threads)  # as many for one worker as for another
+        return [part for part in parts if len(part)]
 
     def map_reduce(
         self, task: Callable[[Any, Any], None], portions: Sequence[Any], make: Callable[[], Result]

@@ -53,7 +53,10 @@ def fingerprint(dataset: Dataset) -> str:
     '2x2x4x4 float32 16 16 16'
     """
     ry, rx = dataset.scan_shape
-    sums = [float(np.sum(dataset.pattern(y, x), dtype=np.float64)) for y, x in ((0, 0), (ry // 2, rx // 2), (ry - 1, rx - 1))]
+    sums = [
+        float(np.sum(dataset.pattern(y, x), dtype=np.float64))
+        for y, x in ((0, 0), (ry // 2, rx // 2), (ry - 1, rx - 1))
+    ]
     return f"{'x'.join(map(str, dataset.shape))} {dataset.dtype} " + " ".join(f"{s:.10g}" for s in sums)
 
 
@@ -130,7 +133,8 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         with h5py.File(source, "r") as file:
             if ROOT not in file:
                 raise FileFormatError(
-                    f"{source.name!r} is an HDF5 file but holds no reconstruction of ptywidgets; data are opened by ptywidgets.read."
+                    f"{source.name!r} is an HDF5 file but holds no reconstruction of ptywidgets; "
+                    "data are opened by ptywidgets.read."
                 )
             return _read(file[ROOT])
     except (OSError, KeyError, RuntimeError, json.JSONDecodeError, TypeError) as error:

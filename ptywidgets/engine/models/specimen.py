@@ -54,4 +54,7 @@ class PotentialObject:
         return transmission.real * gradient.imag - transmission.imag * gradient.real
 
 
-SPECIMENS: dict[str, type[ComplexObject] | type[PotentialObject]] = {"complex": ComplexObject, "potential": PotentialObject}
+SPECIMENS: dict[str, type[ComplexObject] | type[PotentialObject]] = {
+    "complex": ComplexObject,
+    "potential": PotentialObject,
+}

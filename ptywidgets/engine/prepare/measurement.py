@@ -26,7 +26,9 @@ class Preparation(Params):
 
     origin: str = param("plane", choices=ORIGIN_MODELS, doc="Surface that descan makes of the patterns' origin.")
     robust: bool = param(True, doc="Leave outliers out of that fit.")
-    rotation: float | None = param(None, unit="degrees", low=-360, high=360, step=0.1, doc="Detector to scan; none: found.")
+    rotation: float | None = param(
+        None, unit="degrees", low=-360, high=360, step=0.1, doc="Detector to scan; none: found."
+    )
     transpose: bool | None = param(None, doc="Whether detector rows and columns are exchanged; none: found.")
     flip: bool = param(False, doc="Turn a found rotation by 180 degrees: where atoms come out dark.")
 
@@ -36,7 +38,9 @@ class Measurement:
     """Patterns ready to be reconstructed, and everything that was fitted on the way."""
 
     amplitudes: np.ndarray  # (J, Ny, Nx) float32, square root of the counts, origin at [0, 0] but for `shifts`
-    shifts: np.ndarray  # (J, 2) detector px, sub-pixel rest of the origin; the model takes it up, no count is interpolated
+    shifts: (
+        np.ndarray
+    )  # (J, 2) detector px, sub-pixel rest of the origin; the model takes it up, no count is interpolated
     positions: np.ndarray  # (J, 2) A, in the detector frame, about their middle
     sampling: tuple[float, float]  # A, object pixel (row, column)
     mean_intensity: float  # mean counts of a pattern
@@ -61,7 +65,8 @@ class Measurement:
 
     def __repr__(self) -> str:
         j, ny, nx = self.amplitudes.shape
-        return f"Measurement({j} patterns of {ny}x{nx}, {self.sampling[0]:.3g} A pixels, rotation {self.rotation:.2f} degrees)"
+        size = f"{j} patterns of {ny}x{nx}, {self.sampling[0]:.3g} A pixels"
+        return f"Measurement({size}, rotation {self.rotation:.2f} degrees)"
 
 
 def scan_positions(
@@ -193,7 +198,9 @@ def centred_amplitudes(dataset: Dataset, origin: np.ndarray) -> tuple[np.ndarray
             out = amplitudes[row, column]
             for rows, from_rows in ((slice(0, qy - y), slice(y, qy)), (slice(qy - y, qy), slice(0, y))):
                 for columns, from_columns in ((slice(0, qx - x), slice(x, qx)), (slice(qx - x, qx), slice(0, x))):
-                    np.sqrt(pattern[from_rows, from_columns], out=out[rows, columns], casting="unsafe", dtype=np.float32)
+                    np.sqrt(
+                        pattern[from_rows, from_columns], out=out[rows, columns], casting="unsafe", dtype=np.float32
+                    )
 
     with ThreadPoolExecutor(2) as pool:
         for first, block in dataset.rows():

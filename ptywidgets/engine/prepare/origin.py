@@ -50,9 +50,7 @@ def moments(dataset: Dataset, mask: np.ndarray | None = None) -> tuple[np.ndarra
     sums = np.empty((*dataset.scan_shape, 3))
     for first, block in dataset.rows():
         flat = block.reshape(-1, qy * qx)
-        sums[first : first + len(block)] = (flat.astype(np.float32, copy=False) @ functions).reshape(
-            len(block), -1, 3
-        )
+        sums[first : first + len(block)] = (flat.astype(np.float32, copy=False) @ functions).reshape(len(block), -1, 3)
         if flat.dtype.kind in "fi" and (flat.min() < 0):
             _complain(sums, "negative counts", "subtract the detector's dark reference and clip at 0", first, block < 0)
     total = sums[..., 0]

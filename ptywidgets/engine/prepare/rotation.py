@@ -139,7 +139,9 @@ def find_rotation(com: np.ndarray, transpose: bool | None = None) -> RotationFit
     elif transpose is None and abs(other - share) < 0.02:
         words.append("transposed or not is uncertain: compare the two curves")
     if not clear:
-        words.append(f"it could as well be {wrapped_angle(rotation + 180):.2f}: flip by 180 degrees if atoms come out dark")
+        words.append(
+            f"it could as well be {wrapped_angle(rotation + 180):.2f}: flip by 180 degrees if atoms come out dark"
+        )
     return RotationFit(wrapped_angle(rotation), best, uncertainty, share, other, clear, "; ".join(words) + ".")
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from ptywidgets.engine.algorithms import GradientDescent
 from ptywidgets.engine.models import single_slice
 from ptywidgets.engine.plan import Plan
-from ptywidgets.engine.prepare.measurement import Measurement, scan_positions
+from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.prepare.rotation import wrapped_angle
 from ptywidgets.engine.probe import Optics, make_aperture
 
@@ -64,11 +64,10 @@ def resolve_twin(
             algorithm=GradientDescent(step=0.7, normalization_min=0.2, hold_probe=True),
             constraints=(),
         )
-        for state in iterate(problem, plan):
-            pass
-        losses.append(state.losses[-1])
+        *_, last = iterate(problem, plan)
+        losses.append(last.losses[-1])
     ratio = losses[1] / losses[0]
-    resolved = abs(np.log(ratio)) > margin
+    resolved = bool(abs(np.log(ratio)) > margin)
     turned = resolved and ratio < 1
     rotation = wrapped_angle(measurement.rotation + 180) if turned else measurement.rotation
     other = wrapped_angle(rotation + 180)

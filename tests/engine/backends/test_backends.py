@@ -90,7 +90,9 @@ def test_an_interrupt_leaves_no_worker_behind():
 def test_buffers_are_a_workers_own_and_reused():
     backend = CpuBackend(2, "numpy")
     seen = backend.map_reduce(
-        lambda part, own: own.append(backend.empty("x", (part + 1,), np.complex64).ctypes.data), [3, 3, 2, 2, 1, 1], list
+        lambda part, own: own.append(backend.empty("x", (part + 1,), np.complex64).ctypes.data),
+        [3, 3, 2, 2, 1, 1],
+        list,
     )
     backend.close()
     assert [len(set(own)) for own in seen] == [1, 1]

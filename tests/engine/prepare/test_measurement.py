@@ -76,10 +76,14 @@ def test_a_known_defocus_tells_the_twins_apart(ducky, measurement, sign):
 
 
 def test_without_defocus_the_twins_cannot_be_told(ducky, measurement):
-    symmetric = replace(measurement, amplitudes=np.broadcast_to(measurement.amplitudes[:1], measurement.amplitudes.shape))
+    symmetric = replace(
+        measurement, amplitudes=np.broadcast_to(measurement.amplitudes[:1], measurement.amplitudes.shape)
+    )
     vacuum = np.fft.fftshift(measurement.amplitudes[0] ** 2)
     vacuum = vacuum + np.roll(vacuum[::-1, ::-1], (1, 1), (0, 1))
-    amplitudes = np.broadcast_to(np.sqrt(np.fft.ifftshift(vacuum))[None], measurement.amplitudes.shape).astype(np.float32)
+    amplitudes = np.broadcast_to(np.sqrt(np.fft.ifftshift(vacuum))[None], measurement.amplitudes.shape).astype(
+        np.float32
+    )
     test = resolve_twin(replace(symmetric, amplitudes=amplitudes, shifts=0 * measurement.shifts), Optics(vacuum=vacuum))
     assert not test.resolved and "equally well" in test.message
 

@@ -49,9 +49,7 @@ def test_centre_of_mass_of_a_point(dtype):
     np.testing.assert_allclose(com[1], 7, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "bad, words", [(np.nan, "NaN"), (-5.0, "negative"), (0.0, "no counts at all")]
-)
+@pytest.mark.parametrize("bad, words", [(np.nan, "NaN"), (-5.0, "negative"), (0.0, "no counts at all")])
 def test_bad_patterns_are_named(bad, words):
     data = np.ones((3, 4, 8, 8))
     data[1, 2] = bad

@@ -1,0 +1,127 @@
+"""What a reconstruction has come to: plain attributes, derived from its state when asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ptywidgets.engine.dataset import Calibration
+from ptywidgets.engine.probe import make_probe
+from ptywidgets.engine.problem import Problem
+from ptywidgets.engine.state import State
+from ptywidgets.reconstruction.clock import Clock
+from ptywidgets.reconstruction.snapshot import Snapshot, shown_transmission, take_snapshot
+
+
+class Results:
+    """The read-only side of :class:`~ptywidgets.Reconstruction`."""
+
+    dataset: Any
+    measurement: Any
+    optics: Any
+    plan: Any
+    status: Any
+    _state: State | None
+    _problem: Problem | None
+    _clock: Clock
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """Calibration of the dataset."""
+        return None if self.dataset is None else self.dataset.calibration
+
+    @property
+    def rotation(self) -> float | None:
+        """Degrees from detector to scan, as used; None until prepared."""
+        return None if self.measurement is None else self.measurement.rotation
+
+    @property
+    def transpose(self) -> bool | None:
+        """Whether the detector is transposed; None until prepared."""
+        return None if self.measurement is None else self.measurement.transpose
+
+    @property
+    def state(self) -> State | None:
+        """The engine's latest state; its arrays live on the device."""
+        return self._state
+
+    @property
+    def problem(self) -> Problem | None:
+        """The engine's problem; None before the first run."""
+        return self._problem
+
+    @property
+    def object(self) -> np.ndarray | None:
+        """(Y, X) complex64 transmission or float32 phase in rad, detector frame; (S, Y, X) for several slices."""
+        state, problem = self._state, self._problem
+        if state is None or problem is None:
+            return None
+        obj = problem.backend.to_numpy(state.object)
+        return obj[0] if len(obj) == 1 else obj
+
+    @property
+    def object_phase(self) -> np.ndarray | None:
+        """(H, W) rad, in the scan frame, cropped to the scan, at the object's own pixel."""
+        return None if self._state is None else shown_transmission(self._problem, self._state)[0]
+
+    @property
+    def object_amplitude(self) -> np.ndarray | None:
+        """(H, W), as :attr:`object_phase`."""
+        return None if self._state is None else shown_transmission(self._problem, self._state)[1]
+
+    @property
+    def probe(self) -> np.ndarray | None:
+        """(Ny, Nx) complex64, corner-centred: the present probe, or before the first run the one that would be used."""
+        if self._state is not None and self._problem is not None:
+            probe = self._problem.backend.to_numpy(self._state.probe)
+            return probe[0] if len(probe) == 1 else probe
+        if self.dataset is None or self.calibration is None or self.calibration.missing:
+            return None
+        shape = self.dataset.detector_shape
+        return make_probe(self.optics, shape, self.calibration.sampling(shape), self.calibration.energy)
+
+    @property
+    def probe_fourier(self) -> np.ndarray | None:
+        """(Ny, Nx) complex64, zero frequency in the corner."""
+        probe = self.probe
+        return None if probe is None else np.fft.fft2(probe, norm="ortho").astype(np.complex64)
+
+    @property
+    def positions(self) -> np.ndarray | None:
+        """(J, 2) A, from object pixel [0, 0], detector frame."""
+        return None if self._state is None else self._state.positions
+
+    @property
+    def sampling(self) -> tuple[float, float] | None:
+        """Object pixel (row, column) in A."""
+        return None if self.measurement is None else self.measurement.sampling
+
+    @property
+    def losses(self) -> list[float]:
+        """Normalised error of every finished iteration, measured before each update."""
+        return [] if self._state is None else list(self._state.losses)
+
+    @property
+    def error(self) -> float | None:
+        """The last of :attr:`losses`."""
+        return self.losses[-1] if self.losses else None
+
+    @property
+    def seconds_per_iteration(self) -> float | None:
+        """Median of the latest iterations."""
+        return self._clock.seconds_per_iteration
+
+    @property
+    def memory(self) -> int:
+        """Bytes of amplitudes, object and probe that this reconstruction holds."""
+        total = 0 if self.measurement is None else self.measurement.amplitudes.nbytes
+        if self._state is not None:
+            total += self._state.object.nbytes + self._state.probe.nbytes
+        return total
+
+    def snapshot(self) -> Snapshot | None:
+        """Small arrays of the present state, ready to be shown; None before the first run."""
+        if self._state is None or self._problem is None:
+            return None
+        return take_snapshot(self._problem, self._state, self.status, self.plan.iterations, self.seconds_per_iteration)

@@ -1,0 +1,97 @@
+"""Controls made from parameters: what is typed is checked, and what is shown is text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from ptywidgets.engine.params import Parameter, Params, param
+from ptywidgets.widgets.base import Panel
+from ptywidgets.widgets.controls import Choice, Controls, Number, Slider, number, words
+
+
+@dataclass(frozen=True)
+class Lesson(Params):
+    angle: float = param(10.0, unit="mrad", low=0, high=50, step=0.5, doc="An angle.")
+    count: int = param(3, low=1, high=9)
+    found: float | None = param(None, unit="degrees", low=-180, high=180)
+    free: float = param(1.0, unit="1/A")
+    kind: str = param("disk", choices=("disk", "ring"))
+    on: bool = param(True)
+    maybe: bool | None = param(None)
+    rate: float = param(0.01, low=1e-4, high=1, log=True)
+
+
+def test_every_kind_of_parameter_gets_its_control():
+    kinds = {name: type(item) for name, item in Controls(Lesson()).controls.items()}
+    assert kinds == {
+        "angle": Slider, "count": Slider, "found": Slider, "free": Number,
+        "kind": Choice, "on": Choice, "maybe": Choice, "rate": Slider,
+    }  # fmt: skip
+
+
+def test_changes_are_told_with_their_type():
+    told = []
+    controls = Controls(Lesson(), on_change=lambda name, value: told.append((name, value)))
+    controls["angle"].slider.value = 12.5
+    controls["count"].slider.value = 4
+    controls["found"].auto.value = False
+    controls["found"].number.box.value = "-15"
+    controls["kind"].box.value = "ring"
+    controls["maybe"].box.value = True
+    assert told[:2] == [("angle", 12.5), ("count", 4)]
+    assert told[-3:] == [("found", -15.0), ("kind", "ring"), ("maybe", True)]
+
+
+def test_showing_other_values_tells_nothing():
+    told = []
+    controls = Controls(Lesson(), on_change=lambda name, value: told.append(name))
+    controls.show(Lesson(angle=20, found=3, kind="ring", on=False, rate=0.5))
+    assert told == []
+    assert controls["angle"].number.box.value == "20" and controls["found"].auto.value is False
+    assert controls["rate"].slider.value == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("entry", ["fifty", "51", "-1", "inf", ""])
+def test_an_entry_that_cannot_be_is_told_and_the_value_stays(entry):
+    errors = []
+    controls = Controls(Lesson(), on_error=errors.append)
+    controls["angle"].number.box.value = entry
+    assert "angle" in errors[-1] and "from 0 to 50 mrad" in errors[-1]
+    assert controls["angle"].value == 10
+    controls["angle"].number.box.value = "11"
+    assert controls["angle"].value == 11 and controls["angle"].error == ""
+
+
+def test_a_whole_number_is_asked_for():
+    item = Number(Parameter("count", 1, type=int), 1)
+    item.box.value = "1.5"
+    assert "whole number" in item.error and item.value == 1
+
+
+def test_what_is_shown_is_text():
+    assert "<script" not in words("<script>", tooltip='"><script>').value
+    item = number("<script>", 1.0, doc='"><script>')
+    assert all("<script" not in str(part.value) for part in item.children)
+    panel = Panel()
+    panel.say("<script>", "warn")
+    assert "<script" not in panel.status_line.value and panel.words == "<script>"
+    panel.close()
+
+
+def test_a_panel_says_what_went_wrong_and_forgets_it_when_it_goes_right():
+    panel = Panel()
+    wrong = [True]
+
+    def callback() -> None:
+        if wrong[0]:
+            raise KeyError("nothing here")
+
+    guarded = panel.guarded(callback)
+    guarded()
+    assert panel.words.startswith("KeyError") and panel.status_line.kind == "bad"
+    wrong[0] = False
+    guarded()
+    assert panel.words == ""
+    panel.close()
