@@ -144,6 +144,19 @@ class Calibration:
         pattern gives it too."""
         return tuple(name for name in ("energy", "scan_step", "q_pixel") if getattr(self, name) is None)
 
+    def require(self, name: str) -> float:
+        """One number that must be known by now; CalibrationError where it is not.
+
+        Examples
+        --------
+        >>> Calibration(energy=80e3).require("energy")
+        80000.0
+        """
+        value = getattr(self, name)
+        if value is None:
+            raise CalibrationError(f"{name} is not known; give it: set_calibration({name}=...) or read(..., {name}=...).")
+        return float(value)
+
     def check_complete(self) -> None:
         """Raise a CalibrationError that names what is missing and how to set it.
 

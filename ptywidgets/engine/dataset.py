@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -161,9 +162,9 @@ pass scan_shape=(41, 41) or crop.
         """A data set of the same patterns with some calibrations changed; see `Calibration.replace`."""
         return dataclasses.replace(self, calibration=self.calibration.replace(**changes))
 
-    def with_vacuum(self, vacuum: np.ndarray | str | Path | None) -> Dataset:
+    def with_vacuum(self, vacuum: np.ndarray | str | os.PathLike[str] | None) -> Dataset:
         """A data set of the same patterns with another vacuum pattern, given as an array or as a file."""
-        if isinstance(vacuum, (str, Path)):
+        if isinstance(vacuum, (str, os.PathLike)):
             from ptywidgets.engine.io import read_pattern
 
             vacuum = read_pattern(vacuum)

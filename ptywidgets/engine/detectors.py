@@ -45,7 +45,7 @@ class Disk:
 
     centre: tuple[float, float]
     radius: float
-    outer: float = 0.0  # px: how far its light reaches, wider than the radius where descan has moved it about; 0: unknown
+    outer: float = 0.0  # px: how far its light reaches, farther than the radius where descan has moved it; 0: unknown
 
 
 def fit_disk(pattern: np.ndarray) -> Disk:

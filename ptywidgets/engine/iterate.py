@@ -42,7 +42,7 @@ def steps(problem: Problem, plan: Plan, state: State | None = None) -> Generator
         if state.order is None:
             order = generator.permutation(problem.count)
             state = state.replace(order=order, batch=0, partial_loss=0.0, random=generator.bit_generator.state)
-        batches = _batches(state.order, plan.batch)
+        batches = _batches(state.order, plan.batch)  # type: ignore[arg-type]  # just drawn, or of a state that has it
         if plan.constraints is not described:
             described = plan.constraints
             constraints = [constraint.prepare(problem) for constraint in described]

@@ -126,6 +126,10 @@ class Params:
     'Highest frequency kept.'
     """
 
+    def __new__(cls, *args: Any, **values: Any) -> Any:
+        cls._check_names(values)  # before the generated __init__, whose TypeError names no neighbour
+        return super().__new__(cls)
+
     def __post_init__(self) -> None:
         for parameter in self.describe():
             value = getattr(self, parameter.name)

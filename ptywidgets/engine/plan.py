@@ -31,7 +31,7 @@ class Plan(Params):
     >>> Plan(iteration=10)
     Traceback (most recent call last):
     ...
-    TypeError: Plan.__init__() got an unexpected keyword argument 'iteration'. Did you mean 'iterations'?
+    ptywidgets.engine.errors.ParameterError: unknown parameter of Plan 'iteration'; did you mean 'iterations'? ...
     """
 
     iterations: int = param(64, low=1, high=100000, doc="How many times every pattern is used.")

@@ -76,6 +76,7 @@ def design_probe(
     """
     lam = calibration.wavelength
     sampling = calibration.sampling(detector_shape)
+    assert calibration.energy is not None
     probe = make_probe(optics, detector_shape, sampling, calibration.energy)
     spectrum = sfft.fft2(probe, norm="ortho")
     angles = tuple(1e3 * lam / (n * s) for n, s in zip(detector_shape, sampling, strict=True))
@@ -121,6 +122,7 @@ def probe_report(
     ['object pixel: 0.2 A']
     """
     calibration.check_complete()
+    assert calibration.energy is not None
     probe = make_probe(optics, detector_shape, calibration.sampling(detector_shape), calibration.energy)
     return _report(probe, calibration, detector_shape, scan_shape, mean_intensity)
 

@@ -165,7 +165,7 @@ def make_problem(
         if optics is None:
             raise ParameterError("no probe: give optics=Optics(semiangle=..., ...) or probe=array.")
         probe = make_probe(
-            optics, window, measurement.sampling, measurement.calibration.energy, measurement.mean_intensity
+            optics, window, measurement.sampling, measurement.calibration.require("energy"), measurement.mean_intensity
         )
     probe = np.asarray(probe, np.complex64).reshape(-1, *np.shape(probe)[-2:])
     if probe.shape[-2:] != window:

@@ -137,10 +137,10 @@ class Reconstruction(Results, SafeTraits):
 
     def set_calibration(self, **changes: Any) -> None:
         """Change energy (eV), scan_step (A), q_pixel (1/A) or semiangle (mrad)."""
-        self._require_data()
+        dataset = self._data()
         self._require_idle("change the calibration")
-        calibration = self.dataset.calibration.replace(**changes)
-        self.dataset = self.dataset.with_calibration(**changes)
+        calibration = dataset.calibration.replace(**changes)
+        self.dataset = dataset.with_calibration(**changes)
         self.measurement = None
         if "semiangle" in changes:
             self.optics = self.optics.replace(semiangle=calibration.semiangle)
@@ -150,7 +150,7 @@ class Reconstruction(Results, SafeTraits):
 
         Where no rotation is given and the curl cannot tell it from its 180-degree twin, a known defocus decides.
         """
-        self._require_data()
+        self._data()
         self._require_idle("prepare anew")
         self.preparation = self.preparation.replace(**changes)
         return self._prepare()
@@ -159,7 +159,7 @@ class Reconstruction(Results, SafeTraits):
         if self.measurement is not None and _same_origin(self.measurement, self.preparation):
             measurement = reorient(self.measurement, self.preparation)
         else:
-            measurement = prepare(self.dataset, self.preparation)
+            measurement = prepare(self._data(), self.preparation)
         message = measurement.rotation_fit.message
         if self.preparation.rotation is None and self._can_tell_twins():
             test = resolve_twin(measurement, self.optics)
@@ -302,15 +302,15 @@ class Reconstruction(Results, SafeTraits):
             object_type=checkpoint.object_type,
         )
         if checkpoint.state is not None:
-            recon._continue_from(checkpoint)
+            recon._continue_from(checkpoint.state)
         return recon
 
-    def _continue_from(self, checkpoint: Checkpoint) -> None:
-        self.measurement = prepare(self.dataset, self.preparation)
-        self._problem = self._make_problem()
-        self._state = self._problem.on_device(checkpoint.state)
+    def _continue_from(self, state: State) -> None:
+        self.measurement = measurement = prepare(self._data(), self.preparation)
+        self._problem = problem = self._make_problem(measurement)
+        self._state = problem.on_device(state)
         self._stale = False
-        self.iteration = checkpoint.state.iteration
+        self.iteration = state.iteration
         self.status = "stopped"
         self._publish(self._state)
 
@@ -321,9 +321,10 @@ class Reconstruction(Results, SafeTraits):
 
     # ---------------------------------------------------------------- inside
 
-    def _require_data(self) -> None:
+    def _data(self) -> Dataset:
         if self.dataset is None:
             raise DataError("there are no data yet: Reconstruction.open(path), or set `dataset`.")
+        return self.dataset
 
     def _require_idle(self, what: str) -> None:
         if self._runner is not None and self._runner.active:
@@ -344,44 +345,44 @@ class Reconstruction(Results, SafeTraits):
         if self.plan.constraints == default_constraints(change["old"]):
             self.plan = self.plan.replace(constraints=default_constraints(change["new"]))
 
-    def _make_problem(self) -> Problem:
-        return make_problem(self.measurement, self.optics, model=single_slice(self.object_type), device=self.device)
+    def _make_problem(self, measurement: Measurement) -> Problem:
+        return make_problem(measurement, self.optics, model=single_slice(self.object_type), device=self.device)
 
-    def _ready_state(self) -> State:
-        """The state to go on from, in the present problem, object type and device."""
-        if self.measurement is None:
-            self._prepare()
-        fresh = self._problem is None or self._state is None or self._stale
-        if fresh:
-            anew = self._state is not None
-            self._problem = self._make_problem()
-            self._state = self._problem.start()
+    def _ready(self) -> tuple[Problem, State]:
+        """The problem to work on and the state to go on from, in the present object type and on the present device."""
+        measurement = self.measurement or self._prepare()
+        old, state = self._problem, self._state
+        if old is None or state is None or self._stale:
+            problem = self._make_problem(measurement)
+            if state is not None:
+                self.message = "Started anew: data or probe have changed."
+            state = problem.start()
             self.iteration = 0
             self._stale = False
-            if anew:
-                self.message = "Started anew: data or probe have changed."
-            return self._state
-        old = self._problem
-        if old.model.specimen.object_type != self.object_type or old.backend.name != self.device:
-            host = old.backend.to_numpy
-            transmission = host(old.model.specimen.transmission(old.backend, self._state.object))
-            self._problem = self._make_problem()
-            obj = host(self._state.object)
-            if old.model.specimen.object_type != self.object_type:
-                obj = self._problem.model.specimen.from_transmission(transmission)
-            self._state = self._problem.on_device(self._state.replace(object=obj, probe=host(self._state.probe)))
-        return self._state
+        elif old.model.specimen.object_type != self.object_type or old.backend.name != self.device:
+            host, specimen = old.backend.to_numpy, old.model.specimen
+            obj = host(state.object)
+            problem = self._make_problem(measurement)
+            if specimen.object_type != self.object_type:
+                transmission = host(specimen.transmission(old.backend, state.object))
+                obj = problem.model.specimen.from_transmission(transmission)
+            state = problem.on_device(state.replace(object=obj, probe=host(state.probe)))
+        else:
+            problem = old
+        self._problem, self._state = problem, state
+        return problem, state
 
     def _begin(self, n: int | None) -> Runner | None:
         with self._lock:
+            if self._runner is not None and self.status in ("finished", "stopped", "error"):
+                self._runner.wait(5)  # the status tells the end a moment before the thread has ended
             if self._runner is not None and self._runner.active:
                 if self.status == "paused":
                     self._runner.resume()
                 else:
                     self.message = "It is running already."
                 return None
-            self._require_data()
-            self.dataset.calibration.check_complete()
+            self._data().calibration.check_complete()
             self._error = None
             self.message = ""
             for other in [r for r in _RUNNING if r is not self and r._same_data(self)]:
@@ -395,13 +396,13 @@ class Reconstruction(Results, SafeTraits):
             return runner
 
     def _planned_states(self, n: int | None) -> Generator[State, Plan | None, None]:
-        state = self._ready_state()
+        problem, state = self._ready()
         target = state.iteration + n if n is not None else self.plan.iterations
         if target <= state.iteration:
             target = state.iteration + self.plan.iterations
         self.plan = self.plan.replace(iterations=target)
         self._clock = Clock()
-        return steps(self._problem, self.plan, state)
+        return steps(problem, self.plan, state)
 
     def _same_data(self, other: Reconstruction) -> bool:
         if self.dataset is None or other.dataset is None:

@@ -63,12 +63,16 @@ class Results:
     @property
     def object_phase(self) -> np.ndarray | None:
         """(H, W) rad, in the scan frame, cropped to the scan, at the object's own pixel."""
-        return None if self._state is None else shown_transmission(self._problem, self._state)[0]
+        return (
+            None if self._state is None or self._problem is None else shown_transmission(self._problem, self._state)[0]
+        )
 
     @property
     def object_amplitude(self) -> np.ndarray | None:
         """(H, W), as :attr:`object_phase`."""
-        return None if self._state is None else shown_transmission(self._problem, self._state)[1]
+        return (
+            None if self._state is None or self._problem is None else shown_transmission(self._problem, self._state)[1]
+        )
 
     @property
     def probe(self) -> np.ndarray | None:
@@ -79,7 +83,7 @@ class Results:
         if self.dataset is None or self.calibration is None or self.calibration.missing:
             return None
         shape = self.dataset.detector_shape
-        return make_probe(self.optics, shape, self.calibration.sampling(shape), self.calibration.energy)
+        return make_probe(self.optics, shape, self.calibration.sampling(shape), self.calibration.require("energy"))
 
     @property
     def probe_fourier(self) -> np.ndarray | None:

@@ -79,9 +79,10 @@ class Runner:
             self._plan = plan
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the end; whether it has come."""
-        ended = self._done.wait(timeout)
-        if ended and self._thread is not None and self._thread is not threading.current_thread():
+        """Wait for the end; whether it has come. Called by the one who works (an observer), it does not wait."""
+        mine = self._thread is threading.current_thread()
+        ended = self._done.wait(0 if mine else timeout)
+        if ended and self._thread is not None and not mine:
             self._thread.join(timeout)
         return ended
 

@@ -87,11 +87,8 @@ def shown_transmission(
     else:
         parts = [obj[0] if len(obj) == 1 else obj.sum(0)]
     matrix, offset, shape, step = _into_scan_frame(problem, largest)
-    order = 1
     turned = [
-        ndimage.affine_transform(
-            part, matrix, offset, output_shape=shape, order=order, mode="nearest", output=np.float32
-        )
+        ndimage.affine_transform(part, matrix, offset, output_shape=shape, order=1, mode="nearest", output=np.float32)
         for part in parts
     ]
     if len(turned) == 1:
@@ -102,11 +99,11 @@ def shown_transmission(
 def _into_scan_frame(problem: Problem, largest: int | None) -> tuple[np.ndarray, np.ndarray, tuple[int, int], float]:
     """Affine map from shown pixels to object pixels, the shown shape, and the shown pixel in A."""
     measurement = problem.measurement
-    calibration = measurement.calibration
-    extent = [(n - 1) * calibration.scan_step for n in measurement.scan_shape]
+    scan_step = measurement.calibration.require("scan_step")
+    extent = [(n - 1) * scan_step for n in measurement.scan_shape]
     fine = min(problem.sampling)
     step = max(fine, max(extent) / (largest - 1)) if largest else fine
-    shape = tuple(max(2, int(e / step) + 1) for e in extent)
+    shape = (max(2, int(extent[0] / step) + 1), max(2, int(extent[1] / step) + 1))
     # A displacement in the scan frame is turned by -rotation into the detector frame, as the positions are.
     angle = np.radians(-measurement.rotation)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])

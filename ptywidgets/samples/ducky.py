@@ -143,7 +143,8 @@ def _atoms(field: float, radius: float, layers: tuple[int, int, int]) -> tuple[n
     x = x + np.where(np.arange(len(rows)) % 2, np.sqrt(3) / 2 * bond, 0)[:, None]
     sheet = np.concatenate([np.stack([y, x], -1).reshape(-1, 2), np.stack([y + bond, x], -1).reshape(-1, 2)])
     upright = rotate_vectors(sheet.T, 8.0)  # the lattice must not lie along the scan
-    sheets = 1 + _duck_layers(*(upright / radius), layers)
+    v, u = upright / radius
+    sheets = 1 + _duck_layers(v, u, layers)
     atoms = rotate_vectors(upright, -ROTATION).T + field / 2
     inside = ((atoms >= 0) & (atoms < field)).all(1)
     return atoms[inside], sheets[inside]

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import traitlets
-from ipywidgets import FloatSlider, GridBox
+from ipywidgets import GridBox, IntSlider
 
 from ptywidgets.engine.aberrations import NAMES, SYMBOLS, Aberrations
 from ptywidgets.engine.params import Parameter
-from ptywidgets.widgets.controls import Number, is_rounding
+from ptywidgets.widgets.controls import Number
 
 COMMON = ("C10", "C12", "C21", "C30", "C23")
 FORMS = ("polar", "Cartesian")
@@ -35,7 +35,7 @@ class Dial(GridBox):
     name : str
         Label, plain text.
     low, high, step : float
-        Ends of the slider.
+        Ends and step of the slider. It counts whole steps: browsers round all else, and tell it as a change.
     unit, doc : str
 
     Examples
@@ -43,7 +43,7 @@ class Dial(GridBox):
     >>> dial = Dial("defocus", -2000, 2000, 1, unit="A")
     >>> dial.value = 3000
     >>> dial.slider.value, dial.number.box.value
-    (2000.0, '3000')
+    (2000, '3000')
     """
 
     value = traitlets.Float(0.0)
@@ -52,7 +52,9 @@ class Dial(GridBox):
     def __init__(self, name: str, low: float, high: float, step: float, unit: str = "", doc: str = "") -> None:
         self.number = Number(Parameter(name, 0.0, unit=unit, doc=doc), 0.0, label=name, width="100%")
         plain = {"width": "auto", "margin": "0"}
-        self.slider = FloatSlider(0.0, min=low, max=high, step=step, readout=False, layout=plain)
+        self.step = step
+        ends = {"min": round(low / step), "max": round(high / step), "step": 1}
+        self.slider = IntSlider(0, **ends, readout=False, layout=plain)
         self._following = False
         label, box, *rest = self.number.children
         columns = "88px minmax(40px, 1fr) 68px 28px"
@@ -62,19 +64,8 @@ class Dial(GridBox):
         self.number.observe(lambda change: self._take(change["new"] or 0.0), "value")
         self.number.observe(lambda change: self.set_trait("error", change["new"]), "error")
 
-    def reach(self, low: float, high: float, step: float) -> None:
-        """Change the ends of the slider; the value stays."""
-        self._following = True
-        try:
-            self.slider.min, self.slider.max = min(low, self.slider.max), high
-            self.slider.min, self.slider.step = low, step
-            self.slider.value = min(max(self.value, low), high)
-        finally:
-            self._following = False
-
     def _slid(self, change: Any) -> None:
-        if not is_rounding(self.slider, change["new"], self.value):
-            self._take(float(f"{change['new']:.6g}"))
+        self._take(float(f"{change['new'] * self.step:.6g}"))
 
     def _take(self, value: float) -> None:
         if not self._following:
@@ -85,9 +76,7 @@ class Dial(GridBox):
         self._following = True
         try:
             self.number.value = self.value
-            shown = min(max(self.value, self.slider.min), self.slider.max)
-            if not math.isclose(shown, self.slider.value, rel_tol=1e-9, abs_tol=1e-9):
-                self.slider.value = shown
+            self.slider.value = round(min(max(self.value / self.step, self.slider.min), self.slider.max))
         finally:
             self._following = False
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from bqplot import Axis, Figure, LinearScale, Lines, LogScale
+from bqplot import LinearScale, Lines, LogScale
 from ipywidgets import Box
 
-from ptywidgets.widgets.curves import BLUE
+from ptywidgets.widgets.curves import BLUE, axis, figure
 
 LEAST_SECONDS = 0.25
 
@@ -36,18 +36,10 @@ class Convergence(Box):
             x=np.zeros(0), y=np.zeros(0), scales={"x": self.x, "y": self.y}, colors=[BLUE], stroke_width=2,
             marker="circle", marker_size=16,
         )  # fmt: skip
-        self.x_axis = Axis(scale=self.x, label="iteration", tick_format="d", grid_lines="none", label_offset="30px")
-        self.y_axis = Axis(
-            scale=self.y, side="left", label="error", tick_format=".0e", grid_lines="none", label_offset="48px"
-        )
-        self.figure = Figure(
-            marks=[self.line], axes=[self.x_axis, self.y_axis], title="",
-            fig_margin={"top": 10, "bottom": 40, "left": 62, "right": 14},
-            min_aspect_ratio=0.2, max_aspect_ratio=20, animation_duration=0,
-            layout={"width": "auto", "height": "220px", "min_width": "0", "flex": "1 1 auto"},
-        )  # fmt: skip
-        super().__init__([self.figure], layout={"width": "auto", "min_height": "220px"})
-        self.add_class("pty-plot")
+        self.x_axis = axis(self.x, "iteration", ticks=[1], tick_format="d")
+        self.y_axis = axis(self.y, "error", vertical=True, ticks=[0.01, 0.1, 1], tick_format=".0e")
+        self.figure = figure([self.line], [self.x_axis, self.y_axis], 220)
+        super().__init__([self.figure], layout={"width": "100%", "min_height": "220px", "overflow": "hidden"})
 
     def show(self, losses: Sequence[float], planned: int = 0, *, now: bool = True) -> None:
         """Draw these errors; from any thread.

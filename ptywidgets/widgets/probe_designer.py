@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.aberration_controls import COMMON, FORMS, AberrationControls
 from ptywidgets.widgets.base import Panel
 from ptywidgets.widgets.calibration_editor import CalibrationEditor
-from ptywidgets.widgets.controls import button, heading, note, number, panel, panels, tip, toolbar, unit_text
+from ptywidgets.widgets.controls import button, heading, note, number, panel, panels, tip, toolbar
 from ptywidgets.widgets.image_view import ImageView
 from ptywidgets.widgets.report_table import report_table
 
@@ -100,7 +101,7 @@ class ProbeDesigner(Panel):
         self.hear(self.fold, self._open_fold, "selected_index")
         self.click(self.load, self._load_vacuum)
         for name, box in {"semiangle": self.semiangle, "rolloff": self.rolloff}.items():
-            self.hear(box, lambda value, name=name: self._change(**{name: value}))
+            self.hear(box, partial(self._change_one, name))
             self.hear(box, self._complain, "error")
 
     @property
@@ -116,6 +117,9 @@ class ProbeDesigner(Panel):
 
     def _change(self, **changes: Any) -> None:
         self.recon.optics = self.recon.optics.replace(**changes)
+
+    def _change_one(self, name: str, value: Any) -> None:
+        self._change(**{name: value})
 
     def _change_aberrations(self, values: dict[str, float]) -> None:
         self._change(aberrations=self.recon.optics.aberrations.replace(**values))

@@ -53,6 +53,7 @@ class ReconstructionRunner(Panel):
         super().__init__(source)
         self._latest: Snapshot | None = self.recon.snapshot()
         self._said = ("", "note")
+        self._goal = 0  # iterations that were planned before single steps
         self._make_buttons()
         self.state_line = words("", "pty-status")
         self.progress = IntProgress(0, 0, 1, layout={"width": "100%", "height": "10px", "margin": "2px 0"})
@@ -96,7 +97,7 @@ class ReconstructionRunner(Panel):
     def _connect(self) -> None:
         self.click(self.run, self._start)
         self.click(self.pause, lambda: self.recon.resume() if self.recon.status == "paused" else self.recon.pause())
-        self.click(self.step, self.recon.step)
+        self.click(self.step, self._step)
         self.click(self.stop, self.recon.request_stop)
         self.click(self.reset, self._reset)
         self.click(self.save, self._save)
@@ -115,7 +116,22 @@ class ReconstructionRunner(Panel):
             self.say(
                 "Here pictures come only while a cell runs: the run keeps the cell, the interrupt button stops it."
             )
+        if self._goal > self.recon.plan.iterations == iterations_done(self.recon):  # steps have shortened the plan
+            self.recon.update_plan(iterations=self._goal)
+        self._goal = 0
+        self._let_end()
         self.recon.start()
+
+    def _let_end(self) -> None:
+        """The status says that a run has ended a moment before its thread has; a click then must count."""
+        if self.recon.status in ("finished", "stopped"):
+            self.recon.wait(2.0)
+
+    def _step(self) -> None:
+        self._let_end()
+        if self.recon.status not in ("running", "paused"):
+            self._goal = max(self._goal, self.recon.plan.iterations)
+        self.recon.step()
 
     def _reset(self) -> None:
         self.recon.reset()
@@ -198,7 +214,7 @@ class ReconstructionRunner(Panel):
         self.progress.bar_style = BAR.get(status, "")
         set_words(self.state_line, status_words(recon))
         said = (recon.message, "bad" if status == "error" else "note")
-        if recon.message and said != self._said or recon.message != self._said[0]:  # else other words may stay
+        if (recon.message and said != self._said) or recon.message != self._said[0]:  # else other words may stay
             self.say(*said)
         self._said = said
 

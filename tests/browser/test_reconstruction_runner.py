@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
@@ -94,7 +95,7 @@ def test_an_error_of_the_run_is_shown_in_words(lab):
     notebook.canvas(PHASE)
     notebook.button("Run").click()
     notebook.text("the constraint broke").wait_for()
-    assert notebook.button("Run").is_enabled()
+    expect(notebook.button("Run")).to_be_enabled()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -30,7 +30,7 @@ def test_disk_of_the_ducky():
     dataset = samples.ducky("small")
     disk = virtual.fit_disk(dataset.mean_pattern())
     pixel = dataset.calibration.angle_pixel
-    assert disk.radius * pixel == pytest.approx(20, abs=1.5)
+    assert disk.radius * pixel == pytest.approx(20, abs=2)  # half height lies in the soft edge
     assert disk.centre == pytest.approx((48, 48), abs=1)
 
 

@@ -47,9 +47,11 @@ def test_a_number_box_goes_beyond_its_slider(designer):
     assert designer.aberrations["defocus"].slider.value == 2000
 
 
-def test_a_slider_that_a_browser_rounds_changes_nothing(designer):
+def test_sliders_stand_on_whole_steps_so_that_no_browser_rounds_them(designer):
     type_into(designer.aberrations["defocus"], "300.4")
-    designer.aberrations["defocus"].slider.value = 300
+    type_into(designer.aberrations["C12"], "17.3")
+    assert designer.aberrations["defocus"].slider.value == 300
+    assert designer.aberrations["C12"].slider.value == 7, "in steps of 2.5 A"
     assert designer.recon.optics.aberrations["defocus"] == 300.4
 
 

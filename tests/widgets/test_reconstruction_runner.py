@@ -96,6 +96,15 @@ def test_pause_resume_step_and_stop(runner, recon):
     assert not runner.run.disabled and not runner.image_views["phase"].live
 
 
+def test_single_steps_before_run_do_not_shorten_it(runner, recon):
+    recon.update_plan(iterations=5)
+    for done in (1, 2):
+        runner.step.click()
+        until(lambda done=done: len(recon.losses) == done and not runner.run.disabled)
+    runner.run.click()
+    until(lambda: recon.status == "finished" and len(recon.losses) == 5)
+
+
 def test_an_error_of_the_run_is_told_in_words(runner, recon):
     class Wrong:
         def prepare(self, problem):

@@ -26,7 +26,11 @@ class GradientDescent(Params):
 
     step: float = param(0.5, low=0.001, high=2, step=0.01, doc="Share of the full step taken at every update.")
     normalization_min: float = param(
-        1.0, low=0, high=1, step=0.05, doc="1: one step for all; towards 0: poorly lit regions move as fast as well lit ones, noise too."
+        1.0,
+        low=0,
+        high=1,
+        step=0.05,
+        doc="1: one step for all; towards 0: badly lit pixels move as fast as others, noise too.",
     )
     probe_from: int = param(0, low=0, high=100000, doc="First iteration in which the probe is refined too.")
     hold_probe: bool = param(False, doc="Keep the probe as it is.")

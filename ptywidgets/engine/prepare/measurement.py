@@ -130,7 +130,7 @@ def prepare(dataset: Dataset, preparation: Preparation | None = None, **changes:
     return Measurement(
         amplitudes=amplitudes,
         shifts=shifts,
-        positions=scan_positions(dataset.scan_shape, dataset.calibration.scan_step, rotation, transpose),
+        positions=scan_positions(dataset.scan_shape, dataset.calibration.require("scan_step"), rotation, transpose),
         sampling=dataset.calibration.sampling(dataset.detector_shape),
         mean_intensity=float(totals.mean()),
         com_measured=com,
@@ -151,7 +151,7 @@ def reorient(measurement: Measurement, preparation: Preparation) -> Measurement:
     )
     fit = find_rotation(signal, preparation.transpose)
     rotation, transpose = _chosen(fit, preparation)
-    step = measurement.calibration.scan_step
+    step = measurement.calibration.require("scan_step")
     return replace(
         measurement,
         positions=scan_positions(measurement.scan_shape, step, rotation, transpose),

@@ -88,13 +88,13 @@ def rotation_curves(com: np.ndarray, angles: np.ndarray | None = None) -> Curves
     (2, 181)
     """
     angles = np.arange(-90.0, 91.0) if angles is None else np.asarray(angles, float)
-    theta = np.radians(angles)[:, None, None]
     curl, divergence = [], []
     for field in (com, com[::-1]):
         div0 = field[0][2:, 1:-1] - field[0][:-2, 1:-1] + field[1][1:-1, 2:] - field[1][1:-1, :-2]
         curl0 = field[1][2:, 1:-1] - field[1][:-2, 1:-1] - (field[0][1:-1, 2:] - field[0][1:-1, :-2])
-        curl.append(np.abs(np.cos(theta) * curl0 + np.sin(theta) * div0).mean((1, 2)))
-        divergence.append(np.abs(np.cos(theta) * div0 - np.sin(theta) * curl0).mean((1, 2)))
+        turns = [(math.cos(t), math.sin(t)) for t in np.radians(angles)]
+        curl.append([np.abs(c * curl0 + s * div0).mean() for c, s in turns])
+        divergence.append([np.abs(c * div0 - s * curl0).mean() for c, s in turns])
     return Curves(angles, np.array(curl), np.array(divergence))
 
 

@@ -81,7 +81,7 @@ def resolve_twin(
 def _middle(measurement: Measurement, optics: Optics, most: int) -> tuple[Measurement, Optics]:
     """A block of positions in the middle of the scan, and the detector cut to twice the aperture."""
     shape = measurement.amplitudes.shape[-2:]
-    aperture = make_aperture(optics, shape, measurement.sampling, measurement.calibration.energy)
+    aperture = make_aperture(optics, shape, measurement.sampling, measurement.calibration.require("energy"))
     lit = np.fft.fftshift(aperture > 0.1 * aperture.max())
     radius = max(np.ptp(np.flatnonzero(lit.any(1))), np.ptp(np.flatnonzero(lit.any(0)))) / 2 + 1
     size = [min(n, 2 * int(np.ceil(1.4 * radius / 2)) * 2) for n in shape]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ptywidgets.engine import Dataset, DataError, ParameterError
+from ptywidgets.engine import DataError, Dataset, ParameterError
 from ptywidgets.engine.prepare import centre_of_mass, fit_origin
 
 

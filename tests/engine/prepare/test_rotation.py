@@ -10,10 +10,8 @@ def phase(n=40, seed=0):
     generator = np.random.default_rng(seed)
     y, x = np.mgrid[:n, :n]
     out = np.zeros((n, n))
-    for cy, cx, width in zip(
-        generator.uniform(6, n - 6, 12), generator.uniform(6, n - 6, 12), generator.uniform(1.5, 3, 12), strict=True
-    ):
-        out += np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / (2 * width**2))
+    for cy, cx in generator.uniform(6, n - 6, (8, 2)):
+        out += np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / (2 * 1.3**2))
     return out
 
 
