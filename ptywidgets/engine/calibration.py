@@ -154,7 +154,7 @@ class Calibration:
         """
         value = getattr(self, name)
         if value is None:
-            raise CalibrationError(f"{name} is not known; give it: set_calibration({name}=...) or read(..., {name}=...).")
+            self._need(name)
         return float(value)
 
     def check_complete(self) -> None:

@@ -17,7 +17,7 @@ from ptywidgets.engine.constraints import default_constraints
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError, ParameterError, PtyError, unknown_name
 from ptywidgets.engine.io import read
-from ptywidgets.engine.io.checkpoint import Checkpoint, load_checkpoint
+from ptywidgets.engine.io.checkpoint import load_checkpoint
 from ptywidgets.engine.iterate import steps
 from ptywidgets.engine.models import SPECIMENS, single_slice
 from ptywidgets.engine.plan import Plan
@@ -374,8 +374,6 @@ class Reconstruction(Results, SafeTraits):
 
     def _begin(self, n: int | None) -> Runner | None:
         with self._lock:
-            if self._runner is not None and self.status in ("finished", "stopped", "error"):
-                self._runner.wait(5)  # the status tells the end a moment before the thread has ended
             if self._runner is not None and self._runner.active:
                 if self.status == "paused":
                     self._runner.resume()

@@ -46,12 +46,13 @@ class Runner:
         self._plan: Plan | None = None
         self._pause_at: int | None = None
         self._thread: threading.Thread | None = None
-        self._done = threading.Event()
+        self._over = False  # nothing more will be computed
+        self._done = threading.Event()  # and everybody has been told
 
     @property
     def active(self) -> bool:
-        """Whether the run has not ended."""
-        return not self._done.is_set()
+        """Whether the run goes on; no longer when its end is told, so that an observer may start the next."""
+        return not self._over
 
     def start(self) -> None:
         """Work in a thread of its own; returns at once."""
@@ -98,6 +99,7 @@ class Runner:
             problem = error
         finally:
             self._states.close()
+            self._over = True
             try:
                 self._on_status(status, problem)
             except Forgotten:

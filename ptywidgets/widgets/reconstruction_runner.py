@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import traitlets
-from ipywidgets import Accordion, IntProgress, Text, ToggleButton
+from ipywidgets import Accordion, Button, IntProgress, Text, ToggleButton
 
 from ptywidgets.engine.dataset import Dataset, in_bytes
 from ptywidgets.engine.errors import ParameterError
@@ -95,12 +97,12 @@ class ReconstructionRunner(Panel):
         self.path = Text(default_path(self.recon), layout=layout, **tip("Where to save"))
 
     def _connect(self) -> None:
-        self.click(self.run, self._start)
-        self.click(self.pause, lambda: self.recon.resume() if self.recon.status == "paused" else self.recon.pause())
-        self.click(self.step, self._step)
-        self.click(self.stop, self.recon.request_stop)
-        self.click(self.reset, self._reset)
-        self.click(self.save, self._save)
+        self._command(self.run, self._start)
+        self._command(self.pause, lambda: self.recon.resume() if self.recon.status == "paused" else self.recon.pause())
+        self._command(self.step, self._step)
+        self._command(self.stop, self.recon.request_stop)
+        self._command(self.reset, self._reset)
+        self._command(self.save, self._save)
         self.hear(self.fold, self._open_settings, "selected_index")
         for name, toggle in self.toggles.items():
             self.hear(toggle, partial(self._toggle, name))
@@ -110,6 +112,10 @@ class ReconstructionRunner(Panel):
         self.until_closed(self.recon.mailbox.subscribe(self.guarded(self._receive, "snapshot")))
 
     # ---------------------------------------------------------------- what the user does
+
+    def _command(self, button: Button, action: Callable[[], Any]) -> None:
+        """Unlike :meth:`click`, on the thread of the click: the run's own thread, if its turn it is, cannot wait for itself."""
+        button.on_click(lambda _button: self._run(action, action))
 
     def _start(self) -> None:
         if not shows_threads():
@@ -136,6 +142,9 @@ class ReconstructionRunner(Panel):
     def _reset(self) -> None:
         self.recon.reset()
         self._latest = None
+        self.guarded(self._show_nothing)()
+
+    def _show_nothing(self) -> None:
         for view in self.image_views.values():
             view.clear()
         self._show_all()

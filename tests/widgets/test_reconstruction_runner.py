@@ -93,7 +93,7 @@ def test_pause_resume_step_and_stop(runner, recon):
     runner.stop.click()
     assert time.monotonic() - begun < 0.5, "the click waited for the run"
     until(lambda: recon.status == "stopped" and runner.stop.disabled)
-    assert not runner.run.disabled and not runner.image_views["phase"].live
+    until(lambda: not runner.run.disabled and not runner.image_views["phase"].live)
 
 
 def test_single_steps_before_run_do_not_shorten_it(runner, recon):
