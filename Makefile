@@ -152,7 +152,7 @@ test-browser: $(VENV)/.test-installed
 	$(PYTEST) -m browser tests/browser
 
 bench: $(VENV)/.test-installed
-	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
+	@$(BIN)/python benchmarks/iteration.py
 
 clean:
 	@rm -rf build dist $(ARTIFACTS) .pytest_cache .mypy_cache .ruff_cache

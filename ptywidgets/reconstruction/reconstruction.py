@@ -87,6 +87,7 @@ class Reconstruction(Results, SafeTraits):
         self._problem: Problem | None = None
         self._state: State | None = None
         self._stale = False  # the present state belongs to other data or another probe
+        self._goal: int | None = None  # where the present run ends, where that is not what is planned
         self._error: BaseException | None = None
         self._clock = Clock()
         self.mailbox = Mailbox()
@@ -161,9 +162,10 @@ class Reconstruction(Results, SafeTraits):
         else:
             measurement = prepare(self._data(), self.preparation)
         message = measurement.rotation_fit.message
-        if self.preparation.rotation is None and self._can_tell_twins():
+        if self._can_tell_twins():
             test = resolve_twin(measurement, self.optics)
-            if test.resolved and test.rotation != measurement.rotation and not self.preparation.flip:
+            given = self.preparation.rotation is not None or self.preparation.flip
+            if test.resolved and test.rotation != measurement.rotation and not given:
                 measurement = reorient(measurement, self.preparation.replace(rotation=test.rotation))
             message = f"{message.split(';')[0].rstrip('.')}; {test.message}"
         self.measurement = measurement
@@ -179,7 +181,9 @@ class Reconstruction(Results, SafeTraits):
         self.plan = self.plan.replace(**own)
         runner = self._runner
         if runner is not None and runner.active:
-            runner.change_plan(self.plan)
+            if "iterations" in changes:
+                self._goal = self.plan.iterations
+            runner.change_plan(self.plan.replace(iterations=self.goal))
 
     # ---------------------------------------------------------------- running
 
@@ -217,8 +221,14 @@ class Reconstruction(Results, SafeTraits):
         runner = self._runner
         if runner is not None and runner.active:
             runner.resume(until=self.iteration + 1)
+        elif not shows_threads():
+            self.start(1)  # a pause would hold the cell
         else:
-            self.start(1)
+            runner = self._begin(None)
+            if runner is not None:
+                done = 0 if self._state is None or self._stale else self._state.iteration
+                runner.resume(until=done + 1)
+                runner.start()
         return self
 
     def pause(self) -> Reconstruction:
@@ -270,6 +280,7 @@ class Reconstruction(Results, SafeTraits):
         self._problem = None
         self._error = None
         self._stale = False
+        self._goal = None
         self.iteration = 0
         self.message = ""
         self.status = "empty" if self.dataset is None else "ready"
@@ -317,7 +328,7 @@ class Reconstruction(Results, SafeTraits):
     def __repr__(self) -> str:
         data = "no data" if self.dataset is None else repr(self.dataset)
         error = f", error {self.error:.4g}" if self.losses else ""
-        return f"Reconstruction({data}; {self.status}, iteration {self.iteration} of {self.plan.iterations}{error})"
+        return f"Reconstruction({data}; {self.status}, iteration {self.iteration} of {self.goal}{error})"
 
     # ---------------------------------------------------------------- inside
 
@@ -388,6 +399,7 @@ class Reconstruction(Results, SafeTraits):
                 other.message = "Stopped because the same data were started in another reconstruction."
             owner = weakref.ref(self)
             runner = Runner(_states(owner, n), weakly(self._on_state), weakly(self._on_status))
+            weakref.finalize(self, runner.stop)  # a paused one must not wait for an owner that is gone
             self._runner = runner
             _RUNNING.add(self)
             self.status = "running"
@@ -398,9 +410,9 @@ class Reconstruction(Results, SafeTraits):
         target = state.iteration + n if n is not None else self.plan.iterations
         if target <= state.iteration:
             target = state.iteration + self.plan.iterations
-        self.plan = self.plan.replace(iterations=target)
+        self._goal = target
         self._clock = Clock()
-        return steps(problem, self.plan, state)
+        return steps(problem, self.plan.replace(iterations=target), state)
 
     def _same_data(self, other: Reconstruction) -> bool:
         if self.dataset is None or other.dataset is None:
@@ -439,9 +451,7 @@ class Reconstruction(Results, SafeTraits):
         if self._problem is None or not self.mailbox.watched:
             return
         begun = time.perf_counter()
-        self.mailbox.put(
-            take_snapshot(self._problem, state, self.status, self.plan.iterations, self.seconds_per_iteration)
-        )
+        self.mailbox.put(take_snapshot(self._problem, state, self.status, self.goal, self.seconds_per_iteration))
         self._clock.shown(time.perf_counter() - begun)
 
     def _raise(self) -> None:

@@ -25,6 +25,7 @@ class Results:
     _state: State | None
     _problem: Problem | None
     _clock: Clock
+    _goal: int | None
 
     @property
     def calibration(self) -> Calibration | None:
@@ -112,6 +113,11 @@ class Results:
         return self.losses[-1] if self.losses else None
 
     @property
+    def goal(self) -> int:
+        """Iterations after which the present run ends; before a run, the planned ones."""
+        return self.plan.iterations if self._goal is None else self._goal
+
+    @property
     def seconds_per_iteration(self) -> float | None:
         """Median of the latest iterations."""
         return self._clock.seconds_per_iteration
@@ -128,4 +134,4 @@ class Results:
         """Small arrays of the present state, ready to be shown; None before the first run."""
         if self._state is None or self._problem is None:
             return None
-        return take_snapshot(self._problem, self._state, self.status, self.plan.iterations, self.seconds_per_iteration)
+        return take_snapshot(self._problem, self._state, self.status, self.goal, self.seconds_per_iteration)

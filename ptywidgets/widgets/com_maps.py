@@ -33,9 +33,7 @@ class ComMaps(VBox):
         )
         self.add_class("pty-panel")
 
-    def show(
-        self, com: np.ndarray, field: np.ndarray, unit: str, step: tuple[float, str], live: bool = False
-    ) -> None:
+    def show(self, com: np.ndarray, field: np.ndarray, unit: str, step: tuple[float, str], live: bool = False) -> None:
         """Show the field that is chosen.
 
         Parameters

@@ -55,7 +55,6 @@ class ReconstructionRunner(Panel):
         super().__init__(source)
         self._latest: Snapshot | None = self.recon.snapshot()
         self._said = ("", "note")
-        self._goal = 0  # iterations that were planned before single steps
         self._make_buttons()
         self.state_line = words("", "pty-status")
         self.progress = IntProgress(0, 0, 1, layout={"width": "100%", "height": "10px", "margin": "2px 0"})
@@ -99,7 +98,7 @@ class ReconstructionRunner(Panel):
     def _connect(self) -> None:
         self._command(self.run, self._start)
         self._command(self.pause, lambda: self.recon.resume() if self.recon.status == "paused" else self.recon.pause())
-        self._command(self.step, self._step)
+        self._command(self.step, self.recon.step)
         self._command(self.stop, self.recon.request_stop)
         self._command(self.reset, self._reset)
         self._command(self.save, self._save)
@@ -114,7 +113,7 @@ class ReconstructionRunner(Panel):
     # ---------------------------------------------------------------- what the user does
 
     def _command(self, button: Button, action: Callable[[], Any]) -> None:
-        """Unlike :meth:`click`, on the thread of the click: the run's own thread, if its turn it is, cannot wait for itself."""
+        """Unlike :meth:`click`, always on the thread of the click: the run's own thread cannot wait for itself."""
         button.on_click(lambda _button: self._run(action, action))
 
     def _start(self) -> None:
@@ -122,22 +121,7 @@ class ReconstructionRunner(Panel):
             self.say(
                 "Here pictures come only while a cell runs: the run keeps the cell, the interrupt button stops it."
             )
-        if self._goal > self.recon.plan.iterations == iterations_done(self.recon):  # steps have shortened the plan
-            self.recon.update_plan(iterations=self._goal)
-        self._goal = 0
-        self._let_end()
         self.recon.start()
-
-    def _let_end(self) -> None:
-        """The status says that a run has ended a moment before its thread has; a click then must count."""
-        if self.recon.status in ("finished", "stopped"):
-            self.recon.wait(2.0)
-
-    def _step(self) -> None:
-        self._let_end()
-        if self.recon.status not in ("running", "paused"):
-            self._goal = max(self._goal, self.recon.plan.iterations)
-        self.recon.step()
 
     def _reset(self) -> None:
         self.recon.reset()
@@ -196,7 +180,7 @@ class ReconstructionRunner(Panel):
         self._show_status()
         for name, toggle in self.toggles.items():
             self._toggle(name, toggle.value)
-        self.curve.show(self.recon.losses, self.recon.plan.iterations)
+        self.curve.show(self.recon.losses, self.recon.goal)
 
     def _show_plan(self) -> None:
         self.fold.set_title(0, f"Settings: {plan_words(self.recon)}")
@@ -204,7 +188,7 @@ class ReconstructionRunner(Panel):
             with self.turns.silence():
                 self.settings.show()
         if not self.recon.losses:
-            self.curve.show([], self.recon.plan.iterations)
+            self.curve.show([], self.recon.goal)
 
     def _show_status(self) -> None:
         recon = self.recon
@@ -217,8 +201,8 @@ class ReconstructionRunner(Panel):
         self.stop.disabled = not active
         self.run.button_style, self.stop.button_style = ("", "danger") if active else ("primary", "")
         self.reset.disabled = status == "running" or not (kept or status == "error")
-        self.save.disabled = status == "running" or recon.measurement is None
-        self.progress.max = max(1, recon.plan.iterations)
+        self.save.disabled = recon.measurement is None
+        self.progress.max = max(1, recon.goal)
         self.progress.value = min(done, self.progress.max)
         self.progress.bar_style = BAR.get(status, "")
         set_words(self.state_line, status_words(recon))
@@ -232,7 +216,7 @@ class ReconstructionRunner(Panel):
         self._show_all()
 
     def _describe(self) -> str:
-        return f"{self.recon.status}, iteration {iterations_done(self.recon)} of {self.recon.plan.iterations}"
+        return f"{self.recon.status}, iteration {iterations_done(self.recon)} of {self.recon.goal}"
 
 
 __all__ = ["ReconstructionRunner"]

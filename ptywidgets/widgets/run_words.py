@@ -21,7 +21,7 @@ def status_words(recon: Reconstruction) -> str:
     >>> status_words(Reconstruction())
     'no data yet'
     """
-    status, done, planned = recon.status, iterations_done(recon), recon.plan.iterations
+    status, done, planned = recon.status, iterations_done(recon), recon.goal
     if status == "empty":
         return "no data yet"
     if status == "ready":

@@ -92,7 +92,7 @@ def test_step_is_one_iteration(recon):
     recon.step().wait(20)
     assert recon.iteration == 1
     recon.step().wait(20)
-    assert recon.iteration == 2 and len(recon.losses) == 2
+    assert recon.iteration == 2 and len(recon.losses) == 2 and recon.status == "paused"
 
 
 def test_stop_while_paused(recon):
@@ -105,9 +105,25 @@ def test_stop_while_paused(recon):
 
 def test_run_adds_iterations(ducky):
     recon = Reconstruction(ducky, defocus=DEFOCUS)
+    recon.update_plan(iterations=4)
     assert recon.run(2).iteration == 2
     assert recon.run(3).iteration == 5
-    assert recon.status == "finished"
+    assert recon.status == "finished" and recon.goal == 5 and recon.plan.iterations == 4
+    assert recon.run().iteration == 9, "as many again as are planned"
+
+
+def test_saving_while_it_runs_disturbs_nothing(recon, ducky, tmp_path):
+    recon.start()
+    wait_for(lambda: recon.losses)
+    path = recon.save(tmp_path / "a.h5")
+    recon.stop()
+    saved = Reconstruction.load(path, dataset=ducky)
+    assert saved.losses == recon.losses[: saved.iteration]
+
+
+def test_a_given_rotation_that_the_data_contradict_is_said(recon):
+    recon.prepare(rotation=165.0)
+    assert recon.rotation == 165.0 and "-15.00 fits the data better than 165.00" in recon.message
 
 
 def test_reset_forgets_results_only(recon):

@@ -74,7 +74,7 @@ def test_pause_resume_step_and_stop(runner, recon):
     recon.update_plan(iterations=100000, batch=16)
     runner.run.click()
     until(lambda: frames(runner) > 1)
-    assert runner.run.disabled and not runner.stop.disabled and runner.save.disabled and runner.reset.disabled
+    assert runner.run.disabled and not runner.stop.disabled and runner.reset.disabled
     runner.pause.click()
     until(lambda: recon.status == "paused")
     until(lambda: runner.pause.description == "Resume")
@@ -100,8 +100,8 @@ def test_single_steps_before_run_do_not_shorten_it(runner, recon):
     recon.update_plan(iterations=5)
     for done in (1, 2):
         runner.step.click()
-        until(lambda done=done: len(recon.losses) == done and not runner.run.disabled)
-    runner.run.click()
+        until(lambda done=done: recon.status == "paused" and len(recon.losses) == done)
+    runner.pause.click()  # which says Resume now
     until(lambda: recon.status == "finished" and len(recon.losses) == 5)
 
 
