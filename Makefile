@@ -20,7 +20,11 @@ NOTEBOOK := notebooks/01_ptychography_in_widgets.ipynb
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 NEED := PTYWIDGETS_VENV=$(abspath $(VENV)) .ci/need
 ARTIFACTS := test-artifacts
-export PTYWIDGETS_PY4DSTEM ?= $(wildcard $(abspath $(ENVS))/py4dstem/bin/python)
+# Looked for again by every make below: `make test` begins before there is one.
+ifeq ($(PTYWIDGETS_PY4DSTEM),)
+PTYWIDGETS_PY4DSTEM := $(wildcard $(abspath $(ENVS))/py4dstem/bin/python)
+endif
+export PTYWIDGETS_PY4DSTEM
 PYTEST = mkdir -p $(ARTIFACTS) && $(BIN)/python -m pytest --junitxml=$(ARTIFACTS)/$@.xml
 
 .PHONY: help demo test setup lint types js bundle build test-python test-notebooks test-kernels test-browser bench \

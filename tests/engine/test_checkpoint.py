@@ -95,16 +95,13 @@ def test_damaged_files_are_refused_in_words(recon, tmp_path, damage):
         load_checkpoint(path)
 
 
-def test_py4dstem_opens_it(recon, tmp_path):
-    python = os.environ.get("PTYWIDGETS_PY4DSTEM")
-    if not python:
-        pytest.skip("no py4DSTEM: PTYWIDGETS_PY4DSTEM names no interpreter that has it")
+def test_py4dstem_opens_it(recon, tmp_path, py4dstem):
     path = recon.save(tmp_path / "a.h5")
     code = (
         "import py4DSTEM, sys, json; root = py4DSTEM.read(sys.argv[1]);"
         "o = root.tree('object').data; print('RESULT', o.shape, o.dtype, abs(o).sum())"
     )
-    done = subprocess.run([python, "-c", code, path], capture_output=True, text=True)
+    done = subprocess.run([py4dstem, "-c", code, path], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     words = done.stdout.split("RESULT")[1].split()
     assert float(words[-1]) == pytest.approx(float(np.abs(recon.state.object).sum()), rel=1e-5)

@@ -12,6 +12,8 @@ from ptywidgets.engine import Aberrations, Optics, Plan, iterate, make_problem, 
 from ptywidgets.engine.constraints import default_constraints
 from ptywidgets.engine.prepare.twin import resolve_twin
 
+# The scoring tool reads its files without closing them.
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 SETS = ["tiny", "small", "small_dose1e4", "small_mixed", "full_counts", "sto"]
 
 
