@@ -178,11 +178,11 @@ class Reconstruction(Results, SafeTraits):
         rest = {k: v for k, v in changes.items() if k not in own}
         if rest:
             own["algorithm"] = self.plan.algorithm.replace(**rest)
+        if "iterations" in own:
+            self._goal = None
         self.plan = self.plan.replace(**own)
         runner = self._runner
         if runner is not None and runner.active:
-            if "iterations" in changes:
-                self._goal = self.plan.iterations
             runner.change_plan(self.plan.replace(iterations=self.goal))
 
     # ---------------------------------------------------------------- running

@@ -110,6 +110,8 @@ def test_run_adds_iterations(ducky):
     assert recon.run(3).iteration == 5
     assert recon.status == "finished" and recon.goal == 5 and recon.plan.iterations == 4
     assert recon.run().iteration == 9, "as many again as are planned"
+    recon.update_plan(iterations=12)
+    assert recon.goal == 12 and recon.run().iteration == 12
 
 
 def test_saving_while_it_runs_disturbs_nothing(recon, ducky, tmp_path):
