@@ -92,6 +92,8 @@ class Reconstruction(Results, SafeTraits):
         self._clock = Clock()
         self.mailbox = Mailbox()
         super().__init__(**values)
+        if "plan" not in values:
+            self.plan = self.plan.replace(constraints=default_constraints(self.object_type))
         if dataset is not None:
             self.dataset = dataset
             if "optics" not in values:

@@ -36,7 +36,7 @@ class Errors(list[str]):
 
     def attach(self, page: Page) -> None:
         page.on("console", lambda line: self.append(f"console: {line.text}") if line.type == "error" else None)
-        page.on("pageerror", lambda error: self.append(f"page: {error}"))
+        page.on("pageerror", lambda error: self.append(f"page: {error}\n{error.stack or ''}"))
         page.on("crash", lambda _: self.append("page: crashed"))
 
 
@@ -244,6 +244,8 @@ class LabNotebook(WidgetPage):
             THEMES[name],
         )
         self.page.wait_for_function("theme => document.body.dataset.jpThemeName === theme", arg=THEMES[name])
+        # The splash screen of a change fades; a second change before it is gone makes Lab remove it twice.
+        self.page.wait_for_function("() => !document.querySelector('#jupyterlab-splash')")
         self.settle()
 
     def screenshot(self, name: str, width: int = 1280, selector: str = "", theme: str = "light") -> Path:

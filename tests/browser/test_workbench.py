@@ -21,8 +21,6 @@ def turn_to(notebook, name):
     notebook.kernel.wait(f"'{name}' in bench.stages", timeout=60)
 
 
-# bqplot follows the size of the window in tabs that are hidden too, where there is no room for its margins
-@pytest.mark.allow_errors(r"<rect> attribute (width|height): A negative value")
 def test_from_nothing_to_a_saved_reconstruction(lab):
     notebook = lab(BENCH)
     notebook.button("Try the ducky").click()

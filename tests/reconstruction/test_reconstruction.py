@@ -194,6 +194,10 @@ def test_object_type_changes_in_the_middle(recon):
     np.testing.assert_allclose(recon.object, phase, atol=0.01)
 
 
+def test_the_plan_fits_the_object_type_from_the_start(ducky):
+    assert Reconstruction(ducky, object_type="potential").plan.constraints == default_constraints("potential")
+
+
 def test_other_optics_start_anew(recon):
     recon.run(2)
     recon.optics = recon.optics.replace(rolloff=1.0)
