@@ -43,8 +43,7 @@ def take_snapshot(
     seconds_per_iteration: float | None = None,
 ) -> Snapshot:
     """Display arrays of a state."""
-    transmission = shown_transmission(problem, state, LARGEST)
-    phase, amplitude, step = transmission
+    phase, amplitude, step = shown_transmission(problem, state, LARGEST)
     probe = problem.backend.to_numpy(state.probe)[0]
     spectrum = np.fft.fftshift(sfft.fft2(probe, norm="ortho")).astype(np.complex64)
     transform, frequency = fourier_amplitude(phase if _is_real(problem) else amplitude * np.exp(1j * phase), step)
