@@ -1,0 +1,170 @@
+"""The bright field as a stack of scan images: one for each detector pixel inside the aperture, seen under its own tilt.
+
+Every direct method starts from it. The patterns are gathered about their own origin, so that descan is gone, and by
+linear interpolation, so that its rounding makes no pattern of its own in the scan.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ptywidgets.engine.dataset import Dataset
+from ptywidgets.engine.detectors import fit_disk
+from ptywidgets.engine.errors import DataError
+from ptywidgets.engine.prepare.measurement import Measurement
+from ptywidgets.engine.prepare.origin import fit_origin, moments
+from ptywidgets.engine.prepare.rotation import find_rotation, rotate_vectors
+
+STACK_LIMIT = 1e9  # bytes of the stack, beyond which detector pixels are binned
+
+
+@dataclass(frozen=True)
+class BrightField:
+    """Scan images of the detector pixels in the aperture, with what is needed to read them."""
+
+    images: np.ndarray  # (K, Ry, Rx) float32, counts
+    tilts: np.ndarray  # (K, 2) 1/A, detector frame, from the patterns' origin
+    q_pixel: float  # 1/A, distance of neighbouring tilts: the detector pixel, times the binning
+    scan_step: float  # A
+    energy: float  # eV
+    radius: float  # 1/A, of the aperture as it was taken
+    rotation: float  # degrees, detector to scan
+    transpose: bool
+
+    @property
+    def scan_shape(self) -> tuple[int, int]:
+        """(Ry, Rx)."""
+        return self.images.shape[1:]  # type: ignore[return-value]
+
+    def turned(self, rotation: float, transpose: bool | None = None) -> BrightField:
+        """The same images read with another rotation (degrees) and transpose."""
+        return replace(self, rotation=rotation, transpose=self.transpose if transpose is None else transpose)
+
+    def to_detector(self, vectors: np.ndarray) -> np.ndarray:
+        """Vectors (2, ...) of the scan frame (positions, spatial frequencies) in the detector frame."""
+        turned = rotate_vectors(vectors, -self.rotation)
+        return turned[::-1] if self.transpose else turned
+
+    def to_scan(self, vectors: np.ndarray) -> np.ndarray:
+        """Vectors (2, ...) of the detector frame (tilts, shifts) in the scan frame."""
+        return rotate_vectors(vectors, self.rotation, self.transpose)
+
+    def frequencies(self, half: bool = True) -> np.ndarray:
+        """Spatial frequencies of the scan in the detector frame, 1/A, in FFT order.
+
+        (2, Ry, Rx // 2 + 1) as :func:`scipy.fft.rfft2` orders them, or (2, Ry, Rx) where not `half`.
+        """
+        ny, nx = self.scan_shape
+        last = np.fft.rfftfreq(nx, self.scan_step) if half else np.fft.fftfreq(nx, self.scan_step)
+        return self.to_detector(np.stack(np.meshgrid(np.fft.fftfreq(ny, self.scan_step), last, indexing="ij")))
+
+
+def bright_field(
+    source: Dataset,
+    measurement: Measurement | None = None,
+    *,
+    radius: float | None = None,
+    rotation: float | None = None,
+    transpose: bool | None = None,
+    binning: int | None = None,
+) -> BrightField:
+    """Gather the bright field of a dataset.
+
+    Parameters
+    ----------
+    source : Dataset
+        With a complete calibration; read once, in portions.
+    measurement : Measurement, optional
+        Where origin, rotation and transpose are taken from; by default they are found (plane of descan, least curl).
+    radius : float, optional
+        Of the aperture, in detector pixels; by default from the semi-angle of the calibration, else from the disk of
+        the vacuum pattern or of the mean pattern.
+    rotation, transpose : float (degrees), bool, optional
+        Instead of those found.
+    binning : int, optional
+        Detector pixels summed in each direction; by default as many as bring the stack under a gigabyte.
+
+    Returns
+    -------
+    BrightField
+
+    Raises
+    ------
+    CalibrationError
+        When the calibration is not complete.
+    DataError
+        When patterns are empty, negative or NaN.
+
+    Examples
+    --------
+    >>> from ptywidgets import samples
+    >>> bright = bright_field(samples.ducky("tiny"))
+    >>> bright.images.shape[1:], bright.tilts.shape == (len(bright.images), 2)
+    ((12, 12), True)
+    """
+    calibration = source.calibration
+    calibration.check_complete()
+    q_pixel = calibration.require("q_pixel")
+    if measurement is None:
+        com = moments(source)[1]
+        origin = fit_origin(com)
+        fit = find_rotation(com - origin, transpose)
+        found = (fit.rotation, fit.transpose)
+    else:
+        origin, found = measurement.origin, (measurement.rotation, measurement.transpose)
+    if origin.shape[1:] != source.scan_shape:
+        raise DataError(
+            f"the measurement is of a scan of {origin.shape[1:]} but the dataset's is {source.scan_shape}; "
+            "prepare this dataset."
+        )
+    if radius is None:
+        radius = _aperture_radius(source)
+    if binning is None:
+        pixels = math.pi * radius**2 * math.prod(source.scan_shape) * 4
+        binning = max(1, math.ceil(math.sqrt(pixels / STACK_LIMIT)))
+    side = 2 * math.ceil(radius / binning) + 1
+    index = (np.arange(side) - (side - 1) / 2) * binning
+    inside = np.hypot(index[:, None], index[None]) <= radius
+    stack = np.empty((*source.scan_shape, int(inside.sum())), np.float32)
+    for first, block in source.rows():
+        for row, patterns in enumerate(block, first):
+            for column, pattern in enumerate(patterns):
+                stack[row, column] = _about(pattern, origin[:, row, column], side, binning)[inside]
+    tilts = np.stack(np.broadcast_arrays(index[:, None], index[None]), axis=-1)[inside] * q_pixel
+    return BrightField(
+        images=np.ascontiguousarray(np.moveaxis(stack, -1, 0)),
+        tilts=tilts,
+        q_pixel=q_pixel * binning,
+        scan_step=calibration.require("scan_step"),
+        energy=calibration.require("energy"),
+        radius=radius * q_pixel,
+        rotation=found[0] if rotation is None else float(rotation),
+        transpose=found[1] if transpose is None else bool(transpose),
+    )
+
+
+def _aperture_radius(source: Dataset) -> float:
+    """Radius of the aperture in detector pixels."""
+    if source.calibration.semiangle:
+        return source.calibration.semiangle / source.calibration.angle_pixel
+    return fit_disk(source.mean_pattern() if source.vacuum is None else source.vacuum).radius
+
+
+def _about(pattern: np.ndarray, centre: np.ndarray, side: int, binning: int) -> np.ndarray:
+    """`side` x `side` sums of `binning` x `binning` pixels about a centre between pixels; zero beyond the detector."""
+    size = side * binning
+    start = centre - (size - 1) / 2
+    whole = np.floor(start).astype(int)
+    part = start - whole
+    patch = np.zeros((size + 1, size + 1), np.float32)
+    low = np.maximum(whole, 0)
+    high = np.minimum(whole + size + 1, pattern.shape)
+    if (high > low).all():
+        into = tuple(slice(a - w, b - w) for a, b, w in zip(low, high, whole, strict=True))
+        patch[into] = pattern[low[0] : high[0], low[1] : high[1]]
+    rows = (1 - part[0]) * patch[:-1] + part[0] * patch[1:]
+    out = (1 - part[1]) * rows[:, :-1] + part[1] * rows[:, 1:]
+    return out.reshape(side, binning, side, binning).sum((1, 3)) if binning > 1 else out
