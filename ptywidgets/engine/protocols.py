@@ -66,11 +66,12 @@ class Backend(Protocol):
     def sum_cuts(self, field: Array, corners: Any, sums: Array) -> None:
         """Add every window of a real field into `sums` (Ny, Nx): the adjoint of :meth:`paste_same`."""
 
-    def ramp(self, waves: Array, rows: Array, columns: Array) -> None:
-        """waves *= rows (B, Ny) columns (B, Nx), in place."""
+    def ramp(self, waves: Array, slopes: Array, rows: Array, columns: Array) -> None:
+        """waves *= exp(i (slopes[:, 0] rows + slopes[:, 1] columns)), in place; (B, 2), (Ny,) and (Nx,), in rad."""
 
-    def modulus(self, far: Array, amplitudes: Array) -> Any:
-        """far *= A / |far| - 1 in place, with |far|^2 summed over modes; returns sum (A - |far|)^2."""
+    def modulus(self, far: Array, amplitudes: Array, indices: Any) -> Any:
+        """far *= A / |far| - 1 in place, with |far|^2 summed over modes and A = amplitudes[indices]; returns
+        sum (A - |far|)^2."""
 
     def combine(self, weights: Array, images: Array) -> Array:
         """Waves sum_r weights (B, R) images (R, M, Ny, Nx), weights real."""
@@ -129,7 +130,9 @@ class DetectorModel(Protocol):
 class Loss(Protocol):
     """Distance of modelled from measured patterns, and the residual wave that reduces it."""
 
-    def residual(self, backend: Backend, far: Array, amplitudes: Array) -> tuple[Any, Array]: ...
+    def residual(self, backend: Backend, far: Array, amplitudes: Array, indices: Any) -> tuple[Any, Array]:
+        """Loss and residual waves, in the memory of `far` (B, M, Ny, Nx); `indices` (B,) are their rows in
+        `amplitudes` (J, Ny, Nx)."""
 
 
 class Algorithm(Protocol):

@@ -72,16 +72,21 @@ class BackendContract:
         self.close(backend, sums, sum(expected[y : y + 9, x : x + 8] for y, x in corners))
 
     def test_ramps(self, backend: Any) -> None:
-        waves, rows, columns = _waves(), _waves()[:, 0, :, 0].copy(), _waves()[:, 0, 0, :].copy()
-        device = backend.to_device(waves.copy())
-        backend.ramp(device, backend.to_device(rows), backend.to_device(columns))
-        self.close(backend, device, waves * rows[:, None, :, None] * columns[:, None, None, :])
+        waves, generator = _waves(), np.random.default_rng(2)
+        slopes, rows, columns = generator.normal(size=(len(waves), 2)), np.arange(9) - 4.0, generator.normal(size=8)
+        device = backend.to_device
+        got = device(waves.copy())
+        backend.ramp(got, device(slopes), device(rows), device(columns))
+        angles = slopes[:, 0, None, None] * rows[:, None] + slopes[:, 1, None, None] * columns
+        self.close(backend, got, (waves * np.exp(1j * angles)[:, None]).astype(waves.dtype))
 
     def test_modulus(self, backend: Any) -> None:
         waves, amplitudes = _waves(), np.abs(_waves(1)[:, 0])
         waves[0, :, 0, 0] = 0  # a dark pixel divides nothing by nothing
+        amplitudes[0, 0, 0] = 100.0  # however much is measured there
         device = backend.to_device(waves.copy())
-        value = float(backend.modulus(device, backend.to_device(amplitudes)))
+        order = np.arange(len(waves))[::-1].copy()
+        value = float(backend.modulus(device, backend.to_device(amplitudes[order]), order))
         modelled = np.sqrt((np.abs(waves) ** 2).sum(1))
         np.testing.assert_allclose(value, ((amplitudes - modelled) ** 2).sum(), rtol=1e-5)
         ratio = np.divide(amplitudes, modelled, out=np.ones_like(modelled), where=modelled > 0) - 1

@@ -112,12 +112,12 @@ class ModelContract:
         np.testing.assert_array_equal(one.probe, two.probe)
 
 
-def check_shift_adjoint(shift: Shift, probe: np.ndarray, fractions: np.ndarray, backend: Any, rtol: float) -> None:
-    """<g, shift(P)> = <shift^H(g), P>, for window-centred P."""
-    wave = _noise((len(fractions), *probe.shape), probe.dtype)
-    forward = np.vdot(wave, np.broadcast_to(shift.waves(backend, fractions), wave.shape))
+def check_shift_adjoint(shift: Shift, probe: np.ndarray, count: int, backend: Any, rtol: float) -> None:
+    """<g, shift(P)> = <shift^H(g), P>, for window-centred P and a batch of `count` positions."""
+    wave, places = _noise((count, *probe.shape), probe.dtype), np.arange(count)
+    forward = np.vdot(wave, np.broadcast_to(shift.waves(backend, places), wave.shape))
     sums = shift.zeros(backend)
-    shift.collect(backend, fractions, wave, sums)
+    shift.collect(backend, places, wave, sums)
     np.testing.assert_allclose(np.vdot(shift.adjoint(backend, sums), probe), forward, rtol=rtol)
 
 

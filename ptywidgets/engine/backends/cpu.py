@@ -15,12 +15,12 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 import numpy as np
-import scipy.fft
 
 from ptywidgets.engine.backends.kernels import Kernels, load_kernels
+from ptywidgets.engine.backends.transforms import Transform, load_transform
 
 Result = TypeVar("Result")
-_CACHE_BYTES = 4_000_000  # one wave array of a portion; larger ones fall out of the cache, smaller ones cost calls
+_CACHE_BYTES = 1_300_000  # one wave array of a portion; larger ones fall out of the cache, smaller ones cost calls
 
 
 def _cores() -> int:
@@ -39,15 +39,18 @@ class CpuBackend:
         Number of workers; by default one for each core that this process may use.
     kernels : {"auto", "numba", "numpy"}
         What does the element-by-element work. "auto" is numba where it is installed (extra ``fast``).
+    transforms : {"auto", "ducc0", "scipy"}
+        What does the Fourier transforms. "auto" is ducc0 where it is installed (extra ``fast``).
     """
 
     name = "cpu"
     xp: Any = np
 
-    def __init__(self, threads: int | None = None, kernels: str = "auto") -> None:
+    def __init__(self, threads: int | None = None, kernels: str = "auto", transforms: str = "auto") -> None:
         self.threads = threads or _cores()
-        self._wanted = kernels
+        self._wanted = (kernels, transforms)
         self._kernels: Kernels | None = None
+        self._transform: Transform | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._busy = threading.Lock()
         self._worker = threading.local()
@@ -57,7 +60,7 @@ class CpuBackend:
     def kernels(self) -> Kernels:
         """The loops in use; compiled ones are loaded when first needed."""
         if self._kernels is None:
-            self._kernels = load_kernels(self._wanted)
+            self._kernels = load_kernels(self._wanted[0])
         return self._kernels
 
     # Arrays
@@ -86,14 +89,16 @@ class CpuBackend:
     # Transforms
 
     def fft2(self, waves: np.ndarray) -> np.ndarray:
-        return scipy.fft.fft2(waves, norm="ortho", overwrite_x=True, workers=self._fft_workers(waves))
+        return self._fft(waves, True)
 
     def ifft2(self, waves: np.ndarray) -> np.ndarray:
-        return scipy.fft.ifft2(waves, norm="ortho", overwrite_x=True, workers=self._fft_workers(waves))
+        return self._fft(waves, False)
 
-    def _fft_workers(self, waves: np.ndarray) -> int:
+    def _fft(self, waves: np.ndarray, forward: bool) -> np.ndarray:
         """A worker transforms its own portion alone; a stack outside of the workers is shared among threads."""
-        return 1 if waves.ndim < 4 or hasattr(self._worker, "rank") else self.threads
+        if self._transform is None:
+            self._transform = load_transform(self._wanted[1])
+        return self._transform(waves, forward, 1 if waves.ndim < 4 or hasattr(self._worker, "rank") else self.threads)
 
     # Windows of a field
 
@@ -127,11 +132,11 @@ class CpuBackend:
 
     # Waves
 
-    def ramp(self, waves: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> None:
-        self.kernels.ramp(waves, rows, columns)
+    def ramp(self, waves: np.ndarray, slopes: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> None:
+        self.kernels.ramp(waves, slopes, rows, columns)
 
-    def modulus(self, far: np.ndarray, amplitudes: np.ndarray) -> float:
-        return float(self.kernels.modulus(far, amplitudes))
+    def modulus(self, far: np.ndarray, amplitudes: np.ndarray, indices: np.ndarray) -> float:
+        return float(self.kernels.modulus(far, amplitudes, indices))
 
     def combine(self, weights: np.ndarray, images: np.ndarray) -> np.ndarray:
         out = self.empty("waves", (len(weights), *images.shape[1:]), images.dtype)

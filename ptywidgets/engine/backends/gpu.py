@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ptywidgets.engine.backends.kernels import darkest
+
 Result = TypeVar("Result")
 _SHARE_OF_FREE_MEMORY = 0.25
 _ARRAYS = 8  # wave arrays alive at the same time
@@ -90,15 +92,19 @@ class GpuBackend:
     def sum_cuts(self, field: Any, corners: Any, sums: Any) -> None:
         sums += self.cut(field[None], corners, sums.shape).sum((0, 1))
 
-    def ramp(self, waves: Any, rows: Any, columns: Any) -> None:
-        waves *= rows[:, None, :, None] * columns[:, None, None, :]
+    def ramp(self, waves: Any, slopes: Any, rows: Any, columns: Any) -> None:
+        down, along = (
+            self.xp.exp(1j * slopes[:, axis, None] * line).astype(waves.dtype)
+            for axis, line in enumerate((rows, columns))
+        )
+        waves *= down[:, None, :, None] * along[:, None, None, :]
 
-    def modulus(self, far: Any, amplitudes: Any) -> Any:
+    def modulus(self, far: Any, amplitudes: Any, indices: Any) -> Any:
         xp = self.xp
         modelled = xp.sqrt((far.real**2 + far.imag**2).sum(1))
-        difference = amplitudes - modelled
+        difference = self.take(amplitudes, indices) - modelled
         value = xp.vdot(difference, difference)
-        difference /= xp.maximum(modelled, np.finfo(np.dtype(modelled.dtype)).tiny)
+        difference /= xp.maximum(modelled, darkest(np.dtype(modelled.dtype)))
         far *= difference[:, None]
         return value
 

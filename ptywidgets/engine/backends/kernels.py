@@ -12,6 +12,17 @@ from ptywidgets.engine.errors import ParameterError, unknown_name
 KERNELS = ("auto", "numba", "numpy")
 
 
+def darkest(dtype: Any) -> Any:
+    """The least amplitude that is divided by: A over it stays finite, and times a darker wave it comes to nothing.
+
+    Examples
+    --------
+    >>> bool(np.float32(1e6) / darkest(np.float32) < np.finfo(np.float32).max)
+    True
+    """
+    return np.sqrt(np.finfo(dtype).tiny)
+
+
 class Kernels(Protocol):
     """Waves are (B, M, Ny, Nx), or (1, M, Ny, Nx) where all positions share one; fields (Y, X); corners (B, 2) int.
 
@@ -32,11 +43,12 @@ class Kernels(Protocol):
     def sum_cuts(self, field: np.ndarray, corners: np.ndarray, sums: np.ndarray) -> None:
         """sums += window of the field, real."""
 
-    def ramp(self, waves: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> None:
-        """waves *= rows (B, Ny) x columns (B, Nx), in place."""
+    def ramp(self, waves: np.ndarray, slopes: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> None:
+        """waves *= exp(i (slopes[:, 0] rows + slopes[:, 1] columns)), in place; (B, 2), (Ny,) and (Nx,)."""
 
-    def modulus(self, far: np.ndarray, amplitudes: np.ndarray) -> Any:
-        """far *= A / |far| - 1 in place; returns sum (A - |far|)^2, |far|^2 summed over modes."""
+    def modulus(self, far: np.ndarray, amplitudes: np.ndarray, indices: np.ndarray) -> Any:
+        """far *= A / |far| - 1 in place, with A = amplitudes[indices] and |far|^2 summed over modes; returns
+        sum (A - |far|)^2."""
 
     def accumulate(self, weights: np.ndarray, source: np.ndarray, target: np.ndarray, clear: bool) -> None:
         """target (J, n) += weights (J, K) @ source (K, n), real; or = where `clear`."""

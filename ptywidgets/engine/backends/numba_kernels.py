@@ -14,6 +14,7 @@ import numba
 import numpy as np
 
 from ptywidgets.engine.backends import numpy_kernels
+from ptywidgets.engine.backends.kernels import darkest
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -82,14 +83,19 @@ def _add_windows(field, corners, image, gather):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _ramp(waves, rows, columns):  # type: ignore[no-untyped-def]
+def _ramp(waves, slopes, rows, columns, turns):  # type: ignore[no-untyped-def]
+    """`turns` (Ny + Nx, 2), of the waves' precision, takes cosine and sine for each row and then for each column."""
+    height, width = len(rows), len(columns)
     for b in range(waves.shape[0]):
-        c = columns[b]
-        for m in range(waves.shape[1]):
-            for y in range(waves.shape[2]):
-                rr, ri = rows[b, 2 * y], rows[b, 2 * y + 1]
+        for i in range(height + width):
+            turn = slopes[b, 0] * rows[i] if i < height else slopes[b, 1] * columns[i - height]
+            turns[i, 0], turns[i, 1] = np.cos(turn), np.sin(turn)
+        c = turns[height:].reshape(-1)
+        for y in range(height):
+            rr, ri = turns[y, 0], turns[y, 1]
+            for m in range(waves.shape[1]):
                 w = waves[b, m, y]
-                for i in range(w.shape[0] // 2):
+                for i in range(width):
                     fr = rr * c[2 * i] - ri * c[2 * i + 1]
                     fi = rr * c[2 * i + 1] + ri * c[2 * i]
                     wr, wi = w[2 * i], w[2 * i + 1]
@@ -98,12 +104,12 @@ def _ramp(waves, rows, columns):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _modulus(far, amplitudes, row, tiny):  # type: ignore[no-untyped-def]
+def _modulus(far, amplitudes, indices, row, least):  # type: ignore[no-untyped-def]
     total = 0.0
     width = amplitudes.shape[2]
     for b in range(far.shape[0]):
         for y in range(far.shape[2]):
-            measured = amplitudes[b, y]
+            measured = amplitudes[indices[b], y]
             for m in range(far.shape[1]):
                 w = far[b, m, y]
                 if m == 0:
@@ -117,7 +123,7 @@ def _modulus(far, amplitudes, row, tiny):  # type: ignore[no-untyped-def]
                 modelled = np.sqrt(row[i])
                 difference = measured[i] - modelled
                 loss += difference * difference
-                row[i] = difference / max(modelled, tiny)
+                row[i] = difference / max(modelled, least)
             total += loss
             for m in range(far.shape[1]):
                 w = far[b, m, y]
@@ -181,13 +187,13 @@ def sum_cuts(field: np.ndarray, corners: np.ndarray, sums: np.ndarray) -> None:
     _add_windows(field, corners, sums, True)
 
 
-def ramp(waves: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> None:
-    _ramp(_real(waves), _real(rows), _real(columns))
+def ramp(waves: np.ndarray, slopes: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> None:
+    _ramp(_real(waves), slopes, rows, columns, np.empty((len(rows) + len(columns), 2), waves.real.dtype))
 
 
-def modulus(far: np.ndarray, amplitudes: np.ndarray) -> float:
+def modulus(far: np.ndarray, amplitudes: np.ndarray, indices: np.ndarray) -> float:
     row = np.empty(far.shape[-1], amplitudes.dtype)
-    return float(_modulus(_real(far), amplitudes, row, np.finfo(amplitudes.dtype).tiny))
+    return float(_modulus(_real(far), amplitudes, indices, row, darkest(amplitudes.dtype)))
 
 
 def accumulate(weights: np.ndarray, source: np.ndarray, target: np.ndarray, clear: bool) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+
+from ptywidgets.engine.backends.kernels import darkest
 
 _BLAS_SIZE = 200_000  # multiplications below which BLAS stays on the calling thread; its own pool would fight ours
 
@@ -43,16 +46,26 @@ def sum_cuts(field: np.ndarray, corners: np.ndarray, sums: np.ndarray) -> None:
         sums += window
 
 
-def ramp(waves: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> None:
-    for b in range(len(waves)):
-        waves[b] *= rows[b][:, None] * columns[b]
+def ramp(waves: np.ndarray, slopes: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> None:
+    down, along = (_turns(slopes[:, axis], line, waves.dtype) for axis, line in enumerate((rows, columns)))
+    for wave, row, column in zip(waves, down, along, strict=True):
+        wave *= row[:, None] * column
 
 
-def modulus(far: np.ndarray, amplitudes: np.ndarray) -> float:
+def _turns(slopes: np.ndarray, line: np.ndarray, dtype: Any) -> np.ndarray:
+    """exp(i a x) for every slope a (B,) and every x of a line (N,): (B, N)."""
+    out = np.empty((len(slopes), len(line)), dtype)
+    angles = (slopes[:, None] * line).astype(out.real.dtype)
+    np.cos(angles, out=out.real)
+    np.sin(angles, out=out.imag)
+    return out
+
+
+def modulus(far: np.ndarray, amplitudes: np.ndarray, indices: np.ndarray) -> float:
     total = 0.0
     modelled = np.empty(far.shape[-2:], far.real.dtype)
     square = np.empty_like(modelled)
-    for waves, measured in zip(far, amplitudes, strict=True):
+    for waves, index in zip(far, indices.tolist(), strict=True):
         if len(waves) == 1:
             np.abs(waves[0], out=modelled)
         else:
@@ -61,9 +74,9 @@ def modulus(far: np.ndarray, amplitudes: np.ndarray) -> float:
                 modelled += np.square(wave.real, out=square)
                 modelled += np.square(wave.imag, out=square)
             np.sqrt(modelled, out=modelled)
-        difference = np.subtract(measured, modelled, out=square)
+        difference = np.subtract(amplitudes[index], modelled, out=square)
         total += float(np.vdot(difference, difference))
-        np.maximum(modelled, np.finfo(modelled.dtype).tiny, out=modelled)
+        np.maximum(modelled, darkest(modelled.dtype), out=modelled)
         difference /= modelled
         waves *= difference
     return total

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ptywidgets.engine.models.geometry import Geometry, Where
-from ptywidgets.engine.models.shift import FourierShift, NoShift, Shift, choose_shift
+from ptywidgets.engine.models.shift import FourierShift, NoShift, choose_shift
 from ptywidgets.engine.protocols import Array, Backend, DetectorModel, Loss, Passage, Specimen
 
 __all__ = ["Geometry", "Gradients", "Model", "Where"]
@@ -62,25 +62,24 @@ class Model:
     passage: Passage
     detector: DetectorModel
 
-    def far_field(self, backend: Backend, shift: Shift, transmission: Array, where: Where) -> tuple[Array, Any]:
-        """Waves in the detector plane (B, M, Ny, Nx) for one portion of positions, and the tape for the adjoint."""
-        waves = shift.waves(backend, where.fractions)
+    def far_field(self, backend: Backend, waves: Array, transmission: Array, where: Where) -> tuple[Array, Any]:
+        """Waves in the detector plane (B, M, Ny, Nx) of a portion's incident waves, and the tape for the adjoint."""
         exits, tape = self.passage.transmit(backend, waves, transmission, where.corners)
         return self.detector.propagate(backend, exits, where.shifts), tape
 
     def intensities(self, backend: Backend, obj: Array, probe: Array, geometry: Geometry, batch: Any) -> np.ndarray:
         """Modelled patterns (B, Ny, Nx), corner-centred, on the host: the forward model on its own, always exact."""
         centred = backend.xp.fft.fftshift(probe, axes=(-2, -1))
-        shift = NoShift(centred) if geometry.fractions is None else FourierShift(backend.fft2(centred))
+        where = geometry.at(backend, batch)
+        shift = NoShift(centred) if where.fractions is None else FourierShift(backend.fft2(centred), where.fractions)
         transmission = self.specimen.transmission(backend, obj)
-        indices = np.asarray(batch)
-        out = np.empty((len(indices), *probe.shape[-2:]), centred.real.dtype)
+        out = np.empty((len(where.corners), *probe.shape[-2:]), centred.real.dtype)
 
-        def task(portion: Any, _: None) -> None:
-            far, _tape = self.far_field(backend, shift, transmission, geometry.at(backend, indices[portion]))
-            out[portion] = backend.to_numpy((far.real**2 + far.imag**2).sum(1))
+        def task(places: Any, _: None) -> None:
+            far, _tape = self.far_field(backend, shift.waves(backend, places), transmission, where.part(places))
+            out[places] = backend.to_numpy((far.real**2 + far.imag**2).sum(1))
 
-        backend.map_reduce(task, backend.portions(np.arange(len(indices)), probe.nbytes), lambda: None)
+        backend.map_reduce(task, backend.portions(np.arange(len(out)), probe.nbytes), lambda: None)
         return out
 
     def gradients(
@@ -98,7 +97,9 @@ class Model:
         """Loss and gradients over the positions of `batch`; `amplitudes` (J, Ny, Nx) are all measured ones."""
         xp = backend.xp
         transmission = self.specimen.transmission(backend, obj)
-        shift = choose_shift(backend, probe, geometry.fractions, len(batch))
+        batch = np.asarray(batch)
+        where = geometry.at(backend, batch)
+        shift = choose_shift(backend, probe, where.fractions)
         light = xp.fft.fftshift((probe.real**2 + probe.imag**2).sum(0))
         passed = (transmission.real**2 + transmission.imag**2).prod(0) if with_probe else None
 
@@ -110,21 +111,21 @@ class Model:
                 coverage=xp.zeros_like(light) if with_probe else None,
             )
 
-        def task(portion: Any, sums: _Sums) -> None:
-            where = geometry.at(backend, portion)
-            far, tape = self.far_field(backend, shift, transmission, where)
-            value, residual = loss.residual(backend, far, backend.take(amplitudes, portion))
+        def task(places: Any, sums: _Sums) -> None:
+            here = where.part(places)
+            far, tape = self.far_field(backend, shift.waves(backend, places), transmission, here)
+            value, residual = loss.residual(backend, far, amplitudes, batch[places])
             sums.loss += value
-            residual = self.detector.propagate_adjoint(backend, residual, where.shifts)
+            residual = self.detector.propagate_adjoint(backend, residual, here.shifts)
             by_waves = self.passage.transmit_adjoint(
-                backend, residual, transmission, where.corners, tape, sums.transmission
+                backend, residual, transmission, here.corners, tape, sums.transmission
             )
-            backend.paste_same(sums.illumination, where.corners, light)
+            backend.paste_same(sums.illumination, here.corners, light)
             if with_probe:
-                shift.collect(backend, where.fractions, by_waves, sums.waves)
-                backend.sum_cuts(passed, where.corners, sums.coverage)
+                shift.collect(backend, places, by_waves, sums.waves)
+                backend.sum_cuts(passed, here.corners, sums.coverage)
 
-        total, *others = backend.map_reduce(task, backend.portions(batch, probe.nbytes), sums)
+        total, *others = backend.map_reduce(task, backend.portions(np.arange(len(batch)), probe.nbytes), sums)
         for part in others:
             total += part
         by_probe = coverage = None

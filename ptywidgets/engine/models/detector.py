@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.models.geometry import phase_factors
 from ptywidgets.engine.protocols import Array, Backend
 
 
@@ -22,22 +20,19 @@ class FarField:
     def propagate(self, backend: Backend, exits: Array, shifts: Array | None) -> Array:
         """Waves in the detector plane (B, M, Ny, Nx); works in the memory of `exits`."""
         if shifts is not None:
-            backend.ramp(exits, *_ramps(backend, shifts, exits.shape[-2:], 1, exits.dtype))
+            backend.ramp(exits, shifts, *_slopes(backend, exits.shape[-2:], 1))
         return backend.fft2(exits)
 
     def propagate_adjoint(self, backend: Backend, residual: Array, shifts: Array | None) -> Array:
         """The adjoint, which is also the inverse; works in the memory of `residual`."""
         waves = backend.ifft2(residual)
         if shifts is not None:
-            backend.ramp(waves, *_ramps(backend, shifts, waves.shape[-2:], -1, waves.dtype))
+            backend.ramp(waves, shifts, *_slopes(backend, waves.shape[-2:], -1))
         return waves
 
 
-def _ramps(backend: Backend, shifts: Array, shape: tuple[int, int], sign: int, dtype: Any) -> tuple[Array, Array]:
-    """exp(sign 2 pi i s.r / N) as rows (B, Ny) and columns (B, Nx), with r counted from the middle of the window."""
+def _slopes(backend: Backend, shape: tuple[int, int], sign: int) -> tuple[Array, Array]:
+    """Phase that a shift by one detector pixel makes of each row (Ny,) and column (Nx,), from the window's middle."""
     xp = backend.xp
-    rows, columns = (
-        phase_factors(backend, shifts[:, axis], (sign * 2 * np.pi / n) * (xp.arange(n) - n // 2), dtype)
-        for axis, n in enumerate(shape)
-    )
+    rows, columns = ((sign * 2 * np.pi / n) * (xp.arange(n) - n // 2) for n in shape)
     return rows, columns

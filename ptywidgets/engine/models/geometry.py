@@ -14,11 +14,19 @@ NEGLIGIBLE = 1e-6  # px; a smaller rest is not worth a transform
 
 @dataclass(frozen=True)
 class Where:
-    """Where one portion of positions lies."""
+    """Where a batch of positions lies, or a portion of it."""
 
     corners: Any  # (B, 2) int, first pixel of each window in the object
     fractions: Array | None  # (B, 2) px, sub-pixel rest of the positions; None where all are whole
     shifts: Array | None  # (B, 2) detector px, sub-pixel rest of the origin; None where there is none
+
+    def part(self, places: Any) -> Where:
+        """A portion, by places in the batch."""
+        return Where(
+            self.corners[places],
+            None if self.fractions is None else self.fractions[places],
+            None if self.shifts is None else self.shifts[places],
+        )
 
 
 @dataclass(frozen=True)
@@ -47,21 +55,11 @@ class Geometry:
             shifts=shifts if shifts is not None and np.abs(shifts).max() > NEGLIGIBLE else None,
         )
 
-    def at(self, backend: Backend, portion: Any) -> Where:
-        """The positions of one portion, on the device."""
+    def at(self, backend: Backend, batch: Any) -> Where:
+        """The positions of a batch, on the device."""
         device = backend.to_device
         return Where(
-            corners=self.corners[portion],
-            fractions=None if self.fractions is None else device(self.fractions[portion]),
-            shifts=None if self.shifts is None else device(self.shifts[portion]),
+            corners=self.corners[batch],
+            fractions=None if self.fractions is None else device(self.fractions[batch]),
+            shifts=None if self.shifts is None else device(self.shifts[batch]),
         )
-
-
-def phase_factors(backend: Backend, per_row: Array, along: Array, dtype: Any) -> Array:
-    """exp(i a x) for every a of `per_row` (B,) and x of `along` (N,): (B, N) of complex `dtype`."""
-    xp = backend.xp
-    out = xp.empty((len(per_row), len(along)), dtype)
-    angles = (per_row[:, None] * along[None, :]).astype(out.real.dtype)
-    xp.cos(angles, out=out.real)
-    xp.sin(angles, out=out.imag)
-    return out

@@ -12,9 +12,11 @@ from ptywidgets.engine import ParameterError
 from ptywidgets.engine.backends import available_devices, get_backend, gpu
 from ptywidgets.engine.backends.cpu import CpuBackend
 from ptywidgets.engine.backends.kernels import load_kernels
+from ptywidgets.engine.backends.transforms import load_transform
 from ptywidgets.testing import BackendContract, model_case
 
 NUMBA = importlib.util.find_spec("numba") is not None
+DUCC = importlib.util.find_spec("ducc0") is not None
 
 
 def stand_in():
@@ -24,7 +26,7 @@ def stand_in():
 class TestNumpy(BackendContract):
     @pytest.fixture(params=[1, 2])
     def backend(self, request):
-        backend = CpuBackend(request.param, "numpy")
+        backend = CpuBackend(request.param, "numpy", "scipy")
         yield backend
         backend.close()
 
@@ -34,6 +36,15 @@ class TestNumba(BackendContract):
     @pytest.fixture(params=[1, 2])
     def backend(self, request):
         backend = CpuBackend(request.param, "numba")
+        yield backend
+        backend.close()
+
+
+@pytest.mark.skipif(not DUCC, reason="ducc0 is not installed")
+class TestDucc(BackendContract):
+    @pytest.fixture
+    def backend(self):
+        backend = CpuBackend(2, "numpy", "ducc0")
         yield backend
         backend.close()
 
@@ -102,6 +113,8 @@ def test_buffers_are_a_workers_own_and_reused():
 def test_unknown_names_are_told():
     with pytest.raises(ParameterError, match="numba"):
         load_kernels("numbra")
+    with pytest.raises(ParameterError, match="ducc0"):
+        load_transform("ducc")
     with pytest.raises(ParameterError, match="cpu"):
         get_backend("cpo")
     if "gpu" not in available_devices():
@@ -109,7 +122,8 @@ def test_unknown_names_are_told():
             get_backend("gpu")
 
 
-def test_importing_the_engine_loads_neither_numba_nor_cupy():
-    code = "import sys, ptywidgets.engine, ptywidgets.testing; print({'numba', 'cupy', 'pytest'} & set(sys.modules))"
+def test_importing_the_engine_loads_no_optional_package():
+    optional = {"numba", "ducc0", "cupy", "pytest"}
+    code = f"import sys, ptywidgets.engine, ptywidgets.testing; print({optional} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
