@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ptywidgets.engine.batches import batches_of, shuffled
 from ptywidgets.engine.plan import Plan
 from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.state import State
@@ -40,9 +41,9 @@ def steps(problem: Problem, plan: Plan, state: State | None = None) -> Generator
     constraints: list[Any] = []
     while state.iteration < plan.iterations:
         if state.order is None:
-            order = generator.permutation(problem.count)
+            order = shuffled(state.positions, plan.batch, generator)
             state = state.replace(order=order, batch=0, partial_loss=0.0, random=generator.bit_generator.state)
-        batches = _batches(state.order, plan.batch)  # type: ignore[arg-type]  # just drawn, or of a state that has it
+        batches = batches_of(state.order, plan.batch)  # type: ignore[arg-type]  # just drawn, or of a state that has it
         if plan.constraints is not described:
             described = plan.constraints
             constraints = [constraint.prepare(problem) for constraint in described]
@@ -80,12 +81,6 @@ def iterate(problem: Problem, plan: Plan, state: State | None = None) -> Generat
         new = None
         if state.at_iteration_end:
             new = yield state
-
-
-def _batches(order: np.ndarray, size: int | None) -> list[np.ndarray]:
-    """Nearly equal batches of at most `size` positions."""
-    count = 1 if size is None else -(-len(order) // size)
-    return [np.sort(part) for part in np.array_split(order, count)]
 
 
 def _finish(problem: Problem, state: State, constraints: list) -> State:

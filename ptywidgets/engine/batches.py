@@ -1,0 +1,69 @@
+"""Which positions are taken together: batches that are random and yet spread evenly over the scan."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def shuffled(positions: np.ndarray, size: int | None, generator: np.random.Generator) -> np.ndarray:
+    """A random order of positions, for batches of at most `size`, each of which lights the whole object alike.
+
+    Neighbours are dealt out to the batches in turn, like cards. After a plain shuffle some spots of the object are lit
+    twice as well as others by chance, and the brightest one holds the common step of all back.
+
+    Parameters
+    ----------
+    positions : ndarray (J, 2)
+        In any unit.
+    size : int, optional
+        Of a batch; None for all positions at once.
+    generator : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray (J,) int
+        To be cut by :func:`batches_of`.
+
+    Examples
+    --------
+    >>> line = np.stack([np.zeros(6), np.arange(6.0)], axis=1)
+    >>> order = shuffled(line, 3, np.random.default_rng(0))
+    >>> [(part // 2).tolist() for part in batches_of(order, 3)]  # one of every pair of neighbours in each
+    [[0, 1, 2], [0, 1, 2]]
+    """
+    count = _count(len(positions), size)
+    line = along_the_scan(positions)
+    hands = generator.random((-(-len(line) // count), count)).argsort(axis=1)  # who gets the next card, round by round
+    return line[np.argsort(hands.ravel()[: len(line)], kind="stable")]
+
+
+def batches_of(order: np.ndarray, size: int | None) -> list[np.ndarray]:
+    """Nearly equal batches of at most `size` positions, each in ascending order.
+
+    Examples
+    --------
+    >>> [part.tolist() for part in batches_of(np.array([4, 0, 3, 1, 2]), 3)]
+    [[0, 3, 4], [1, 2]]
+    """
+    return [np.sort(part) for part in np.array_split(order, _count(len(order), size))]
+
+
+def along_the_scan(positions: np.ndarray) -> np.ndarray:
+    """Indices of positions (J, 2) along a curve that keeps neighbours together: G. M. Morton's order (IBM, 1966).
+
+    Examples
+    --------
+    >>> along_the_scan(np.array([[0.0, 0.0], [9.0, 9.0], [1.0, 1.0], [8.0, 8.0]])).tolist()
+    [0, 2, 3, 1]
+    """
+    low, extent = positions.min(0), float(np.ptp(positions, axis=0).max())
+    cells = ((positions - low) / (extent or 1.0) * 65535).astype(np.uint64)
+    code = np.zeros(len(positions), np.uint64)
+    for bit in range(16):
+        for axis in (0, 1):
+            code |= ((cells[:, axis] >> np.uint64(bit)) & np.uint64(1)) << np.uint64(2 * bit + axis)
+    return np.argsort(code, kind="stable")
+
+
+def _count(positions: int, size: int | None) -> int:
+    return 1 if size is None else -(-positions // size)
