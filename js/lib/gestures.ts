@@ -21,6 +21,7 @@ export class Gestures {
   private fingers = new Map<number, [number, number]>();
   private frame = 0;
   private pending: Region | null = null;
+  private pressed: [number, number] = [0, 0]; // where the last press was
   private readonly stop = new AbortController();
 
   constructor(private readonly view: ImageView) {
@@ -33,6 +34,7 @@ export class Gestures {
     stage.addEventListener("lostpointercapture", (e) => this.up(e), options);
     stage.addEventListener("pointerleave", () => this.drag || view.setHover(null), options);
     stage.addEventListener("wheel", (e) => this.wheel(e), { ...options, passive: false });
+    stage.addEventListener("click", (e) => this.click(e), options);
     stage.addEventListener("dblclick", (e) => this.doubleClick(e), options);
     stage.addEventListener("auxclick", (e) => e.preventDefault(), options);
     root.addEventListener("keydown", (e) => this.key(e), options);
@@ -75,7 +77,7 @@ export class Gestures {
   private down(e: PointerEvent): void {
     if ((e.target as HTMLElement).closest?.(".pty-image-help") || !this.view.frame) return;
     const { view } = this;
-    const [sx, sy] = this.at(e);
+    const [sx, sy] = (this.pressed = this.at(e));
     view.toggleHelp(false);
     view.root.focus({ preventScroll: true });
     this.fingers.set(e.pointerId, [sx, sy]);
@@ -194,6 +196,12 @@ export class Gestures {
     this.view.magnify(Math.exp(-Math.max(-120, Math.min(120, e.deltaY * lines)) / 400), ...this.at(e));
   }
 
+  /** A click picks the image where it is one to choose; the end of a drag is no click. */
+  private click(e: MouseEvent): void {
+    const [sx, sy] = this.at(e);
+    if (this.view.settings.picked !== null && Math.hypot(sx - this.pressed[0], sy - this.pressed[1]) < 5) this.view.events.pick?.();
+  }
+
   private doubleClick(e: MouseEvent): void {
     if (!this.hit(...this.at(e))) this.view.reset();
   }
@@ -248,6 +256,10 @@ export class Gestures {
         view.toggleHelp(false);
         view.root.blur();
         return true;
+    }
+    if (view.settings.picked !== null && (e.key === "Enter" || e.key === " ")) {
+      view.events.pick?.();
+      return true;
     }
     if (!view.settings.hotkeys.includes(e.key)) return false;
     view.events.key?.(e.key);

@@ -21,11 +21,13 @@ export interface Settings extends Contrast {
   scalebar: boolean;
   placeholder: string; // shown while there is no image
   hotkeys: readonly string[]; // keys told to the owner
+  picked: boolean | null; // one of several to choose from: whether it is the chosen one
 }
 
 export const DEFAULTS: Settings = {
   title: "", note: "", cmap: "gray", scale: "linear", gamma: 0.5, percentiles: [0, 100], limits: null, sampling: null,
   unit: "px", origin: null, x_label: "", y_label: "", max_width: 512, colorbar: true, scalebar: true, placeholder: "", hotkeys: [],
+  picked: null,
 };
 
 export interface Cursor {
@@ -38,6 +40,7 @@ export interface Events {
   region?(region: Region, final: boolean): void;
   cursor?(cursor: Cursor | null): void;
   key?(key: string): void;
+  pick?(): void;
   setting?(name: "scale", value: Scale): void;
 }
 
@@ -277,7 +280,13 @@ export class ImageView {
     this.title.textContent = s.title;
     this.note.textContent = s.note;
     root.dataset.title = s.title;
-    root.setAttribute("aria-label", s.title || "image");
+    const choice = s.picked !== null;
+    root.setAttribute("aria-label", choice ? `${s.title}, ${s.note}` : s.title || "image");
+    root.setAttribute("role", choice ? "button" : "group");
+    if (choice) root.setAttribute("aria-pressed", String(s.picked));
+    else root.removeAttribute("aria-pressed");
+    root.classList.toggle("pty-pickable", choice);
+    root.classList.toggle("pty-picked", s.picked === true);
     if (!this.frame) this.say(s.placeholder, false);
     root.style.maxWidth = s.max_width > 0 ? `${s.max_width}px` : "";
   }

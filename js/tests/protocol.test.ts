@@ -158,6 +158,25 @@ describe("adapter", () => {
     press("]");
     expect((model.of("region")[2] as typeof told[0]).region).toMatchObject({ y: 0, r: 3 });
   });
+  it("is picked by a click or Enter where it is one to choose, and not by the end of a drag", () => {
+    const model = fresh({ picked: false, note: "transposed", still: pixels(), still_meta: header(1) });
+    const root = mount(model).el.querySelector<HTMLElement>(".pty-image-view") as HTMLElement;
+    const stage = root.querySelector<HTMLElement>(".pty-image-stage") as HTMLElement;
+    expect([root.getAttribute("role"), root.getAttribute("aria-pressed"), root.getAttribute("aria-label")]).toEqual(["button", "false", "T, transposed"]);
+    const mouse = (type: string, clientX: number) => stage.dispatchEvent(new (type === "click" ? MouseEvent : PointerEvent)(type, { clientX, clientY: 5, bubbles: true }));
+    mouse("pointerdown", 5);
+    mouse("click", 6);
+    mouse("pointerdown", 5);
+    mouse("click", 60);
+    root.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true }));
+    expect(model.of("pick")).toHaveLength(2);
+    model.set("picked", true);
+    expect([root.getAttribute("aria-pressed"), root.classList.contains("pty-picked")]).toEqual(["true", true]);
+    model.set("picked", null);
+    mouse("pointerdown", 5);
+    mouse("click", 5);
+    expect([model.of("pick").length, root.getAttribute("role"), root.getAttribute("aria-pressed")]).toEqual([2, "group", null]);
+  });
   it("leaves nothing behind, by the signal or by its cleanup", () => {
     const model = fresh();
     const stop = new AbortController();

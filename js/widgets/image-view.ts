@@ -108,6 +108,7 @@ function render({ model, el, signal }: RenderProps<Record<string, unknown>> & { 
       for (const other of store.views) if (other !== view) other.setRegions(view.regions);
     },
     key: (key) => store.send({ type: "key", key }),
+    pick: () => store.send({ type: "pick" }),
     cursor: (cursor) => tellCursor(cursor),
     setting: (name, value) => {
       model.set(name, value);

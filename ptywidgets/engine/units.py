@@ -51,6 +51,22 @@ def wavelength(energy: float) -> float:
     return hc / math.sqrt(energy * (energy + 2 * _REST_ENERGY))
 
 
+def energy_of_wavelength(length: float) -> float:
+    """Energy in eV of electrons with a wavelength of `length` A: the inverse of :func:`wavelength`.
+
+    It also makes what is written for electrons work for light, of which only the wavelength matters.
+
+    Examples
+    --------
+    >>> round(energy_of_wavelength(0.04175715620292006) / 1e3, 2), round(wavelength(energy_of_wavelength(6300.0)), 6)
+    (80.0, 6300.0)
+    """
+    if not (math.isfinite(length) and length > 0):
+        raise CalibrationError(f"the wavelength is {length!r} A; expected a positive finite number.")
+    squared = (constants.h * constants.c / constants.e * 1e10 / length) ** 2
+    return squared / (_REST_ENERGY + math.sqrt(_REST_ENERGY**2 + squared))  # of E^2 + 2 E m c^2 = (h c / lambda)^2
+
+
 def interaction(energy: float) -> float:
     """Interaction parameter sigma: phase per projected potential.
 

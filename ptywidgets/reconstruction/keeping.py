@@ -35,7 +35,7 @@ def save(recon: Reconstruction, path: str | os.PathLike[str]) -> str:
         rotation=measurement.rotation,
         transpose=measurement.transpose,
         scan_shape=measurement.scan_shape,
-        provenance=new_provenance(recon.dataset),
+        provenance=new_provenance(recon.dataset) | {"started_from": recon.started_from},
     )
     return str(save_checkpoint(path, checkpoint))
 

@@ -21,8 +21,7 @@ from ptywidgets.engine.io.checkpoint import load_checkpoint
 from ptywidgets.engine.iterate import steps
 from ptywidgets.engine.models import SPECIMENS, single_slice
 from ptywidgets.engine.plan import Plan
-from ptywidgets.engine.prepare import Measurement, Preparation, prepare, reorient
-from ptywidgets.engine.prepare.twin import resolve_twin
+from ptywidgets.engine.prepare import Measurement, prepare
 from ptywidgets.engine.probe import Optics
 from ptywidgets.engine.problem import Problem, make_problem
 from ptywidgets.engine.state import State
@@ -32,14 +31,15 @@ from ptywidgets.reconstruction.hosts import shows_threads
 from ptywidgets.reconstruction.mailbox import Mailbox
 from ptywidgets.reconstruction.results import Results
 from ptywidgets.reconstruction.runner import Runner, weakly
-from ptywidgets.reconstruction.safe import SafeTraits
 from ptywidgets.reconstruction.snapshot import take_snapshot
+from ptywidgets.reconstruction.starting import Starting
 
 STATUSES = ("empty", "ready", "running", "paused", "stopped", "finished", "error")
+FOUND = ("measurement", "start_decisions", "status", "iteration", "message")  # traits that nobody gives
 _RUNNING: weakref.WeakSet[Reconstruction] = weakref.WeakSet()
 
 
-class Reconstruction(Results, SafeTraits):
+class Reconstruction(Results, Starting):
     """Data, calibration, probe, plan, run and results in one place; widgets are views of it, and it needs none.
 
     Parameters
@@ -51,9 +51,9 @@ class Reconstruction(Results, SafeTraits):
 
     Notes
     -----
-    Traits to observe: `dataset`, `preparation`, `measurement`, `optics`, `object_type`, `plan`, `device`, `status`,
-    `iteration`, `message`. Their values are replaced, never changed in place. Observers may be called on any thread;
-    one that fails is logged and disconnected.
+    Traits to observe: `dataset`, `preparation`, `measurement`, `optics`, `start_image`, `start_decisions`,
+    `object_type`, `plan`, `device`, `status`, `iteration`, `message`. Their values are replaced, never changed in
+    place. Observers may be called on any thread; one that fails is logged and disconnected.
 
     Examples
     --------
@@ -66,9 +66,6 @@ class Reconstruction(Results, SafeTraits):
     """
 
     dataset = Instance(Dataset, allow_none=True, help="The data.")
-    preparation = Instance(Preparation, args=(), help="How they are prepared.")
-    measurement = Instance(Measurement, allow_none=True, help="Prepared data; None until prepare().")
-    optics = Instance(Optics, args=(), help="What forms the probe.")
     object_type = Enum(tuple(SPECIMENS), "complex", help="What is unknown: a complex object or a potential.")
     plan = Instance(Plan, args=(), help="How long, in what batches, by which rule.")
     device = Unicode("cpu", help="cpu or gpu.")
@@ -78,7 +75,7 @@ class Reconstruction(Results, SafeTraits):
     autosave = AnyTrait(None, allow_none=True, help="Path to which a running reconstruction is saved once a minute.")
 
     def __init__(self, dataset: Dataset | None = None, *, defocus: float | None = None, **values: Any) -> None:
-        known = [n for n in self.trait_names() if n not in ("measurement", "status", "iteration", "message")]
+        known = [n for n in self.trait_names() if n not in FOUND]
         for name in values:
             if name not in known:
                 raise unknown_name("argument of Reconstruction", name, [*known, "defocus"])
@@ -147,32 +144,6 @@ class Reconstruction(Results, SafeTraits):
         self.measurement = None
         if "semiangle" in changes:
             self.optics = self.optics.replace(semiangle=calibration.semiangle)
-
-    def prepare(self, **changes: Any) -> Measurement:
-        """Prepare the data; keyword arguments change single fields of :attr:`preparation` first.
-
-        Where no rotation is given and the curl cannot tell it from its 180-degree twin, a known defocus decides.
-        """
-        self._data()
-        self._require_idle("prepare anew")
-        self.preparation = self.preparation.replace(**changes)
-        return self._prepare()
-
-    def _prepare(self) -> Measurement:
-        if self.measurement is not None and _same_origin(self.measurement, self.preparation):
-            measurement = reorient(self.measurement, self.preparation)
-        else:
-            measurement = prepare(self._data(), self.preparation)
-        message = measurement.rotation_fit.message
-        if self._can_tell_twins():
-            test = resolve_twin(measurement, self.optics)
-            given = self.preparation.rotation is not None or self.preparation.flip
-            if test.resolved and test.rotation != measurement.rotation and not given:
-                measurement = reorient(measurement, self.preparation.replace(rotation=test.rotation))
-            message = f"{message.split(';')[0].rstrip('.')}; {test.message}"
-        self.measurement = measurement
-        self.message = message[:1].upper() + message[1:]
-        return measurement
 
     def update_plan(self, **changes: Any) -> None:
         """Change fields of :attr:`plan`, or of its algorithm; a running reconstruction follows from its next batch."""
@@ -315,6 +286,7 @@ class Reconstruction(Results, SafeTraits):
             object_type=checkpoint.object_type,
         )
         if checkpoint.state is not None:
+            recon._started_from = checkpoint.provenance.get("started_from", "empty")
             recon._continue_from(checkpoint.state)
         return recon
 
@@ -343,14 +315,11 @@ class Reconstruction(Results, SafeTraits):
         if self._runner is not None and self._runner.active:
             raise ParameterError(f"cannot {what} while the reconstruction is {self.status}; stop it first.")
 
-    def _can_tell_twins(self) -> bool:
-        has_aperture = self.optics.vacuum is not None or self.optics.semiangle is not None
-        return has_aperture and self.optics.aberrations["C10"] != 0
-
     def _follow_inputs(self, change: Any) -> None:
         self._stale = True
-        if change["name"] == "dataset" and change["old"] is not change["new"]:
-            self.measurement = None
+        if change["name"] == "dataset" and change["old"] is not change["new"] and not self._taking:
+            self.measurement = self.start_image = None
+            self.start_decisions = ()
             if self.status == "empty" and change["new"] is not None:
                 self.status = "ready"
 
@@ -366,9 +335,9 @@ class Reconstruction(Results, SafeTraits):
         measurement = self.measurement or self._prepare()
         old, state = self._problem, self._state
         if old is None or state is None or self._stale:
-            problem = self._make_problem(measurement)
             if state is not None:
                 self.message = "Started anew: data or probe have changed."
+            problem = self._begin_from_image(self._make_problem(measurement))
             state = problem.start()
             self.iteration = 0
             self._stale = False
@@ -469,11 +438,6 @@ def _states(owner: weakref.ref[Reconstruction], n: int | None) -> Generator[Stat
     states = recon._planned_states(n)
     del recon
     yield from states
-
-
-def _same_origin(measurement: Measurement, preparation: Preparation) -> bool:
-    done = measurement.preparation
-    return (done.origin, done.robust) == (preparation.origin, preparation.robust)
 
 
 def _is_checkpoint(path: Any) -> bool:

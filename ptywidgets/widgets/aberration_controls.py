@@ -57,7 +57,7 @@ class Dial(GridBox):
         self.slider = IntSlider(0, **ends, readout=False, layout=plain)
         self._following = False
         label, box, *rest = self.number.children
-        columns = "88px minmax(40px, 1fr) 68px 28px"
+        columns = "88px minmax(40px, 1fr) 72px 28px"
         layout = {"grid_template_columns": columns, "grid_gap": "0 5px", "align_items": "center", "width": "100%"}
         super().__init__([label, self.slider, box, *rest], layout=layout)
         self.slider.observe(self._slid, "value")

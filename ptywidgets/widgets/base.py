@@ -152,18 +152,21 @@ class Panel(PngFallback, ipywidgets.VBox):
         """Call `handler(region, final)` as the user drags a region; of positions that come too fast only the newest."""
 
         def moved(region: dict[str, Any], final: bool) -> None:
-            key = ("drag", id(view), region["id"])
-            self.turns.soon(lambda: self._run(key, handler, region, final), key)
+            self.soon(handler, ("drag", id(view), region["id"]), region, final)
 
         view.on_region(moved)
 
-    def with_data(self, work: Callable[[], Any], then: Callable[[Any], Any], text: str) -> None:
-        """Do `work`, which reads all patterns, and give `then` its result; on a thread where the patterns are many.
+    def soon(self, handler: Callable[..., Any], key: Hashable, *args: Any) -> None:
+        """Call `handler(*args)` now where that was quick the last time, else on a thread; the newest of a `key`."""
+        self.turns.soon(lambda: self._run(key, handler, *args), key)
 
-        Meanwhile `text` is in the status line, and the widget stays alive.
+    def with_data(self, work: Callable[[], Any], then: Callable[[Any], Any], text: str, most: float = HEAVY) -> None:
+        """Do `work`, which reads all patterns, and give `then` its result; on a thread where there are many.
+
+        Meanwhile `text` is in the status line, and the widget stays alive. Many are more than `most` bytes.
         """
         dataset = self.recon.dataset
-        if dataset is None or dataset.nbytes <= HEAVY or not shows_threads():
+        if dataset is None or dataset.nbytes <= most or not shows_threads():
             then(work())
             return
         self.say(text)

@@ -74,7 +74,7 @@ class ImageView(PngFallback, anywidget.AnyWidget):
     **traits
         Any other trait: ``scale``, ``gamma``, ``percentiles``, ``limits``, ``sampling``, ``unit``, ``origin``,
         ``note``, ``x_label``, ``y_label``, ``max_width``, ``colorbar``, ``scalebar``, ``placeholder``, ``regions``,
-        ``hotkeys``, ``cursor``.
+        ``hotkeys``, ``picked``, ``cursor``.
 
     Examples
     --------
@@ -107,6 +107,7 @@ class ImageView(PngFallback, anywidget.AnyWidget):
     scalebar = traitlets.Bool(True).tag(sync=True)
     placeholder = traitlets.Unicode("").tag(sync=True)  # words shown while there is no image
     hotkeys = traitlets.List(traitlets.Unicode()).tag(sync=True)  # keys told to `on_key`
+    picked = traitlets.Bool(None, allow_none=True).tag(sync=True)  # one of several to choose from: whether it is chosen
     cursor = traitlets.Bool(False).tag(sync=True)  # whether `on_cursor` hears of the mouse
     live = traitlets.Bool(False).tag(sync=True)  # a stream is on: the browser asks where no frame comes
     still = traitlets.Bytes(b"").tag(sync=True)  # last frame, kept in the notebook
@@ -120,6 +121,7 @@ class ImageView(PngFallback, anywidget.AnyWidget):
         self._region_callbacks = CallbackDispatcher()
         self._key_callbacks = CallbackDispatcher()
         self._cursor_callbacks = CallbackDispatcher()
+        self._pick_callbacks = CallbackDispatcher()
         self._change: list[Any] = ["", 0]  # the browser's number of its last change of a region
         self._from_browser = False
         super().__init__(title=title, cmap=cmap, kind=kind, uid=uuid.uuid4().hex, **traits)
@@ -219,6 +221,10 @@ class ImageView(PngFallback, anywidget.AnyWidget):
         """Call ``callback(key)`` for the keys named in the trait ``hotkeys``."""
         self._key_callbacks.register_callback(callback, remove)
 
+    def on_pick(self, callback: Callable[[], None], remove: bool = False) -> None:
+        """Call ``callback()`` when the image is clicked, or Enter is pressed on it; needs ``picked`` to be a bool."""
+        self._pick_callbacks.register_callback(callback, remove)
+
     def on_cursor(self, callback: Callable[[Any, Any, Any], None], remove: bool = False) -> None:
         """Call ``callback(y, x, value)`` as the mouse moves, at most 20 times a second; needs ``cursor = True``."""
         self._cursor_callbacks.register_callback(callback, remove)
@@ -233,6 +239,8 @@ class ImageView(PngFallback, anywidget.AnyWidget):
             self._region_from_browser(content)
         elif kind == "key":
             self._key_callbacks(str(content.get("key", "")))
+        elif kind == "pick":
+            self._pick_callbacks()
         elif kind == "cursor":
             self._cursor_callbacks(content.get("y"), content.get("x"), content.get("value"))
 

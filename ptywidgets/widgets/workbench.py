@@ -6,27 +6,26 @@ import importlib
 import os
 from typing import Any
 
-from ipywidgets import HTML, Layout, Tab, Text, VBox
+from ipywidgets import HTML, Accordion, Text, VBox
 
 from ptywidgets import samples
 from ptywidgets.engine.dataset import Dataset
-from ptywidgets.engine.errors import DataError
+from ptywidgets.engine.errors import DataError, unknown_name
 from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.base import Panel, as_reconstruction
 from ptywidgets.widgets.controls import button, note, set_words, tip, toolbar, words
+from ptywidgets.widgets.doctor_panel import DoctorPanel
+from ptywidgets.widgets.stage_tabs import STAGES, StageTabs
+from ptywidgets.widgets.start_panel import StartPanel
 
-STAGES = {
-    "Data": ("dataset_browser", "DatasetBrowser"),
-    "Rotation": ("rotation_explorer", "RotationExplorer"),
-    "Probe": ("probe_designer", "ProbeDesigner"),
-    "Reconstruction": ("reconstruction_runner", "ReconstructionRunner"),
-}
-TITLES = {"Reconstruction": "Run"}  # four tabs fit on a narrow page
 DUCKY = "small"
 
 
 class Workbench(Panel):
-    """Data, rotation, probe and reconstruction as tabs, with a list of what is done.
+    """Data, rotation, probe, direct methods and reconstruction as tabs, with a list of what is done.
+
+    "Auto" finds the whole start from the data, and shows every decision with a button that opens the widget in which
+    it can be changed; "Check" tells what is good, doubtful or wrong before a run.
 
     Parameters
     ----------
@@ -35,7 +34,8 @@ class Workbench(Panel):
 
     Notes
     -----
-    `recon` is the present reconstruction, `stages` what has been looked at so far, by the names of the tabs.
+    `recon` is the present reconstruction, `stages` what has been looked at so far, by name. "Orientation" is a view of
+    the tab "Rotation", "Parallax" of the tab "Probe".
 
     Examples
     --------
@@ -49,6 +49,8 @@ class Workbench(Panel):
     def __init__(self, source: Reconstruction | Dataset | str | os.PathLike[str] | None = None) -> None:
         super().__init__(source)
         self.stages: dict[str, Panel] = {}
+        self.start: StartPanel | None = None
+        self.doctor: DoctorPanel | None = None
         self._saved_at: int | None = None
         self.title = words("", "pty-title")
         self.data_line = note()
@@ -59,21 +61,28 @@ class Workbench(Panel):
         )  # fmt: skip
         self.opener = button("Open", "Open the file", "", "folder-open")
         self.ducky = button("Try the ducky", "Simulate a small data set: a duck of carbon", "info", "magic")
-        self.tab = Tab([VBox(layout=Layout(width="100%")) for _ in STAGES], selected_index=0)
-        for index, name in enumerate(STAGES):
-            self.tab.set_title(index, TITLES.get(name, name))
+        self.auto = button("Auto", "Find calibration, rotation and probe from the data alone", "primary", "magic")
+        self.fold = Accordion([VBox(), VBox()], selected_index=None)
+        for index, name in enumerate(("Start: what was decided, and why", "Check: is anything wrong?")):
+            self.fold.set_title(index, name)
+        self.tab = StageTabs()
         self.children = [
             self.title,
             self.data_line,
-            toolbar(self.path, self.opener, self.ducky),
+            toolbar(self.path, self.opener, self.ducky, self.auto),
             self.steps_line,
             self.status_line,
+            self.fold,
             self.tab,
         ]
         self.layout.grid_gap = "6px"
         self.click(self.opener, self._open)
         self.click(self.ducky, self._try_ducky)
+        self.click(self.auto, self.find_start)
         self.hear(self.tab, lambda _index: self._show_stage(), "selected_index")
+        for switch in self.tab.switches.values():
+            self.hear(switch, lambda _words: self._show_stage())
+        self.hear(self.fold, lambda _index: self._show_fold(), "selected_index")
         self._bind()
 
     # ---------------------------------------------------------------- data
@@ -101,13 +110,17 @@ class Workbench(Panel):
         defocus = samples.ducky_defocus(DUCKY)
         self.use(Reconstruction(samples.ducky(DUCKY), defocus=defocus))
         self.say(
-            f"A simulated duck of carbon; its defocus of {defocus:g} Å is set already. Go through the tabs.", "good"
+            f"A simulated duck of carbon; its defocus of {defocus:g} Å is set. Press Auto, or go through the tabs.",
+            "good",
         )
 
     def _bind(self) -> None:
         """Show the present reconstruction: forget the stages of the one before, make the one that is looked at."""
-        old, self.stages, self.views = list(self.stages.values()), {}, []
-        for place in self.tab.children:
+        old: list[Any] = [*self.stages.values(), *filter(None, (self.start, self.doctor))]
+        self.stages, self.views, self.start, self.doctor = {}, [], None, None
+        self.put(self.fold, None, "selected_index")
+        self.tab.clear()
+        for place in self.fold.children:
             place.children = []
         for stage in old:
             stage.close()
@@ -118,24 +131,47 @@ class Workbench(Panel):
     # ---------------------------------------------------------------- stages
 
     def select(self, name: str) -> Panel:
-        """Turn to a stage, "Data", "Rotation", "Probe" or "Reconstruction"; returns its widget."""
-        self.tab.selected_index = list(STAGES).index(name)
+        """Turn to a stage, such as "Rotation", or to the widget of that name; returns the widget."""
+        name = next((stage for stage, (_, kind) in STAGES.items() if kind == name), name)
+        if name not in STAGES:
+            raise unknown_name("stage of the workbench", name, STAGES)
+        self.tab.turn_to(name)
         self._show_stage()
         return self.stages[name]
 
     def _show_stage(self) -> None:
-        if self.recon.dataset is None or self.tab.selected_index is None:
+        name = self.tab.stage
+        if self.recon.dataset is None or name is None:
             return
-        name = list(STAGES)[self.tab.selected_index]
         if name not in self.stages:
             module, kind = STAGES[name]
             stage: Any = getattr(importlib.import_module(f"ptywidgets.widgets.{module}"), kind)(self.recon)
-            stage.remove_class("pty-widget")  # the frame round it is that of the bench
-            self.stages[name] = stage
+            self.stages[name] = _unframed(stage)
             if name == "Reconstruction":
                 stage.observe(self._note_saved, "saved")
-            self.tab.children[self.tab.selected_index].children = [stage]
+        self.tab.put(name, self.stages[name])
         self.views = self.stages[name].views
+
+    def find_start(self) -> None:
+        """Find the start from the data, and show what was decided."""
+        if self.recon.dataset is None:
+            raise DataError("there are no data to start from: open a file, or try the ducky.")
+        self.put(self.fold, 0, "selected_index")
+        self._show_fold()
+        assert self.start is not None
+        self.start.guarded(self.start.find)()
+
+    def _show_fold(self) -> None:
+        index = self.fold.selected_index
+        if self.recon.dataset is None or index is None or self.fold.children[index].children:
+            return
+        panel: Any
+        if index == 0:
+            panel = self.start = StartPanel(self.recon, self.guarded(self.select))
+        else:
+            panel = self.doctor = DoctorPanel(self.recon)
+        panel.title.layout.display = "none"  # the fold has said it
+        self.fold.children[index].children = [_unframed(panel)]
 
     def _note_saved(self, change: Any) -> None:
         if change["new"]:
@@ -172,10 +208,17 @@ class Workbench(Panel):
         set_words(self.title, "Ptychography" if dataset is None else f"Ptychography: {dataset.name or 'unnamed data'}")
         set_words(self.data_line, "No data yet: open a file, or try the sample." if dataset is None else repr(dataset))
         self.ducky.layout.display = "" if dataset is None else "none"
-        self.tab.layout.display = "none" if dataset is None else ""
+        for part in (self.tab, self.fold, self.auto):
+            part.layout.display = "none" if dataset is None else ""
 
     def _describe(self) -> str:
         return f"{sum(self.steps.values())} of {len(self.steps)} steps done"
+
+
+def _unframed(panel: Any) -> Any:
+    """A panel whose frame is that of the bench round it."""
+    panel.remove_class("pty-widget")
+    return panel
 
 
 __all__ = ["Workbench"]

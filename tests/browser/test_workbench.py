@@ -43,6 +43,28 @@ def test_from_nothing_to_a_saved_reconstruction(lab):
     assert notebook.locator("[data-testid=pty-steps] li.pty-done").count() == 6
 
 
+def test_auto_finds_the_start_shows_why_and_leads_to_what_changes_it(lab):
+    notebook = lab(BENCH.replace('"tiny"', '"small"'))
+    notebook.button("Try the ducky").click()
+    notebook.kernel.wait("'Data' in bench.stages", timeout=60)
+    notebook.button("Auto").click()
+    notebook.kernel.wait("len(bench.recon.start_decisions) > 5", timeout=60)
+    notebook.button("rotation").wait_for()
+    assert notebook.kernel.eval("abs(bench.recon.rotation + 15)") < 0.5
+    for theme in ("light", "dark"):
+        notebook.screenshot("workbench-auto", 1280, ".pty-widget", theme)
+    notebook.screenshot("workbench-auto", 400, ".pty-widget")
+    notebook.button("transpose").click()
+    notebook.kernel.wait("'Orientation' in bench.stages", timeout=60)
+    notebook.text("Check: is anything wrong?").click()
+    notebook.locator("[data-testid=pty-findings]").wait_for()
+    words = notebook.locator("[data-testid=pty-findings]").inner_text()
+    assert "✓" in words and "good" in words
+    for theme in ("light", "dark"):
+        notebook.screenshot("workbench-check", 1280, ".pty-widget", theme)
+    notebook.screenshot("workbench-check", 400, ".pty-widget")
+
+
 def test_what_cannot_be_opened_is_told_in_words(lab):
     notebook = lab(BENCH)
     box = notebook.locator("input[type=text]").first

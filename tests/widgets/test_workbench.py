@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from ptywidgets import Dataset, Reconstruction, samples
+from ptywidgets.engine.errors import ParameterError
 from ptywidgets.widgets import workbench
 from ptywidgets.widgets.workbench import STAGES, Workbench
 
@@ -53,6 +54,61 @@ def test_steps_are_ticked_as_they_are_done(bench, tmp_path):
     assert bench.steps_line.value.count("pty-done") == 6
     bench.recon.run(1)
     assert "saved" not in done(bench), "what was saved is older than what there is"
+
+
+def test_views_of_a_tab_and_names_of_widgets_are_ways_to_a_stage(bench):
+    rotation = bench.select("Rotation")
+    picker = bench.select("OrientationPicker")
+    assert bench.tab.selected_index == 1 and bench.tab.switches["Rotation"].value == "all eight"
+    assert bench.tab.places["Rotation"].children == (picker,)
+    bench.tab.switches["Rotation"].value = "by curl"
+    assert bench.tab.places["Rotation"].children == (rotation,)
+    with pytest.raises(ParameterError, match="did you mean 'Probe'"):
+        bench.select("Prob")
+
+
+def test_auto_finds_the_start_and_every_decision_leads_to_its_widget(bench):
+    bench.auto.click()
+    bench.start.wait()
+    recon = bench.recon
+    assert bench.fold.selected_index == 0 and recon.start_decisions
+    assert "rotation found" in done(bench) and "probe set" in done(bench)
+    rows = bench.start.rows.children
+    assert len(rows) == len(recon.start_decisions) == len(bench.start.openers)
+    for decision, row in zip(recon.start_decisions, rows, strict=True):
+        assert decision.source in row.children[2].value
+    assert bench.select("Rotation").rotation == pytest.approx(recon.rotation, abs=0.01)
+    shown = bench.select("Probe").aberrations["defocus"].value
+    assert shown == pytest.approx(recon.optics.aberrations["defocus"])
+    opener = next(b for b in bench.start.openers if b.description == "transpose")
+    opener.click()
+    assert "Orientation" in bench.stages and bench.tab.stage == "Orientation"
+
+
+def test_check_is_made_when_it_is_unfolded(bench):
+    assert bench.doctor is None
+    bench.fold.selected_index = 1
+    assert bench.doctor.findings and bench.doctor.recon is bench.recon
+    doctor = bench.doctor
+    bench.fold.selected_index = None
+    bench.fold.selected_index = 1
+    assert bench.doctor is doctor
+
+
+def test_other_data_forget_start_and_check(bench, data):
+    bench.auto.click()
+    bench.start.wait()
+    bench.use(Reconstruction(Dataset(data.data, data.calibration)))
+    assert bench.start is None and bench.fold.selected_index is None
+    assert all(place.children == () for place in bench.fold.children)
+
+
+def test_auto_says_what_is_missing(data):
+    bench = Workbench(Dataset(data.data))
+    bench.auto.click()
+    bench.start.wait()
+    assert "not set" in bench.start.words and bench.start.status_line.kind == "bad"
+    bench.close()
 
 
 def test_it_begins_without_data():

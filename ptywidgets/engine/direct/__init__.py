@@ -3,6 +3,41 @@
 from __future__ import annotations
 
 from ptywidgets.engine.direct.bright_field import BrightField, bright_field
+from ptywidgets.engine.direct.dpc import dpc
 from ptywidgets.engine.direct.image import DirectImage, start_object
+from ptywidgets.engine.direct.parallax import Parallax, align_with, parallax
+from ptywidgets.engine.direct.parallax_fit import ShiftFit, fit_shifts, predicted_shifts
+from ptywidgets.engine.direct.parallax_image import corrected, depth_section, upsampled
+from ptywidgets.engine.direct.parallax_positions import PositionFit, correct_positions
+from ptywidgets.engine.direct.segments import detector_segments
+from ptywidgets.engine.direct.ssb import SideBands, obf, ssb
+from ptywidgets.engine.direct.tilt_spectra import TiltSpectra
+from ptywidgets.engine.direct.transfer import contrast_transfer, contrast_zeros
+from ptywidgets.engine.direct.wdd import wdd
 
-__all__ = ["BrightField", "DirectImage", "bright_field", "start_object"]
+__all__ = [
+    "BrightField",
+    "DirectImage",
+    "Parallax",
+    "PositionFit",
+    "ShiftFit",
+    "SideBands",
+    "TiltSpectra",
+    "align_with",
+    "bright_field",
+    "contrast_transfer",
+    "contrast_zeros",
+    "correct_positions",
+    "corrected",
+    "depth_section",
+    "detector_segments",
+    "dpc",
+    "fit_shifts",
+    "obf",
+    "parallax",
+    "predicted_shifts",
+    "ssb",
+    "start_object",
+    "upsampled",
+    "wdd",
+]

@@ -1,7 +1,8 @@
 """The bright field as a stack of scan images: one for each detector pixel inside the aperture, seen under its own tilt.
 
-Every direct method starts from it. The patterns are gathered about their own origin, so that descan is gone, and by
-linear interpolation, so that its rounding makes no pattern of its own in the scan.
+Every direct method starts from it. The patterns are gathered about their own origin, so that descan is gone, and read
+between pixels by a windowed sinc: rounding would make a pattern of its own in the scan, and linear interpolation would
+blur each pattern in its own way, which costs the fine side bands.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from ptywidgets.engine.errors import DataError
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.prepare.origin import fit_origin, moments
 from ptywidgets.engine.prepare.rotation import find_rotation, rotate_vectors
+from ptywidgets.engine.units import wavelength
 
+LOBES = 4  # of the windowed sinc by which patterns are read between pixels
 STACK_LIMIT = 1e9  # bytes of the stack, beyond which detector pixels are binned
 
 
@@ -33,11 +36,17 @@ class BrightField:
     radius: float  # 1/A, of the aperture as it was taken
     rotation: float  # degrees, detector to scan
     transpose: bool
+    binning: int = 1  # detector pixels to a tilt, in each direction
 
     @property
     def scan_shape(self) -> tuple[int, int]:
         """(Ry, Rx)."""
         return self.images.shape[1:]  # type: ignore[return-value]
+
+    @property
+    def wavelength(self) -> float:
+        """A, of the electrons; of light where :func:`ptywidgets.engine.units.energy_of_wavelength` gave the energy."""
+        return wavelength(self.energy)
 
     def turned(self, rotation: float, transpose: bool | None = None) -> BrightField:
         """The same images read with another rotation (degrees) and transpose."""
@@ -121,7 +130,7 @@ def bright_field(
             "prepare this dataset."
         )
     if radius is None:
-        radius = _aperture_radius(source)
+        radius = aperture_radius(source)
     if binning is None:
         pixels = math.pi * radius**2 * math.prod(source.scan_shape) * 4
         binning = max(1, math.ceil(math.sqrt(pixels / STACK_LIMIT)))
@@ -143,10 +152,11 @@ def bright_field(
         radius=radius * q_pixel,
         rotation=found[0] if rotation is None else float(rotation),
         transpose=found[1] if transpose is None else bool(transpose),
+        binning=binning,
     )
 
 
-def _aperture_radius(source: Dataset) -> float:
+def aperture_radius(source: Dataset) -> float:
     """Radius of the aperture in detector pixels."""
     if source.calibration.semiangle:
         return source.calibration.semiangle / source.calibration.angle_pixel
@@ -159,12 +169,24 @@ def _about(pattern: np.ndarray, centre: np.ndarray, side: int, binning: int) -> 
     start = centre - (size - 1) / 2
     whole = np.floor(start).astype(int)
     part = start - whole
-    patch = np.zeros((size + 1, size + 1), np.float32)
+    whole -= LOBES - 1
+    width = size + 2 * LOBES - 1
+    patch = np.zeros((width, width), np.float32)
     low = np.maximum(whole, 0)
-    high = np.minimum(whole + size + 1, pattern.shape)
+    high = np.minimum(whole + width, pattern.shape)
     if (high > low).all():
         into = tuple(slice(a - w, b - w) for a, b, w in zip(low, high, whole, strict=True))
         patch[into] = pattern[low[0] : high[0], low[1] : high[1]]
-    rows = (1 - part[0]) * patch[:-1] + part[0] * patch[1:]
-    out = (1 - part[1]) * rows[:, :-1] + part[1] * rows[:, 1:]
-    return out.reshape(side, binning, side, binning).sum((1, 3)) if binning > 1 else out
+    for weights in (_lanczos(p) for p in part):  # rows, then columns, each turned aside
+        moved = weights[0] * patch[:size]
+        for tap, weight in enumerate(weights[1:], 1):
+            moved += weight * patch[tap : tap + size]
+        patch = moved.T
+    return patch.reshape(side, binning, side, binning).sum((1, 3)) if binning > 1 else patch
+
+
+def _lanczos(part: float) -> np.ndarray:
+    """Weights of the 2 LOBES neighbours of a point that lies `part` of a pixel beyond the middle left one."""
+    x = np.arange(1 - LOBES, LOBES + 1) - part
+    weights = np.sinc(x) * np.sinc(x / LOBES)
+    return (weights / weights.sum()).astype(np.float32)

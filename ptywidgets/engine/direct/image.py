@@ -14,6 +14,8 @@ from ptywidgets.engine.prepare.rotation import rotate_vectors
 if TYPE_CHECKING:
     from ptywidgets.engine.problem import Problem
 
+FADE = 1.0  # scan steps over which the phase at the scan's edge is let go
+
 
 @dataclass(frozen=True)
 class DirectImage:
@@ -29,6 +31,7 @@ class DirectImage:
     transpose: bool
     aberrations: Aberrations = field(default_factory=Aberrations)  # corrected ones, detector frame
     message: str = ""
+    errors: tuple[float, ...] = ()  # of an iterative method, one for each step that was kept
 
     def __repr__(self) -> str:
         ny, nx = self.phase.shape
@@ -48,7 +51,7 @@ def start_object(image: DirectImage, problem: Problem) -> np.ndarray:
     -------
     ndarray (S, Y, X)
         complex64 with modulus 1, or float32 in rad, as the problem's object. Each of the S slices has its share of the
-        phase; outside of the scan the phase is 0, and so it is at its low end inside.
+        phase, which is 0 at its low end; outside of the scan it fades to 0.
 
     Examples
     --------
@@ -70,6 +73,11 @@ def start_object(image: DirectImage, problem: Problem) -> np.ndarray:
     first = [(n - 1) / 2 * step for n in measurement.scan_shape]
     index = np.stack([(v + f) / s for v, f, s in zip(scan, first, image.sampling, strict=True)])
     phase = image.phase - np.percentile(image.phase, 5)  # a phase has no zero of its own; vacuum has little
-    moved = ndimage.map_coordinates(phase, index, order=3, mode="constant", cval=0.0)
-    per_slice = np.broadcast_to(moved / slices, (slices, *shape))
-    return problem.model.specimen.from_transmission(np.exp(1j * per_slice).astype(np.complex64))
+    last = np.array(image.phase.shape).reshape(2, 1, 1) - 1
+    beyond = np.hypot(*((index - np.clip(index, 0, last)) * np.array(image.sampling).reshape(2, 1, 1)))
+    fade = np.exp(-((beyond / FADE / step) ** 2))
+    moved = ndimage.map_coordinates(phase, np.clip(index, 0, last), order=3, mode="nearest") * fade
+    per_slice = np.broadcast_to((moved / slices).astype(np.float32), (slices, *shape))
+    if np.iscomplexobj(problem.first_object):
+        return problem.model.specimen.from_transmission(np.exp(1j * per_slice).astype(np.complex64))
+    return per_slice.copy()  # the phase itself: that of a transmission would wrap at pi

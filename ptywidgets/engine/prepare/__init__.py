@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from ptywidgets.engine.prepare.descan import centred_mean, disk_origins
+from ptywidgets.engine.prepare.descan_fit import Descan, fit_descan
+from ptywidgets.engine.prepare.disk import DetectorCalibration, DiskFit, calibrate_detector, measure_disk
 from ptywidgets.engine.prepare.measurement import (
     Measurement,
     Preparation,
@@ -10,7 +13,12 @@ from ptywidgets.engine.prepare.measurement import (
     reorient,
     scan_positions,
 )
+from ptywidgets.engine.prepare.mend import mend_pixels
+from ptywidgets.engine.prepare.optics_fit import OpticsFit, find_optics
+from ptywidgets.engine.prepare.orientation import Candidate, Orientation, find_orientation
 from ptywidgets.engine.prepare.origin import ORIGIN_MODELS, centre_of_mass, deflection, fit_origin
+from ptywidgets.engine.prepare.pixels import BadPixels, bad_pixels
+from ptywidgets.engine.prepare.polish import Polished, polish
 from ptywidgets.engine.prepare.rotation import (
     Curves,
     RotationFit,
@@ -21,20 +29,42 @@ from ptywidgets.engine.prepare.rotation import (
     rotation_curves,
     wrapped_angle,
 )
+from ptywidgets.engine.prepare.start import Decision, Start, find_start
 
 __all__ = [
     "ORIGIN_MODELS",
+    "BadPixels",
+    "Candidate",
     "Curves",
+    "Decision",
+    "Descan",
+    "DetectorCalibration",
+    "DiskFit",
     "Measurement",
+    "OpticsFit",
+    "Orientation",
+    "Polished",
     "Preparation",
     "RotationFit",
+    "Start",
+    "bad_pixels",
+    "calibrate_detector",
     "centre_of_mass",
     "centred_amplitudes",
+    "centred_mean",
     "deflection",
     "directions",
+    "disk_origins",
+    "find_optics",
+    "find_orientation",
     "find_rotation",
+    "find_start",
+    "fit_descan",
     "fit_origin",
     "integrate",
+    "measure_disk",
+    "mend_pixels",
+    "polish",
     "prepare",
     "reorient",
     "rotate_vectors",

@@ -88,7 +88,9 @@ def scan_positions(
     return (turned[::-1] if transpose else turned).T.copy()
 
 
-def prepare(dataset: Dataset, preparation: Preparation | None = None, **changes: Any) -> Measurement:
+def prepare(
+    dataset: Dataset, preparation: Preparation | None = None, *, auto: bool = False, **changes: Any
+) -> Measurement:
     """Centre of mass, descan, rotation, amplitudes, positions: two passes over the data, no copy beyond the amplitudes.
 
     Parameters
@@ -97,6 +99,9 @@ def prepare(dataset: Dataset, preparation: Preparation | None = None, **changes:
         With a complete calibration (energy, scan step, detector pixel).
     preparation : Preparation, optional
         How; by default everything is found.
+    auto : bool
+        Find rotation and transpose from the bright field and a coarse reconstruction, which tells more than curl and
+        takes longer; see :func:`ptywidgets.engine.prepare.find_start`.
     **changes
         Single fields of the preparation, such as ``rotation=-15``.
 
@@ -120,6 +125,10 @@ def prepare(dataset: Dataset, preparation: Preparation | None = None, **changes:
     """
     preparation = (preparation or Preparation()).replace(**changes)
     dataset.calibration.check_complete()
+    if auto:
+        from ptywidgets.engine.prepare.start import find_start
+
+        return find_start(dataset, preparation=preparation).measurement
     totals, com = moments(dataset)
     origin = fit_origin(com, preparation.origin, preparation.robust)
     # With no surface fitted the centre of mass is the origin, and nothing is left to find a rotation from.

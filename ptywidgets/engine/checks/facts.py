@@ -1,0 +1,157 @@
+"""What the doctor's checks share: the finding, and facts about the data that are worked out once, when asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from ptywidgets.engine.dataset import Dataset
+from ptywidgets.engine.errors import PtyError
+from ptywidgets.engine.prepare.disk import DiskFit, measure_disk
+from ptywidgets.engine.prepare.measurement import Measurement
+from ptywidgets.engine.prepare.pixels import sample_patterns, sampled_positions
+from ptywidgets.engine.probe import Optics
+from ptywidgets.engine.probe_report import Quantity, probe_report
+
+SAMPLE_BYTES = 24e6
+SAMPLE = 256  # patterns that are looked at
+
+
+class NotKnown(PtyError):
+    """Something that a check needs is not there; the message names it."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check has found."""
+
+    name: str
+    verdict: str  # "good", "warn" or "bad"
+    value: float | None
+    unit: str
+    sentence: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return f"[{self.verdict}] {self.name}: {self.sentence}" + (f" {self.remedy}" if self.remedy else "")
+
+
+class Facts:
+    """A dataset, what is known about it, and what a sample of its patterns tells.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    measurement : Measurement, optional
+    optics : Optics, optional
+        By default what the dataset brings.
+    """
+
+    def __init__(self, dataset: Dataset, measurement: Measurement | None = None, optics: Optics | None = None) -> None:
+        self.dataset, self.calibration = dataset, dataset.calibration
+        self._measurement, self._optics = measurement, optics
+
+    @property
+    def has_measurement(self) -> bool:
+        """Whether the data have been prepared."""
+        return self._measurement is not None
+
+    @property
+    def measurement(self) -> Measurement:
+        """The prepared data."""
+        if self._measurement is None:
+            raise NotKnown("the data are not prepared yet")
+        return self._measurement
+
+    @property
+    def has_optics(self) -> bool:
+        """Whether somebody has said what forms the probe."""
+        return self._optics is not None
+
+    @cached_property
+    def optics(self) -> Optics:
+        """What forms the probe, in so far as it is known."""
+        optics = self._optics or Optics.from_dataset(self.dataset)
+        if optics.vacuum is not None and optics.vacuum.shape != self.dataset.detector_shape:
+            optics = replace(optics, vacuum=None)
+        if optics.vacuum is None and optics.semiangle is None:
+            raise NotKnown("neither a semi-angle nor a vacuum pattern is known")
+        return optics
+
+    @property
+    def most(self) -> int:
+        """Patterns that are looked at."""
+        pattern_bytes = self.dataset.nbytes / np.prod(self.dataset.scan_shape)
+        return int(np.clip(SAMPLE_BYTES / pattern_bytes, 9, SAMPLE))
+
+    @cached_property
+    def sample(self) -> np.ndarray:
+        """Some patterns (n, Qy, Qx) as they are."""
+        return sample_patterns(self.dataset, self.most)
+
+    @cached_property
+    def places(self) -> np.ndarray:
+        """Their scan indices (n, 2): a grid, its rows and columns maybe thinned out."""
+        return sampled_positions(self.dataset, self.most)
+
+    @cached_property
+    def clean(self) -> np.ndarray:
+        """The sample (n, Qy, Qx) float32 without NaN and negative values."""
+        sample = self.sample.astype(np.float32)
+        return np.nan_to_num(sample, copy=False, posinf=0, neginf=0).clip(0, out=sample)
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """Counts (n,) of the patterns of the sample."""
+        return self.clean.sum((1, 2), dtype=np.float64)
+
+    @cached_property
+    def centres(self) -> np.ndarray:
+        """Centre of mass (2, n rows, n columns) px of the sample; NaN where there are no counts."""
+        ny, nx = self.dataset.detector_shape
+        y, x = np.arange(ny, dtype=np.float32) - ny // 2, np.arange(nx, dtype=np.float32) - nx // 2
+        total = np.where(self.counts > 0, self.counts, np.nan)
+        along = self.clean.sum(2, dtype=np.float32) @ y, self.clean.sum(1, dtype=np.float32) @ x
+        rows = len(np.unique(self.places[:, 0]))
+        return np.stack([along[0] / total + ny // 2, along[1] / total + nx // 2]).reshape(2, rows, -1)
+
+    @cached_property
+    def mean(self) -> np.ndarray:
+        """Mean (Qy, Qx) of the sample's patterns, brought to one origin by whole pixels."""
+        from ptywidgets.engine.prepare.descan_fit import fit_descan
+
+        if self._measurement is not None and self._measurement.scan_shape == self.dataset.scan_shape:
+            origin = self._measurement.origin[:, self.places[:, 0], self.places[:, 1]]
+        else:
+            origin = fit_descan(self.centres, "plane").origin.reshape(2, -1)
+        shifts = np.rint(origin.mean(1)[:, None] - origin).astype(int).T
+        total = np.zeros(self.dataset.detector_shape)
+        for pattern, shift in zip(self.clean, shifts, strict=True):
+            total += np.roll(pattern, shift, (0, 1)) if shift.any() else pattern
+        return total / len(self.clean)
+
+    @cached_property
+    def disk(self) -> DiskFit:
+        """The bright-field disk of that mean."""
+        return measure_disk(self.mean)
+
+    @cached_property
+    def vacuum_disk(self) -> DiskFit:
+        """The disk of the vacuum pattern."""
+        vacuum = self.dataset.vacuum
+        if vacuum is None and self._optics is not None and self._optics.vacuum is not None:
+            vacuum = self._optics.vacuum
+        if vacuum is None:
+            raise NotKnown("there is no vacuum pattern")
+        return measure_disk(vacuum)
+
+    @cached_property
+    def report(self) -> dict[str, Quantity]:
+        """The numbers of the experiment by name."""
+        counts = self._measurement.mean_intensity if self._measurement is not None else float(self.counts.mean())
+        if not self.has_optics:
+            raise NotKnown("nobody has said what the defocus is")
+        shapes = self.dataset.detector_shape, self.dataset.scan_shape
+        return {quantity.name: quantity for quantity in probe_report(self.optics, self.calibration, *shapes, counts)}

@@ -1,0 +1,83 @@
+"""Checks of what the geometry leaves open: rotation, transpose, the twin, and the signs of defocus and phase."""
+
+from __future__ import annotations
+
+from ptywidgets.engine.checks.facts import Facts, Finding, NotKnown
+from ptywidgets.engine.prepare.rotation import find_rotation, wrapped_angle
+
+
+def check_rotation(facts: Facts) -> Finding:
+    """Whether rotation and transpose of the detector are certain."""
+    measurement = facts.measurement
+    fit, rotation = measurement.rotation_fit, measurement.rotation
+    turned = ", transposed" if measurement.transpose else ""
+    words = f"The detector is turned by {rotation:.2f} +- {fit.uncertainty:.2g} degrees{turned}"
+    by_hand = measurement.preparation.rotation is not None
+    look = "Compare the candidates by eye, or set rotation and transpose by what is known of the microscope."
+    if fit.solenoidal_share > 0.4 and not by_hand:
+        return Finding(
+            "rotation", "bad", rotation, "degrees", f"{words}, but the data show hardly any direction.", look
+        )
+    if measurement.preparation.transpose is None and abs(fit.other_share - fit.solenoidal_share) < 0.02:
+        return Finding("rotation", "warn", rotation, "degrees", f"{words}; transposed or not is a toss-up.", look)
+    off = (wrapped_angle(2 * (rotation - fit.rotation)) / 2) if fit.transpose == measurement.transpose else 0.0
+    if abs(off) > max(1.0, 3 * fit.uncertainty) and fit.solenoidal_share < 0.4:
+        data = f"{rotation - off:.2f} +- {fit.uncertainty:.2g}"
+        words = f"The rotation is set to {rotation:.2f} degrees; the data say {data}."
+        remedy = "One degree off costs more than many iterations bring: take the rotation from the data, or check it."
+        return Finding("rotation", "warn", rotation, "degrees", words, remedy)
+    if fit.uncertainty > 1 and not by_hand:
+        remedy = "Refine it in the run, or by parallax: one degree costs more than many iterations bring."
+        return Finding("rotation", "warn", rotation, "degrees", f"{words}, which is not sharp.", remedy)
+    return Finding("rotation", "good", rotation, "degrees", f"{words}.")
+
+
+def check_twin(facts: Facts) -> Finding:
+    """Whether the angle has been told from the one turned by 180 degrees."""
+    measurement = facts.measurement
+    rotation, other = measurement.rotation, wrapped_angle(measurement.rotation + 180)
+    if measurement.preparation.rotation is not None:
+        words = f"{rotation:.1f} degrees was given, so that {other:.1f} is out of the question."
+        return Finding("180-degree twin", "good", rotation, "degrees", words)
+    if measurement.rotation_fit.twin_resolved:
+        words = f"{rotation:.1f} and not {other:.1f} degrees: the atoms, or the sign of the defocus, tell."
+        return Finding("180-degree twin", "good", rotation, "degrees", words)
+    words = f"The data fit {other:.1f} degrees, with the opposite defocus, as well as {rotation:.1f}."
+    remedy = (
+        "Flip by 180 degrees if atoms come out dark, or give the sign of the defocus and test it with resolve_twin."
+    )
+    return Finding("180-degree twin", "warn", rotation, "degrees", words, remedy)
+
+
+def check_defocus(facts: Facts) -> Finding:
+    """Whether there is a defocus, and whether its sign can be trusted."""
+    if not facts.has_optics:
+        raise NotKnown("nobody has said what the defocus is")
+    defocus = facts.optics.aberrations["defocus"]
+    if defocus == 0:
+        words = "The defocus is 0, that of a probe in focus."
+        remedy = "If the probe was defocused, give it to 10 % or so (parallax measures it): a run seldom finds it."
+        return Finding("defocus", "warn", defocus, "A", words, remedy)
+    measurement = facts.measurement if facts.has_measurement else None
+    open_twin = measurement and not measurement.rotation_fit.twin_resolved and measurement.preparation.rotation is None
+    if open_twin:
+        words = f"The defocus is {defocus:.4g} A, but its sign hangs on the rotation, which may be off by 180 degrees."
+        remedy = "Note the sign at the microscope (overfocus or underfocus), or flip both if atoms come out dark."
+        return Finding("defocus", "warn", defocus, "A", words, remedy)
+    return Finding("defocus", "good", defocus, "A", f"The defocus is {defocus:.4g} A.")
+
+
+def check_phase(facts: Facts) -> Finding:
+    """Whether atoms come out bright in the integrated centre of mass."""
+    upright = find_rotation(facts.measurement.com_corrected, False)
+    if not upright.twin_resolved:
+        if facts.measurement.rotation_fit.twin_resolved:
+            words = "The integrated centre of mass is not peaked to either side; the sign was told by other means."
+            return Finding("sign of the phase", "good", 0, "", words)
+        raise NotKnown("the integrated phase is not peaked to either side")
+    if abs(upright.rotation) > 90:
+        words = "The integrated centre of mass is peaked downwards: atoms would come out dark, with a negative phase."
+        remedy = "Flip the rotation by 180 degrees; leave it if the specimen is holes in a film."
+        return Finding("sign of the phase", "warn", -1, "", words, remedy)
+    words = "The integrated centre of mass is peaked upwards, as of atoms, which attract electrons."
+    return Finding("sign of the phase", "good", 1, "", words)

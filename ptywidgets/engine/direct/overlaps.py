@@ -1,0 +1,196 @@
+"""Overlaps of the aperture with itself: what a spatial frequency of a weak phase object does to the bright field.
+
+With the transfer A(K) = a(K) exp(-i chi(K)), a phase phi << 1 and the scan transform G(K, Q) of the scan images,
+G = i phi(Q) Gamma(K, Q), Gamma = A*(K) A(K - Q) - A(K) A*(K + Q); Rodenburg, McCallum and Nellist, Ultramicroscopy
+48, 304 (1993). The detector's grid of K and the scan's grid of Q need not fit, so A is tabulated once on a grid some
+times finer than the detector's, and read at the nearest point.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import ndimage
+
+from ptywidgets.engine.aberrations import Aberrations, chi
+from ptywidgets.engine.direct.bright_field import BrightField
+from ptywidgets.engine.errors import CalibrationError, ParameterError
+from ptywidgets.engine.probe import Optics, aperture_amplitude, centred_to_corner
+
+FAINT = 0.1  # of the largest amplitude, below which vacuum pixels count as outside of the aperture
+PHASE_STEP = 0.2  # rad, that the aberrations may change between points of the table
+FINEST = 16  # points of the table in a detector pixel
+TABLE_LIMIT = 4e6  # points
+
+
+@dataclass(frozen=True)
+class Aperture:
+    """Amplitude of the aperture, 1 at most, at any spatial frequency."""
+
+    radius: float  # 1/A, beyond which there is nothing
+    semiangle: float  # mrad
+    rolloff: float  # mrad
+    energy: float  # eV
+    vacuum: np.ndarray | None = None  # (n, n) amplitude, origin in the middle
+    q_pixel: float = 0.0  # 1/A, of the vacuum pattern
+
+    @classmethod
+    def of(cls, optics: Optics, bright: BrightField) -> Aperture:
+        """The aperture that `optics` say for this bright field: the vacuum pattern before the semi-angle."""
+        per_mrad = 1e-3 / bright.wavelength
+        if optics.vacuum is None:
+            if optics.semiangle is None:
+                raise CalibrationError(
+                    "no aperture: give the convergence semi-angle (semiangle=20, in mrad) or a vacuum pattern."
+                )
+            radius = optics.semiangle * per_mrad
+            return cls(radius, optics.semiangle, optics.rolloff, bright.energy)
+        q_pixel = bright.q_pixel / bright.binning
+        amplitude = np.sqrt(np.fft.fftshift(centred_to_corner(optics.vacuum)))
+        amplitude = amplitude / np.percentile(amplitude[amplitude > 0.5 * amplitude.max()], 50)
+        amplitude[amplitude < FAINT] = 0
+        lit = np.argwhere(amplitude) - np.array(amplitude.shape) // 2
+        half = int(np.abs(lit).max()) + 1
+        middle = tuple(slice(max(0, n // 2 - half), n // 2 + half + 1) for n in amplitude.shape)
+        radius = (float(np.hypot(*lit.T).max()) + 0.5) * q_pixel
+        framed = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
+        part = amplitude[middle]
+        first = [half - (n // 2 - s.start) for n, s in zip(amplitude.shape, middle, strict=True)]
+        framed[first[0] : first[0] + part.shape[0], first[1] : first[1] + part.shape[1]] = part
+        return cls(radius, radius / per_mrad, 0.0, bright.energy, framed, q_pixel)
+
+    def amplitude(self, ky: np.ndarray, kx: np.ndarray) -> np.ndarray:
+        """Amplitude at `ky`, `kx` (1/A)."""
+        if self.vacuum is None:
+            alpha = np.hypot(ky, kx) * (self.semiangle / self.radius)
+            return aperture_amplitude(self.semiangle, self.rolloff, alpha)
+        half = (len(self.vacuum) - 1) / 2
+        index = [k / self.q_pixel + half for k in (ky, kx)]
+        return ndimage.map_coordinates(self.vacuum, index, order=1, mode="constant")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Points of the fine grid that lie in the aperture, and the amplitude there; aberrations come later."""
+
+    fine: int  # points in a detector pixel
+    width: int  # detector pixels on a side of the table
+    step: float  # 1/A, detector pixel
+    energy: float  # eV
+    places: np.ndarray  # (P,) int, in the flat table (fine, fine, width, width)
+    ky: np.ndarray  # (P,) 1/A
+    kx: np.ndarray  # (P,) 1/A
+    amplitude: np.ndarray  # (P,) float32
+
+    @classmethod
+    def make(cls, aperture: Aperture, step: float, fine: int, reach: float = 3.0) -> Table:
+        """`fine` points in each pixel of `step`; frequencies up to `reach` radii may be asked for."""
+        half = math.ceil(aperture.radius / step)  # the aperture's own part of the table
+        whole = math.ceil(reach * aperture.radius / step) + 2
+        width = 2 * whole + 1
+        pixel, part = np.arange(-half, half + 1), np.arange(fine)
+        axis = (pixel[None] + part[:, None] / fine) * step  # (fine, 2 half + 1)
+        ky, kx = np.broadcast_arrays(axis[:, None, :, None], axis[None, :, None, :])
+        inside = ky**2 + kx**2 <= aperture.radius**2
+        ky, kx = ky[inside], kx[inside]
+        phases = (part[:, None] * fine + part) * width**2
+        pixels = (pixel[:, None] + whole) * width + (pixel + whole)
+        places = (phases[:, :, None, None] + pixels)[inside]
+        amplitude = aperture.amplitude(ky, kx).astype(np.float32)
+        return cls(fine, width, step, aperture.energy, places, ky, kx, amplitude)
+
+    def transfer(self, aberrations: Aberrations) -> np.ndarray:
+        """A on the flat table, complex64."""
+        phase = chi(aberrations, self.ky, self.kx, self.energy).astype(np.float32)
+        out = np.zeros(self.fine**2 * self.width**2, np.complex64)
+        values = np.empty(len(phase), np.complex64)
+        values.real = self.amplitude * np.cos(phase)
+        values.imag = self.amplitude * -np.sin(phase)
+        out[self.places] = values
+        return out
+
+    def bases(self, ky: np.ndarray, kx: np.ndarray) -> np.ndarray:
+        """Where in the flat table the spatial frequencies (1/A) lie, at the nearest point; pixels add to it."""
+        scale = self.fine / self.step
+        (row, y), (column, x) = (np.divmod(np.rint(k * scale).astype(np.intp), self.fine) for k in (ky, kx))
+        middle = self.width // 2
+        return ((y * self.fine + x) * self.width + row + middle) * self.width + column + middle
+
+
+def fineness(aperture: Aperture, step: float, aberrations: Aberrations) -> int:
+    """How many points of the table in a detector pixel follow the aberrations, within reason.
+
+    Examples
+    --------
+    >>> aperture = Aperture(0.5, 20.0, 2.0, 80e3)
+    >>> fineness(aperture, 0.025, Aberrations()), fineness(aperture, 0.025, Aberrations(defocus=500))
+    (4, 8)
+    """
+    axis = np.linspace(-aperture.radius, aperture.radius, max(9, 2 * math.ceil(aperture.radius / step) + 1))
+    phase = chi(aberrations, axis[:, None], axis[None], aperture.energy)
+    inside = axis[:, None] ** 2 + axis[None] ** 2 <= aperture.radius**2
+    phase = np.where(inside, phase, np.nan)
+    steepest = max(float(np.nanmax(np.abs(np.diff(phase, axis=a)), initial=0.0)) for a in (0, 1))
+    steepest *= step / (axis[1] - axis[0])
+    widest = 2 * math.ceil(3 * aperture.radius / step) + 5
+    most = max(1, min(FINEST, int(math.sqrt(TABLE_LIMIT) / widest)))
+    return min(most, max(4, math.ceil(steepest / PHASE_STEP)))
+
+
+@dataclass(frozen=True)
+class Overlaps:
+    """Gamma for detector pixels K, a frequency Q at a time or many."""
+
+    table: Table
+    transfer: np.ndarray  # flat table, complex64
+    pixels: np.ndarray  # (K,) int, flat steps from the origin
+    at: np.ndarray  # (K,) complex64, A(K)
+
+    @classmethod
+    def of(cls, table: Table, aberrations: Aberrations, tilts: np.ndarray) -> Overlaps:
+        """For tilts (K, 2) in 1/A on the detector's grid."""
+        steps = np.rint(tilts / table.step).astype(np.intp)
+        if np.abs(steps * table.step - tilts).max(initial=0) > 0.01 * table.step:
+            raise ParameterError("the tilts do not lie on a grid of detector pixels about the origin.")
+        transfer = table.transfer(aberrations)
+        pixels = steps @ np.array([table.width, 1])
+        near = np.abs(steps).max(1, initial=0) <= table.width // 2
+        at = np.zeros(len(tilts), np.complex64)
+        at[near] = transfer[pixels[near] + table.bases(np.zeros(1), np.zeros(1))]
+        return cls(table, transfer, pixels, at)
+
+    def restricted(self, which: np.ndarray) -> Overlaps:
+        """The same for some of the pixels."""
+        return replace(self, pixels=self.pixels[which], at=self.at[which])
+
+    def beams(self, ky: np.ndarray, kx: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """A*(K) A(K - Q) and A(K) A*(K + Q), (Q, K) complex64, for frequencies Q = (ky, kx) (Q,)."""
+        minus = self.transfer.take(self.table.bases(-ky, -kx)[:, None] + self.pixels)
+        minus *= self.at.conj()
+        plus = self.transfer.take(self.table.bases(ky, kx)[:, None] + self.pixels)
+        np.conj(plus, out=plus)
+        plus *= self.at
+        return minus, plus
+
+    def gamma(self, ky: np.ndarray, kx: np.ndarray) -> np.ndarray:
+        """Gamma (Q, K) complex64."""
+        minus, plus = self.beams(ky, kx)
+        minus -= plus
+        return minus
+
+
+def exact_beams(
+    aperture: Aperture, aberrations: Aberrations, tilts: np.ndarray, ky: np.ndarray, kx: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What :meth:`Overlaps.beams` gives for tilts (K, 2), without a table: slower, right to rounding."""
+
+    def transfer(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        wave = np.exp(-1j * chi(aberrations, y, x, aperture.energy).astype(np.float32))
+        return aperture.amplitude(y, x).astype(np.float32) * wave
+
+    at = transfer(*tilts.T)
+    y, x = ky[:, None], kx[:, None]
+    minus, plus = (transfer(tilts[:, 0] + sign * y, tilts[:, 1] + sign * x) for sign in (-1, 1))
+    return at.conj() * minus, at * plus.conj()

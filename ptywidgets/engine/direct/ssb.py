@@ -1,0 +1,290 @@
+"""Single side bands and optimum bright field: the phase of a thin specimen by linear equations, with no iteration.
+
+G(K, q) = sum_n i phi(Q_n) Gamma(K, Q_n): the scan folds all Q_n = q + n / step onto one frequency q, and the detector
+tells them apart. Least squares over the pixels K, (Gamma* W Gamma + L) i phi = Gamma* W G, undoes the aberrations and
+the folding at once, so that the picture is as fine as the side bands reach, two aperture radii, however coarse the
+scan. SSB weighs all pixels alike; where Q_n is taken alone it is the sum over side bands with their phases compensated
+(Pennycook et al., Ultramicroscopy 151, 160 (2015)). OBF weighs by the counting noise and takes L from the data, noise
+over signal (after Ooe, Seki, Ikuhara and Shibata, Ultramicroscopy 220, 113133 (2021), with a Wiener filter in place of
+the whitening, which leaves the phase in rad).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from scipy import fft as sfft
+
+from ptywidgets.engine.aberrations import Aberrations
+from ptywidgets.engine.dataset import Dataset
+from ptywidgets.engine.direct.bright_field import BrightField, bright_field
+from ptywidgets.engine.direct.folding import Equations, folded, normal_equations
+from ptywidgets.engine.direct.image import DirectImage
+from ptywidgets.engine.direct.overlaps import Aperture, Overlaps, Table, fineness
+from ptywidgets.engine.errors import ParameterError, unknown_name
+from ptywidgets.engine.prepare.measurement import Measurement
+from ptywidgets.engine.probe import Optics
+
+METHODS = ("ssb", "obf")
+THREADS = 2
+MOST_FINE = 8  # times finer than the scan, unless asked for more
+AT_ONCE = 64  # side bands that are made at a time by a thread
+SAMPLE = 96  # scan frequencies from which noise and signal are learnt
+REACH = 0.98  # of two aperture radii; beyond, next to nothing overlaps
+
+
+@dataclass(frozen=True)
+class SideBands:
+    """Scan spectra of the bright field, ready for pictures with any aberrations."""
+
+    spectra: np.ndarray  # (F, K) complex64: G(K, q) over the intensity of the open aperture; q = 0 is left out
+    index: np.ndarray  # (F, 2) row and column of q in the transform of the scan; half of its plane, strongest first
+    mean: np.ndarray  # (K,) float32, of the images, over the intensity of the open aperture
+    frame: BrightField  # without its images
+    aperture: Aperture
+    aberrations: Aberrations
+    tables: dict[int, Table] = field(default_factory=dict, repr=False)  # made once for each fineness
+
+    @classmethod
+    def prepare(cls, bright: BrightField, optics: Optics, whole: bool = False) -> SideBands:
+        """Transform the bright field over the scan.
+
+        Parameters
+        ----------
+        bright : BrightField
+        optics : Optics
+            Aperture and aberrations, those in the detector frame.
+        whole : bool
+            Keep pixels outside the aperture too, which only :func:`ptywidgets.engine.direct.wdd` makes use of.
+
+        Examples
+        --------
+        >>> from ptywidgets import samples
+        >>> dataset = samples.ducky("tiny")
+        >>> optics = Optics.from_dataset(dataset, aberrations=Aberrations(defocus=250))
+        >>> bands = SideBands.prepare(bright_field(dataset), optics)
+        >>> bands.image(), bands.image({"defocus": 200}, share=0.25, upsampling=2)
+        (DirectImage(ssb, 12x12, 1.5 A pixels), DirectImage(ssb, 24x24, 0.75 A pixels))
+        """
+        aperture = Aperture.of(optics, bright)
+        amplitude = aperture.amplitude(*bright.tilts.T)
+        inside = amplitude > 0.1 * amplitude.max(initial=0)
+        if not inside.any():
+            raise ParameterError("no pixel of the bright field lies in the aperture; check semiangle and q_pixel.")
+        lit = np.arange(len(amplitude)) if whole else np.flatnonzero(inside)
+        mean = bright.images.mean((1, 2), dtype=np.float64)
+        scale = max(float(mean[inside].sum() / (amplitude[inside] ** 2).sum()), 1e-30)
+        ny, nx = bright.scan_shape
+        q = np.hypot(*bright.frequencies())
+        rows, columns = np.nonzero((q > 0) & (q < 2 * REACH * aperture.radius) | (_folds(bright, aperture) & (q > 0)))
+        spectra = np.empty((len(rows), len(lit)), np.complex64)
+        portion = max(16, int(64e6 / (8 * ny * nx)))
+        for first in range(0, len(lit), portion):
+            part = slice(first, first + portion)
+            transformed = sfft.rfft2(bright.images[lit[part]] * np.float32(1 / scale), workers=THREADS)
+            spectra[:, part] = transformed[:, rows, columns].T
+        order = np.argsort(-np.einsum("fk,fk->f", spectra, spectra.conj()).real, kind="stable")
+        return cls(
+            spectra=spectra[order],
+            index=np.stack([rows, columns], 1)[order],
+            mean=(mean[lit] / scale).astype(np.float32),
+            frame=replace(bright, images=bright.images[:0], tilts=bright.tilts[lit]),
+            aperture=aperture,
+            aberrations=optics.aberrations,
+        )
+
+    def turned(self, rotation: float, transpose: bool | None = None) -> SideBands:
+        """The same spectra read with another rotation (degrees) and transpose."""
+        return replace(self, frame=self.frame.turned(rotation, transpose))
+
+    @property
+    def noise(self) -> np.ndarray:
+        """(K,) variance of a pixel's counts; at the rim, where there are few, the model errs more than the counts."""
+        return np.maximum(self.mean, 0.5)
+
+    @property
+    def finest(self) -> int:
+        """How many times finer than the scan the picture may be: as fine as the side bands reach and are told apart."""
+        wanted = math.ceil(4 * REACH * self.aperture.radius * self.frame.scan_step)
+        return max(1, min(wanted, MOST_FINE, int(math.sqrt(len(self.mean) / 2))))
+
+    def image(
+        self,
+        aberrations: Aberrations | dict[str, float] | None = None,
+        method: str = "ssb",
+        share: float = 1.0,
+        upsampling: int | None = 1,
+        epsilon: float = 0.01,
+    ) -> DirectImage:
+        """The phase.
+
+        Parameters
+        ----------
+        aberrations : Aberrations or mapping, optional
+            To be corrected, in the detector frame; by default those of the optics.
+        method : {"ssb", "obf"}
+            Weights; see the head of this module.
+        share : float
+            Only this share of the scan's frequencies, the strongest ones: for a picture while something is dragged.
+        upsampling : int, optional
+            Times finer than the scan; None: :attr:`finest`. It costs its square in side bands.
+        epsilon : float
+            Regularisation of SSB, relative to the whole aperture at the frequency of its radius. OBF finds its own.
+
+        Returns
+        -------
+        DirectImage
+            Its mean is zero: no method of the bright field sees a constant phase.
+        """
+        if method not in METHODS:
+            raise unknown_name("direct method", method, METHODS)
+        if not 0 < share <= 1:
+            raise ParameterError(f"share is {share}; expected more than 0 and at most 1.")
+        fine = self.finest if upsampling is None else int(upsampling)
+        if fine < 1:
+            raise ParameterError(f"upsampling is {upsampling}; expected a whole number from 1 on.")
+        chosen = self.aberrations if aberrations is None else Aberrations(**dict(aberrations))
+        overlaps = self.overlaps(chosen)
+        count = max(1, math.ceil(share * len(self.index)))
+        weights = 1 / self.noise if method == "obf" else np.ones_like(self.mean)
+        strength = epsilon * len(weights) / self.aperture.radius
+        if method == "obf":
+            strength = self._noise_over_signal(overlaps, fine, weights, strength)
+        ny, nx = (n * fine for n in self.frame.scan_shape)
+        spectrum = np.zeros((ny, nx), np.complex64)
+
+        def solved(few: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            equations = self.equations(overlaps, few, fine, weights)
+            found = np.isfinite(equations.radius)
+            values = equations.solve(np.where(found, strength * equations.radius, 1.0))
+            return equations.rows[found], equations.columns[found], -1j * values[found]
+
+        for rows, columns, values in self._each(solved, np.arange(count), fine):
+            spectrum[-rows, -columns] = values.conj()
+            spectrum[rows, columns] = values
+        phase = sfft.ifft2(spectrum, workers=THREADS).real * np.float32(fine**2)
+        part = "" if count == len(self.index) else f", the strongest {count} of {len(self.index)} frequencies"
+        reach = min(2 * REACH * self.aperture.radius, fine / (2 * self.frame.scan_step))
+        return DirectImage(
+            phase=np.ascontiguousarray(phase, np.float32),
+            sampling=(self.frame.scan_step / fine,) * 2,
+            method=method,
+            rotation=self.frame.rotation,
+            transpose=self.frame.transpose,
+            aberrations=chosen,
+            message=f"{method.upper()} to {1 / reach:.3g} A{part}",
+        )
+
+    def overlaps(self, aberrations: Aberrations) -> Overlaps:
+        """Gamma for these pixels; the table that it reads from is kept."""
+        step = self.frame.q_pixel
+        fine = fineness(self.aperture, step, aberrations)
+        if fine not in self.tables:
+            self.tables[fine] = Table.make(self.aperture, step, fine)
+        return Overlaps.of(self.tables[fine], aberrations, self.frame.tilts)
+
+    def equations(self, overlaps: Overlaps, few: np.ndarray, fine: int, weights: np.ndarray) -> Equations:
+        """Normal equations of some of the scan's frequencies, on a picture `fine` times finer than the scan."""
+        places, frequencies = folded(self.frame, self.index[few], fine)
+        return normal_equations(
+            overlaps, self.spectra[few], places, frequencies, 2 * REACH * self.aperture.radius, weights
+        )
+
+    def _noise_over_signal(self, overlaps: Overlaps, fine: int, weights: np.ndarray, first: float) -> float:
+        """Strength s of L = s |Q|: the noise, over a signal whose power falls as 1 / |Q|; both from a sample.
+
+        The noise is what a first solution leaves over, so that it holds what the weak-phase model misses too; the
+        signal's power is what the projections on the side bands have beyond it.
+        """
+        which = np.unique(np.linspace(0, len(self.index) - 1, SAMPLE).astype(int))
+
+        def sums(few: np.ndarray) -> np.ndarray:
+            e = self.equations(overlaps, few, fine, weights)
+            found = np.isfinite(e.radius)
+            radius = np.where(found, e.radius, 1.0)
+            x = e.solve(np.where(found, first * radius, 1.0))
+            fitted = (x.conj() * (e.matrix * x[:, None]).sum(-1)).sum(1) - 2 * (e.right.conj() * x).sum(1)
+            left = e.power.sum() + fitted.real.sum()
+            freedom = len(few) * len(weights) - found.sum()
+            trace = np.einsum("cnn->", e.matrix).real
+            spread = ((np.abs(e.matrix) ** 2) * found[:, None, :] / radius[:, None, :]).sum()
+            return np.array([left, max(1, freedom), (np.abs(e.right) ** 2).sum(), trace, spread])
+
+        left, freedom, projected, trace, spread = sum(self._each(sums, which, fine))
+        noise = left / freedom
+        signal = (projected - noise * trace) / max(spread, 1e-30)
+        # Half: a picture has its power in fewer and stronger frequencies than the law has. And no less than `first`:
+        # what the weak-phase model misses is no noise, a fit hides it among the frequencies.
+        return float(first + 0.5 * noise / signal) if signal > 0 else float(first) * 100
+
+    def _each(self, work: Callable[[np.ndarray], Any], which: np.ndarray, fine: int) -> Iterator[Any]:
+        """Results for portions of the scan's frequencies, on two threads."""
+        size = max(1, AT_ONCE // fine**2)
+        parts = [which[first : first + size] for first in range(0, len(which), size)]
+        with ThreadPoolExecutor(THREADS) as pool:
+            yield from pool.map(work, parts)
+
+
+def _folds(bright: BrightField, aperture: Aperture) -> bool:
+    """Whether frequencies beyond the scan's own are folded into it everywhere."""
+    return 2 * bright.scan_step * 2 * REACH * aperture.radius > 1
+
+
+def ssb(source: Dataset | BrightField, optics: Optics | None = None, **options: Any) -> DirectImage:
+    """Phase by single side bands.
+
+    Parameters
+    ----------
+    source : Dataset or BrightField
+    optics : Optics, optional
+        Aperture and aberrations (detector frame); by default the dataset's, without aberrations.
+    **options
+        `measurement` (origin, rotation and transpose), `aberrations`, `epsilon`, `share`, and `upsampling`, by
+        default as fine as the side bands reach: see :meth:`SideBands.image`.
+
+    Returns
+    -------
+    DirectImage
+        In rad.
+
+    Examples
+    --------
+    >>> from ptywidgets import samples
+    >>> ssb(samples.ducky("tiny"), aberrations={"defocus": 250})
+    DirectImage(ssb, 36x36, 0.5 A pixels)
+    """
+    return _direct(source, optics, "ssb", **options)
+
+
+def obf(source: Dataset | BrightField, optics: Optics | None = None, **options: Any) -> DirectImage:
+    """Phase by optimum bright field: like :func:`ssb`, weighted for the least noise.
+
+    Examples
+    --------
+    >>> from ptywidgets import samples
+    >>> obf(samples.ducky("tiny"), aberrations={"defocus": 250}, upsampling=1)
+    DirectImage(obf, 12x12, 1.5 A pixels)
+    """
+    return _direct(source, optics, "obf", **options)
+
+
+def _direct(
+    source: Dataset | BrightField,
+    optics: Optics | None,
+    method: str,
+    *,
+    measurement: Measurement | None = None,
+    upsampling: int | None = None,
+    **options: Any,
+) -> DirectImage:
+    if optics is None:
+        if not isinstance(source, Dataset):
+            raise ParameterError("a bright field does not know its aperture: give optics=Optics(semiangle=...).")
+        optics = Optics.from_dataset(source)
+    bright = bright_field(source, measurement) if isinstance(source, Dataset) else source
+    return SideBands.prepare(bright, optics).image(method=method, upsampling=upsampling, **options)

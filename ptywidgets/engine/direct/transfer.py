@@ -1,0 +1,184 @@
+"""What aligned bright field, and a coherent image, pass on of the specimen's phase at each spatial frequency.
+
+In a thin specimen with the phase phi the aligned sum has the spectrum T(Q) phi(Q), with T = 2 sin chi(Q) O(Q) for
+aberrations of first order, O being the overlap of two apertures Q apart. With higher ones, which shift the beams of
+each tilt differently, T is the mean over tilts of i [A(k - Q) exp(i chi(k) - i chi(k - Q)) - A(k + Q) exp(i chi(k + Q)
+- i chi(k))] exp(-i Q . grad chi(k)), which is not real where odd aberrations move detail of one size against the rest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from ptywidgets.engine.aberrations import SYMBOLS, Aberrations, chi
+from ptywidgets.engine.direct.bright_field import BrightField
+from ptywidgets.engine.direct.parallax_fit import gradient_basis
+from ptywidgets.engine.direct.parallax_search import merged
+from ptywidgets.engine.prepare.rotation import rotate_vectors
+
+
+def contrast_transfer(
+    aberrations: Mapping[str, float],
+    shape: tuple[int, int],
+    sampling: float | tuple[float, float],
+    energy: float,
+    *,
+    rotation: float = 0.0,
+    transpose: bool = False,
+) -> np.ndarray:
+    """sin chi over the spatial frequencies of an image of the scan, to be drawn over its Fourier transform.
+
+    Parameters
+    ----------
+    aberrations : mapping
+        Detector frame.
+    shape : (int, int)
+        Of the image.
+    sampling : float or (float, float)
+        A per pixel.
+    energy : float
+        eV.
+    rotation, transpose : float (degrees), bool
+        Detector to scan.
+
+    Returns
+    -------
+    ndarray shape float64
+        Frequency 0 at pixel N // 2, as :func:`numpy.fft.fftshift` puts it.
+
+    Examples
+    --------
+    >>> contrast_transfer({"C10": -500.0}, (8, 8), 1.0, 80e3)[4, 4].item()
+    0.0
+    """
+    pair = (sampling, sampling) if isinstance(sampling, (int, float)) else sampling
+    axes = [np.fft.fftshift(np.fft.fftfreq(n, s)) for n, s in zip(shape, pair, strict=True)]
+    ky, kx = _to_detector(np.stack(np.meshgrid(*axes, indexing="ij")), rotation, transpose)
+    return np.sin(chi(aberrations, ky, kx, energy))
+
+
+def contrast_zeros(
+    aberrations: Mapping[str, float],
+    highest: float,
+    energy: float,
+    *,
+    rotation: float = 0.0,
+    transpose: bool = False,
+    directions: int = 180,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where the contrast transfer sin chi crosses zero, as rings to be drawn over the image's Fourier transform.
+
+    Parameters
+    ----------
+    aberrations, energy, rotation, transpose
+        As for :func:`contrast_transfer`.
+    highest : float
+        1/A, up to which crossings are looked for.
+    directions : int
+        Azimuths all around.
+
+    Returns
+    -------
+    angles : ndarray (directions,)
+        rad in the scan frame, from the row axis (down) towards the column axis (right).
+    radii : ndarray (directions, Z)
+        1/A, of the first to the last crossing; NaN where a direction has fewer than others.
+
+    Examples
+    --------
+    >>> angles, radii = contrast_zeros({"C10": -500.0}, 0.3, 80e3)
+    >>> round(float(radii[0, 0]), 4)  # sqrt(1 / (lambda defocus))
+    0.2189
+    """
+    angles = np.arange(directions) * (2 * math.pi / directions)
+    radii = np.linspace(0, highest, 2001)[1:]
+    unit = np.stack([np.cos(angles), np.sin(angles)])
+    ky, kx = _to_detector(unit[:, :, None] * radii, rotation, transpose)
+    cycles = chi(aberrations, ky, kx, energy) / math.pi  # whole numbers at the zeros
+    crossed = np.floor(cycles[:, 1:]) != np.floor(cycles[:, :-1])
+    found = np.full((directions, max(1, int(crossed.sum(1).max()))), np.nan)
+    for into, hits, value in zip(found, crossed, cycles, strict=True):
+        at = np.flatnonzero(hits)
+        target = np.maximum(np.floor(value[at]), np.floor(value[at + 1]))
+        share = np.clip((target - value[at]) / (value[at + 1] - value[at]), 0, 1)
+        into[: len(at)] = radii[at] + share * (radii[at + 1] - radii[at])
+    return angles, found
+
+
+def _to_detector(vectors: np.ndarray, rotation: float, transpose: bool) -> np.ndarray:
+    """Vectors (2, ...) of the scan frame in the detector frame."""
+    turned = rotate_vectors(vectors, -rotation)
+    return turned[::-1] if transpose else turned
+
+
+def scan_frequencies(shape: tuple[int, ...], sampling: tuple[float, float]) -> np.ndarray:
+    """Spatial frequencies (2, Y, X // 2 + 1), scan frame, in 1/A, as :func:`scipy.fft.rfft2` orders them."""
+    return np.stack(
+        np.meshgrid(np.fft.fftfreq(shape[0], sampling[0]), np.fft.rfftfreq(shape[1], sampling[1]), indexing="ij")
+    )
+
+
+def sum_transfer(bright: BrightField, aberrations: Mapping[str, float], frequencies: np.ndarray) -> np.ndarray:
+    """The transfer T of the aligned sum at scan frequencies (2, ...) in 1/A, complex64.
+
+    First-order aberrations in closed form, higher ones by a mean over some sixty tilts.
+    """
+    qy, qx = bright.to_detector(frequencies)
+    size = np.hypot(qy, qx)
+    cartesian = Aberrations(**aberrations).cartesian
+    if not any(value for name, value in cartesian.items() if SYMBOLS[name.rstrip("ab")][0] > 1):
+        x = np.minimum(size / (2 * bright.radius), 1)
+        overlap = 2 / math.pi * (np.arccos(x) - x * np.sqrt(1 - x**2))
+        return (2 * overlap * np.sin(chi(aberrations, qy, qx, bright.energy))).astype(np.complex64)
+    few = merged(bright, 64)
+    names = tuple(name for name, value in cartesian.items() if value)
+    slopes = np.tensordot([cartesian[n] for n in names], gradient_basis(few.tilts, names, bright.wavelength), 1)
+    inside = size < 2 * bright.radius
+    q = (qy[inside] + 1j * qx[inside]).astype(np.complex64)
+    chi_at = _Polynomial(aberrations, bright.wavelength)
+    weights = few.images.mean(axis=(1, 2), dtype=np.float64)
+    total = np.zeros(q.shape, np.complex64)
+    for (ky, kx), slope, weight in zip(few.tilts, slopes, weights / weights.sum(), strict=True):
+        k = np.complex64(complex(ky, kx))
+        ramp = np.float32(2 * math.pi) * (np.float32(slope[0]) * q.real + np.float32(slope[1]) * q.imag)
+        here = chi_at(k)
+        for sign in (-1, 1):
+            beam = k + np.float32(sign) * q
+            turned = np.float32(sign) * (chi_at(beam) - here) - ramp
+            seen = _soft_disk(np.abs(beam), bright) * np.float32(weight)
+            total.real += sign * seen * np.sin(turned)
+            total.imag -= sign * seen * np.cos(turned)
+    out = np.zeros(size.shape, np.complex64)
+    out[inside] = total
+    return out
+
+
+class _Polynomial:
+    """chi (rad) as a polynomial in k_y + i k_x (1/A) and its conjugate, in single precision."""
+
+    def __init__(self, aberrations: Mapping[str, float], wavelength: float) -> None:
+        self.terms = []
+        polar = Aberrations(**aberrations).polar
+        for symbol, (n, m) in SYMBOLS.items():
+            if polar[symbol]:
+                factor = 2 * math.pi / wavelength * wavelength ** (n + 1) / (n + 1) * polar[symbol]
+                turn = np.exp(-1j * m * polar.get(f"phi{symbol[1:]}", 0.0))
+                self.terms.append(((n + 1 - m) // 2, m, np.complex64(factor * turn)))
+
+    def __call__(self, k: np.ndarray) -> np.ndarray:
+        squared = np.abs(k) ** 2
+        powers = [np.ones_like(k)]
+        for _ in range(max((m for _, m, _ in self.terms), default=0)):
+            powers.append(powers[-1] * k)
+        out = np.zeros(np.shape(k), np.float32)
+        for halves, m, factor in self.terms:
+            out = out + squared**halves * (factor * powers[m]).real
+        return out
+
+
+def _soft_disk(distance: np.ndarray, bright: BrightField) -> np.ndarray:
+    """1 in the aperture, 0 outside, with an edge of a detector pixel."""
+    return np.clip((bright.radius - distance) / bright.q_pixel + 0.5, 0, 1)

@@ -1,0 +1,126 @@
+"""Shifted images on a grid finer than the scan's: kernel density of all values where they belong."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from ptywidgets.engine.direct.bright_field import BrightField
+from ptywidgets.engine.direct.tilt_spectra import CHUNK, edge_window
+from ptywidgets.engine.errors import ParameterError
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """Bilinear sharing among four pixels, followed by a Gaussian."""
+
+    sigma: float  # A
+    pixel: float  # A
+
+    def transfer(self, frequencies: np.ndarray) -> np.ndarray:
+        """What it leaves of spatial frequencies (2, ...) in 1/A."""
+        gauss = np.exp(-2 * (math.pi * self.sigma) ** 2 * (frequencies**2).sum(0))
+        return gauss * (np.sinc(frequencies * self.pixel) ** 2).prod(0)
+
+
+@dataclass(frozen=True)
+class FineImage:
+    """An image on a fine grid, in a frame somewhat larger than the scan."""
+
+    image: np.ndarray  # (Y', X') relative to its mean
+    seen: np.ndarray  # (Y', X') 1 where all tilts contribute, 0 where none does
+    margin: tuple[int, int]  # fine pixels before the first scan position
+    shape: tuple[int, int]  # (Y, X) of the scan
+    sampling: tuple[float, float]  # A
+    kernel: Kernel
+
+    def cropped(self, image: np.ndarray) -> np.ndarray:
+        """The part of the scan (Y, X) of an image in the frame."""
+        (y, x), (ny, nx) = self.margin, self.shape
+        return np.ascontiguousarray(image[y : y + ny, x : x + nx])
+
+
+def upsampling(bright: BrightField) -> float:
+    """Pixels per scan step that the bright field can fill: up to the aperture's diameter in spatial frequency.
+
+    The contrast reaches out to 2 k_max, and a scan with shifted images resolves it if there are enough of them.
+
+    Examples
+    --------
+    >>> from ptywidgets import samples
+    >>> from ptywidgets.engine.direct import bright_field
+    >>> upsampling(bright_field(samples.ducky("small")))
+    4.0
+    """
+    wanted = 4 * bright.radius * bright.scan_step
+    filled = math.sqrt(len(bright.images) / 4)  # at least four values in each pixel
+    return float(max(1, min(math.ceil(wanted), math.floor(filled))))
+
+
+def scattered(
+    bright: BrightField,
+    shifts: np.ndarray,
+    factor: float,
+    kernel: float = 0.125,
+    offsets: np.ndarray | None = None,
+) -> FineImage:
+    """Every value of every image, put where it belongs on the fine grid.
+
+    Parameters
+    ----------
+    bright : BrightField
+    shifts : ndarray (K, 2)
+        A, scan frame.
+    factor : float
+        Pixels per scan step.
+    kernel : float
+        Sigma in scan steps.
+    offsets : ndarray (2, Ry, Rx), optional
+        A, scan frame: by how much each scan position was off its place.
+    """
+    if not 0.5 <= factor <= 32:
+        raise ParameterError(f"factor is {factor!r}; expected a number from 0.5 to 32 pixels per scan step.")
+    scan, step = bright.scan_shape, bright.scan_step
+    shape = tuple(max(1, round(n * factor)) for n in scan)
+    scale = np.array([fine / n / step for fine, n in zip(shape, scan, strict=True)])  # fine pixels per A
+    furthest = np.minimum(np.abs(shifts).max(0), step * np.array(scan))
+    margin = np.ceil(furthest * scale + 4 * kernel * step * scale + 2).astype(int)
+    frame = np.array(shape) + 2 * margin
+    grid = np.stack(np.meshgrid(*[np.arange(n) * step for n in scan], indexing="ij"))
+    if offsets is not None:
+        grid = grid + offsets
+    means = bright.images.mean(axis=(1, 2), dtype=np.float64)
+    window = edge_window(scan)
+    size = int(frame.prod())
+    values, density = np.zeros(size), np.zeros(size)
+    for first in range(0, len(shifts), CHUNK):
+        part = slice(first, first + CHUNK)
+        place = (grid[None] + shifts[part, :, None, None]) * scale[:, None, None] + margin[:, None, None]
+        place = np.clip(place, 0, (frame - 1.001)[:, None, None])
+        whole = place.astype(np.int64)
+        rest = place - whole
+        contrast = (bright.images[part] - means[part, None, None]) * window
+        weight = means[part, None, None] * window
+        for dy in (0, 1):
+            share_y = rest[:, 0] if dy else 1 - rest[:, 0]
+            for dx in (0, 1):
+                share = share_y * (rest[:, 1] if dx else 1 - rest[:, 1])
+                index = ((whole[:, 0] + dy) * frame[1] + whole[:, 1] + dx).ravel()
+                values += np.bincount(index, (share * contrast).ravel(), size)
+                density += np.bincount(index, (share * weight).ravel(), size)
+    sigma = kernel * step * scale
+    values, density = (ndimage.gaussian_filter(a.reshape(frame), sigma, mode="constant") for a in (values, density))
+    seen = density / (means.sum() / np.prod(np.array(shape) / np.array(scan)))
+    image = 1 + np.where(seen > 0.05, values / np.maximum(density, 0.05 / np.maximum(seen, 1e-9) * density + 1e-30), 0)
+    sampling = tuple(float(1 / s) for s in scale)
+    return FineImage(
+        image=image.astype(np.float32),
+        seen=np.clip(seen, 0, 1).astype(np.float32),
+        margin=(int(margin[0]), int(margin[1])),
+        shape=shape,  # type: ignore[arg-type]
+        sampling=sampling,  # type: ignore[arg-type]
+        kernel=Kernel(kernel * step, sampling[0]),
+    )

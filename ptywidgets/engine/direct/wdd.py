@@ -1,0 +1,184 @@
+"""Wigner distribution deconvolution: the transmission of a specimen that may be strong, aberrations undone.
+
+The scan transform of the patterns is a convolution over the detector, G(K, Q) = sum_K' T(K') T*(K' - Q) A(K - K')
+A*(K - K' + Q). Transformed over K it is a product, H(r, Q) = W_A(r, Q) W_T(r, Q); a Wiener filter divides by W_A, and
+the sum over r is W_T at K' = Q, T(Q) T*(0), or at K' = 0, T(0) T*(-Q); Rodenburg and Bates, Phil. Trans. R. Soc. A 339,
+521 (1992). The filter lets the two into each other and keeps a part of each only; both are known from W_A and are
+divided out by two equations, so that the result is in rad. Electrons scattered beyond the bright field are part of the
+product too, so patterns are gathered farther where the filter is sharp enough to make use of them.
+"""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from scipy import fft as sfft
+
+from ptywidgets.engine.aberrations import Aberrations
+from ptywidgets.engine.dataset import Dataset
+from ptywidgets.engine.direct.bright_field import BrightField, aperture_radius, bright_field
+from ptywidgets.engine.direct.folding import folded
+from ptywidgets.engine.direct.image import DirectImage
+from ptywidgets.engine.direct.overlaps import exact_beams
+from ptywidgets.engine.direct.ssb import REACH, THREADS, SideBands
+from ptywidgets.engine.errors import ParameterError
+from ptywidgets.engine.prepare.measurement import Measurement
+from ptywidgets.engine.probe import Optics
+
+GATHERED = 2.0  # aperture radii
+SHARP, SOFT = 0.01, 30.0  # epsilon, where the scan folds up to FEW frequencies onto each, and where more
+FEW = 4.0
+SMALL = 0.01  # regularises the two equations; share of what half a radius passes, at the frequency of the radius
+AT_ONCE = 8  # frequencies that a thread deconvolves at a time
+
+
+def wdd(
+    source: Dataset | BrightField,
+    optics: Optics | None = None,
+    *,
+    measurement: Measurement | None = None,
+    aberrations: Aberrations | dict[str, float] | None = None,
+    epsilon: float | None = None,
+    upsampling: int | None = None,
+) -> DirectImage:
+    """Phase by Wigner distribution deconvolution.
+
+    Parameters
+    ----------
+    source : Dataset or BrightField
+        For a small `epsilon` a bright field should reach beyond the aperture: ``bright_field(dataset, radius=...)``.
+    optics : Optics, optional
+        Aperture and aberrations (detector frame); by default the dataset's, without aberrations.
+    measurement : Measurement, optional
+        Origin, rotation and transpose of a dataset; by default found.
+    aberrations : Aberrations or mapping, optional
+        Instead of those of the optics.
+    epsilon : float, optional
+        Of the Wiener filter, relative to the mean of |W_A|^2 at Q = 0. Small values (0.01) divide by W_A: right for a
+        strong specimen, many electrons and a scan that folds little; large ones (30) weigh by W_A, which lets neither
+        noise nor what else is folded in grow. By default by how much the scan folds.
+    upsampling : int, optional
+        Times finer than the scan; by default as fine as two aperture radii.
+
+    Returns
+    -------
+    DirectImage
+        The angle of the transmission, in rad, about that of its mean.
+
+    Examples
+    --------
+    >>> from ptywidgets import samples
+    >>> wdd(samples.ducky("tiny"), aberrations={"defocus": 250}, upsampling=1)
+    DirectImage(wdd, 12x12, 1.5 A pixels)
+    """
+    if epsilon is not None and epsilon <= 0:
+        raise ParameterError(f"epsilon is {epsilon}; expected more than 0, such as 0.01 or 30.")
+    if optics is None:
+        if not isinstance(source, Dataset):
+            raise ParameterError("a bright field does not know its aperture: give optics=Optics(semiangle=...).")
+        optics = Optics.from_dataset(source)
+    if aberrations is not None:
+        optics = optics.replace(aberrations=Aberrations(**dict(aberrations)))
+    bright = source if isinstance(source, BrightField) else _gathered(source, measurement, epsilon)
+    bands = SideBands.prepare(bright, optics, whole=True)
+    if epsilon is None:
+        epsilon = SHARP if _folds(bands.aperture.radius, bright.scan_step) <= FEW else SOFT
+    fine = bands.finest if upsampling is None else int(upsampling)
+    if fine < 1:
+        raise ParameterError(f"upsampling is {upsampling}; expected a whole number from 1 on.")
+    transmission = _transmission(bands, fine, epsilon)
+    return DirectImage(
+        phase=np.angle(transmission),
+        sampling=(bright.scan_step / fine,) * 2,
+        method="wdd",
+        rotation=bright.rotation,
+        transpose=bright.transpose,
+        aberrations=optics.aberrations,
+        message=f"WDD to {1 / min(2 * REACH * bands.aperture.radius, fine / (2 * bright.scan_step)):.3g} A",
+    )
+
+
+def _folds(radius: float, scan_step: float) -> float:
+    """How many frequencies within two aperture radii (1/A) the scan folds onto each."""
+    return math.pi * (2 * radius * scan_step) ** 2
+
+
+def _gathered(source: Dataset, measurement: Measurement | None, epsilon: float | None) -> BrightField:
+    """Patterns beyond the bright field where they are of use."""
+    source.calibration.check_complete()
+    pixels, step = aperture_radius(source), source.calibration.require("scan_step")
+    folds = _folds(pixels * source.calibration.require("q_pixel"), step)
+    sharp = folds <= FEW if epsilon is None else epsilon < 1
+    return bright_field(source, measurement, radius=GATHERED * pixels if sharp else None)
+
+
+def _transmission(bands: SideBands, fine: int, epsilon: float) -> np.ndarray:
+    """(Y, X) complex64, about 1."""
+    overlaps = bands.overlaps(bands.aberrations)
+    tilts = np.rint(bands.frame.tilts / bands.frame.q_pixel).astype(int)
+    side = sfft.next_fast_len(int(2 * np.abs(tilts).max() + 1))
+    places = (tilts[:, 0] % side) * side + tilts[:, 1] % side
+    lit = np.flatnonzero(np.abs(overlaps.at) > 0)
+    inside = overlaps.restricted(lit)
+    floor = np.float32(epsilon * float((np.abs(inside.at) ** 4).sum()) / side**4)
+    ny, nx = (n * fine for n in bands.frame.scan_shape)
+    spectrum = np.zeros((ny, nx), np.complex64)
+
+    def over_pixels(values: np.ndarray, where: np.ndarray) -> np.ndarray:
+        square = np.zeros((len(values), side**2), np.complex64)
+        square[:, where] = values
+        return sfft.ifft2(square.reshape(-1, side, side), overwrite_x=True).reshape(len(values), -1)
+
+    def beams(ky: np.ndarray, kx: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if epsilon >= 1:
+            return inside.beams(ky, kx)
+        # A sharp filter looks where W_A is weak, and must not find the table's rounding there.
+        return exact_beams(bands.aperture, bands.aberrations, bands.frame.tilts[lit], ky, kx)
+
+    halfway = over_pixels(beams(np.array([bands.aperture.radius / 2]), np.zeros(1))[0], places[lit])
+    power = halfway.real**2 + halfway.imag**2
+    small = np.float32(SMALL) * (power / (2 * power + floor)).mean()
+
+    def deconvolved(number: int) -> list[tuple[np.ndarray, ...]]:
+        (rows, columns), (ky, kx) = folded(bands.frame, bands.index[[number]], fine)
+        rows, columns, ky, kx = rows[0], columns[0], ky[0], kx[0]
+        radius = np.hypot(ky, kx) / bands.aperture.radius
+        found = np.flatnonzero(radius < 2 * REACH)
+        data = over_pixels(bands.spectra[[number]], places)
+        out: list[tuple[np.ndarray, ...]] = []
+        for first in range(0, len(found), AT_ONCE):
+            part = found[first : first + AT_ONCE]
+            one, other = (over_pixels(beam, places[lit]) for beam in beams(ky[part], kx[part]))
+            values = _both(one, other, data, floor, small * radius[part].astype(np.float32))
+            out.append((rows[part], columns[part], *values))
+        return out
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        for results in pool.map(deconvolved, range(len(bands.index))):
+            for rows, columns, at, opposite in results:
+                spectrum[-rows, -columns] = opposite.conj()
+                spectrum[rows, columns] = at
+    one, data = over_pixels(np.stack([np.abs(overlaps.at) ** 2, bands.mean]), places)
+    filtering = one.conj() / (one.real**2 + one.imag**2 + floor)
+    straight = float((filtering * data).sum().real / (filtering * one).sum().real)  # |T(0)|^2
+    spectrum[0, 0] = math.prod(bands.frame.scan_shape) * straight
+    return sfft.ifft2(spectrum, workers=THREADS) * np.float32(fine**2)
+
+
+def _both(
+    one: np.ndarray, other: np.ndarray, data: np.ndarray, floor: np.float32, small: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """T(Q) T*(0) and T(0) T*(-Q), (Q,), from their W_A and H (Q, r): filtered, and told apart."""
+    powers = [w.real**2 + w.imag**2 for w in (one, other)]
+    filtering = 1 / (powers[0] + powers[1] + floor)
+    count = np.float32(data.shape[-1])
+    own = [(p * filtering).sum(1) / count + 2 * small for p in powers]
+    filters = filtering * one.conj(), filtering * other.conj()
+    cross = (filters[0] * other).sum(1) / count
+    seen = [(f * data).sum(1) / count for f in filters]
+    determinant = own[0] * own[1] - np.abs(cross) ** 2
+    at = (own[1] * seen[0] - cross * seen[1]) / determinant
+    opposite = (own[0] * seen[1] - cross.conj() * seen[0]) / determinant
+    return at, opposite

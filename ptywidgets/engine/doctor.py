@@ -1,0 +1,75 @@
+"""The doctor: looks at data and settings before a run, and says in plain words what is good and what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ptywidgets.engine.checks import Facts, Finding, geometry, orientation, patterns
+from ptywidgets.engine.dataset import Dataset
+from ptywidgets.engine.prepare.measurement import Measurement
+from ptywidgets.engine.probe import Optics
+
+CHECKS: dict[str, Callable[[Facts], Finding]] = {
+    "calibration": geometry.check_calibration,
+    "counts": patterns.check_counts,
+    "detector pixels": patterns.check_pixels,
+    "dose": geometry.check_dose,
+    "disk and semi-angle": patterns.check_disk,
+    "vacuum pattern": patterns.check_vacuum,
+    "detector reach": patterns.check_reach,
+    "descan": patterns.check_descan,
+    "overlap": geometry.check_overlap,
+    "probe box": geometry.check_box,
+    "scan grid": geometry.check_raster,
+    "rotation": orientation.check_rotation,
+    "180-degree twin": orientation.check_twin,
+    "defocus": orientation.check_defocus,
+    "sign of the phase": orientation.check_phase,
+}
+
+
+def examine(
+    dataset: Dataset, measurement: Measurement | None = None, optics: Optics | None = None
+) -> tuple[Finding, ...]:
+    """Check everything that can be checked with what is known; a few hundred patterns are looked at.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Calibrated or not.
+    measurement : Measurement, optional
+        From :func:`ptywidgets.engine.prepare.prepare`, for descan, rotation and twin.
+    optics : Optics, optional
+        By default what the dataset brings: its vacuum pattern and semi-angle.
+
+    Returns
+    -------
+    tuple of Finding
+        In the order of the data's way; last, where there is any, what could not be checked and why.
+
+    Examples
+    --------
+    >>> from ptywidgets import samples
+    >>> findings = {finding.name: finding for finding in examine(samples.ducky("tiny"))}
+    >>> print(findings["counts"])
+    [good] counts: No NaN, negative or empty pattern among the 144 of 144 looked at.
+    >>> print(findings["not checked"].sentence)
+    Not checked: overlap, probe box, scan grid, defocus (nobody has said what the defocus is); rotation, 180-degree ...
+    """
+    facts = Facts(dataset, measurement, optics)
+    findings: list[Finding] = []
+    unknown: dict[str, list[str]] = {}
+    for name, check in CHECKS.items():
+        try:
+            findings.append(check(facts))
+        except Exception as error:  # whatever is odd about the data must not hide what the other checks say
+            unknown.setdefault(str(error).rstrip(".") or type(error).__name__, []).append(name)
+    if unknown:
+        words = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in unknown.items())
+        count = sum(len(names) for names in unknown.values())
+        remedy = "Give what is missing, prepare the data, and look again."
+        findings.append(Finding("not checked", "warn", count, "checks", f"Not checked: {words}.", remedy))
+    return tuple(findings)
+
+
+__all__ = ["CHECKS", "Finding", "examine"]

@@ -1,0 +1,254 @@
+"""A small reconstruction whose unknowns are the object, the aberrations and the rotation together.
+
+The modulus of the wave in the detector plane is linearised about the present values: |psi| + Re(u F[E dO]) + D dp, with
+u = conj(psi) / |psi|, E the moved probe, and a column of D for each coefficient and for the rotation. Object and optics
+are then solved for jointly by a few steps of preconditioned conjugate gradients (damped Gauss-Newton); the detector is
+cut to what lies near the aperture, and pixels close to the cut are not asked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from scipy import fft as sfft
+from scipy import ndimage
+
+from ptywidgets.engine.prepare.chi_terms import polynomials
+from ptywidgets.engine.prepare.measurement import Measurement
+from ptywidgets.engine.prepare.rotation import rotate_vectors
+from ptywidgets.engine.probe import Optics, make_aperture
+from ptywidgets.engine.units import wavelength
+
+REACH = 1.75  # half the side of the detector that is kept, in radii of the aperture
+ASKED = 0.8  # part of it whose pixels count; what is scattered beyond the cut leaves its trace near it
+DAMPING = 1e-2  # of the brightest illumination
+PORTION = 16  # positions worked on at a time
+
+
+class CoarseModel:
+    """The small problem about one block of the scan; see the file's docstring. Not thread-safe.
+
+    Parameters
+    ----------
+    measurement : Measurement
+    optics : Optics
+        For the aperture.
+    terms : sequence of str
+        Names of the coefficients, such as "C10", "C12a".
+    side : int
+        Positions on a side of the block, which lies where the patterns are deflected most.
+    """
+
+    def __init__(self, measurement: Measurement, optics: Optics, terms: Sequence[str], side: int = 11) -> None:
+        energy = measurement.calibration.require("energy")
+        shape = measurement.amplitudes.shape[-2:]
+        aperture = make_aperture(optics, shape, measurement.sampling, energy)
+        lit = np.fft.fftshift(aperture > 0.5 * aperture.max())
+        radius = math.sqrt(np.count_nonzero(lit) / math.pi) + 0.5
+        n = min(*shape, sfft.next_fast_len(2 * math.ceil(REACH * radius)))
+        n -= n % 2
+        chosen, self.grid = _block(measurement, side)
+        cut = [np.r_[0 : n // 2, full - n // 2 : full] for full in shape]
+        self.amplitudes = np.ascontiguousarray(measurement.amplitudes[chosen][:, cut[0][:, None], cut[1][None]])
+        self.shifts = measurement.shifts[chosen]
+        self.n, self.terms = n, tuple(terms)
+        self.sampling = [s * full / n for s, full in zip(measurement.sampling, shape, strict=True)]
+        ky, kx = (np.fft.fftfreq(n, s) for s in self.sampling)
+        self.k = np.stack(np.meshgrid(ky, kx, indexing="ij")).astype(np.float32)
+        wave = aperture[cut[0][:, None], cut[1][None]] * math.sqrt(measurement.mean_intensity)
+        self.aperture = wave.astype(np.float32)
+        self.basis = self._basis(wavelength(energy))
+        whole = [np.fft.fftfreq(n, 1 / n)] * 2
+        self.asked = (np.hypot(*np.meshgrid(*whole)) < ASKED * n / 2).astype(np.float32)
+        extent = np.hypot(*np.ptp(self.grid, axis=1))
+        self.size = math.ceil(extent / min(self.sampling)) + n + 4
+        self.object = np.ones((self.size, self.size), np.complex64)
+        self.energy = float((self.amplitudes**2 * self.asked).sum(dtype=np.float64))
+        noise = 0.25 * float(self.asked.sum()) * len(chosen) / self.energy
+        self.noise = noise if noise < 0.5 else 0.0  # share that counting leaves; more than that, and it is no counts
+        self.loss = math.inf
+        self.parts = [np.arange(i, min(i + PORTION, len(chosen))) for i in range(0, len(chosen), PORTION)]
+
+    def _basis(self, lam: float) -> np.ndarray:
+        """The functions of the coefficients (P, n, n), less their slope, which only moves the probe."""
+        raw = np.stack(polynomials(self.terms, (self.k[0] + 1j * self.k[1]).astype(complex), lam))
+        weight = self.aperture.astype(float) ** 2
+        slopes = self.k / np.sqrt((weight * self.k**2).sum((1, 2), keepdims=True))
+        amount = np.einsum("pyx,lyx,yx->pl", raw, slopes, weight)
+        return (raw - np.einsum("pl,lyx->pyx", amount, slopes)).astype(np.float32)
+
+    # ------------------------------------------------------------------ one round
+
+    def update(
+        self, values: np.ndarray, rotation: float, transpose: bool, free: np.ndarray, inner: int = 6
+    ) -> np.ndarray:
+        """One damped Gauss-Newton step of the object and of the optics that are free.
+
+        Parameters
+        ----------
+        values : ndarray (P,)
+            Coefficients in A.
+        rotation : float
+            Degrees.
+        free : ndarray (P + 1,) bool
+            Which coefficients, and whether the rotation, may change.
+        inner : int
+            Steps of conjugate gradients.
+
+        Returns
+        -------
+        ndarray (P + 1,)
+            What to add to the coefficients (A) and to the rotation (rad); the object has been changed.
+        """
+        with ThreadPoolExecutor(2) as self._pool:
+            self._linearise(values, rotation, transpose, free)
+            turned = self._turned(transpose) if free[-1] else None
+            if turned is not None:
+                self.columns[-1] += self._forward(turned)
+            change, moves = self._solve(inner)
+        step = np.zeros(len(free))
+        step[free] = moves
+        self.object += change
+        if turned is not None:
+            self.object += np.complex64(step[-1]) * turned
+        return step
+
+    def phase(self) -> np.ndarray:
+        """Phase (Y, X) in rad of the object, detector frame, and NaN where it is lit badly."""
+        lit = ndimage.uniform_filter(self.lit, 5) > 0.3 * np.quantile(self.lit, 0.95)
+        return np.where(lit, np.angle(self.object * np.exp(-1j * np.angle(self.object[lit].mean()))), np.nan)
+
+    # ------------------------------------------------------------------ inside
+
+    def _map(self, task: Callable) -> list:
+        return list(self._pool.map(task, self.parts))
+
+    def _patches(self, field: np.ndarray, part: np.ndarray) -> np.ndarray:
+        n = self.n
+        return np.stack([field[y : y + n, x : x + n] for y, x in self.corners[part]])
+
+    def _linearise(self, values: np.ndarray, rotation: float, transpose: bool, free: np.ndarray) -> None:
+        n, count = self.n, len(self.amplitudes)
+        y, x = rotate_vectors(self.grid, -rotation)[:: -1 if transpose else 1]
+        velocity = np.stack([x, -y] if not transpose else [-x, y], axis=1).astype(np.float32)  # A per rad
+        places = np.stack([y / self.sampling[0], x / self.sampling[1]], axis=1) + self.size / 2
+        whole = np.rint(places).astype(int)
+        self.corners = whole - n // 2
+        spectrum = self.aperture * np.exp(-1j * np.tensordot(values.astype(np.float32), self.basis, 1))
+        ramps = [_ramps(places[:, i] - whole[:, i] + n // 2, -np.fft.fftfreq(n)) for i in (0, 1)]
+        descan = [_ramps(self.shifts[:, i], (np.arange(n) - n // 2) / n) for i in (0, 1)]
+        self.probes = np.empty((count, n, n), np.complex64)  # E
+        self.turns = np.empty((count, n, n), np.complex64)  # u
+        self.left = np.empty((count, n, n), np.float32)
+        chosen = np.flatnonzero(free)
+        self.columns = np.empty((len(chosen), count, n, n), np.float32)
+        faint = 1e-4 * math.sqrt(self.energy / count / n**2)
+
+        def work(part: np.ndarray) -> np.ndarray:
+            moved = spectrum * ramps[0][part][:, :, None] * ramps[1][part][:, None, :]
+            tilt = descan[0][part][:, :, None] * descan[1][part][:, None, :]
+            patch = self._patches(self.object, part) * tilt
+            probe = sfft.ifft2(moved, norm="ortho")
+            far = sfft.fft2(probe * patch, norm="ortho")
+            modulus = np.abs(far)
+            turn = far.conj() / np.maximum(modulus, faint) * self.asked
+            self.probes[part], self.turns[part] = probe * tilt, turn
+            self.left[part] = (self.amplitudes[part] - modulus) * self.asked
+            for place, index in enumerate(chosen):
+                if index < len(self.terms):
+                    slope = moved * self.basis[index]
+                else:
+                    v = velocity[part][:, :, None, None]
+                    slope = moved * ((2 * np.pi) * (v[:, 0] * self.k[0] + v[:, 1] * self.k[1]))
+                wave = sfft.fft2(
+                    sfft.ifft2(slope, norm="ortho", overwrite_x=True) * patch, norm="ortho", overwrite_x=True
+                )
+                self.columns[place, part] = (turn * wave).imag  # the factor -i of the derivative
+            return self._paste(np.abs(probe) ** 2, part)
+
+        self.lit = sum(self._map(work))
+        self.loss = float((self.left**2).sum(dtype=np.float64)) / self.energy
+
+    def _paste(self, windows: np.ndarray, part: np.ndarray) -> np.ndarray:
+        n = self.n
+        out = np.zeros((self.size, self.size), windows.dtype)
+        for window, (y, x) in zip(windows, self.corners[part], strict=True):
+            out[y : y + n, x : x + n] += window
+        return out
+
+    def _turned(self, transpose: bool) -> np.ndarray:
+        """Derivative of the object by the rotation, when it turns with the scan."""
+        y, x = (np.arange(self.size, dtype=np.float32) - self.size / 2 for _ in range(2))
+        gy, gx = (np.gradient(self.object, axis=a).astype(np.complex64) for a in (0, 1))
+        out = y[:, None] * gx - x[None, :] * gy
+        return -out if transpose else out
+
+    def _forward(self, change: np.ndarray) -> np.ndarray:
+        out = np.empty_like(self.left)
+
+        def work(part: np.ndarray) -> None:
+            wave = sfft.fft2(self.probes[part] * self._patches(change, part), norm="ortho", overwrite_x=True)
+            out[part] = (self.turns[part] * wave).real
+
+        self._map(work)
+        return out
+
+    def _adjoint(self, left: np.ndarray) -> np.ndarray:
+        def work(part: np.ndarray) -> np.ndarray:
+            wave = sfft.ifft2(self.turns[part].conj() * left[part], norm="ortho", overwrite_x=True)
+            wave *= self.probes[part].conj()
+            return self._paste(wave, part)
+
+        return sum(self._map(work))
+
+    def _solve(self, inner: int) -> tuple[np.ndarray, np.ndarray]:
+        """Preconditioned conjugate gradients on the joint normal equations."""
+        flat = self.columns.reshape(len(self.columns), self.left.size)
+        square = (flat @ flat.T).astype(float)
+        scale = np.sqrt(np.diag(square)).clip(1e-30)
+        inverse = np.linalg.pinv(square / np.outer(scale, scale)) / np.outer(scale, scale)
+        damping = np.float32(DAMPING * self.lit.max())
+        weight = 0.5 * self.lit + damping
+        rest, rest_p = self._adjoint(self.left), (flat @ self.left.ravel()).astype(float)
+        change, moves = np.zeros_like(rest), np.zeros(len(flat))
+        z, z_p = rest / weight, inverse @ rest_p
+        way, way_p = z, z_p
+        size = _dot(rest, z) + float(rest_p @ z_p)
+        for _ in range(inner):
+            seen = self._forward(way)
+            if len(flat):
+                seen += np.tensordot(way_p.astype(np.float32), self.columns, 1)
+            back, back_p = self._adjoint(seen) + damping * way, (flat @ seen.ravel()).astype(float)
+            step = size / (_dot(way, back) + float(way_p @ back_p))
+            change, moves = change + np.float32(step) * way, moves + step * way_p
+            rest, rest_p = rest - np.float32(step) * back, rest_p - step * back_p
+            z, z_p = rest / weight, inverse @ rest_p
+            new = _dot(rest, z) + float(rest_p @ z_p)
+            way, way_p = z + np.float32(new / size) * way, z_p + new / size * way_p
+            size = new
+        return change, moves
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.vdot(a, b).real)
+
+
+def _ramps(moves: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+    return np.exp(2j * np.pi * moves[:, None] * slopes).astype(np.complex64)
+
+
+def _block(measurement: Measurement, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of a block of positions where the specimen deflects most, and their places (2, J) in the scan, A."""
+    ny, nx = measurement.scan_shape
+    height, width = min(side, ny), min(side, nx)
+    strength = (measurement.com**2).sum(0)
+    sums = np.pad(strength, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
+    inside = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
+    y0, x0 = np.unravel_index(int(inside.argmax()), inside.shape)
+    rows, columns = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
+    step = measurement.calibration.require("scan_step")
+    grid = np.stack([(rows - (height - 1) / 2).ravel(), (columns - (width - 1) / 2).ravel()]) * step
+    return ((rows + y0) * nx + columns + x0).ravel(), grid

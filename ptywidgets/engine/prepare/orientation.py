@@ -1,0 +1,216 @@
+"""The eight ways in which detector and scan may lie to each other, each with what speaks for it.
+
+For either transpose there are four rotations a quarter turn apart. Curl tells the even from the odd ones; which optics
+explain the bright field tells much more, also where curl ties. Half a turn is told by neither: it takes a defocus of
+known sign, or atoms that attract electrons.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import ndtr
+
+from ptywidgets.engine.dataset import Dataset
+from ptywidgets.engine.prepare.coarse_search import defocus_grid
+from ptywidgets.engine.prepare.measurement import Measurement, prepare
+from ptywidgets.engine.prepare.optics_fit import OpticsFit, find_optics
+from ptywidgets.engine.prepare.polish import polish
+from ptywidgets.engine.prepare.rotation import find_rotation, integrate, rotate_vectors, wrapped_angle
+from ptywidgets.engine.prepare.side_bands import SideBands
+from ptywidgets.engine.probe import Optics
+
+if TYPE_CHECKING:
+    from ptywidgets.engine.direct.bright_field import BrightField
+
+NEARBY = (-10.0, -5.0, 0.0, 5.0, 10.0)  # degrees about the angle of least curl, which noise may have moved
+DOUBT = 0.02  # confidence left to a twin that the atoms speak against
+SURE = 0.9  # confidence from which on the best counts as told
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One orientation of the detector."""
+
+    rotation: float  # degrees, detector to scan
+    transpose: bool
+    curl: float  # share of the deflection's energy that is divergence-free: 0 for a gradient
+    likelihood: float  # share of the bright field's modulation that the best defocus explains with it
+    score: float  # the same, from 0 (chance) to 1 (the best of the eight)
+    confidence: float  # of the eight together 1
+    phase: np.ndarray  # (Ry, Rx) float32, rad, integrated centre of mass
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """The eight candidates compared."""
+
+    candidates: tuple[Candidate, ...]
+    best: int
+    confidence: float  # of the best
+    twin_resolved: bool  # whether half a turn was told
+    message: str
+
+    @property
+    def rotation(self) -> float:
+        """Degrees, of the best."""
+        return self.candidates[self.best].rotation
+
+    @property
+    def transpose(self) -> bool:
+        """Of the best."""
+        return self.candidates[self.best].transpose
+
+
+def find_orientation(
+    source: Dataset | BrightField,
+    measurement: Measurement | None = None,
+    optics: Optics | None = None,
+    *,
+    fit: OpticsFit | None = None,
+    twin_told: bool | None = None,
+) -> Orientation:
+    """Compare the eight orientations.
+
+    Parameters
+    ----------
+    source : Dataset or BrightField
+        A dataset's bright field is gathered, in one more pass over the data.
+    measurement : Measurement, optional
+        Where the centre of mass is taken from, and the patterns for telling twins by the atoms.
+    optics : Optics, optional
+        The sign of its defocus, if it has one, tells the twins apart.
+    fit : OpticsFit, optional
+        From :func:`find_optics`, where it is there already; it is one of the candidates then.
+    twin_told : bool, optional
+        With `fit`: whether half a turn is told from it already; by default a coarse reconstruction is asked.
+
+    Returns
+    -------
+    Orientation
+
+    Examples
+    --------
+    >>> from ptywidgets import samples
+    >>> found = find_orientation(samples.ducky("small"))
+    >>> len(found.candidates), bool(abs(found.rotation + 15) < 0.3), found.transpose
+    (8, True, False)
+    """
+    if isinstance(source, Dataset):
+        from ptywidgets.engine.direct.bright_field import bright_field
+
+        measurement = measurement or prepare(source)
+        optics = optics or Optics.from_dataset(source)
+        source = bright_field(source, measurement)
+    com = _deflection(source) if measurement is None else measurement.com
+    curls = {t: find_rotation(com, t).rotation for t in (False, True)}
+    sign = np.sign(0.0 if optics is None else optics.aberrations["defocus"])
+    if fit is None:
+        fit = find_optics(source, optics)
+        if sign == 0 and measurement is not None and optics is not None and fit.found:
+            fit, twin_told = tell_twin(measurement, optics, fit)
+    told = bool(sign) if twin_told is None else twin_told
+    bands = SideBands.prepare(source, 60, 200)
+    grid = defocus_grid(bands)
+    angles = {t: fit.rotation if t == fit.transpose and fit.found else curls[t] for t in curls}
+    near = {t: (0.0,) if t == fit.transpose and fit.found else NEARBY for t in curls}
+    shares: dict[tuple[bool, int], tuple[np.ndarray, float]] = {}
+    for transpose in (False, True):
+        for quarter in (0, 1):
+            tried = []
+            for off in near[transpose] if quarter == 0 else (0.0,):
+                angle = angles[transpose] + 90 * quarter + off
+                every = bands.shares_by_defocus(angle, transpose, grid)
+                tried.append((every[:, int(every.sum(0).argmax())], angle))
+            shares[transpose, quarter] = max(tried, key=lambda item: float(item[0].sum()))
+    candidates = []
+    top = max(shares.values(), key=lambda item: float(item[0].sum()))[0]
+    chance = min(fit.noise_share, 0.9 * float(top.sum()))
+    for (transpose, _), (share, angle) in shares.items():
+        difference = top - share
+        spread = math.sqrt(float((difference**2).sum()))
+        weight = 1.0 if spread == 0 else 2 * float(ndtr(-float(difference.sum()) / spread))
+        for half in (0, 180):
+            rotation = wrapped_angle(angle + half)
+            kept = transpose == fit.transpose and abs(wrapped_angle(rotation - fit.rotation)) < 45
+            opposite = transpose == fit.transpose and abs(wrapped_angle(rotation - fit.rotation)) > 135
+            belief = (1 - DOUBT) if told and kept else DOUBT if told and opposite else 0.5
+            likelihood = float(share.sum())
+            candidates.append(
+                Candidate(
+                    rotation,
+                    transpose,
+                    curl_share(com, rotation, transpose),
+                    likelihood,
+                    min(1.0, max(0.0, (likelihood - chance) / (float(top.sum()) - chance))),
+                    weight * belief,
+                    integrate(rotate_vectors(com, rotation, transpose), source.scan_step).astype(np.float32),
+                )
+            )
+    total = sum(c.confidence for c in candidates)
+    ordered = tuple(
+        sorted(
+            (replace(c, confidence=c.confidence / total) for c in candidates),
+            key=lambda c: (c.transpose, c.rotation % 360),
+        )
+    )
+    # Of two twins that nothing tells apart the fit's is taken, as it is by find_optics.
+    best = max(
+        range(8),
+        key=lambda i: (round(ordered[i].confidence, 6), -abs(wrapped_angle(ordered[i].rotation - fit.rotation))),
+    )
+    return Orientation(ordered, best, ordered[best].confidence, told, _in_words(ordered, best, told, fit))
+
+
+def tell_twin(measurement: Measurement, optics: Optics, fit: OpticsFit) -> tuple[OpticsFit, bool]:
+    """Of a fit and its twin the one with bright atoms on a coarse reconstruction, and whether that is beyond chance."""
+    polished = polish(measurement, optics, fit, rounds=2)
+    return (fit.twin() if polished.peaks < 0 else fit), polished.peaks_clear
+
+
+def curl_share(com: np.ndarray, rotation: float, transpose: bool) -> float:
+    """Share of the energy of a deflection (2, Ry, Rx) that is divergence-free once it is turned into the scan frame.
+
+    Examples
+    --------
+    >>> y, x = np.mgrid[-2:2:32j, -2:2:32j]
+    >>> field = np.stack(np.gradient(np.exp(-4 * y**2 - 4 * x**2)))
+    >>> round(curl_share(field, 0, False), 2), round(curl_share(field, 90, False), 2)
+    (0.0, 1.0)
+    """
+    field = rotate_vectors(com, rotation, transpose)
+    ky, kx = (np.fft.fftfreq(n) * (np.abs(np.fft.fftfreq(n)) < 0.5) for n in com.shape[1:])
+    size = np.hypot(ky[:, None], kx[None])
+    size = np.where(size > 0, size, np.inf)
+    fy, fx = np.fft.fft2(field)
+    across = np.abs(ky[:, None] * fx - kx[None] * fy) / size
+    along = np.abs(ky[:, None] * fy + kx[None] * fx) / size
+    total = float((across**2 + along**2).sum())
+    return float((across**2).sum()) / total if total > 0 else 0.5
+
+
+def _deflection(bright: BrightField) -> np.ndarray:
+    """Centre of mass (2, Ry, Rx) 1/A of the bright field alone."""
+    total = np.maximum(bright.images.sum(0), 1e-12)
+    return np.stack([np.tensordot(bright.tilts[:, i], bright.images, 1) / total for i in (0, 1)])
+
+
+def _in_words(candidates: tuple[Candidate, ...], best: int, told: bool, fit: OpticsFit) -> str:
+    first = candidates[best]
+    words = f"{first.rotation:.2f} degrees" + (", transposed" if first.transpose else ", not transposed")
+    if not fit.found:
+        return f"The data cannot tell the orientation; {words}, has the least curl. Set it by hand."
+    rivals = [
+        c for c in candidates if abs(wrapped_angle(c.rotation - first.rotation)) < 135 or c.transpose != first.transpose
+    ]
+    rival = max((c for c in rivals if c is not first), key=lambda c: c.confidence)
+    if rival.confidence > 0.2 * first.confidence:
+        as_well = f"{rival.rotation:.0f} degrees" + (", transposed" if rival.transpose else ", not transposed")
+        return f"{words} fits best, but {as_well}, hardly less: compare the pictures."
+    if not told:
+        other = wrapped_angle(first.rotation + 180)
+        return f"{words}; the data cannot tell it from {other:.2f}: turn it where atoms are dark."
+    return f"{words} explains the data best."

@@ -1,0 +1,98 @@
+"""The optics made finer on a coarse reconstruction, where phases are too strong for the linear model.
+
+A fit to the bright field is right to a per cent or two of the defocus. A few rounds of a small reconstruction, which
+knows no weak phase, take off most of what is left, and its object tells by its atoms which twin is the true one.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ptywidgets.engine.aberrations import Aberrations
+from ptywidgets.engine.prepare.coarse_model import CoarseModel
+from ptywidgets.engine.prepare.measurement import Measurement
+from ptywidgets.engine.prepare.optics_fit import OpticsFit, in_words
+from ptywidgets.engine.prepare.rotation import wrapped_angle
+from ptywidgets.engine.probe import Optics
+
+MISFIT = 0.05  # share of the counts' energy that may be left unexplained beyond noise
+FAR = (0.08, 1.5)  # of the defocus, and degrees: a fit that goes farther has lost its way
+
+
+@dataclass(frozen=True)
+class Polished:
+    """What a coarse reconstruction says of the optics."""
+
+    fit: OpticsFit
+    accepted: bool  # whether its numbers are those of the reconstruction
+    misfit: float  # share of the counts' energy left, beyond the noise's
+    phase: np.ndarray  # (Y, X) rad, detector frame, NaN where it is lit badly
+    peaks: float  # skewness of that phase: positive where atoms are bright
+    peaks_clear: bool  # whether it is beyond chance
+    message: str
+
+
+def polish(
+    measurement: Measurement,
+    optics: Optics,
+    fit: OpticsFit,
+    *,
+    hold: tuple[str, ...] = (),
+    rounds: int = 3,
+    side: int = 11,
+) -> Polished:
+    """Refine a fit of the optics on a block of the scan.
+
+    Parameters
+    ----------
+    measurement : Measurement
+        Of the whole scan; its rotation is not used.
+    optics : Optics
+        For the aperture.
+    fit : OpticsFit
+        Where to begin.
+    hold : tuple of str
+        Coefficients, or "rotation", that are not changed.
+    rounds : int
+        The first is of the object alone.
+    side : int
+        Positions on a side of the block.
+
+    Returns
+    -------
+    Polished
+        With the fit as it was, where the reconstruction does not describe the data (thick specimens).
+    """
+    terms = tuple(n for n in fit.uncertainties if n not in ("rotation", "defocus"))
+    values = np.array([fit.aberrations.cartesian[t] for t in terms])
+    free = np.array([n not in hold for n in (*terms, "rotation")])
+    model = CoarseModel(measurement, optics, terms, side)
+    rotation = fit.rotation
+    for index in range(rounds):
+        step = model.update(values, rotation, fit.transpose, free if index else np.zeros_like(free))
+        values, rotation = values + step[:-1], rotation + math.degrees(step[-1])
+    phase = model.phase()
+    peaks, clear = _peaks(phase[np.isfinite(phase)])
+    misfit = max(0.0, model.loss - model.noise)
+    aberrations = Aberrations(**{t: float(v) for t, v in zip(terms, values, strict=True) if v})
+    before, after = fit.aberrations["defocus"], aberrations["defocus"]
+    near = abs(after - before) <= FAR[0] * abs(before) and abs(wrapped_angle(rotation - fit.rotation)) <= FAR[1]
+    accepted = bool(near and misfit < MISFIT and np.isfinite(values).all())
+    if not accepted:
+        return Polished(fit, False, misfit, phase, peaks, clear, "a thin object does not describe these data well")
+    rotation = wrapped_angle(rotation)
+    words = in_words(aberrations, rotation, fit.transpose, fit.uncertainties)
+    better = replace(fit, aberrations=aberrations, rotation=rotation, message=words)
+    return Polished(better, True, misfit, phase, peaks, clear, "refined on a coarse reconstruction")
+
+
+def _peaks(phase: np.ndarray) -> tuple[float, bool]:
+    """Skewness, and whether it is beyond chance; a few pixels to each independent value."""
+    spread = phase.std() if phase.size else 0.0
+    if not spread:
+        return 0.0, False
+    skewness = float(((phase - phase.mean()) ** 3).mean() / spread**3)
+    return skewness, abs(skewness) > 3 * math.sqrt(6 / max(1.0, phase.size / 16))

@@ -1,0 +1,223 @@
+"""What a reconstruction begins with: prepared data, a start found from them, a first image by a direct method."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from traitlets import Instance, Tuple
+
+from ptywidgets.engine.aberrations import Aberrations
+from ptywidgets.engine.dataset import Dataset
+from ptywidgets.engine.direct import BrightField, DirectImage, bright_field, start_object
+from ptywidgets.engine.doctor import Finding, examine
+from ptywidgets.engine.errors import unknown_name
+from ptywidgets.engine.prepare import (
+    Measurement,
+    Orientation,
+    Preparation,
+    Start,
+    find_orientation,
+    find_start,
+    prepare,
+    reorient,
+    wrapped_angle,
+)
+from ptywidgets.engine.prepare.twin import resolve_twin
+from ptywidgets.engine.probe import Optics
+from ptywidgets.engine.problem import Problem
+from ptywidgets.reconstruction.safe import SafeTraits
+
+METHODS = ("dpc", "parallax", "ssb", "obf", "wdd")
+SAME = 2.0  # degrees: an image is still a start for data that are read with a rotation so near to its own
+
+
+class Starting(SafeTraits):
+    """The side of :class:`~ptywidgets.Reconstruction` that comes before the first iteration."""
+
+    preparation = Instance(Preparation, args=(), help="How the data are prepared.")
+    measurement = Instance(Measurement, allow_none=True, help="Prepared data; None until prepare().")
+    optics = Instance(Optics, args=(), help="What forms the probe.")
+    start_image = Instance(DirectImage, allow_none=True, help="What the next fresh run begins from; None: empty.")
+    start_decisions = Tuple(help="What find_start() decided: name, value, uncertainty, source, sentence of each.")
+
+    dataset: Any
+    message: Any
+    rotation: Any
+    _data: Callable[[], Dataset]
+    _require_idle: Callable[[str], None]
+    _stale: bool
+    _taking = False  # a start is being taken over
+    _found: Aberrations | None = None  # by find_start(); others were set by somebody who knows
+    _bright: tuple[Any, BrightField] | None = None
+    _started_from = "empty"  # what the present run began from, for the record
+
+    # ---------------------------------------------------------------- the data
+
+    def prepare(self, **changes: Any) -> Measurement:
+        """Prepare the data; keyword arguments change single fields of :attr:`preparation` first.
+
+        Where no rotation is given and the curl cannot tell it from its 180-degree twin, a known defocus decides.
+        """
+        self._data()
+        self._require_idle("prepare anew")
+        self.preparation = self.preparation.replace(**changes)
+        return self._prepare()
+
+    def _prepare(self) -> Measurement:
+        if self.measurement is not None and _same_origin(self.measurement, self.preparation):
+            measurement = reorient(self.measurement, self.preparation)
+        else:
+            measurement = prepare(self._data(), self.preparation)
+        message = measurement.rotation_fit.message
+        if self._can_tell_twins():
+            test = resolve_twin(measurement, self.optics)
+            given = self.preparation.rotation is not None or self.preparation.flip
+            if test.resolved and test.rotation != measurement.rotation and not given:
+                measurement = reorient(measurement, self.preparation.replace(rotation=test.rotation))
+            message = f"{message.split(';')[0].rstrip('.')}; {test.message}"
+        self.measurement = measurement
+        self.message = message[:1].upper() + message[1:]
+        return measurement
+
+    def _can_tell_twins(self) -> bool:
+        has_aperture = self.optics.vacuum is not None or self.optics.semiangle is not None
+        return has_aperture and self.optics.aberrations["C10"] != 0
+
+    def find_start(self, **known: Any) -> Start:
+        """Find calibration, rotation, transpose and aberrations from the data, and take them over.
+
+        Of aberrations set before, those that are not looked for are kept, and of the defocus the sign is used.
+
+        Parameters
+        ----------
+        **known
+            As of :func:`ptywidgets.engine.prepare.find_start`, such as ``rotation=-15`` (degrees).
+
+        Returns
+        -------
+        Start
+            What was found; each decision with value, uncertainty and reason is also in :attr:`start_decisions`.
+        """
+        dataset = self._data()
+        self._require_idle("look for a start")
+        known.setdefault("preparation", self.preparation.replace(rotation=None, transpose=None, flip=False))
+        if self.optics.aberrations and self.optics.aberrations != self._found:
+            known.setdefault("aberrations", self.optics.aberrations)
+        start = find_start(dataset, **known)
+        self._require_idle("take a start over")
+        measurement = start.measurement
+        self._taking = True  # the dataset only gets the calibration that was found for it
+        try:
+            with self.hold_trait_notifications():
+                if measurement.calibration != dataset.calibration:
+                    self.dataset = dataset.with_calibration(**dataclasses.asdict(measurement.calibration))
+                    self.start_image = None
+                turn = {"rotation": measurement.rotation, "transpose": measurement.transpose}
+                self.preparation = measurement.preparation.replace(**turn)
+                self.optics, self._found = start.optics, start.optics.aberrations
+                self.measurement = measurement
+                self.start_decisions = start.decisions
+        finally:
+            self._taking = False
+        self.message = f"Start found in {start.seconds:.1f} s."
+        return start
+
+    def find_orientation(self) -> Orientation:
+        """The eight ways in which detector and scan may lie to each other, compared; nothing is changed by it."""
+        return find_orientation(self.bright_field(), self.measurement, self.optics)
+
+    def orient(self, rotation: float, transpose: bool) -> Measurement:
+        """Prepare with another orientation; aberrations that :meth:`find_start` found turn with it.
+
+        The data ask for the opposite of all aberrations when they are read with half a turn more: what was found from
+        them is one of these two readings. Aberrations that somebody has set are left as they are.
+        """
+        before, known = self.rotation, self.optics.aberrations
+        measurement = self.prepare(rotation=rotation, transpose=transpose)
+        half_a_turn = before is not None and abs(wrapped_angle(rotation - before)) > 135
+        if half_a_turn and known and known == self._found:
+            opposite = {name: -value for name, value in known.cartesian.items() if value}
+            self._found = Aberrations(**opposite)
+            self.optics = self.optics.replace(aberrations=self._found)
+        return measurement
+
+    def examine(self) -> tuple[Finding, ...]:
+        """Check data, calibration and start; a tuple of findings, each with a verdict and a sentence of advice."""
+        return examine(self._data(), self.measurement, self.optics)
+
+    # ---------------------------------------------------------------- direct methods
+
+    def bright_field(self) -> BrightField:
+        """The scan images of the aperture's detector pixels; kept until the data or their origin change."""
+        dataset, measurement = self._data(), self.measurement or self._prepare()
+        gathered = (dataset.data, dataset.calibration, measurement.origin)
+        if self._bright is None or not _alike(self._bright[0], gathered):
+            self._bright = (gathered, bright_field(dataset, measurement))
+        return self._bright[1].turned(measurement.rotation, measurement.transpose)
+
+    def direct(self, method: str = "ssb", **options: Any) -> DirectImage:
+        """The phase by a direct method, with the present rotation and aberrations.
+
+        Parameters
+        ----------
+        method : {"dpc", "parallax", "ssb", "obf", "wdd"}
+        **options
+            Of the function of that name in :mod:`ptywidgets.engine.direct`.
+        """
+        from ptywidgets.engine import direct
+
+        if method not in METHODS:
+            raise unknown_name("direct method", method, METHODS)
+        if method == "dpc":
+            return direct.dpc(self.measurement or self._prepare(), **options)
+        if method == "parallax":
+            return direct.corrected(direct.parallax(self.bright_field(), **options))
+        if method == "wdd":  # it uses electrons beyond the aperture, too
+            return direct.wdd(self._data(), self.optics, measurement=self.measurement or self._prepare(), **options)
+        return getattr(direct, method)(self.bright_field(), self.optics, **options)
+
+    def start_from(self, image: DirectImage | None) -> None:
+        """Let the next run begin anew, from this image instead of an empty object; None: from empty again.
+
+        Examples
+        --------
+        >>> from ptywidgets import Reconstruction, samples
+        >>> recon = Reconstruction(samples.ducky("tiny"), defocus=250)
+        >>> recon.start_from(recon.direct("dpc"))
+        >>> recon.run(1).started_from
+        'DirectImage(dpc, 12x12, 1.5 A pixels)'
+        """
+        self.start_image = image
+        self._stale = True
+
+    @property
+    def started_from(self) -> str:
+        """What the present run began from: "empty", or the words of an image."""
+        return self._started_from
+
+    def _begin_from_image(self, problem: Problem) -> Problem:
+        """A fresh problem, with the object that :meth:`start_from` asked for."""
+        image, measurement = self.start_image, problem.measurement
+        self._started_from = "empty"
+        if image is None:
+            return problem
+        turned = abs(wrapped_angle(image.rotation - measurement.rotation))
+        if turned > SAME or image.transpose != measurement.transpose:
+            self.message = f"Started from empty: the {image.method} image was made with another rotation."
+            return problem
+        self._started_from = repr(image)
+        return dataclasses.replace(problem, first_object=start_object(image, problem))
+
+
+def _same_origin(measurement: Measurement, preparation: Preparation) -> bool:
+    done = measurement.preparation
+    return (done.origin, done.robust) == (preparation.origin, preparation.robust)
+
+
+def _alike(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    return one[0] is other[0] and one[1] == other[1] and one[2] is other[2]
+
+
+__all__ = ["METHODS", "Starting"]

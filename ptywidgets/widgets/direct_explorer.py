@@ -1,0 +1,268 @@
+"""DirectExplorer: the phase by a direct method, live while aberrations are dragged, and a start for the iteration."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import numpy as np
+from ipywidgets import ToggleButtons
+
+from ptywidgets.engine.aberrations import Aberrations
+from ptywidgets.engine.dataset import Dataset
+from ptywidgets.engine.direct import DirectImage
+from ptywidgets.engine.direct.ssb import SideBands
+from ptywidgets.engine.errors import DataError
+from ptywidgets.reconstruction import Reconstruction
+from ptywidgets.reconstruction.snapshot import fourier_amplitude
+from ptywidgets.widgets.aberration_panel import AberrationPanel
+from ptywidgets.widgets.base import Panel
+from ptywidgets.widgets.boxes import button, heading, note, panel, panels, set_words, tip, toolbar
+from ptywidgets.widgets.image_view import ImageView
+from ptywidgets.widgets.latest import Latest
+from ptywidgets.widgets.verdict_list import degrees
+
+METHODS = {"SSB": "ssb", "OBF": "obf", "WDD": "wdd"}
+EXPLAINED = (
+    "SSB: single side band. OBF: optimum bright field, weighted by what noise leaves. "
+    "WDD: Wigner distribution deconvolution, made when the sliders rest."
+)
+FRAME = 0.06  # s: a picture may take so long while a slider is dragged
+SHARES = (0.02, 1.0)
+LIVE_FINENESS = 4  # pixels of the picture per scan step while a slider is dragged, at most
+FEW = 8e6  # bytes of data that are gathered at once; more on a thread
+WAITING = "Transforming the bright field ..."
+
+
+class DirectExplorer(Panel):
+    """A phase without iterations; which aberrations make it sharp is seen at once.
+
+    While a slider is dragged the picture is made from the strongest spatial frequencies only, as many as there is time
+    for; when it rests, from all. A line says which.
+
+    Parameters
+    ----------
+    source : Reconstruction, Dataset or path
+        A dataset or file gets a reconstruction of its own.
+
+    Notes
+    -----
+    Nothing is written to the reconstruction before :meth:`start_from_this`.
+
+    Examples
+    --------
+    >>> from ptywidgets import samples
+    >>> explorer = DirectExplorer(samples.ducky("tiny"))
+    >>> explorer.aberrations = {"defocus": 250}
+    >>> explorer.start_from_this()
+    >>> explorer.recon.start_image.method, explorer.recon.optics.aberrations
+    ('ssb', Aberrations(C10=-250))
+    """
+
+    def __init__(self, source: Reconstruction | Dataset | str | os.PathLike[str] | None = None) -> None:
+        super().__init__(source)
+        self.image: DirectImage | None = None
+        self._bands: SideBands | None = None
+        self._aberrations = self.recon.optics.aberrations
+        self._aperture: tuple[Any, ...] = ()
+        self._share = 0.1
+        self._whole = Latest(self)
+        self._make()
+        self.hear(self.kind, lambda _kind: self._settle())
+        self.click(self.start_button, self.start_from_this)
+        self.watch(self._new_data, "dataset", "measurement")
+        self.watch(self._follow, "optics")
+        self.watch(self._tell_start, "start_image")
+        self.guarded(self._new_data)()
+
+    # ---------------------------------------------------------------- for code
+
+    @property
+    def method(self) -> str:
+        """ssb, obf or wdd; set it to change it."""
+        return METHODS[self.kind.value]
+
+    @method.setter
+    def method(self, name: str) -> None:
+        names = {method: label for label, method in METHODS.items()}
+        if name not in names:
+            raise DataError(f"there is no method {name!r}; there are {', '.join(names)}.")
+        self.put(self.kind, names[name])
+        self.settle()
+
+    @property
+    def aberrations(self) -> Aberrations:
+        """As shown, in the detector frame; set them (or a mapping) to try others."""
+        return self._aberrations
+
+    @aberrations.setter
+    def aberrations(self, values: Any) -> None:
+        self._change(Aberrations(**dict(values)))
+        self.settle()
+
+    @property
+    def phase(self) -> np.ndarray | None:
+        """(Y, X) rad: the last picture made from all spatial frequencies."""
+        return None if self.image is None else self.image.phase
+
+    def start_from_this(self) -> None:
+        """Let the next run begin from this picture, with these aberrations in its probe."""
+        if self.image is None:
+            raise DataError("there is no picture yet: load data first.")
+        self._started(self._start(self.image))
+
+    def settle(self) -> None:
+        """Show the picture of all spatial frequencies without waiting for the sliders to rest."""
+        self.guarded(self._settle)()
+        self.wait()
+
+    # ---------------------------------------------------------------- building
+
+    def _make(self) -> None:
+        looks: dict[str, Any] = {"layout": {"width": "auto"}, "style": {"button_width": "auto"}}
+        self.kind = ToggleButtons(options=list(METHODS), **looks, **tip(EXPLAINED))
+        self.dials = AberrationPanel(
+            lambda values: self.guarded(lambda: self._change(values), "aberrations")(), self.complain
+        )
+        start = "The next run begins from this picture instead of an empty object"
+        self.start_button = button("Start from this", start, "primary", "play-circle-o")
+        self.phase_view = ImageView("Phase", "magma", placeholder=WAITING, unit="A", max_width=520)
+        self.transform_view = ImageView("Its Fourier transform", "inferno", placeholder=WAITING, max_width=520)
+        self.views = [self.phase_view, self.transform_view]
+        self.facts, self.share_line, self.start_line = note(), note(), note()
+        controls = panel(self.dials, self.share_line)
+        self.children = [
+            toolbar(heading("Direct ptychography"), self.facts),
+            toolbar(self.kind, self.start_button, self.start_line),
+            self.status_line,
+            panels(controls, panel(self.phase_view), panel(self.transform_view)),
+        ]
+
+    # ---------------------------------------------------------------- data
+
+    def _new_data(self) -> None:
+        dataset = self.recon.dataset
+        self._bands = self.image = None
+        if dataset is None:
+            set_words(self.facts, "No data yet: set recon.dataset, or open a file by Reconstruction.open(path).")
+            for view in self.views:
+                view.clear()
+            return
+        self.with_data(lambda: self._gather(dataset), self._take, WAITING, FEW)
+
+    def _gather(self, dataset: Dataset) -> tuple[Dataset, Any, SideBands]:
+        bright = self.recon.bright_field()
+        optics = self.recon.optics
+        self._aperture = (optics.semiangle, optics.rolloff, optics.vacuum is None)
+        return dataset, bright, SideBands.prepare(bright, optics)
+
+    def _take(self, gathered: tuple[Dataset, Any, SideBands]) -> None:
+        dataset, bright, bands = gathered
+        if self.recon.dataset is not dataset:
+            return  # other data have come meanwhile
+        self._bands = bands
+        turned = f"rotation {degrees(bright.rotation)}"
+        turned += ", transposed" if bright.transpose else ""
+        set_words(self.facts, f"{len(bright.images)} detector pixels, {turned}")
+        self.say("")
+        self._put(self.recon.optics.aberrations)
+        self._settle()
+
+    def _follow(self) -> None:
+        """The probe was changed elsewhere."""
+        optics = self.recon.optics
+        aperture = (optics.semiangle, optics.rolloff, optics.vacuum is None)
+        if self._bands is None or aperture != self._aperture:
+            self._new_data()
+        elif optics.aberrations != self._aberrations:
+            self._change(optics.aberrations)
+
+    # ---------------------------------------------------------------- showing
+
+    def _put(self, aberrations: Aberrations) -> None:
+        self._aberrations = aberrations
+        self.dials.show(aberrations)
+
+    def _change(self, aberrations: Aberrations) -> None:
+        self._put(aberrations)
+        if self._bands is None:
+            return
+        self._whole.drop()
+        if self.method == "wdd":
+            set_words(self.share_line, "WDD is made when the sliders rest.")
+        else:
+            self.soon(self._draw, "draw")
+        self.settle_soon()
+
+    def _draw(self) -> None:
+        """A picture in time for the next one."""
+        if self._bands is None:
+            return
+        begun = time.perf_counter()
+        fine = min(self._bands.finest, LIVE_FINENESS)
+        image = self._bands.image(self._aberrations, self.method, share=self._share, upsampling=fine)
+        cost = max(time.perf_counter() - begun, 1e-4)
+        set_words(self.share_line, _share_in_words(self._share))
+        self._show(image, live=True)
+        self._share = min(max(self._share * FRAME / cost, SHARES[0]), SHARES[1])
+
+    def _settle(self) -> None:
+        bands, aberrations, method = self._bands, self._aberrations, self.method
+        if bands is None:
+            return
+        if self._whole.busy or self._share < 1 or method == "wdd":
+            set_words(self.share_line, "All spatial frequencies are being added ...")
+        self._whole.ask(lambda: self._make_whole(bands, aberrations, method), self._show_whole)
+
+    def _make_whole(self, bands: SideBands, aberrations: Aberrations, method: str) -> DirectImage:
+        if method == "wdd":
+            return self.recon.direct("wdd", aberrations=aberrations)
+        return bands.image(aberrations, method, upsampling=None)
+
+    def _show_whole(self, image: DirectImage | None) -> None:
+        if image is None:
+            return
+        self.image = image
+        set_words(self.share_line, _share_in_words(1.0))
+        self._show(image, live=False)
+
+    def _show(self, image: DirectImage, live: bool) -> None:
+        self.phase_view.title = f"Phase by {image.method.upper()}"
+        self.phase_view.note = "rad"
+        self.phase_view.show(image.phase, live=live, sampling=image.sampling, unit="A")
+        transform, step = fourier_amplitude(image.phase, image.sampling[0])
+        self.transform_view.origin = [n // 2 for n in transform.shape]
+        self.transform_view.show(transform, live=live, sampling=step, unit="1/A")
+
+    # ---------------------------------------------------------------- a start for the iteration
+
+    def _start(self, image: DirectImage) -> DirectImage:
+        recon = self.recon
+        if recon.optics.aberrations != image.aberrations:
+            recon.optics = recon.optics.replace(aberrations=image.aberrations)
+        recon.start_from(image)
+        return image
+
+    def _started(self, image: DirectImage) -> None:
+        self.say(
+            f"The next run starts from this {image.method.upper()} image, with a defocus of "
+            f"{image.aberrations['defocus']:.0f} Å in its probe.",
+            "good",
+        )
+
+    def _tell_start(self) -> None:
+        image = self.recon.start_image
+        set_words(self.start_line, "" if image is None else f"the next run starts from {image!r}")
+
+    def _describe(self) -> str:
+        return self.recon.status if self.image is None else repr(self.image)
+
+
+def _share_in_words(share: float) -> str:
+    if share >= 1:
+        return "Made from all spatial frequencies."
+    return f"While dragging: the strongest {100 * share:.0f} % of the spatial frequencies; all on release."
+
+
+__all__ = ["DirectExplorer"]

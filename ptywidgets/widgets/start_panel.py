@@ -1,0 +1,85 @@
+"""StartPanel: the whole start found by one click, every decision with its reason and a way to change it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from ipywidgets import Box, VBox
+
+from ptywidgets.engine.dataset import Dataset
+from ptywidgets.engine.prepare import Decision, Start
+from ptywidgets.reconstruction import Reconstruction
+from ptywidgets.widgets.base import Panel, close_all
+from ptywidgets.widgets.boxes import button, heading, note, set_words, toolbar, words
+from ptywidgets.widgets.verdict_list import measured
+
+FEW = 4e6  # bytes of data of which a start is found at once; more on a thread
+
+
+class StartPanel(Panel):
+    """What :meth:`Reconstruction.find_start` decided.
+
+    Parameters
+    ----------
+    source : Reconstruction, Dataset or path
+    on_open : callable, optional
+        Called with the name of a widget ("RotationExplorer") when the user wants to change what it shows; without one
+        there are no such buttons.
+    """
+
+    def __init__(
+        self,
+        source: Reconstruction | Dataset | str | os.PathLike[str] | None = None,
+        on_open: Callable[[str], Any] | None = None,
+    ) -> None:
+        super().__init__(source)
+        self._on_open = on_open
+        self.find_button = button("Find again", "Find the start from the data alone", "", "magic")
+        self.facts = note()
+        self.title = heading("Start")
+        self.rows = VBox(layout={"width": "100%"})
+        self.rows.add_class("pty-rows")
+        self.children = [toolbar(self.title, self.find_button, self.facts), self.status_line, self.rows]
+        self.click(self.find_button, self.find)
+        self.watch(self._show, "start_decisions")
+        self.guarded(self._show)()
+
+    def find(self) -> None:
+        """Find the start, and show what was decided."""
+        self.with_data(self.recon.find_start, self._found, "Looking for the start ...", FEW)
+
+    def _found(self, start: Start) -> None:
+        self.say("")
+        set_words(self.facts, f"found in {start.seconds:.1f} s")
+
+    @property
+    def openers(self) -> list[Any]:
+        """The buttons that open a widget."""
+        return [row.children[0] for row in self.rows.children if hasattr(row.children[0], "on_click")]
+
+    def _show(self) -> None:
+        old, self.rows.children = self.rows.children, [self._row(one) for one in self.recon.start_decisions]
+        for row in old:
+            close_all(row)
+
+    def _row(self, decision: Decision) -> Box:
+        value = measured(decision.value, decision.uncertainty, decision.unit)
+        name: Any = words(decision.name, "pty-name")
+        if self._on_open is not None and decision.widget:
+            name = button(decision.name, f"Look at it, and change it, in {decision.widget}", "", "pencil")
+            name.add_class("pty-link")
+            self.click(name, partial(self._on_open, decision.widget))
+        number = words(value, "pty-value")
+        sentence = words(f"{decision.sentence} ({decision.source})".replace("+-", "±"), "pty-note")
+        row = Box([name, number, sentence])
+        row.add_class("pty-row")
+        return row
+
+    def _describe(self) -> str:
+        return f"{len(self.recon.start_decisions)} decisions"
+
+
+__all__ = ["StartPanel"]

@@ -1,0 +1,60 @@
+"""OrientationPicker in JupyterLab: eight pictures; one is taken by a click, or by Enter."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+PICKER = """
+import ptywidgets
+from ptywidgets import samples
+picker = ptywidgets.OrientationPicker(samples.ducky("small"))
+picker.wait()
+picker
+"""
+
+
+def cards(notebook):
+    return notebook.locator("[data-testid=pty-image-view]")
+
+
+def test_a_click_takes_an_orientation_and_so_does_enter(lab):
+    notebook = lab(PICKER)
+    notebook.canvas(index=7).wait_seq(1)
+    assert cards(notebook).count() == 8
+    best = notebook.kernel.eval("picker.best")
+    assert "★ best" in notebook.locator("[data-testid=pty-score]").nth(best).inner_text()
+    cards(notebook).nth(best).locator("canvas").first.click(position={"x": 40, "y": 40})
+    notebook.kernel.wait("picker.chosen == picker.best", timeout=60)
+    assert cards(notebook).nth(best).get_attribute("aria-pressed") == "true"
+    assert notebook.kernel.eval("abs(picker.recon.rotation + 15)") < 2
+    other = (best + 1) % 4
+    cards(notebook).nth(other).focus()
+    notebook.page.keyboard.press("Enter")
+    notebook.kernel.wait(f"picker.chosen == {other}", timeout=60)
+    notebook.text("The data speak for another one").wait_for()
+    assert cards(notebook).nth(best).get_attribute("aria-pressed") == "false"
+
+
+def test_it_follows_a_rotation_that_is_set_elsewhere(lab):
+    notebook = lab(PICKER)
+    notebook.canvas(index=7).wait_seq(1)
+    notebook.kernel.run("c = picker.candidates[5]\npicker.recon.prepare(rotation=c.rotation, transpose=c.transpose)")
+    notebook.locator("[data-testid=pty-image-view].pty-picked").wait_for()
+    assert cards(notebook).nth(5).get_attribute("aria-pressed") == "true"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_pictures_of_it_wide_and_narrow(lab, theme):
+    notebook = lab(PICKER, "picker.choose(picker.best)")
+    notebook.locator("[data-testid=pty-image-view].pty-picked").wait_for()
+    widget = notebook.locator(".pty-widget").first.element_handle()
+    try:
+        for width in (1280, 400):
+            notebook.page.set_viewport_size({"width": width, "height": 2000})
+            notebook.page.wait_for_function("e => e.scrollWidth <= e.clientWidth + 1", arg=widget, timeout=10_000)
+            file = notebook.screenshot("orientation-picker", width, ".pty-widget", theme)
+            assert file.stat().st_size > 20_000
+    finally:
+        notebook.page.set_viewport_size({"width": 1280, "height": 900})
