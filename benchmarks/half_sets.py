@@ -2,8 +2,8 @@
 
     python benchmarks/half_sets.py cryo_rotavirus_bin2_small.h5 [--seeds 0 1 2]
 
-The counts are split at random into two halves (binomial thinning), each half is reconstructed on its own with either start,
-and the two pictures are compared ring by ring: what is not noise is in both. The file is described in docs/measured.md.
+The counts are split at random into two halves (binomial thinning), each half is reconstructed on its own with either
+start, and the two pictures are compared ring by ring: what is not noise is in both. The file: docs/measured.md.
 """
 
 from __future__ import annotations

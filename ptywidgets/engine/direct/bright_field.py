@@ -137,11 +137,14 @@ def bright_field(
     side = 2 * math.ceil(radius / binning) + 1
     index = (np.arange(side) - (side - 1) / 2) * binning
     inside = np.hypot(index[:, None], index[None]) <= radius
+    starts = origin - (side * binning - 1) / 2
+    whole = np.floor(starts).astype(int)
+    taps = _lanczos(starts - whole)
     stack = np.empty((*source.scan_shape, int(inside.sum())), np.float32)
     for first, block in source.rows():
         for row, patterns in enumerate(block, first):
             for column, pattern in enumerate(patterns):
-                stack[row, column] = _about(pattern, origin[:, row, column], side, binning)[inside]
+                stack[row, column] = _about(pattern, whole[:, row, column], taps[:, row, column], side, binning)[inside]
     tilts = np.stack(np.broadcast_arrays(index[:, None], index[None]), axis=-1)[inside] * q_pixel
     return BrightField(
         images=np.ascontiguousarray(np.moveaxis(stack, -1, 0)),
@@ -163,30 +166,32 @@ def aperture_radius(source: Dataset) -> float:
     return fit_disk(source.mean_pattern() if source.vacuum is None else source.vacuum).radius
 
 
-def _about(pattern: np.ndarray, centre: np.ndarray, side: int, binning: int) -> np.ndarray:
-    """`side` x `side` sums of `binning` x `binning` pixels about a centre between pixels; zero beyond the detector."""
-    size = side * binning
-    start = centre - (size - 1) / 2
-    whole = np.floor(start).astype(int)
-    part = start - whole
-    whole -= LOBES - 1
-    width = size + 2 * LOBES - 1
+def _about(pattern: np.ndarray, whole: np.ndarray, taps: np.ndarray, side: int, binning: int) -> np.ndarray:
+    """`side` x `side` sums of `binning` x `binning` pixels, from between pixel `whole` and the next one on; zero beyond the
+    detector. `taps` (2, T) are the weights of T neighbours, for rows and for columns."""
+    size, reach = side * binning, taps.shape[1]
+    width = size + reach - 1
+    first = whole - (reach // 2 - 1)
     patch = np.zeros((width, width), np.float32)
-    low = np.maximum(whole, 0)
-    high = np.minimum(whole + width, pattern.shape)
+    low = np.maximum(first, 0)
+    high = np.minimum(first + width, pattern.shape)
     if (high > low).all():
-        into = tuple(slice(a - w, b - w) for a, b, w in zip(low, high, whole, strict=True))
+        into = tuple(slice(a - f, b - f) for a, b, f in zip(low, high, first, strict=True))
         patch[into] = pattern[low[0] : high[0], low[1] : high[1]]
-    for weights in (_lanczos(p) for p in part):  # rows, then columns, each turned aside
-        moved = weights[0] * patch[:size]
-        for tap, weight in enumerate(weights[1:], 1):
-            moved += weight * patch[tap : tap + size]
-        patch = moved.T
-    return patch.reshape(side, binning, side, binning).sum((1, 3)) if binning > 1 else patch
+    out = _band(taps[0], size) @ patch @ _band(taps[1], size).T
+    return out.reshape(side, binning, side, binning).sum((1, 3)) if binning > 1 else out
 
 
-def _lanczos(part: float) -> np.ndarray:
-    """Weights of the 2 LOBES neighbours of a point that lies `part` of a pixel beyond the middle left one."""
-    x = np.arange(1 - LOBES, LOBES + 1) - part
+def _band(taps: np.ndarray, size: int) -> np.ndarray:
+    """The matrix (size, size + T - 1) of which every row has the T weights one place further on."""
+    width = size + len(taps) - 1
+    rows = np.zeros((size, width + 1), np.float32)
+    rows[:, : len(taps)] = taps
+    return rows.ravel()[: size * width].reshape(size, width)
+
+
+def _lanczos(part: np.ndarray) -> np.ndarray:
+    """Weights (..., 2 LOBES) of the neighbours of points that lie `part` of a pixel beyond the middle left one."""
+    x = np.arange(1 - LOBES, LOBES + 1) - part[..., None]
     weights = np.sinc(x) * np.sinc(x / LOBES)
-    return (weights / weights.sum()).astype(np.float32)
+    return (weights / weights.sum(-1, keepdims=True)).astype(np.float32)

@@ -243,7 +243,8 @@ def _orientation(
     else:
         source = "undecided"
         words = f"The data cannot tell {angle:.0f} from {other:.0f} degrees; turn it round if atoms come out dark."
-    out.append(Decision("half turn", "open" if source == "undecided" else "told", None, "", source, words, "OrientationPicker"))
+    told = "open" if source == "undecided" else "told"
+    out.append(Decision("half turn", told, None, "", source, words, "OrientationPicker"))
     return out
 
 
