@@ -167,7 +167,7 @@ def aperture_radius(source: Dataset) -> float:
 
 
 def _about(pattern: np.ndarray, whole: np.ndarray, taps: np.ndarray, side: int, binning: int) -> np.ndarray:
-    """`side` x `side` sums of `binning` x `binning` pixels, from between pixel `whole` and the next one on; zero beyond the
+    """`side` x `side` sums of `binning` x `binning` pixels from between pixel `whole` and the next; zero beyond the
     detector. `taps` (2, T) are the weights of T neighbours, for rows and for columns."""
     size, reach = side * binning, taps.shape[1]
     width = size + reach - 1
