@@ -31,7 +31,7 @@ GATHERED = 2.0  # aperture radii
 SHARP, SOFT = 0.01, 30.0  # epsilon, where the scan folds up to FEW frequencies onto each, and where more
 FEW = 4.0
 SMALL = 0.01  # regularises the two equations; share of what half a radius passes, at the frequency of the radius
-AT_ONCE = 8  # frequencies that a thread deconvolves at a time
+AT_ONCE = 16  # frequencies that a thread deconvolves at a time
 
 
 def wdd(
@@ -141,22 +141,23 @@ def _transmission(bands: SideBands, fine: int, epsilon: float) -> np.ndarray:
     power = halfway.real**2 + halfway.imag**2
     small = np.float32(SMALL) * (power / (2 * power + floor)).mean()
 
-    def deconvolved(number: int) -> list[tuple[np.ndarray, ...]]:
-        (rows, columns), (ky, kx) = folded(bands.frame, bands.index[[number]], fine)
-        rows, columns, ky, kx = rows[0], columns[0], ky[0], kx[0]
+    def deconvolved(few: slice) -> list[tuple[np.ndarray, ...]]:
+        places_fine, frequencies = folded(bands.frame, bands.index[few], fine)
+        rows, columns, ky, kx = (v.ravel() for v in (*places_fine, *frequencies))
         radius = np.hypot(ky, kx) / bands.aperture.radius
         found = np.flatnonzero(radius < 2 * REACH)
-        data = over_pixels(bands.spectra[[number]], places)
+        data = over_pixels(bands.spectra[few], places)
         out: list[tuple[np.ndarray, ...]] = []
         for first in range(0, len(found), AT_ONCE):
             part = found[first : first + AT_ONCE]
             one, other = (over_pixels(beam, places[lit]) for beam in beams(ky[part], kx[part]))
-            values = _both(one, other, data, floor, small * radius[part].astype(np.float32))
+            values = _both(one, other, data[part // fine**2], floor, small * radius[part].astype(np.float32))
             out.append((rows[part], columns[part], *values))
         return out
 
+    size = max(1, AT_ONCE // fine**2)
     with ThreadPoolExecutor(THREADS) as pool:
-        for results in pool.map(deconvolved, range(len(bands.index))):
+        for results in pool.map(deconvolved, [slice(n, n + size) for n in range(0, len(bands.index), size)]):
             for rows, columns, at, opposite in results:
                 spectrum[-rows, -columns] = opposite.conj()
                 spectrum[rows, columns] = at

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from ptywidgets import samples
-from ptywidgets.engine import Aberrations, Optics, Plan, iterate, make_problem, prepare, single_slice
-from ptywidgets.engine.constraints import default_constraints
-from ptywidgets.engine.direct import DirectImage, ssb, start_object
+from ptywidgets.engine import Aberrations, Optics, make_problem, prepare, single_slice
+from ptywidgets.engine.direct import DirectImage, start_object
 from ptywidgets.engine.prepare.rotation import rotate_vectors
 
 OPTICS = Optics(semiangle=20, aberrations=Aberrations(defocus=250))
