@@ -38,9 +38,6 @@ class Backend(Protocol):
     def empty(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
         """Memory for a portion's work; the same `name` may give a worker the same memory again."""
 
-    def take(self, array: Array, indices: Any) -> Array:
-        """array[indices] along the first axis."""
-
     def fft2(self, waves: Array) -> Array:
         """Orthonormal 2-D FFT over the last two axes; may work in the memory of `waves`."""
 

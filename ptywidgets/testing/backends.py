@@ -103,10 +103,6 @@ class BackendContract:
             backend.combine_adjoint(backend.to_device(weights), backend.to_device(_waves()), sums)
             self.close(backend, sums, images + np.tensordot(weights.T, _waves(), 1))
 
-    def test_take(self, backend: Any) -> None:
-        waves = _waves()
-        self.close(backend, backend.take(backend.to_device(waves), np.array([3, 0])), waves[[3, 0]])
-
     def test_portions_cover_the_batch_once(self, backend: Any) -> None:
         indices = np.arange(37)
         for size in (1, 10**6, 10**12):

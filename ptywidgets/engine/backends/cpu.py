@@ -82,10 +82,6 @@ class CpuBackend:
             buffer = self._buffers[rank, name] = np.empty(size, np.uint8)
         return buffer[:size].view(dtype).reshape(shape)
 
-    def take(self, array: np.ndarray, indices: Any) -> np.ndarray:
-        out = self.empty("taken", (len(indices), *array.shape[1:]), array.dtype)
-        return np.take(array, indices, axis=0, out=out, mode="clip")
-
     # Transforms
 
     def fft2(self, waves: np.ndarray) -> np.ndarray:

@@ -75,9 +75,6 @@ class GpuBackend:
     def empty(self, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
         return self.xp.empty(shape, dtype)  # cupy's memory pool reuses what was freed
 
-    def take(self, array: Any, indices: Any) -> Any:
-        return array[self.xp.asarray(indices)]
-
     def multiply_cut(self, waves: Any, field: Any, corners: Any) -> Any:
         return waves * self.cut(field[None], corners, waves.shape[-2:])
 
@@ -102,7 +99,7 @@ class GpuBackend:
     def modulus(self, far: Any, amplitudes: Any, indices: Any) -> Any:
         xp = self.xp
         modelled = xp.sqrt((far.real**2 + far.imag**2).sum(1))
-        difference = self.take(amplitudes, indices) - modelled
+        difference = amplitudes[xp.asarray(indices)] - modelled
         value = xp.vdot(difference, difference)
         difference /= xp.maximum(modelled, darkest(np.dtype(modelled.dtype)))
         far *= difference[:, None]

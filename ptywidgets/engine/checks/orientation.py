@@ -27,7 +27,9 @@ def check_rotation(facts: Facts) -> Finding:
         remedy = "One degree off costs more than many iterations bring: take the rotation from the data, or check it."
         return Finding("rotation", "warn", rotation, "degrees", words, remedy)
     if fit.uncertainty > 1 and not by_hand:
-        remedy = "Refine it in the run, or by parallax: one degree costs more than many iterations bring."
+        remedy = (
+            "Find it from the bright field (Auto) or by parallax: one degree costs more than many iterations bring."
+        )
         return Finding("rotation", "warn", rotation, "degrees", f"{words}, which is not sharp.", remedy)
     return Finding("rotation", "good", rotation, "degrees", f"{words}.")
 

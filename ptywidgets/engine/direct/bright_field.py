@@ -15,9 +15,9 @@ import numpy as np
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.detectors import fit_disk
 from ptywidgets.engine.errors import DataError
-from ptywidgets.engine.prepare.measurement import Measurement
+from ptywidgets.engine.prepare.measurement import Measurement, scan_frequencies
 from ptywidgets.engine.prepare.origin import fit_origin, moments
-from ptywidgets.engine.prepare.rotation import find_rotation, rotate_vectors
+from ptywidgets.engine.prepare.rotation import find_rotation, rotate_vectors, unrotate_vectors
 from ptywidgets.engine.units import wavelength
 
 LOBES = 4  # of the windowed sinc by which patterns are read between pixels
@@ -54,21 +54,15 @@ class BrightField:
 
     def to_detector(self, vectors: np.ndarray) -> np.ndarray:
         """Vectors (2, ...) of the scan frame (positions, spatial frequencies) in the detector frame."""
-        turned = rotate_vectors(vectors, -self.rotation)
-        return turned[::-1] if self.transpose else turned
+        return unrotate_vectors(vectors, self.rotation, self.transpose)
 
     def to_scan(self, vectors: np.ndarray) -> np.ndarray:
         """Vectors (2, ...) of the detector frame (tilts, shifts) in the scan frame."""
         return rotate_vectors(vectors, self.rotation, self.transpose)
 
-    def frequencies(self, half: bool = True) -> np.ndarray:
-        """Spatial frequencies of the scan in the detector frame, 1/A, in FFT order.
-
-        (2, Ry, Rx // 2 + 1) as :func:`scipy.fft.rfft2` orders them, or (2, Ry, Rx) where not `half`.
-        """
-        ny, nx = self.scan_shape
-        last = np.fft.rfftfreq(nx, self.scan_step) if half else np.fft.fftfreq(nx, self.scan_step)
-        return self.to_detector(np.stack(np.meshgrid(np.fft.fftfreq(ny, self.scan_step), last, indexing="ij")))
+    def frequencies(self) -> np.ndarray:
+        """Spatial frequencies (2, Ry, Rx // 2 + 1) of the scan, 1/A, detector frame, ordered as by rfft2."""
+        return self.to_detector(scan_frequencies(self.scan_shape, (self.scan_step, self.scan_step)))
 
 
 def bright_field(

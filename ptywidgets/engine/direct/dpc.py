@@ -18,7 +18,7 @@ from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.direct.deflection import scan_deflection
 from ptywidgets.engine.direct.image import DirectImage
 from ptywidgets.engine.errors import DataError, ParameterError, unknown_name
-from ptywidgets.engine.prepare.measurement import Measurement
+from ptywidgets.engine.prepare.measurement import Measurement, scan_frequencies
 
 METHODS = ("closed", "iterative")
 EDGES = ("mirror", "periodic")
@@ -215,8 +215,7 @@ def integrate_iteratively(
 
 def _integrator(shape: tuple[int, ...], scan_step: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Frequencies in 1/A, and 1 / (i Q^2): field . Q times it is the phase whose gradient is 2 pi times the field."""
-    qy = np.fft.fftfreq(shape[0], scan_step)[:, None]
-    qx = np.fft.rfftfreq(shape[1], scan_step)[None]
+    qy, qx = scan_frequencies(shape, (scan_step, scan_step))
     squared = qy**2 + qx**2
     squared[0, 0] = 1
     inverse = 1 / (1j * squared)

@@ -14,39 +14,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ptywidgets.engine.aberrations import SYMBOLS, Aberrations
-from ptywidgets.engine.errors import DataError, ParameterError
+from ptywidgets.engine.aberrations import Aberrations
+from ptywidgets.engine.chi_terms import coefficient_names, slopes
+from ptywidgets.engine.errors import DataError
 from ptywidgets.engine.prepare.rotation import rotate_vectors, wrapped_angle
-
-HIGHEST_ORDER = max(n for n, _ in SYMBOLS.values())
-
-
-def coefficient_names(order: int) -> tuple[str, ...]:
-    """Cartesian names of all coefficients C_nm with n up to `order`.
-
-    Examples
-    --------
-    >>> coefficient_names(1)
-    ('C10', 'C12a', 'C12b')
-    """
-    if not 1 <= order <= HIGHEST_ORDER:
-        raise ParameterError(f"order is {order}; expected 1 (defocus, astigmatism) to {HIGHEST_ORDER}.")
-    chosen = [(s, m) for s, (n, m) in SYMBOLS.items() if n <= order]
-    return tuple(name for s, m in chosen for name in ((f"{s}a", f"{s}b") if m else (s,)))
 
 
 def gradient_basis(tilts: np.ndarray, names: tuple[str, ...], wavelength: float) -> np.ndarray:
     """Shift grad chi / 2 pi (A, detector frame) by 1 A of each coefficient.
-
-    With w = lambda (k_y + i k_x), alpha^(n+1) cos(m phi) and sin(m phi) are the real and imaginary part of
-    w^p conj(w)^q, p and q = (n + 1 +- m) / 2.
 
     Parameters
     ----------
     tilts : ndarray (K, 2)
         1/A.
     names : tuple of str
-        From :func:`coefficient_names`.
+        Of Cartesian coefficients.
     wavelength : float
         A.
 
@@ -59,16 +41,10 @@ def gradient_basis(tilts: np.ndarray, names: tuple[str, ...], wavelength: float)
     >>> gradient_basis(np.array([[0.1, 0.2]]), ("C10",), 0.04).round(6).tolist()
     [[[0.004, 0.008]]]
     """
-    w = wavelength * (tilts[:, 0] + 1j * tilts[:, 1])
-    out = np.empty((len(names), len(tilts), 2))
-    for into, name in zip(out, names, strict=True):
-        n, m = SYMBOLS[name.rstrip("ab")]
-        p, q = (n + 1 + m) // 2, (n + 1 - m) // 2
-        first = p * w ** (p - 1) * w.conj() ** q
-        second = q * w**p * w.conj() ** (q - 1) if q else np.zeros_like(w)
-        down, right = (first + second) / (n + 1), 1j * (first - second) / (n + 1)
-        into[:, 0], into[:, 1] = (down.imag, right.imag) if name.endswith("b") else (down.real, right.real)
-    return out
+    z = tilts[:, 0] + 1j * tilts[:, 1]
+    down, right = np.ones_like(z), 1j * np.ones_like(z)
+    slope = [[slopes([name], [1.0], z, along, wavelength) for along in (down, right)] for name in names]
+    return np.moveaxis(np.reshape(slope, (len(names), 2, len(z))), 1, 2) / (2 * math.pi)
 
 
 def predicted_shifts(

@@ -11,9 +11,10 @@ from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.direct.image import DirectImage
 from ptywidgets.engine.direct.parallax import Parallax
 from ptywidgets.engine.direct.parallax_fit import predicted_shifts
-from ptywidgets.engine.direct.transfer import scan_frequencies, sum_transfer
+from ptywidgets.engine.direct.transfer import sum_transfer
 from ptywidgets.engine.direct.upsample import Kernel, scattered, upsampling
 from ptywidgets.engine.errors import ParameterError, unknown_name
+from ptywidgets.engine.prepare.measurement import scan_frequencies
 
 CORRECTIONS = ("wiener", "sign", "none")
 

@@ -282,9 +282,15 @@ def _direct(
     upsampling: int | None = None,
     **options: Any,
 ) -> DirectImage:
-    if optics is None:
-        if not isinstance(source, Dataset):
-            raise ParameterError("a bright field does not know its aperture: give optics=Optics(semiangle=...).")
-        optics = Optics.from_dataset(source)
+    optics = optics_of(source, optics)
     bright = bright_field(source, measurement) if isinstance(source, Dataset) else source
     return SideBands.prepare(bright, optics).image(method=method, upsampling=upsampling, **options)
+
+
+def optics_of(source: Dataset | BrightField, optics: Optics | None) -> Optics:
+    """The optics that were given, or else those of a dataset."""
+    if optics is not None:
+        return optics
+    if not isinstance(source, Dataset):
+        raise ParameterError("a bright field does not know its aperture: give optics=Optics(semiangle=...).")
+    return Optics.from_dataset(source)

@@ -60,7 +60,7 @@ class TiltSpectra:
         margin = max(4, -(-max(ny, nx) // 6)) if margin is None else int(margin)
         frame = tuple(sfft.next_fast_len(n + 2 * margin, real=True) for n in (ny, nx))
         band = _band(frame, len(bright.images), limit)
-        keep = np.r_[0 : (band[0] + 1) // 2, frame[0] - band[0] // 2 : frame[0]]
+        keep = _lowest(frame[0], band[0])
         window = edge_window(bright.scan_shape)
         means = bright.images.mean(axis=(1, 2), dtype=np.float64).astype(np.float32)
         spectra = np.empty((band[0], len(means), band[1] // 2 + 1), np.complex64)
@@ -108,9 +108,7 @@ class TiltSpectra:
         if self.whole:
             return sfft.irfft2(spectrum, s=self.frame)
         full = np.zeros((self.frame[0], self.frame[1] // 2 + 1), np.complex64)
-        n = len(self.rows)
-        keep = np.r_[0 : (n + 1) // 2, self.frame[0] - n // 2 : self.frame[0]]
-        full[keep, : spectrum.shape[1]] = spectrum
+        full[_lowest(self.frame[0], len(self.rows)), : spectrum.shape[1]] = spectrum
         return sfft.irfft2(full, s=self.frame)
 
     def aligned(self, shifts: np.ndarray) -> np.ndarray:
@@ -153,9 +151,12 @@ class TiltSpectra:
 
     def cut(self, spectrum: np.ndarray) -> np.ndarray:
         """The frequencies that are kept, of a spectrum of the whole frame."""
-        n = len(self.rows)
-        keep = np.r_[0 : (n + 1) // 2, self.frame[0] - n // 2 : self.frame[0]]
-        return spectrum[keep, : len(self.columns)]
+        return spectrum[_lowest(self.frame[0], len(self.rows)), : len(self.columns)]
+
+
+def _lowest(full: int, count: int) -> np.ndarray:
+    """Indices of the `count` lowest of `full` frequencies in FFT order."""
+    return np.r_[0 : (count + 1) // 2, full - count // 2 : full]
 
 
 def _turns(cycles: np.ndarray) -> np.ndarray:

@@ -14,10 +14,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from ptywidgets.engine.aberrations import SYMBOLS, Aberrations, chi
+from ptywidgets.engine.chi_terms import polynomials
 from ptywidgets.engine.direct.bright_field import BrightField
 from ptywidgets.engine.direct.parallax_fit import gradient_basis
 from ptywidgets.engine.direct.parallax_search import merged
-from ptywidgets.engine.prepare.rotation import rotate_vectors
+from ptywidgets.engine.prepare.rotation import unrotate_vectors
 
 
 def contrast_transfer(
@@ -56,7 +57,7 @@ def contrast_transfer(
     """
     pair = (sampling, sampling) if isinstance(sampling, (int, float)) else sampling
     axes = [np.fft.fftshift(np.fft.fftfreq(n, s)) for n, s in zip(shape, pair, strict=True)]
-    ky, kx = _to_detector(np.stack(np.meshgrid(*axes, indexing="ij")), rotation, transpose)
+    ky, kx = unrotate_vectors(np.stack(np.meshgrid(*axes, indexing="ij")), rotation, transpose)
     return np.sin(chi(aberrations, ky, kx, energy))
 
 
@@ -96,7 +97,7 @@ def contrast_zeros(
     angles = np.arange(directions) * (2 * math.pi / directions)
     radii = np.linspace(0, highest, 2001)[1:]
     unit = np.stack([np.cos(angles), np.sin(angles)])
-    ky, kx = _to_detector(unit[:, :, None] * radii, rotation, transpose)
+    ky, kx = unrotate_vectors(unit[:, :, None] * radii, rotation, transpose)
     cycles = chi(aberrations, ky, kx, energy) / math.pi  # whole numbers at the zeros
     crossed = np.floor(cycles[:, 1:]) != np.floor(cycles[:, :-1])
     found = np.full((directions, max(1, int(crossed.sum(1).max()))), np.nan)
@@ -106,19 +107,6 @@ def contrast_zeros(
         share = np.clip((target - value[at]) / (value[at + 1] - value[at]), 0, 1)
         into[: len(at)] = radii[at] + share * (radii[at + 1] - radii[at])
     return angles, found
-
-
-def _to_detector(vectors: np.ndarray, rotation: float, transpose: bool) -> np.ndarray:
-    """Vectors (2, ...) of the scan frame in the detector frame."""
-    turned = rotate_vectors(vectors, -rotation)
-    return turned[::-1] if transpose else turned
-
-
-def scan_frequencies(shape: tuple[int, ...], sampling: tuple[float, float]) -> np.ndarray:
-    """Spatial frequencies (2, Y, X // 2 + 1), scan frame, in 1/A, as :func:`scipy.fft.rfft2` orders them."""
-    return np.stack(
-        np.meshgrid(np.fft.fftfreq(shape[0], sampling[0]), np.fft.rfftfreq(shape[1], sampling[1]), indexing="ij")
-    )
 
 
 def sum_transfer(bright: BrightField, aberrations: Mapping[str, float], frequencies: np.ndarray) -> np.ndarray:
@@ -135,10 +123,16 @@ def sum_transfer(bright: BrightField, aberrations: Mapping[str, float], frequenc
         return (2 * overlap * np.sin(chi(aberrations, qy, qx, bright.energy))).astype(np.complex64)
     few = merged(bright, 64)
     names = tuple(name for name, value in cartesian.items() if value)
-    slopes = np.tensordot([cartesian[n] for n in names], gradient_basis(few.tilts, names, bright.wavelength), 1)
+    values = [cartesian[n] for n in names]
+    slopes = np.tensordot(values, gradient_basis(few.tilts, names, bright.wavelength), 1)
     inside = size < 2 * bright.radius
     q = (qy[inside] + 1j * qx[inside]).astype(np.complex64)
-    chi_at = _Polynomial(aberrations, bright.wavelength)
+
+    def chi_at(k: np.ndarray) -> np.ndarray:
+        """rad, at k_y + i k_x (1/A), in single precision."""
+        parts = zip(values, polynomials(names, k, bright.wavelength), strict=True)
+        return sum(np.float32(value) * part.astype(np.float32) for value, part in parts)
+
     weights = few.images.mean(axis=(1, 2), dtype=np.float64)
     total = np.zeros(q.shape, np.complex64)
     for (ky, kx), slope, weight in zip(few.tilts, slopes, weights / weights.sum(), strict=True):
@@ -154,29 +148,6 @@ def sum_transfer(bright: BrightField, aberrations: Mapping[str, float], frequenc
     out = np.zeros(size.shape, np.complex64)
     out[inside] = total
     return out
-
-
-class _Polynomial:
-    """chi (rad) as a polynomial in k_y + i k_x (1/A) and its conjugate, in single precision."""
-
-    def __init__(self, aberrations: Mapping[str, float], wavelength: float) -> None:
-        self.terms = []
-        polar = Aberrations(**aberrations).polar
-        for symbol, (n, m) in SYMBOLS.items():
-            if polar[symbol]:
-                factor = 2 * math.pi / wavelength * wavelength ** (n + 1) / (n + 1) * polar[symbol]
-                turn = np.exp(-1j * m * polar.get(f"phi{symbol[1:]}", 0.0))
-                self.terms.append(((n + 1 - m) // 2, m, np.complex64(factor * turn)))
-
-    def __call__(self, k: np.ndarray) -> np.ndarray:
-        squared = np.abs(k) ** 2
-        powers = [np.ones_like(k)]
-        for _ in range(max((m for _, m, _ in self.terms), default=0)):
-            powers.append(powers[-1] * k)
-        out = np.zeros(np.shape(k), np.float32)
-        for halves, m, factor in self.terms:
-            out = out + squared**halves * (factor * powers[m]).real
-        return out
 
 
 def _soft_disk(distance: np.ndarray, bright: BrightField) -> np.ndarray:

@@ -22,7 +22,7 @@ from ptywidgets.engine.direct.bright_field import BrightField, aperture_radius, 
 from ptywidgets.engine.direct.folding import folded
 from ptywidgets.engine.direct.image import DirectImage
 from ptywidgets.engine.direct.overlaps import exact_beams
-from ptywidgets.engine.direct.ssb import REACH, THREADS, SideBands
+from ptywidgets.engine.direct.ssb import REACH, THREADS, SideBands, optics_of
 from ptywidgets.engine.errors import ParameterError
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.probe import Optics
@@ -75,10 +75,7 @@ def wdd(
     """
     if epsilon is not None and epsilon <= 0:
         raise ParameterError(f"epsilon is {epsilon}; expected more than 0, such as 0.01 or 30.")
-    if optics is None:
-        if not isinstance(source, Dataset):
-            raise ParameterError("a bright field does not know its aperture: give optics=Optics(semiangle=...).")
-        optics = Optics.from_dataset(source)
+    optics = optics_of(source, optics)
     if aberrations is not None:
         optics = optics.replace(aberrations=Aberrations(**dict(aberrations)))
     bright = source if isinstance(source, BrightField) else _gathered(source, measurement, epsilon)

@@ -11,6 +11,7 @@ from ptywidgets.engine.prepare.measurement import (
     centred_amplitudes,
     prepare,
     reorient,
+    scan_frequencies,
     scan_positions,
 )
 from ptywidgets.engine.prepare.mend import mend_pixels
@@ -27,6 +28,7 @@ from ptywidgets.engine.prepare.rotation import (
     integrate,
     rotate_vectors,
     rotation_curves,
+    unrotate_vectors,
     wrapped_angle,
 )
 from ptywidgets.engine.prepare.start import Decision, Start, find_start
@@ -69,6 +71,8 @@ __all__ = [
     "reorient",
     "rotate_vectors",
     "rotation_curves",
+    "scan_frequencies",
     "scan_positions",
+    "unrotate_vectors",
     "wrapped_angle",
 ]

@@ -16,9 +16,9 @@ import numpy as np
 from scipy import fft as sfft
 from scipy import ndimage
 
-from ptywidgets.engine.prepare.chi_terms import polynomials
+from ptywidgets.engine.chi_terms import polynomials
 from ptywidgets.engine.prepare.measurement import Measurement
-from ptywidgets.engine.prepare.rotation import rotate_vectors
+from ptywidgets.engine.prepare.rotation import unrotate_vectors
 from ptywidgets.engine.probe import Optics, make_aperture
 from ptywidgets.engine.units import wavelength
 
@@ -132,7 +132,7 @@ class CoarseModel:
 
     def _linearise(self, values: np.ndarray, rotation: float, transpose: bool, free: np.ndarray) -> None:
         n, count = self.n, len(self.amplitudes)
-        y, x = rotate_vectors(self.grid, -rotation)[:: -1 if transpose else 1]
+        y, x = unrotate_vectors(self.grid, rotation, transpose)
         velocity = np.stack([x, -y] if not transpose else [-x, y], axis=1).astype(np.float32)  # A per rad
         places = np.stack([y / self.sampling[0], x / self.sampling[1]], axis=1) + self.size / 2
         whole = np.rint(places).astype(int)

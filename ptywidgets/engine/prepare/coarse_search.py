@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ptywidgets.engine.prepare.side_bands import SideBands
+from ptywidgets.engine.prepare.side_bands import StrongBands
 
 if TYPE_CHECKING:
     from ptywidgets.engine.direct.bright_field import BrightField
@@ -28,7 +28,7 @@ class Coarse:
 
 
 def search(
-    bands: SideBands,
+    bands: StrongBands,
     bright: BrightField,
     rotation: float | None = None,
     transpose: bool | None = None,
@@ -55,7 +55,7 @@ def search(
     return replace(best, chance=float(np.median(all_shares)))
 
 
-def defocus_grid(bands: SideBands) -> np.ndarray:
+def defocus_grid(bands: StrongBands) -> np.ndarray:
     """Values of C10 (A) so close that none in between is missed, as far as the probe fits into its window."""
     low = np.quantile(np.hypot(*bands.frequencies), 0.8)
     step = 1 / (2 * math.pi * bands.wavelength * bands.radius * low)

@@ -11,7 +11,13 @@ import numpy as np
 from ptywidgets.engine.dataset import Calibration, Dataset
 from ptywidgets.engine.params import Params, param
 from ptywidgets.engine.prepare.origin import ORIGIN_MODELS, fit_origin, moments
-from ptywidgets.engine.prepare.rotation import RotationFit, find_rotation, rotate_vectors, wrapped_angle
+from ptywidgets.engine.prepare.rotation import (
+    RotationFit,
+    find_rotation,
+    rotate_vectors,
+    unrotate_vectors,
+    wrapped_angle,
+)
 
 
 @dataclass(frozen=True)
@@ -84,8 +90,19 @@ def scan_positions(
     """
     y, x = np.meshgrid(*[(np.arange(n) - (n - 1) / 2) * scan_step for n in scan_shape], indexing="ij")
     grid = np.stack([y.ravel(), x.ravel()])
-    turned = rotate_vectors(grid, -rotation)
-    return (turned[::-1] if transpose else turned).T.copy()
+    return unrotate_vectors(grid, rotation, transpose).T.copy()
+
+
+def scan_frequencies(scan_shape: tuple[int, ...], sampling: tuple[float, float]) -> np.ndarray:
+    """Spatial frequencies (2, Ry, Rx // 2 + 1) of a scan, scan frame, 1/A, as :func:`scipy.fft.rfft2` orders them.
+
+    Examples
+    --------
+    >>> scan_frequencies((4, 2), (0.5, 1.0))[:, 1].tolist()
+    [[0.5, 0.5], [0.0, 0.5]]
+    """
+    down, along = np.fft.fftfreq(scan_shape[0], sampling[0]), np.fft.rfftfreq(scan_shape[1], sampling[1])
+    return np.stack(np.meshgrid(down, along, indexing="ij"))
 
 
 def prepare(

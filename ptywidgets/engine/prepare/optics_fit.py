@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ptywidgets.engine.aberrations import SYMBOLS, Aberrations
+from ptywidgets.engine.aberrations import Aberrations
+from ptywidgets.engine.chi_terms import coefficient_names
 from ptywidgets.engine.errors import ParameterError, unknown_name
 from ptywidgets.engine.prepare.coarse_search import search
 from ptywidgets.engine.prepare.rotation import wrapped_angle
-from ptywidgets.engine.prepare.side_bands import Normal, SideBands
+from ptywidgets.engine.prepare.side_bands import Normal, StrongBands
 from ptywidgets.engine.probe import Optics
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def find_optics(
     (True, True)
     """
     terms = _checked_terms(terms)
-    bands = SideBands.prepare(bright, strongest)
+    bands = StrongBands.prepare(bright, strongest)
     kept = Aberrations() if optics is None else optics.aberrations
     sign = np.sign(kept["defocus"] if defocus is None else defocus)
     few = bands.thinned(60, 200)
@@ -139,7 +140,7 @@ def find_optics(
 
 
 def _checked_terms(terms: Sequence[str]) -> tuple[str, ...]:
-    known = [f"{s}{part}" for s, (_, m) in SYMBOLS.items() for part in (("a", "b") if m else ("",))]
+    known = coefficient_names()
     for term in terms:
         if term not in known:
             raise unknown_name("coefficient", term, known)
@@ -147,7 +148,7 @@ def _checked_terms(terms: Sequence[str]) -> tuple[str, ...]:
 
 
 def refine(
-    bands: SideBands,
+    bands: StrongBands,
     terms: Sequence[str],
     values: np.ndarray,
     rotation: float,

@@ -19,8 +19,8 @@ from ptywidgets.engine.prepare.coarse_search import defocus_grid
 from ptywidgets.engine.prepare.measurement import Measurement, prepare
 from ptywidgets.engine.prepare.optics_fit import OpticsFit, find_optics
 from ptywidgets.engine.prepare.polish import polish
-from ptywidgets.engine.prepare.rotation import find_rotation, integrate, rotate_vectors, wrapped_angle
-from ptywidgets.engine.prepare.side_bands import SideBands
+from ptywidgets.engine.prepare.rotation import curl_share, find_rotation, integrate, rotate_vectors, wrapped_angle
+from ptywidgets.engine.prepare.side_bands import StrongBands
 from ptywidgets.engine.probe import Optics
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def find_orientation(
         if sign == 0 and measurement is not None and optics is not None and fit.found:
             fit, twin_told = tell_twin(measurement, optics, fit)
     told = bool(sign) if twin_told is None else twin_told
-    bands = SideBands.prepare(source, 60, 200)
+    bands = StrongBands.prepare(source, 60, 200)
     grid = defocus_grid(bands)
     angles = {t: fit.rotation if t == fit.transpose and fit.found else curls[t] for t in curls}
     near = {t: (0.0,) if t == fit.transpose and fit.found else NEARBY for t in curls}
@@ -169,27 +169,6 @@ def tell_twin(measurement: Measurement, optics: Optics, fit: OpticsFit) -> tuple
     """Of a fit and its twin the one with bright atoms on a coarse reconstruction, and whether that is beyond chance."""
     polished = polish(measurement, optics, fit, rounds=2)
     return (fit.twin() if polished.peaks < 0 else fit), polished.peaks_clear
-
-
-def curl_share(com: np.ndarray, rotation: float, transpose: bool) -> float:
-    """Share of the energy of a deflection (2, Ry, Rx) that is divergence-free once it is turned into the scan frame.
-
-    Examples
-    --------
-    >>> y, x = np.mgrid[-2:2:32j, -2:2:32j]
-    >>> field = np.stack(np.gradient(np.exp(-4 * y**2 - 4 * x**2)))
-    >>> round(curl_share(field, 0, False), 2), round(curl_share(field, 90, False), 2)
-    (0.0, 1.0)
-    """
-    field = rotate_vectors(com, rotation, transpose)
-    ky, kx = (np.fft.fftfreq(n) * (np.abs(np.fft.fftfreq(n)) < 0.5) for n in com.shape[1:])
-    size = np.hypot(ky[:, None], kx[None])
-    size = np.where(size > 0, size, np.inf)
-    fy, fx = np.fft.fft2(field)
-    across = np.abs(ky[:, None] * fx - kx[None] * fy) / size
-    along = np.abs(ky[:, None] * fy + kx[None] * fx) / size
-    total = float((across**2 + along**2).sum())
-    return float((across**2).sum()) / total if total > 0 else 0.5
 
 
 def _deflection(bright: BrightField) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError, unknown_name
 
+_PORTION = 2e6  # bytes that are summed while they lie in the cache
 ORIGIN_MODELS = ("constant", "plane", "parabola", "none")
 
 
@@ -40,32 +41,43 @@ def centre_of_mass(dataset: Dataset, mask: np.ndarray | None = None) -> np.ndarr
 
 
 def moments(dataset: Dataset, mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Total counts (Ry, Rx) and centre of mass (2, Ry, Rx) px of every pattern, in one pass over the data."""
+    """Total counts (Ry, Rx) and centre of mass (2, Ry, Rx) px of every pattern, in one pass over the data.
+
+    Rows are summed before columns, in portions that stay in the cache.
+    """
     qy, qx = dataset.detector_shape
-    weights = np.ones((qy, qx)) if mask is None else np.asarray(mask, float)
+    weights = None if mask is None else np.asarray(mask, np.float32)
     middle = (qy // 2, qx // 2)  # moments about the middle lose no digits in single precision
-    y = (np.arange(qy) - middle[0])[:, None] * weights
-    x = (np.arange(qx) - middle[1])[None, :] * weights
-    functions = np.stack([weights.ravel(), y.ravel(), x.ravel()], axis=1).astype(np.float32)
-    sums = np.empty((*dataset.scan_shape, 3))
+    down = np.stack([np.ones(qy), np.arange(qy) - middle[0]]).astype(np.float32)
+    right = np.stack([np.ones(qx), np.arange(qx) - middle[1]], axis=1).astype(np.float32)
+    sums = np.empty((*dataset.scan_shape, 2, 2))
+    portion = max(1, int(_PORTION / (qy * qx * 4)))
+    work = np.empty((portion, qy, qx), np.float32)
     for first, block in dataset.rows():
-        flat = block.reshape(-1, qy * qx)
-        sums[first : first + len(block)] = (flat.astype(np.float32, copy=False) @ functions).reshape(len(block), -1, 3)
-        if flat.dtype.kind in "fi" and (flat.min() < 0):
-            _complain(sums, "negative counts", "subtract the detector's dark reference and clip at 0", first, block < 0)
-    total = sums[..., 0]
+        patterns = block.reshape(-1, qy, qx)
+        out = sums[first : first + len(block)].reshape(-1, 2, 2)
+        for start in range(0, len(patterns), portion):
+            part = patterns[start : start + portion]
+            if part.dtype.kind in "fi" and part.min() < 0:
+                remedy = "subtract the detector's dark reference and clip at 0"
+                _complain("negative counts", remedy, first, block.reshape(*block.shape[:2], -1).min(-1) < 0)
+            single = work[: len(part)]
+            np.copyto(single, part, casting="unsafe")
+            if weights is not None:
+                single *= weights
+            out[start : start + portion] = down @ (single.reshape(-1, qx) @ right).reshape(-1, qy, 2)
+    total = sums[..., 0, 0]
     if not np.isfinite(total).all():
-        _complain(sums, "NaN or infinite counts", "replace them, for instance by 0", 0, ~np.isfinite(total)[..., None])
+        _complain("NaN or infinite counts", "replace them, for instance by 0", 0, ~np.isfinite(total))
     if (total <= 0).any():
-        _complain(sums, "no counts at all", "leave those positions out or crop the scan", 0, (total <= 0)[..., None])
-    centre = np.stack([sums[..., 1] / total + middle[0], sums[..., 2] / total + middle[1]])
-    return total, centre
+        _complain("no counts at all", "leave those positions out or crop the scan", 0, total <= 0)
+    return total, np.stack([sums[..., 1, 0] / total + middle[0], sums[..., 0, 1] / total + middle[1]])
 
 
-def _complain(sums: np.ndarray, what: str, remedy: str, first: int, bad: np.ndarray) -> None:
-    where = bad.reshape(*bad.shape[:2], -1).any(-1)
-    row, column = np.argwhere(where)[0]
-    raise DataError(f"{int(where.sum())} patterns have {what}, the first at scan [{first + row}, {column}]; {remedy}.")
+def _complain(what: str, remedy: str, first: int, bad: np.ndarray) -> None:
+    """`bad` (n, Rx) says which patterns, from scan row `first` on."""
+    row, column = np.argwhere(bad)[0]
+    raise DataError(f"{int(bad.sum())} patterns have {what}, the first at scan [{first + row}, {column}]; {remedy}.")
 
 
 def fit_origin(com: np.ndarray, model: str = "plane", robust: bool = True) -> np.ndarray:

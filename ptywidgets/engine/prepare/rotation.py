@@ -58,6 +58,18 @@ def rotate_vectors(field: np.ndarray, rotation: float, transpose: bool = False) 
     return np.stack([c * y - s * x, s * y + c * x])
 
 
+def unrotate_vectors(field: np.ndarray, rotation: float, transpose: bool = False) -> np.ndarray:
+    """Turn a vector field (2, ...) from the scan frame into the detector frame: the inverse of :func:`rotate_vectors`.
+
+    Examples
+    --------
+    >>> unrotate_vectors(rotate_vectors(np.array([1.0, 2.0]), 30, True), 30, True).round(6).tolist()
+    [1.0, 2.0]
+    """
+    turned = rotate_vectors(field, -rotation)
+    return turned[::-1] if transpose else turned
+
+
 def directions(field: np.ndarray) -> np.ndarray:
     """A vector field (2, Ry, Rx) as complex numbers whose phase is the direction on the screen: 0 right, pi/2 up.
 
@@ -173,13 +185,32 @@ def _frequencies(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.nda
     return ky, kx, np.where(squared > 0, squared, 1.0)
 
 
+def curl_share(com: np.ndarray, rotation: float, transpose: bool) -> float:
+    """Share of the energy of a deflection (2, Ry, Rx) that is divergence-free once it is turned into the scan frame.
+
+    Examples
+    --------
+    >>> y, x = np.mgrid[-2:2:32j, -2:2:32j]
+    >>> field = np.stack(np.gradient(np.exp(-4 * y**2 - 4 * x**2)))
+    >>> round(curl_share(field, 0, False), 2), round(curl_share(field, 90, False), 2)
+    (0.0, 1.0)
+    """
+    along, across = (float((np.abs(part) ** 2).sum()) for part in _helmholtz(rotate_vectors(com, rotation, transpose)))
+    return across / (along + across) if along + across > 0 else 0.5
+
+
+def _helmholtz(field: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Spectra of the parts of a field (2, Ry, Rx) along its spatial frequencies (curl-free) and across them."""
+    ky, kx, squared = _frequencies(field.shape[1:])
+    spectrum = np.fft.fft2(field)
+    norm = 1 / np.sqrt(squared)
+    return (ky * spectrum[0] + kx * spectrum[1]) * norm, (ky * spectrum[1] - kx * spectrum[0]) * norm
+
+
 def _closed_form(com: np.ndarray) -> tuple[float, float, float]:
     """Angle (degrees, in (-90, 90]), its share of solenoidal energy, and the jackknife uncertainty."""
-    ky, kx, squared = _frequencies(com.shape[1:])
-    spectrum = np.fft.fft2(com)
-    norm = 1 / np.sqrt(squared)
-    along = (ky * spectrum[0] + kx * spectrum[1]) * norm
-    across = (ky * spectrum[1] - kx * spectrum[0]) * norm
+    ky, kx, _ = _frequencies(com.shape[1:])
+    along, across = _helmholtz(com)
     aa, bb, ab = np.abs(along) ** 2, np.abs(across) ** 2, np.real(along * across.conj())
     total = float(aa.sum() + bb.sum())
     if total <= 0:

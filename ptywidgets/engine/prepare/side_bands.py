@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import fft as sfft
 
-from ptywidgets.engine.prepare.chi_terms import polynomials, slopes
-from ptywidgets.engine.prepare.rotation import rotate_vectors
+from ptywidgets.engine.chi_terms import polynomials, slopes
+from ptywidgets.engine.prepare.measurement import scan_frequencies
+from ptywidgets.engine.prepare.rotation import unrotate_vectors
 from ptywidgets.engine.units import wavelength
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Normal:
 
 
 @dataclass(frozen=True)
-class SideBands:
+class StrongBands:
     """Measured spectra at the strongest spatial frequencies of the scan. Made by :meth:`prepare`."""
 
     spectra: np.ndarray  # (F, K) complex64, images divided by their mean, times `weights`
@@ -58,7 +59,7 @@ class SideBands:
     energy: float  # sum of |spectra|^2
 
     @classmethod
-    def prepare(cls, bright: BrightField, strongest: int = 320, pixels: int = 400) -> SideBands:
+    def prepare(cls, bright: BrightField, strongest: int = 320, pixels: int = 400) -> StrongBands:
         """Transform the images of a bright field and keep the strongest frequencies.
 
         Parameters
@@ -75,14 +76,13 @@ class SideBands:
         images, tilts, weights = _summed(bright, inside, max(1, round(math.sqrt(len(inside) / pixels))))
         images *= (weights / images.mean((1, 2)))[:, None, None]
         whole = sfft.rfft2(images, workers=2).reshape(len(tilts), -1)
-        ny, nx = bright.scan_shape
         step = bright.scan_step
-        grid = np.stack(np.meshgrid(np.fft.fftfreq(ny, step), np.fft.rfftfreq(nx, step), indexing="ij"))
+        grid = scan_frequencies(bright.scan_shape, (step, step))
         scan = grid.reshape(2, -1)
         size = np.hypot(*scan)
         # Each frequency once, and none so low that it is no more than a slope or a bow across the whole scan.
         once = (scan[1] > 0) | (scan[0] > 0)
-        allowed = once & (size > 1.2 / (step * max(ny, nx))) & (size < 2 * bright.radius)
+        allowed = once & (size > 1.2 / (step * max(bright.scan_shape))) & (size < 2 * bright.radius)
         power = (np.abs(whole) ** 2).sum(0) * allowed
         chosen = np.sort(np.argsort(-power)[: min(strongest, int(allowed.sum()))])
         spectra = np.ascontiguousarray(whole[:, chosen].T, np.complex64)
@@ -100,7 +100,7 @@ class SideBands:
             energy=float((np.abs(spectra) ** 2).sum()),
         )
 
-    def thinned(self, strongest: int, pixels: int) -> SideBands:
+    def thinned(self, strongest: int, pixels: int) -> StrongBands:
         """Fewer frequencies and detector pixels, for a quick search."""
         power = (np.abs(self.spectra) ** 2).sum(1)
         chosen = np.sort(np.argsort(-power)[:strongest])
@@ -114,12 +114,11 @@ class SideBands:
             "weights": self.weights[every],
             "energy": float((np.abs(spectra) ** 2).sum()),
         }
-        return SideBands(**{**self.__dict__, **changes})
+        return StrongBands(**{**self.__dict__, **changes})
 
     def in_detector(self, rotation: float, transpose: bool) -> np.ndarray:
         """The frequencies (F,) in the detector frame, qy + i qx."""
-        turned = rotate_vectors(self.frequencies, -rotation)
-        y, x = turned[::-1] if transpose else turned
+        y, x = unrotate_vectors(self.frequencies, rotation, transpose)
         return (y + 1j * x).astype(np.complex64)
 
     def shares_by_defocus(self, rotation: float, transpose: bool, c10: np.ndarray) -> np.ndarray:

@@ -10,10 +10,8 @@ from ptywidgets.engine import CalibrationError, DataError, ParameterError, prepa
 from ptywidgets.engine.dataset import Calibration, Dataset
 from ptywidgets.engine.detectors import disk_mask, fit_disk
 from ptywidgets.engine.direct import detector_segments, dpc
-from ptywidgets.engine.direct.deflection import fast_centre
 from ptywidgets.engine.direct.dpc import Filter, integrate_field, integrate_iteratively
 from ptywidgets.engine.direct.segments import segmented_deflection
-from ptywidgets.engine.prepare import centre_of_mass
 
 STEP = 2.0
 
@@ -152,20 +150,6 @@ def test_a_segmented_detector_makes_nearly_the_same_picture():
     quadrants = detector_segments(dataset.detector_shape, disk.centre, 2 * disk.radius)
     rough, fine = (dpc(dataset, rotation=-15.0, transpose=False, segments=s).phase for s in (quadrants, None))
     assert np.corrcoef(rough.ravel(), fine.ravel())[0, 1] > 0.7
-
-
-def test_fast_centre_is_the_centre_of_mass_and_complains_alike():
-    generator = np.random.default_rng(3)
-    for data in (generator.poisson(4, (3, 4, 16, 12)).astype(np.uint8), generator.random((3, 4, 16, 12))):
-        dataset = Dataset(data)
-        np.testing.assert_allclose(fast_centre(dataset), centre_of_mass(dataset), atol=2e-5)
-    data = np.ones((2, 2, 8, 8), np.float32)
-    data[1, 0] = 0
-    with pytest.raises(DataError, match=r"no counts at all.*\[1, 0\]"):
-        fast_centre(Dataset(data))
-    data[1, 0, 2, 2] = -1
-    with pytest.raises(DataError, match="negative"):
-        fast_centre(Dataset(data))
 
 
 def test_errors_in_words():

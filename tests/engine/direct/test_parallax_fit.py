@@ -5,13 +5,8 @@ import pytest
 
 from ptywidgets.engine import Aberrations, ParameterError, PtyError
 from ptywidgets.engine.aberrations import chi
-from ptywidgets.engine.direct.parallax_fit import (
-    coefficient_names,
-    fit_shifts,
-    gradient_basis,
-    orientation_of,
-    predicted_shifts,
-)
+from ptywidgets.engine.chi_terms import coefficient_names
+from ptywidgets.engine.direct.parallax_fit import fit_shifts, gradient_basis, orientation_of, predicted_shifts
 from ptywidgets.engine.units import wavelength
 
 ENERGY = 80e3

@@ -21,7 +21,8 @@ from ptywidgets.engine.direct import (
     predicted_shifts,
     upsampled,
 )
-from ptywidgets.engine.direct.transfer import scan_frequencies, sum_transfer
+from ptywidgets.engine.direct.transfer import sum_transfer
+from ptywidgets.engine.prepare import scan_frequencies
 
 ENERGY = 80e3
 DEFOCUS = 300.0

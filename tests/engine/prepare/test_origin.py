@@ -56,3 +56,14 @@ def test_bad_patterns_are_named(bad, words):
     with pytest.raises(DataError, match=words) as caught:
         centre_of_mass(Dataset(data))
     assert "[1, 2]" in str(caught.value)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_centre_of_mass_is_that_of_plain_sums(masked):
+    generator = np.random.default_rng(3)
+    mask = generator.random((16, 12)) if masked else None
+    for data in (generator.poisson(4, (3, 4, 16, 12)).astype(np.uint8), generator.random((3, 4, 16, 12))):
+        weighted = data * (1.0 if mask is None else mask)
+        total = weighted.sum((2, 3))
+        y, x = (np.tensordot(weighted, axis, 2) / total for axis in np.indices((16, 12)))
+        np.testing.assert_allclose(centre_of_mass(Dataset(data), mask), np.stack([y, x]), atol=2e-5)

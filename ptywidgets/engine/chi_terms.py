@@ -8,6 +8,23 @@ from collections.abc import Sequence
 import numpy as np
 
 from ptywidgets.engine.aberrations import SYMBOLS
+from ptywidgets.engine.errors import ParameterError
+
+HIGHEST_ORDER = max(n for n, _ in SYMBOLS.values())
+
+
+def coefficient_names(order: int = HIGHEST_ORDER) -> tuple[str, ...]:
+    """Cartesian names of all coefficients C_nm with n up to `order`.
+
+    Examples
+    --------
+    >>> coefficient_names(1)
+    ('C10', 'C12a', 'C12b')
+    """
+    if not 1 <= order <= HIGHEST_ORDER:
+        raise ParameterError(f"order is {order}; expected 1 (defocus, astigmatism) to {HIGHEST_ORDER}.")
+    chosen = [(s, m) for s, (n, m) in SYMBOLS.items() if n <= order]
+    return tuple(name for s, m in chosen for name in ((f"{s}a", f"{s}b") if m else (s,)))
 
 
 def polynomials(terms: Sequence[str], z: np.ndarray, lam: float) -> list[np.ndarray]:
@@ -29,10 +46,12 @@ def polynomials(terms: Sequence[str], z: np.ndarray, lam: float) -> list[np.ndar
     return out
 
 
-def slopes(terms: Sequence[str], values: np.ndarray, z: np.ndarray, along: np.ndarray, lam: float) -> np.ndarray:
+def slopes(
+    terms: Sequence[str], values: Sequence[float] | np.ndarray, z: np.ndarray, along: np.ndarray, lam: float
+) -> np.ndarray:
     """Derivative of chi with coefficients `values` at `z` in the direction `along`, both complex."""
     # the part of b is that of a turned by a quarter: one complex coefficient a - i b for both
-    real = np.zeros(np.broadcast_shapes(z.shape, along.shape), np.float32)
+    real = np.zeros(np.broadcast_shapes(z.shape, along.shape), z.real.dtype)
     conj = np.conj(z)
     for (n, m, part), value in zip(map(_parts, terms), values, strict=True):
         if not value:
