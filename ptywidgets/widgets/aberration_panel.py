@@ -9,7 +9,7 @@ from ipywidgets import Accordion, ToggleButtons, VBox
 
 from ptywidgets.engine.aberrations import SYMBOLS, Aberrations
 from ptywidgets.widgets.aberration_controls import FORMS, AberrationControls
-from ptywidgets.widgets.boxes import note, tip
+from ptywidgets.widgets.boxes import AUTO_WIDTH, note, tip
 
 
 class AberrationPanel(VBox):
@@ -42,8 +42,7 @@ class AberrationPanel(VBox):
     ) -> None:
         self._on_change, self._on_error, self._common = on_change, on_error, tuple(common)
         self._shown = Aberrations()
-        looks: dict[str, Any] = {"layout": {"width": "auto"}, "style": {"button_width": "auto"}}
-        self.form = ToggleButtons(options=FORMS, **looks, **tip("Form of the aberrations"))
+        self.form = ToggleButtons(options=FORMS, **AUTO_WIDTH, **tip("Form of the aberrations"))
         self.common = AberrationControls(self._common, self._changed, on_error)
         self.rest: AberrationControls | None = None
         self._place = VBox([note("…")], layout={"width": "100%"})
@@ -60,10 +59,10 @@ class AberrationPanel(VBox):
         return {**self.common.dials, **(self.rest.dials if self.rest else {})}
 
     def show(self, aberrations: Aberrations) -> None:
-        """Show these, to four digits; nothing is called back."""
-        self._shown = Aberrations(**{name: float(f"{value:.4g}") for name, value in aberrations.items()})
+        """Show these; nothing is called back."""
+        self._shown = aberrations
         for controls in filter(None, (self.common, self.rest)):
-            controls.show(self._shown)
+            controls.show(aberrations)
 
     def _changed(self, values: dict[str, float]) -> None:
         self._shown = self._shown.replace(**values)

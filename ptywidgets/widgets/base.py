@@ -176,6 +176,11 @@ class Panel(PngFallback, ipywidgets.VBox):
         """Wait until everything that was asked for is shown; whether that came in time. For scripts and tests."""
         return self.turns.wait(timeout)
 
+    def settle(self) -> None:
+        """Show everything as it is when the sliders rest, without waiting for that."""
+        self.guarded(self._settle)()
+        self.wait()
+
     def settle_soon(self, delay: float = 0.4) -> None:
         """End the streams of all views when nothing has been shown for `delay` seconds."""
         if self._timer is not None:

@@ -18,7 +18,7 @@ from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.reconstruction.snapshot import fourier_amplitude
 from ptywidgets.widgets.aberration_panel import AberrationPanel
 from ptywidgets.widgets.base import Panel
-from ptywidgets.widgets.boxes import button, heading, note, panel, panels, set_words, tip, toolbar
+from ptywidgets.widgets.boxes import AUTO_WIDTH, button, heading, note, panel, panels, set_words, tip, toolbar
 from ptywidgets.widgets.image_view import ImageView
 from ptywidgets.widgets.latest import Latest
 from ptywidgets.widgets.verdict_list import degrees
@@ -112,16 +112,10 @@ class DirectExplorer(Panel):
             raise DataError("there is no picture yet: load data first.")
         self._started(self._start(self.image))
 
-    def settle(self) -> None:
-        """Show the picture of all spatial frequencies without waiting for the sliders to rest."""
-        self.guarded(self._settle)()
-        self.wait()
-
     # ---------------------------------------------------------------- building
 
     def _make(self) -> None:
-        looks: dict[str, Any] = {"layout": {"width": "auto"}, "style": {"button_width": "auto"}}
-        self.kind = ToggleButtons(options=list(METHODS), **looks, **tip(EXPLAINED))
+        self.kind = ToggleButtons(options=list(METHODS), **AUTO_WIDTH, **tip(EXPLAINED))
         self.dials = AberrationPanel(
             lambda values: self.guarded(lambda: self._change(values), "aberrations")(), self.complain
         )

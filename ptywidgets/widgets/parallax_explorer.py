@@ -117,11 +117,6 @@ class ParallaxExplorer(Panel):
         """Give the rotation and the aberrations that are shown to the reconstruction."""
         self._handed(self._hand(self.guess))
 
-    def settle(self) -> None:
-        """Show everything as it is without waiting for the sliders to rest."""
-        self.guarded(self._settle)()
-        self.wait()
-
     # ---------------------------------------------------------------- building
 
     def _make(self) -> None:

@@ -9,10 +9,9 @@ from ipywidgets import ToggleButtons, VBox
 
 from ptywidgets.engine.dataset import Calibration
 from ptywidgets.engine.virtual import PRESETS, Detector, Disk, preset_detector
-from ptywidgets.widgets.boxes import toolbar, words
+from ptywidgets.widgets.boxes import AUTO_WIDTH, toolbar, words
 from ptywidgets.widgets.display_controls import DisplayControls
 from ptywidgets.widgets.image_view import ImageView
-from ptywidgets.widgets.scan_pane import AUTO_WIDTH
 
 COLOR = "#38e1ff"
 SHAPES = {"Disk": "disk", "Ring": "annulus", "Box": "rectangle"}

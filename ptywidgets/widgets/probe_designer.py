@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
 import numpy as np
-from ipywidgets import HTML, Accordion, Text, ToggleButtons, VBox
+from ipywidgets import HTML, Text, ToggleButtons
 
-from ptywidgets.engine.aberrations import SYMBOLS
+from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError
 from ptywidgets.engine.io import read_pattern
 from ptywidgets.engine.probe import Optics
 from ptywidgets.engine.probe_report import Quantity, design_probe, few_patterns_mean
 from ptywidgets.reconstruction import Reconstruction
-from ptywidgets.widgets.aberration_controls import COMMON, FORMS, AberrationControls
+from ptywidgets.widgets.aberration_controls import COMMON
+from ptywidgets.widgets.aberration_panel import AberrationPanel
 from ptywidgets.widgets.base import Panel
+from ptywidgets.widgets.boxes import AUTO_WIDTH
 from ptywidgets.widgets.calibration_editor import CalibrationEditor
-from ptywidgets.widgets.controls import button, heading, note, number, panel, panels, tip, toolbar
+from ptywidgets.widgets.controls import button, heading, number, panel, panels, toolbar
 from ptywidgets.widgets.image_view import ImageView
 from ptywidgets.widgets.report_table import report_table
 
@@ -61,7 +62,7 @@ class ProbeDesigner(Panel):
         self.table.add_class("pty-figure")
         self._make_controls()
         aperture = toolbar(self.semiangle, self.rolloff)
-        controls = panel(self.kind, aperture, self.loader, self.form, self.common)
+        controls = panel(self.kind, aperture, self.loader, self.dials)
         controls.layout.flex = "1 1 300px"
         pictures = panel(panels(self.probe_view, self.spectrum_view), self.table)
         pictures.layout.flex = "3 1 560px"
@@ -69,7 +70,6 @@ class ProbeDesigner(Panel):
             heading("Probe"),
             self.missing,
             panels(controls, pictures),
-            self.fold,
             self.status_line,
         ]
         self.layout.grid_gap = "6px"
@@ -79,8 +79,7 @@ class ProbeDesigner(Panel):
     # ---------------------------------------------------------------- controls
 
     def _make_controls(self) -> None:
-        looks: dict[str, Any] = {"layout": {"width": "auto"}, "style": {"button_width": "auto"}}
-        self.kind = ToggleButtons(options=APERTURES, value=APERTURES[1], **looks)
+        self.kind = ToggleButtons(options=APERTURES, value=APERTURES[1], **AUTO_WIDTH)
         doc = "Convergence semi-angle: radius of the ideal aperture."
         mrad: dict[str, Any] = {"unit": "mrad", "width": "50px"}
         self.semiangle = number("semi-angle", None, low=0.01, high=500, doc=doc, optional=True, **mrad)
@@ -88,17 +87,14 @@ class ProbeDesigner(Panel):
         self.path = Text(placeholder="vacuum pattern: path of a file", layout={"width": "auto", "flex": "1 1 120px"})
         self.load = button("Load", "Load a vacuum pattern from EMD, HDF5 or .npy", icon="folder-open")
         self.loader = toolbar(self.path, self.load)
-        self.form = ToggleButtons(options=FORMS, **looks, **tip("Form of the aberrations"))
-        self.common = self._aberrations(COMMON)
-        self._rest: AberrationControls | None = None
-        self._rest_box = VBox([note("…")], layout={"width": "100%"})
-        self.fold = Accordion([self._rest_box], selected_index=None)
-        self.fold.set_title(0, "Further aberrations, up to fifth order")
+        self.dials = AberrationPanel(
+            lambda values: self.guarded(lambda: self._change(aberrations=values), "aberrations")(),
+            self._complain,
+            COMMON,
+        )
         self.missing = CalibrationEditor(self.guarded(self._complete), self._complain)
         self.missing.from_disk.layout.display = "none"
         self.hear(self.kind, self._choose_aperture)
-        self.hear(self.form, self._choose_form)
-        self.hear(self.fold, self._open_fold, "selected_index")
         self.click(self.load, self._load_vacuum)
         for name, box in {"semiangle": self.semiangle, "rolloff": self.rolloff}.items():
             self.hear(box, partial(self._change_one, name))
@@ -107,13 +103,7 @@ class ProbeDesigner(Panel):
     @property
     def aberrations(self) -> dict[str, Any]:
         """The dials by name: "defocus", "C12", "phi12" ...; the further ones once they are unfolded."""
-        return {**self.common.dials, **(self._rest.dials if self._rest else {})}
-
-    def _aberrations(self, symbols: Iterable[str]) -> AberrationControls:
-        def change(values: dict[str, float]) -> None:
-            self.guarded(lambda: self._change_aberrations(values), ("aberration", *values))()
-
-        return AberrationControls(symbols, change, self._complain, self.form.value)
+        return self.dials.dials
 
     def _change(self, **changes: Any) -> None:
         self.recon.optics = self.recon.optics.replace(**changes)
@@ -121,8 +111,8 @@ class ProbeDesigner(Panel):
     def _change_one(self, name: str, value: Any) -> None:
         self._change(**{name: value})
 
-    def _change_aberrations(self, values: dict[str, float]) -> None:
-        self._change(aberrations=self.recon.optics.aberrations.replace(**values))
+    def _change_aberrations(self, aberrations: Aberrations) -> None:
+        self.guarded(lambda: self._change(aberrations=aberrations), "aberrations")()
 
     def _complete(self, **values: float) -> None:
         self.recon.set_calibration(**values)
@@ -139,16 +129,6 @@ class ProbeDesigner(Panel):
         else:
             self.put(self.kind, APERTURES[1])
             raise DataError("there is no vacuum pattern: load one by its path.")
-
-    def _choose_form(self, form: str) -> None:
-        for controls in filter(None, (self.common, self._rest)):
-            controls.form = form
-
-    def _open_fold(self, index: int | None) -> None:
-        if index is not None and self._rest is None:
-            self._rest = self._aberrations([symbol for symbol in SYMBOLS if symbol not in COMMON])
-            self._rest.show(self.recon.optics.aberrations)
-            self._rest_box.children = [self._rest]
 
     def _load_vacuum(self) -> None:
         if not self.path.value.strip():
@@ -201,8 +181,7 @@ class ProbeDesigner(Panel):
         for box, value in ((self.semiangle, optics.semiangle), (self.rolloff, optics.rolloff)):
             self.put(box, value)
             box.disabled = measured
-        for controls in filter(None, (self.common, self._rest)):
-            controls.show(optics.aberrations)
+        self.dials.show(optics.aberrations)
 
     def _lacking(self) -> list[str]:
         """What has to be known before a probe, or its numbers, can be shown."""

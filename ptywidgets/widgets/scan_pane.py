@@ -10,11 +10,10 @@ from ipywidgets import ToggleButtons, VBox
 from ptywidgets.engine.dataset import Calibration
 from ptywidgets.engine.errors import ParameterError
 from ptywidgets.engine.virtual import scan_range
-from ptywidgets.widgets.boxes import toolbar, words
+from ptywidgets.widgets.boxes import AUTO_WIDTH, toolbar, words
 from ptywidgets.widgets.image_view import ImageView
 
 COLOR = "#ffb000"
-AUTO_WIDTH = {"style": {"button_width": "auto"}, "layout": {"width": "auto"}}
 
 
 class ScanPane(VBox):

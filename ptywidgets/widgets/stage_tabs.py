@@ -6,6 +6,8 @@ from typing import Any
 
 from ipywidgets import Layout, Tab, ToggleButtons, VBox
 
+from ptywidgets.widgets.boxes import AUTO_WIDTH
+
 STAGES = {
     "Data": ("dataset_browser", "DatasetBrowser"),
     "Rotation": ("rotation_explorer", "RotationExplorer"),
@@ -46,8 +48,7 @@ class StageTabs(Tab):
             place = self.places[title] = VBox(layout=Layout(width="100%"))
             parts: list[Any] = [place]
             if len(views) > 1:
-                looks: dict[str, Any] = {"layout": {"width": "auto"}, "style": {"button_width": "auto"}}
-                self.switches[title] = ToggleButtons(options=list(views), **looks)
+                self.switches[title] = ToggleButtons(options=list(views), **AUTO_WIDTH)
                 parts.insert(0, self.switches[title])
             children.append(VBox(parts, layout=Layout(width="100%", grid_gap="8px")))
         super().__init__(children, selected_index=0)

@@ -72,7 +72,7 @@ def test_what_others_change_is_shown(designer):
 
 def test_the_cartesian_form_shows_the_same_lens(designer):
     designer.recon.optics = designer.recon.optics.replace(aberrations=Aberrations(C12a=30, C12b=40))
-    designer.form.value = "Cartesian"
+    designer.dials.form.value = "Cartesian"
     assert designer.aberrations["C12a"].value == pytest.approx(30)
     type_into(designer.aberrations["C12b"], "-40")
     assert designer.recon.optics.aberrations.cartesian["C12b"] == pytest.approx(-40)
@@ -80,7 +80,7 @@ def test_the_cartesian_form_shows_the_same_lens(designer):
 
 
 def test_every_aberration_has_a_dial_once_unfolded(designer):
-    designer.fold.selected_index = 0
+    designer.dials.fold.selected_index = 0
     assert set(SYMBOLS) - {"C10"} <= set(designer.aberrations)
     type_into(designer.aberrations["C50"], "1")
     assert designer.recon.optics.aberrations["C50"] == 1e7, "shown in mm, kept in A"
