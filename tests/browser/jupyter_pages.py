@@ -150,6 +150,26 @@ class WidgetPage:
         """The first element that shows these words; wait for it by `.wait_for()`."""
         return self.area.get_by_text(words).first
 
+    def grip(self, element: Locator) -> tuple[float, float]:
+        """Bring the mouse over the middle of an element; where that is, for `page.mouse`."""
+        element.scroll_into_view_if_needed()
+        box = element.bounding_box()
+        assert box is not None, "it is not shown"
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        self.page.mouse.move(x, y)
+        return x, y
+
+    def drag(self, element: Locator, dx: float, steps: int = 8) -> None:
+        """Drag an element sideways, as a hand does: in a few steps."""
+        x, y = self.grip(element)
+        self.page.mouse.down()
+        self.page.mouse.move(x + dx, y, steps=steps)
+        self.page.mouse.up()
+
+    def dial(self, name: str) -> Locator:
+        """The line of the aberration with that label: the innermost grid with the words in it."""
+        return self.locator(".widget-gridbox", has_text=name).last
+
     def settle(self) -> None:
         """Wait until fonts are loaded and what was changed is drawn."""
         self.page.evaluate(
@@ -255,6 +275,21 @@ class LabNotebook(WidgetPage):
             return super().screenshot(f"{name}-{theme}", width, selector or ".jp-WindowedPanel-inner, .jp-Notebook")
         finally:
             self.theme("light")
+
+    def pictures(self, name: str, theme: str) -> None:
+        """Screenshots of the first widget, wide and narrow, each once nothing sticks out of it."""
+        widget = self.locator(".pty-widget").first.element_handle()
+        before = self.page.viewport_size
+        try:
+            for width in (1280, 400):
+                # a figure follows a moment after it has come into sight
+                self.page.set_viewport_size({"width": width, "height": 2600})
+                self.page.wait_for_function("e => e.scrollWidth <= e.clientWidth + 1", arg=widget, timeout=10_000)
+                file = self.screenshot(name, width, ".pty-widget", theme)
+                assert file.stat().st_size > 20_000, "hardly anything is drawn"
+        finally:
+            if before:
+                self.page.set_viewport_size(before)
 
     def save(self) -> Path:
         """Save the notebook with its outputs; the path within the server's folder."""

@@ -72,14 +72,7 @@ def test_a_handle_of_the_histogram_sets_the_contrast(lab):
     notebook = lab(CELL)
     pattern = notebook.canvas(PATTERN).wait_seq(1)
     before = pattern.pixels()
-    knob = notebook.locator(".bqplot .mark .object_grp path.element, .bqplot .dot").last
-    knob.scroll_into_view_if_needed()
-    box = knob.bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    notebook.page.mouse.move(x, y)
-    notebook.page.mouse.down()
-    notebook.page.mouse.move(x - 120, y, steps=8)
-    notebook.page.mouse.up()
+    notebook.drag(notebook.locator(".bqplot .mark .object_grp path.element, .bqplot .dot").last, -120)
     notebook.kernel.wait("browser.histogram.limits is not None")
     pattern.wait_pixels(before)
     notebook.button("Auto").click()

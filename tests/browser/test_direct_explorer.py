@@ -17,22 +17,13 @@ explorer
 """
 
 
-def dial(notebook, name):
-    """The line of the coefficient with that label: innermost grid with the words in it."""
-    return notebook.locator(".widget-gridbox", has_text=name).last
-
-
 def test_the_phase_follows_the_slider_and_is_whole_on_release(lab):
     notebook = lab(EXPLORER.format(size="small"))
     phase, transform = notebook.canvas("Phase by SSB").wait_seq(1), notebook.canvas("Its Fourier transform")
     before, spectrum = phase.pixels(), transform.pixels()
     whole = notebook.kernel.eval("explorer.image.phase.shape[0]")
-    handle = dial(notebook, "defocus").locator(".noUi-handle")
-    handle.scroll_into_view_if_needed()
-    box = handle.bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     mouse = notebook.page.mouse
-    mouse.move(x, y)
+    x, y = notebook.grip(notebook.dial("defocus").locator(".noUi-handle"))
     mouse.down()
     mouse.move(x + 10, y, steps=5)
     first = phase.wait_pixels(before)
@@ -63,12 +54,4 @@ def test_every_method_by_its_button_and_a_start_from_it(lab):
 def test_pictures_of_it_wide_and_narrow(lab, theme):
     notebook = lab(EXPLORER.format(size="small"))
     notebook.canvas("Phase by SSB").wait_seq(1)
-    widget = notebook.locator(".pty-widget").first.element_handle()
-    try:
-        for width in (1280, 400):
-            notebook.page.set_viewport_size({"width": width, "height": 2000})
-            notebook.page.wait_for_function("e => e.scrollWidth <= e.clientWidth + 1", arg=widget, timeout=10_000)
-            file = notebook.screenshot("direct-explorer", width, ".pty-widget", theme)
-            assert file.stat().st_size > 20_000
-    finally:
-        notebook.page.set_viewport_size({"width": 1280, "height": 900})
+    notebook.pictures("direct-explorer", theme)

@@ -19,17 +19,6 @@ runner
 PHASE = "Object phase (rad)"
 
 
-def drag(notebook, locator, dx: float) -> None:
-    """Drag an element sideways by the mouse."""
-    locator.scroll_into_view_if_needed()
-    box = locator.bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    notebook.page.mouse.move(x, y)
-    notebook.page.mouse.down()
-    notebook.page.mouse.move(x + dx, y, steps=8)
-    notebook.page.mouse.up()
-
-
 def test_from_the_first_cell_to_a_saved_reconstruction(lab):
     notebook = lab(notebook=NOTEBOOK)
     kernel = notebook.kernel
@@ -43,7 +32,7 @@ def test_from_the_first_cell_to_a_saved_reconstruction(lab):
 
     angle = kernel.eval("rotation.rotation")
     explorer = notebook.locator(".pty-widget", has=notebook.page.get_by_text("Flip 180°"))
-    drag(notebook, explorer.locator(".noUi-handle").first, 40)
+    notebook.drag(explorer.locator(".noUi-handle").first, 40)
     kernel.wait(f"abs(rotation.rotation - {angle}) > 2")
 
     probe = notebook.canvas("Probe").wait_seq(1)

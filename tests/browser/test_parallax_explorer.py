@@ -14,29 +14,12 @@ explorer = ptywidgets.ParallaxExplorer(samples.ducky("{size}"))
 CELL = EXPLORER.format(size="tiny") + "explorer"
 
 
-def dial(notebook, name):
-    """The line of the coefficient with that label: innermost grid with the words in it."""
-    return notebook.locator(".widget-gridbox", has_text=name).last
-
-
-def drag(notebook, handle, dx: float) -> None:
-    """Drag a slider's handle sideways, as a hand does: a few steps, and a moment's rest before letting go."""
-    handle.scroll_into_view_if_needed()
-    box = handle.bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    mouse = notebook.page.mouse
-    mouse.move(x, y)
-    mouse.down()
-    mouse.move(x + dx, y, steps=8)
-    mouse.up()
-
-
 def test_dragging_the_defocus_moves_picture_arrows_and_transfer(lab):
     notebook = lab(CELL)
     aligned, transfer = notebook.canvas("Shifted bright field").wait_seq(1), notebook.canvas(index=2).wait_seq(1)
     before, rings = aligned.pixels(), transfer.pixels()
     arrows = notebook.kernel.eval("float(abs(explorer.plot.predicted.x[1] - explorer.plot.predicted.x[0]))")
-    drag(notebook, dial(notebook, "defocus").locator(".noUi-handle"), 20)
+    notebook.drag(notebook.dial("defocus").locator(".noUi-handle"), 20)
     notebook.kernel.wait("explorer.aberrations['defocus'] > 50")
     aligned.wait_pixels(before)
     transfer.wait_pixels(rings)
@@ -66,11 +49,11 @@ def test_the_rotation_slider_and_further_orders(lab):
     aligned = notebook.canvas("Shifted bright field").wait_seq(1)
     notebook.kernel.run("explorer.aberrations = {'defocus': 250}")
     before, angle = aligned.pixels(), notebook.kernel.eval("explorer.rotation")
-    drag(notebook, notebook.locator(".noUi-handle").first, 15)
+    notebook.drag(notebook.locator(".noUi-handle").first, 15)
     notebook.kernel.wait(f"abs(explorer.rotation - {angle}) > 5")
     aligned.wait_pixels(before)
     notebook.text("Further aberrations").click()
-    box = dial(notebook, "C56").locator("input[type=text]")
+    box = notebook.dial("C56").locator("input[type=text]")
     box.fill("1")
     box.press("Enter")
     notebook.kernel.wait("explorer.aberrations['C56'] > 0")
@@ -80,13 +63,4 @@ def test_the_rotation_slider_and_further_orders(lab):
 def test_pictures_of_it_wide_and_narrow(lab, theme):
     notebook = lab(EXPLORER.format(size="small") + "explorer.find()\nexplorer.settle()\nexplorer")
     notebook.canvas("Shifted bright field").wait_seq(1)
-    widget = notebook.locator(".pty-widget").first.element_handle()
-    try:
-        for width in (1280, 400):
-            # a figure follows a moment after it has come into sight
-            notebook.page.set_viewport_size({"width": width, "height": 2600})
-            notebook.page.wait_for_function("e => e.scrollWidth <= e.clientWidth + 1", arg=widget, timeout=10_000)
-            file = notebook.screenshot("parallax-explorer", width, ".pty-widget", theme)
-            assert file.stat().st_size > 20_000
-    finally:
-        notebook.page.set_viewport_size({"width": 1280, "height": 900})
+    notebook.pictures("parallax-explorer", theme)

@@ -15,16 +15,11 @@ designer
 """
 
 
-def dial(notebook, name):
-    """The line of the coefficient with that label: innermost grid with the words in it."""
-    return notebook.locator(".widget-gridbox", has_text=name).last
-
-
 def test_the_number_box_changes_the_probe_that_is_painted(lab):
     notebook = lab(DESIGNER)
     probe, plane = notebook.canvas("Probe"), notebook.canvas("Aperture plane")
     before, flat = probe.pixels(), plane.pixels()
-    box = dial(notebook, "defocus").locator("input[type=text]")
+    box = notebook.dial("defocus").locator("input[type=text]")
     box.fill("300")
     box.press("Enter")
     notebook.kernel.wait("recon.optics.aberrations['defocus'] == 300")
@@ -37,10 +32,7 @@ def test_the_slider_changes_it_live_and_the_numbers_follow(lab):
     probe = notebook.canvas("Probe")
     report = notebook.locator("[data-testid=pty-report]")
     words, before = report.inner_text(), probe.pixels()
-    handle = dial(notebook, "defocus").locator(".noUi-handle")
-    box = handle.bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    notebook.page.mouse.move(x, y)
+    x, y = notebook.grip(notebook.dial("defocus").locator(".noUi-handle"))
     notebook.page.mouse.down()
     notebook.page.mouse.move(x + 8, y, steps=4)
     first = probe.wait_pixels(before)
@@ -59,7 +51,7 @@ def test_opening_it_changes_nothing(lab):
     )
     notebook.canvas("Probe")
     notebook.text("Further aberrations").click()
-    dial(notebook, "C56").wait_for()
+    notebook.dial("C56").wait_for()
     notebook.settle()
     assert notebook.kernel.eval("dict(recon.optics.aberrations)") == {"C10": -123.4, "C12": 17.3, "phi12": 0.123}
 
@@ -73,7 +65,7 @@ def test_ideal_aperture_and_cartesian_form(lab):
     after = plane.wait_pixels(before)
     assert np.abs(after.astype(int) - before).max() > 0
     notebook.text("Cartesian").click()
-    dial(notebook, "C12b").wait_for()
+    notebook.dial("C12b").wait_for()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -16,23 +16,11 @@ CELL = EXPLORER.format(size="tiny") + "explorer"
 PHASE = 0  # index of the view: the titles say the angle
 
 
-def drag(notebook, locator, dx: float) -> None:
-    """Drag an element sideways by the mouse."""
-    locator.scroll_into_view_if_needed()
-    box = locator.bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    mouse = notebook.page.mouse
-    mouse.move(x, y)
-    mouse.down()
-    mouse.move(x + dx, y, steps=10)
-    mouse.up()
-
-
 def test_dragging_the_handle_turns_the_field(lab):
     notebook = lab(CELL)
     phase = notebook.canvas(index=PHASE).wait_seq(1)
     before, angle = phase.pixels(), notebook.kernel.eval("explorer.rotation")
-    drag(notebook, notebook.locator(".bqplot .mark .object_grp path.element, .bqplot .dot").last, 60)
+    notebook.drag(notebook.locator(".bqplot .mark .object_grp path.element, .bqplot .dot").last, 60)
     notebook.kernel.wait(f"abs(explorer.rotation - {angle}) > 10")
     phase.wait_pixels(before)
     assert notebook.kernel.eval("explorer.recon.rotation is None"), "nothing is accepted yet"
@@ -42,7 +30,7 @@ def test_the_slider_turns_the_field_and_the_handle(lab):
     notebook = lab(CELL)
     phase = notebook.canvas(index=PHASE).wait_seq(1)
     before, angle = phase.pixels(), notebook.kernel.eval("explorer.rotation")
-    drag(notebook, notebook.locator(".noUi-handle").first, 40)
+    notebook.drag(notebook.locator(".noUi-handle").first, 40)
     notebook.kernel.wait(f"abs(explorer.rotation - {angle}) > 5")
     phase.wait_pixels(before)
     notebook.kernel.wait("abs(explorer.plot.handle.values[0] - explorer.rotation) < 0.1")
