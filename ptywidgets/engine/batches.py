@@ -48,6 +48,41 @@ def batches_of(order: np.ndarray, size: int | None) -> list[np.ndarray]:
     return [np.sort(part) for part in np.array_split(order, _count(len(order), size))]
 
 
+def disjoint(corners: np.ndarray, window: tuple[int, ...]) -> list[np.ndarray]:
+    """Groups of positions whose windows share no pixel, in the order of the positions as far as that goes.
+
+    Parameters
+    ----------
+    corners : ndarray (B, 2) int
+        First pixel of each window.
+    window : (int, int)
+
+    Returns
+    -------
+    list of ndarray int
+        Places in `corners`, ascending in every group.
+
+    Examples
+    --------
+    >>> [group.tolist() for group in disjoint(np.array([[0, 0], [0, 3], [0, 4], [4, 0]]), (4, 4))]
+    [[0, 2, 3], [1]]
+    """
+    apart = np.abs(corners[:, None] - corners[None])
+    clash = (apart < np.array(window)).all(-1)
+    left = np.ones(len(corners), bool)
+    groups = []
+    while left.any():
+        free = left.copy()
+        group = []
+        while free.any():
+            first = int(free.argmax())
+            group.append(first)
+            free &= ~clash[first]
+        left[group] = False
+        groups.append(np.array(group))
+    return groups
+
+
 def along_the_scan(positions: np.ndarray) -> np.ndarray:
     """Indices of positions (J, 2) along a curve that keeps neighbours together: G. M. Morton's order (IBM, 1966).
 

@@ -68,7 +68,8 @@ class Problem:
     def on_device(self, state: State) -> State:
         """A state, from wherever it was, on this problem's device."""
         device = self.backend.to_device
-        return state.replace(object=device(state.object), probe=device(state.probe))
+        memory = {name: device(array) for name, array in state.memory.items()}
+        return state.replace(object=device(state.object), probe=device(state.probe), memory=memory)
 
     def geometry(self, positions: np.ndarray) -> Geometry:
         """Where positions (J, 2) in A lie in the object's pixels."""

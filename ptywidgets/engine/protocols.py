@@ -70,6 +70,9 @@ class Backend(Protocol):
         """far *= A / |far| - 1 in place, with |far|^2 summed over modes and A = amplitudes[indices]; returns
         sum (A - |far|)^2."""
 
+    def bend(self, far: Array, tangent: Array, amplitudes: Array, loss: Loss) -> float:
+        """Second derivative of a loss along a direction of the waves, without what could make it negative."""
+
     def combine(self, weights: Array, images: Array) -> Array:
         """Waves sum_r weights (B, R) images (R, M, Ny, Nx), weights real."""
 
@@ -80,9 +83,14 @@ class Backend(Protocol):
         """Split position indices into portions that suit the device's memory; `bytes_per_position` is one wave's."""
 
     def map_reduce(
-        self, task: Callable[[Any, Any], None], portions: Sequence[Any], make: Callable[[], Result]
+        self,
+        task: Callable[[Any, Any], None],
+        portions: Sequence[Any],
+        make: Callable[[], Result],
+        sums: Sequence[Result] = (),
     ) -> list[Result]:
-        """Call ``task(portion, accumulator)`` for every portion; returns the workers' accumulators. Not nested."""
+        """Call ``task(portion, accumulator)`` for every portion; returns the workers' accumulators, which are `sums`
+        (of an earlier call, to go on with) as far as there are any. Not nested."""
 
     def close(self) -> None:
         """End what runs in the background; the backend may be used again."""
@@ -99,7 +107,11 @@ class Specimen(Protocol):
 
     def transmission(self, backend: Backend, obj: Array) -> Array: ...
 
-    def transmission_adjoint(self, backend: Backend, transmission: Array, gradient: Array) -> Array: ...
+    def tangent(self, backend: Backend, transmission: Array, direction: Array) -> Array:
+        """How the transmission changes along a direction of the object."""
+
+    def transmission_adjoint(self, backend: Backend, transmission: Array, gradient: Array) -> Array:
+        """The adjoint of :meth:`tangent`."""
 
 
 class Passage(Protocol):
@@ -109,6 +121,17 @@ class Passage(Protocol):
 
     def transmit(self, backend: Backend, waves: Array, transmission: Array, corners: Any) -> tuple[Array, Any]:
         """Exit waves (B, M, Ny, Nx), in memory of their own, and a tape of what the adjoint needs."""
+
+    def tangent(
+        self,
+        backend: Backend,
+        waves: Array,
+        transmission: Array,
+        corners: Any,
+        by_waves: Array | None,
+        by_transmission: Array | None,
+    ) -> Array:
+        """How exit waves change along directions of the waves and of the transmission; at least one is given."""
 
     def transmit_adjoint(
         self, backend: Backend, residual: Array, transmission: Array, corners: Any, tape: Any, gradient: Array

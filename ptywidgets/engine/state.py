@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,10 +26,21 @@ class State:
     partial_loss: float = 0.0  # loss so far in the present iteration
     losses: tuple[float, ...] = ()  # normalised error of each finished iteration
     random: Any = None  # state of the bit generator that draws the orders
+    # Arrays that an algorithm keeps from batch to batch, by "Algorithm.name"; gone when another one takes over.
+    memory: Mapping[str, Any] = field(default_factory=dict)
 
     def replace(self, **changes: Any) -> State:
         """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)
+
+    def recall(self, algorithm: Any, name: str) -> Any:
+        """What an algorithm has kept under a name by :meth:`remember`, or None."""
+        return self.memory.get(f"{type(algorithm).__name__}.{name}")
+
+    def remember(self, algorithm: Any, **arrays: Any) -> State:
+        """The state with these arrays as an algorithm's memory, in place of whatever was kept; None is left out."""
+        owner = type(algorithm).__name__
+        return self.replace(memory={f"{owner}.{name}": a for name, a in arrays.items() if a is not None})
 
     @property
     def at_iteration_end(self) -> bool:

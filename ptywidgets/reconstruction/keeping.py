@@ -23,7 +23,8 @@ def save(recon: Reconstruction, path: str | os.PathLike[str]) -> str:
     state, problem = recon.state, recon.problem
     if state is not None and problem is not None:
         to_numpy = problem.backend.to_numpy
-        state = state.replace(object=to_numpy(state.object), probe=to_numpy(state.probe))
+        memory = {name: to_numpy(array) for name, array in state.memory.items()}
+        state = state.replace(object=to_numpy(state.object), probe=to_numpy(state.probe), memory=memory)
     checkpoint = Checkpoint(
         state=state,
         plan=recon.plan,

@@ -348,6 +348,7 @@ class Reconstruction(Results, Starting):
             if specimen.object_type != self.object_type:
                 transmission = host(specimen.transmission(old.backend, state.object))
                 obj = problem.model.specimen.from_transmission(transmission)
+                state = state.replace(memory={})  # of another kind of object
             state = problem.on_device(state.replace(object=obj, probe=host(state.probe)))
         else:
             problem = old

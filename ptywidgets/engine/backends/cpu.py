@@ -151,17 +151,22 @@ class CpuBackend:
         return [part for part in parts if len(part)]
 
     def map_reduce(
-        self, task: Callable[[Any, Any], None], portions: Sequence[Any], make: Callable[[], Result]
+        self,
+        task: Callable[[Any, Any], None],
+        portions: Sequence[Any],
+        make: Callable[[], Result],
+        sums: Sequence[Result] = (),
     ) -> list[Result]:
         with self._busy:  # buffers belong to a rank, and there is one set of ranks
             workers = max(1, min(self.threads, len(portions)))
-            accumulators: list[Any] = [None] * workers
+            accumulators: list[Any] = [*sums, *[None] * (workers - len(sums))]
             stop = threading.Event()
 
             def work(rank: int) -> None:
                 self._worker.rank = rank
                 try:
-                    accumulators[rank] = make()
+                    if accumulators[rank] is None:
+                        accumulators[rank] = make()
                     # A fixed share for each worker keeps the order of the sums, and so the result, the same.
                     for portion in portions[rank::workers]:
                         if stop.is_set():

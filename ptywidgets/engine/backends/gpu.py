@@ -118,9 +118,13 @@ class GpuBackend:
         return [indices[i : i + size] for i in range(0, len(indices), size)]
 
     def map_reduce(
-        self, task: Callable[[Any, Any], None], portions: Sequence[Any], make: Callable[[], Result]
+        self,
+        task: Callable[[Any, Any], None],
+        portions: Sequence[Any],
+        make: Callable[[], Result],
+        sums: Sequence[Result] = (),
     ) -> list[Result]:
-        accumulator = make()
+        accumulator = sums[0] if sums else make()
         for portion in portions:
             task(portion, accumulator)
         return [accumulator]

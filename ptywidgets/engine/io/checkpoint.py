@@ -25,6 +25,7 @@ from ptywidgets.engine.probe import Optics
 from ptywidgets.engine.state import State
 
 ROOT = "ptywidgets_reconstruction_root"
+MEMORY = "memory of "  # then the name of what an algorithm keeps
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,8 @@ def _write_state(root: h5py.Group, state: State, sampling: tuple[float, float]) 
     write_array(root, "losses", np.asarray(state.losses or (np.nan,)), unit="normalised error")
     if state.order is not None:
         write_array(root, "order", state.order, unit="")
+    for name, array in state.memory.items():
+        write_array(root, MEMORY + name, array, unit="")
 
 
 def _read(root: h5py.Group) -> Checkpoint:
@@ -171,6 +174,7 @@ def _read(root: h5py.Group) -> Checkpoint:
             partial_loss=float(numbers["partial_loss"]),
             losses=tuple(losses),
             random=json.loads(numbers["random"].decode()),
+            memory={name[len(MEMORY) :]: root[name]["data"][...] for name in root if name.startswith(MEMORY)},
         )
     sampling, scan = numbers["sampling_A"], numbers["scan_shape"]
     return Checkpoint(

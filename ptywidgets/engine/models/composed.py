@@ -11,7 +11,7 @@ from ptywidgets.engine.models.geometry import Geometry, Where
 from ptywidgets.engine.models.shift import FourierShift, NoShift, choose_shift
 from ptywidgets.engine.protocols import Array, Backend, DetectorModel, Loss, Passage, Specimen
 
-__all__ = ["Geometry", "Gradients", "Model", "Where"]
+__all__ = ["Geometry", "Gradients", "Model", "Where", "WindowGradients"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,16 @@ class Gradients:
     probe: Array | None  # (M, Ny, Nx) complex64, corner-centred, or None when the probe is held
     illumination: Array  # (1, Y, X) float32, the same for every slice
     coverage: Array | None  # (Ny, Nx) float32, corner-centred as the probe, or None when the probe is held
+
+
+@dataclass(frozen=True)
+class WindowGradients:
+    """The same for each position of a portion by itself, on its window; in a worker's memory until its next portion."""
+
+    loss: Any
+    object: Array  # (B, S, Ny, Nx), as the object
+    waves: Array  # (B, M, Ny, Nx) by the incident waves
+    passed: Array  # (B, Ny, Nx) float, |t|^2 through all slices
 
 
 @dataclass
@@ -81,6 +91,42 @@ class Model:
 
         backend.map_reduce(task, backend.portions(np.arange(len(out)), probe.nbytes), lambda: None)
         return out
+
+    def window_gradients(
+        self,
+        backend: Backend,
+        obj: Array,
+        waves: Array,
+        where: Where,
+        amplitudes: Array,
+        indices: Any,
+        loss: Loss,
+    ) -> WindowGradients:
+        """Loss and gradients of a portion, one position at a time, for rules that weigh positions by themselves.
+
+        The windows of the object are stood on top of each other and taken for one tall object that no two positions
+        share, so that specimen, passage and detector work on them as they do on the whole.
+        """
+        xp = backend.xp
+        window = waves.shape[-2:]
+        cuts = backend.cut(obj, where.corners, window)
+        transmission = self.specimen.transmission(backend, cuts)
+        count, slices = cuts.shape[:2]
+        tall = xp.ascontiguousarray(transmission.swapaxes(0, 1)).reshape(slices, count * window[0], window[1])
+        corners = np.stack([np.arange(count) * window[0], np.zeros(count, int)], axis=1)
+        far, tape = self.far_field(backend, waves, tall, Where(corners, None, where.shifts))
+        value, residual = loss.residual(backend, far, amplitudes, indices)
+        residual = self.detector.propagate_adjoint(backend, residual, where.shifts)
+        gradient = backend.empty("windows", tall.shape, tall.dtype)
+        gradient[...] = 0
+        by_waves = self.passage.transmit_adjoint(backend, residual, tall, corners, tape, gradient)
+        by_windows = gradient.reshape(slices, count, *window).swapaxes(0, 1)
+        return WindowGradients(
+            loss=value,
+            object=self.specimen.transmission_adjoint(backend, transmission, by_windows),
+            waves=by_waves,
+            passed=(transmission.real**2 + transmission.imag**2).prod(1),
+        )
 
     def gradients(
         self,

@@ -18,6 +18,24 @@ class Thin:
         """Exit waves (B, M, Ny, Nx) behind the windows of `transmission` (1, Y, X), and what the adjoint needs."""
         return backend.multiply_cut(waves, transmission[0], corners), waves
 
+    def tangent(
+        self,
+        backend: Backend,
+        waves: Array,
+        transmission: Array,
+        corners: Any,
+        by_waves: Array | None,
+        by_transmission: Array | None,
+    ) -> Array:
+        """How exit waves change along directions of the waves and of the transmission; at least one is given."""
+        if by_transmission is None:
+            return backend.multiply_cut(by_waves, transmission[0], corners)
+        exits = backend.multiply_cut(waves, by_transmission[0], corners)
+        if by_waves is not None:
+            exits = exits.copy()  # the next product takes the same memory
+            exits += backend.multiply_cut(by_waves, transmission[0], corners)
+        return exits
+
     def transmit_adjoint(
         self, backend: Backend, residual: Array, transmission: Array, corners: Any, tape: Any, gradient: Array
     ) -> Array:

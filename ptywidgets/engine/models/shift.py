@@ -27,8 +27,8 @@ from scipy.special import jv
 from ptywidgets.engine.protocols import Array, Backend
 
 # Of the norm of the wave. What counting leaves uncertain in an amplitude is half an electron a lit pixel: with a
-# million electrons in a thousand pixels that is 2e-2, fifty times more.
-TOLERANCE = 3e-4
+# million electrons in a thousand pixels that is 2e-2, twenty times more.
+TOLERANCE = 1e-3
 DEGREES = range(2, 9)
 
 

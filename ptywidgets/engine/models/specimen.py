@@ -25,8 +25,12 @@ class ComplexObject:
     def transmission(self, backend: Backend, obj: Array) -> Array:
         return obj
 
+    def tangent(self, backend: Backend, transmission: Array, direction: Array) -> Array:
+        """How t changes along a direction of O: dt = dO."""
+        return direction
+
     def transmission_adjoint(self, backend: Backend, transmission: Array, gradient: Array) -> Array:
-        """Gradient by O of a real function, given its gradient by t."""
+        """Gradient by O of a real function, given its gradient by t: the adjoint of :meth:`tangent`."""
         return gradient
 
 
@@ -47,6 +51,13 @@ class PotentialObject:
         out = backend.xp.empty(obj.shape, np.result_type(obj.dtype, np.complex64))
         backend.xp.cos(obj, out=out.real)
         backend.xp.sin(obj, out=out.imag)
+        return out
+
+    def tangent(self, backend: Backend, transmission: Array, direction: Array) -> Array:
+        """How t changes along a direction of V: dt = i t dV."""
+        out = backend.xp.empty_like(transmission)
+        backend.xp.multiply(transmission.imag, -direction, out=out.real)
+        backend.xp.multiply(transmission.real, direction, out=out.imag)
         return out
 
     def transmission_adjoint(self, backend: Backend, transmission: Array, gradient: Array) -> Array:

@@ -1,0 +1,106 @@
+"""Preconditioned conjugate gradients with a Gauss-Newton step: no step size to choose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ptywidgets.engine.models.curvature import Direction, curvature
+from ptywidgets.engine.params import Params, param
+from ptywidgets.engine.protocols import Array
+
+if TYPE_CHECKING:
+    from ptywidgets.engine.models import Gradients
+    from ptywidgets.engine.problem import Problem
+    from ptywidgets.engine.state import State
+
+RIDGE = 1e-4  # of each direction's own curvature; keeps directions apart that are nearly the same
+
+
+@dataclass(frozen=True)
+class ConjugateGradient(Params):
+    """Goes to the lowest point that object's gradient, probe's gradient and the last step span together.
+
+    The gradients are divided by what their pixels see, the diagonal of the Gauss-Newton Hessian: z = G / (W + damping
+    max W). How far to go along z_O, z_P and the last step d follows from the loss's Gauss-Newton matrix H in these
+    three directions, H c = <G, directions>: Newton's step in a plane of three dimensions. For a quadratic loss that is
+    the method of conjugate gradients (Hestenes and Stiefel, J. Res. NBS 49, 409, 1952; with z for the gradient, and
+    with object and probe free to move at their own pace). H is nine numbers, so a share of the positions is enough to
+    measure it. All positions should be in one batch (`Plan.batch` none); where the loss rises all the same, half of
+    the last step is taken back.
+    """
+
+    damping: float = param(0.05, low=1e-4, high=1, log=True, doc="Of the most: what badly lit pixels are divided by.")
+    sample: float = param(0.25, low=0.01, high=1, step=0.01, doc="Share of the positions that measure the curvature.")
+    lowest: float | None = param(
+        None, unit="rad", doc="Bound of a potential: pixels there that would fall stay. None: no bound."
+    )
+    probe_from: int = param(0, low=0, high=100000, doc="First iteration in which the probe is refined too.")
+    hold_probe: bool = param(False, doc="Keep the probe as it is.")
+
+    def advance(self, problem: Problem, state: State, batch: Any) -> State:
+        """The state after one step, from the positions of `batch`."""
+        batch = np.asarray(batch)
+        with_probe = not self.hold_probe and state.iteration >= self.probe_from
+        g = problem.gradients(state, batch, with_probe=with_probe)
+        state = state.replace(partial_loss=state.partial_loss + g.loss)
+        before = state.recall(self, "loss")
+        whole = len(batch) == problem.count
+        if whole and before is not None and g.loss > float(before):
+            return self._half_way_back(state)
+        free = self._free(state.object, g.object)
+        directions = self._directions(problem, state, g, free)
+        every = max(1, round(1 / self.sample))
+        sample = batch[(state.iteration % every) :: every] if len(batch) >= every else batch
+        bend = curvature(problem, state, sample, directions) * (len(batch) / len(sample))
+        slope = np.array([d.dot(Direction(g.object, g.probe)) for d in directions])
+        lengths = _lengths(bend, 2 * slope)  # G is minus half the gradient
+        obj, probe = state.object, state.probe
+        for length, d in zip(np.asarray(lengths, np.float32), directions, strict=True):
+            obj = obj if d.object is None else obj + length * d.object
+            probe = probe if d.probe is None else probe + length * d.probe
+        if self.lowest is not None and free is not None:
+            obj = obj.clip(np.float32(self.lowest))
+        return state.replace(object=obj, probe=probe).remember(
+            self, object=state.object, probe=state.probe, loss=np.float64(g.loss if whole else np.inf)
+        )
+
+    def _directions(self, problem: Problem, state: State, g: Gradients, free: Array | None) -> list[Direction]:
+        """Preconditioned gradients, and the way that the last step went."""
+        along = g.object / (g.illumination + np.float32(self.damping) * g.illumination.max())
+        directions = [Direction(object=along if free is None else along * free)]
+        if g.probe is not None and g.coverage is not None:
+            seen = g.coverage + np.float32(self.damping) * g.coverage.max()
+            directions.append(Direction(probe=g.probe / seen))
+        last_object, last_probe = state.recall(self, "object"), state.recall(self, "probe")
+        if last_object is not None and last_object.shape == state.object.shape:
+            moved = state.object - last_object
+            last = Direction(
+                object=moved if free is None else moved * free,
+                probe=None if g.probe is None or last_probe is None else state.probe - last_probe,
+            )
+            if last.dot(last) > 0:
+                directions.append(last)
+        return directions
+
+    def _free(self, obj: Array, gradient: Array) -> Array | None:
+        """Where a bounded potential may move, as 0 and 1; None where there is no bound."""
+        if self.lowest is None or np.iscomplexobj(obj):
+            return None
+        return ((obj > np.float32(self.lowest)) | (gradient > 0)).astype(obj.dtype)
+
+    def _half_way_back(self, state: State) -> State:
+        """Half of the last step, and no memory of it; constraints that are convex hold there, too."""
+        half = np.float32(0.5)
+        obj = state.object - half * (state.object - state.recall(self, "object"))
+        probe = state.probe - half * (state.probe - state.recall(self, "probe"))
+        return state.replace(object=obj, probe=probe).remember(self)
+
+
+def _lengths(bend: np.ndarray, slope: np.ndarray) -> np.ndarray:
+    """Solve bend c = slope with each direction scaled to curvature 1."""
+    scale = 1 / np.sqrt(np.maximum(np.diag(bend), np.finfo(float).tiny))
+    scaled = bend * scale[:, None] * scale[None] + RIDGE * np.eye(len(bend))
+    return scale * np.linalg.solve(scaled, scale * slope)

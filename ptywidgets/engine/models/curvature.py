@@ -1,0 +1,94 @@
+"""How the loss bends along directions of object and probe: what a step's length is taken from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ptywidgets.engine.models.shift import choose_shift
+from ptywidgets.engine.protocols import Array
+
+if TYPE_CHECKING:
+    from ptywidgets.engine.problem import Problem
+    from ptywidgets.engine.state import State
+
+
+@dataclass(frozen=True)
+class Direction:
+    """Where to go: a change of the object, of the probe, or of both together."""
+
+    object: Array | None = None  # (S, Y, X), as the object
+    probe: Array | None = None  # (M, Ny, Nx) complex, corner-centred
+
+    def dot(self, other: Direction) -> float:
+        """Re <self, other> over what both move."""
+        total = 0.0
+        for mine, theirs in ((self.object, other.object), (self.probe, other.probe)):
+            if mine is not None and theirs is not None:
+                product = mine.real * theirs.real
+                if np.iscomplexobj(mine):
+                    product += mine.imag * theirs.imag
+                total += float(product.sum(dtype=np.float64))
+        return total
+
+
+def curvature(problem: Problem, state: State, batch: Any, directions: Sequence[Direction]) -> np.ndarray:
+    """Matrix (K, K) of the loss's second derivatives along K directions, summed over the positions of a batch.
+
+    With Psi the waves in the detector plane, I = sum_m |Psi|^2, Xi = dPsi along a direction and dI = 2 Re sum conj(Psi)
+    Xi, the loss l(I) bends by l'' dI^2 + 2 l' sum_m |Xi|^2. What could make that negative is left out (Gauss and
+    Newton's approximation and the positive part of the rest), so the matrix is positive semi-definite. Mixed entries
+    come from (H(a + b) - H(a) - H(b)) / 2.
+
+    Parameters
+    ----------
+    problem : Problem
+    state : State
+    batch : array_like of int
+        Positions; a fair sample of them is enough for the length of a step.
+    directions : sequence of Direction
+
+    Returns
+    -------
+    ndarray (K, K) float64
+    """
+    backend, model, loss = problem.backend, problem.model, problem.loss
+    batch = np.asarray(batch)
+    where = problem.geometry(state.positions).at(backend, batch)
+    transmission = model.specimen.transmission(backend, state.object)
+    shift = choose_shift(backend, state.probe, where.fractions)
+    tangents = [
+        (
+            None if d.probe is None else choose_shift(backend, d.probe, where.fractions),
+            None if d.object is None else model.specimen.tangent(backend, transmission, d.object),
+        )
+        for d in directions
+    ]
+    count = len(directions)
+
+    def task(places: Any, sums: np.ndarray) -> None:
+        here = where.part(places)
+        waves = shift.waves(backend, places).copy()
+        far, _tape = model.far_field(backend, waves, transmission, here)
+        far = far.copy()
+        measured = problem.amplitudes[batch[places]]
+        changes = []
+        for moved, by_transmission in tangents:
+            by_waves = None if moved is None else moved.waves(backend, places)
+            exits = model.passage.tangent(backend, waves, transmission, here.corners, by_waves, by_transmission)
+            changes.append(model.detector.propagate(backend, exits, here.shifts).copy())
+        for a in range(count):
+            sums[a, a] += backend.bend(far, changes[a], measured, loss)
+            for b in range(a):
+                sums[a, b] += backend.bend(far, changes[a] + changes[b], measured, loss)
+
+    parts = backend.map_reduce(
+        task, backend.portions(np.arange(len(batch)), state.probe.nbytes), lambda: np.zeros((count, count))
+    )
+    matrix = sum(parts)
+    alone = np.diag(matrix).copy()
+    below = (np.tril(matrix, -1) - alone[:, None] - alone[None]) / 2
+    return np.diag(alone) + np.tril(below, -1) + np.tril(below, -1).T
