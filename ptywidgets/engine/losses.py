@@ -16,6 +16,6 @@ class AmplitudeLoss:
     half the gradient of L; Guizar-Sicairos and Fienup, Opt. Express 16, 7264 (2008).
     """
 
-    def residual(self, backend: Backend, far: Array, amplitudes: Array, indices: Any) -> tuple[Any, Array]:
+    def residual(self, backend: Backend, far: Array, amplitudes: Array) -> tuple[Any, Array]:
         """Loss (a number on the device) and residual waves (B, M, Ny, Nx), in the memory of `far`."""
-        return backend.modulus(far, amplitudes, indices), far
+        return backend.modulus(far, amplitudes), far

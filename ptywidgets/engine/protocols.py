@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
+    from ptywidgets.engine.patterns import Patterns
     from ptywidgets.engine.problem import Problem
     from ptywidgets.engine.state import State
 
@@ -66,9 +67,13 @@ class Backend(Protocol):
     def ramp(self, waves: Array, slopes: Array, rows: Array, columns: Array) -> None:
         """waves *= exp(i (slopes[:, 0] rows + slopes[:, 1] columns)), in place; (B, 2), (Ny,) and (Nx,), in rad."""
 
-    def modulus(self, far: Array, amplitudes: Array, indices: Any) -> Any:
-        """far *= A / |far| - 1 in place, with |far|^2 summed over modes and A = amplitudes[indices]; returns
-        sum (A - |far|)^2."""
+    def amplitudes(self, patterns: Patterns, indices: Any, dtype: Any) -> Array:
+        """Square roots (B, Ny, Nx) of the counts of some patterns, which are :meth:`Patterns.on` this device: in FFT
+        order from each one's origin, and -1 where a pixel is masked. Of `dtype`, float32 or float64 as the waves."""
+
+    def modulus(self, far: Array, amplitudes: Array) -> Any:
+        """far *= A / |far| - 1 in place, with |far|^2 summed over modes and the `amplitudes` A (B, Ny, Nx) of the same
+        positions; returns sum (A - |far|)^2. Where A < 0 nothing was measured: far becomes 0 and adds nothing."""
 
     def combine(self, weights: Array, images: Array) -> Array:
         """Waves sum_r weights (B, R) images (R, M, Ny, Nx), weights real."""
@@ -127,9 +132,9 @@ class DetectorModel(Protocol):
 class Loss(Protocol):
     """Distance of modelled from measured patterns, and the residual wave that reduces it."""
 
-    def residual(self, backend: Backend, far: Array, amplitudes: Array, indices: Any) -> tuple[Any, Array]:
-        """Loss and residual waves, in the memory of `far` (B, M, Ny, Nx); `indices` (B,) are their rows in
-        `amplitudes` (J, Ny, Nx)."""
+    def residual(self, backend: Backend, far: Array, amplitudes: Array) -> tuple[Any, Array]:
+        """Loss and residual waves, in the memory of `far` (B, M, Ny, Nx); `amplitudes` (B, Ny, Nx) are what was
+        measured there, negative where nothing was."""
 
 
 class Algorithm(Protocol):

@@ -14,6 +14,7 @@ from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.losses import AmplitudeLoss
 from ptywidgets.engine.models import Gradients, Model, single_slice
 from ptywidgets.engine.models.composed import Geometry
+from ptywidgets.engine.patterns import Patterns
 from ptywidgets.engine.prepare import prepare
 from ptywidgets.engine.probe import Optics
 from ptywidgets.engine.problem import Problem, make_problem
@@ -29,7 +30,12 @@ class ModelCase:
     obj: Any  # (S, Y, X)
     probe: Any  # (M, Ny, Nx), corner-centred
     geometry: Geometry
-    amplitudes: Any  # (J, Ny, Nx)
+    patterns: Patterns
+
+    @property
+    def amplitudes(self) -> np.ndarray:
+        """What is measured (J, Ny, Nx), in the case's precision."""
+        return self.backend.amplitudes(self.patterns, np.arange(self.count), self.probe.real.dtype)
 
     @property
     def count(self) -> int:
@@ -45,7 +51,7 @@ class ModelCase:
             case.obj,
             case.probe,
             case.geometry,
-            case.amplitudes,
+            case.patterns,
             batch,
             AmplitudeLoss(),
             with_probe=with_probe,
@@ -94,7 +100,7 @@ def model_case(
         obj=backend.to_device(obj, complex_ if np.iscomplexobj(obj) else real),
         probe=backend.to_device(probe, complex_),
         geometry=geometry,
-        amplitudes=backend.to_device(amplitudes, real),
+        patterns=Patterns.centred((amplitudes**2).astype(real)).on(backend),
     )
 
 

@@ -91,10 +91,10 @@ class ModelContract:
 
     def test_inputs_stay_as_they_are(self, model: Any) -> None:
         case = self.case(model, double=False)
-        before = [array.copy() for array in (case.obj, case.probe, case.amplitudes)]
+        before = [array.copy() for array in (case.obj, case.probe, case.patterns.counts)]
         case.gradients()
         case.intensities()
-        for array, copy in zip((case.obj, case.probe, case.amplitudes), before, strict=True):
+        for array, copy in zip((case.obj, case.probe, case.patterns.counts), before, strict=True):
             np.testing.assert_array_equal(array, copy)
 
     def test_a_phase_object_conserves_counts(self, model: Any) -> None:
