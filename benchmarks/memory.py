@@ -1,6 +1,6 @@
 """Peak memory of preparing data and of iterations of gradient descent, each run in a process of its own.
 
-    python benchmarks/memory.py                          # 128 x 128 positions of 256 x 256 pixels, a memory map of uint16
+    python benchmarks/memory.py             # 128 x 128 positions of 256 x 256 pixels, a memory map of uint16
     python benchmarks/memory.py --scan 64 --detector 256 --dtype uint8
     python benchmarks/memory.py data.h5 --energy 80e3 --semiangle 20
 

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from ptywidgets.engine.backends import get_backend
 from ptywidgets.engine.errors import DataError, ParameterError
-from ptywidgets.engine.losses import AmplitudeLoss
+from ptywidgets.engine.losses import get_loss
 from ptywidgets.engine.models import Gradients, Model, single_slice
 from ptywidgets.engine.models.composed import Geometry
 from ptywidgets.engine.patterns import Patterns
@@ -123,7 +123,7 @@ def make_problem(
     optics: Optics | None = None,
     *,
     model: Model | None = None,
-    loss: Loss | None = None,
+    loss: str | Loss = "amplitude",
     device: str = "cpu",
     probe: np.ndarray | None = None,
     obj: np.ndarray | None = None,
@@ -139,8 +139,8 @@ def make_problem(
         Aperture (or vacuum pattern) and aberrations of the first probe; by default those of the measurement.
     model : Model, optional
         By default single-slice with a complex object.
-    loss : Loss, optional
-        By default :class:`AmplitudeLoss`.
+    loss : {"amplitude", "anscombe", "poisson", "intensity"} or Loss
+        How far modelled patterns are from measured ones; see :mod:`ptywidgets.engine.losses`.
     device : {"cpu", "gpu"}
         Where to work.
     probe : ndarray (M, Ny, Nx) or (Ny, Nx), optional
@@ -185,7 +185,7 @@ def make_problem(
     return Problem(
         measurement=measurement,
         model=model,
-        loss=loss or AmplitudeLoss(),
+        loss=get_loss(loss),
         backend=backend,
         patterns=measurement.patterns.on(backend),
         first_object=first,

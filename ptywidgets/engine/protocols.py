@@ -75,6 +75,17 @@ class Backend(Protocol):
         """far *= A / |far| - 1 in place, with |far|^2 summed over modes and the `amplitudes` A (B, Ny, Nx) of the same
         positions; returns sum (A - |far|)^2. Where A < 0 nothing was measured: far becomes 0 and adds nothing."""
 
+    def residual(self, far: Array, amplitudes: Array, loss: Loss) -> Any:
+        """far *= -slope of the loss, in place, 0 where nothing was measured; returns the sum of its values."""
+
+    def bend(self, far: Array, tangent: Array, amplitudes: Array, loss: Loss) -> Any:
+        """Second derivative of the loss along a change Xi of the waves Psi = `far`, made safe for a line search.
+
+        With I = sum_m |Psi|^2, its change dI = 2 Re sum_m conj(Psi) Xi and u = dI / (2 sqrt I), the sum over measured
+        pixels of curvature u^2 + 2 slope (sum_m |Xi|^2 - u^2), with negative curvatures and slopes taken as 0: exact
+        where the model fits or is too bright, and never negative. `far` and `tangent` stay as they are.
+        """
+
     def combine(self, weights: Array, images: Array) -> Array:
         """Waves sum_r weights (B, R) images (R, M, Ny, Nx), weights real."""
 
@@ -130,7 +141,26 @@ class DetectorModel(Protocol):
 
 
 class Loss(Protocol):
-    """Distance of modelled from measured patterns, and the residual wave that reduces it."""
+    """Distance of modelled from measured patterns, and the residual wave that reduces it.
+
+    The functions take modelled intensities I >= 0, summed over modes, and measured amplitudes A of any one shape, and
+    are 0 where A < 0, that is where nothing was measured.
+    """
+
+    def value(self, intensity: Array, amplitude: Array) -> Array:
+        """Loss of each pixel."""
+
+    def slope(self, intensity: Array, amplitude: Array) -> Array:
+        """d value / d I."""
+
+    def bend(self, intensity: Array, amplitude: Array) -> Array:
+        """d2 value / d I2."""
+
+    def curvature(self, intensity: Array, amplitude: Array) -> Array:
+        """d2 value / d sqrt(I)2 = 4 I bend + 2 slope."""
+
+    def least(self, dtype: Any) -> Any:
+        """Intensity that darker pixels are taken to have."""
 
     def residual(self, backend: Backend, far: Array, amplitudes: Array) -> tuple[Any, Array]:
         """Loss and residual waves, in the memory of `far` (B, M, Ny, Nx); `amplitudes` (B, Ny, Nx) are what was

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ptywidgets.engine.losses import LOSSES
 from ptywidgets.engine.patterns import Patterns
 from ptywidgets.testing.cases import model_case
 
@@ -117,6 +118,28 @@ class BackendContract:
             _rolled(every_second, np.float32),
         )
 
+    def test_residuals_and_bends_of_losses(self, backend: Any) -> None:
+        for loss in (kind() for kind in LOSSES.values()):
+            for precision, rtol in ((np.complex64, 2e-5), (np.complex128, 1e-10)):
+                for modes in (1, 2):
+                    far, tangent = (2 * _waves(seed)[:, :modes].astype(precision) for seed in (0, 2))
+                    far[0, :, :, 0] = 0  # dark
+                    amplitudes = np.abs(_waves(1)[:, 0]).astype(far.real.dtype)
+                    amplitudes[0, :3], amplitudes[1, 2:4] = 0, -1
+                    amplitudes[0, 4, 0] = 1000
+                    intensity = (np.abs(far) ** 2).sum(1)
+                    device = backend.to_device(far.copy())
+                    value = float(backend.residual(device, backend.to_device(amplitudes), loss))
+                    np.testing.assert_allclose(value, loss.value(intensity, amplitudes).sum(dtype=float), rtol=rtol)
+                    got = backend.to_numpy(device)
+                    expected = -loss.slope(intensity, amplitudes)[:, None] * far
+                    assert got.dtype == precision
+                    np.testing.assert_allclose(got, expected, rtol=0, atol=rtol * np.abs(expected).max())
+                    waves = backend.to_device(far)
+                    got = float(backend.bend(waves, backend.to_device(tangent), backend.to_device(amplitudes), loss))
+                    np.testing.assert_allclose(got, _bend(far, tangent, amplitudes, loss), rtol=rtol)
+                    np.testing.assert_array_equal(backend.to_numpy(waves), far)
+
     def test_combinations(self, backend: Any) -> None:
         generator = np.random.default_rng(0)
         for terms in (1, 4, 7):
@@ -196,3 +219,15 @@ def _rolled(patterns: Patterns, dtype: Any) -> np.ndarray:
         amplitudes = np.where(good, np.sqrt(counts.astype(dtype)), -1)
         out.append(np.roll(amplitudes, -origin, (0, 1))[rows[:, None], columns])
     return np.array(out, dtype)
+
+
+def _bend(far: np.ndarray, tangent: np.ndarray, amplitudes: np.ndarray, loss: Any) -> float:
+    """As the seam defines it, in double precision."""
+    far, tangent = far.astype(complex), tangent.astype(complex)
+    intensity = (np.abs(far) ** 2).sum(1)
+    lit = np.maximum(intensity, 1e-30)
+    change, square = 2 * (far.conj() * tangent).sum(1).real, (np.abs(tangent) ** 2).sum(1)
+    along = change**2 / (4 * lit)
+    curvature = np.maximum(loss.curvature(intensity, amplitudes.astype(float)), 0)
+    slope = np.maximum(loss.slope(intensity, amplitudes.astype(float)), 0)
+    return float((curvature * along + 2 * slope * (square - along)).sum())

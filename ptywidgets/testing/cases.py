@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -18,7 +18,7 @@ from ptywidgets.engine.patterns import Patterns
 from ptywidgets.engine.prepare import prepare
 from ptywidgets.engine.probe import Optics
 from ptywidgets.engine.problem import Problem, make_problem
-from ptywidgets.engine.protocols import Backend
+from ptywidgets.engine.protocols import Backend, Loss
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class ModelCase:
     probe: Any  # (M, Ny, Nx), corner-centred
     geometry: Geometry
     patterns: Patterns
+    loss: Loss = field(default_factory=AmplitudeLoss)
 
     @property
     def amplitudes(self) -> np.ndarray:
@@ -53,7 +54,7 @@ class ModelCase:
             case.geometry,
             case.patterns,
             batch,
-            AmplitudeLoss(),
+            case.loss,
             with_probe=with_probe,
         )
 

@@ -19,6 +19,7 @@ import numpy as np
 from ptywidgets.engine.backends.kernels import Kernels, load_kernels
 from ptywidgets.engine.backends.transforms import Transform, load_transform
 from ptywidgets.engine.patterns import Patterns
+from ptywidgets.engine.protocols import Loss
 
 Result = TypeVar("Result")
 _CACHE_BYTES = 1_300_000  # one wave array of a portion; larger ones fall out of the cache, smaller ones cost calls
@@ -139,6 +140,12 @@ class CpuBackend:
 
     def modulus(self, far: np.ndarray, amplitudes: np.ndarray) -> float:
         return float(self.kernels.modulus(far, amplitudes))
+
+    def residual(self, far: np.ndarray, amplitudes: np.ndarray, loss: Loss) -> float:
+        return float(self.kernels.residual(far, amplitudes, loss))
+
+    def bend(self, far: np.ndarray, tangent: np.ndarray, amplitudes: np.ndarray, loss: Loss) -> float:
+        return float(self.kernels.bend(far, tangent, amplitudes, loss))
 
     def combine(self, weights: np.ndarray, images: np.ndarray) -> np.ndarray:
         out = self.empty("waves", (len(weights), *images.shape[1:]), images.dtype)

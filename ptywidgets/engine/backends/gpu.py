@@ -13,7 +13,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ptywidgets.engine.backends.kernels import darkest
+from ptywidgets.engine.backends.numpy_kernels import bend_of
 from ptywidgets.engine.patterns import Patterns, fft_rows
+from ptywidgets.engine.protocols import Loss
 
 Result = TypeVar("Result")
 _SHARE_OF_FREE_MEMORY = 0.25
@@ -120,6 +122,15 @@ class GpuBackend:
         difference /= xp.maximum(modelled, darkest(np.dtype(modelled.dtype)))
         far *= difference[:, None]
         return value
+
+    def residual(self, far: Any, amplitudes: Any, loss: Loss) -> Any:
+        intensity = (far.real**2 + far.imag**2).sum(1)
+        value = loss.value(intensity, amplitudes).sum(dtype=np.float64)
+        far *= -loss.slope(intensity, amplitudes)[:, None]
+        return value
+
+    def bend(self, far: Any, tangent: Any, amplitudes: Any, loss: Loss) -> Any:
+        return bend_of(far, tangent, amplitudes, loss)
 
     def combine(self, weights: Any, images: Any) -> Any:
         flat = images.reshape(len(images), -1).view(weights.dtype)

@@ -55,6 +55,12 @@ class Kernels(Protocol):
         """far *= A / |far| - 1 in place, with |far|^2 summed over modes, and 0 where A < 0; returns the sum of
         (A - |far|)^2 over A >= 0."""
 
+    def residual(self, far: np.ndarray, amplitudes: np.ndarray, loss: Any) -> Any:
+        """far *= -slope of the loss, in place; returns the sum of its values."""
+
+    def bend(self, far: np.ndarray, tangent: np.ndarray, amplitudes: np.ndarray, loss: Any) -> Any:
+        """See :meth:`ptywidgets.engine.protocols.Backend.bend`."""
+
     def accumulate(self, weights: np.ndarray, source: np.ndarray, target: np.ndarray, clear: bool) -> None:
         """target (J, n) += weights (J, K) @ source (K, n), real; or = where `clear`."""
 

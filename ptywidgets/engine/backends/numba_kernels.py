@@ -248,6 +248,18 @@ def modulus(far: np.ndarray, amplitudes: np.ndarray) -> float:
     return float(_modulus(_real(far), amplitudes, row, darkest(amplitudes.dtype)))
 
 
+def residual(far: np.ndarray, amplitudes: np.ndarray, loss: Any) -> float:
+    from ptywidgets.engine.backends import numba_losses  # compiles, which the amplitude loss does not need
+
+    return numba_losses.residual(far, amplitudes, loss)
+
+
+def bend(far: np.ndarray, tangent: np.ndarray, amplitudes: np.ndarray, loss: Any) -> float:
+    from ptywidgets.engine.backends import numba_losses
+
+    return numba_losses.bend(far, tangent, amplitudes, loss)
+
+
 def accumulate(weights: np.ndarray, source: np.ndarray, target: np.ndarray, clear: bool) -> None:
     if clear:  # many rows into few: BLAS is faster at that, and slower at the other
         numpy_kernels.accumulate(weights, source, target, clear)

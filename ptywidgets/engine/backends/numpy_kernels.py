@@ -115,6 +115,31 @@ def modulus(far: np.ndarray, amplitudes: np.ndarray) -> float:
     return total
 
 
+def residual(far: np.ndarray, amplitudes: np.ndarray, loss: Any) -> float:
+    total = 0.0
+    for waves, measured in zip(far, amplitudes, strict=True):
+        intensity = (waves.real**2 + waves.imag**2).sum(0)
+        total += float(loss.value(intensity, measured).sum(dtype=np.float64))
+        waves *= -loss.slope(intensity, measured)
+    return total
+
+
+def bend(far: np.ndarray, tangent: np.ndarray, amplitudes: np.ndarray, loss: Any) -> float:
+    return sum(float(bend_of(*parts, loss)) for parts in zip(far, tangent, amplitudes, strict=True))
+
+
+def bend_of(far: Any, tangent: Any, amplitudes: Any, loss: Any) -> Any:
+    """The bend of waves (..., M, Ny, Nx) and amplitudes (..., Ny, Nx), for numpy and what behaves like it."""
+    intensity = (far.real**2 + far.imag**2).sum(-3)
+    half = (far.real * tangent.real + far.imag * tangent.imag).sum(-3)  # of the change of the intensity
+    square = (tangent.real**2 + tangent.imag**2).sum(-3)
+    along = half / np.maximum(intensity, loss.least(intensity.dtype)) * half  # squared change of the modulus
+    across = np.maximum(square - along, 0)
+    curvature = np.maximum(loss.curvature(intensity, amplitudes), 0)
+    slope = np.maximum(loss.slope(intensity, amplitudes), 0)
+    return (curvature * along + 2 * slope * across).sum(dtype=np.float64)
+
+
 def accumulate(weights: np.ndarray, source: np.ndarray, target: np.ndarray, clear: bool) -> None:
     rows = max(1, _BLAS_SIZE // (1024 * len(source)))
     columns = max(1024, _BLAS_SIZE // (min(rows, len(weights)) * len(source)))
