@@ -18,6 +18,10 @@ from ptywidgets.engine.backends.kernels import darkest
 from ptywidgets.engine.errors import ParameterError, unknown_name
 from ptywidgets.engine.protocols import Array, Backend, Loss
 
+# Numbers of single precision, which numba, unlike numpy, would not take plain ones for; exact, but for the last.
+_1, _2, _4, _12 = (np.float32(n) for n in (1, 2, 4, 12))
+_HALF, _3_8, _3_4, _FAINT = (np.float32(n) for n in (0.5, 0.375, 0.75, 1e-20))
+
 
 class PixelLoss(ABC):
     """What losses of single pixels share: formulas become methods that know of dark pixels and of unmeasured ones.
@@ -103,15 +107,15 @@ class AmplitudeLoss(PixelLoss):
 
     @staticmethod
     def slope_at(i: Any, a: Any) -> Any:
-        return 1 - a / np.sqrt(i)
+        return _1 - a / np.sqrt(i)
 
     @staticmethod
     def bend_at(i: Any, a: Any) -> Any:
-        return a / np.sqrt(i) / (2 * i)
+        return _HALF * a / np.sqrt(i) / i
 
     @staticmethod
     def curvature_at(i: Any, a: Any) -> Any:
-        return 2 + 0 * i
+        return _2 + (i - i)
 
     def residual(self, backend: Backend, far: Array, amplitudes: Array) -> tuple[Any, Array]:
         """Loss (a number on the device) and residual waves (B, M, Ny, Nx), in the memory of `far`."""
@@ -138,20 +142,20 @@ class AnscombeLoss(PixelLoss):
 
     @staticmethod
     def value_at(i: Any, a: Any) -> Any:
-        difference = np.sqrt(i + 0.375) - np.sqrt(a * a + 0.375)
+        difference = np.sqrt(i + _3_8) - np.sqrt(a * a + _3_8)
         return difference * difference
 
     @staticmethod
     def slope_at(i: Any, a: Any) -> Any:
-        return 1 - np.sqrt((a * a + 0.375) / (i + 0.375))
+        return _1 - np.sqrt((a * a + _3_8) / (i + _3_8))
 
     @staticmethod
     def bend_at(i: Any, a: Any) -> Any:
-        return 0.5 * np.sqrt((a * a + 0.375) / (i + 0.375)) / (i + 0.375)
+        return _HALF * np.sqrt((a * a + _3_8) / (i + _3_8)) / (i + _3_8)
 
     @staticmethod
     def curvature_at(i: Any, a: Any) -> Any:
-        return 2 - 0.75 * np.sqrt((a * a + 0.375) / (i + 0.375)) / (i + 0.375)
+        return _2 - _3_4 * np.sqrt((a * a + _3_8) / (i + _3_8)) / (i + _3_8)
 
 
 @dataclass(frozen=True)
@@ -173,11 +177,11 @@ class PoissonLoss(PixelLoss):
     @staticmethod
     def value_at(i: Any, a: Any) -> Any:
         d = a * a
-        return i - d + d * np.log((d + 1e-20) / i)  # no logarithm of nothing where nothing was counted
+        return i - d + d * np.log((d + _FAINT) / i)  # no logarithm of nothing where nothing was counted
 
     @staticmethod
     def slope_at(i: Any, a: Any) -> Any:
-        return 1 - a * a / i
+        return _1 - a * a / i
 
     @staticmethod
     def bend_at(i: Any, a: Any) -> Any:
@@ -185,7 +189,7 @@ class PoissonLoss(PixelLoss):
 
     @staticmethod
     def curvature_at(i: Any, a: Any) -> Any:
-        return 2 + 2 * (a * a / i)
+        return _2 + _2 * (a * a / i)
 
 
 @dataclass(frozen=True)
@@ -206,15 +210,15 @@ class IntensityLoss(PixelLoss):
 
     @staticmethod
     def slope_at(i: Any, a: Any) -> Any:
-        return 2 * (i - a * a)
+        return _2 * (i - a * a)
 
     @staticmethod
     def bend_at(i: Any, a: Any) -> Any:
-        return 2 + 0 * i
+        return _2 + (i - i)
 
     @staticmethod
     def curvature_at(i: Any, a: Any) -> Any:
-        return 12 * i - 4 * a * a
+        return _12 * i - _4 * a * a
 
 
 LOSSES: dict[str, type[PixelLoss]] = {

@@ -52,8 +52,9 @@ def _pixels(loss: Any) -> tuple[Any, Any]:
             along = half[i] / intensity * half[i]
             across = max(square[i] - along, zero)
             slope, curvature = slope_at(intensity, amplitude), curvature_at(intensity, amplitude)
-            here = max(curvature, 0.0) * along + 2 * max(slope, 0.0) * across
-            total += here if good else 0.0
+            slope = max(slope, zero)
+            here = max(curvature, zero) * along + (slope + slope) * across
+            total += here if good else zero
         return total
 
     return residual, bend
