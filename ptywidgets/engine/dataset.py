@@ -264,6 +264,7 @@ pass scan_shape=(41, 41) or crop.
             f"q pixel {c.q_pixel:.4g} 1/A" if c.q_pixel is not None else "",
             f"{c.semiangle:.4g} mrad" if c.semiangle is not None else "",
             "with vacuum pattern" if self.vacuum is not None else "",
+            f"{int((~self.mask).sum())} pixels masked" if self.mask is not None else "",
         ]
         facts = ", ".join(fact for fact in known if fact) or "not calibrated"
         return (
