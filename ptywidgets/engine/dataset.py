@@ -49,6 +49,8 @@ class Dataset:
         The file it came from.
     metadata : mapping of str to str
         What else the file says, as text.
+    mask : ndarray (Qy, Qx) bool, optional
+        True where a detector pixel counts. Others are left out of means, centres of mass and losses.
 
     Examples
     --------
@@ -66,11 +68,14 @@ class Dataset:
     name: str = ""
     path: Path | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    mask: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         _check_patterns(self.data, 4, "(Ry, Rx, Qy, Qx)", "pass a stack to Dataset.from_stack(stack, scan_shape=...)")
         if self.vacuum is not None:
             object.__setattr__(self, "vacuum", checked_pattern(self.vacuum, self.detector_shape))
+        if self.mask is not None:
+            object.__setattr__(self, "mask", checked_mask(self.mask, self.detector_shape))
         if self.path is not None:
             object.__setattr__(self, "path", Path(self.path))
 
@@ -140,7 +145,7 @@ pass scan_shape=(41, 41) or crop.
         yield from self._blocks((0, self.shape[0], 0, self.shape[1]), chunk_bytes)
 
     def mean_pattern(self, region: tuple[int, int, int, int] | None = None) -> np.ndarray:
-        """Mean diffraction pattern, (Qy, Qx) float64.
+        """Mean diffraction pattern, (Qy, Qx) float64; 0 where a pixel is masked.
 
         Parameters
         ----------
@@ -156,6 +161,8 @@ pass scan_shape=(41, 41) or crop.
         total = np.zeros(self.detector_shape, np.float64)
         for _, block in self._blocks((y0, y1, x0, x1), 64e6):
             total += block.sum(axis=(0, 1), dtype=np.float64)
+        if self.mask is not None:
+            total[~self.mask] = 0
         return total / ((y1 - y0) * (x1 - x0))
 
     def with_calibration(self, **changes: float | None) -> Dataset:
@@ -169,6 +176,29 @@ pass scan_shape=(41, 41) or crop.
 
             vacuum = read_pattern(vacuum)
         return dataclasses.replace(self, vacuum=vacuum)
+
+    def with_mask(self, mask: Any) -> Dataset:
+        """A data set of the same patterns with another mask of detector pixels.
+
+        Parameters
+        ----------
+        mask : ndarray (Qy, Qx), path, BadPixels or None
+            True (or not 0) where a pixel counts, as an array or in a file; or the bad pixels that
+            :func:`ptywidgets.engine.prepare.bad_pixels` found, which are masked. None takes the mask away.
+
+        Examples
+        --------
+        >>> dataset = Dataset(np.ones((2, 2, 4, 4), np.uint8))
+        >>> dataset.with_mask(np.arange(16).reshape(4, 4) != 5).mean_pattern()[1].tolist()
+        [1.0, 0.0, 1.0, 1.0]
+        """
+        if isinstance(mask, (str, os.PathLike)):
+            from ptywidgets.engine.io import read_pattern
+
+            mask = read_pattern(mask)
+        if hasattr(mask, "hot") and hasattr(mask, "dead"):  # BadPixels, whose mask says which are bad
+            mask = ~mask.mask
+        return dataclasses.replace(self, mask=mask)
 
     def load(self) -> Dataset:
         """A data set whose patterns are in memory.
@@ -195,6 +225,8 @@ pass scan_shape=(41, 41) or crop.
         }
         found: dict[str, list[Any]] = {kind: [0, None] for kind in kinds}
         for first, block in self.rows():
+            if self.mask is not None:
+                block = np.where(self.mask, block, block.dtype.type(0))
             bad = [
                 ~np.isfinite(block).all(axis=(2, 3)) if block.dtype.kind == "f" else None,
                 (block < 0).any(axis=(2, 3)) if block.dtype.kind in "fi" else None,
@@ -232,6 +264,7 @@ pass scan_shape=(41, 41) or crop.
             f"q pixel {c.q_pixel:.4g} 1/A" if c.q_pixel is not None else "",
             f"{c.semiangle:.4g} mrad" if c.semiangle is not None else "",
             "with vacuum pattern" if self.vacuum is not None else "",
+            f"{int((~self.mask).sum())} pixels masked" if self.mask is not None else "",
         ]
         facts = ", ".join(fact for fact in known if fact) or "not calibrated"
         return (
@@ -273,6 +306,21 @@ def checked_pattern(pattern: Any, shape: tuple[int, ...] | None = None) -> np.nd
         raise DataError(f"the vacuum pattern has {int((~np.isfinite(array)).sum())} NaN or infinite values; mask them.")
     if not array.any():
         raise DataError("the vacuum pattern is zero everywhere; was the beam on?")
+    array.setflags(write=False)
+    return array
+
+
+def checked_mask(mask: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """`mask` as bool of the detector's shape, with one pixel at least that counts."""
+    array = np.asarray(mask)
+    if array.dtype.kind not in "biuf" or array.shape != tuple(shape):
+        raise DataError(
+            f"the mask is {_by(array.shape)} {array.dtype} but the detector is {_by(shape)}; expected True where a "
+            "detector pixel counts: crop, pad or bin the mask as the data were, or leave it out with with_mask(None)."
+        )
+    array = array.astype(bool)
+    if not array.any():
+        raise DataError("the mask leaves out every pixel; expected True where a detector pixel counts: pass ~mask.")
     array.setflags(write=False)
     return array
 

@@ -22,7 +22,7 @@ def steps(problem: Problem, plan: Plan, state: State | None = None) -> Generator
     Parameters
     ----------
     problem : Problem
-        Measured amplitudes, model, starting values.
+        Measured patterns, model, starting values.
     plan : Plan
         What to do.
     state : State, optional

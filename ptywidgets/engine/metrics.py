@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -113,7 +113,7 @@ def thin_counts(dataset: Dataset, share: float = 0.5, seed: int = 0) -> tuple[Da
     kind = data.dtype if data.dtype.kind in "ui" else np.dtype(np.float32)
     halves = (first.astype(kind), (whole - first).astype(kind))
     one, two = (
-        Dataset(half, dataset.calibration, vacuum=dataset.vacuum, name=f"{dataset.name}, {word} part")
+        replace(dataset, data=half, name=f"{dataset.name}, {word} part", path=None, metadata={})
         for half, word in zip(halves, ("first", "second"), strict=True)
     )
     return one, two

@@ -1,4 +1,4 @@
-"""A problem: measured amplitudes, a model and starting values, on one device."""
+"""A problem: measured patterns, a model and starting values, on one device."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from scipy import ndimage
 
 from ptywidgets.engine.backends import get_backend
 from ptywidgets.engine.errors import DataError, ParameterError
-from ptywidgets.engine.losses import AmplitudeLoss
+from ptywidgets.engine.losses import get_loss
 from ptywidgets.engine.models import Gradients, Model, single_slice
 from ptywidgets.engine.models.composed import Geometry
+from ptywidgets.engine.patterns import Patterns
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.probe import Optics, make_probe
 from ptywidgets.engine.protocols import Backend, Loss
@@ -28,7 +29,7 @@ class Problem:
     model: Model
     loss: Loss
     backend: Backend
-    amplitudes: Any  # (J, Ny, Nx) float32, corner-centred, on the device
+    patterns: Patterns  # J of (Ny, Nx), on the device
     first_object: np.ndarray  # (S, Y, X)
     first_probe: np.ndarray  # (M, Ny, Nx) complex64, corner-centred
     first_positions: np.ndarray  # (J, 2) A, from object pixel [0, 0]
@@ -56,7 +57,7 @@ class Problem:
     def to(self, device: str) -> Problem:
         """The same problem on another device, "cpu" or "gpu"."""
         backend = get_backend(device)
-        return replace(self, backend=backend, amplitudes=backend.to_device(self.measurement.amplitudes))
+        return replace(self, backend=backend, patterns=self.measurement.patterns.on(backend))
 
     def start(self) -> State:
         """The state before the first iteration."""
@@ -87,7 +88,7 @@ class Problem:
             state.object,
             state.probe,
             self.geometry(state.positions),
-            self.amplitudes,
+            self.patterns,
             batch,
             self.loss,
             with_probe=with_probe,
@@ -123,7 +124,7 @@ def make_problem(
     optics: Optics | None = None,
     *,
     model: Model | None = None,
-    loss: Loss | None = None,
+    loss: str | Loss = "amplitude",
     device: str = "cpu",
     probe: np.ndarray | None = None,
     obj: np.ndarray | None = None,
@@ -139,8 +140,8 @@ def make_problem(
         Aperture (or vacuum pattern) and aberrations of the first probe; by default those of the measurement.
     model : Model, optional
         By default single-slice with a complex object.
-    loss : Loss, optional
-        By default :class:`AmplitudeLoss`.
+    loss : {"amplitude", "anscombe", "poisson", "intensity"} or Loss
+        How far modelled patterns are from measured ones; see :mod:`ptywidgets.engine.losses`.
     device : {"cpu", "gpu"}
         Where to work.
     probe : ndarray (M, Ny, Nx) or (Ny, Nx), optional
@@ -161,7 +162,7 @@ def make_problem(
         optics = optics or Optics.from_dataset(measurement)
         measurement = prepare(measurement)
     model = model or single_slice()
-    window = measurement.amplitudes.shape[-2:]
+    window = measurement.patterns.shape[-2:]
     if probe is None:
         if optics is None:
             raise ParameterError("no probe: give optics=Optics(semiangle=..., ...) or probe=array.")
@@ -185,9 +186,9 @@ def make_problem(
     return Problem(
         measurement=measurement,
         model=model,
-        loss=loss or AmplitudeLoss(),
+        loss=get_loss(loss),
         backend=backend,
-        amplitudes=backend.to_device(measurement.amplitudes),
+        patterns=measurement.patterns.on(backend),
         first_object=first,
         first_probe=probe,
         first_positions=positions,

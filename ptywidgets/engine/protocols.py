@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
+    from ptywidgets.engine.patterns import Patterns
     from ptywidgets.engine.problem import Problem
     from ptywidgets.engine.state import State
 
@@ -66,9 +67,24 @@ class Backend(Protocol):
     def ramp(self, waves: Array, slopes: Array, rows: Array, columns: Array) -> None:
         """waves *= exp(i (slopes[:, 0] rows + slopes[:, 1] columns)), in place; (B, 2), (Ny,) and (Nx,), in rad."""
 
-    def modulus(self, far: Array, amplitudes: Array, indices: Any) -> Any:
-        """far *= A / |far| - 1 in place, with |far|^2 summed over modes and A = amplitudes[indices]; returns
-        sum (A - |far|)^2."""
+    def amplitudes(self, patterns: Patterns, indices: Any, dtype: Any) -> Array:
+        """Square roots (B, Ny, Nx) of the counts of some patterns, which are :meth:`Patterns.on` this device: in FFT
+        order from each one's origin, and -1 where a pixel is masked. Of `dtype`, float32 or float64 as the waves."""
+
+    def modulus(self, far: Array, amplitudes: Array) -> Any:
+        """far *= A / |far| - 1 in place, with |far|^2 summed over modes and the `amplitudes` A (B, Ny, Nx) of the same
+        positions; returns sum (A - |far|)^2. Where A < 0 nothing was measured: far becomes 0 and adds nothing."""
+
+    def residual(self, far: Array, amplitudes: Array, loss: Loss) -> Any:
+        """far *= -slope of the loss, in place, 0 where nothing was measured; returns the sum of its values."""
+
+    def bend(self, far: Array, tangent: Array, amplitudes: Array, loss: Loss) -> Any:
+        """Second derivative of the loss along a change Xi of the waves Psi = `far`, made safe for a line search.
+
+        With I = sum_m |Psi|^2, its change dI = 2 Re sum_m conj(Psi) Xi and u = dI / (2 sqrt I), the sum over measured
+        pixels of curvature u^2 + 2 slope (sum_m |Xi|^2 - u^2), with negative curvatures and slopes taken as 0: exact
+        where the model fits or is too bright, and never negative. `far` and `tangent` stay as they are.
+        """
 
     def bend(self, far: Array, tangent: Array, amplitudes: Array, loss: Loss) -> float:
         """Second derivative of a loss along a direction of the waves, without what could make it negative."""
@@ -148,11 +164,30 @@ class DetectorModel(Protocol):
 
 
 class Loss(Protocol):
-    """Distance of modelled from measured patterns, and the residual wave that reduces it."""
+    """Distance of modelled from measured patterns, and the residual wave that reduces it.
 
-    def residual(self, backend: Backend, far: Array, amplitudes: Array, indices: Any) -> tuple[Any, Array]:
-        """Loss and residual waves, in the memory of `far` (B, M, Ny, Nx); `indices` (B,) are their rows in
-        `amplitudes` (J, Ny, Nx)."""
+    The functions take modelled intensities I >= 0, summed over modes, and measured amplitudes A of any one shape, and
+    are 0 where A < 0, that is where nothing was measured.
+    """
+
+    def value(self, intensity: Array, amplitude: Array) -> Array:
+        """Loss of each pixel."""
+
+    def slope(self, intensity: Array, amplitude: Array) -> Array:
+        """d value / d I."""
+
+    def bend(self, intensity: Array, amplitude: Array) -> Array:
+        """d2 value / d I2."""
+
+    def curvature(self, intensity: Array, amplitude: Array) -> Array:
+        """d2 value / d sqrt(I)2 = 4 I bend + 2 slope."""
+
+    def least(self, dtype: Any) -> Any:
+        """Intensity that darker pixels are taken to have."""
+
+    def residual(self, backend: Backend, far: Array, amplitudes: Array) -> tuple[Any, Array]:
+        """Loss and residual waves, in the memory of `far` (B, M, Ny, Nx); `amplitudes` (B, Ny, Nx) are what was
+        measured there, negative where nothing was."""
 
 
 class Algorithm(Protocol):

@@ -124,8 +124,8 @@ class Results:
 
     @property
     def memory(self) -> int:
-        """Bytes of amplitudes, object and probe that this reconstruction holds."""
-        total = 0 if self.measurement is None else self.measurement.amplitudes.nbytes
+        """Bytes of counts, object and probe that this reconstruction holds."""
+        total = 0 if self.measurement is None else self.measurement.patterns.nbytes
         if self._state is not None:
             total += self._state.object.nbytes + self._state.probe.nbytes
         return total

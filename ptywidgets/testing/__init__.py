@@ -1,7 +1,7 @@
 """Contracts: test classes for whoever extends a seam of the engine.
 
-A new model, constraint, algorithm or backend inherits its whole suite. Subclass the contract in a test module and give
-the fixture that it asks for; pytest does the rest::
+A new model, constraint, algorithm, loss or backend inherits its whole suite. Subclass the contract in a test module and
+give the fixture that it asks for; pytest does the rest::
 
     import pytest
     from ptywidgets.testing import ConstraintContract
@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from ptywidgets.testing.backends import BackendContract
     from ptywidgets.testing.cases import ModelCase, example_problem, model_case
     from ptywidgets.testing.constraints import ConstraintContract
+    from ptywidgets.testing.losses import LossContract
     from ptywidgets.testing.models import ModelContract
 
 _HOMES = {
     "AlgorithmContract": "algorithms",
     "BackendContract": "backends",
     "ConstraintContract": "constraints",
+    "LossContract": "losses",
     "ModelCase": "cases",
     "ModelContract": "models",
     "example_problem": "cases",
@@ -39,6 +41,7 @@ __all__ = [
     "AlgorithmContract",
     "BackendContract",
     "ConstraintContract",
+    "LossContract",
     "ModelCase",
     "ModelContract",
     "example_problem",

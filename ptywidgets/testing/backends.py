@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ptywidgets.engine.losses import LOSSES
+from ptywidgets.engine.patterns import Patterns
 from ptywidgets.testing.cases import model_case
 
 
@@ -85,12 +87,58 @@ class BackendContract:
         waves[0, :, 0, 0] = 0  # a dark pixel divides nothing by nothing
         amplitudes[0, 0, 0] = 100.0  # however much is measured there
         device = backend.to_device(waves.copy())
-        order = np.arange(len(waves))[::-1].copy()
-        value = float(backend.modulus(device, backend.to_device(amplitudes[order]), order))
+        amplitudes[1, 2:4] = -1  # not measured
+        value = float(backend.modulus(device, backend.to_device(amplitudes)))
         modelled = np.sqrt((np.abs(waves) ** 2).sum(1))
-        np.testing.assert_allclose(value, ((amplitudes - modelled) ** 2).sum(), rtol=1e-5)
+        np.testing.assert_allclose(value, ((amplitudes - modelled) ** 2)[amplitudes >= 0].sum(), rtol=1e-5)
         ratio = np.divide(amplitudes, modelled, out=np.ones_like(modelled), where=modelled > 0) - 1
+        ratio[amplitudes < 0] = 0
         self.close(backend, device, waves * ratio[:, None])
+
+    def test_amplitudes(self, backend: Any) -> None:
+        generator = np.random.default_rng(4)
+        for kind in ("u1", "u2", ">u2", "i4", "f4", "f8", "?"):
+            for shape in ((9, 8), (8, 11)):
+                counts = generator.poisson(3, (6, *shape)).astype(kind)
+                origin = np.concatenate([generator.integers(-20, 20, (5, 2)), [[0, 0]]])
+                mask = generator.random(shape) < 0.8
+                for window in (shape, (5, 6), (8, 7), (1, 2)):
+                    for good in (None, mask):
+                        patterns = Patterns(counts, origin, window, good)
+                        indices = np.array([5, 0, 3])
+                        for dtype in (np.float32, np.float64):
+                            got = backend.amplitudes(patterns.on(backend), indices, dtype)
+                            expected = _rolled(patterns, dtype)[indices]
+                            self.close(backend, got, expected)
+                        np.testing.assert_array_equal(patterns.amplitudes(), _rolled(patterns, np.float32))
+        every_second = Patterns(counts[:, ::2], origin % 4)
+        self.close(
+            backend,
+            backend.amplitudes(every_second.on(backend), np.arange(6), np.float32),
+            _rolled(every_second, np.float32),
+        )
+
+    def test_residuals_and_bends_of_losses(self, backend: Any) -> None:
+        for loss in (kind() for kind in LOSSES.values()):
+            for precision, rtol in ((np.complex64, 2e-5), (np.complex128, 1e-10)):
+                for modes in (1, 2):
+                    far, tangent = (2 * _waves(seed)[:, :modes].astype(precision) for seed in (0, 2))
+                    far[0, :, :, 0] = 0  # dark
+                    amplitudes = np.abs(_waves(1)[:, 0]).astype(far.real.dtype)
+                    amplitudes[0, :3], amplitudes[1, 2:4] = 0, -1
+                    amplitudes[0, 4, 0] = 1000
+                    intensity = (np.abs(far) ** 2).sum(1)
+                    device = backend.to_device(far.copy())
+                    value = float(backend.residual(device, backend.to_device(amplitudes), loss))
+                    np.testing.assert_allclose(value, loss.value(intensity, amplitudes).sum(dtype=float), rtol=rtol)
+                    got = backend.to_numpy(device)
+                    expected = -loss.slope(intensity, amplitudes)[:, None] * far
+                    assert got.dtype == precision
+                    np.testing.assert_allclose(got, expected, rtol=0, atol=rtol * np.abs(expected).max())
+                    waves = backend.to_device(far)
+                    got = float(backend.bend(waves, backend.to_device(tangent), backend.to_device(amplitudes), loss))
+                    np.testing.assert_allclose(got, _bend(far, tangent, amplitudes, loss), rtol=rtol)
+                    np.testing.assert_array_equal(backend.to_numpy(waves), far)
 
     def test_combinations(self, backend: Any) -> None:
         generator = np.random.default_rng(0)
@@ -158,3 +206,28 @@ def _field() -> np.ndarray:
 
 def _corners() -> np.ndarray:
     return np.array([[0, 0], [11, 13], [3, 4], [3, 5], [10, 2]])
+
+
+def _rolled(patterns: Patterns, dtype: Any) -> np.ndarray:
+    """Amplitudes by plain rolls, cut in FFT order."""
+    good = np.ones(patterns.counts.shape[1:], bool) if patterns.mask is None else patterns.mask
+    rows, columns = (
+        np.r_[0 : (n + 1) // 2, full - n // 2 : full] for n, full in zip(patterns.shape[1:], good.shape, strict=True)
+    )
+    out = []
+    for counts, origin in zip(patterns.counts, patterns.origin, strict=True):
+        amplitudes = np.where(good, np.sqrt(counts.astype(dtype)), -1)
+        out.append(np.roll(amplitudes, -origin, (0, 1))[rows[:, None], columns])
+    return np.array(out, dtype)
+
+
+def _bend(far: np.ndarray, tangent: np.ndarray, amplitudes: np.ndarray, loss: Any) -> float:
+    """As the seam defines it, in double precision."""
+    far, tangent = far.astype(complex), tangent.astype(complex)
+    intensity = (np.abs(far) ** 2).sum(1)
+    lit = np.maximum(intensity, 1e-30)
+    change, square = 2 * (far.conj() * tangent).sum(1).real, (np.abs(tangent) ** 2).sum(1)
+    along = change**2 / (4 * lit)
+    curvature = np.maximum(loss.curvature(intensity, amplitudes.astype(float)), 0)
+    slope = np.maximum(loss.slope(intensity, amplitudes.astype(float)), 0)
+    return float((curvature * along + 2 * slope * (square - along)).sum())

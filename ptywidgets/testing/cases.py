@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -14,10 +14,11 @@ from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.losses import AmplitudeLoss
 from ptywidgets.engine.models import Gradients, Model, single_slice
 from ptywidgets.engine.models.composed import Geometry
+from ptywidgets.engine.patterns import Patterns
 from ptywidgets.engine.prepare import prepare
 from ptywidgets.engine.probe import Optics
 from ptywidgets.engine.problem import Problem, make_problem
-from ptywidgets.engine.protocols import Backend
+from ptywidgets.engine.protocols import Backend, Loss
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,13 @@ class ModelCase:
     obj: Any  # (S, Y, X)
     probe: Any  # (M, Ny, Nx), corner-centred
     geometry: Geometry
-    amplitudes: Any  # (J, Ny, Nx)
+    patterns: Patterns
+    loss: Loss = field(default_factory=AmplitudeLoss)
+
+    @property
+    def amplitudes(self) -> np.ndarray:
+        """What is measured (J, Ny, Nx), in the case's precision."""
+        return self.backend.amplitudes(self.patterns, np.arange(self.count), self.probe.real.dtype)
 
     @property
     def count(self) -> int:
@@ -45,9 +52,9 @@ class ModelCase:
             case.obj,
             case.probe,
             case.geometry,
-            case.amplitudes,
+            case.patterns,
             batch,
-            AmplitudeLoss(),
+            case.loss,
             with_probe=with_probe,
         )
 
@@ -94,7 +101,7 @@ def model_case(
         obj=backend.to_device(obj, complex_ if np.iscomplexobj(obj) else real),
         probe=backend.to_device(probe, complex_),
         geometry=geometry,
-        amplitudes=backend.to_device(amplitudes, real),
+        patterns=Patterns.centred((amplitudes**2).astype(real)).on(backend),
     )
 
 

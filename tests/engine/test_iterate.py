@@ -125,11 +125,12 @@ def test_object_size_is_the_tutorials():
 
     dataset = samples.ducky("tiny")
     measurement = prepare(dataset, rotation=-15.0)
+    from ptywidgets.engine.patterns import Patterns
     from ptywidgets.engine.prepare import scan_positions
 
     full = replace(
         measurement,
-        amplitudes=np.zeros((2, 200, 200), np.float32),
+        patterns=Patterns.centred(np.zeros((2, 200, 200), np.uint8)),
         positions=scan_positions((41, 41), 4.0, -15.0),
         shifts=np.zeros((1681, 2)),
         sampling=(0.2, 0.2),

@@ -12,6 +12,7 @@ import pytest
 from ptywidgets import read
 from ptywidgets.engine import Aberrations, Optics, Plan, iterate, make_problem, prepare, single_slice
 from ptywidgets.engine.constraints import default_constraints
+from ptywidgets.engine.patterns import Patterns
 from ptywidgets.engine.prepare.twin import resolve_twin
 
 # The scoring tool reads its files without closing them.
@@ -94,7 +95,7 @@ def test_noisy_data_prepared_by_py4dstem_give_its_error_curve(simulated, py4dste
     with np.load(out) as prepared:
         theirs = replace(
             ours,
-            amplitudes=prepared["amplitudes"],
+            patterns=Patterns.centred(prepared["amplitudes"] ** 2),
             positions=prepared["positions"] * np.array(ours.sampling),
             shifts=np.zeros_like(ours.shifts),
         )

@@ -18,6 +18,8 @@ import numpy as np
 
 from ptywidgets.engine.backends.kernels import Kernels, load_kernels
 from ptywidgets.engine.backends.transforms import Transform, load_transform
+from ptywidgets.engine.patterns import Patterns
+from ptywidgets.engine.protocols import Loss
 
 Result = TypeVar("Result")
 _CACHE_BYTES = 1_300_000  # one wave array of a portion; larger ones fall out of the cache, smaller ones cost calls
@@ -131,8 +133,19 @@ class CpuBackend:
     def ramp(self, waves: np.ndarray, slopes: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> None:
         self.kernels.ramp(waves, slopes, rows, columns)
 
-    def modulus(self, far: np.ndarray, amplitudes: np.ndarray, indices: np.ndarray) -> float:
-        return float(self.kernels.modulus(far, amplitudes, indices))
+    def amplitudes(self, patterns: Patterns, indices: np.ndarray, dtype: Any) -> np.ndarray:
+        out = self.empty("amplitudes", (len(indices), *patterns.shape[1:]), dtype)
+        self.kernels.amplitudes(patterns.counts, indices, patterns.origin, patterns.mask, out)
+        return out
+
+    def modulus(self, far: np.ndarray, amplitudes: np.ndarray) -> float:
+        return float(self.kernels.modulus(far, amplitudes))
+
+    def residual(self, far: np.ndarray, amplitudes: np.ndarray, loss: Loss) -> float:
+        return float(self.kernels.residual(far, amplitudes, loss))
+
+    def bend(self, far: np.ndarray, tangent: np.ndarray, amplitudes: np.ndarray, loss: Loss) -> float:
+        return float(self.kernels.bend(far, tangent, amplitudes, loss))
 
     def combine(self, weights: np.ndarray, images: np.ndarray) -> np.ndarray:
         out = self.empty("waves", (len(weights), *images.shape[1:]), images.dtype)

@@ -13,6 +13,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ptywidgets.engine.backends.kernels import darkest
+from ptywidgets.engine.backends.numpy_kernels import bend_of
+from ptywidgets.engine.patterns import Patterns, fft_rows
+from ptywidgets.engine.protocols import Loss
 
 Result = TypeVar("Result")
 _SHARE_OF_FREE_MEMORY = 0.25
@@ -40,6 +43,8 @@ class GpuBackend:
         self._free_bytes = free_bytes
 
     def to_device(self, array: Any, dtype: Any = None) -> Any:
+        if isinstance(array, np.ndarray) and not array.dtype.isnative:  # as some cameras write; no device knows it
+            array = array.astype(array.dtype.newbyteorder("="))
         return self.xp.asarray(array, dtype=dtype)
 
     def to_numpy(self, array: Any) -> np.ndarray:
@@ -96,14 +101,36 @@ class GpuBackend:
         )
         waves *= down[:, None, :, None] * along[:, None, None, :]
 
-    def modulus(self, far: Any, amplitudes: Any, indices: Any) -> Any:
+    def amplitudes(self, patterns: Patterns, indices: Any, dtype: Any) -> Any:
+        xp = self.xp
+        indices = xp.asarray(indices)
+        origin = patterns.origin[indices]
+        (_, qy, qx), (_, ny, nx) = patterns.counts.shape, patterns.shape
+        rows = fft_rows(origin[:, 0], ny, qy, xp)[:, :, None]
+        columns = fft_rows(origin[:, 1], nx, qx, xp)[:, None, :]
+        out = patterns.counts[indices[:, None, None], rows, columns].astype(dtype)
+        if patterns.mask is None:
+            return xp.sqrt(xp.maximum(out, 0, out=out), out=out)
+        good = patterns.mask[rows, columns]
+        return xp.where(good, xp.sqrt(xp.maximum(xp.where(good, out, 0), 0)), -1).astype(dtype, copy=False)
+
+    def modulus(self, far: Any, amplitudes: Any) -> Any:
         xp = self.xp
         modelled = xp.sqrt((far.real**2 + far.imag**2).sum(1))
-        difference = amplitudes[xp.asarray(indices)] - modelled
+        difference = (amplitudes - modelled) * (amplitudes >= 0)
         value = xp.vdot(difference, difference)
         difference /= xp.maximum(modelled, darkest(np.dtype(modelled.dtype)))
         far *= difference[:, None]
         return value
+
+    def residual(self, far: Any, amplitudes: Any, loss: Loss) -> Any:
+        intensity = (far.real**2 + far.imag**2).sum(1)
+        value = loss.value(intensity, amplitudes).sum(dtype=np.float64)
+        far *= -loss.slope(intensity, amplitudes)[:, None]
+        return value
+
+    def bend(self, far: Any, tangent: Any, amplitudes: Any, loss: Loss) -> Any:
+        return bend_of(far, tangent, amplitudes, loss)
 
     def combine(self, weights: Any, images: Any) -> Any:
         flat = images.reshape(len(images), -1).view(weights.dtype)

@@ -46,9 +46,20 @@ class Kernels(Protocol):
     def ramp(self, waves: np.ndarray, slopes: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> None:
         """waves *= exp(i (slopes[:, 0] rows + slopes[:, 1] columns)), in place; (B, 2), (Ny,) and (Nx,)."""
 
-    def modulus(self, far: np.ndarray, amplitudes: np.ndarray, indices: np.ndarray) -> Any:
-        """far *= A / |far| - 1 in place, with A = amplitudes[indices] and |far|^2 summed over modes; returns
-        sum (A - |far|)^2."""
+    def amplitudes(
+        self, counts: np.ndarray, indices: np.ndarray, origin: np.ndarray, mask: np.ndarray | None, out: np.ndarray
+    ) -> None:
+        """out (B, Ny, Nx) = square roots of counts[indices], in FFT order from each one's origin; -1 where masked."""
+
+    def modulus(self, far: np.ndarray, amplitudes: np.ndarray) -> Any:
+        """far *= A / |far| - 1 in place, with |far|^2 summed over modes, and 0 where A < 0; returns the sum of
+        (A - |far|)^2 over A >= 0."""
+
+    def residual(self, far: np.ndarray, amplitudes: np.ndarray, loss: Any) -> Any:
+        """far *= -slope of the loss, in place; returns the sum of its values."""
+
+    def bend(self, far: np.ndarray, tangent: np.ndarray, amplitudes: np.ndarray, loss: Any) -> Any:
+        """See :meth:`ptywidgets.engine.protocols.Backend.bend`."""
 
     def accumulate(self, weights: np.ndarray, source: np.ndarray, target: np.ndarray, clear: bool) -> None:
         """target (J, n) += weights (J, K) @ source (K, n), real; or = where `clear`."""

@@ -16,6 +16,9 @@ import numpy as np
 from ptywidgets.engine.backends import numpy_kernels
 from ptywidgets.engine.backends.kernels import darkest
 
+_COUNTS = [np.dtype(name) for name in ("u1", "u2", "u4", "i2", "i4", "i8", "f4", "f8")]  # compiled for, when met
+_NO_MASK = np.ones((1, 1), bool)
+
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compiled at the first call, without the lock; fastmath lets sums be vectorised."""
@@ -104,12 +107,52 @@ def _ramp(waves, slopes, rows, columns, turns):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _modulus(far, amplitudes, indices, row, least):  # type: ignore[no-untyped-def]
+def _roots(source, target):  # type: ignore[no-untyped-def]
+    zero = target[0] - target[0]
+    for i in range(target.shape[0]):
+        target[i] = source[i]
+        target[i] = np.sqrt(max(target[i], zero))
+
+
+@_compiled
+def _leave_out(good, target):  # type: ignore[no-untyped-def]
+    for i in range(target.shape[0]):
+        target[i] = target[i] if good[i] else -1
+
+
+@_compiled
+def _amplitudes(counts, indices, origin, mask, masked, out):  # type: ignore[no-untyped-def]
+    """A row in FFT order is a run from the origin on and one that ends before it; each may wrap around the edge."""
+    qy, qx = counts.shape[1], counts.shape[2]
+    ny, nx = out.shape[1], out.shape[2]
+    half_y, half_x = (ny + 1) // 2, (nx + 1) // 2
+    for b in range(out.shape[0]):
+        j = indices[b]
+        for y in range(ny):
+            row = (origin[j, 0] + (y if y < half_y else y - ny)) % qy
+            for half in range(2):
+                first, length = (0, half_x) if half == 0 else (half_x, nx - half_x)
+                start = (origin[j, 1] + (0 if half == 0 else half_x - nx)) % qx
+                before = min(length, qx - start)
+                if before > 0:
+                    target = out[b, y, first : first + before]
+                    _roots(counts[j, row, start : start + before], target)
+                    if masked:
+                        _leave_out(mask[row, start : start + before], target)
+                if before < length:
+                    target = out[b, y, first + before : first + length]
+                    _roots(counts[j, row, : length - before], target)
+                    if masked:
+                        _leave_out(mask[row, : length - before], target)
+
+
+@_compiled
+def _modulus(far, amplitudes, row, least):  # type: ignore[no-untyped-def]
     total = 0.0
     width = amplitudes.shape[2]
     for b in range(far.shape[0]):
         for y in range(far.shape[2]):
-            measured = amplitudes[indices[b], y]
+            measured = amplitudes[b, y]
             for m in range(far.shape[1]):
                 w = far[b, m, y]
                 if m == 0:
@@ -118,10 +161,11 @@ def _modulus(far, amplitudes, indices, row, least):  # type: ignore[no-untyped-d
                 else:
                     for i in range(width):
                         row[i] += w[2 * i] * w[2 * i] + w[2 * i + 1] * w[2 * i + 1]
-            loss = row[0] - row[0]  # zero of the arrays' precision
+            zero = row[0] - row[0]  # of the arrays' precision
+            loss = zero
             for i in range(width):
                 modelled = np.sqrt(row[i])
-                difference = measured[i] - modelled
+                difference = measured[i] - modelled if measured[i] >= zero else zero
                 loss += difference * difference
                 row[i] = difference / max(modelled, least)
             total += loss
@@ -191,9 +235,29 @@ def ramp(waves: np.ndarray, slopes: np.ndarray, rows: np.ndarray, columns: np.nd
     _ramp(_real(waves), slopes, rows, columns, np.empty((len(rows) + len(columns), 2), waves.real.dtype))
 
 
-def modulus(far: np.ndarray, amplitudes: np.ndarray, indices: np.ndarray) -> float:
+def amplitudes(counts: np.ndarray, indices: np.ndarray, origin: np.ndarray, mask: Any, out: np.ndarray) -> None:
+    counts = np.asarray(counts)  # of a memory map, the plain array
+    if not (counts.flags.c_contiguous and counts.dtype.isnative and counts.dtype in _COUNTS):
+        counts, origin, indices = counts[indices], origin[indices], np.arange(len(indices))
+        counts = np.ascontiguousarray(counts, counts.dtype if counts.dtype in _COUNTS else out.dtype)
+    _amplitudes(counts, indices, origin, _NO_MASK if mask is None else mask, mask is not None, out)
+
+
+def modulus(far: np.ndarray, amplitudes: np.ndarray) -> float:
     row = np.empty(far.shape[-1], amplitudes.dtype)
-    return float(_modulus(_real(far), amplitudes, indices, row, darkest(amplitudes.dtype)))
+    return float(_modulus(_real(far), amplitudes, row, darkest(amplitudes.dtype)))
+
+
+def residual(far: np.ndarray, amplitudes: np.ndarray, loss: Any) -> float:
+    from ptywidgets.engine.backends import numba_losses  # compiles, which the amplitude loss does not need
+
+    return numba_losses.residual(far, amplitudes, loss)
+
+
+def bend(far: np.ndarray, tangent: np.ndarray, amplitudes: np.ndarray, loss: Any) -> float:
+    from ptywidgets.engine.backends import numba_losses
+
+    return numba_losses.bend(far, tangent, amplitudes, loss)
 
 
 def accumulate(weights: np.ndarray, source: np.ndarray, target: np.ndarray, clear: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -61,11 +61,43 @@ def _turns(slopes: np.ndarray, line: np.ndarray, dtype: Any) -> np.ndarray:
     return out
 
 
-def modulus(far: np.ndarray, amplitudes: np.ndarray, indices: np.ndarray) -> float:
+def amplitudes(counts: np.ndarray, indices: np.ndarray, origin: np.ndarray, mask: Any, out: np.ndarray) -> None:
+    rows, columns = (_segments(out.shape[axis], counts.shape[axis]) for axis in (1, 2))
+    for b, (index, (y, x)) in enumerate(zip(indices.tolist(), origin[indices].tolist(), strict=True)):
+        pattern, target = counts[index], out[b]
+        for to_rows, from_rows in rows(y):
+            for to_columns, from_columns in columns(x):
+                part = target[to_rows, to_columns]
+                np.copyto(part, pattern[from_rows, from_columns], casting="unsafe")
+                if mask is not None:
+                    np.copyto(part, 1, where=~mask[from_rows, from_columns])
+                np.sqrt(np.maximum(part, 0, out=part), out=part)
+                if mask is not None:
+                    np.copyto(part, -1, where=~mask[from_rows, from_columns])
+
+
+def _segments(used: int, full: int) -> Callable[[int], list[tuple[slice, slice]]]:
+    """For an origin, the pieces (target, source) of a row in FFT order, of `used` pixels out of `full`."""
+    half = (used + 1) // 2
+
+    def pieces(origin: int) -> list[tuple[slice, slice]]:
+        found = []
+        for first, length, start in ((0, half, origin % full), (half, used - half, (origin - used + half) % full)):
+            before = min(length, full - start)
+            for offset, count, source in ((0, before, start), (before, length - before, 0)):
+                if count:
+                    to = first + offset
+                    found.append((slice(to, to + count), slice(source, source + count)))
+        return found
+
+    return pieces
+
+
+def modulus(far: np.ndarray, amplitudes: np.ndarray) -> float:
     total = 0.0
     modelled = np.empty(far.shape[-2:], far.real.dtype)
     square = np.empty_like(modelled)
-    for waves, index in zip(far, indices.tolist(), strict=True):
+    for waves, measured in zip(far, amplitudes, strict=True):
         if len(waves) == 1:
             np.abs(waves[0], out=modelled)
         else:
@@ -74,12 +106,38 @@ def modulus(far: np.ndarray, amplitudes: np.ndarray, indices: np.ndarray) -> flo
                 modelled += np.square(wave.real, out=square)
                 modelled += np.square(wave.imag, out=square)
             np.sqrt(modelled, out=modelled)
-        difference = np.subtract(amplitudes[index], modelled, out=square)
+        difference = np.subtract(measured, modelled, out=square)
+        difference *= measured >= 0
         total += float(np.vdot(difference, difference))
         np.maximum(modelled, darkest(modelled.dtype), out=modelled)
         difference /= modelled
         waves *= difference
     return total
+
+
+def residual(far: np.ndarray, amplitudes: np.ndarray, loss: Any) -> float:
+    total = 0.0
+    for waves, measured in zip(far, amplitudes, strict=True):
+        intensity = (waves.real**2 + waves.imag**2).sum(0)
+        total += float(loss.value(intensity, measured).sum(dtype=np.float64))
+        waves *= -loss.slope(intensity, measured)
+    return total
+
+
+def bend(far: np.ndarray, tangent: np.ndarray, amplitudes: np.ndarray, loss: Any) -> float:
+    return sum(float(bend_of(*parts, loss)) for parts in zip(far, tangent, amplitudes, strict=True))
+
+
+def bend_of(far: Any, tangent: Any, amplitudes: Any, loss: Any) -> Any:
+    """The bend of waves (..., M, Ny, Nx) and amplitudes (..., Ny, Nx), for numpy and what behaves like it."""
+    intensity = (far.real**2 + far.imag**2).sum(-3)
+    half = (far.real * tangent.real + far.imag * tangent.imag).sum(-3)  # of the change of the intensity
+    square = (tangent.real**2 + tangent.imag**2).sum(-3)
+    along = half / np.maximum(intensity, loss.least(intensity.dtype)) * half  # squared change of the modulus
+    across = np.maximum(square - along, 0)
+    curvature = np.maximum(loss.curvature(intensity, amplitudes), 0)
+    slope = np.maximum(loss.slope(intensity, amplitudes), 0)
+    return (curvature * along + 2 * slope * across).sum(dtype=np.float64)
 
 
 def accumulate(weights: np.ndarray, source: np.ndarray, target: np.ndarray, clear: bool) -> None:

@@ -16,6 +16,7 @@ from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.detectors import fit_disk
 from ptywidgets.engine.errors import DataError
 from ptywidgets.engine.prepare.measurement import Measurement, scan_frequencies
+from ptywidgets.engine.prepare.mend import mended
 from ptywidgets.engine.prepare.origin import fit_origin, moments
 from ptywidgets.engine.prepare.rotation import find_rotation, rotate_vectors, unrotate_vectors
 from ptywidgets.engine.units import wavelength
@@ -108,6 +109,7 @@ def bright_field(
     >>> bright.images.shape[1:], bright.tilts.shape == (len(bright.images), 2)
     ((12, 12), True)
     """
+    source = mended(source)
     calibration = source.calibration
     calibration.check_complete()
     q_pixel = calibration.require("q_pixel")

@@ -9,6 +9,7 @@ import numpy as np
 
 from ptywidgets.engine.models.geometry import Geometry, Where
 from ptywidgets.engine.models.shift import FourierShift, NoShift, choose_shift
+from ptywidgets.engine.patterns import Patterns
 from ptywidgets.engine.protocols import Array, Backend, DetectorModel, Loss, Passage, Specimen
 
 __all__ = ["Geometry", "Gradients", "Model", "Where", "WindowGradients"]
@@ -134,13 +135,13 @@ class Model:
         obj: Array,
         probe: Array,
         geometry: Geometry,
-        amplitudes: Array,
+        patterns: Patterns,
         batch: Any,
         loss: Loss,
         *,
         with_probe: bool = True,
     ) -> Gradients:
-        """Loss and gradients over the positions of `batch`; `amplitudes` (J, Ny, Nx) are all measured ones."""
+        """Loss and gradients over the positions of `batch`; `patterns` are all measured ones, on the device."""
         xp = backend.xp
         transmission = self.specimen.transmission(backend, obj)
         batch = np.asarray(batch)
@@ -160,7 +161,7 @@ class Model:
         def task(places: Any, sums: _Sums) -> None:
             here = where.part(places)
             far, tape = self.far_field(backend, shift.waves(backend, places), transmission, here)
-            value, residual = loss.residual(backend, far, amplitudes, batch[places])
+            value, residual = loss.residual(backend, far, backend.amplitudes(patterns, batch[places], light.dtype))
             sums.loss += value
             residual = self.detector.propagate_adjoint(backend, residual, here.shifts)
             by_waves = self.passage.transmit_adjoint(

@@ -1,4 +1,4 @@
-"""From raw counts to a measurement: origin, rotation, amplitudes, positions; each step callable alone."""
+"""From raw counts to a measurement: origin, rotation, patterns, positions; each step callable alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ptywidgets.engine.prepare.disk import DetectorCalibration, DiskFit, calibra
 from ptywidgets.engine.prepare.measurement import (
     Measurement,
     Preparation,
-    centred_amplitudes,
+    centred_patterns,
     prepare,
     reorient,
     scan_frequencies,
@@ -52,8 +52,8 @@ __all__ = [
     "bad_pixels",
     "calibrate_detector",
     "centre_of_mass",
-    "centred_amplitudes",
     "centred_mean",
+    "centred_patterns",
     "deflection",
     "directions",
     "disk_origins",

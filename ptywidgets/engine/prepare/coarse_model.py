@@ -44,7 +44,7 @@ class CoarseModel:
 
     def __init__(self, measurement: Measurement, optics: Optics, terms: Sequence[str], side: int = 11) -> None:
         energy = measurement.calibration.require("energy")
-        shape = measurement.amplitudes.shape[-2:]
+        shape = measurement.patterns.shape[-2:]
         aperture = make_aperture(optics, shape, measurement.sampling, energy)
         lit = np.fft.fftshift(aperture > 0.5 * aperture.max())
         radius = math.sqrt(np.count_nonzero(lit) / math.pi) + 0.5
@@ -52,7 +52,8 @@ class CoarseModel:
         n -= n % 2
         chosen, self.grid = _block(measurement, side)
         cut = [np.r_[0 : n // 2, full - n // 2 : full] for full in shape]
-        self.amplitudes = np.ascontiguousarray(measurement.amplitudes[chosen][:, cut[0][:, None], cut[1][None]])
+        patterns = measurement.patterns.crop((n, n))
+        self.amplitudes = patterns.amplitudes(chosen)
         self.shifts = measurement.shifts[chosen]
         self.n, self.terms = n, tuple(terms)
         self.sampling = [s * full / n for s, full in zip(measurement.sampling, shape, strict=True)]
@@ -62,12 +63,14 @@ class CoarseModel:
         self.aperture = wave.astype(np.float32)
         self.basis = self._basis(wavelength(energy))
         whole = [np.fft.fftfreq(n, 1 / n)] * 2
-        self.asked = (np.hypot(*np.meshgrid(*whole)) < ASKED * n / 2).astype(np.float32)
+        self.asked = (np.hypot(*np.meshgrid(*whole)) < ASKED * n / 2).astype(np.float32)[None]
+        if patterns.mask is not None:
+            self.asked = self.asked * (self.amplitudes >= 0)
         extent = np.hypot(*np.ptp(self.grid, axis=1))
         self.size = math.ceil(extent / min(self.sampling)) + n + 4
         self.object = np.ones((self.size, self.size), np.complex64)
         self.energy = float((self.amplitudes**2 * self.asked).sum(dtype=np.float64))
-        noise = 0.25 * float(self.asked.sum()) * len(chosen) / self.energy
+        noise = 0.25 * float(self.asked.mean(0).sum()) * len(chosen) / self.energy
         self.noise = noise if noise < 0.5 else 0.0  # share that counting leaves; more than that, and it is no counts
         self.loss = math.inf
         self.parts = [np.arange(i, min(i + PORTION, len(chosen))) for i in range(0, len(chosen), PORTION)]
@@ -154,9 +157,10 @@ class CoarseModel:
             probe = sfft.ifft2(moved, norm="ortho")
             far = sfft.fft2(probe * patch, norm="ortho")
             modulus = np.abs(far)
-            turn = far.conj() / np.maximum(modulus, faint) * self.asked
+            asked = self.asked if len(self.asked) == 1 else self.asked[part]
+            turn = far.conj() / np.maximum(modulus, faint) * asked
             self.probes[part], self.turns[part] = probe * tilt, turn
-            self.left[part] = (self.amplitudes[part] - modulus) * self.asked
+            self.left[part] = (self.amplitudes[part] - modulus) * asked
             for place, index in enumerate(chosen):
                 if index < len(self.terms):
                     slope = moved * self.basis[index]

@@ -1,8 +1,7 @@
-"""From counts to a measurement: amplitudes with their origin in the corner, positions in A, every number public."""
+"""From counts to a measurement: patterns with their origin in the corner, positions in A, every number public."""
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from ptywidgets.engine.dataset import Calibration, Dataset
 from ptywidgets.engine.params import Params, param
+from ptywidgets.engine.patterns import Patterns
 from ptywidgets.engine.prepare.origin import ORIGIN_MODELS, fit_origin, moments
 from ptywidgets.engine.prepare.rotation import (
     RotationFit,
@@ -43,7 +43,7 @@ class Preparation(Params):
 class Measurement:
     """Patterns ready to be reconstructed, and everything that was fitted on the way."""
 
-    amplitudes: np.ndarray  # (J, Ny, Nx) float32, square root of the counts, origin at [0, 0] but for `shifts`
+    patterns: Patterns  # J of (Ny, Nx): the counts as they are, origin at [0, 0] but for `shifts`
     shifts: (
         np.ndarray
     )  # (J, 2) detector px, sub-pixel rest of the origin; the model takes it up, no count is interpolated
@@ -60,6 +60,11 @@ class Measurement:
     preparation: Preparation
 
     @property
+    def amplitudes(self) -> np.ndarray:
+        """(J, Ny, Nx) float32: square roots of all counts, made when asked for; see :meth:`Patterns.amplitudes`."""
+        return self.patterns.amplitudes()
+
+    @property
     def com(self) -> np.ndarray:
         """(2, Ry, Rx) 1/A: centre of mass without descan, detector frame."""
         return (self.com_measured - self.origin) * self.calibration.q_pixel
@@ -70,7 +75,7 @@ class Measurement:
         return rotate_vectors(self.com, self.rotation, self.transpose)
 
     def __repr__(self) -> str:
-        j, ny, nx = self.amplitudes.shape
+        j, ny, nx = self.patterns.shape
         size = f"{j} patterns of {ny}x{nx}, {self.sampling[0]:.3g} A pixels"
         return f"Measurement({size}, rotation {self.rotation:.2f} degrees)"
 
@@ -108,7 +113,10 @@ def scan_frequencies(scan_shape: tuple[int, ...], sampling: tuple[float, float])
 def prepare(
     dataset: Dataset, preparation: Preparation | None = None, *, auto: bool = False, **changes: Any
 ) -> Measurement:
-    """Centre of mass, descan, rotation, amplitudes, positions: two passes over the data, no copy beyond the amplitudes.
+    """Centre of mass, descan, rotation, positions: one pass over the data.
+
+    The counts stay as they are: arrays and memory maps are used without a copy (do not write to them afterwards), and
+    files are read into memory in their own type. Masked pixels count neither here nor in the loss.
 
     Parameters
     ----------
@@ -146,15 +154,16 @@ def prepare(
         from ptywidgets.engine.prepare.start import find_start
 
         return find_start(dataset, preparation=preparation).measurement
+    dataset = _in_memory(dataset)
     totals, com = moments(dataset)
     origin = fit_origin(com, preparation.origin, preparation.robust)
     # With no surface fitted the centre of mass is the origin, and nothing is left to find a rotation from.
     signal = com - (fit_origin(com, "plane") if preparation.origin == "none" else origin)
     fit = find_rotation(signal, preparation.transpose)
     rotation, transpose = _chosen(fit, preparation)
-    amplitudes, shifts = centred_amplitudes(dataset, origin)
+    patterns, shifts = centred_patterns(dataset, origin)
     return Measurement(
-        amplitudes=amplitudes,
+        patterns=patterns,
         shifts=shifts,
         positions=scan_positions(dataset.scan_shape, dataset.calibration.require("scan_step"), rotation, transpose),
         sampling=dataset.calibration.sampling(dataset.detector_shape),
@@ -197,38 +206,29 @@ def _chosen(fit: RotationFit, preparation: Preparation) -> tuple[float, bool]:
     return float(rotation), bool(transpose)
 
 
-def centred_amplitudes(dataset: Dataset, origin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Square roots of the counts, rolled by whole pixels so that the origin is at [0, 0], and the sub-pixel rest.
+def centred_patterns(dataset: Dataset, origin: np.ndarray) -> tuple[Patterns, np.ndarray]:
+    """The counts with the whole pixel that is each pattern's origin, and the sub-pixel rest; nothing is interpolated.
 
     Parameters
     ----------
     dataset : Dataset
-        Read once, in portions.
+        An array or a memory map is used as it is; other data are read once and kept in their own type.
     origin : ndarray (2, Ry, Rx)
         Detector pixels.
 
     Returns
     -------
-    amplitudes : ndarray (J, Qy, Qx) float32
+    patterns : Patterns
     shifts : ndarray (J, 2)
         In detector pixels, within half a pixel of 0.
     """
-    whole = np.rint(origin).astype(int)
+    whole = np.rint(origin)
     shifts = (origin - whole).reshape(2, -1).T.copy()
-    qy, qx = dataset.detector_shape
-    amplitudes = np.empty((*dataset.scan_shape, qy, qx), np.float32)
+    counts = _in_memory(dataset).data
+    counts = counts.reshape(-1, *dataset.detector_shape)  # type: ignore[attr-defined]  # an array by now
+    return Patterns(counts, whole.reshape(2, -1).T.astype(np.int64), mask=dataset.mask), shifts
 
-    def fill(row: int, patterns: np.ndarray) -> None:
-        for column, pattern in enumerate(patterns):
-            y, x = whole[0, row, column] % qy, whole[1, row, column] % qx
-            out = amplitudes[row, column]
-            for rows, from_rows in ((slice(0, qy - y), slice(y, qy)), (slice(qy - y, qy), slice(0, y))):
-                for columns, from_columns in ((slice(0, qx - x), slice(x, qx)), (slice(qx - x, qx), slice(0, x))):
-                    np.sqrt(
-                        pattern[from_rows, from_columns], out=out[rows, columns], casting="unsafe", dtype=np.float32
-                    )
 
-    with ThreadPoolExecutor(2) as pool:
-        for first, block in dataset.rows():
-            list(pool.map(fill, range(first, first + len(block)), block))
-    return amplitudes.reshape(-1, qy, qx), shifts
+def _in_memory(dataset: Dataset) -> Dataset:
+    """The dataset as an array, in its own type; a memory map is one."""
+    return dataset if isinstance(dataset.data, np.ndarray) else dataset.load()

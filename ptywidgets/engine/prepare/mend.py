@@ -51,6 +51,11 @@ def mend_pixels(dataset: Dataset, mask: np.ndarray | BadPixels) -> Dataset:
     return dataclasses.replace(dataset, data=mended, vacuum=vacuum)
 
 
+def mended(dataset: Dataset) -> Dataset:
+    """The dataset with the pixels that its mask leaves out mended: for pictures, which cannot have holes."""
+    return dataset if dataset.mask is None else dataclasses.replace(mend_pixels(dataset, ~dataset.mask), mask=None)
+
+
 class MendedArray:
     """An array (Ry, Rx, Qy, Qx) whose bad pixels are mended as it is sliced."""
 

@@ -19,7 +19,7 @@ def centre_of_mass(dataset: Dataset, mask: np.ndarray | None = None) -> np.ndarr
     dataset : Dataset
         Read once, in portions.
     mask : ndarray (Qy, Qx), optional
-        Weights of the detector pixels.
+        Weights of the detector pixels. Those that the dataset's own mask leaves out have none.
 
     Returns
     -------
@@ -47,6 +47,7 @@ def moments(dataset: Dataset, mask: np.ndarray | None = None) -> tuple[np.ndarra
     """
     qy, qx = dataset.detector_shape
     weights = None if mask is None else np.asarray(mask, np.float32)
+    bad = None if dataset.mask is None else ~dataset.mask
     middle = (qy // 2, qx // 2)  # moments about the middle lose no digits in single precision
     down = np.stack([np.ones(qy), np.arange(qy) - middle[0]]).astype(np.float32)
     right = np.stack([np.ones(qx), np.arange(qx) - middle[1]], axis=1).astype(np.float32)
@@ -58,11 +59,14 @@ def moments(dataset: Dataset, mask: np.ndarray | None = None) -> tuple[np.ndarra
         out = sums[first : first + len(block)].reshape(-1, 2, 2)
         for start in range(0, len(patterns), portion):
             part = patterns[start : start + portion]
-            if part.dtype.kind in "fi" and part.min() < 0:
-                remedy = "subtract the detector's dark reference and clip at 0"
-                _complain("negative counts", remedy, first, block.reshape(*block.shape[:2], -1).min(-1) < 0)
             single = work[: len(part)]
             np.copyto(single, part, casting="unsafe")
+            if bad is not None:
+                single[:, bad] = 0
+            if part.dtype.kind in "fi" and (part if bad is None else single).min() < 0:
+                remedy = "subtract the detector's dark reference and clip at 0"
+                asked = block if bad is None else block[..., ~bad]
+                _complain("negative counts", remedy, first, asked.reshape(*block.shape[:2], -1).min(-1) < 0)
             if weights is not None:
                 single *= weights
             out[start : start + portion] = down @ (single.reshape(-1, qx) @ right).reshape(-1, qy, 2)

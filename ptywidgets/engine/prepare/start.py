@@ -13,6 +13,7 @@ from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.prepare.descan import centred_mean
 from ptywidgets.engine.prepare.disk import calibrate_detector, measure_disk
 from ptywidgets.engine.prepare.measurement import Measurement, Preparation, prepare, reorient
+from ptywidgets.engine.prepare.mend import mended
 from ptywidgets.engine.prepare.optics_fit import TERMS, OpticsFit, find_optics
 from ptywidgets.engine.prepare.polish import Polished, polish
 from ptywidgets.engine.prepare.rotation import RotationFit, wrapped_angle
@@ -112,7 +113,7 @@ def find_start(
     bright = bright_field(dataset, measurement)
     optics = Optics.from_dataset(dataset, aberrations=aberrations or Aberrations())
     if dataset.vacuum is None:
-        optics = optics.replace(rolloff=_edge(dataset, measurement))
+        optics = optics.replace(rolloff=_edge(mended(dataset), measurement))
     fit = find_optics(bright, optics, rotation=rotation, transpose=transpose, defocus=defocus)
     polished = None
     if fit.found:
@@ -157,7 +158,7 @@ def _calibrated(dataset: Dataset, semiangle: float | None, q_pixel: float | None
     absent = [name for name in ("semiangle", "q_pixel") if getattr(known, name) is None]
     source, sigma, words = GIVEN, None, "was given"
     if len(absent) == 1 and known.energy is not None:
-        pattern = dataset.mean_pattern() if dataset.vacuum is None else np.asarray(dataset.vacuum)
+        pattern = mended(dataset).mean_pattern() if dataset.vacuum is None else np.asarray(dataset.vacuum)
         disk = measure_disk(pattern)
         edge = min(disk.edge_width / EDGE / disk.radius, WIDEST)  # of the radius
         if known.semiangle is None:

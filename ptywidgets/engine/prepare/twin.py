@@ -80,7 +80,7 @@ def resolve_twin(
 
 def _middle(measurement: Measurement, optics: Optics, most: int) -> tuple[Measurement, Optics]:
     """A block of positions in the middle of the scan, and the detector cut to twice the aperture."""
-    shape = measurement.amplitudes.shape[-2:]
+    shape = measurement.patterns.shape[-2:]
     aperture = make_aperture(optics, shape, measurement.sampling, measurement.calibration.require("energy"))
     lit = np.fft.fftshift(aperture > 0.1 * aperture.max())
     radius = max(np.ptp(np.flatnonzero(lit.any(1))), np.ptp(np.flatnonzero(lit.any(0)))) / 2 + 1
@@ -90,19 +90,19 @@ def _middle(measurement: Measurement, optics: Optics, most: int) -> tuple[Measur
     rows, columns = [slice(max(0, (n - side) // 2), max(0, (n - side) // 2) + min(n, side)) for n in scan]
     chosen = np.arange(scan[0] * scan[1]).reshape(scan)[rows, columns].ravel()
     index = [np.r_[0 : (n + 1) // 2, full - n // 2 : full] for n, full in zip(size, shape, strict=True)]
-    amplitudes = measurement.amplitudes[chosen][:, index[0][:, None], index[1][None]]
-    sampling = tuple(s * full / n for s, full, n in zip(measurement.sampling, shape, size, strict=True))
+    patterns = measurement.patterns.take(chosen).crop((size[0], size[1]))
+    down, along = (s * full / n for s, full, n in zip(measurement.sampling, shape, size, strict=True))
     # The vacuum pattern is cut like the patterns; its centre stays in the middle.
     if optics.vacuum is not None:
         corner = aperture[index[0][:, None], index[1][None]] ** 2
         optics = optics.replace(vacuum=np.fft.fftshift(corner))
     small = replace(
         measurement,
-        amplitudes=amplitudes,
+        patterns=patterns,
         shifts=measurement.shifts[chosen],
         positions=measurement.positions[chosen],
-        sampling=sampling,
-        mean_intensity=float((amplitudes.astype(np.float64) ** 2).sum() / len(chosen)),
+        sampling=(down, along),
+        mean_intensity=float((patterns.amplitudes().clip(0).astype(np.float64) ** 2).sum() / len(chosen)),
         scan_shape=(rows.stop - rows.start, columns.stop - columns.start),
     )
     return small, optics

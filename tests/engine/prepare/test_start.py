@@ -1,6 +1,7 @@
 """The start: found from the data alone on many simulated variants, and given things are kept."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -124,3 +125,14 @@ def test_prepare_finds_the_same_by_itself():
     measurement = prepare(dataset, auto=True)
     assert away(measurement.rotation, -15) < 0.3
     assert prepare(dataset, Preparation(rotation=3.0), auto=True).rotation == 3.0
+
+
+def test_masked_pixels_do_not_lead_the_start_astray():
+    dataset = samples.ducky("tiny")
+    broken, mask = np.array(dataset.data), np.ones(dataset.detector_shape, bool)
+    for y, x in ((30, 31), (5, 6)):
+        broken[:, :, y, x] = 60000
+        mask[y, x] = False
+    clean, masked = find_start(dataset), find_start(replace(dataset, data=broken, mask=mask))
+    assert masked.measurement.rotation == pytest.approx(clean.measurement.rotation, abs=0.1)
+    assert masked.optics.aberrations["defocus"] == pytest.approx(clean.optics.aberrations["defocus"], abs=2)
