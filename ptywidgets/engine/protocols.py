@@ -86,9 +86,6 @@ class Backend(Protocol):
         where the model fits or is too bright, and never negative. `far` and `tangent` stay as they are.
         """
 
-    def bend(self, far: Array, tangent: Array, amplitudes: Array, loss: Loss) -> float:
-        """Second derivative of a loss along a direction of the waves, without what could make it negative."""
-
     def combine(self, weights: Array, images: Array) -> Array:
         """Waves sum_r weights (B, R) images (R, M, Ny, Nx), weights real."""
 

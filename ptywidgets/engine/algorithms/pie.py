@@ -56,9 +56,8 @@ class PIE(Params):
 
         def task(places: Any, sums: _Sums) -> None:
             here = where.part(places)
-            g = model.window_gradients(
-                backend, obj, shift.waves(backend, places), here, problem.amplitudes, batch[places], problem.loss
-            )
+            measured = backend.amplitudes(problem.patterns, batch[places], light.dtype)
+            g = model.window_gradients(backend, obj, shift.waves(backend, places), here, measured, problem.loss)
             sums.loss += g.loss
             change = g.object
             change *= step

@@ -100,7 +100,6 @@ class Model:
         waves: Array,
         where: Where,
         amplitudes: Array,
-        indices: Any,
         loss: Loss,
     ) -> WindowGradients:
         """Loss and gradients of a portion, one position at a time, for rules that weigh positions by themselves.
@@ -116,7 +115,7 @@ class Model:
         tall = xp.ascontiguousarray(transmission.swapaxes(0, 1)).reshape(slices, count * window[0], window[1])
         corners = np.stack([np.arange(count) * window[0], np.zeros(count, int)], axis=1)
         far, tape = self.far_field(backend, waves, tall, Where(corners, None, where.shifts))
-        value, residual = loss.residual(backend, far, amplitudes, indices)
+        value, residual = loss.residual(backend, far, amplitudes)
         residual = self.detector.propagate_adjoint(backend, residual, where.shifts)
         gradient = backend.empty("windows", tall.shape, tall.dtype)
         gradient[...] = 0

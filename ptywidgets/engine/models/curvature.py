@@ -74,7 +74,7 @@ def curvature(problem: Problem, state: State, batch: Any, directions: Sequence[D
         waves = shift.waves(backend, places).copy()
         far, _tape = model.far_field(backend, waves, transmission, here)
         far = far.copy()
-        measured = problem.amplitudes[batch[places]]
+        measured = backend.amplitudes(problem.patterns, batch[places], far.real.dtype)
         changes = []
         for moved, by_transmission in tangents:
             by_waves = None if moved is None else moved.waves(backend, places)
