@@ -25,7 +25,8 @@ and batches are those of each project's examples, or what did best among a few t
 and a person who knows a program well may get more out of it. Correlations are those of the phase with the known one,
 after a constant, a ramp and a shift are removed and both are low-passed at 0.6 of the highest frequency; they were
 taken at iterations 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48 and 64, so a quality may have been reached a little earlier
-than said.
+than said. Sets without noise are scaled to 1e5 electrons per square angstrom, since some peers count on counts. Where
+other work uses a core, programs whose threads wait by spinning (those on torch above all) lose most.
 
 "Times ours" is an engine's least time over that of ptywidgets with a complex object, which it took turns with. "Set-up"
 is what came before the first iteration and what that took longer than the others, which is mostly compiling; it counts
@@ -153,8 +154,10 @@ def plot(results: dict[str, Any], path: Path) -> None:
         panel.set_title(f"{name} ({'x'.join(map(str, measured['shape']))})", fontsize=10)
         panel.set_xlabel("seconds of computing")
     panels[0][0].set_ylabel("correlation with the truth")
-    figure.legend(shown.values(), shown.keys(), loc="lower center", ncols=4, frameon=False, fontsize=8.5)
-    figure.tight_layout(rect=(0, 0.16, 1, 1))
+    columns = max(1, int(figure.get_figwidth() / 2.6))
+    room = (0.35 + 0.2 * -(-len(shown) // columns)) / figure.get_figheight()
+    figure.legend(shown.values(), shown.keys(), loc="lower center", ncols=columns, frameon=False, fontsize=8.5)
+    figure.tight_layout(rect=(0, room, 1, 1))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     pyplot.close(figure)

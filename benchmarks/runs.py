@@ -56,13 +56,16 @@ class Run:
         return int(answer["iteration"])
 
     def score(self, case: Case) -> None:
-        """Score what it has now."""
+        """Score what it has now, if there is anything and it is not scored yet."""
+        iteration = str(len(self.record["seconds"]))
+        if iteration == "0" or iteration in self.record["scores"]:
+            return
         self._ask(f"save {self._result}")
         with np.load(self._result) as found:
             if not np.isfinite(found["object"]).all():
                 raise Ended("it diverged")
             value = score(found["object"], found["positions"], case.truth)
-        self.record["scores"][str(len(self.record["seconds"]))] = [round(value.correlation, 5), round(value.rms, 5)]
+        self.record["scores"][iteration] = [round(value.correlation, 5), round(value.rms, 5)]
 
     def close(self) -> None:
         """End the process."""

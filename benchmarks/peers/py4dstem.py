@@ -41,8 +41,11 @@ def run(given: Given, mode: str, turn: Turn) -> None:
     )
     positivity = ", positivity" if mode == "potential" else ""
     turn.ready(f"GradientDescent, batch {BATCH}, step 0.5, {mode} object{positivity}", ("py4DSTEM", "scipy"))
-    first = True
+    iteration = 0
     while True:
-        peer.reconstruct(num_iter=1, max_batch_size=BATCH, seed_random=0, reset=first, progress_bar=False)
-        first = False
+        # Seeded anew in every call: a seed of its own gives each iteration batches of its own, as one long call has.
+        peer.reconstruct(
+            num_iter=1, max_batch_size=BATCH, seed_random=iteration, reset=iteration == 0, progress_bar=False
+        )
+        iteration += 1
         turn.done(lambda: (np.asarray(peer.object), np.asarray(peer._positions_px), float(peer.sampling[0])))

@@ -27,6 +27,8 @@ def run(given: Given, mode: str, turn: Turn) -> None:
     shape = (*given["scan_shape"], *given["probe"].shape)
     scales = (*[float(given["scan_step"])] * 2, *[float(given["q_pixel"])] * 2)
     patterns = given["patterns"].reshape(shape).astype(np.float32)
+    bright = float(patterns.sum(dtype=float) / np.prod(given["scan_shape"]))
+    patterns /= bright  # the rate of the probe is in units of its amplitude
     raw = Dataset4dstem.from_array(patterns, sampling=scales, units=("A", "A", "A^-1", "A^-1"))
     data = PtychographyDatasetRaster.from_dataset4dstem(
         raw, verbose=False, learn_descan=False, learn_scan_positions=False
@@ -43,7 +45,7 @@ def run(given: Given, mode: str, turn: Turn) -> None:
     peer = Ptychography.from_models(
         dset=data,
         obj_model=ObjectPixelated.from_uniform(obj_type="complex", num_slices=1),
-        probe_model=ProbePixelated.from_array(given["probe"], probe_params=known),
+        probe_model=ProbePixelated.from_array(given["probe"] / np.float32(np.sqrt(bright)), probe_params=known),
         detector_model=DetectorPixelated(),
         verbose=False,
         rng=0,

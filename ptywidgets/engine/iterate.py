@@ -87,6 +87,12 @@ def _finish(problem: Problem, state: State, constraints: list) -> State:
     for apply in constraints:
         state = apply(state)
     loss = state.partial_loss / (problem.mean_intensity * problem.count)
+    misfit = np.nan if problem.held_out is None else problem.held_out.misfit(problem, state)
     return state.replace(
-        iteration=state.iteration + 1, batch=0, order=None, partial_loss=0.0, losses=(*state.losses, loss)
+        iteration=state.iteration + 1,
+        batch=0,
+        order=None,
+        partial_loss=0.0,
+        losses=(*state.losses, loss),
+        misfits=(*state.misfits, misfit),
     )

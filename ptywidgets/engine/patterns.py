@@ -17,6 +17,21 @@ if TYPE_CHECKING:
     from ptywidgets.engine.protocols import Backend
 
 
+@dataclass(frozen=True, eq=False)
+class Substitutes:
+    """Other counts for a few of the patterns, such as what is left of them when some are held out."""
+
+    rows: np.ndarray  # (J,) int, on the host: which row of `patterns` stands in for each pattern; -1 for none
+    patterns: Patterns  # K of them
+    factor: float  # of their amplitudes, to be as bright as the others
+
+    def among(self, indices: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Places among `indices` where another pattern stands in, and its row."""
+        rows = self.rows[np.asarray(indices)]
+        places = np.flatnonzero(rows >= 0)
+        return places, rows[places]
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Patterns:
     """Counts of J diffraction patterns, and how they are to be read; nothing is copied or moved.
@@ -34,6 +49,8 @@ class Patterns:
         Pixels in use about the origin; by default the whole detector.
     mask : ndarray (Qy, Qx) bool, optional
         True where a detector pixel counts; amplitudes of others are -1, which a loss takes for not measured.
+    substitutes : Substitutes, optional
+        Other counts for some of the patterns.
 
     Examples
     --------
@@ -52,6 +69,7 @@ class Patterns:
     origin: Any
     window: tuple[int, int] | None = None
     mask: Any = None
+    substitutes: Substitutes | None = None
 
     def __post_init__(self) -> None:
         shape, kind = tuple(self.counts.shape), np.dtype(self.counts.dtype).kind
@@ -97,17 +115,27 @@ class Patterns:
 
     def crop(self, window: tuple[int, int]) -> Patterns:
         """The same with only the central `window` (Ny, Nx) frequencies in use; no data are touched."""
-        return replace(self, window=window)
+        others = self.substitutes
+        if others is not None:
+            others = replace(others, patterns=others.patterns.crop(window))
+        return replace(self, window=window, substitutes=others)
 
     def take(self, indices: Any) -> Patterns:
         """Some of the patterns, copied in their own type."""
         indices = np.asarray(indices)
-        return replace(self, counts=self.counts[indices], origin=self.origin[indices])
+        others = self.substitutes
+        if others is not None:
+            others = replace(others, rows=others.rows[indices])
+        return replace(self, counts=self.counts[indices], origin=self.origin[indices], substitutes=others)
 
     def on(self, backend: Backend) -> Patterns:
         """The same on a device, in their own type; no copy where they are there already."""
         mask = None if self.mask is None else backend.to_device(self.mask)
-        return replace(self, counts=backend.to_device(self.counts), origin=backend.to_device(self.origin), mask=mask)
+        others = self.substitutes
+        if others is not None:
+            others = replace(others, patterns=others.patterns.on(backend))
+        counts, origin = backend.to_device(self.counts), backend.to_device(self.origin)
+        return replace(self, counts=counts, origin=origin, mask=mask, substitutes=others)
 
     def amplitudes(self, indices: Any = None, dtype: Any = np.float32) -> np.ndarray:
         """Square roots of the counts, on the host: origin at [0, 0], and -1 where the mask leaves a pixel out.
@@ -128,6 +156,12 @@ class Patterns:
         indices = np.arange(len(self)) if indices is None else np.asarray(indices)
         out = np.empty((len(indices), *self.shape[1:]), dtype)
         numpy_kernels.amplitudes(self.counts, indices, self.origin, self.mask, out)
+        if self.substitutes is not None:
+            places, rows = self.substitutes.among(indices)
+            if len(places):
+                out[places] = self.substitutes.patterns.amplitudes(rows, dtype) * out.dtype.type(
+                    self.substitutes.factor
+                )
         return out
 
     def __repr__(self) -> str:

@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from ptywidgets.engine.backends import get_backend
 from ptywidgets.engine.errors import DataError, ParameterError
+from ptywidgets.engine.held_out import HeldOut
 from ptywidgets.engine.losses import get_loss
 from ptywidgets.engine.models import Gradients, Model, single_slice
 from ptywidgets.engine.models.composed import Geometry
@@ -18,6 +19,7 @@ from ptywidgets.engine.patterns import Patterns
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.probe import Optics, make_probe
 from ptywidgets.engine.protocols import Backend, Loss
+from ptywidgets.engine.resample import resample_object, resample_probe, resampled_shape
 from ptywidgets.engine.state import State
 
 
@@ -33,6 +35,7 @@ class Problem:
     first_object: np.ndarray  # (S, Y, X)
     first_probe: np.ndarray  # (M, Ny, Nx) complex64, corner-centred
     first_positions: np.ndarray  # (J, 2) A, from object pixel [0, 0]
+    held_out: HeldOut | None = None  # counts that are not in `patterns`, to judge by
 
     @property
     def count(self) -> int:
@@ -58,6 +61,39 @@ class Problem:
         """The same problem on another device, "cpu" or "gpu"."""
         backend = get_backend(device)
         return replace(self, backend=backend, patterns=self.measurement.patterns.on(backend))
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """Detector pixels in use (Ny, Nx), which is also the window of a position in the object."""
+        return self.patterns.shape[-2:]
+
+    def at_window(self, window: tuple[int, int]) -> Problem:
+        """The same problem with only the central `window` of the detector in use: larger object pixels, less work."""
+        if tuple(window) == self.window:
+            return self
+        shape = resampled_shape(self.object_shape, self.window, window)
+        empty = float(self.model.specimen.initial((1,)).real[0])
+        if (self.first_object == empty).all():
+            first = self.model.specimen.initial(shape)
+        else:
+            first = resample_object(self.first_object, self.window, window, shape, empty)
+        (dy, dx), (ny, nx), (my, mx) = self.sampling, self.window, window
+        sampling = (dy * ny / my, dx * nx / mx)
+        cropped = self.patterns.crop(window)
+        measurement = replace(self.measurement, patterns=self.measurement.patterns.crop(window), sampling=sampling)
+        probe = resample_probe(self.first_probe, window)
+        return replace(self, measurement=measurement, patterns=cropped, first_object=first, first_probe=probe)
+
+    def bring(self, state: State) -> State:
+        """A state of the same problem at another window, on this one's grid; what an algorithm kept is gone."""
+        window = tuple(state.probe.shape[-2:])
+        if window == self.window:
+            return state
+        host, device = self.backend.to_numpy, self.backend.to_device
+        empty = float(self.model.specimen.initial((1,)).real[0])
+        obj = resample_object(host(state.object), window, self.window, self.object_shape, empty)
+        probe = resample_probe(host(state.probe), self.window)
+        return state.replace(object=device(obj), probe=device(probe), memory={})
 
     def start(self) -> State:
         """The state before the first iteration."""

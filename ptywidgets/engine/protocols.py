@@ -51,6 +51,12 @@ class Backend(Protocol):
     def paste(self, field: Array, corners: Any, patches: Array) -> None:
         """Add (B, S, Ny, Nx) into the windows of slices (S, Y, X): the adjoint of :meth:`cut`."""
 
+    def phase_factor(self, phase: Array) -> Array:
+        """exp(i phase), of any shape."""
+
+    def phase_gradient(self, transmission: Array, gradient: Array) -> Array:
+        """Im(conj(transmission) gradient), of any shape."""
+
     def multiply_cut(self, waves: Array, field: Array, corners: Any) -> Array:
         """Waves times the windows of a field."""
 
@@ -113,6 +119,7 @@ class Specimen(Protocol):
     """How the unknown object becomes a transmission function (S, Y, X)."""
 
     object_type: str
+    lossless: bool  # whether |t| = 1 everywhere
 
     def initial(self, shape: tuple[int, ...]) -> Any: ...
 

@@ -73,6 +73,17 @@ class BackendContract:
         backend.sum_cuts(field, corners, sums)
         self.close(backend, sums, sum(expected[y : y + 9, x : x + 8] for y, x in corners))
 
+    def test_phases(self, backend: Any) -> None:
+        generator = np.random.default_rng(3)
+        phase = np.concatenate([generator.uniform(-20, 20, 999), np.arange(-8, 9) * np.pi / 4]).astype(np.float32)
+        factor = backend.phase_factor(backend.to_device(phase))
+        self.close(backend, factor, np.exp(1j * phase.astype(float)).astype(np.complex64))
+        exact = backend.phase_factor(backend.to_device(phase.astype(float)))
+        np.testing.assert_allclose(backend.to_numpy(exact), np.exp(1j * phase.astype(float)), rtol=1e-14, atol=1e-14)
+        one, two = _waves(0), _waves(1)
+        got = backend.phase_gradient(backend.to_device(one), backend.to_device(two))
+        self.close(backend, got, (one.conj() * two).imag)
+
     def test_ramps(self, backend: Any) -> None:
         waves, generator = _waves(), np.random.default_rng(2)
         slopes, rows, columns = generator.normal(size=(len(waves), 2)), np.arange(9) - 4.0, generator.normal(size=8)

@@ -64,7 +64,7 @@ class PIE(Params):
             backend.paste(obj, here.corners, change)
             if with_probe:
                 shift.collect(backend, places, g.waves, sums.waves)
-                sums.passed += g.passed.sum(0)
+                sums.passed += g.passed
 
         for group in disjoint(where.corners, light.shape):
             portions = backend.portions(group, state.probe.nbytes)

@@ -101,15 +101,22 @@ class CpuBackend:
     # Windows of a field
 
     def cut(self, field: np.ndarray, corners: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-        patches = np.empty((len(corners), field.shape[0], *shape), field.dtype)
-        for patch, (y, x) in zip(patches, corners.tolist(), strict=True):
-            patch[...] = field[:, y : y + shape[0], x : x + shape[1]]
+        patches = self.empty("cut", (len(corners), len(field), *shape), field.dtype)
+        self.kernels.cut(field, corners, patches)
         return patches
 
     def paste(self, field: np.ndarray, corners: np.ndarray, patches: np.ndarray) -> None:
-        height, width = patches.shape[-2:]
-        for patch, (y, x) in zip(patches, corners.tolist(), strict=True):
-            field[:, y : y + height, x : x + width] += patch
+        self.kernels.paste(field, corners, patches)
+
+    def phase_factor(self, phase: np.ndarray) -> np.ndarray:
+        out = self.empty("phase factor", phase.shape, np.result_type(phase.dtype, np.complex64))
+        self.kernels.phase_factor(phase, out)
+        return out
+
+    def phase_gradient(self, transmission: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+        out = self.empty("phase gradient", transmission.shape, transmission.real.dtype)
+        self.kernels.phase_gradient(transmission, gradient, out)
+        return out
 
     def multiply_cut(self, waves: np.ndarray, field: np.ndarray, corners: np.ndarray) -> np.ndarray:
         out = self.empty("product", (len(corners), *waves.shape[1:]), waves.dtype)
@@ -136,6 +143,12 @@ class CpuBackend:
     def amplitudes(self, patterns: Patterns, indices: np.ndarray, dtype: Any) -> np.ndarray:
         out = self.empty("amplitudes", (len(indices), *patterns.shape[1:]), dtype)
         self.kernels.amplitudes(patterns.counts, indices, patterns.origin, patterns.mask, out)
+        if patterns.substitutes is not None:
+            places, rows = patterns.substitutes.among(indices)
+            if len(places):  # few: the plain way will do
+                out[places] = patterns.substitutes.patterns.amplitudes(rows, dtype) * np.dtype(dtype).type(
+                    patterns.substitutes.factor
+                )
         return out
 
     def modulus(self, far: np.ndarray, amplitudes: np.ndarray) -> float:

@@ -88,6 +88,14 @@ class GpuBackend:
         residual *= self.cut(field[None], corners, waves.shape[-2:]).conj()
         return residual
 
+    def phase_factor(self, phase: Any) -> Any:
+        out = self.xp.empty(phase.shape, np.result_type(phase.dtype, np.complex64))
+        out.real, out.imag = self.xp.cos(phase), self.xp.sin(phase)
+        return out
+
+    def phase_gradient(self, transmission: Any, gradient: Any) -> Any:
+        return transmission.real * gradient.imag - transmission.imag * gradient.real
+
     def paste_same(self, field: Any, corners: Any, image: Any) -> None:
         self.paste(field[None], corners, self.xp.broadcast_to(image, (len(corners), 1, *image.shape)))
 
@@ -102,6 +110,15 @@ class GpuBackend:
         waves *= down[:, None, :, None] * along[:, None, None, :]
 
     def amplitudes(self, patterns: Patterns, indices: Any, dtype: Any) -> Any:
+        out = self._roots(patterns, indices, dtype)
+        if patterns.substitutes is not None:
+            places, rows = patterns.substitutes.among(indices)
+            if len(places):
+                others = self._roots(patterns.substitutes.patterns, rows, dtype)
+                out[self.xp.asarray(places)] = others * np.dtype(dtype).type(patterns.substitutes.factor)
+        return out
+
+    def _roots(self, patterns: Patterns, indices: Any, dtype: Any) -> Any:
         xp = self.xp
         indices = xp.asarray(indices)
         origin = patterns.origin[indices]

@@ -37,6 +37,18 @@ class Kernels(Protocol):
     ) -> None:
         """window of the gradient += sum_m conj(waves) x residual; then residual *= conj(window of the field)."""
 
+    def cut(self, field: np.ndarray, corners: np.ndarray, out: np.ndarray) -> None:
+        """out (B, S, Ny, Nx) = windows of the slices (S, Y, X)."""
+
+    def paste(self, field: np.ndarray, corners: np.ndarray, patches: np.ndarray) -> None:
+        """windows of the slices (S, Y, X) += patches (B, S, Ny, Nx)."""
+
+    def phase_factor(self, phase: np.ndarray, out: np.ndarray) -> None:
+        """out = exp(i phase), of any shape; float32 to 1e-6 for phases below 1000 rad."""
+
+    def phase_gradient(self, transmission: np.ndarray, gradient: np.ndarray, out: np.ndarray) -> None:
+        """out = Im(conj(transmission) gradient), of any shape."""
+
     def paste_same(self, field: np.ndarray, corners: np.ndarray, image: np.ndarray) -> None:
         """window of the field += image, real."""
 

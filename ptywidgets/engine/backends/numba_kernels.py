@@ -86,6 +86,59 @@ def _add_windows(field, corners, image, gather):  # type: ignore[no-untyped-def]
 
 
 @_compiled
+def _cut(field, corners, out):  # type: ignore[no-untyped-def]
+    for b in range(out.shape[0]):
+        for s in range(out.shape[1]):
+            for y in range(out.shape[2]):
+                source = field[s, corners[b, 0] + y, corners[b, 1] : corners[b, 1] + out.shape[3]]
+                target = out[b, s, y]
+                for i in range(out.shape[3]):
+                    target[i] = source[i]
+
+
+@_compiled
+def _paste(field, corners, patches):  # type: ignore[no-untyped-def]
+    for b in range(patches.shape[0]):
+        for s in range(patches.shape[1]):
+            for y in range(patches.shape[2]):
+                target = field[s, corners[b, 0] + y, corners[b, 1] : corners[b, 1] + patches.shape[3]]
+                source = patches[b, s, y]
+                for i in range(patches.shape[3]):
+                    target[i] += source[i]
+
+
+@numba.njit(nogil=True, error_model="numpy", cache=True)  # the reduction of the angle is lost if sums are reordered
+def _phase_factor(phase, out):  # type: ignore[no-untyped-def]
+    """Cosine and sine by quarter turns and polynomials, which, unlike library calls, become vector instructions;
+    coefficients of S. L. Moshier's Cephes library."""
+    one = np.float32(1)
+    for i in range(phase.shape[0]):
+        quarter = np.rint(phase[i] * np.float32(0.6366197723675814))
+        r = ((phase[i] - quarter * np.float32(1.5703125)) - quarter * np.float32(4.837512969970703e-4)) - (
+            quarter * np.float32(7.549789948768648e-8)
+        )
+        r2 = r * r
+        sine = (
+            (np.float32(-1.9515295891e-4) * r2 + np.float32(8.3321608736e-3)) * r2 - np.float32(1.6666654611e-1)
+        ) * (r2 * r) + r
+        cosine = (
+            ((np.float32(2.443315711809948e-5) * r2 - np.float32(1.388731625493765e-3)) * r2)
+            + np.float32(4.166664568298827e-2)
+        ) * (r2 * r2) + (one - np.float32(0.5) * r2)
+        turn = np.int32(quarter) & 3
+        c = sine if turn & 1 else cosine
+        s = cosine if turn & 1 else sine
+        out[2 * i] = -c if turn == 1 or turn == 2 else c
+        out[2 * i + 1] = -s if turn >= 2 else s
+
+
+@_compiled
+def _phase_gradient(transmission, gradient, out):  # type: ignore[no-untyped-def]
+    for i in range(out.shape[0]):
+        out[i] = transmission[2 * i] * gradient[2 * i + 1] - transmission[2 * i + 1] * gradient[2 * i]
+
+
+@_compiled
 def _ramp(waves, slopes, rows, columns, turns):  # type: ignore[no-untyped-def]
     """`turns` (Ny + Nx, 2), of the waves' precision, takes cosine and sine for each row and then for each column."""
     height, width = len(rows), len(columns)
@@ -221,6 +274,28 @@ def multiply_cut_adjoint(
     residual: np.ndarray, field: np.ndarray, corners: np.ndarray, waves: np.ndarray, gradient: np.ndarray
 ) -> None:
     _multiply_cut_adjoint(_real(residual), _real(field), corners, _real(waves), _real(gradient))
+
+
+def cut(field: np.ndarray, corners: np.ndarray, out: np.ndarray) -> None:
+    _cut(field, corners, out)
+
+
+def paste(field: np.ndarray, corners: np.ndarray, patches: np.ndarray) -> None:
+    _paste(field, corners, patches)
+
+
+def phase_factor(phase: np.ndarray, out: np.ndarray) -> None:
+    if phase.dtype == np.float32 and phase.flags.c_contiguous:
+        _phase_factor(phase.reshape(-1), _real(out.reshape(-1)))
+    else:
+        numpy_kernels.phase_factor(phase, out)
+
+
+def phase_gradient(transmission: np.ndarray, gradient: np.ndarray, out: np.ndarray) -> None:
+    if gradient.flags.c_contiguous:
+        _phase_gradient(_real(transmission.reshape(-1)), _real(gradient.reshape(-1)), out.reshape(-1))
+    else:
+        numpy_kernels.phase_gradient(transmission, gradient, out)
 
 
 def paste_same(field: np.ndarray, corners: np.ndarray, image: np.ndarray) -> None:

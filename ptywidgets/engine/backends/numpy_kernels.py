@@ -36,6 +36,26 @@ def multiply_cut_adjoint(
         residual[b] *= own
 
 
+def cut(field: np.ndarray, corners: np.ndarray, out: np.ndarray) -> None:
+    for patch, (y, x) in zip(out, corners.tolist(), strict=True):
+        patch[...] = field[:, y : y + out.shape[-2], x : x + out.shape[-1]]
+
+
+def paste(field: np.ndarray, corners: np.ndarray, patches: np.ndarray) -> None:
+    for patch, (y, x) in zip(patches, corners.tolist(), strict=True):
+        field[:, y : y + patches.shape[-2], x : x + patches.shape[-1]] += patch
+
+
+def phase_factor(phase: np.ndarray, out: np.ndarray) -> None:
+    np.cos(phase, out=out.real)
+    np.sin(phase, out=out.imag)
+
+
+def phase_gradient(transmission: np.ndarray, gradient: np.ndarray, out: np.ndarray) -> None:
+    np.multiply(transmission.real, gradient.imag, out=out)
+    out -= transmission.imag * gradient.real
+
+
 def paste_same(field: np.ndarray, corners: np.ndarray, image: np.ndarray) -> None:
     for window in _windows(field, corners, image.shape):
         window += image

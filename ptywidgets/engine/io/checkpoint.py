@@ -148,6 +148,7 @@ def _write_state(root: h5py.Group, state: State, sampling: tuple[float, float]) 
     write_array(root, "probe", state.probe, axes=[Axis("mode"), *pixels], unit="sqrt(counts)")
     write_array(root, "positions", state.positions, unit="A")
     write_array(root, "losses", np.asarray(state.losses or (np.nan,)), unit="normalised error")
+    write_array(root, "misfits", np.asarray(state.misfits or (np.nan,)), unit="log-likelihood per pattern")
     if state.order is not None:
         write_array(root, "order", state.order, unit="")
     for name, array in state.memory.items():
@@ -173,6 +174,9 @@ def _read(root: h5py.Group) -> Checkpoint:
             order=root["order/data"][...] if "order" in root else None,
             partial_loss=float(numbers["partial_loss"]),
             losses=tuple(losses),
+            misfits=tuple(root["misfits/data"][: len(losses)].tolist())
+            if "misfits" in root
+            else (np.nan,) * len(losses),
             random=json.loads(numbers["random"].decode()),
             memory={name[len(MEMORY) :]: root[name]["data"][...] for name in root if name.startswith(MEMORY)},
         )

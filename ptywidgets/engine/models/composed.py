@@ -38,7 +38,7 @@ class WindowGradients:
     loss: Any
     object: Array  # (B, S, Ny, Nx), as the object
     waves: Array  # (B, M, Ny, Nx) by the incident waves
-    passed: Array  # (B, Ny, Nx) float, |t|^2 through all slices
+    passed: Array  # (Ny, Nx) float, sum over the portion of |t|^2 through all slices
 
 
 @dataclass
@@ -93,6 +93,13 @@ class Model:
         backend.map_reduce(task, backend.portions(np.arange(len(out)), probe.nbytes), lambda: None)
         return out
 
+    def passed(self, xp: Any, transmission: Array, axis: int) -> Array:
+        """|t|^2 through all slices, which are the axis `axis` of the transmission."""
+        if self.specimen.lossless:
+            shape = transmission.shape[:axis] + transmission.shape[axis + 1 :]
+            return xp.ones(shape, transmission.real.dtype)
+        return (transmission.real**2 + transmission.imag**2).prod(axis)
+
     def window_gradients(
         self,
         backend: Backend,
@@ -125,7 +132,7 @@ class Model:
             loss=value,
             object=self.specimen.transmission_adjoint(backend, transmission, by_windows),
             waves=by_waves,
-            passed=(transmission.real**2 + transmission.imag**2).prod(1),
+            passed=self.passed(xp, transmission, 1).sum(0),
         )
 
     def gradients(
@@ -147,7 +154,7 @@ class Model:
         where = geometry.at(backend, batch)
         shift = choose_shift(backend, probe, where.fractions)
         light = xp.fft.fftshift((probe.real**2 + probe.imag**2).sum(0))
-        passed = (transmission.real**2 + transmission.imag**2).prod(0) if with_probe else None
+        passed = self.passed(xp, transmission, 0) if with_probe else None
 
         def sums() -> _Sums:
             return _Sums(

@@ -14,6 +14,7 @@ class ComplexObject:
     """Amplitude and phase are free: t = O, complex64 (S, Y, X), 1 where there is nothing."""
 
     object_type = "complex"
+    lossless = False  # whether |t| = 1
 
     def initial(self, shape: tuple[int, ...]) -> np.ndarray:
         return np.ones(shape, np.complex64)
@@ -39,6 +40,7 @@ class PotentialObject:
     """The specimen only shifts the phase: t = exp(iV); V float32 (S, Y, X) in rad, positive for atoms, 0 in vacuum."""
 
     object_type = "potential"
+    lossless = True
 
     def initial(self, shape: tuple[int, ...]) -> np.ndarray:
         return np.zeros(shape, np.float32)
@@ -48,10 +50,7 @@ class PotentialObject:
         return np.angle(transmission).astype(np.float32)
 
     def transmission(self, backend: Backend, obj: Array) -> Array:
-        out = backend.xp.empty(obj.shape, np.result_type(obj.dtype, np.complex64))
-        backend.xp.cos(obj, out=out.real)
-        backend.xp.sin(obj, out=out.imag)
-        return out
+        return backend.phase_factor(obj)
 
     def tangent(self, backend: Backend, transmission: Array, direction: Array) -> Array:
         """How t changes along a direction of V: dt = i t dV."""
@@ -62,7 +61,7 @@ class PotentialObject:
 
     def transmission_adjoint(self, backend: Backend, transmission: Array, gradient: Array) -> Array:
         """dL = Re<g, i t dV>, so the gradient by V is Im(conj(t) g)."""
-        return transmission.real * gradient.imag - transmission.imag * gradient.real
+        return backend.phase_gradient(transmission, gradient)
 
 
 SPECIMENS: dict[str, type[ComplexObject] | type[PotentialObject]] = {

@@ -1,0 +1,93 @@
+"""Counts that a reconstruction does not get to see, to tell structure from noise: when they stop being better
+explained, what is fitted further is noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ptywidgets.engine.losses import AnscombeLoss
+from ptywidgets.engine.patterns import Patterns, Substitutes
+
+if TYPE_CHECKING:
+    from ptywidgets.engine.problem import Problem
+    from ptywidgets.engine.state import State
+
+SHARE = 0.5  # of the counts of a pattern that is split
+LEAST, PART = 48, 24  # how many patterns are split: one of so many, and at least so many
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """What was held out of some patterns."""
+
+    indices: np.ndarray  # (K,) of the patterns
+    patterns: Patterns  # (K, Qy, Qx) the counts that were taken away
+    share: float  # of all counts of these patterns
+
+    def misfit(self, problem: Problem, state: State) -> float:
+        """How badly a state explains the held-out counts, per pattern: smaller is better.
+
+        Twice the squared difference of Anscombe's roots, which is minus the logarithm of the likelihood of counts, up
+        to a constant and for more than a few of them: noise alone changes it, from one model to the next, by about the
+        root of the change.
+
+        Parameters
+        ----------
+        problem : Problem
+            At any window; only the detector pixels in use are compared.
+        state : State
+            Of that problem.
+        """
+        modelled = problem.intensities(state, self.indices) * np.float32(self.share)
+        measured = self.patterns.crop(problem.window).amplitudes()
+        return 2 * float(AnscombeLoss().value(modelled, measured).sum(dtype=np.float64)) / len(self.indices)
+
+
+def hold_out(problem: Problem, *, share: float = SHARE, seed: int = 0) -> Problem:
+    """The problem without some of the counts, which are in its `held_out`: some patterns are split at random.
+
+    Binomial thinning of Poisson counts gives two independent sets of Poisson counts. No pattern is left out, so every
+    spot stays as well covered as it was.
+
+    Parameters
+    ----------
+    problem : Problem
+    share : float
+        Of the counts of the patterns that are split.
+    seed : int
+
+    Returns
+    -------
+    Problem
+        The same one where the data are not whole counts: they have been scaled, interpolated or simulated without
+        noise, and their halves would not be independent.
+
+    Examples
+    --------
+    >>> from ptywidgets.testing import example_problem
+    >>> problem = hold_out(example_problem())
+    >>> len(problem.held_out.indices)
+    48
+    """
+    generator = np.random.default_rng(seed)
+    count = min(problem.count, max(LEAST, problem.count // PART))
+    indices = np.sort(generator.choice(problem.count, count, replace=False))
+    few = problem.patterns.take(indices)
+    counts = np.asarray(problem.backend.to_numpy(few.counts))
+    origin = np.asarray(problem.backend.to_numpy(few.origin))
+    mask = None if few.mask is None else np.asarray(problem.backend.to_numpy(few.mask))
+    if counts.dtype.kind == "f" and not np.array_equal(counts, np.rint(counts)):
+        return problem
+    whole = counts.astype(np.int64)
+    taken = generator.binomial(whole, share)
+    held, left = (
+        Patterns(part.astype(counts.dtype), origin, window=problem.window, mask=mask) for part in (taken, whole - taken)
+    )
+    rows = np.full(problem.count, -1)
+    rows[indices] = np.arange(count)
+    others = Substitutes(rows, left.on(problem.backend), (1 - share) ** -0.5)
+    patterns = replace(problem.patterns, substitutes=others)
+    return replace(problem, patterns=patterns, held_out=HeldOut(indices, held, share))

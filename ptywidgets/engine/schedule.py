@@ -1,0 +1,234 @@
+"""A schedule: stages that each do what they do best, from the first rough picture to the last detail.
+
+:func:`auto` makes the one that gives the best image soonest, with nothing to choose; :func:`staged` works through it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.fft
+
+from ptywidgets.engine.algorithms.conjugate import ConjugateGradient
+from ptywidgets.engine.algorithms.pie import PIE
+from ptywidgets.engine.constraints import Positivity, default_constraints
+from ptywidgets.engine.held_out import hold_out
+from ptywidgets.engine.iterate import steps
+from ptywidgets.engine.plan import Plan
+from ptywidgets.engine.problem import Problem
+from ptywidgets.engine.state import State
+
+APERTURES = 3.2  # radius of the coarse window in units of the aperture's: holds nearly all counts of thin specimens
+WORTHWHILE = 0.8  # of the whole window: a larger coarse one saves too little
+SWEEPS = 2  # of PIE
+COARSE = 4  # iterations of conjugate gradients on the coarse window
+PATIENCE = 2  # iterations without a clearly better likelihood
+LITTLE = 0.01  # of all that was gained in the likelihood: an iteration that adds less is not worth its while
+SLOW = 0.02  # share by which the error of an iteration has to fall where nothing can be held out
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One algorithm at work on one window of the detector."""
+
+    name: str
+    why: str  # one sentence for the one who watches
+    iterations: int  # at most
+    algorithm: Any
+    batch: int | None
+    window: tuple[int, int]  # detector pixels in use
+    until_settled: bool = False  # ends when held-out counts are no longer better explained
+
+    def __str__(self) -> str:
+        size = " x ".join(map(str, self.window))
+        much = f"up to {self.iterations}" if self.until_settled else f"{self.iterations}"
+        return f"{self.name}, {much} iterations on {size} pixels: {self.why}"
+
+
+def auto(problem: Problem, *, iterations: int = 64, constraints: Sequence[Any] = ()) -> tuple[Stage, ...]:
+    """The stages that give the best image per second.
+
+    Parameters
+    ----------
+    problem : Problem
+    iterations : int
+        At most, all stages together.
+    constraints : sequence of Constraint
+        Those that will act; :class:`ptywidgets.engine.constraints.Positivity` becomes a bound of the finish.
+
+    Returns
+    -------
+    tuple of Stage
+
+    Examples
+    --------
+    >>> from ptywidgets.testing import example_problem
+    >>> for stage in auto(example_problem("potential")):
+    ...     print(stage.name, stage.window)
+    PIE (64, 64)
+    conjugate gradients (64, 64)
+    """
+    coarse = coarse_window(problem)
+    bound = 0.0 if any(isinstance(c, Positivity) for c in constraints) else None
+    finish = ConjugateGradient(lowest=bound)
+    stages = [
+        Stage(
+            "PIE",
+            "every pattern is used at once, which gives a picture soonest",
+            SWEEPS,
+            PIE(decay=0.5),
+            64,
+            coarse,
+        )
+    ]
+    if coarse != problem.window:
+        stages.append(
+            Stage(
+                "conjugate gradients",
+                "the bright part of the patterns, where most counts are, in a fraction of the time",
+                COARSE,
+                finish,
+                None,
+                coarse,
+                True,
+            )
+        )
+    settle = "all patterns together, with measured step lengths, " + (
+        "until held-out counts are no longer better explained"
+        if problem.held_out is not None
+        else f"until the error falls by less than {SLOW:.0%} an iteration"
+    )
+    stages.append(Stage("conjugate gradients", settle, iterations, finish, None, problem.window, True))
+    return tuple(_within(stages, iterations))
+
+
+def staged(
+    problem: Problem,
+    state: State | None = None,
+    *,
+    iterations: int = 64,
+    constraints: Sequence[Any] | None = None,
+    seed: int = 0,
+) -> Generator[State, Plan | None, None]:
+    """Work through the automatic schedule and yield the state after every batch, as :func:`steps` does for one plan.
+
+    A state's grid is that of its stage: it belongs to ``problem.at_window(state.probe.shape[-2:])``. When it has settled, the last state is the best one by the held-out counts. A plan that is sent changes `iterations`
+    and `constraints`.
+
+    Parameters
+    ----------
+    problem : Problem
+    state : State, optional
+        Where to go on; by default the problem's start.
+    iterations : int
+        At most.
+    constraints : sequence of Constraint, optional
+        By default those of the object's type.
+    seed : int
+        Of orders and of what is held out.
+
+    Yields
+    ------
+    State
+
+    Examples
+    --------
+    >>> from ptywidgets.testing import example_problem
+    >>> for state in staged(example_problem("potential"), iterations=5):
+    ...     pass
+    >>> state.iteration, state.losses[-1] < 0.3 * state.losses[0]
+    (5, True)
+    """
+    if constraints is None:
+        constraints = default_constraints(problem.model.specimen.object_type)
+    problem = hold_out(problem, seed=seed)
+    done = 0
+    stages = auto(problem, iterations=iterations, constraints=constraints)
+    for number, stage in enumerate(stages):
+        begin, done = done, done + stage.iterations
+        if state is not None and state.iteration >= done and number < len(stages) - 1:
+            continue
+        here = problem.at_window(stage.window)
+        state = here.start() if state is None else here.bring(state)
+        if state.iteration < begin:  # the stage before has settled early
+            done -= begin - state.iteration
+            begin = state.iteration
+        plan = Plan(
+            iterations=min(done, iterations),
+            batch=stage.batch,
+            seed=seed,
+            algorithm=stage.algorithm,
+            constraints=tuple(constraints),
+        )
+        inner = steps(here, plan, state)
+        best, new = state, None
+        while True:
+            try:
+                state = inner.send(new)
+            except StopIteration:
+                break
+            if state.at_iteration_end and stage.until_settled:
+                if _better(state, begin):
+                    best = state
+                elif settled(state, begin):
+                    state = best
+                    inner.close()
+            sent = yield state
+            new = None
+            if sent is not None:
+                iterations, constraints = sent.iterations, sent.constraints
+                new = plan.replace(constraints=tuple(constraints), iterations=min(done, iterations))
+
+
+def coarse_window(problem: Problem) -> tuple[int, int]:
+    """Pixels about the origin that hold the aperture 3.2 times over, of a size that is quick to transform.
+
+    Examples
+    --------
+    >>> from ptywidgets.testing import example_problem
+    >>> coarse_window(example_problem())
+    (64, 64)
+    """
+    spectrum = np.abs(scipy.fft.fft2(problem.first_probe)) ** 2
+    lit = spectrum.sum(0) > 0.25 * spectrum.sum(0).max()
+    window = []
+    for axis, full in enumerate(problem.window):
+        across = int(lit.any(1 - axis).sum())
+        wanted = next(n for n in sorted(_quick_sizes(full)) if n >= min(APERTURES * across, full))
+        window.append(wanted if wanted <= WORTHWHILE * full else full)
+    return window[0], window[1]
+
+
+def settled(state: State, begin: int) -> bool:
+    """Whether going on fits little but noise: hardly anything better for some iterations since `begin`."""
+    if len(state.losses) - begin <= PATIENCE:
+        return False
+    misfits, losses = state.misfits[begin:], state.losses[begin:]
+    if np.isfinite(misfits).all():
+        gained = max(state.misfits) - min(state.misfits)  # the first iterations leave no doubt what structure is worth
+        return min(misfits[:-PATIENCE]) - min(misfits[-PATIENCE:]) < LITTLE * PATIENCE * gained
+    return losses[-1] > (1 - SLOW) ** PATIENCE * losses[-1 - PATIENCE]
+
+
+def _better(state: State, begin: int) -> bool:
+    misfits = state.misfits[begin:]
+    if np.isfinite(misfits).all():
+        return len(misfits) < 2 or misfits[-1] < min(misfits[:-1])
+    return not settled(state, begin)
+
+
+def _within(stages: Sequence[Stage], iterations: int) -> Generator[Stage, None, None]:
+    """As many of the stages, and of their iterations, as there is room for."""
+    left = iterations
+    for stage in stages:
+        if left > 0:
+            yield Stage(**{**vars(stage), "iterations": min(stage.iterations, left)})
+        left -= stage.iterations
+
+
+def _quick_sizes(full: int) -> set[int]:
+    """Products of 2 and 3, of at least four twos, and the full size."""
+    return {2**a * 3**b for a in range(4, 13) for b in range(4) if 2**a * 3**b < full} | {full}
