@@ -19,6 +19,7 @@ from ptywidgets.engine.prepare import Measurement, Preparation, prepare
 from ptywidgets.engine.probe import Optics, make_probe
 from ptywidgets.engine.probe_report import probe_report
 from ptywidgets.engine.problem import Problem, make_problem
+from ptywidgets.engine.schedule import auto, auto_steps, staged
 from ptywidgets.engine.state import State
 
 __all__ = [
@@ -38,6 +39,8 @@ __all__ = [
     "Problem",
     "PtyError",
     "State",
+    "auto",
+    "auto_steps",
     "available_devices",
     "get_backend",
     "iterate",
@@ -47,6 +50,7 @@ __all__ = [
     "probe_report",
     "read",
     "single_slice",
+    "staged",
     "steps",
     "write",
 ]

@@ -105,7 +105,7 @@ def auto(problem: Problem, *, iterations: int = 64, constraints: Sequence[Any] =
     return tuple(_within(stages, iterations))
 
 
-def staged(
+def auto_steps(
     problem: Problem,
     state: State | None = None,
     *,
@@ -113,10 +113,7 @@ def staged(
     constraints: Sequence[Any] | None = None,
     seed: int = 0,
 ) -> Generator[State, Plan | None, None]:
-    """Work through the automatic schedule and yield the state after every batch, as :func:`steps` does for one plan.
-
-    A state's grid is that of its stage: it belongs to ``problem.at_window(state.probe.shape[-2:])``. When it has settled, the last state is the best one by the held-out counts. A plan that is sent changes `iterations`
-    and `constraints`.
+    """Reconstruct by the automatic schedule: :func:`hold_out`, :func:`auto` and :func:`staged` in one.
 
     Parameters
     ----------
@@ -133,11 +130,12 @@ def staged(
     Yields
     ------
     State
+        As :func:`staged` does.
 
     Examples
     --------
     >>> from ptywidgets.testing import example_problem
-    >>> for state in staged(example_problem("potential"), iterations=5):
+    >>> for state in auto_steps(example_problem("potential"), iterations=5):
     ...     pass
     >>> state.iteration, state.losses[-1] < 0.3 * state.losses[0]
     (5, True)
@@ -145,42 +143,66 @@ def staged(
     if constraints is None:
         constraints = default_constraints(problem.model.specimen.object_type)
     problem = hold_out(problem, seed=seed)
+    plan = Plan(iterations=iterations, seed=seed, constraints=tuple(constraints))
+    return staged(problem, auto(problem, iterations=iterations, constraints=constraints), plan, state)
+
+
+def staged(
+    problem: Problem, stages: Sequence[Stage], plan: Plan, state: State | None = None
+) -> Generator[State, Plan | None, None]:
+    """Work through stages and yield the state after every batch, as :func:`steps` does for one plan.
+
+    A state's grid is that of its stage: it belongs to ``problem.at_window(state.probe.shape[-2:])``. When the last
+    stage has settled, the last state is the best one by the held-out counts. Sending a new plan changes `iterations`
+    and `constraints`.
+
+    Parameters
+    ----------
+    problem : Problem
+        From :func:`hold_out`, where stages are to settle by held-out counts.
+    stages : sequence of Stage
+    plan : Plan
+        Of which `iterations`, `seed` and `constraints` hold; the rest is the stages'.
+    state : State, optional
+        Where to go on; by default the problem's start.
+
+    Yields
+    ------
+    State
+    """
     done = 0
-    stages = auto(problem, iterations=iterations, constraints=constraints)
     for number, stage in enumerate(stages):
         begin, done = done, done + stage.iterations
-        if state is not None and state.iteration >= done and number < len(stages) - 1:
+        if state is not None and number < state.stage:
             continue
         here = problem.at_window(stage.window)
         state = here.start() if state is None else here.bring(state)
-        if state.iteration < begin:  # the stage before has settled early
-            done -= begin - state.iteration
-            begin = state.iteration
-        plan = Plan(
-            iterations=min(done, iterations),
-            batch=stage.batch,
-            seed=seed,
-            algorithm=stage.algorithm,
-            constraints=tuple(constraints),
-        )
-        inner = steps(here, plan, state)
-        best, new = state, None
-        while True:
+        state = state.replace(stage=number)
+        if number == len(stages) - 1:
+            done = plan.iterations
+        watched = best = state  # going on by hand after it has settled, it looks at what comes from there on
+        inner = steps(here, _of_stage(plan, stage, done), state)
+        new: Plan | None = None
+        while state.iteration < max(begin, done):
             try:
                 state = inner.send(new)
             except StopIteration:
                 break
             if state.at_iteration_end and stage.until_settled:
-                if _better(state, begin):
+                if _better(state, watched.iteration):
                     best = state
-                elif settled(state, begin):
+                if settled(state, watched.iteration):
                     state = best
-                    inner.close()
+                    yield state
+                    break
             sent = yield state
             new = None
             if sent is not None:
-                iterations, constraints = sent.iterations, sent.constraints
-                new = plan.replace(constraints=tuple(constraints), iterations=min(done, iterations))
+                done = sent.iterations if number == len(stages) - 1 else min(done, sent.iterations)
+                plan, new = sent, _of_stage(sent, stage, done)
+        inner.close()
+        if state.iteration >= plan.iterations:
+            return
 
 
 def coarse_window(problem: Problem) -> tuple[int, int]:
@@ -208,16 +230,22 @@ def settled(state: State, begin: int) -> bool:
         return False
     misfits, losses = state.misfits[begin:], state.losses[begin:]
     if np.isfinite(misfits).all():
-        gained = max(state.misfits) - min(state.misfits)  # the first iterations leave no doubt what structure is worth
+        # The first iterations leave no doubt what structure is worth.
+        gained = np.nanmax(state.misfits) - np.nanmin(state.misfits)
         return min(misfits[:-PATIENCE]) - min(misfits[-PATIENCE:]) < LITTLE * PATIENCE * gained
     return losses[-1] > (1 - SLOW) ** PATIENCE * losses[-1 - PATIENCE]
 
 
+def _of_stage(plan: Plan, stage: Stage, done: int) -> Plan:
+    return plan.replace(iterations=min(done, plan.iterations), batch=stage.batch, algorithm=stage.algorithm)
+
+
 def _better(state: State, begin: int) -> bool:
+    """Whether held-out counts are better explained than in any iteration since `begin`; without any, always."""
     misfits = state.misfits[begin:]
     if np.isfinite(misfits).all():
         return len(misfits) < 2 or misfits[-1] < min(misfits[:-1])
-    return not settled(state, begin)
+    return True
 
 
 def _within(stages: Sequence[Stage], iterations: int) -> Generator[Stage, None, None]:

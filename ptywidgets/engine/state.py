@@ -26,6 +26,7 @@ class State:
     partial_loss: float = 0.0  # loss so far in the present iteration
     losses: tuple[float, ...] = ()  # normalised error of each finished iteration
     misfits: tuple[float, ...] = ()  # of held-out counts, likewise; NaN where none were held out
+    stage: int = 0  # of a schedule
     random: Any = None  # state of the bit generator that draws the orders
     # Arrays that an algorithm keeps from batch to batch, by "Algorithm.name"; gone when another one takes over.
     memory: Mapping[str, Any] = field(default_factory=dict)

@@ -20,7 +20,8 @@ def save(recon: Reconstruction, path: str | os.PathLike[str]) -> str:
     measurement = recon.measurement
     if measurement is None or recon.dataset is None:
         raise ParameterError("nothing to save yet: prepare() or run() first.")
-    state, problem = recon.state, recon.problem
+    present = recon.present
+    state, problem = (None, None) if present is None else (present[1], present[0])
     if state is not None and problem is not None:
         to_numpy = problem.backend.to_numpy
         memory = {name: to_numpy(array) for name, array in state.memory.items()}
@@ -32,11 +33,12 @@ def save(recon: Reconstruction, path: str | os.PathLike[str]) -> str:
         optics=recon.optics,
         calibration=recon.dataset.calibration,
         object_type=recon.object_type,
-        sampling=measurement.sampling,
+        sampling=measurement.sampling if problem is None else problem.sampling,
         rotation=measurement.rotation,
         transpose=measurement.transpose,
         scan_shape=measurement.scan_shape,
-        provenance=new_provenance(recon.dataset) | {"started_from": recon.started_from},
+        provenance=new_provenance(recon.dataset)
+        | {"started_from": recon.started_from, "schedule": "automatic" if recon.auto else "planned"},
     )
     return str(save_checkpoint(path, checkpoint))
 

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 from traitlets import Any as AnyTrait
-from traitlets import Enum, Instance, Int, Unicode
+from traitlets import Bool, Enum, Instance, Int, Unicode
 
 from ptywidgets.engine.constraints import default_constraints
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError, ParameterError, PtyError, unknown_name
+from ptywidgets.engine.held_out import hold_out
 from ptywidgets.engine.io import read
 from ptywidgets.engine.io.checkpoint import load_checkpoint
 from ptywidgets.engine.iterate import steps
@@ -24,6 +25,7 @@ from ptywidgets.engine.plan import Plan
 from ptywidgets.engine.prepare import Measurement, prepare
 from ptywidgets.engine.probe import Optics
 from ptywidgets.engine.problem import Problem, make_problem
+from ptywidgets.engine.schedule import Stage, auto, staged
 from ptywidgets.engine.state import State
 from ptywidgets.reconstruction import keeping
 from ptywidgets.reconstruction.clock import Clock
@@ -66,8 +68,9 @@ class Reconstruction(Results, Starting):
     """
 
     dataset = Instance(Dataset, allow_none=True, help="The data.")
-    object_type = Enum(tuple(SPECIMENS), "complex", help="What is unknown: a complex object or a potential.")
+    object_type = Enum(tuple(SPECIMENS), "potential", help="What is unknown: a complex object or a potential.")
     plan = Instance(Plan, args=(), help="How long, in what batches, by which rule.")
+    auto = Bool(True, help="The schedule that finds its own way, instead of the plan's batches and rule.")
     device = Unicode("cpu", help="cpu or gpu.")
     status = Enum(STATUSES, "empty", help="Where the run stands.")
     iteration = Int(0, help="Finished iterations.")
@@ -82,6 +85,8 @@ class Reconstruction(Results, Starting):
         self._lock = threading.RLock()
         self._runner: Runner | None = None
         self._problem: Problem | None = None
+        self._coarse: tuple[Problem, Problem] | None = None  # a problem, and the same at the window of the state
+        self._stages: tuple[Stage, ...] = ()
         self._state: State | None = None
         self._stale = False  # the present state belongs to other data or another probe
         self._goal: int | None = None  # where the present run ends, where that is not what is planned
@@ -91,6 +96,8 @@ class Reconstruction(Results, Starting):
         super().__init__(**values)
         if "plan" not in values:
             self.plan = self.plan.replace(constraints=default_constraints(self.object_type))
+        elif "auto" not in values:
+            self.auto = False
         if dataset is not None:
             self.dataset = dataset
             if "optics" not in values:
@@ -100,6 +107,7 @@ class Reconstruction(Results, Starting):
             self.optics = self.optics.replace(aberrations=self.optics.aberrations.replace(defocus=defocus))
         self.observe(self._follow_inputs, ["dataset", "measurement", "optics"])
         self.observe(self._follow_object_type, "object_type")
+        self.observe(self._follow_plan, "plan")
 
     # ---------------------------------------------------------------- opening
 
@@ -287,6 +295,7 @@ class Reconstruction(Results, Starting):
         )
         if checkpoint.state is not None:
             recon._started_from = checkpoint.provenance.get("started_from", "empty")
+            recon.auto = checkpoint.provenance.get("schedule") == "automatic"
             recon._continue_from(checkpoint.state)
         return recon
 
@@ -297,7 +306,7 @@ class Reconstruction(Results, Starting):
         self._stale = False
         self.iteration = state.iteration
         self.status = "stopped"
-        self._publish(self._state)
+        self._publish()
 
     def __repr__(self) -> str:
         data = "no data" if self.dataset is None else repr(self.dataset)
@@ -327,6 +336,12 @@ class Reconstruction(Results, Starting):
         if self.plan.constraints == default_constraints(change["old"]):
             self.plan = self.plan.replace(constraints=default_constraints(change["new"]))
 
+    def _follow_plan(self, change: Any) -> None:
+        """Whoever chooses batches or a rule has planned; how long and under which constraints is asked of both."""
+        old, new = change["old"], change["new"]
+        if (old.batch, old.algorithm) != (new.batch, new.algorithm):
+            self.auto = False
+
     def _make_problem(self, measurement: Measurement) -> Problem:
         return make_problem(measurement, self.optics, model=single_slice(self.object_type), device=self.device)
 
@@ -354,6 +369,13 @@ class Reconstruction(Results, Starting):
             problem = old
         self._problem, self._state = problem, state
         return problem, state
+
+    @property
+    def stage(self) -> Stage | None:
+        """What the automatic schedule is doing; None before it has begun, or where there is a plan."""
+        if not self.auto or self._state is None or self._state.stage >= len(self._stages):
+            return None
+        return self._stages[self._state.stage]
 
     def _begin(self, n: int | None) -> Runner | None:
         with self._lock:
@@ -384,7 +406,12 @@ class Reconstruction(Results, Starting):
             target = state.iteration + self.plan.iterations
         self._goal = target
         self._clock = Clock()
-        return steps(problem, self.plan.replace(iterations=target), state)
+        plan = self.plan.replace(iterations=target)
+        if not self.auto:
+            return steps(problem, plan, problem.bring(state))
+        training = hold_out(problem, seed=plan.seed)
+        self._stages = auto(training, iterations=target, constraints=plan.constraints)
+        return staged(training, self._stages, plan, state if state.iteration or not state.at_iteration_end else None)
 
     def _same_data(self, other: Reconstruction) -> bool:
         if self.dataset is None or other.dataset is None:
@@ -400,7 +427,7 @@ class Reconstruction(Results, Starting):
             if self.autosave is not None and self._clock.save_due():
                 self.save(self.autosave)
         if self._clock.show_due():
-            self._publish(state)
+            self._publish()
             self.iteration = state.iteration
 
     def _on_status(self, status: str, error: BaseException | None) -> None:
@@ -417,13 +444,14 @@ class Reconstruction(Results, Starting):
             self.iteration = state.iteration
         self.status = status
         if state is not None:
-            self._publish(state)
+            self._publish()
 
-    def _publish(self, state: State) -> None:
-        if self._problem is None or not self.mailbox.watched:
+    def _publish(self) -> None:
+        present = self.present
+        if present is None or not self.mailbox.watched:
             return
         begun = time.perf_counter()
-        self.mailbox.put(take_snapshot(self._problem, state, self.status, self.goal, self.seconds_per_iteration))
+        self.mailbox.put(take_snapshot(*present, self.status, self.goal, self.seconds_per_iteration))
         self._clock.shown(time.perf_counter() - begun)
 
     def _raise(self) -> None:

@@ -24,6 +24,7 @@ class Results:
     status: Any
     _state: State | None
     _problem: Problem | None
+    _coarse: tuple[Problem, Problem] | None
     _clock: Clock
     _goal: int | None
 
@@ -49,37 +50,51 @@ class Results:
 
     @property
     def problem(self) -> Problem | None:
-        """The engine's problem; None before the first run."""
-        return self._problem
+        """The engine's problem, at the window of the present state; None before the first run."""
+        present = self.present
+        return self._problem if present is None else present[0]
+
+    @property
+    def present(self) -> tuple[Problem, State] | None:
+        """The latest state with the problem that it belongs to, which on a coarse grid is not the whole one; or None."""
+        whole, state = self._problem, self._state
+        if whole is None or state is None:
+            return None
+        window = tuple(state.probe.shape[-2:])
+        if window == whole.window:
+            return whole, state
+        coarse = self._coarse
+        if coarse is None or coarse[0] is not whole or coarse[1].window != window:
+            coarse = self._coarse = (whole, whole.at_window(window))
+        return coarse[1], state
 
     @property
     def object(self) -> np.ndarray | None:
         """(Y, X) complex64 transmission or float32 phase in rad, detector frame; (S, Y, X) for several slices."""
-        state, problem = self._state, self._problem
-        if state is None or problem is None:
+        present = self.present
+        if present is None:
             return None
-        obj = problem.backend.to_numpy(state.object)
+        obj = present[0].backend.to_numpy(present[1].object)
         return obj[0] if len(obj) == 1 else obj
 
     @property
     def object_phase(self) -> np.ndarray | None:
         """(H, W) rad, in the scan frame, cropped to the scan, at the object's own pixel."""
-        return (
-            None if self._state is None or self._problem is None else shown_transmission(self._problem, self._state)[0]
-        )
+        present = self.present
+        return None if present is None else shown_transmission(*present)[0]
 
     @property
     def object_amplitude(self) -> np.ndarray | None:
         """(H, W), as :attr:`object_phase`."""
-        return (
-            None if self._state is None or self._problem is None else shown_transmission(self._problem, self._state)[1]
-        )
+        present = self.present
+        return None if present is None else shown_transmission(*present)[1]
 
     @property
     def probe(self) -> np.ndarray | None:
         """(Ny, Nx) complex64, corner-centred: the present probe, or before the first run the one that would be used."""
-        if self._state is not None and self._problem is not None:
-            probe = self._problem.backend.to_numpy(self._state.probe)
+        present = self.present
+        if present is not None:
+            probe = present[0].backend.to_numpy(present[1].probe)
             return probe[0] if len(probe) == 1 else probe
         if self.dataset is None or self.calibration is None or self.calibration.missing:
             return None
@@ -99,7 +114,10 @@ class Results:
 
     @property
     def sampling(self) -> tuple[float, float] | None:
-        """Object pixel (row, column) in A."""
+        """Object pixel (row, column) in A; in a coarse stage of the automatic schedule larger than the data's."""
+        problem = self.problem
+        if problem is not None:
+            return problem.sampling
         return None if self.measurement is None else self.measurement.sampling
 
     @property
@@ -132,6 +150,5 @@ class Results:
 
     def snapshot(self) -> Snapshot | None:
         """Small arrays of the present state, ready to be shown; None before the first run."""
-        if self._state is None or self._problem is None:
-            return None
-        return take_snapshot(self._problem, self._state, self.status, self.goal, self.seconds_per_iteration)
+        present = self.present
+        return None if present is None else take_snapshot(*present, self.status, self.goal, self.seconds_per_iteration)

@@ -91,6 +91,7 @@ def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> Pat
         }
         if state is not None:
             numbers |= {"iteration": state.iteration, "batch": state.batch, "partial_loss": state.partial_loss}
+            numbers["stage"] = state.stage
             numbers["random"] = json.dumps(state.random)
             _write_state(root, state, checkpoint.sampling)
         write_metadata(root, "reconstruction", numbers)
@@ -165,6 +166,7 @@ def _read(root: h5py.Group) -> Checkpoint:
     state = None
     if "object" in root:
         losses = root["losses/data"][...].tolist() if int(numbers["iteration"]) else []
+        misfits = root["misfits/data"][: len(losses)].tolist() if "misfits" in root else [np.nan] * len(losses)
         state = State(
             object=root["object/data"][...],
             probe=root["probe/data"][...],
@@ -174,9 +176,8 @@ def _read(root: h5py.Group) -> Checkpoint:
             order=root["order/data"][...] if "order" in root else None,
             partial_loss=float(numbers["partial_loss"]),
             losses=tuple(losses),
-            misfits=tuple(root["misfits/data"][: len(losses)].tolist())
-            if "misfits" in root
-            else (np.nan,) * len(losses),
+            misfits=tuple(misfits),
+            stage=int(numbers.get("stage", 0)),
             random=json.loads(numbers["random"].decode()),
             memory={name[len(MEMORY) :]: root[name]["data"][...] for name in root if name.startswith(MEMORY)},
         )
