@@ -114,11 +114,10 @@ def _trimmed(steps: np.ndarray) -> np.ndarray:
 
 
 def _dots(one: Array, two: Array) -> Array:
-    """Re <one, two> (B,) over all axes but the first."""
-    product = one.real * two.real
-    if np.iscomplexobj(one):
-        product += one.imag * two.imag
-    return product.sum(tuple(range(1, product.ndim)), dtype=np.float64)
+    """Re <one, two> (B,) over all axes but the first, along which one of them may have one entry for all."""
+    rows = [array.reshape(len(array), -1) for array in (one, two)]
+    first, second = (row.view(row.real.dtype) for row in rows)
+    return (first[:, None, :] @ second[:, :, None])[:, 0, 0]
 
 
 @dataclass
