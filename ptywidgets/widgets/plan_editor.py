@@ -150,10 +150,11 @@ class PlanEditor(VBox):
     def _show_algorithm(self) -> None:
         """The algorithm's parameters; their controls are made anew for another kind of algorithm."""
         algorithm = self.recon.plan.algorithm
-        if type(algorithm) is self._shown:
+        kind = type(algorithm)
+        if kind is self._shown:
             self.algorithm.show(algorithm)
             return
-        self._shown, self.algorithm = type(algorithm), self._controls(algorithm)
+        self._shown, self.algorithm = kind, self._controls(algorithm)
         named = {kind: name[0].upper() + name[1:] for name, kind in ALGORITHMS.items()}
         title = named.get(self._shown) or in_words(self._shown.__name__)
         self.algorithm_words = words(first_sentence(self._shown), "pty-note")
