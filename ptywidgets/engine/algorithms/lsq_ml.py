@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 KEPT_BYTES = 400_000_000  # of windows that a batch may keep for its second look; larger ones are computed again
 RIDGE = 0.05  # of a position's mean curvature: one that sees nothing asks for no step
+FREE = 1.0  # root of counts that every pixel may ask for: twice what counting leaves uncertain
 TRIMMED = 0.1  # share of the positions at either end whose steps are cut to the others'
 
 
@@ -246,8 +247,9 @@ class _WholeStep:
     """A loss whose residual waves are as long as the way down, as they are for the amplitude loss by themselves.
 
     They are divided by how much the loss bends: one number for a pattern, so that pixels keep their weights. No pixel
-    that is too dark asks for more than its way to where it matches, times how much the loss bends there: the Poisson
-    loss, which has no bottom in the dark, would else follow the darkest pixels alone.
+    that is too dark asks for more than its way to where it matches, or :data:`FREE` where that is shorter, times how
+    much the loss bends there: the Poisson loss, which has no bottom in the dark, would else follow the darkest pixels
+    alone. What counting makes of a pixel stays below that, so that its mean is not changed.
     """
 
     loss: Loss
@@ -258,7 +260,8 @@ class _WholeStep:
         intensity = xp.maximum((far.real**2 + far.imag**2).sum(1), np.finfo(far.real.dtype).tiny)
         counts = amplitudes * amplitudes
         bend = self.loss.curvature(counts, amplitudes) / 2
-        way = (amplitudes / xp.sqrt(intensity) - 1) * bend
+        modulus = xp.sqrt(intensity)
+        way = xp.maximum(amplitudes - modulus, np.float32(FREE)) / modulus * bend
         bright = intensity > counts
         bend = xp.where(bright, xp.maximum(bend, self.loss.curvature(intensity, amplitudes) / 2), bend)
         asked = -self.loss.slope(intensity, amplitudes)
