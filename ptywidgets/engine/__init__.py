@@ -7,7 +7,7 @@ from it and the Optics, ``iterate`` it by a Plan.
 from __future__ import annotations
 
 from ptywidgets.engine.aberrations import Aberrations
-from ptywidgets.engine.algorithms import GradientDescent
+from ptywidgets.engine.algorithms import LSQML, PIE, Adam, ConjugateGradient, GradientDescent, Momentum
 from ptywidgets.engine.backends import available_devices, get_backend
 from ptywidgets.engine.dataset import Calibration, Dataset
 from ptywidgets.engine.errors import CalibrationError, DataError, FileFormatError, ParameterError, PtyError
@@ -23,15 +23,20 @@ from ptywidgets.engine.schedule import auto, auto_steps, staged
 from ptywidgets.engine.state import State
 
 __all__ = [
+    "LSQML",
+    "PIE",
     "Aberrations",
+    "Adam",
     "Calibration",
     "CalibrationError",
+    "ConjugateGradient",
     "DataError",
     "Dataset",
     "FileFormatError",
     "GradientDescent",
     "Measurement",
     "Model",
+    "Momentum",
     "Optics",
     "ParameterError",
     "Plan",

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from ptywidgets.engine.aberrations import Aberrations
-from ptywidgets.engine.algorithms import ALGORITHMS
+from ptywidgets.engine.algorithms import ALGORITHMS, RULES
 from ptywidgets.engine.constraints import CONSTRAINTS, SCHEDULES
 from ptywidgets.engine.dataset import Calibration
 from ptywidgets.engine.errors import FileFormatError
@@ -14,9 +14,10 @@ from ptywidgets.engine.plan import Plan
 from ptywidgets.engine.prepare import Preparation
 from ptywidgets.engine.probe import Optics
 
+_NAMED = (ALGORITHMS, RULES, CONSTRAINTS, SCHEDULES)
 _CLASSES: dict[str, type] = {
     c.__name__: c
-    for c in (Plan, Preparation, Optics, Calibration, *ALGORITHMS.values(), *CONSTRAINTS.values(), *SCHEDULES.values())
+    for c in (Plan, Preparation, Optics, Calibration, *(kind for named in _NAMED for kind in named.values()))
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,27 @@ class Problem:
     def mean_intensity(self) -> float:
         """Mean counts of a pattern."""
         return self.measurement.mean_intensity
+
+    @cached_property
+    def stiffness(self) -> float:
+        """Half of the loss's second derivative by the modulus, where the brightest measured pixel is matched.
+
+        1 for the amplitude loss, 2 for Poisson's, four times the most counts for that of intensities: what steps that
+        are not measured by a search are divided by, so that none of them goes too far.
+        """
+
+        def at(counts: float) -> float:
+            return float(self.loss.curvature(np.float64(counts), np.float64(counts) ** 0.5)) / 2
+
+        if at(1.0) == at(4.0):
+            return at(1.0)
+
+        def task(indices: Any, most: list[float]) -> None:
+            amplitudes = self.backend.amplitudes(self.patterns, indices, np.float32)
+            most[0] = max(most[0], float(amplitudes.max()) ** 2)
+
+        portions = self.backend.portions(np.arange(self.count), self.first_probe.nbytes)
+        return at(max(most[0] for most in self.backend.map_reduce(task, portions, lambda: [0.0])))
 
     @property
     def object_shape(self) -> tuple[int, ...]:

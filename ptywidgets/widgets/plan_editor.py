@@ -8,6 +8,7 @@ from typing import Any
 
 from ipywidgets import VBox
 
+from ptywidgets.engine.algorithms import ALGORITHMS
 from ptywidgets.engine.backends import available_devices
 from ptywidgets.engine.constraints import CONSTRAINTS
 from ptywidgets.engine.models import SPECIMENS
@@ -108,7 +109,11 @@ class PlanEditor(VBox):
         for name, box in self.numbers.items():
             box.observe(lambda change_, name=name: change(name, change_["new"]), "value")
             box.observe(lambda change_: change_["new"] and complain(change_["new"]), "error")
-        self.algorithm = Controls(recon.plan.algorithm, on_change=change, on_error=complain, labels=LABELS)
+        self._controls = lambda of: Controls(of, on_change=change, on_error=complain, labels=LABELS)
+        self._rule = panel()
+        self._shown: type = type(None)
+        self.algorithm: Controls
+        self._show_algorithm()
         self.constraints = ConstraintEditor(guarded(lambda value: self._update(constraints=value)), complain)
         objects = [(OBJECTS.get(kind, kind), kind) for kind in SPECIMENS]
         self.object_type = dropdown("object", objects, recon.object_type, "What is unknown.")
@@ -117,12 +122,11 @@ class PlanEditor(VBox):
         self.device = dropdown("computed on", [(DEVICES.get(d, d), d) for d in devices], recon.device)
         self.device.observe(guarded(lambda change_: self._set("device", change_["new"])), "value")
         general = [*self.numbers.values(), self.object_type, *([self.device] if len(devices) > 1 else [])]
-        algorithm = words(first_sentence(type(recon.plan.algorithm)), "pty-note")
         super().__init__(
             [
                 panels(
                     panel(words("Plan", "pty-title"), *general),
-                    panel(words(in_words(type(recon.plan.algorithm).__name__), "pty-title"), self.algorithm, algorithm),
+                    self._rule,
                     panel(words("Constraints, after every iteration", "pty-title"), self.constraints),
                 )
             ]
@@ -136,12 +140,25 @@ class PlanEditor(VBox):
         try:
             for name, box in self.numbers.items():
                 box.value = getattr(plan, name)
-            self.algorithm.show(plan.algorithm)
+            self._show_algorithm()
             self.constraints.show(plan.constraints)
             self.object_type.value = self.recon.object_type
             self.device.value = self.recon.device
         finally:
             self._quiet = False
+
+    def _show_algorithm(self) -> None:
+        """The algorithm's parameters; their controls are made anew for another kind of algorithm."""
+        algorithm = self.recon.plan.algorithm
+        kind = type(algorithm)
+        if kind is self._shown:
+            self.algorithm.show(algorithm)
+            return
+        self._shown, self.algorithm = kind, self._controls(algorithm)
+        named = {kind: name[0].upper() + name[1:] for name, kind in ALGORITHMS.items()}
+        title = named.get(self._shown) or in_words(self._shown.__name__)
+        self.algorithm_words = words(first_sentence(self._shown), "pty-note")
+        self._rule.children = (words(title, "pty-title"), self.algorithm, self.algorithm_words)
 
     def _update(self, **changes: Any) -> None:
         if not self._quiet:

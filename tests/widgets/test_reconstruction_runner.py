@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from ptywidgets import Calibration, Dataset, Reconstruction, samples
+from ptywidgets.engine.algorithms import ALGORITHMS, Adam, GradientDescent
 from ptywidgets.engine.constraints import CONSTRAINTS, Every, PurePhase
 from ptywidgets.widgets.convergence import Convergence, log_ticks
+from ptywidgets.widgets.plan_editor import first_sentence
 from ptywidgets.widgets.reconstruction_runner import ReconstructionRunner
 from ptywidgets.widgets.run_words import default_path, duration
 
@@ -186,6 +188,20 @@ def test_settings_change_the_plan_and_follow_it(runner, recon):
     settings.object_type.value = "potential"
     assert recon.object_type == "potential"
     assert settings.constraints.boxes["Positivity"].value, "its default constraints are not shown"
+
+
+@pytest.mark.parametrize(
+    "algorithm", [kind() for kind in ALGORITHMS.values()] + [GradientDescent(rule=Adam())], ids=repr
+)
+def test_settings_follow_another_algorithm(runner, recon, algorithm):
+    runner.fold.selected_index = 0
+    for each in (algorithm, GradientDescent(), algorithm):
+        recon.plan = recon.plan.replace(algorithm=each)
+        assert list(runner.settings.algorithm.controls) == [parameter.name for parameter in each.describe()]
+    name = "probe_from"
+    runner.settings.algorithm[name].number.box.value = "3"
+    assert recon.plan.algorithm == algorithm.replace(probe_from=3)
+    assert first_sentence(type(algorithm))[:20] in runner.settings.algorithm_words.value
 
 
 def test_constraints_are_ticked_and_what_is_not_known_stays(runner, recon):

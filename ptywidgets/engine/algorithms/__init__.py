@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from ptywidgets.engine.algorithms.conjugate import ConjugateGradient
 from ptywidgets.engine.algorithms.gradient import GradientDescent
+from ptywidgets.engine.algorithms.lsq_ml import LSQML
+from ptywidgets.engine.algorithms.pie import PIE
+from ptywidgets.engine.algorithms.rules import RULES, Adam, Momentum, Plain
 
-ALGORITHMS = {"gradient descent": GradientDescent}
+ALGORITHMS: dict[str, type[Any]] = {
+    "gradient descent": GradientDescent,
+    "PIE": PIE,
+    "LSQ-ML": LSQML,
+    "conjugate gradients": ConjugateGradient,
+}
 
-__all__ = ["ALGORITHMS", "GradientDescent"]
+__all__ = ["ALGORITHMS", "LSQML", "PIE", "RULES", "Adam", "ConjugateGradient", "GradientDescent", "Momentum", "Plain"]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ptywidgets.engine.algorithms.rules import Plain
 from ptywidgets.engine.params import Params, param
 from ptywidgets.engine.protocols import Array
 
@@ -21,7 +22,10 @@ class GradientDescent(Params):
 
     O += a G_O / sqrt(((1 - n) W)^2 + (n max W)^2), with W the illumination of the batch; the probe likewise with the
     coverage. n = 1 is one global step, n near 0 divides by the local illumination as the PIE family does; Maiden and
-    Rodenburg, Ultramicroscopy 109, 1256 (2009), and Odstrcil et al., Opt. Express 26, 3108 (2018).
+    Rodenburg, Ultramicroscopy 109, 1256 (2009), and Odstrcil et al., Opt. Express 26, 3108 (2018). Losses that bend
+    more than the amplitude loss take steps that are shorter by :attr:`Problem.stiffness`, so that `step` says the same
+    for each. A `rule` (:mod:`ptywidgets.engine.algorithms.rules`) turns this step into the one that is taken:
+    ``GradientDescent(rule=Momentum())``.
     """
 
     step: float = param(0.5, low=0.001, high=2, step=0.01, doc="Share of the full step taken at every update.")
@@ -34,6 +38,7 @@ class GradientDescent(Params):
     )
     probe_from: int = param(0, low=0, high=100000, doc="First iteration in which the probe is refined too.")
     hold_probe: bool = param(False, doc="Keep the probe as it is.")
+    rule: Any = field(default_factory=Plain)
 
     def step_size(self, seen: Array, xp: Any) -> Array:
         """Step for every pixel, given how well each was seen."""
@@ -45,12 +50,25 @@ class GradientDescent(Params):
 
     def advance(self, problem: Problem, state: State, batch: Any) -> State:
         """The state after one batch; the two updates both start from the old object and probe."""
-        xp = problem.backend.xp
         with_probe = not self.hold_probe and state.iteration >= self.probe_from
         g = problem.gradients(state, batch, with_probe=with_probe)
-        obj = g.object * self.step_size(g.illumination, xp)
-        obj += state.object
-        changes: dict[str, Any] = {"object": obj}
+        pairs = {"object": (g.object, g.illumination)}
         if with_probe:
-            changes["probe"] = state.probe + g.probe * self.step_size(g.coverage, xp)
-        return state.replace(partial_loss=state.partial_loss + g.loss, **changes)
+            pairs["probe"] = (g.probe, g.coverage)
+        changes: dict[str, Any] = {}
+        memory: dict[str, Any] = {}
+        for what, (gradient, seen) in pairs.items():
+            size = self.step_size(seen, problem.backend.xp)
+            if problem.stiffness != 1:
+                size = size / np.float32(problem.stiffness)
+            present = getattr(state, what)
+            step, keep = self.rule.turn(what, present, gradient * size, self._kept(state, what))
+            changes[what] = present + step
+            memory |= {f"{what} {name}": array for name, array in keep.items()}
+        return state.replace(partial_loss=state.partial_loss + g.loss, **changes).remember(self, **memory)
+
+    def _kept(self, state: State, what: str) -> dict[str, Any]:
+        """What the rule has kept of the object or of the probe; nothing where it is of another rule or shape."""
+        kept = {name: state.recall(self, f"{what} {name}") for name in self.rule.keeps}
+        shapes = {getattr(array, "shape", None) for array in kept.values()} - {()}
+        return kept if shapes == {getattr(state, what).shape} else {}

@@ -25,7 +25,8 @@ class PIE(Params):
     same. g = 1 is ePIE (Maiden and Rodenburg, Ultramicroscopy 109, 1256, 2009), smaller ones are rPIE (Maiden, Johnson
     and Li, Optica 4, 736, 2017). Positions whose windows do not overlap are worked on at the same time, which gives the
     same object as one after the other. The probe is corrected by the mean over a batch (`Plan.batch`), so that many
-    positions share one shifted set of probes; batches of some dozens are good.
+    positions share one shifted set of probes; batches of some dozens are good. Steps are divided by
+    :attr:`Problem.stiffness`, so that they mean the same for every loss.
     """
 
     object_step: float = param(0.5, low=0.001, high=2, step=0.01, doc="Share of a position's correction of the object.")
@@ -44,7 +45,7 @@ class PIE(Params):
         backend, model = problem.backend, problem.model
         xp = backend.xp
         with_probe = not self.hold_probe and state.iteration >= self.probe_from and self.probe_step > 0
-        slow = 1 / (1 + self.decay * state.iteration)
+        slow = 1 / (1 + self.decay * state.iteration) / problem.stiffness
         batch = np.asarray(batch)
         geometry = problem.geometry(state.positions)
         where = geometry.at(backend, batch)

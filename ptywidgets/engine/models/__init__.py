@@ -15,12 +15,22 @@ a function that puts parts together.
 from __future__ import annotations
 
 from ptywidgets.engine.errors import unknown_name
-from ptywidgets.engine.models.composed import Gradients, Model
+from ptywidgets.engine.models.composed import Gradients, Model, WindowGradients
 from ptywidgets.engine.models.detector import FarField
 from ptywidgets.engine.models.passage import Thin
 from ptywidgets.engine.models.specimen import SPECIMENS, ComplexObject, PotentialObject
 
-__all__ = ["SPECIMENS", "ComplexObject", "FarField", "Gradients", "Model", "PotentialObject", "Thin", "single_slice"]
+__all__ = [
+    "SPECIMENS",
+    "ComplexObject",
+    "FarField",
+    "Gradients",
+    "Model",
+    "PotentialObject",
+    "Thin",
+    "WindowGradients",
+    "single_slice",
+]
 
 
 def single_slice(object_type: str = "complex") -> Model:
