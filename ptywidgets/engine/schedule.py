@@ -23,6 +23,7 @@ from ptywidgets.engine.state import State
 
 APERTURES = 3.2  # radius of the coarse window in units of the aperture's: holds nearly all counts of thin specimens
 WORTHWHILE = 0.8  # of the whole window: a larger coarse one saves too little
+BATCH = 256  # of conjugate gradients: how many patterns a Stop may have to wait for
 SWEEPS = 2  # of PIE
 COARSE = 4  # iterations of conjugate gradients on the coarse window
 PATIENCE = 2  # iterations without a clearly better likelihood
@@ -80,7 +81,7 @@ def auto(problem: Problem, *, iterations: int = 64, constraints: Sequence[Any] =
             "every pattern is used at once, which gives a picture soonest",
             SWEEPS,
             PIE(decay=0.5),
-            64,
+            64,  # enough to share a set of shifted probes, few enough for the probe to learn often
             coarse,
         )
     ]
@@ -91,7 +92,7 @@ def auto(problem: Problem, *, iterations: int = 64, constraints: Sequence[Any] =
                 "the bright part of the patterns, where most counts are, in a fraction of the time",
                 COARSE,
                 finish,
-                None,
+                BATCH,
                 coarse,
                 True,
             )
@@ -101,7 +102,7 @@ def auto(problem: Problem, *, iterations: int = 64, constraints: Sequence[Any] =
         if problem.held_out is not None
         else f"until the error falls by less than {SLOW:.0%} an iteration"
     )
-    stages.append(Stage("conjugate gradients", settle, iterations, finish, None, problem.window, True))
+    stages.append(Stage("conjugate gradients", settle, iterations, finish, BATCH, problem.window, True))
     return tuple(_within(stages, iterations))
 
 

@@ -371,6 +371,11 @@ class Reconstruction(Results, Starting):
         return problem, state
 
     @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The automatic schedule of the latest run, each stage with its reason."""
+        return self._stages
+
+    @property
     def stage(self) -> Stage | None:
         """What the automatic schedule is doing; None before it has begun, or where there is a plan."""
         if not self.auto or self._state is None or self._state.stage >= len(self._stages):

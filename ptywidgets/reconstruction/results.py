@@ -56,7 +56,7 @@ class Results:
 
     @property
     def present(self) -> tuple[Problem, State] | None:
-        """The latest state with the problem that it belongs to, which on a coarse grid is not the whole one; or None."""
+        """The latest state with the problem that it belongs to, on a coarse grid a coarse one; or None."""
         whole, state = self._problem, self._state
         if whole is None or state is None:
             return None

@@ -19,6 +19,7 @@ from ptywidgets.widgets.run_words import in_words
 
 LABELS = {"normalization_min": "norm. min", "hold_probe": "hold the probe"}  # where the name is too long
 NUMBERS = ("iterations", "batch", "seed")
+AUTOMATIC = "automatic"
 OBJECTS = {"complex": "complex (phase and amplitude)", "potential": "potential (phase only)"}
 DEVICES = {"cpu": "processor", "gpu": "GPU"}
 
@@ -109,11 +110,17 @@ class PlanEditor(VBox):
         for name, box in self.numbers.items():
             box.observe(lambda change_, name=name: change(name, change_["new"]), "value")
             box.observe(lambda change_: change_["new"] and complain(change_["new"]), "error")
+        self.method = dropdown(
+            "method",
+            [("automatic", AUTOMATIC), *((name, name) for name in ALGORITHMS)],
+            AUTOMATIC,
+            "The schedule that finds its own way, or one rule for all iterations.",
+        )
+        self.method.observe(guarded(lambda change_: self._choose(change_["new"])), "value")
         self._controls = lambda of: Controls(of, on_change=change, on_error=complain, labels=LABELS)
         self._rule = panel()
         self._shown: type = type(None)
-        self.algorithm: Controls
-        self._show_algorithm()
+        self.algorithm = self._controls(recon.plan.algorithm)
         self.constraints = ConstraintEditor(guarded(lambda value: self._update(constraints=value)), complain)
         objects = [(OBJECTS.get(kind, kind), kind) for kind in SPECIMENS]
         self.object_type = dropdown("object", objects, recon.object_type, "What is unknown.")
@@ -121,7 +128,7 @@ class PlanEditor(VBox):
         devices = available_devices()
         self.device = dropdown("computed on", [(DEVICES.get(d, d), d) for d in devices], recon.device)
         self.device.observe(guarded(lambda change_: self._set("device", change_["new"])), "value")
-        general = [*self.numbers.values(), self.object_type, *([self.device] if len(devices) > 1 else [])]
+        general = [self.method, *self.numbers.values(), self.object_type, *([self.device] if len(devices) > 1 else [])]
         super().__init__(
             [
                 panels(
@@ -147,18 +154,40 @@ class PlanEditor(VBox):
         finally:
             self._quiet = False
 
-    def _show_algorithm(self) -> None:
-        """The algorithm's parameters; their controls are made anew for another kind of algorithm."""
-        algorithm = self.recon.plan.algorithm
-        kind = type(algorithm)
-        if kind is self._shown:
-            self.algorithm.show(algorithm)
+    def _choose(self, method: str) -> None:
+        if self._quiet:
             return
-        self._shown, self.algorithm = kind, self._controls(algorithm)
-        named = {kind: name[0].upper() + name[1:] for name, kind in ALGORITHMS.items()}
-        title = named.get(self._shown) or in_words(self._shown.__name__)
-        self.algorithm_words = words(first_sentence(self._shown), "pty-note")
-        self._rule.children = (words(title, "pty-title"), self.algorithm, self.algorithm_words)
+        if method == AUTOMATIC:
+            self.recon.auto = True
+        elif type(self.recon.plan.algorithm) is not ALGORITHMS[method]:
+            self.recon.update_plan(algorithm=ALGORITHMS[method]())
+        else:
+            self.recon.auto = False
+
+    def _show_algorithm(self) -> None:
+        """The stages of the automatic schedule, or the rule's parameters, in controls made anew for another rule."""
+        recon = self.recon
+        names = {kind: name for name, kind in ALGORITHMS.items()}
+        algorithm = recon.plan.algorithm
+        kind = type(algorithm)
+        name = names.get(kind, in_words(kind.__name__))
+        self.method.value = AUTOMATIC if recon.auto else names.get(kind)
+        self.numbers["batch"].layout.display = "none" if recon.auto else ""
+        if recon.auto:
+            self._shown = type(None)
+            lines = [words(f"{n}. {stage}", "pty-note") for n, stage in enumerate(recon.stages, 1)]
+            ahead = words("What it does, stage by stage, is told here once it runs.", "pty-note")
+            self._rule.children = (words("Automatic", "pty-title"), *(lines or [ahead]))
+        elif kind is self._shown:
+            self.algorithm.show(algorithm)
+        else:
+            self._shown, self.algorithm = kind, self._controls(algorithm)
+            self.algorithm_words = words(first_sentence(kind), "pty-note")
+            self._rule.children = (
+                words(name[0].upper() + name[1:], "pty-title"),
+                self.algorithm,
+                self.algorithm_words,
+            )
 
     def _update(self, **changes: Any) -> None:
         if not self._quiet:

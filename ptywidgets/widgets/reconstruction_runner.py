@@ -21,7 +21,7 @@ from ptywidgets.widgets.convergence import Convergence
 from ptywidgets.widgets.image_view import ImageView
 from ptywidgets.widgets.live_views import SHOWN
 from ptywidgets.widgets.plan_editor import PlanEditor
-from ptywidgets.widgets.run_words import default_path, iterations_done, plan_words, status_words
+from ptywidgets.widgets.run_words import default_path, iterations_done, plan_words, stage_words, status_words
 
 LIMITS = (0.1, 99.9)  # percentiles of contrast: a few bright pixels must not darken the rest
 BAR = {"running": "info", "paused": "warning", "stopped": "", "finished": "success", "error": "danger"}
@@ -55,8 +55,10 @@ class ReconstructionRunner(Panel):
         super().__init__(source)
         self._latest: Snapshot | None = self.recon.snapshot()
         self._said = ("", "note")
+        self._stage: str | None = None  # what is said about it
         self._make_buttons()
         self.state_line = words("", "pty-status")
+        self.stage_line = words("", "pty-note")
         self.progress = IntProgress(0, 0, 1, layout={"width": "100%", "height": "10px", "margin": "2px 0"})
         self.image_views = {
             name: ImageView(s.title, s.cmap, unit=s.unit, max_width=480, placeholder="nothing yet", percentiles=LIMITS)
@@ -75,6 +77,7 @@ class ReconstructionRunner(Panel):
             toolbar(self.run, self.pause, self.step, self.stop, self.reset, self.path, self.save),
             self.state_line,
             self.progress,
+            self.stage_line,
             self.status_line,
             self.fold,
             toolbar(*self.toggles.values()),
@@ -106,7 +109,7 @@ class ReconstructionRunner(Panel):
         for name, toggle in self.toggles.items():
             self.hear(toggle, partial(self._toggle, name))
         self.watch(self._show_status, "status", "iteration", "message")
-        self.watch(self._show_plan, "plan", "object_type", "device")
+        self.watch(self._show_plan, "plan", "auto", "object_type", "device")
         self.watch(self._new_data, "dataset")
         self.until_closed(self.recon.mailbox.subscribe(self.guarded(self._receive, "snapshot")))
 
@@ -206,6 +209,14 @@ class ReconstructionRunner(Panel):
         self.progress.value = min(done, self.progress.max)
         self.progress.bar_style = BAR.get(status, "")
         set_words(self.state_line, status_words(recon))
+        stage = stage_words(recon)
+        if stage != self._stage:
+            self._stage = stage
+            set_words(self.stage_line, stage)
+            self.stage_line.layout.display = "" if stage else "none"
+            if self.settings is not None:
+                with self.turns.silence():
+                    self.settings.show()
         said = (recon.message, "bad" if status == "error" else "note")
         if (recon.message and said != self._said) or recon.message != self._said[0]:  # else other words may stay
             self.say(*said)

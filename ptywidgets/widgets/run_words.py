@@ -24,14 +24,16 @@ def status_words(recon: Reconstruction) -> str:
     status, done, planned = recon.status, iterations_done(recon), recon.goal
     if status == "empty":
         return "no data yet"
+    most = "at most " if recon.auto else ""
     if status == "ready":
-        return f"ready, {planned} iterations planned"
+        return f"ready, {most}{planned} iterations planned"
     if status == "running" and recon.state is None:
         return "running, preparing the data"
-    parts = [status, f"iteration {done} of {planned}"]
+    parts = [status, f"iteration {done} of {most}{planned}"]
     pace = recon.seconds_per_iteration
     if pace is not None and status in ("running", "paused"):
-        parts += [f"{duration(pace)} each", f"{duration(max(0, planned - done) * pace)} left"]
+        left = f"{duration(max(0, planned - done) * pace)} left"
+        parts += [f"{duration(pace)} each", *([] if recon.auto else [left])]
     if recon.error is not None:
         parts.append(f"error {short(recon.error)}")
     return ", ".join([*parts, f"memory {in_bytes(recon.memory)}"])
@@ -43,13 +45,36 @@ def plan_words(recon: Reconstruction) -> str:
     Examples
     --------
     >>> plan_words(Reconstruction())
-    '64 iterations, batches of 512, step 0.5, complex object; vacuum baseline, amplitude limit, probe centre'
+    'automatic, at most 64 iterations, potential object; positivity, probe centre'
+    >>> plan_words(Reconstruction(auto=False))
+    '64 iterations, batches of 512, step 0.5, potential object; positivity, probe centre'
     """
     plan = recon.plan
     batch = "all patterns at once" if plan.batch is None else f"batches of {plan.batch}"
     step = f", step {plan.algorithm.step:g}" if hasattr(plan.algorithm, "step") else ""
     constraints = ", ".join(in_words(type(c).__name__).lower() for c in plan.constraints) or "no constraints"
-    return f"{plan.iterations} iterations, {batch}{step}, {recon.object_type} object; {constraints}"
+    how = f"automatic, at most {plan.iterations} iterations"
+    if not recon.auto:
+        how = f"{plan.iterations} iterations, {batch}{step}"
+    return f"{how}, {recon.object_type} object; {constraints}"
+
+
+def stage_words(recon: Reconstruction) -> str:
+    """What the automatic schedule does at present, and why; nothing for a plan.
+
+    Examples
+    --------
+    >>> stage_words(Reconstruction())
+    ''
+    """
+    stage, status = recon.stage, recon.status
+    if stage is None or status == "ready":
+        return ""
+    where = f"Stage {recon.stages.index(stage) + 1} of {len(recon.stages)}, {stage.name}"
+    size = " × ".join(map(str, stage.window))
+    if status == "finished":
+        return f"{where}: settled." if stage.until_settled and recon.iteration < recon.goal else where + "."
+    return f"{where} on {size} pixels: {stage.why}."
 
 
 def in_words(name: str) -> str:
@@ -103,4 +128,13 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-__all__ = ["default_path", "duration", "in_words", "iterations_done", "plan_words", "short", "status_words"]
+__all__ = [
+    "default_path",
+    "duration",
+    "in_words",
+    "iterations_done",
+    "plan_words",
+    "short",
+    "stage_words",
+    "status_words",
+]

@@ -183,6 +183,7 @@ def test_snapshots_are_at_most_ten_a_second(recon):
 
 
 def test_object_type_changes_in_the_middle(recon):
+    recon.object_type = "complex"
     recon.update_plan(batch=None)
     recon.run(3)
     phase = np.angle(recon.object)
@@ -195,7 +196,8 @@ def test_object_type_changes_in_the_middle(recon):
 
 
 def test_the_plan_fits_the_object_type_from_the_start(ducky):
-    assert Reconstruction(ducky, object_type="potential").plan.constraints == default_constraints("potential")
+    for kind in ("potential", "complex"):
+        assert Reconstruction(ducky, object_type=kind).plan.constraints == default_constraints(kind)
 
 
 def test_other_optics_start_anew(recon):

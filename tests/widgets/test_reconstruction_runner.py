@@ -206,6 +206,7 @@ def test_settings_follow_another_algorithm(runner, recon, algorithm):
 
 def test_constraints_are_ticked_and_what_is_not_known_stays(runner, recon):
     special = Every(5, PurePhase())
+    recon.object_type = "complex"
     recon.plan = recon.plan.replace(constraints=(*recon.plan.constraints, special))
     runner.fold.selected_index = 0
     editor = runner.settings.constraints

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ptywidgets.engine.batches import along_the_scan
+from ptywidgets.engine.models import Gradients
 from ptywidgets.engine.models.curvature import Direction, curvature
 from ptywidgets.engine.params import Params, param
 from ptywidgets.engine.protocols import Array
 
 if TYPE_CHECKING:
-    from ptywidgets.engine.models import Gradients
     from ptywidgets.engine.problem import Problem
     from ptywidgets.engine.state import State
 
+SUMS = ("loss", "object", "probe", "illumination", "coverage")
 RIDGE = 1e-4  # of each direction's own curvature; keeps directions apart that are nearly the same
 
 
@@ -27,13 +29,13 @@ class ConjugateGradient(Params):
     max W). How far to go along z_O, z_P and the last step d follows from the loss's Gauss-Newton matrix H in these
     three directions, H c = <G, directions>: Newton's step in a plane of three dimensions. For a quadratic loss that is
     the method of conjugate gradients (Hestenes and Stiefel, J. Res. NBS 49, 409, 1952; with z for the gradient, and
-    with object and probe free to move at their own pace). H is nine numbers, so a share of the positions is enough to
-    measure it. All positions should be in one batch (`Plan.batch` none); where the loss rises all the same, half of
-    the last step is taken back.
+    with object and probe free to move at their own pace). H is nine numbers, so some of the positions are enough to
+    measure it. A step is made when all positions have been seen, whatever `Plan.batch` is, which says only how soon a
+    run can be stopped. Where the loss rises all the same, half of the last step is taken back.
     """
 
     damping: float = param(0.05, low=1e-4, high=1, log=True, doc="Of the most: what badly lit pixels are divided by.")
-    sample: float = param(0.25, low=0.01, high=1, step=0.01, doc="Share of the positions that measure the curvature.")
+    sample: int = param(128, low=1, high=1000000, doc="Positions that measure the curvature, spread over the scan.")
     lowest: float | None = param(
         None, unit="rad", doc="Bound of a potential: pixels there that would fall stay. None: no bound."
     )
@@ -41,20 +43,30 @@ class ConjugateGradient(Params):
     hold_probe: bool = param(False, doc="Keep the probe as it is.")
 
     def advance(self, problem: Problem, state: State, batch: Any) -> State:
-        """The state after one step, from the positions of `batch`."""
+        """The state with what a batch says added up, and with the step made when it was the last one."""
         batch = np.asarray(batch)
         with_probe = not self.hold_probe and state.iteration >= self.probe_from
         g = problem.gradients(state, batch, with_probe=with_probe)
         state = state.replace(partial_loss=state.partial_loss + g.loss)
-        before = state.recall(self, "loss")
-        whole = len(batch) == problem.count
-        if whole and before is not None and g.loss > float(before):
+        seen = len(batch)
+        kept = {name: state.recall(self, name) for name in ("object", "probe", "loss")}
+        if state.recall(self, "seen") is not None:
+            seen += int(state.recall(self, "seen"))
+            g = g + Gradients(**{name: state.recall(self, f"sum_{name}") for name in SUMS})
+        if seen < problem.count:
+            sums = {f"sum_{name}": getattr(g, name) for name in SUMS}
+            return state.remember(self, **kept, seen=np.int64(seen), **sums)
+        if kept["loss"] is not None and g.loss > float(kept["loss"]):
             return self._half_way_back(state)
+        return self._step(problem, state, g)
+
+    def _step(self, problem: Problem, state: State, g: Gradients) -> State:
+        """The step that all positions together ask for."""
         free = self._free(state.object, g.object)
-        directions = self._directions(problem, state, g, free)
-        every = max(1, round(1 / self.sample))
-        sample = batch[(state.iteration % every) :: every] if len(batch) >= every else batch
-        bend = curvature(problem, state, sample, directions) * (len(batch) / len(sample))
+        directions = self._directions(state, g, free)
+        every = max(1, problem.count // self.sample)
+        sample = along_the_scan(state.positions)[state.iteration % every :: every]
+        bend = curvature(problem, state, sample, directions) * (problem.count / len(sample))
         slope = np.array([d.dot(Direction(g.object, g.probe)) for d in directions])
         lengths = _lengths(bend, 2 * slope)  # G is minus half the gradient
         obj, probe = state.object, state.probe
@@ -64,10 +76,10 @@ class ConjugateGradient(Params):
         if self.lowest is not None and free is not None:
             obj = obj.clip(np.float32(self.lowest))
         return state.replace(object=obj, probe=probe).remember(
-            self, object=state.object, probe=state.probe, loss=np.float64(g.loss if whole else np.inf)
+            self, object=state.object, probe=state.probe, loss=np.float64(g.loss)
         )
 
-    def _directions(self, problem: Problem, state: State, g: Gradients, free: Array | None) -> list[Direction]:
+    def _directions(self, state: State, g: Gradients, free: Array | None) -> list[Direction]:
         """Preconditioned gradients, and the way that the last step went."""
         along = g.object / (g.illumination + np.float32(self.damping) * g.illumination.max())
         directions = [Direction(object=along if free is None else along * free)]

@@ -30,6 +30,13 @@ class Gradients:
     illumination: Array  # (1, Y, X) float32, the same for every slice
     coverage: Array | None  # (Ny, Nx) float32, corner-centred as the probe, or None when the probe is held
 
+    def __add__(self, other: Gradients) -> Gradients:
+        """What two batches say together."""
+        by_probe = None if self.probe is None or other.probe is None else self.probe + other.probe
+        coverage = None if self.coverage is None or other.coverage is None else self.coverage + other.coverage
+        seen = self.illumination + other.illumination
+        return Gradients(self.loss + other.loss, self.object + other.object, by_probe, seen, coverage)
+
 
 @dataclass(frozen=True)
 class WindowGradients:

@@ -67,7 +67,7 @@ class TestConjugateGradient(AlgorithmContract):
     batch = None
 
     @pytest.fixture(
-        params=[ConjugateGradient(), ConjugateGradient(lowest=0.0), ConjugateGradient(sample=1.0)], ids=repr
+        params=[ConjugateGradient(), ConjugateGradient(lowest=0.0), ConjugateGradient(sample=10**6)], ids=repr
     )
     def algorithm(self, request):
         return request.param

@@ -102,7 +102,7 @@ def test_near_the_solution_the_loss_never_rises(object_type):
     exact = replace(problem, patterns=Patterns.centred(counts).on(problem.backend))
     noise = generator.normal(size=truth.object.shape)
     start = truth.replace(object=truth.object + np.float32(0.05) * noise.astype(np.float32))
-    plan = Plan(iterations=15, batch=None, algorithm=ConjugateGradient(sample=1.0), constraints=())
+    plan = Plan(iterations=15, batch=None, algorithm=ConjugateGradient(sample=10**6), constraints=())
     *_, state = iterate(exact, plan, start)
     assert (np.diff(state.losses) < 0).all()
     assert state.losses[-1] < 0.01 * state.losses[0]
@@ -140,7 +140,7 @@ def test_a_step_that_went_too_far_is_taken_back_by_half():
 def test_the_first_step_is_the_lowest_point_of_the_parabola():
     problem = example_problem("potential")
     everything = np.arange(problem.count)
-    algorithm = ConjugateGradient(sample=1.0, hold_probe=True)
+    algorithm = ConjugateGradient(sample=10**6, hold_probe=True)
     start = problem.start()
     g = problem.gradients(start, everything, with_probe=False)
     way = g.object / (g.illumination + np.float32(0.05) * g.illumination.max())
