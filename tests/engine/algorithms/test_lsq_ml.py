@@ -7,6 +7,7 @@ import pytest
 
 from ptywidgets.engine import LSQML, Plan, iterate
 from ptywidgets.engine.algorithms import lsq_ml
+from ptywidgets.engine.backends.cpu import CpuBackend
 from ptywidgets.engine.losses import LOSSES
 from ptywidgets.engine.patterns import Patterns
 from ptywidgets.testing import example_problem
@@ -103,6 +104,20 @@ def test_the_whole_step_of_losses_of_counts_is_about_that_of_amplitudes(loss):
         ways[name] = LSQML().advance(problem, start, np.arange(problem.count)).object - start.object
     sizes = {name: float(np.sqrt((way**2).mean())) for name, way in ways.items()}
     assert sizes[loss] == pytest.approx(sizes["amplitude"], rel=0.5)
+
+
+def test_the_poisson_loss_keeps_the_mean_of_faint_counts_and_is_finite_in_the_dark():
+    """What all counts together ask of a model of their mean is nothing, to 2 % of its modulus."""
+    loss, backend, mean = lsq_ml._WholeStep(LOSSES["poisson"]()), CpuBackend(1), 0.05
+    counts = np.random.default_rng(0).poisson(mean, (1, 400, 400)).astype(float)
+    far = np.full((1, 1, 400, 400), np.sqrt(mean), complex)
+    _, chi = loss.residual(backend, far, np.sqrt(counts))
+    assert abs(chi.mean()) < 0.02 * np.sqrt(mean)
+    for faint in (0.0, 1e-30, 1e-12):
+        for count in (0.0, 1.0, 1e4):
+            far = np.full((2, 1, 4, 4), faint, np.complex64)
+            value, chi = loss.residual(backend, far, np.full((2, 4, 4), np.float32(count) ** 0.5))
+            assert np.isfinite(value) and np.isfinite(chi).all() and np.abs(chi).max() <= max(3, count**0.5) + 1e-3
 
 
 def test_momentum_goes_further_while_ways_agree():
