@@ -19,7 +19,7 @@ from ptywidgets.engine.prepare import Measurement, Preparation, prepare
 from ptywidgets.engine.probe import Optics, make_probe
 from ptywidgets.engine.probe_report import probe_report
 from ptywidgets.engine.problem import Problem, make_problem
-from ptywidgets.engine.schedule import auto, auto_steps, staged
+from ptywidgets.engine.schedule import auto, auto_steps, for_auto, staged
 from ptywidgets.engine.state import State
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "auto",
     "auto_steps",
     "available_devices",
+    "for_auto",
     "get_backend",
     "iterate",
     "make_probe",

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from ptywidgets.engine.algorithms.pie import PIE
 from ptywidgets.engine.constraints import Positivity, default_constraints
 from ptywidgets.engine.held_out import hold_out
 from ptywidgets.engine.iterate import steps
+from ptywidgets.engine.losses import AmplitudeLoss, AnscombeLoss
 from ptywidgets.engine.plan import Plan
 from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.state import State
@@ -27,7 +28,7 @@ BATCH = 256  # of conjugate gradients: how many patterns a Stop may have to wait
 SWEEPS = 2  # of PIE
 COARSE = 4  # iterations of conjugate gradients on the coarse window
 PATIENCE = 2  # iterations without a clearly better likelihood
-LITTLE = 0.01  # of all that was gained in the likelihood: an iteration that adds less is not worth its while
+LITTLE = 0.02  # of all that was gained in the likelihood: what adds less is not worth its while
 SLOW = 0.02  # share by which the error of an iteration has to fall where nothing can be held out
 
 
@@ -47,6 +48,26 @@ class Stage:
         size = " x ".join(map(str, self.window))
         much = f"up to {self.iterations}" if self.until_settled else f"{self.iterations}"
         return f"{self.name}, {much} iterations on {size} pixels: {self.why}"
+
+
+def for_auto(problem: Problem, *, seed: int = 0) -> Problem:
+    """A problem as the automatic schedule likes it: with some counts held out, and with a loss that suits counts.
+
+    Where an electron is rare the root of the counts lies below the root of their mean, so the amplitude loss pulls the
+    dark field down and atoms with it; Anscombe's roots do not, and make as smooth a landscape. Data that are no whole
+    counts keep their loss: its constant of 3/8 means nothing to them.
+
+    Parameters
+    ----------
+    problem : Problem
+        One with another loss than :class:`AmplitudeLoss`, the default, keeps it.
+    seed : int
+        Of what is held out.
+    """
+    problem = hold_out(problem, seed=seed)
+    if problem.held_out is not None and isinstance(problem.loss, AmplitudeLoss):
+        return replace(problem, loss=AnscombeLoss())
+    return problem
 
 
 def auto(problem: Problem, *, iterations: int = 64, constraints: Sequence[Any] = ()) -> tuple[Stage, ...]:
@@ -114,7 +135,7 @@ def auto_steps(
     constraints: Sequence[Any] | None = None,
     seed: int = 0,
 ) -> Generator[State, Plan | None, None]:
-    """Reconstruct by the automatic schedule: :func:`hold_out`, :func:`auto` and :func:`staged` in one.
+    """Reconstruct by the automatic schedule: :func:`for_auto`, :func:`auto` and :func:`staged` in one.
 
     Parameters
     ----------
@@ -143,7 +164,7 @@ def auto_steps(
     """
     if constraints is None:
         constraints = default_constraints(problem.model.specimen.object_type)
-    problem = hold_out(problem, seed=seed)
+    problem = for_auto(problem, seed=seed)
     plan = Plan(iterations=iterations, seed=seed, constraints=tuple(constraints))
     return staged(problem, auto(problem, iterations=iterations, constraints=constraints), plan, state)
 
@@ -160,7 +181,7 @@ def staged(
     Parameters
     ----------
     problem : Problem
-        From :func:`hold_out`, where stages are to settle by held-out counts.
+        From :func:`for_auto`, where stages are to settle by held-out counts.
     stages : sequence of Stage
     plan : Plan
         Of which `iterations`, `seed` and `constraints` hold; the rest is the stages'.
@@ -231,9 +252,7 @@ def settled(state: State, begin: int) -> bool:
         return False
     misfits, losses = state.misfits[begin:], state.losses[begin:]
     if np.isfinite(misfits).all():
-        # The first iterations leave no doubt what structure is worth.
-        gained = np.nanmax(state.misfits) - np.nanmin(state.misfits)
-        return min(misfits[:-PATIENCE]) - min(misfits[-PATIENCE:]) < LITTLE * PATIENCE * gained
+        return min(misfits[:-PATIENCE]) - min(misfits[-PATIENCE:]) < _little(state)
     return losses[-1] > (1 - SLOW) ** PATIENCE * losses[-1 - PATIENCE]
 
 
@@ -242,11 +261,17 @@ def _of_stage(plan: Plan, stage: Stage, done: int) -> Plan:
 
 
 def _better(state: State, begin: int) -> bool:
-    """Whether held-out counts are better explained than in any iteration since `begin`; without any, always."""
+    """Whether held-out counts are as well explained as in any iteration since `begin`, or hardly worse; without any,
+    always."""
     misfits = state.misfits[begin:]
     if np.isfinite(misfits).all():
-        return len(misfits) < 2 or misfits[-1] < min(misfits[:-1])
+        return misfits[-1] < min(misfits) + _little(state)
     return True
+
+
+def _little(state: State) -> float:
+    """A difference of held-out likelihoods that means little: the first iterations tell what structure is worth."""
+    return LITTLE * float(np.nanmax(state.misfits) - np.nanmin(state.misfits))
 
 
 def _within(stages: Sequence[Stage], iterations: int) -> Generator[Stage, None, None]:

@@ -16,7 +16,6 @@ from traitlets import Bool, Enum, Instance, Int, Unicode
 from ptywidgets.engine.constraints import default_constraints
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError, ParameterError, PtyError, unknown_name
-from ptywidgets.engine.held_out import hold_out
 from ptywidgets.engine.io import read
 from ptywidgets.engine.io.checkpoint import load_checkpoint
 from ptywidgets.engine.iterate import steps
@@ -25,7 +24,7 @@ from ptywidgets.engine.plan import Plan
 from ptywidgets.engine.prepare import Measurement, prepare
 from ptywidgets.engine.probe import Optics
 from ptywidgets.engine.problem import Problem, make_problem
-from ptywidgets.engine.schedule import Stage, auto, staged
+from ptywidgets.engine.schedule import Stage, auto, for_auto, staged
 from ptywidgets.engine.state import State
 from ptywidgets.reconstruction import keeping
 from ptywidgets.reconstruction.clock import Clock
@@ -414,7 +413,7 @@ class Reconstruction(Results, Starting):
         plan = self.plan.replace(iterations=target)
         if not self.auto:
             return steps(problem, plan, problem.bring(state))
-        training = hold_out(problem, seed=plan.seed)
+        training = for_auto(problem, seed=plan.seed)
         self._stages = auto(training, iterations=target, constraints=plan.constraints)
         return staged(training, self._stages, plan, state if state.iteration or not state.at_iteration_end else None)
 
