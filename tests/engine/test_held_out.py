@@ -1,0 +1,70 @@
+"""Counts that are held out are independent of those that are left, and tell structure from noise."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ptywidgets.engine import Plan, iterate
+from ptywidgets.engine.held_out import LEAST, hold_out
+from ptywidgets.engine.losses import AnscombeLoss
+from ptywidgets.engine.patterns import Patterns
+from ptywidgets.testing import example_problem
+
+
+def test_what_is_held_out_and_what_is_left_are_all_counts():
+    problem = example_problem()
+    split = hold_out(problem, seed=1)
+    held, others = split.held_out, split.patterns.substitutes
+    assert len(held.indices) == LEAST
+    whole = problem.patterns.counts[held.indices]
+    np.testing.assert_array_equal(held.patterns.counts + others.patterns.counts, whole)
+    assert held.patterns.counts.dtype == problem.patterns.counts.dtype
+    assert problem.patterns.substitutes is None, "the problem that was given has changed"
+    share = held.patterns.counts.sum() / whole.sum()
+    assert share == pytest.approx(0.5, abs=5 / np.sqrt(whole.sum()))
+
+
+def test_the_rest_is_made_as_bright_as_it_was():
+    problem = example_problem()
+    split = hold_out(problem)
+    index = split.held_out.indices[:8]
+    before, after = (p.patterns.amplitudes(index).astype(float) ** 2 for p in (problem, split))
+    np.testing.assert_allclose(after.sum((1, 2)), before.sum((1, 2)), rtol=0.02)
+    others = np.setdiff1d(np.arange(problem.count), split.held_out.indices)
+    np.testing.assert_array_equal(split.patterns.amplitudes(others), problem.patterns.amplitudes(others))
+    device = problem.backend.amplitudes(split.patterns, index, np.float32)
+    np.testing.assert_allclose(device, split.patterns.amplitudes(index), rtol=1e-6)
+
+
+def test_intensities_are_not_split():
+    problem = example_problem()
+    patterns = problem.patterns
+    scaled = replace(problem, patterns=Patterns(patterns.counts * np.float32(0.3), patterns.origin))
+    assert hold_out(scaled) is scaled
+
+
+def test_the_misfit_of_noise_alone_is_what_statistics_say():
+    problem = hold_out(example_problem())
+    generator = np.random.default_rng(0)
+    truth = np.full((problem.count, *problem.window), 40.0)
+    held = replace(problem.held_out, patterns=Patterns.centred(generator.poisson(20.0, (LEAST, *problem.window))))
+    fake = replace(problem, held_out=held)
+    object.__setattr__(fake, "intensities", lambda state, indices: truth[indices].astype(np.float32))
+    # Anscombe's roots of counts have the variance 1/4, so twice their squares add up to half a pixel.
+    expected = 0.5 * np.prod(problem.window)
+    assert held.misfit(fake, problem.start()) == pytest.approx(expected, rel=0.02)
+
+
+def test_the_misfit_falls_with_structure_and_not_with_noise():
+    problem = replace(hold_out(example_problem("potential")), loss=AnscombeLoss())
+    *_, state = iterate(problem, Plan(iterations=3, batch=16))
+    assert len(state.misfits) == 3 and state.misfits[-1] < state.misfits[0]
+    noise = np.random.default_rng(0).normal(size=state.object.shape).astype(np.float32)
+    worse = problem.held_out.misfit(problem, state.replace(object=state.object + 0.3 * noise))
+    assert worse > state.misfits[-1]
+
+
+def test_without_held_out_counts_the_misfit_is_unknown():
+    *_, state = iterate(example_problem(), Plan(iterations=2))
+    assert np.isnan(state.misfits).all() and len(state.misfits) == 2
