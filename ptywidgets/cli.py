@@ -57,10 +57,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--defocus", type=float, default=0.0, help="defocus in A (default 0)")
     run.add_argument("--rotation", type=float, help="detector to scan in degrees (default: found)")
     run.add_argument("--transpose", action=argparse.BooleanOptionalAction, help="detector transposed (default: found)")
-    run.add_argument("--object-type", choices=("complex", "potential"), default="complex")
-    run.add_argument("--iterations", type=int, default=64)
-    run.add_argument("--batch", type=int, default=512, help="patterns per update (0: all)")
-    run.add_argument("--step", type=float, default=0.5)
+    run.add_argument("--object-type", choices=("complex", "potential"), default="potential")
+    run.add_argument("--iterations", type=int, default=64, help="at most")
+    run.add_argument("--batch", type=int, help="gradient descent with so many patterns per update (0: all)")
+    run.add_argument("--step", type=float, help="gradient descent with this step; without, a schedule finds its way")
     run.add_argument("--seed", type=int, default=0)
     run.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     run.set_defaults(command=_reconstruct)
@@ -134,12 +134,12 @@ def _open(options: argparse.Namespace) -> Any:
         recon.preparation = recon.preparation.replace(rotation=options.rotation, transpose=options.transpose)
         recon.object_type = options.object_type
     recon.device = options.device
-    recon.update_plan(
-        iterations=recon.iteration + options.iterations,
-        batch=options.batch or None,
-        seed=options.seed,
-        step=options.step,
-    )
+    by_hand: dict[str, Any] = {} if options.step is None else {"step": options.step}
+    if options.batch is not None:
+        by_hand["batch"] = options.batch or None
+    recon.update_plan(iterations=recon.iteration + options.iterations, seed=options.seed, **by_hand)
+    if by_hand:
+        recon.auto = False
     return recon
 
 
@@ -180,7 +180,9 @@ class _Bar:
             return
         self.last = done
         seconds = recon.seconds_per_iteration
-        pace = "" if seconds is None else f"  {seconds:.2f} s each, {seconds * (self.total - done):.0f} s left"
+        pace = "" if seconds is None else f"  {seconds:.2f} s each"
+        if seconds is not None and not recon.auto:
+            pace += f", {seconds * (self.total - done):.0f} s left"
         filled = round(24 * done / self.total)
         text = f"[{'#' * filled}{'.' * (24 - filled)}] {done}/{self.total}  error {recon.error:.4g}{pace}"
         print(f"\r{text:<78}" if self.live else text, end="" if self.live else "\n", flush=True)

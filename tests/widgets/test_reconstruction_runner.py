@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ptywidgets import Calibration, Dataset, Reconstruction, samples
-from ptywidgets.engine.algorithms import ALGORITHMS, Adam, GradientDescent
+from ptywidgets.engine.algorithms import ALGORITHMS, PIE, Adam, GradientDescent
 from ptywidgets.engine.constraints import CONSTRAINTS, Every, PurePhase
 from ptywidgets.widgets.convergence import Convergence, log_ticks
 from ptywidgets.widgets.plan_editor import first_sentence
@@ -195,6 +195,7 @@ def test_settings_change_the_plan_and_follow_it(runner, recon):
 )
 def test_settings_follow_another_algorithm(runner, recon, algorithm):
     runner.fold.selected_index = 0
+    recon.auto = False
     for each in (algorithm, GradientDescent(), algorithm):
         recon.plan = recon.plan.replace(algorithm=each)
         assert list(runner.settings.algorithm.controls) == [parameter.name for parameter in each.describe()]
@@ -202,6 +203,36 @@ def test_settings_follow_another_algorithm(runner, recon, algorithm):
     runner.settings.algorithm[name].number.box.value = "3"
     assert recon.plan.algorithm == algorithm.replace(probe_from=3)
     assert first_sentence(type(algorithm))[:20] in runner.settings.algorithm_words.value
+
+
+def test_a_method_is_chosen_and_the_automatic_one_tells_its_stages(runner, recon):
+    runner.fold.selected_index = 0
+    settings = runner.settings
+    assert settings.method.value == "automatic" and recon.auto
+    assert settings.numbers["batch"].layout.display == "none", "the automatic schedule has batches of its own"
+    settings.method.value = "PIE"
+    assert not recon.auto and isinstance(recon.plan.algorithm, PIE)
+    assert settings.numbers["batch"].layout.display == "" and "object_step" in settings.algorithm.controls
+    recon.update_plan(algorithm=GradientDescent())
+    assert settings.method.value == "gradient descent"
+    settings.method.value = "automatic"
+    assert recon.auto
+    recon.run(4)
+    assert len(recon.stages) > 1
+    told = " ".join(child.value for child in settings._rule.children)
+    assert all(stage.why in told for stage in recon.stages)
+
+
+def test_the_stage_and_its_reason_are_told(runner, recon):
+    assert runner.stage_line.layout.display == "none"
+    recon.run(2)
+    assert "Stage 1 of" in runner.stage_line.value
+    recon.run(40)
+    assert recon.status == "finished" and recon.iteration < 42, "it has not settled"
+    assert "settled" in runner.stage_line.value
+    recon.update_plan(batch=64)
+    recon.run(1)
+    assert runner.stage_line.layout.display == "none", "a plan has no stages"
 
 
 def test_constraints_are_ticked_and_what_is_not_known_stays(runner, recon):
