@@ -157,6 +157,8 @@ test-browser: $(VENV)/.test-installed
 
 bench: $(VENV)/.test-installed
 	@$(BIN)/python benchmarks/iteration.py
+	@$(BIN)/python benchmarks/compare.py $(if $(DATA),--data $(DATA)) $(BENCH)
+	@$(BIN)/python benchmarks/scaling.py
 
 clean:
 	@rm -rf build dist $(ARTIFACTS) .pytest_cache .mypy_cache .ruff_cache

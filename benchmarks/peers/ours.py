@@ -9,7 +9,17 @@ from typing import Any
 from protocol import LONG, Given, Turn
 
 from ptywidgets import read
-from ptywidgets.engine import Calibration, Dataset, Plan, Problem, iterate, make_problem, prepare, single_slice
+from ptywidgets.engine import (
+    Calibration,
+    Dataset,
+    Plan,
+    Problem,
+    auto_steps,
+    iterate,
+    make_problem,
+    prepare,
+    single_slice,
+)
 from ptywidgets.engine.constraints import default_constraints
 from ptywidgets.engine.prepare import find_start
 
@@ -19,18 +29,15 @@ PACKAGES = ("ptywidgets", "scipy", "numba", "ducc0")
 def run(given: Given, mode: str, turn: Turn) -> None:
     """`mode` is "complex" or "potential" (gradient descent), "auto", or "auto-file" (timed from opening the file)."""
     if mode.startswith("auto"):
-        try:
-            from ptywidgets.engine import auto_steps
-        except ImportError:
-            return turn.end("not built")
-        next(auto_steps(told(given)))  # compiles, which is no part of what is measured
+        for _ in auto_steps(told(given, "potential"), iterations=4):
+            pass  # compiles, which is no part of what is measured
         if mode == "auto-file":
             turn.ready("automatic schedule; opening the file and finding the start included", PACKAGES)
             problem = found(given)
         else:
-            problem = told(given)
+            problem = told(given, "potential")
             turn.ready("automatic schedule", PACKAGES)
-        states: Iterator[Any] = auto_steps(problem)  # yields a state after every iteration
+        states: Iterator[Any] = (state for state in auto_steps(problem) if state.at_iteration_end)
     else:
         problem = told(given, mode)
         plan = Plan(iterations=LONG, constraints=default_constraints(mode))
@@ -61,11 +68,12 @@ def found(given: Given) -> Problem:
     known = {name: float(given[name]) for name in ("energy", "scan_step", "q_pixel", "semiangle")}
     dataset = read(str(given["path"]), **known).with_vacuum(given["vacuum"]).load()
     start = find_start(dataset)
-    return make_problem(start.measurement, start.optics)
+    return make_problem(start.measurement, start.optics, model=single_slice("potential"))
 
 
 def result(problem: Problem, state: Any) -> tuple[Any, Any, float]:
     """Object, positions in its pixels, size of a pixel."""
+    problem = problem.at_window(state.probe.shape[-2:])
     image = problem.backend.to_numpy(state.object)
     image = image[0] if len(image) == 1 else image.sum(0)
     return image, state.positions / problem.sampling, problem.sampling[0]

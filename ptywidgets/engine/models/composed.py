@@ -161,7 +161,8 @@ class Model:
         where = geometry.at(backend, batch)
         shift = choose_shift(backend, probe, where.fractions)
         light = xp.fft.fftshift((probe.real**2 + probe.imag**2).sum(0))
-        passed = self.passed(xp, transmission, 0) if with_probe else None
+        lossless = self.specimen.lossless
+        passed = None if lossless or not with_probe else self.passed(xp, transmission, 0)
 
         def sums() -> _Sums:
             return _Sums(
@@ -181,9 +182,12 @@ class Model:
                 backend, residual, transmission, here.corners, tape, sums.transmission
             )
             backend.paste_same(sums.illumination, here.corners, light)
-            if with_probe:
+            if sums.coverage is not None:
                 shift.collect(backend, places, by_waves, sums.waves)
-                backend.sum_cuts(passed, here.corners, sums.coverage)
+                if passed is None:
+                    sums.coverage += len(here.corners)
+                else:
+                    backend.sum_cuts(passed, here.corners, sums.coverage)
 
         total, *others = backend.map_reduce(task, backend.portions(np.arange(len(batch)), probe.nbytes), sums)
         for part in others:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +35,10 @@ class FarField:
 
 def _slopes(backend: Backend, shape: tuple[int, int], sign: int) -> tuple[Array, Array]:
     """Phase that a shift by one detector pixel makes of each row (Ny,) and column (Nx,), from the window's middle."""
-    xp = backend.xp
+    return _lines(backend.xp, shape, sign)
+
+
+@lru_cache(maxsize=16)
+def _lines(xp: Any, shape: tuple[int, int], sign: int) -> tuple[Array, Array]:
     rows, columns = ((sign * 2 * np.pi / n) * (xp.arange(n) - n // 2) for n in shape)
     return rows, columns
