@@ -446,6 +446,8 @@ class Reconstruction(Results, Starting):
                 self._problem.backend.close()
         if state is not None:
             self.iteration = state.iteration
+            if status == "finished":
+                self._goal = state.iteration  # which the automatic schedule finds by itself
         self.status = status
         if state is not None:
             self._publish()

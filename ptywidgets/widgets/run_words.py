@@ -29,7 +29,7 @@ def status_words(recon: Reconstruction) -> str:
         return f"ready, {most}{planned} iterations planned"
     if status == "running" and recon.state is None:
         return "running, preparing the data"
-    parts = [status, f"iteration {done} of {most}{planned}"]
+    parts = [status, f"iteration {done} of {'' if status == 'finished' else most}{planned}"]
     pace = recon.seconds_per_iteration
     if pace is not None and status in ("running", "paused"):
         left = f"{duration(max(0, planned - done) * pace)} left"
@@ -73,7 +73,7 @@ def stage_words(recon: Reconstruction) -> str:
     where = f"Stage {recon.stages.index(stage) + 1} of {len(recon.stages)}, {stage.name}"
     size = " × ".join(map(str, stage.window))
     if status == "finished":
-        return f"{where}: settled." if stage.until_settled and recon.iteration < recon.goal else where + "."
+        return f"{where}: settled." if stage.until_settled and recon.iteration < recon.plan.iterations else where + "."
     return f"{where} on {size} pixels: {stage.why}."
 
 

@@ -100,7 +100,10 @@ def test_an_error_of_the_run_is_shown_in_words(lab):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_it_fits_wide_and_narrow_pages(lab, theme):
-    notebook = lab(RUNNER + "recon.update_plan(iterations=20)\nrecon.run()\nrunner")
+    notebook = lab(
+        RUNNER
+        + "recon.auto = True\nrecon.update_plan(iterations=64)\nrecon.run()\nrunner.fold.selected_index = 0\nrunner"
+    )
     notebook.canvas(PHASE)
     for width in (1280, 400):
         notebook.screenshot("reconstruction_runner", width, ".pty-widget", theme)

@@ -164,7 +164,7 @@ class _Look:
             backend.paste(sums.object, corners, g.object)
             backend.paste_same(sums.illumination[0], corners, self.light)
             if self.with_probe:
-                sums.coverage += g.passed.sum(0)
+                sums.coverage += g.passed
                 shift.collect(backend, places, g.waves, sums.probe)
 
         def make() -> _Sums:
