@@ -8,14 +8,13 @@ The file is described in docs/measured.md.
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
 
 from ptywidgets import Reconstruction
-from ptywidgets.engine import GradientDescent
-from ptywidgets.engine.constraints import VacuumBaseline
 from ptywidgets.engine.prepare import integrate
 from ptywidgets.widgets.png import png, side_by_side
 
@@ -26,20 +25,15 @@ DEFOCUS = 135e3  # A; documented as -13.5 um with the opposite sign convention
 
 def reconstruct(path: str) -> Reconstruction:
     """The steps of docs/measured.md."""
+    begun = time.perf_counter()
     recon = Reconstruction.open(
         path, energy=300e3, semiangle=SEMIANGLE, scan_step=62.5, q_pixel=1 / (128 * OBJECT_PIXEL), defocus=DEFOCUS
     )
     recon.optics = recon.optics.replace(rolloff=0.04)
-    recon.prepare()
-    print(recon.message)
-    recon.object_type = "potential"
-    # A regular raster and few counts: a free probe takes up the raster, so it is held as it is known.
-    recon.update_plan(
-        iterations=16,
-        batch=256,
-        algorithm=GradientDescent(step=0.5, normalization_min=0.3, hold_probe=True),
-        constraints=(VacuumBaseline(),),
-    )
+    print(recon.find_start())
+    print(f"start found after {time.perf_counter() - begun:.1f} s")
+    told = lambda change: print(f"iteration {change['new']} after {time.perf_counter() - begun:.1f} s")  # noqa: E731
+    recon.observe(told, "iteration")
     return recon.run()
 
 

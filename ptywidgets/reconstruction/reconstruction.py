@@ -107,6 +107,7 @@ class Reconstruction(Results, Starting):
         self.observe(self._follow_inputs, ["dataset", "measurement", "optics"])
         self.observe(self._follow_object_type, "object_type")
         self.observe(self._follow_plan, "plan")
+        self.observe(self._follow_auto, "auto")
 
     # ---------------------------------------------------------------- opening
 
@@ -340,6 +341,10 @@ class Reconstruction(Results, Starting):
         old, new = change["old"], change["new"]
         if (old.batch, old.algorithm) != (new.batch, new.algorithm):
             self.auto = False
+
+    def _follow_auto(self, change: Any) -> None:
+        if self._runner is not None and self._runner.active:
+            self.message = "The method changes with the next run: Stop, then Run."
 
     def _make_problem(self, measurement: Measurement) -> Problem:
         return make_problem(measurement, self.optics, model=single_slice(self.object_type), device=self.device)

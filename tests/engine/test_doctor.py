@@ -1,6 +1,5 @@
 """The doctor: each check speaks up where there is trouble, and is content where there is none."""
 
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -176,13 +175,11 @@ def test_hopeless_data_are_looked_at_without_an_error(data):
     assert "not prepared" in findings[-1].sentence
 
 
-def test_the_full_case_takes_less_than_a_second(shared):
+def test_nothing_is_wrong_with_data_like_the_tutorials(shared):
     folder = shared / "data" / "simulated"
     dataset = read(folder / "full_counts.h5", energy=80e3, semiangle=20)
     dataset = dataset.with_vacuum(folder / "full_counts_vacuum-probe.h5").load()
     measurement = prepare(dataset)
     optics = Optics(semiangle=20, vacuum=dataset.vacuum, aberrations=Aberrations(defocus=500))
-    before = time.process_time()
     findings = doctor.examine(dataset, measurement, optics)
-    assert time.process_time() - before < 3  # of CPU, on a machine that may be busy; 0.6 s on an idle one
     assert all(finding.verdict != "bad" for finding in findings)

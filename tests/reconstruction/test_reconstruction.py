@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ptywidgets import Reconstruction, samples
-from ptywidgets.engine import CalibrationError, DataError, Dataset, GradientDescent, ParameterError
+from ptywidgets.engine import CalibrationError, DataError, Dataset, GradientDescent, ParameterError, Plan
 from ptywidgets.engine.constraints import default_constraints
 
 DEFOCUS = samples.ducky_defocus("tiny")
@@ -308,3 +308,49 @@ def test_calibration_change_prepares_anew(recon):
     assert recon.measurement is None
     recon.run(1)
     assert recon.measurement.calibration.scan_step == 1.6
+
+
+@pytest.fixture
+def automatic(recon):
+    recon.auto = True
+    recon.update_plan(iterations=64)
+    return recon
+
+
+def test_whoever_says_nothing_gets_the_automatic_schedule(ducky):
+    assert Reconstruction(ducky).auto and not Reconstruction(ducky, plan=Plan()).auto
+
+
+def test_the_automatic_schedule_runs_until_somebody_plans(automatic):
+    recon = automatic
+    assert recon.stage is None
+    recon.update_plan(iterations=40)
+    assert recon.auto, "how long is asked of both"
+    recon.run()
+    assert recon.status == "finished" and recon.iteration == recon.goal < 40
+    assert recon.stage is recon.stages[-1]
+    assert recon.sampling == recon.problem.sampling == recon.measurement.sampling
+    recon.update_plan(batch=65)
+    assert not recon.auto and recon.stage is None
+    done = recon.iteration
+    recon.run(1)
+    assert recon.iteration == done + 1
+
+
+def test_an_automatic_run_goes_on_from_a_file(automatic, tmp_path):
+    recon = automatic
+    recon.run(3)
+    path = recon.save(tmp_path / "half.h5")
+    again = Reconstruction.load(path, dataset=recon.dataset)
+    assert again.auto and again.state.stage == recon.state.stage and again.state.misfits == recon.state.misfits
+    again.run(2)
+    recon.run(2)
+    np.testing.assert_allclose(again.losses, recon.losses, rtol=1e-5)
+
+
+def test_what_changes_in_the_middle_of_a_run_says_so(recon):
+    recon.update_plan(iterations=100000, batch=16)
+    recon.start()
+    recon.auto = True
+    assert "next run" in recon.message
+    recon.stop()
