@@ -24,7 +24,7 @@ from ptywidgets.engine.state import State
 
 APERTURES = 3.2  # radius of the coarse window in units of the aperture's: holds nearly all counts of thin specimens
 WORTHWHILE = 0.8  # of the whole window: a larger coarse one saves too little
-BATCH = 256  # of conjugate gradients: how many patterns a Stop may have to wait for
+BATCH = 128  # of conjugate gradients: how many patterns a Stop may have to wait for
 SWEEPS = 2  # of PIE
 COARSE = 4  # iterations of conjugate gradients on the coarse window
 PATIENCE = 2  # iterations without a clearly better likelihood

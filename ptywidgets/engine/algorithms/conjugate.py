@@ -35,7 +35,7 @@ class ConjugateGradient(Params):
     """
 
     damping: float = param(0.05, low=1e-4, high=1, log=True, doc="Of the most: what badly lit pixels are divided by.")
-    sample: int = param(128, low=1, high=1000000, doc="Positions that measure the curvature, spread over the scan.")
+    sample: int = param(64, low=1, high=1000000, doc="Positions that measure the curvature, spread over the scan.")
     lowest: float | None = param(
         None, unit="rad", doc="Bound of a potential: pixels there that would fall stay. None: no bound."
     )
