@@ -7,7 +7,7 @@ import pytest
 
 from ptywidgets import samples
 from ptywidgets.engine import Aberrations, Optics, Plan, make_problem, prepare, single_slice
-from ptywidgets.engine.constraints import Positivity, ProbeCentre, default_constraints
+from ptywidgets.engine.constraints import ProbeCentre, default_constraints
 from ptywidgets.engine.losses import AmplitudeLoss, AnscombeLoss, PoissonLoss
 from ptywidgets.engine.patterns import Patterns
 from ptywidgets.engine.schedule import Stage, auto, auto_steps, coarse_window, for_auto, settled, staged
@@ -130,4 +130,3 @@ def test_settled_means_that_hardly_anything_is_gained():
 def test_a_stage_is_readable():
     stage = Stage("PIE", "because", 2, None, 64, (32, 32))
     assert str(stage) == "PIE, 2 iterations on 32 x 32 pixels: because"
-    assert Positivity() in CONSTRAINTS

@@ -50,7 +50,7 @@ class ConjugateGradient(Params):
         state = state.replace(partial_loss=state.partial_loss + g.loss)
         seen = len(batch)
         kept = {name: state.recall(self, name) for name in ("object", "probe", "loss")}
-        if state.recall(self, "seen") is not None:
+        if state.batch and state.recall(self, "seen") is not None:  # sums of this iteration, not of one given up
             seen += int(state.recall(self, "seen"))
             g = g + Gradients(**{name: state.recall(self, f"sum_{name}") for name in SUMS})
         if seen < problem.count:

@@ -22,23 +22,19 @@ class FarField:
     def propagate(self, backend: Backend, exits: Array, shifts: Array | None) -> Array:
         """Waves in the detector plane (B, M, Ny, Nx); works in the memory of `exits`."""
         if shifts is not None:
-            backend.ramp(exits, shifts, *_slopes(backend, exits.shape[-2:], 1))
+            backend.ramp(exits, shifts, *_slopes(backend.xp, exits.shape[-2:], 1))
         return backend.fft2(exits)
 
     def propagate_adjoint(self, backend: Backend, residual: Array, shifts: Array | None) -> Array:
         """The adjoint, which is also the inverse; works in the memory of `residual`."""
         waves = backend.ifft2(residual)
         if shifts is not None:
-            backend.ramp(waves, shifts, *_slopes(backend, waves.shape[-2:], -1))
+            backend.ramp(waves, shifts, *_slopes(backend.xp, waves.shape[-2:], -1))
         return waves
 
 
-def _slopes(backend: Backend, shape: tuple[int, int], sign: int) -> tuple[Array, Array]:
-    """Phase that a shift by one detector pixel makes of each row (Ny,) and column (Nx,), from the window's middle."""
-    return _lines(backend.xp, shape, sign)
-
-
 @lru_cache(maxsize=16)
-def _lines(xp: Any, shape: tuple[int, int], sign: int) -> tuple[Array, Array]:
+def _slopes(xp: Any, shape: tuple[int, int], sign: int) -> tuple[Array, Array]:
+    """Phase that a shift by one detector pixel makes of each row (Ny,) and column (Nx,), from the window's middle."""
     rows, columns = ((sign * 2 * np.pi / n) * (xp.arange(n) - n // 2) for n in shape)
     return rows, columns

@@ -148,3 +148,12 @@ def test_the_first_step_is_the_lowest_point_of_the_parabola():
     length = 2 * float((g.object * way).sum()) / (bend * (1 + 1e-4))
     after = algorithm.advance(problem, start, everything)
     np.testing.assert_allclose(after.object, start.object + length * way, rtol=0, atol=1e-5)
+
+
+def test_sums_of_an_iteration_that_was_given_up_are_not_used():
+    problem = example_problem("potential")
+    algorithm, every = ConjugateGradient(), np.arange(problem.count)
+    start = problem.start()
+    begun = algorithm.advance(problem, start, every[:20])  # and here somebody begins the iteration anew
+    expected = algorithm.advance(problem, start, every)
+    np.testing.assert_array_equal(algorithm.advance(problem, begun, every).object, expected.object)
