@@ -1,6 +1,6 @@
 """Seconds from opening a file to a quality, by the automatic schedule: no setting is touched between sets.
 
-    python benchmarks/auto.py [small small_dose1e4 full_counts ...] [--data FOLDER]
+    python benchmarks/auto.py [small small_dose1e4 full_counts ...] [--data FOLDER] [--amplitudes]
 
 Each line is an iteration: seconds since the file began to be opened (the scores' own time left out), and what the phase
 correlates with the truth. Compiled loops are loaded before the clock starts, as they are in a kernel that has run once.
@@ -11,13 +11,16 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from cases import load_case
 from score import score
 
 from ptywidgets import read
-from ptywidgets.engine import auto_steps, make_problem, single_slice
+from ptywidgets.engine import Plan, Problem, State, auto, auto_steps, make_problem, single_slice, staged
+from ptywidgets.engine.constraints import default_constraints
+from ptywidgets.engine.held_out import hold_out
 from ptywidgets.engine.prepare import find_start
 from ptywidgets.testing import example_problem
 
@@ -27,6 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("sets", nargs="*", default=["small", "small_dose1e4"])
     parser.add_argument("--data", type=Path, help="folder of simulated sets with their truth; else our own ducky")
+    parser.add_argument("--amplitudes", action="store_true", help="the amplitude loss, also where Anscombe's suits")
     options = parser.parse_args()
     for _ in auto_steps(example_problem("potential"), iterations=4):
         pass
@@ -40,7 +44,7 @@ def main() -> None:
             start = find_start(dataset.load())
             problem = make_problem(start.measurement, start.optics, model=single_slice("potential"))
             print(f"{case.title}\n  started after {time.perf_counter() - begun:.2f} s", flush=True)
-            for state in auto_steps(problem):
+            for state in by_amplitudes(problem) if options.amplitudes else auto_steps(problem):
                 if state.at_iteration_end:
                     seconds += time.perf_counter() - begun
                     here = problem.at_window(state.probe.shape[-2:])
@@ -48,6 +52,13 @@ def main() -> None:
                     found = score(phase, state.positions / here.sampling, case.truth)
                     print(f"  {state.iteration:3} on {here.window[0]} px, {seconds:6.2f} s: {found}", flush=True)
                     begun = time.perf_counter()
+
+
+def by_amplitudes(problem: Problem) -> Iterator[State]:
+    """The same schedule with the loss that the problem has."""
+    plan = Plan(constraints=default_constraints("potential"))
+    split = hold_out(problem)
+    return staged(split, auto(split, constraints=plan.constraints), plan)
 
 
 if __name__ == "__main__":
