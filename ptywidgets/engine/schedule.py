@@ -124,7 +124,7 @@ def auto(problem: Problem, *, iterations: int = 64, constraints: Sequence[Any] =
         else f"until the error falls by less than {SLOW:.0%} an iteration"
     )
     stages.append(Stage("conjugate gradients", settle, iterations, finish, BATCH, problem.window, True))
-    return tuple(_within(stages, iterations))
+    return tuple(stages)
 
 
 def auto_steps(
@@ -194,7 +194,7 @@ def staged(
     """
     done = 0
     for number, stage in enumerate(stages):
-        begin, done = done, done + stage.iterations
+        done += stage.iterations
         if state is not None and number < state.stage:
             continue
         here = problem.at_window(stage.window)
@@ -205,7 +205,7 @@ def staged(
         watched = best = state  # going on by hand after it has settled, it looks at what comes from there on
         inner = steps(here, _of_stage(plan, stage, done), state)
         new: Plan | None = None
-        while state.iteration < max(begin, done):
+        while True:
             try:
                 state = inner.send(new)
             except StopIteration:
@@ -272,15 +272,6 @@ def _better(state: State, begin: int) -> bool:
 def _little(state: State) -> float:
     """A difference of held-out likelihoods that means little: the first iterations tell what structure is worth."""
     return LITTLE * float(np.nanmax(state.misfits) - np.nanmin(state.misfits))
-
-
-def _within(stages: Sequence[Stage], iterations: int) -> Generator[Stage, None, None]:
-    """As many of the stages, and of their iterations, as there is room for."""
-    left = iterations
-    for stage in stages:
-        if left > 0:
-            yield Stage(**{**vars(stage), "iterations": min(stage.iterations, left)})
-        left -= stage.iterations
 
 
 def _quick_sizes(full: int) -> set[int]:
