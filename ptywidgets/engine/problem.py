@@ -94,11 +94,10 @@ class Problem:
         if tuple(window) == self.window:
             return self
         shape = resampled_shape(self.object_shape, self.window, window)
-        empty = float(self.model.specimen.initial((1,)).real[0])
-        if (self.first_object == empty).all():
+        if (self.first_object == self._empty).all():
             first = self.model.specimen.initial(shape)
         else:
-            first = resample_object(self.first_object, self.window, window, shape, empty)
+            first = resample_object(self.first_object, self.window, window, shape, self._empty)
         (dy, dx), (ny, nx), (my, mx) = self.sampling, self.window, window
         sampling = (dy * ny / my, dx * nx / mx)
         cropped = self.patterns.crop(window)
@@ -106,14 +105,18 @@ class Problem:
         probe = resample_probe(self.first_probe, window)
         return replace(self, measurement=measurement, patterns=cropped, first_object=first, first_probe=probe)
 
+    @property
+    def _empty(self) -> float:
+        """What an object is where there is nothing."""
+        return float(self.model.specimen.initial((1,)).real[0])
+
     def bring(self, state: State) -> State:
         """A state of the same problem at another window, on this one's grid; what an algorithm kept is gone."""
         window = tuple(state.probe.shape[-2:])
         if window == self.window:
             return state
         host, device = self.backend.to_numpy, self.backend.to_device
-        empty = float(self.model.specimen.initial((1,)).real[0])
-        obj = resample_object(host(state.object), window, self.window, self.object_shape, empty)
+        obj = resample_object(host(state.object), window, self.window, self.object_shape, self._empty)
         probe = resample_probe(host(state.probe), self.window)
         return state.replace(object=device(obj), probe=device(probe), memory={})
 
