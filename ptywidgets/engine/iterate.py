@@ -16,8 +16,8 @@ from ptywidgets.engine.state import State
 def steps(problem: Problem, plan: Plan, state: State | None = None) -> Generator[State, Plan | None, None]:
     """Work through the plan and yield the state after every batch.
 
-    Sending a new plan changes how it goes on: `algorithm` at once, `iterations`, `batch` and `constraints` from the
-    next iteration.
+    Sending a new plan changes how it goes on: `algorithm` at once, `iterations`, `batch`, `constraints` and
+    `refinements` from the next iteration.
 
     Parameters
     ----------
@@ -39,6 +39,8 @@ def steps(problem: Problem, plan: Plan, state: State | None = None) -> Generator
         generator.bit_generator.state = state.random
     described: Any = None  # the constraints that are prepared
     constraints: list[Any] = []
+    refined: Any = None  # the refinements that are prepared
+    refinements: list[Any] = []
     while state.iteration < plan.iterations:
         if state.order is None:
             order = shuffled(state.positions, plan.batch, generator)
@@ -47,9 +49,14 @@ def steps(problem: Problem, plan: Plan, state: State | None = None) -> Generator
         if plan.constraints is not described:
             described = plan.constraints
             constraints = [constraint.prepare(problem) for constraint in described]
+        if plan.refinements is not refined:
+            refined = plan.refinements
+            refinements = [refinement.prepare(problem) for refinement in refined]
         while state.batch < len(batches):
             index = state.batch
-            state = plan.algorithm.advance(problem, state, batches[index]).replace(batch=index + 1)
+            state = problem.advance(plan.algorithm, state, batches[index]).replace(batch=index + 1)
+            for refine in refinements:
+                state = refine(state, batches[index])
             if state.batch == len(batches):
                 state = _finish(problem, state, constraints)
             new = yield state

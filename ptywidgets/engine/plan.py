@@ -23,6 +23,8 @@ class Plan(Params):
         The rule of one step.
     constraints : tuple of Constraint
         Applied in this order after every iteration.
+    refinements : tuple of Refinement
+        What else is fitted, after every batch: positions, aberrations, thickness, diffuse scattering.
 
     Examples
     --------
@@ -44,3 +46,4 @@ class Plan(Params):
     seed: int = param(0, low=0, high=2**31, doc="Seed of the random order of the patterns.")
     algorithm: Any = dataclasses.field(default_factory=GradientDescent)
     constraints: tuple[Any, ...] = dataclasses.field(default_factory=lambda: default_constraints("complex"))
+    refinements: tuple[Any, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -16,11 +17,12 @@ from ptywidgets.engine.held_out import HeldOut
 from ptywidgets.engine.losses import get_loss
 from ptywidgets.engine.models import Gradients, Model, single_slice
 from ptywidgets.engine.models.composed import Geometry
+from ptywidgets.engine.models.curvature import Direction, curvature
 from ptywidgets.engine.patterns import Patterns
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.probe import Optics, make_probe
-from ptywidgets.engine.protocols import Backend, Loss
-from ptywidgets.engine.resample import resample_object, resample_probe, resampled_shape
+from ptywidgets.engine.protocols import Algorithm, Backend, Loss
+from ptywidgets.engine.resample import cut_spectrum, resample_object, resample_probe, resampled_shape
 from ptywidgets.engine.state import State
 
 
@@ -87,7 +89,7 @@ class Problem:
     @property
     def window(self) -> tuple[int, int]:
         """Detector pixels in use (Ny, Nx), which is also the window of a position in the object."""
-        return self.patterns.shape[-2:]
+        return self.first_probe.shape[-2:]
 
     def at_window(self, window: tuple[int, int]) -> Problem:
         """The same problem with only the central `window` of the detector in use: larger object pixels, less work."""
@@ -118,20 +120,50 @@ class Problem:
         host, device = self.backend.to_numpy, self.backend.to_device
         obj = resample_object(host(state.object), window, self.window, self.object_shape, self._empty)
         probe = resample_probe(host(state.probe), self.window)
-        return state.replace(object=device(obj), probe=device(probe), memory={})
+        found = {name: host(value) for name, value in state.parameters.items()}
+        if "strength" in found:
+            maps = [resample_object(m, window, self.window, self.object_shape, 0.0) for m in found["strength"]]
+            found["strength"] = np.maximum(np.array(maps), 0)
+        if "background" in found:
+            beyond = float(found["background"].min())
+            found["background"] = cut_spectrum(found["background"] - beyond, self.window) + np.float32(beyond)
+        return state.replace(object=device(obj), probe=device(probe), memory={}, parameters=self._placed(found))
 
     def start(self) -> State:
         """The state before the first iteration."""
         device = self.backend.to_device
         return State(
-            object=device(self.first_object), probe=device(self.first_probe), positions=self.first_positions.copy()
+            object=device(self.first_object),
+            probe=device(self.first_probe),
+            positions=self.first_positions.copy(),
+            parameters=self._placed(self.model.first_parameters(self.object_shape, self.window)),
         )
+
+    def _placed(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Parameters with the images among them on the device."""
+        device = self.backend.to_device
+        return {name: device(value) if np.ndim(value) > 1 else value for name, value in parameters.items()}
+
+    def model_at(self, state: State) -> Model:
+        """The model with what a state has found of its parameters."""
+        return self.model.bind(state.parameters) if state.parameters else self.model
+
+    def advance(self, algorithm: Algorithm, state: State, batch: Any) -> State:
+        """The state after an algorithm's work on a batch of position indices."""
+        return algorithm.advance(self, state, batch)
+
+    def curvature(self, state: State, batch: Any, directions: Sequence[Direction]) -> np.ndarray:
+        """Matrix (K, K) of the loss's second derivatives along directions; :func:`models.curvature.curvature`."""
+        return curvature(self, state, batch, directions)
 
     def on_device(self, state: State) -> State:
         """A state, from wherever it was, on this problem's device."""
         device = self.backend.to_device
         memory = {name: device(array) for name, array in state.memory.items()}
-        return state.replace(object=device(state.object), probe=device(state.probe), memory=memory)
+        parameters = self._placed(state.parameters)
+        return state.replace(
+            object=device(state.object), probe=device(state.probe), memory=memory, parameters=parameters
+        )
 
     def geometry(self, positions: np.ndarray) -> Geometry:
         """Where positions (J, 2) in A lie in the object's pixels."""
@@ -142,9 +174,9 @@ class Problem:
             raise DataError("a position's window lies outside the object; make the object larger (object_padding).")
         return geometry
 
-    def gradients(self, state: State, batch: Any, *, with_probe: bool = True) -> Gradients:
-        """Loss and gradients over a batch of position indices."""
-        return self.model.gradients(
+    def gradients(self, state: State, batch: Any, *, with_probe: bool = True, with_others: bool = False) -> Gradients:
+        """Loss and gradients over a batch of position indices; `with_others`: also by the model's parameters."""
+        return self.model_at(state).gradients(
             self.backend,
             state.object,
             state.probe,
@@ -153,11 +185,13 @@ class Problem:
             batch,
             self.loss,
             with_probe=with_probe,
+            with_others=with_others,
         )
 
     def intensities(self, state: State, batch: Any) -> np.ndarray:
         """Modelled patterns (B, Ny, Nx), corner-centred: the forward model on its own."""
-        return self.model.intensities(self.backend, state.object, state.probe, self.geometry(state.positions), batch)
+        geometry = self.geometry(state.positions)
+        return self.model_at(state).intensities(self.backend, state.object, state.probe, geometry, batch)
 
     def illumination(self) -> np.ndarray:
         """Intensity (Y, X) that the first probe puts on the object, summed over positions, at whole pixels.

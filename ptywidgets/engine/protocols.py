@@ -137,10 +137,19 @@ class Specimen(Protocol):
 class Passage(Protocol):
     """How waves (B, M, Ny, Nx) go through the windows of a transmission (S, Y, X)."""
 
-    slices: int
+    @property
+    def slices(self) -> int: ...
 
-    def transmit(self, backend: Backend, waves: Array, transmission: Array, corners: Any) -> tuple[Array, Any]:
-        """Exit waves (B, M, Ny, Nx), in memory of their own, and a tape of what the adjoint needs."""
+    def transmit(
+        self,
+        backend: Backend,
+        waves: Array,
+        transmission: Array,
+        corners: Any,
+        watch: Callable[[int, Array], None] | None = None,
+    ) -> tuple[Array, Any]:
+        """Exit waves (B, M, Ny, Nx), in memory of their own, and a tape of what the adjoint needs. `watch` is shown
+        the number of each slice and the waves that enter it."""
 
     def tangent(
         self,
@@ -154,17 +163,37 @@ class Passage(Protocol):
         """How exit waves change along directions of the waves and of the transmission; at least one is given."""
 
     def transmit_adjoint(
-        self, backend: Backend, residual: Array, transmission: Array, corners: Any, tape: Any, gradient: Array
+        self,
+        backend: Backend,
+        residual: Array,
+        transmission: Array,
+        corners: Any,
+        tape: Any,
+        gradient: Array,
+        sources: Callable[[int, Array], Array] | None = None,
     ) -> Array:
-        """Adds the gradient by the transmission to `gradient`; returns that by the waves. May work in `residual`."""
+        """Adds the gradient by the transmission to `gradient`; returns that by the waves. May work in `residual`.
+        `sources` gives, for each slice and the waves that enter it, what else is to be added to their gradient."""
 
 
 class DetectorModel(Protocol):
     """How exit waves become what the detector would count, and back."""
 
+    @property
+    def scalable(self) -> bool:
+        """Whether fewer detector pixels about the origin are larger pixels of the object."""
+
     def propagate(self, backend: Backend, exits: Array, shifts: Array | None) -> Array: ...
 
     def propagate_adjoint(self, backend: Backend, residual: Array, shifts: Array | None) -> Array: ...
+
+
+class Response(Protocol):
+    """What a detector makes of intensities (B, Ny, Nx), before they are compared with counts: a linear map."""
+
+    def expect(self, backend: Backend, intensity: Array) -> Array: ...
+
+    def adjoint(self, backend: Backend, slope: Array) -> Array: ...
 
 
 class Loss(Protocol):
@@ -198,6 +227,12 @@ class Algorithm(Protocol):
     """One step from a state, given the gradients of a batch."""
 
     def advance(self, problem: Problem, state: State, batch: Any) -> State: ...
+
+
+class Refinement(Protocol):
+    """A description; `prepare` builds what it needs once and returns the function that is applied after a batch."""
+
+    def prepare(self, problem: Problem) -> Callable[[State, Any], State]: ...
 
 
 class Constraint(Protocol):

@@ -230,6 +230,8 @@ def staged(
 def coarse_window(problem: Problem) -> tuple[int, int]:
     """Pixels about the origin that hold the aperture 3.2 times over, of a size that is quick to transform.
 
+    All of them where the detector is an image plane, or counts in segments.
+
     Examples
     --------
     >>> from ptywidgets.testing import example_problem
@@ -237,6 +239,8 @@ def coarse_window(problem: Problem) -> tuple[int, int]:
     (64, 64)
     """
     spectrum = np.abs(scipy.fft.fft2(problem.first_probe)) ** 2
+    if not problem.model.detector.scalable or problem.patterns.shape[-2:] != problem.window:
+        return problem.window
     lit = spectrum.sum(0) > 0.25 * spectrum.sum(0).max()
     window = []
     for axis, full in enumerate(problem.window):

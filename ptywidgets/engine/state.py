@@ -28,6 +28,8 @@ class State:
     misfits: tuple[float, ...] = ()  # of held-out counts, likewise; NaN where none were held out
     stage: int = 0  # of a schedule
     random: Any = None  # state of the bit generator that draws the orders
+    # What else the model has to find, by name: arrays and numbers such as "strength" or "passage.tilt".
+    parameters: Mapping[str, Any] = field(default_factory=dict)
     # Arrays that an algorithm keeps from batch to batch, by "Algorithm.name"; gone when another one takes over.
     memory: Mapping[str, Any] = field(default_factory=dict)
 

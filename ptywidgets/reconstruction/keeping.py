@@ -25,7 +25,10 @@ def save(recon: Reconstruction, path: str | os.PathLike[str]) -> str:
     if state is not None and problem is not None:
         to_numpy = problem.backend.to_numpy
         memory = {name: to_numpy(array) for name, array in state.memory.items()}
-        state = state.replace(object=to_numpy(state.object), probe=to_numpy(state.probe), memory=memory)
+        parameters = {name: to_numpy(value) for name, value in state.parameters.items()}
+        state = state.replace(
+            object=to_numpy(state.object), probe=to_numpy(state.probe), memory=memory, parameters=parameters
+        )
     checkpoint = Checkpoint(
         state=state,
         plan=recon.plan,

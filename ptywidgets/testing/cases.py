@@ -43,7 +43,9 @@ class ModelCase:
         """Number of positions J."""
         return len(self.geometry.corners)
 
-    def gradients(self, batch: Any = None, *, with_probe: bool = True, **changes: Any) -> Gradients:
+    def gradients(
+        self, batch: Any = None, *, with_probe: bool = True, with_others: bool = False, **changes: Any
+    ) -> Gradients:
         """Loss and gradients, with `obj`, `probe` or another field replaced."""
         case = replace(self, **changes)
         batch = np.arange(self.count) if batch is None else np.asarray(batch)
@@ -56,6 +58,7 @@ class ModelCase:
             batch,
             case.loss,
             with_probe=with_probe,
+            with_others=with_others,
         )
 
     def intensities(self, **changes: Any) -> np.ndarray:

@@ -46,7 +46,7 @@ class ModelContract:
     def test_passage_and_detector_have_exact_adjoints(self, model: Any) -> None:
         case = self.case(model)
         backend, where = case.backend, case.geometry.at(case.backend, np.arange(case.count))
-        transmission = model.specimen.transmission(backend, case.obj)
+        transmission = model.slab(backend, case.obj).transmission
         waves = _noise((case.count, *case.probe.shape), case.probe.dtype)
         residual = _noise(waves.shape, waves.dtype, seed=1)
         exits, tape = model.passage.transmit(backend, waves, transmission, where.corners)
@@ -68,7 +68,7 @@ class ModelContract:
 
     def test_the_loss_is_that_of_the_forward_model(self, model: Any) -> None:
         case = self.case(model)
-        difference = np.sqrt(case.intensities()) - case.amplitudes
+        difference = np.sqrt(case.intensities().clip(0)) - case.amplitudes
         np.testing.assert_allclose(case.gradients().loss, (difference**2).sum(), rtol=1e-10)
 
     def test_batches_add_up(self, model: Any) -> None:
@@ -94,6 +94,7 @@ class ModelContract:
             np.testing.assert_array_equal(array, copy)
 
     def test_a_phase_object_conserves_counts(self, model: Any) -> None:
+        model = replace(model, diffuse=None, background=None)
         case = self.case(model)
         phase = np.angle(model.specimen.transmission(case.backend, case.obj))
         obj = model.specimen.from_transmission(np.exp(1j * phase)).astype(case.obj.dtype)

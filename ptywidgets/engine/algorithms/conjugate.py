@@ -9,7 +9,7 @@ import numpy as np
 
 from ptywidgets.engine.batches import along_the_scan
 from ptywidgets.engine.models import Gradients
-from ptywidgets.engine.models.curvature import Direction, curvature
+from ptywidgets.engine.models.curvature import Direction
 from ptywidgets.engine.params import Params, param
 from ptywidgets.engine.protocols import Array
 
@@ -66,7 +66,7 @@ class ConjugateGradient(Params):
         directions = self._directions(state, g, free)
         every = max(1, problem.count // self.sample)
         sample = along_the_scan(state.positions)[state.iteration % every :: every]
-        bend = curvature(problem, state, sample, directions) * (problem.count / len(sample))
+        bend = problem.curvature(state, sample, directions) * (problem.count / len(sample))
         slope = np.array([d.dot(Direction(g.object, g.probe)) for d in directions])
         lengths = _lengths(bend, 2 * slope)  # G is minus half the gradient
         obj, probe = state.object, state.probe

@@ -9,7 +9,6 @@ import numpy as np
 
 from ptywidgets.engine.losses import AmplitudeLoss
 from ptywidgets.engine.models import WindowGradients
-from ptywidgets.engine.models.shift import choose_shift
 from ptywidgets.engine.params import Params, param
 from ptywidgets.engine.protocols import Array, Backend, Loss
 
@@ -127,7 +126,7 @@ class _Sums:
 
     object: Array  # (S, Y, X), as the object
     illumination: Array  # (1, Y, X) float
-    probe: Array  # what the shift collects; then (M, Ny, Nx), corner-centred
+    probe: Array  # what the incident waves collect; then (M, Ny, Nx), corner-centred
     coverage: Array  # (Ny, Nx) float
     loss: Any = 0.0
 
@@ -144,34 +143,35 @@ class _Look:
         self.problem, self.state, self.batch, self.with_probe = problem, state, batch, with_probe
         self.backend, xp = problem.backend, problem.backend.xp
         self.where = problem.geometry(state.positions).at(self.backend, batch)
-        self.shift = choose_shift(self.backend, state.probe, self.where.fractions)
+        self.model = problem.model_at(state)
+        self.incident = self.model.incident(self.backend, state.probe, self.where.fractions)
         self.light = xp.fft.fftshift((state.probe.real**2 + state.probe.imag**2).sum(0))
-        self.loss: Any = problem.loss if isinstance(problem.loss, AmplitudeLoss) else _WholeStep(problem.loss)
-        self.portions = self.backend.portions(np.arange(len(batch)), state.probe.nbytes)
+        self.loss: Any = problem.loss if isinstance(problem.loss, AmplitudeLoss) else _WholeStep(problem.loss, problem)
+        self.portions = self.backend.portions(np.arange(len(batch)), self.incident.nbytes)
         window = state.object[:, : self.light.shape[0], : self.light.shape[1]]
         self.keep = len(batch) * (window.nbytes + state.probe.nbytes) <= KEPT_BYTES
         self.kept: dict[int, WindowGradients] = {}
 
     def directions(self, damping: float) -> _Sums:
         """The first look: the batch's loss, and its gradients over what its pixels saw."""
-        backend, shift, state = self.backend, self.shift, self.state
+        backend, incident, state = self.backend, self.incident, self.state
         xp = backend.xp
 
         def task(places: Any, sums: _Sums) -> None:
-            g = self.gradients(places, shift.waves(backend, places))
+            g = self.gradients(places, incident.waves(backend, places))
             corners = self.where.corners[places]
             sums.loss += g.loss
             backend.paste(sums.object, corners, g.object)
             backend.paste_same(sums.illumination[0], corners, self.light)
             if self.with_probe:
                 sums.coverage += g.passed
-                shift.collect(backend, places, g.waves, sums.probe)
+                incident.collect(backend, places, g.waves, sums.probe)
 
         def make() -> _Sums:
             return _Sums(
                 object=xp.zeros_like(state.object),
                 illumination=xp.zeros((1, *state.object.shape[-2:]), self.light.dtype),
-                probe=shift.zeros(backend),
+                probe=incident.zeros(backend),
                 coverage=xp.zeros_like(self.light),
             )
 
@@ -183,27 +183,28 @@ class _Look:
         total.object /= total.illumination + damping * total.illumination.max()
         self.illumination = total.illumination
         if self.with_probe:
-            by_probe = shift.adjoint(backend, total.probe) / (total.coverage + damping * total.coverage.max())
-            total.probe = xp.fft.ifftshift(by_probe, axes=(-2, -1))
+            coverage = xp.fft.ifftshift(total.coverage)
+            total.probe = incident.adjoint(backend, total.probe) / (coverage + damping * coverage.max())
         return total
 
     def steps(self, directions: _Sums) -> np.ndarray:
         """The second look: the best steps (B, 2) of each position along the object's and the probe's direction."""
-        backend, model = self.backend, self.problem.model
-        transmission = model.specimen.transmission(backend, self.state.object)
-        by_object = model.specimen.tangent(backend, transmission, directions.object)
-        moved = choose_shift(backend, directions.probe, self.where.fractions) if self.with_probe else None
+        backend, model = self.backend, self.model
+        slab = model.slab(backend, self.state.object)
+        transmission = slab.transmission
+        by_object = slab.tangent(backend, model.specimen, directions.object)
+        moved = model.incident(backend, directions.probe, self.where.fractions) if self.with_probe else None
         known = 2 if self.with_probe else 1
         matrix, right = np.zeros((len(self.batch), known, known)), np.zeros((len(self.batch), known))
 
         def task(places: Any, _: None) -> None:
             corners = self.where.corners[places]
-            waves = self.shift.waves(backend, places).copy()
+            waves = self.incident.waves(backend, places).copy()
             g = self.gradients(places, waves)
             asked = [_dots(backend.cut(directions.object, corners, self.light.shape), g.object)]
             changes = []
             if moved is not None:
-                by_waves = moved.waves(backend, places)
+                by_waves = moved.waves(backend, places).copy()
                 asked.append(_dots(by_waves, g.waves))
                 changes = [model.passage.tangent(backend, waves, transmission, corners, by_waves, None).copy()]
             changes.insert(0, model.passage.tangent(backend, waves, transmission, corners, None, by_object))
@@ -225,7 +226,7 @@ class _Look:
         problem, backend = self.problem, self.backend
         measured = backend.amplitudes(problem.patterns, self.batch[places], self.light.dtype)
         here = self.where.part(places)
-        g = problem.model.window_gradients(backend, self.state.object, waves, here, measured, self.loss)
+        g = self.model.window_gradients(backend, self.state.object, waves, here, measured, self.loss)
         if self.keep:
             self.kept[first] = WindowGradients(g.loss, g.object.copy(), g.waves.copy(), g.passed)
         return g
@@ -253,6 +254,15 @@ class _WholeStep:
     """
 
     loss: Loss
+    problem: Problem
+
+    def value(self, intensity: Array, amplitude: Array) -> Array:
+        """Loss of each pixel."""
+        return self.loss.value(intensity, amplitude)
+
+    def slope(self, intensity: Array, amplitude: Array) -> Array:
+        """Where a detector mixes pixels there is no length of one's own: the slope over how much any may bend."""
+        return self.loss.slope(intensity, amplitude) / np.float32(self.problem.stiffness)
 
     def residual(self, backend: Backend, far: Array, amplitudes: Array) -> tuple[Any, Array]:
         """Loss and residual waves, in the memory of `far`."""

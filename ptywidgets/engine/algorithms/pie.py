@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ptywidgets.engine.batches import disjoint
-from ptywidgets.engine.models.shift import choose_shift
 from ptywidgets.engine.params import Params, param
 from ptywidgets.engine.protocols import Array
 
@@ -42,14 +41,14 @@ class PIE(Params):
 
     def advance(self, problem: Problem, state: State, batch: Any) -> State:
         """The state after one batch, worked through in groups of positions whose windows do not overlap."""
-        backend, model = problem.backend, problem.model
+        backend, model = problem.backend, problem.model_at(state)
         xp = backend.xp
         with_probe = not self.hold_probe and state.iteration >= self.probe_from and self.probe_step > 0
         slow = 1 / (1 + self.decay * state.iteration) / problem.stiffness
         batch = np.asarray(batch)
         geometry = problem.geometry(state.positions)
         where = geometry.at(backend, batch)
-        shift = choose_shift(backend, state.probe, where.fractions)
+        incident = model.incident(backend, state.probe, where.fractions)
         light = xp.fft.fftshift((state.probe.real**2 + state.probe.imag**2).sum(0))
         step = self._over(light, slow * self.object_step)
         obj = state.object.copy()
@@ -58,24 +57,26 @@ class PIE(Params):
         def task(places: Any, sums: _Sums) -> None:
             here = where.part(places)
             measured = backend.amplitudes(problem.patterns, batch[places], light.dtype)
-            g = model.window_gradients(backend, obj, shift.waves(backend, places), here, measured, problem.loss)
+            g = model.window_gradients(backend, obj, incident.waves(backend, places), here, measured, problem.loss)
             sums.loss += g.loss
             change = g.object
             change *= step
             backend.paste(obj, here.corners, change)
             if with_probe:
-                shift.collect(backend, places, g.waves, sums.waves)
+                incident.collect(backend, places, g.waves, sums.waves)
                 sums.passed += g.passed
 
         for group in disjoint(where.corners, light.shape):
-            portions = backend.portions(group, state.probe.nbytes)
-            parts = backend.map_reduce(task, portions, lambda: _Sums(shift.zeros(backend), xp.zeros_like(light)), parts)
+            portions = backend.portions(group, incident.nbytes)
+            parts = backend.map_reduce(
+                task, portions, lambda: _Sums(incident.zeros(backend), xp.zeros_like(light)), parts
+            )
         total, *others = parts
         for part in others:
             total += part
         changes: dict[str, Any] = {"object": obj}
         if with_probe:
-            gradient = xp.fft.ifftshift(shift.adjoint(backend, total.waves), axes=(-2, -1))
+            gradient = incident.adjoint(backend, total.waves)
             changes["probe"] = state.probe + gradient * self._over(
                 xp.fft.ifftshift(total.passed), slow * self.probe_step
             )
@@ -91,7 +92,7 @@ class PIE(Params):
 class _Sums:
     """What a worker adds up for the probe."""
 
-    waves: Array  # what the shift collects
+    waves: Array  # what the incident waves collect
     passed: Array  # (Ny, Nx) float
     loss: Any = 0.0
 

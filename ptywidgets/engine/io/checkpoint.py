@@ -25,6 +25,7 @@ from ptywidgets.engine.probe import Optics
 from ptywidgets.engine.state import State
 
 ROOT = "ptywidgets_reconstruction_root"
+PARAMETER = "parameter "  # then the name of what a model has found
 MEMORY = "memory of "  # then the name of what an algorithm keeps
 
 
@@ -154,6 +155,8 @@ def _write_state(root: h5py.Group, state: State, sampling: tuple[float, float]) 
         write_array(root, "order", state.order, unit="")
     for name, array in state.memory.items():
         write_array(root, MEMORY + name, array, unit="")
+    for name, value in state.parameters.items():
+        write_array(root, PARAMETER + name, np.asarray(value), unit="")
 
 
 def _read(root: h5py.Group) -> Checkpoint:
@@ -179,6 +182,7 @@ def _read(root: h5py.Group) -> Checkpoint:
             misfits=tuple(misfits),
             stage=int(numbers.get("stage", 0)),
             random=json.loads(numbers["random"].decode()),
+            parameters={name[len(PARAMETER) :]: root[name]["data"][...] for name in root if name.startswith(PARAMETER)},
             memory={name[len(MEMORY) :]: root[name]["data"][...] for name in root if name.startswith(MEMORY)},
         )
     sampling, scan = numbers["sampling_A"], numbers["scan_shape"]

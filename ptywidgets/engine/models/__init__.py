@@ -3,10 +3,12 @@
     I_j(k) = sum_m | F[ D_j . passage( P_m(r - R_j), t(object) cut at R_j ) ](k) |^2
 
 A **specimen** says how the unknown becomes a transmission function t (complex: t = O; potential: t = exp(iV)). A
-**passage** says how a wave goes through it (thin: one multiplication). The **ensemble** is the incoherent sum: M probe
-modes P_m, M = 1 being a coherent probe. The **detector** carries exit waves to the detector plane (far field: F is the
-orthonormal FFT; D_j is a phase ramp that takes up what is left of the pattern's origin below a pixel, so that measured
-counts never are interpolated).
+**passage** says how a wave goes through it (thin: one multiplication; multislice: slices with free space between). The
+**ensemble** is the incoherent sum: M probe modes P_m, M = 1 being a coherent probe, and what a source of some size
+makes of each. The **detector** carries exit waves to the detector plane (far field: F is the orthonormal FFT; D_j is a
+phase ramp that takes up what is left of the pattern's origin below a pixel, so that measured counts never are
+interpolated; near field: free space). What is **diffuse** or **background** adds to the intensity, and the **response**
+of a detector may mix its pixels.
 
 Each part has its exact adjoint, so their composition has one, and no class exists for a combination: a named model is
 a function that puts parts together.
@@ -16,17 +18,27 @@ from __future__ import annotations
 
 from ptywidgets.engine.errors import unknown_name
 from ptywidgets.engine.models.composed import Gradients, Model, WindowGradients
-from ptywidgets.engine.models.detector import FarField
-from ptywidgets.engine.models.passage import Thin
+from ptywidgets.engine.models.detector import FarField, NearField
+from ptywidgets.engine.models.ensemble import PartialCoherence
+from ptywidgets.engine.models.passage import Multislice, Thin
+from ptywidgets.engine.models.response import PointSpread, Segments
+from ptywidgets.engine.models.scattering import Background, Diffuse
 from ptywidgets.engine.models.specimen import SPECIMENS, ComplexObject, PotentialObject
 
 __all__ = [
     "SPECIMENS",
+    "Background",
     "ComplexObject",
+    "Diffuse",
     "FarField",
     "Gradients",
     "Model",
+    "Multislice",
+    "NearField",
+    "PartialCoherence",
+    "PointSpread",
     "PotentialObject",
+    "Segments",
     "Thin",
     "WindowGradients",
     "single_slice",

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from ptywidgets.engine.models.ensemble import PartialCoherence
 from ptywidgets.engine.models.geometry import Geometry, Where
-from ptywidgets.engine.models.shift import FourierShift, NoShift, choose_shift
+from ptywidgets.engine.models.incident import Incident
+from ptywidgets.engine.models.scattering import Background, Diffuse
+from ptywidgets.engine.models.slab import Slab
 from ptywidgets.engine.patterns import Patterns
-from ptywidgets.engine.protocols import Array, Backend, DetectorModel, Loss, Passage, Specimen
+from ptywidgets.engine.protocols import Array, Backend, DetectorModel, Loss, Passage, Response, Specimen
 
-__all__ = ["Geometry", "Gradients", "Model", "Where", "WindowGradients"]
+__all__ = ["Far", "Geometry", "Gradients", "Model", "Where", "WindowGradients"]
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,9 @@ class Gradients:
     With residual waves chi in the detector plane, `object` and `probe` are the sums of A^H chi, that is minus half the
     gradient of ``loss`` for the amplitude loss. `illumination` and `coverage` are the diagonals of the Gauss-Newton
     Hessian by the transmission and by the probe, with positions taken at whole pixels. All arrays are the caller's.
+
+    `others` are gradients (not halved, not turned) by the model's other parameters, by name, and `weights` what a
+    change of each brings about in all counts together: a parameter whose gradient is its weight should be nothing.
     """
 
     loss: float
@@ -29,13 +36,17 @@ class Gradients:
     probe: Array | None  # (M, Ny, Nx) complex64, corner-centred, or None when the probe is held
     illumination: Array  # (1, Y, X) float32, the same for every slice
     coverage: Array | None  # (Ny, Nx) float32, corner-centred as the probe, or None when the probe is held
+    others: Mapping[str, Array] = field(default_factory=dict)
+    weights: Mapping[str, Array] = field(default_factory=dict)
 
     def __add__(self, other: Gradients) -> Gradients:
         """What two batches say together."""
         by_probe = None if self.probe is None or other.probe is None else self.probe + other.probe
         coverage = None if self.coverage is None or other.coverage is None else self.coverage + other.coverage
         seen = self.illumination + other.illumination
-        return Gradients(self.loss + other.loss, self.object + other.object, by_probe, seen, coverage)
+        others = {name: self.others[name] + other.others[name] for name in self.others}
+        weights = {name: self.weights[name] + other.weights[name] for name in self.weights}
+        return Gradients(self.loss + other.loss, self.object + other.object, by_probe, seen, coverage, others, weights)
 
 
 @dataclass(frozen=True)
@@ -48,98 +59,226 @@ class WindowGradients:
     passed: Array  # (Ny, Nx) float, sum over the portion of |t|^2 through all slices
 
 
-@dataclass
-class _Sums:
-    """Accumulators of one worker."""
+@dataclass(frozen=True)
+class Far:
+    """A portion in the detector plane."""
 
-    transmission: Array  # (S, Y, X) complex
-    illumination: Array  # (Y, X) float
-    waves: Array | None  # what the shift collects
-    coverage: Array | None  # (Ny, Nx) float
-    loss: Any = 0.0
-
-    def __iadd__(self, other: _Sums) -> _Sums:
-        self.loss += other.loss
-        self.transmission += other.transmission
-        self.illumination += other.illumination
-        if self.waves is not None and self.coverage is not None:
-            self.waves += other.waves
-            self.coverage += other.coverage
-        return self
+    waves: Array  # (B, M, Ny, Nx)
+    added: Array | None  # (B, Ny, Nx) intensity besides the waves', or None
+    given_off: Array | None  # (B, C) electrons that each diffuse channel got
+    tape: Any  # for the adjoint of the passage
 
 
 @dataclass(frozen=True)
 class Model:
-    """specimen x passage x detector; the ensemble is the probe's leading axis, M modes that add incoherently.
+    """specimen x passage x ensemble x detector, and what is added to the waves' intensities.
 
     Waves are held in the middle of their window while they are worked on: a window then is one contiguous block of the
-    object, and the far field differs from that of a corner-centred wave only by a phase that no intensity sees.
+    object, and the far field differs from that of a corner-centred wave only by a phase that no intensity sees. The
+    probe's leading axis is M modes that add incoherently; the `ensemble` makes more of them, the same for every mode.
     """
 
     specimen: Specimen
     passage: Passage
     detector: DetectorModel
+    ensemble: PartialCoherence | None = None
+    diffuse: Diffuse | None = None
+    background: Background | None = None
+    response: Response | None = None
 
-    def far_field(self, backend: Backend, waves: Array, transmission: Array, where: Where) -> tuple[Array, Any]:
-        """Waves in the detector plane (B, M, Ny, Nx) of a portion's incident waves, and the tape for the adjoint."""
-        exits, tape = self.passage.transmit(backend, waves, transmission, where.corners)
-        return self.detector.propagate(backend, exits, where.shifts), tape
+    def bind(self, parameters: Mapping[str, Any]) -> Model:
+        """The model with a state's parameters in the place of those it was made with.
+
+        Arrays go to the bricks that asked for them; a number goes to the part that has a field of its name, as
+        ``passage.tilt`` does.
+        """
+        model = self
+        for part in ("diffuse", "background"):
+            brick = getattr(self, part)
+            if brick is not None:
+                model = replace(model, **{part: brick.bind(parameters)})
+        for name, value in parameters.items():
+            part, _, attribute = name.partition(".")
+            if attribute:
+                plain = tuple(np.ravel(value).tolist()) if np.ndim(value) else float(value)
+                model = replace(model, **{part: replace(getattr(model, part), **{attribute: plain})})
+        return model
+
+    def first_parameters(self, shape: tuple[int, ...], window: tuple[int, int]) -> dict[str, Any]:
+        """Parameters at the start besides object, probe and positions, for an object (S, Y, X)."""
+        first: dict[str, Any] = {}
+        for brick in (self.diffuse, self.background):
+            if brick is not None:
+                first |= brick.first(shape, window)
+        return first
+
+    def incident(self, backend: Backend, probe: Array, fractions: Array | None, exact: bool = False) -> Incident:
+        """What meets the specimen at each position of a batch, of a probe (M, Ny, Nx), corner-centred."""
+        return Incident.prepare(backend, probe, self.ensemble, fractions, exact)
+
+    def slab(self, backend: Backend, obj: Array, strength: Array | None = None) -> Slab:
+        """What the waves go through, of an object (S, Y, X), or of windows (B, S, Ny, Nx) with their own `strength`."""
+        if strength is None and self.diffuse is not None:
+            strength = self.diffuse.strength
+        return Slab.prepare(backend, self.specimen, obj, self.diffuse, strength)
+
+    def far_field(self, backend: Backend, waves: Array, slab: Slab, where: Where) -> Far:
+        """A portion's incident waves, carried to the detector plane."""
+        given_off = watch = None
+        if slab.emission is not None:
+            given_off, watch = slab.watch(backend, where.corners, len(where.corners))
+        exits, tape = self.passage.transmit(backend, waves, slab.transmission, where.corners, watch)
+        far = self.detector.propagate(backend, exits, where.shifts)
+        added = None
+        if given_off is not None:
+            shapes = self.diffuse.patterns(backend, far.shape[-2:], far.real.dtype)  # type: ignore[union-attr]
+            added = (given_off @ shapes.reshape(len(shapes), -1)).reshape(len(far), *far.shape[-2:])
+        if self.background is not None and self.background.pattern is not None:
+            pattern = backend.to_device(self.background.pattern, far.real.dtype)
+            added = pattern[None].repeat(len(far), 0) if added is None else added + pattern
+        return Far(far, added, given_off, tape)
+
+    def expected(self, backend: Backend, far: Far) -> Array:
+        """Counts that are expected of a portion: (B, Ny, Nx), or what the response makes of them."""
+        intensity = (far.waves.real**2 + far.waves.imag**2).sum(1)
+        if far.added is not None:
+            intensity += far.added
+        return intensity if self.response is None else self.response.expect(backend, intensity)
+
+    def residual(self, backend: Backend, far: Far, amplitudes: Array, loss: Loss) -> tuple[Any, Array, Array | None]:
+        """Loss, residual waves (B, M, Ny, Nx) in the memory of the far field, and the loss's slope (B, Ny, Nx) by
+        the intensity where something is added to it, else None.
+
+        What is added takes part as one more wave, of the root of its intensity: it has no phase, but the same formula.
+        """
+        xp = backend.xp
+        waves = far.waves
+        if self.response is not None:
+            expected = self.expected(backend, far)
+            slope = self.response.adjoint(backend, loss.slope(expected, amplitudes))
+            waves *= -slope[:, None]
+            return loss.value(expected, amplitudes).sum(dtype=np.float64), waves, slope
+        if far.added is None:
+            value, waves = loss.residual(backend, waves, amplitudes)
+            return value, waves, None
+        both = backend.empty("waves and more", (len(waves), waves.shape[1] + 1, *waves.shape[2:]), waves.dtype)
+        root = xp.sqrt(xp.maximum(far.added, np.float32(1e-12)))
+        both[:, :-1] = waves
+        both[:, -1] = root
+        value, both = loss.residual(backend, both, amplitudes)
+        waves[...] = both[:, :-1]
+        return value, waves, -both[:, -1].real / root
+
+    def back(
+        self,
+        backend: Backend,
+        residual: Array,
+        slope: Array | None,
+        far: Far,
+        slab: Slab,
+        where: Where,
+        gradient: Array,
+        emission: tuple[Array, Array] | None = None,
+    ) -> Array:
+        """Gradient by the incident waves (B, M, Ny, Nx); that by the transmission is added to `gradient`, and those
+        by the emission (C, S, Y, X) and their weights to the two arrays of `emission`."""
+        exits = self.detector.propagate_adjoint(backend, residual, where.shifts)
+        sources = None
+        if slab.emission is not None:
+            by = self.by_given_off(backend, slope)
+            weights = self.by_given_off(backend, backend.xp.ones_like(slope)) if emission is not None else None
+            sources = slab.sources(backend, where.corners, by, weights, emission)
+        return self.passage.transmit_adjoint(
+            backend, exits, slab.transmission, where.corners, far.tape, gradient, sources
+        )
+
+    def bend(self, backend: Backend, far: Far, tangent: Array, amplitudes: Array, loss: Loss) -> Any:
+        """Second derivative of the loss along a change of the waves (B, M, Ny, Nx), as :meth:`Backend.bend`.
+
+        What is added to the intensities is taken to stay; it changes with the square of a wave's amplitude in the
+        specimen, which hardly moves.
+        """
+        xp = backend.xp
+        if self.response is not None:
+            return self._bend_of_expected(backend, far, tangent, amplitudes, loss)
+        if far.added is None:
+            return backend.bend(far.waves, tangent, amplitudes, loss)
+        root = xp.sqrt(far.added)[:, None].astype(tangent.dtype)
+        both = xp.concatenate([far.waves, root], axis=1)
+        return backend.bend(both, xp.concatenate([tangent, xp.zeros_like(root)], axis=1), amplitudes, loss)
+
+    def _bend_of_expected(self, backend: Backend, far: Far, tangent: Array, amplitudes: Array, loss: Loss) -> Any:
+        """The bend where the detector mixes pixels: intensities and their changes go through its response first."""
+        xp, waves, response = backend.xp, far.waves, self.response
+        assert response is not None
+        expected = xp.maximum(self.expected(backend, far), loss.least(waves.real.dtype))
+        half = response.expect(backend, (waves.real * tangent.real + waves.imag * tangent.imag).sum(1))
+        square = response.expect(backend, (tangent.real**2 + tangent.imag**2).sum(1))
+        along = half / expected * half
+        curvature = xp.maximum(loss.curvature(expected, amplitudes), 0)
+        slope = xp.maximum(loss.slope(expected, amplitudes), 0)
+        return (curvature * along + 2 * slope * xp.maximum(square - along, 0)).sum(dtype=np.float64)
+
+    def by_given_off(self, backend: Backend, slope: Array | None) -> Array:
+        """Derivative (B, C) of the loss by the electrons that each channel gets."""
+        assert slope is not None and self.diffuse is not None  # whatever gives off electrons adds to the intensity
+        shapes = self.diffuse.patterns(backend, slope.shape[-2:], slope.dtype)
+        return slope.reshape(len(slope), -1) @ shapes.reshape(len(shapes), -1).T
 
     def intensities(self, backend: Backend, obj: Array, probe: Array, geometry: Geometry, batch: Any) -> np.ndarray:
         """Modelled patterns (B, Ny, Nx), corner-centred, on the host: the forward model on its own, always exact."""
-        centred = backend.xp.fft.fftshift(probe, axes=(-2, -1))
         where = geometry.at(backend, batch)
-        shift = NoShift(centred) if where.fractions is None else FourierShift(backend.fft2(centred), where.fractions)
-        transmission = self.specimen.transmission(backend, obj)
-        out = np.empty((len(where.corners), *probe.shape[-2:]), centred.real.dtype)
+        incident = self.incident(backend, probe, where.fractions, exact=True)
+        slab = self.slab(backend, obj)
+        out: list[Any] = [None] * len(where.corners)
 
         def task(places: Any, _: None) -> None:
-            far, _tape = self.far_field(backend, shift.waves(backend, places), transmission, where.part(places))
-            out[places] = backend.to_numpy((far.real**2 + far.imag**2).sum(1))
+            far = self.far_field(backend, incident.waves(backend, places), slab, where.part(places))
+            for place, pattern in zip(places, backend.to_numpy(self.expected(backend, far)), strict=True):
+                out[place] = pattern
 
-        backend.map_reduce(task, backend.portions(np.arange(len(out)), probe.nbytes), lambda: None)
-        return out
+        backend.map_reduce(task, backend.portions(np.arange(len(out)), incident.nbytes), lambda: None)
+        return np.array(out)
 
-    def passed(self, xp: Any, transmission: Array, axis: int) -> Array:
+    def passed(self, xp: Any, slab: Slab, axis: int) -> Array:
         """|t|^2 through all slices, which are the axis `axis` of the transmission."""
-        if self.specimen.lossless:
+        transmission = slab.transmission
+        if self.specimen.lossless and slab.absorption is None:
             shape = transmission.shape[:axis] + transmission.shape[axis + 1 :]
             return xp.ones(shape, transmission.real.dtype)
         return (transmission.real**2 + transmission.imag**2).prod(axis)
 
     def window_gradients(
-        self,
-        backend: Backend,
-        obj: Array,
-        waves: Array,
-        where: Where,
-        amplitudes: Array,
-        loss: Loss,
+        self, backend: Backend, obj: Array, waves: Array, where: Where, amplitudes: Array, loss: Loss
     ) -> WindowGradients:
         """Loss and gradients of a portion, one position at a time, for rules that weigh positions by themselves.
 
         The windows of the object are stood on top of each other and taken for one tall object that no two positions
         share, so that specimen, passage and detector work on them as they do on the whole.
         """
-        xp = backend.xp
         window = waves.shape[-2:]
         cuts = backend.cut(obj, where.corners, window)
-        transmission = self.specimen.transmission(backend, cuts)
-        count, slices = cuts.shape[:2]
-        tall = xp.ascontiguousarray(transmission.swapaxes(0, 1)).reshape(slices, count * window[0], window[1])
+        strength = None
+        if self.diffuse is not None and self.diffuse.strength is not None:
+            full, cuts = self.diffuse.strength, cuts.copy()  # the next cut takes the same memory
+            flat = backend.cut(full.reshape(-1, *full.shape[2:]), where.corners, window).copy()
+            strength = flat.reshape(len(flat), len(full), -1, *window).swapaxes(0, 1)
+        slab = self.slab(backend, cuts, strength)
+        count = len(cuts)
+        tall = slab.tall(backend.xp)
         corners = np.stack([np.arange(count) * window[0], np.zeros(count, int)], axis=1)
-        far, tape = self.far_field(backend, waves, tall, Where(corners, None, where.shifts))
-        value, residual = loss.residual(backend, far, amplitudes)
-        residual = self.detector.propagate_adjoint(backend, residual, where.shifts)
-        gradient = backend.empty("windows", tall.shape, tall.dtype)
+        here = Where(corners, None, where.shifts)
+        far = self.far_field(backend, waves, tall, here)
+        value, residual, slope = self.residual(backend, far, amplitudes, loss)
+        gradient = backend.empty("windows", tall.transmission.shape, tall.transmission.dtype)
         gradient[...] = 0
-        by_waves = self.passage.transmit_adjoint(backend, residual, tall, corners, tape, gradient)
-        by_windows = gradient.reshape(slices, count, *window).swapaxes(0, 1)
+        by_waves = self.back(backend, residual, slope, far, tall, here, gradient)
+        by_windows = gradient.reshape(-1, count, *window).swapaxes(0, 1)
         return WindowGradients(
             loss=value,
-            object=self.specimen.transmission_adjoint(backend, transmission, by_windows),
+            object=slab.adjoint(backend, self.specimen, by_windows),
             waves=by_waves,
-            passed=self.passed(xp, transmission, 1).sum(0),
+            passed=self.passed(backend.xp, slab, 1).sum(0),
         )
 
     def gradients(
@@ -153,53 +292,11 @@ class Model:
         loss: Loss,
         *,
         with_probe: bool = True,
+        with_others: bool = False,
     ) -> Gradients:
         """Loss and gradients over the positions of `batch`; `patterns` are all measured ones, on the device."""
-        xp = backend.xp
-        transmission = self.specimen.transmission(backend, obj)
-        batch = np.asarray(batch)
-        where = geometry.at(backend, batch)
-        shift = choose_shift(backend, probe, where.fractions)
-        light = xp.fft.fftshift((probe.real**2 + probe.imag**2).sum(0))
-        lossless = self.specimen.lossless
-        passed = None if lossless or not with_probe else self.passed(xp, transmission, 0)
+        from ptywidgets.engine.models.batch import batch_gradients
 
-        def sums() -> _Sums:
-            return _Sums(
-                transmission=xp.zeros_like(transmission),
-                illumination=xp.zeros(transmission.shape[-2:], light.dtype),
-                waves=shift.zeros(backend) if with_probe else None,
-                coverage=xp.zeros_like(light) if with_probe else None,
-            )
-
-        def task(places: Any, sums: _Sums) -> None:
-            here = where.part(places)
-            far, tape = self.far_field(backend, shift.waves(backend, places), transmission, here)
-            value, residual = loss.residual(backend, far, backend.amplitudes(patterns, batch[places], light.dtype))
-            sums.loss += value
-            residual = self.detector.propagate_adjoint(backend, residual, here.shifts)
-            by_waves = self.passage.transmit_adjoint(
-                backend, residual, transmission, here.corners, tape, sums.transmission
-            )
-            backend.paste_same(sums.illumination, here.corners, light)
-            if sums.coverage is not None:
-                shift.collect(backend, places, by_waves, sums.waves)
-                if passed is None:
-                    sums.coverage += len(here.corners)
-                else:
-                    backend.sum_cuts(passed, here.corners, sums.coverage)
-
-        total, *others = backend.map_reduce(task, backend.portions(np.arange(len(batch)), probe.nbytes), sums)
-        for part in others:
-            total += part
-        by_probe = coverage = None
-        if with_probe:
-            by_probe = xp.fft.ifftshift(shift.adjoint(backend, total.waves), axes=(-2, -1))
-            coverage = xp.fft.ifftshift(total.coverage)
-        return Gradients(
-            loss=float(total.loss),
-            object=self.specimen.transmission_adjoint(backend, transmission, total.transmission),
-            probe=by_probe,
-            illumination=total.illumination[None],
-            coverage=coverage,
+        return batch_gradients(
+            self, backend, obj, probe, geometry, patterns, batch, loss, with_probe=with_probe, with_others=with_others
         )

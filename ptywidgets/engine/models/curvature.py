@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ptywidgets.engine.models.shift import choose_shift
 from ptywidgets.engine.protocols import Array
 
 if TYPE_CHECKING:
@@ -55,15 +54,15 @@ def curvature(problem: Problem, state: State, batch: Any, directions: Sequence[D
     -------
     ndarray (K, K) float64
     """
-    backend, model, loss = problem.backend, problem.model, problem.loss
+    backend, model, loss = problem.backend, problem.model_at(state), problem.loss
     batch = np.asarray(batch)
     where = problem.geometry(state.positions).at(backend, batch)
-    transmission = model.specimen.transmission(backend, state.object)
-    shift = choose_shift(backend, state.probe, where.fractions)
+    slab = model.slab(backend, state.object)
+    incident = model.incident(backend, state.probe, where.fractions)
     tangents = [
         (
-            None if d.probe is None else choose_shift(backend, d.probe, where.fractions),
-            None if d.object is None else model.specimen.tangent(backend, transmission, d.object),
+            None if d.probe is None else model.incident(backend, d.probe, where.fractions),
+            None if d.object is None else slab.tangent(backend, model.specimen, d.object),
         )
         for d in directions
     ]
@@ -71,22 +70,22 @@ def curvature(problem: Problem, state: State, batch: Any, directions: Sequence[D
 
     def task(places: Any, sums: np.ndarray) -> None:
         here = where.part(places)
-        waves = shift.waves(backend, places).copy()
-        far, _tape = model.far_field(backend, waves, transmission, here)
-        far = far.copy()
-        measured = backend.amplitudes(problem.patterns, batch[places], far.real.dtype)
+        waves = incident.waves(backend, places).copy()
+        far = model.far_field(backend, waves, slab, here)
+        far = replace(far, waves=far.waves.copy())
+        measured = backend.amplitudes(problem.patterns, batch[places], far.waves.real.dtype)
         changes = []
         for moved, by_transmission in tangents:
-            by_waves = None if moved is None else moved.waves(backend, places)
-            exits = model.passage.tangent(backend, waves, transmission, here.corners, by_waves, by_transmission)
+            by_waves = None if moved is None else moved.waves(backend, places).copy()
+            exits = model.passage.tangent(backend, waves, slab.transmission, here.corners, by_waves, by_transmission)
             changes.append(model.detector.propagate(backend, exits, here.shifts).copy())
         for a in range(count):
-            sums[a, a] += backend.bend(far, changes[a], measured, loss)
+            sums[a, a] += model.bend(backend, far, changes[a], measured, loss)
             for b in range(a):
-                sums[a, b] += backend.bend(far, changes[a] + changes[b], measured, loss)
+                sums[a, b] += model.bend(backend, far, changes[a] + changes[b], measured, loss)
 
     parts = backend.map_reduce(
-        task, backend.portions(np.arange(len(batch)), state.probe.nbytes), lambda: np.zeros((count, count))
+        task, backend.portions(np.arange(len(batch)), incident.nbytes), lambda: np.zeros((count, count))
     )
     matrix = sum(parts)
     alone = np.diag(matrix).copy()

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ptywidgets.engine.models.passage import fresnel
 from ptywidgets.engine.protocols import Array, Backend
 
 
@@ -18,6 +19,8 @@ class FarField:
     `shifts` (B, 2) in detector pixels say where the pattern's origin lies relative to pixel [0, 0]; they enter as a
     phase ramp exp(2 pi i s.r / N) on the exit wave, the exact shift of a band-limited far field.
     """
+
+    scalable = True  # fewer detector pixels about the origin are larger pixels of the object
 
     def propagate(self, backend: Backend, exits: Array, shifts: Array | None) -> Array:
         """Waves in the detector plane (B, M, Ny, Nx); works in the memory of `exits`."""
@@ -31,6 +34,50 @@ class FarField:
         if shifts is not None:
             backend.ramp(waves, shifts, *_slopes(backend.xp, waves.shape[-2:], -1))
         return waves
+
+
+@dataclass(frozen=True)
+class NearField:
+    """Fresnel diffraction over a short way: exit waves go on through free space, and the detector is an image plane.
+
+    Patterns are in the window's own order, pixel [0, 0] first (an origin of 0), not about an origin.
+
+    Parameters
+    ----------
+    distance : float
+        From specimen to detector, A; with a diverging beam the effective distance z1 z2 / (z1 + z2).
+    wavelength : float
+        A.
+    extent : (float, float)
+        Size of the window in A.
+    """
+
+    distance: float
+    wavelength: float
+    extent: tuple[float, float]
+
+    scalable = False
+
+    def propagate(self, backend: Backend, exits: Array, shifts: Array | None) -> Array:
+        """Waves in the detector plane (B, M, Ny, Nx); works in the memory of `exits`."""
+        return self._over(backend, exits, self.distance)
+
+    def propagate_adjoint(self, backend: Backend, residual: Array, shifts: Array | None) -> Array:
+        """The adjoint, which is the way back; works in the memory of `residual`."""
+        return self._over(backend, residual, -self.distance)
+
+    def _over(self, backend: Backend, waves: Array, distance: float) -> Array:
+        spectrum = backend.fft2(waves)
+        shape = tuple(waves.shape[-2:])
+        spectrum *= _free_space(backend.xp, np.dtype(waves.dtype), shape, self.extent, self.wavelength, distance)
+        return backend.ifft2(spectrum)
+
+
+@lru_cache(maxsize=8)
+def _free_space(
+    xp: Any, dtype: Any, shape: tuple[int, int], extent: tuple[float, float], wavelength: float, distance: float
+) -> Array:
+    return xp.asarray(fresnel(shape, extent, wavelength, distance).astype(dtype))
 
 
 @lru_cache(maxsize=16)

@@ -24,6 +24,9 @@ class Small:
     def geometry(self, positions):
         return self.case.geometry
 
+    def model_at(self, state):
+        return self.case.model
+
 
 def small(object_type, loss, misfit=0.0, mask=None):
     """A model whose patterns it explains, but for a relative misfit; a state at it."""

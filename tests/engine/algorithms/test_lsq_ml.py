@@ -108,7 +108,7 @@ def test_the_whole_step_of_losses_of_counts_is_about_that_of_amplitudes(loss):
 
 def test_the_poisson_loss_keeps_the_mean_of_faint_counts_and_is_finite_in_the_dark():
     """What all counts together ask of a model of their mean is nothing, to 2 % of its modulus."""
-    loss, backend, mean = lsq_ml._WholeStep(LOSSES["poisson"]()), CpuBackend(1), 0.05
+    loss, backend, mean = lsq_ml._WholeStep(LOSSES["poisson"](), None), CpuBackend(1), 0.05
     counts = np.random.default_rng(0).poisson(mean, (1, 400, 400)).astype(float)
     far = np.full((1, 1, 400, 400), np.sqrt(mean), complex)
     _, chi = loss.residual(backend, far, np.sqrt(counts))

@@ -1,0 +1,168 @@
+"""Loss and gradients summed over a batch of positions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ptywidgets.engine.models.geometry import Geometry
+from ptywidgets.engine.models.slab import Slab
+from ptywidgets.engine.patterns import Patterns
+from ptywidgets.engine.protocols import Array, Backend, Loss
+
+if TYPE_CHECKING:
+    from ptywidgets.engine.models.composed import Far, Gradients, Model
+
+
+@dataclass
+class _Sums:
+    """Accumulators of one worker."""
+
+    transmission: Array  # (S, Y, X) complex
+    illumination: Array  # (Y, X) float
+    waves: Array | None  # what the incident waves collect
+    coverage: Array | None  # (Ny, Nx) float
+    others: dict[str, Array] = field(default_factory=dict)  # of `_OTHERS`, those that the model has
+    loss: Any = 0.0
+
+    def __iadd__(self, other: _Sums) -> _Sums:
+        self.loss += other.loss
+        self.transmission += other.transmission
+        self.illumination += other.illumination
+        if self.waves is not None and self.coverage is not None:
+            self.waves += other.waves
+            self.coverage += other.coverage
+        for name in self.others:
+            self.others[name] += other.others[name]
+        return self
+
+
+def batch_gradients(
+    model: Model,
+    backend: Backend,
+    obj: Array,
+    probe: Array,
+    geometry: Geometry,
+    patterns: Patterns,
+    batch: Any,
+    loss: Loss,
+    *,
+    with_probe: bool,
+    with_others: bool,
+) -> Gradients:
+    """See :meth:`Model.gradients`."""
+    from ptywidgets.engine.models.composed import Gradients
+
+    xp = backend.xp
+    batch = np.asarray(batch)
+    where = geometry.at(backend, batch)
+    slab = model.slab(backend, obj)
+    incident = model.incident(backend, probe, where.fractions)
+    light = xp.fft.fftshift((probe.real**2 + probe.imag**2).sum(0))
+    even = model.specimen.lossless and slab.absorption is None  # then every pixel passes everything
+    passed = None if even or not with_probe else model.passed(xp, slab, 0)
+
+    def sums() -> _Sums:
+        return _Sums(
+            transmission=xp.zeros_like(slab.transmission),
+            illumination=xp.zeros(slab.transmission.shape[-2:], light.dtype),
+            waves=incident.zeros(backend) if with_probe else None,
+            coverage=xp.zeros_like(light) if with_probe else None,
+            others=_zeros(model, backend, slab, light) if with_others else {},
+        )
+
+    def task(places: Any, sums: _Sums) -> None:
+        here = where.part(places)
+        far = model.far_field(backend, incident.waves(backend, places), slab, here)
+        measured = backend.amplitudes(patterns, batch[places], light.dtype)
+        value, residual, slope = model.residual(backend, far, measured, loss)
+        sums.loss += value
+        if sums.others:
+            _add_others(model, backend, slab, far, slope, measured, sums.others)
+        by_waves = model.back(backend, residual, slope, far, slab, here, sums.transmission, _emission(sums.others))
+        backend.paste_same(sums.illumination, here.corners, light)
+        if sums.coverage is not None:
+            incident.collect(backend, places, by_waves, sums.waves)
+            if passed is None:
+                sums.coverage += len(here.corners)
+            else:
+                backend.sum_cuts(passed, here.corners, sums.coverage)
+
+    portions = backend.portions(np.arange(len(batch)), incident.nbytes)
+    total, *rest = backend.map_reduce(task, portions, sums)
+    for part in rest:
+        total += part
+    by_probe = coverage = None
+    if with_probe:
+        by_probe = incident.adjoint(backend, total.waves)
+        coverage = xp.fft.ifftshift(total.coverage)
+    others, weights = _of_parameters(model, backend, slab, total)
+    return Gradients(
+        loss=float(total.loss),
+        object=slab.adjoint(backend, model.specimen, total.transmission),
+        probe=by_probe,
+        illumination=total.illumination[None],
+        coverage=coverage,
+        others=others,
+        weights=weights,
+    )
+
+
+def _zeros(model: Model, backend: Backend, slab: Slab, light: Array) -> dict[str, Array]:
+    xp = backend.xp
+    found: dict[str, Array] = {}
+    if slab.emission is not None:
+        found["emission"], found["emission weight"] = xp.zeros_like(slab.emission), xp.zeros_like(slab.emission)
+        channels = (len(slab.emission), *light.shape)
+        found["channel"], found["channel weight"] = xp.zeros(channels, light.dtype), xp.zeros(channels, light.dtype)
+    if model.background is not None:
+        found["background"], found["background weight"] = xp.zeros_like(light), xp.zeros_like(light)
+    return found
+
+
+def _emission(sums: dict[str, Array]) -> tuple[Array, Array] | None:
+    """Where the derivatives by the emission and their weights are added up."""
+    return (sums["emission"], sums["emission weight"]) if "emission" in sums else None
+
+
+def _add_others(
+    model: Model,
+    backend: Backend,
+    slab: Slab,
+    far: Far,
+    slope: Array | None,
+    measured: Array,
+    sums: dict[str, Array],
+) -> None:
+    """Derivatives by what is added to the intensity, and by as much as each adds to the measured pixels."""
+    assert slope is not None
+    window = slope.shape[-2:]
+    seen = (measured >= 0).astype(slope.dtype) if model.response is None else backend.xp.ones_like(slope)
+    if "background" in sums:
+        sums["background"] += slope.sum(0)
+        sums["background weight"] += seen.sum(0)
+    if slab.emission is None or far.given_off is None:
+        return
+    for name, values in (("channel", slope), ("channel weight", seen)):
+        flat = far.given_off.T @ values.reshape(len(values), -1)
+        sums[name] += flat.reshape(-1, *window)
+
+
+def _of_parameters(model: Model, backend: Backend, slab: Slab, total: _Sums) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Gradients and weights by the model's parameters, of the sums."""
+    xp, sums = backend.xp, total.others
+    others: dict[str, Any] = {}
+    weights: dict[str, Any] = {}
+    if "background" in sums:
+        others["background"], weights["background"] = sums["background"], sums["background weight"]
+    if "emission" in sums and model.diffuse is not None:
+        strength = backend.to_device(model.diffuse.strength, slab.absorption.dtype)  # type: ignore[union-attr]
+        by_emission = model.diffuse.emission_adjoint(xp, strength, sums["emission"])
+        # |t| = exp(-R / 2), and the sum G is minus half of the gradient: dL = -2 Re<G, dt> = Re<G, t> dR.
+        product = slab.transmission.real * total.transmission.real + slab.transmission.imag * total.transmission.imag
+        others["strength"] = by_emission + product[None]
+        weights["strength"] = model.diffuse.emission_adjoint(xp, strength, sums["emission weight"])
+        others["channel"], weights["channel"] = sums["channel"], sums["channel weight"]
+    return others, weights

@@ -1,0 +1,96 @@
+"""What waves go through: each slice's transmission, and what it gives off incoherently."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ptywidgets.engine.models.scattering import Diffuse
+from ptywidgets.engine.protocols import Array, Backend, Specimen
+
+
+@dataclass(frozen=True)
+class Slab:
+    """Slices (S, Y, X), or windows of them (B, S, Ny, Nx)."""
+
+    transmission: Array  # complex, all that a wave meets
+    bare: Array  # complex, the specimen's own
+    absorption: Array | None = None  # float, what diffuse scattering leaves of the amplitude
+    emission: Array | None = None  # (C, S, Y, X) float, what it gives off
+
+    @classmethod
+    def prepare(
+        cls, backend: Backend, specimen: Specimen, obj: Array, diffuse: Diffuse | None, strength: Array | None
+    ) -> Slab:
+        """Of an object and of the diffuse channels' strength there."""
+        bare = specimen.transmission(backend, obj)
+        if diffuse is None or strength is None:
+            return cls(bare, bare)
+        xp = backend.xp
+        strength = backend.to_device(strength, bare.real.dtype)
+        absorption = diffuse.absorption(xp, strength)
+        return cls(bare * absorption, bare, absorption, diffuse.emission(xp, strength))
+
+    def tall(self, xp: Any) -> Slab:
+        """Windows (B, S, Ny, Nx) stood on top of each other: one object (S, B Ny, Nx)."""
+
+        def stand(array: Array) -> Array:  # (..., B, S, Ny, Nx)
+            moved = xp.ascontiguousarray(array.swapaxes(-4, -3))
+            return moved.reshape(*moved.shape[:-3], -1, moved.shape[-1])
+
+        transmission = stand(self.transmission)
+        return Slab(transmission, transmission, None, None if self.emission is None else stand(self.emission))
+
+    def tangent(self, backend: Backend, specimen: Specimen, direction: Array) -> Array:
+        """How the transmission changes along a direction of the object."""
+        change = specimen.tangent(backend, self.bare, direction)
+        return change if self.absorption is None else change * self.absorption
+
+    def adjoint(self, backend: Backend, specimen: Specimen, gradient: Array) -> Array:
+        """Gradient by the object, of one by the transmission: the adjoint of :meth:`tangent`."""
+        if self.absorption is not None:
+            gradient = gradient * self.absorption
+        return specimen.transmission_adjoint(backend, self.bare, gradient)
+
+    def watch(self, backend: Backend, corners: Any, count: int) -> tuple[Array, Callable[[int, Array], None]]:
+        """Electrons (B, C) that the channels get, which grow as each slice's incident waves are shown."""
+        emission = self.emission
+        assert emission is not None
+        given_off = backend.xp.zeros((count, len(emission)), emission.dtype)
+
+        def watch(s: int, waves: Array) -> None:
+            light = (waves.real**2 + waves.imag**2).sum(1)  # (B or 1, Ny, Nx)
+            windows = backend.cut(emission[:, s], corners, light.shape[-2:])
+            given_off[...] += (windows * light[:, None]).sum((-2, -1))
+
+        return given_off, watch
+
+    def sources(
+        self,
+        backend: Backend,
+        corners: Any,
+        by_given_off: Array,
+        weights: Array | None = None,
+        sums: tuple[Array, Array] | None = None,
+    ) -> Callable[[int, Array], Array]:
+        """What the channels' electrons add to the gradient by the waves that enter each slice: -e E psi.
+
+        On the way, derivatives by the emission are added to the two arrays (C, S, Y, X) of `sums`: those of the loss
+        and, of all that a channel's electron brings to the detector, `weights`.
+        """
+        emission = self.emission
+        assert emission is not None
+
+        def sources(s: int, waves: Array) -> Array:
+            if sums is not None:
+                light = (waves.real**2 + waves.imag**2).sum(1)[:, None]
+                for by, target in zip((by_given_off, weights), sums, strict=True):
+                    slices = backend.xp.ascontiguousarray(target[:, s])
+                    backend.paste(slices, corners, by[:, :, None, None].astype(light.dtype) * light)
+                    target[:, s] = slices
+            windows = backend.cut(emission[:, s], corners, waves.shape[-2:])
+            weight = (windows * by_given_off[:, :, None, None]).sum(1)
+            return waves * (-weight[:, None]).astype(waves.real.dtype, copy=False)
+
+        return sources
