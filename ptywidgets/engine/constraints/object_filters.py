@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ptywidgets.engine.params import Params, param
+from ptywidgets.engine.protocols import Array
 
 if TYPE_CHECKING:
     from ptywidgets.engine.problem import Problem
@@ -71,7 +72,7 @@ def _filtered(problem: Problem, transfer: np.ndarray) -> Callable[[State], State
     xp = backend.xp
     device = backend.to_device(transfer.astype(np.float32))
 
-    def through(field: object) -> object:
+    def through(field: Array) -> Array:
         return backend.ifft2(backend.fft2(xp.array(field, np.complex64)) * device)
 
     def apply(state: State) -> State:

@@ -1,9 +1,11 @@
 """Every constraint keeps its contract, and does what its sentence says."""
 
+import json
+
 import numpy as np
 import pytest
 
-from ptywidgets.engine import Plan
+from ptywidgets.engine import Plan, iterate
 from ptywidgets.engine.constraints import (
     CONSTRAINTS,
     AmplitudeLimit,
@@ -19,6 +21,7 @@ from ptywidgets.engine.constraints import (
     VacuumBaseline,
     default_constraints,
 )
+from ptywidgets.engine.plain import from_plain, to_plain
 from ptywidgets.testing import ConstraintContract, example_problem
 from ptywidgets.testing.constraints import disturbed
 
@@ -135,3 +138,21 @@ def test_relaxed_goes_part_of_the_way():
 def test_the_defaults_suit_their_object():
     assert default_constraints("complex") == Plan().constraints
     assert Positivity() in default_constraints("potential")
+
+
+@pytest.mark.parametrize("name", CONSTRAINTS)
+def test_every_constraint_goes_into_a_file_and_comes_back(name):
+    kind = CONSTRAINTS[name]
+    numbers = {p.name: p.low if p.type is int else p.high for p in kind.describe() if p.type in (int, float)}
+    for constraint in (kind(), kind(**numbers)):
+        assert from_plain(json.loads(json.dumps(to_plain(constraint)))) == constraint
+
+
+@pytest.mark.parametrize("kind", ["complex", "potential"])
+def test_all_of_them_act_in_one_run(kind):
+    """In the registry's order, one after the other; the loss stays finite and positions inside the object."""
+    problem = example_problem(kind)
+    plan = Plan(iterations=2, batch=32, constraints=tuple(c() for c in CONSTRAINTS.values()))
+    *_, state = iterate(problem, plan)
+    assert np.isfinite(state.losses).all() and state.losses[1] < 1
+    assert np.isfinite(state.object).all() and np.isfinite(state.probe).all()
