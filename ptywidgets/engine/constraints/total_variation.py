@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ptywidgets.engine.problem import Problem
     from ptywidgets.engine.state import State
 
+_ONE = 1.0
+
 
 @dataclass(frozen=True)
 class TotalVariation(Params):
@@ -37,7 +39,7 @@ class TotalVariation(Params):
     weight: float = param(0.02, unit="rad", low=0, high=1, step=0.001, doc="Weight of the variation in the plane.")
     depth_weight: float = param(0.0, unit="rad", low=0, high=1, step=0.001, doc="Weight of that along the beam.")
     joint: bool = param(False, doc="Whether plane and depth make one gradient of three directions.")
-    iterations: int = param(30, low=1, high=1000, doc="Steps of the solver, which begins anew each time.")
+    iterations: int = param(20, low=1, high=1000, doc="Steps of the solver, which begins anew each time.")
 
     acts_on = "object"
 
@@ -72,7 +74,7 @@ def denoised(
     *,
     joint: bool = False,
     slopes: Any = 1.0,
-    iterations: int = 30,
+    iterations: int = 20,
 ) -> Array:
     """The total-variation denoised field, real or complex.
 
@@ -105,45 +107,70 @@ def denoised(
     joint = joint and weight > 0 and depth_weight > 0
     groups = [([-2, -1], weight), ([0], depth_weight)] if not joint else [([-2, -1, 0], weight)]
     groups = [(axes, radius) for axes, radius in groups if radius > 0]
-    scale = {axis: 1.0 for axes, _ in groups for axis in axes}
+    scale: dict[int, Any] = {axis: _ONE for axes, _ in groups for axis in axes}
     if 0 in scale:
         scale[0] = xp.asarray(slopes * (depth_weight / weight if joint else 1), field.real.dtype)
     if not scale:
         return field
     bound = sum(4 * float(xp.max(xp.asarray(s))) ** 2 for s in scale.values())  # of |D|^2
-    step = field.real.dtype.type(1 / bound)
-    dual = {axis: xp.zeros_like(xp.diff(field, axis=axis)) for axis in scale}
-    ahead, momentum = dict(dual), 1.0
+    real = field.real.dtype.type
+    dual = {axis: xp.zeros(_less_one(field.shape, axis), field.dtype) for axis in scale}
+    ahead, spare = ({axis: xp.zeros_like(p) for axis, p in dual.items()} for _ in range(2))
+    rest, momentum = xp.empty_like(field), 1.0
     for _ in range(iterations):
-        rest = field - _back(xp, field, ahead, scale)
-        new = {axis: p + step * scale[axis] * xp.diff(rest, axis=axis) for axis, p in ahead.items()}
+        _take_back(field, ahead, scale, rest)
+        for axis, new in spare.items():
+            before, behind = _neighbours(rest, axis)
+            xp.subtract(behind, before, out=new)
+            new *= scale[axis] * real(1 / bound)
+            new += ahead[axis]
         for group, radius in groups:
-            _project(xp, new, group, radius, field.shape)
+            _project(xp, spare, group, radius, field.shape)
         following = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
-        push = field.real.dtype.type((momentum - 1) / following)
-        ahead = {axis: p + push * (p - dual[axis]) for axis, p in new.items()}
-        dual, momentum = new, following
-    return (field - _back(xp, field, dual, scale)).astype(field.dtype)
+        for axis, new in spare.items():  # dual <- new, ahead <- new + push (new - dual), each in memory of another
+            xp.subtract(new, dual[axis], out=ahead[axis])
+            ahead[axis] *= real((momentum - 1) / following)
+            ahead[axis] += new
+        dual, spare, momentum = spare, dual, following
+    _take_back(field, dual, scale, rest)
+    return rest
 
 
-def _back(xp: Any, field: Array, dual: dict[int, Array], scale: dict[int, Any]) -> Array:
-    """D^T p: the adjoint of the scaled differences."""
-    out = xp.zeros_like(field)
+def _less_one(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    """Shape of the differences along an axis."""
+    sizes = list(shape)
+    sizes[axis] -= 1
+    return tuple(sizes)
+
+
+def _neighbours(field: Array, axis: int) -> tuple[Array, Array]:
+    """Views of all pixels that have a next one, and of those next ones."""
+    full = [slice(None)] * field.ndim
+    first, last = list(full), list(full)
+    first[axis], last[axis] = slice(None, -1), slice(1, None)
+    return field[tuple(first)], field[tuple(last)]
+
+
+def _take_back(field: Array, dual: dict[int, Array], scale: dict[int, Any], out: Array) -> None:
+    """out = field - D^T p, with D the scaled differences."""
+    out[...] = field
     for axis, p in dual.items():
-        flow = p * scale[axis]
-        along, into = xp.moveaxis(out, axis, 0), xp.moveaxis(flow, axis, 0)
-        along[:-1] -= into
-        along[1:] += into
-    return out
+        flow = p if scale[axis] is _ONE else p * scale[axis]
+        before, behind = _neighbours(out, axis)
+        before += flow
+        behind -= flow
 
 
 def _project(xp: Any, dual: dict[int, Array], group: list[int], radius: float, shape: tuple[int, ...]) -> None:
     """Shorten the vectors of a group to a radius, in place; a vector has its components at the same first pixel."""
-    length2 = xp.zeros(shape, dual[group[0]].real.dtype)
+    length = xp.zeros(shape, dual[group[0]].real.dtype)
     inside = {axis: tuple(slice(0, n) for n in dual[axis].shape) for axis in group}
     for axis in group:
         p = dual[axis]
-        length2[inside[axis]] += p.real**2 + p.imag**2 if xp.iscomplexobj(p) else p**2
-    shrink = radius / xp.maximum(xp.sqrt(length2), radius)
+        for part in (p.real, p.imag) if p.dtype.kind == "c" else (p,):
+            length[inside[axis]] += part * part
+    xp.sqrt(length, out=length)
+    xp.maximum(length, length.dtype.type(radius), out=length)
+    xp.divide(length.dtype.type(radius), length, out=length)
     for axis in group:
-        dual[axis] *= shrink[inside[axis]]
+        dual[axis] *= length[inside[axis]]
