@@ -16,7 +16,10 @@ NAMES = {"object", "probe", "positions"}
 
 
 class ConstraintContract:
-    """Give a fixture `constraint`. A constraint that is no projection sets ``idempotent = False`` in its class."""
+    """Give a fixture `constraint`, whose `acts_on` is "object", "probe" or "positions".
+
+    A constraint that is no projection sets ``idempotent = False`` in its class.
+    """
 
     idempotent = True
     tolerance = 1e-5  # relative to the largest value

@@ -29,7 +29,10 @@ _STEP = 0.25  # px, between edges that are tried
 
 @dataclass(frozen=True)
 class ProbeFourierAmplitude(Params):
-    """Fit the edge of the aperture, ray by ray, and let nothing through beyond it; phases and counts stay."""
+    """Fit the edge of the aperture, ray by ray, and let nothing through beyond it; phases and counts stay.
+
+    On the edge and beyond it, the probe's intensity is at most the fitted one. All modes are damped alike.
+    """
 
     width: float = param(3.0, unit="px", low=0.5, high=20, step=0.5, doc="Largest width of the edge.")
     smoothing: int = param(5, low=1, high=45, doc="Rays, of about a pixel at the edge of the box, that are averaged.")
@@ -46,9 +49,10 @@ class ProbeFourierAmplitude(Params):
             spectrum = backend.fft2(state.probe.copy())
             intensity = (spectrum.real**2 + spectrum.imag**2).sum(0)
             shape, level = fit(backend.to_numpy(intensity))
-            through = backend.to_device(shape)
-            if self.flat:
-                through = through * (level / xp.maximum(intensity, np.float32(1e-6 * level + 1e-30)))
+            profile = backend.to_device(shape)
+            through = profile * (np.float32(level) / xp.maximum(intensity, np.float32(1e-6 * level + 1e-30)))
+            if not self.flat:  # only what is too bright: an edge that is taken off again and again would move inwards
+                through = xp.where(profile < 1, xp.minimum(through, 1), 1)
             spectrum *= xp.sqrt(through)
             counts = intensity_of(spectrum)
             if not counts > 0:

@@ -156,3 +156,12 @@ def test_all_of_them_act_in_one_run(kind):
     *_, state = iterate(problem, plan)
     assert np.isfinite(state.losses).all() and state.losses[1] < 1
     assert np.isfinite(state.object).all() and np.isfinite(state.probe).all()
+
+
+def test_the_documentation_has_every_constraint_with_its_parameters(repository):
+    text = (repository / "docs" / "constraints.md").read_text(encoding="utf-8")
+    lines = {line.split("`")[1]: line for line in text.splitlines() if line.startswith("| `")}
+    assert list(lines) == list(CONSTRAINTS)  # in the order in which the editor has them act
+    for name, kind in CONSTRAINTS.items():
+        for parameter in kind.describe():
+            assert f"`{parameter.name}`" in lines[name], f"{name}.{parameter.name}"

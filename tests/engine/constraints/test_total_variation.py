@@ -87,3 +87,13 @@ def test_a_model_without_depth_gets_none():
     obj = np.random.default_rng(0).normal(size=problem.object_shape).astype(np.float32)
     state = problem.start().replace(object=obj)
     assert TotalVariation(weight=0, depth_weight=0.5).prepare(problem)(state).object is obj
+
+
+@pytest.mark.parametrize("shape", [(1, 30, 24), (5, 12, 10)])
+def test_another_implementation_finds_the_same(shape):
+    restoration = pytest.importorskip("skimage.restoration", reason="the comparison needs scikit-image")
+    field = np.random.default_rng(0).normal(size=shape)
+    field[:, 4:9, 3:8] += 3
+    ours = denoised(np, field, 0.5, 0.5 if len(field) > 1 else 0, joint=True, iterations=1000)
+    theirs = restoration.denoise_tv_chambolle(field.squeeze(), weight=0.5, eps=1e-9, max_num_iter=5000)
+    np.testing.assert_allclose(ours.squeeze(), theirs, atol=3e-3)
