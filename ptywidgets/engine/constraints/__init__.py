@@ -4,13 +4,58 @@ from __future__ import annotations
 
 from typing import Any
 
+from ptywidgets.engine.constraints.aperture import ProbeFourierAmplitude
 from ptywidgets.engine.constraints.combine import Every, From, Relaxed, Until
-from ptywidgets.engine.constraints.object import AmplitudeLimit, Positivity, PurePhase, VacuumBaseline
-from ptywidgets.engine.constraints.probe import ProbeAperture, ProbeCentre, ProbeSupport
+from ptywidgets.engine.constraints.masks import FieldOfView, VacuumRegion
+from ptywidgets.engine.constraints.object import (
+    AmplitudeLimit,
+    Positivity,
+    PurePhase,
+    Shrinkage,
+    Sparsity,
+    VacuumBaseline,
+)
+from ptywidgets.engine.constraints.object_filters import ButterworthFilter, GaussianFilter
+from ptywidgets.engine.constraints.positions import PositionAffine, PositionDistance, PositionMean
+from ptywidgets.engine.constraints.probe import (
+    ProbeAperture,
+    ProbeCentre,
+    ProbeIntensity,
+    ProbeOrthogonality,
+    ProbeSupport,
+)
+from ptywidgets.engine.constraints.slices import DepthFilter, IdenticalSlices, KzFilter, LowRank
+from ptywidgets.engine.constraints.total_variation import TotalVariation
 
+# In the order in which the plan's editor has them act: what smooths first, then what sets limits, then masks.
 CONSTRAINTS = {
     c.__name__: c
-    for c in (VacuumBaseline, AmplitudeLimit, PurePhase, Positivity, ProbeCentre, ProbeAperture, ProbeSupport)
+    for c in (
+        GaussianFilter,
+        ButterworthFilter,
+        TotalVariation,
+        KzFilter,
+        DepthFilter,
+        LowRank,
+        IdenticalSlices,
+        Shrinkage,
+        Sparsity,
+        VacuumBaseline,
+        AmplitudeLimit,
+        PurePhase,
+        Positivity,
+        FieldOfView,
+        VacuumRegion,
+        ProbeCentre,
+        ProbeAperture,
+        ProbeFourierAmplitude,
+        ProbeSupport,
+        ProbeOrthogonality,
+        ProbeIntensity,
+        PositionDistance,
+        PositionAffine,
+        PositionMean,
+    )
 }
 SCHEDULES = {c.__name__: c for c in (Every, From, Until, Relaxed)}
 
@@ -18,16 +63,33 @@ __all__ = [
     "CONSTRAINTS",
     "SCHEDULES",
     "AmplitudeLimit",
+    "ButterworthFilter",
+    "DepthFilter",
     "Every",
+    "FieldOfView",
     "From",
+    "GaussianFilter",
+    "IdenticalSlices",
+    "KzFilter",
+    "LowRank",
+    "PositionAffine",
+    "PositionDistance",
+    "PositionMean",
     "Positivity",
     "ProbeAperture",
     "ProbeCentre",
+    "ProbeFourierAmplitude",
+    "ProbeIntensity",
+    "ProbeOrthogonality",
     "ProbeSupport",
     "PurePhase",
     "Relaxed",
+    "Shrinkage",
+    "Sparsity",
+    "TotalVariation",
     "Until",
     "VacuumBaseline",
+    "VacuumRegion",
     "default_constraints",
 ]
 

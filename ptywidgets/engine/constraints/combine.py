@@ -67,6 +67,7 @@ class Relaxed:
             return new.replace(
                 object=state.object + share * (new.object - state.object),
                 probe=state.probe + share * (new.probe - state.probe),
+                positions=state.positions + self.share * (new.positions - state.positions),
             )
 
         return relaxed

@@ -79,6 +79,53 @@ class Positivity(Params):
         return apply
 
 
+@dataclass(frozen=True)
+class Shrinkage(Params):
+    """Take a little off all that is positive, so that a weak background goes to zero; phases of a complex object alike.
+
+    V becomes max(V - amount, min(V, 0)), the proximal step of amount * sum max(V, 0). It lowers atoms as well.
+    """
+
+    amount: float = param(0.01, unit="rad", low=0, high=1, step=0.001, doc="Taken off in every iteration.")
+
+    acts_on = "object"
+
+    def prepare(self, problem: Problem) -> Callable[[State], State]:
+        amount = np.float32(self.amount)
+        return _on_phase(problem, lambda xp, phase: xp.maximum(phase - amount, xp.minimum(phase, 0)))
+
+
+@dataclass(frozen=True)
+class Sparsity(Params):
+    """Few pixels hold anything: move every phase towards zero by an amount, and no farther than zero.
+
+    V becomes sign(V) max(abs(V) - amount, 0), the proximal step of amount * sum abs(V) (iterative shrinkage and
+    thresholding; Beck & Teboulle, SIAM J. Imaging Sci. 2, 183 (2009)).
+    """
+
+    amount: float = param(0.01, unit="rad", low=0, high=1, step=0.001, doc="Taken off in every iteration.")
+
+    acts_on = "object"
+
+    def prepare(self, problem: Problem) -> Callable[[State], State]:
+        amount = np.float32(self.amount)
+        return _on_phase(problem, lambda xp, phase: xp.sign(phase) * xp.maximum(xp.abs(phase) - amount, 0))
+
+
+def _on_phase(problem: Problem, change: Callable[[Any, Array], Array]) -> Callable[[State], State]:
+    """Apply `change` to a potential, or to the phase of a complex object whose amplitude stays."""
+    xp = problem.backend.xp
+
+    def apply(state: State) -> State:
+        obj = state.object
+        if not xp.iscomplexobj(obj):
+            return state.replace(object=change(xp, obj).astype(obj.dtype))
+        phase = xp.angle(obj)
+        return state.replace(object=(obj * xp.exp(1j * (change(xp, phase) - phase))).astype(obj.dtype))
+
+    return apply
+
+
 def _on_complex(problem: Problem, change: Callable[[Any, Array, Array], Array]) -> Callable[[State], State]:
     """Apply `change` to complex objects; potentials have amplitude 1 by construction."""
     xp = problem.backend.xp

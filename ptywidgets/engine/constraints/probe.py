@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import special
 
+from ptywidgets.engine.modes import orthogonalise
 from ptywidgets.engine.params import Params, param
+from ptywidgets.engine.protocols import Array
 
 if TYPE_CHECKING:
     from ptywidgets.engine.problem import Problem
@@ -58,14 +61,56 @@ class ProbeAperture(Params):
 
 @dataclass(frozen=True)
 class ProbeSupport(Params):
-    """Nothing of the probe beyond a radius: removes what piles up at the edge of its box."""
+    """Nothing of the probe beyond a radius: removes what piles up at the edge of its box.
+
+    With a width, a soft edge: 1/2 erfc(sqrt(pi) (r - radius) / width), which falls by 1 / width at the radius.
+    """
 
     radius: float = param(0.45, low=0.05, high=0.75, step=0.01, doc="Radius as a share of the box.")
+    width: float = param(0.0, low=0, high=0.5, step=0.01, doc="Width of the edge as a share of the box; 0 is a step.")
 
     acts_on = "probe"
 
     def prepare(self, problem: Problem) -> Callable[[State], State]:
         ny, nx = problem.first_probe.shape[-2:]
-        inside = np.hypot(np.fft.fftfreq(ny)[:, None], np.fft.fftfreq(nx)[None]) <= self.radius
+        r = np.hypot(np.fft.fftfreq(ny)[:, None], np.fft.fftfreq(nx)[None])
+        if self.width > 0:
+            inside = special.erfc(np.sqrt(np.pi) / self.width * (r - self.radius)) / 2
+        else:
+            inside = r <= self.radius
         mask = problem.backend.to_device(inside.astype(np.float32))
         return lambda state: state.replace(probe=state.probe * mask)
+
+
+@dataclass(frozen=True)
+class ProbeIntensity(Params):
+    """As many counts in the probe as in the mean pattern: right where the specimen absorbs and scatters out nothing."""
+
+    acts_on = "probe"
+
+    def prepare(self, problem: Problem) -> Callable[[State], State]:
+        def apply(state: State) -> State:
+            total = intensity_of(state.probe)
+            scale = (problem.mean_intensity / total) ** 0.5 if total > 0 else 1.0
+            return state.replace(probe=state.probe * np.float32(scale))
+
+        return apply
+
+
+@dataclass(frozen=True)
+class ProbeOrthogonality(Params):
+    """Probe modes at right angles to each other, the brightest first; a single mode stays as it is.
+
+    See :func:`ptywidgets.engine.modes.orthogonalise`: no pattern changes by it.
+    """
+
+    acts_on = "probe"
+
+    def prepare(self, problem: Problem) -> Callable[[State], State]:
+        xp = problem.backend.xp
+        return lambda state: state.replace(probe=orthogonalise(state.probe, xp))
+
+
+def intensity_of(probe: Array) -> float:
+    """Sum of abs(P)^2 over pixels and modes, in double precision."""
+    return float((probe.real**2 + probe.imag**2).sum(dtype=np.float64))

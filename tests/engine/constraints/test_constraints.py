@@ -1,9 +1,11 @@
 """Every constraint keeps its contract, and does what its sentence says."""
 
+import json
+
 import numpy as np
 import pytest
 
-from ptywidgets.engine import Plan
+from ptywidgets.engine import Plan, iterate
 from ptywidgets.engine.constraints import (
     CONSTRAINTS,
     AmplitudeLimit,
@@ -19,24 +21,38 @@ from ptywidgets.engine.constraints import (
     VacuumBaseline,
     default_constraints,
 )
+from ptywidgets.engine.plain import from_plain, to_plain
 from ptywidgets.testing import ConstraintContract, example_problem
 from ptywidgets.testing.constraints import disturbed
 
+# Filters and proximal steps do more when they act again. A probe that is moved over the edge of its box comes in on the
+# other side; an edge that has been fitted is fitted a little otherwise.
+NO_PROJECTIONS = {
+    "ButterworthFilter",
+    "DepthFilter",
+    "FieldOfView",
+    "GaussianFilter",
+    "KzFilter",
+    "ProbeCentre",
+    "ProbeFourierAmplitude",
+    "Shrinkage",
+    "Sparsity",
+    "TotalVariation",
+}
+
 
 class TestConstraints(ConstraintContract):
-    @pytest.fixture(params=sorted(set(CONSTRAINTS) - {"ProbeCentre"}))
+    @pytest.fixture(params=sorted(set(CONSTRAINTS) - NO_PROJECTIONS))
     def constraint(self, request):
         return CONSTRAINTS[request.param]()
 
 
-class TestProbeCentre(ConstraintContract):
-    """No projection: what is moved over the edge of the box comes in on the other side."""
-
+class TestNoProjections(ConstraintContract):
     idempotent = False
 
-    @pytest.fixture
-    def constraint(self):
-        return ProbeCentre()
+    @pytest.fixture(params=sorted(NO_PROJECTIONS))
+    def constraint(self, request):
+        return CONSTRAINTS[request.param]()
 
 
 class TestSchedules(ConstraintContract):
@@ -122,3 +138,30 @@ def test_relaxed_goes_part_of_the_way():
 def test_the_defaults_suit_their_object():
     assert default_constraints("complex") == Plan().constraints
     assert Positivity() in default_constraints("potential")
+
+
+@pytest.mark.parametrize("name", CONSTRAINTS)
+def test_every_constraint_goes_into_a_file_and_comes_back(name):
+    kind = CONSTRAINTS[name]
+    numbers = {p.name: p.low if p.type is int else p.high for p in kind.describe() if p.type in (int, float)}
+    for constraint in (kind(), kind(**numbers)):
+        assert from_plain(json.loads(json.dumps(to_plain(constraint)))) == constraint
+
+
+@pytest.mark.parametrize("kind", ["complex", "potential"])
+def test_all_of_them_act_in_one_run(kind):
+    """In the registry's order, one after the other; the loss stays finite and positions inside the object."""
+    problem = example_problem(kind)
+    plan = Plan(iterations=2, batch=32, constraints=tuple(c() for c in CONSTRAINTS.values()))
+    *_, state = iterate(problem, plan)
+    assert np.isfinite(state.losses).all() and state.losses[1] < 1
+    assert np.isfinite(state.object).all() and np.isfinite(state.probe).all()
+
+
+def test_the_documentation_has_every_constraint_with_its_parameters(repository):
+    text = (repository / "docs" / "constraints.md").read_text(encoding="utf-8")
+    lines = {line.split("`")[1]: line for line in text.splitlines() if line.startswith("| `")}
+    assert list(lines) == list(CONSTRAINTS)  # in the order in which the editor has them act
+    for name, kind in CONSTRAINTS.items():
+        for parameter in kind.describe():
+            assert f"`{parameter.name}`" in lines[name], f"{name}.{parameter.name}"
