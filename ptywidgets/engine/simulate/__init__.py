@@ -7,6 +7,7 @@ For thin objects on the reconstruction's own grid ``projected_phase`` and ``diff
 from __future__ import annotations
 
 from ptywidgets.engine.simulate.crystals import crystal, gold_particle, mos2, nanotube, silicon_110, strontium_titanate
+from ptywidgets.engine.simulate.dataset import Simulation, grid_shape, raster, simulate_dataset
 from ptywidgets.engine.simulate.elements import atomic_number, scattering_factor, scattering_table
 from ptywidgets.engine.simulate.multislice import Scattered, frozen_phonons, multislice
 from ptywidgets.engine.simulate.potential import phase_slices, projected_phase
@@ -17,20 +18,24 @@ from ptywidgets.engine.simulate.window import Window
 __all__ = [
     "Atoms",
     "Scattered",
+    "Simulation",
     "Window",
     "atomic_number",
     "crystal",
     "diffraction_patterns",
     "frozen_phonons",
     "gold_particle",
+    "grid_shape",
     "mos2",
     "multislice",
     "nanotube",
     "phase_slices",
     "poisson_counts",
     "projected_phase",
+    "raster",
     "scattering_factor",
     "scattering_table",
     "silicon_110",
+    "simulate_dataset",
     "strontium_titanate",
 ]
