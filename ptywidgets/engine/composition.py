@@ -1,0 +1,129 @@
+"""What a model is made of, in a few numbers: the description that a widget shows, a file keeps and a script writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ptywidgets.engine.errors import ParameterError
+from ptywidgets.engine.models import (
+    Background,
+    Diffuse,
+    Model,
+    Multislice,
+    PartialCoherence,
+    PointSpread,
+    single_slice,
+)
+from ptywidgets.engine.modes import first_modes
+from ptywidgets.engine.params import Params, param
+from ptywidgets.engine.prepare.measurement import Measurement
+from ptywidgets.engine.probe import Optics, make_probe
+from ptywidgets.engine.simulate import SCATTERING
+
+FOCUS = ("entrance", "middle")
+
+
+@dataclass(frozen=True)
+class Composition(Params):
+    """Slices, modes, partial coherence and diffuse scattering, in any combination.
+
+    Examples
+    --------
+    >>> Composition(slices=10, thickness=200, modes=3)
+    Composition(slices=10, thickness=200.0, modes=3)
+    """
+
+    slices: int = param(1, low=1, high=500, doc="Slices of the specimen; 1: thin.")
+    thickness: float = param(0.0, unit="A", low=0, high=20000, step=1, doc="Of the specimen, shared by the slices.")
+    tilt_rows: float = param(
+        0.0, unit="mrad", low=-100, high=100, step=0.1, doc="Tilt of the specimen against the beam, down the rows."
+    )
+    tilt_columns: float = param(0.0, unit="mrad", low=-100, high=100, step=0.1, doc="The same along the columns.")
+    focus: str = param("entrance", choices=FOCUS, doc="The plane of the specimen that the defocus is meant for.")
+    modes: int = param(1, low=1, high=30, doc="Probe modes whose patterns add: what partial coherence needs.")
+    source_size: float = param(
+        0.0, unit="A", low=0, high=20, step=0.05, doc="Standard deviation of source and vibration; 0: a point."
+    )
+    focal_spread: float = param(
+        0.0, unit="A", low=0, high=1000, step=1, doc="Standard deviation of the defocus; 0: electrons of one energy."
+    )
+    diffuse: str = param("", doc='Elements whose thermal diffuse scattering is fitted, such as "Mo, S"; none: nothing.')
+    b_factor: float = param(0.5, unit="A2", low=0.001, high=10, step=0.01, doc="Their Debye-Waller factor at first.")
+    background: bool = param(False, doc="Fit the electrons that all patterns have in common.")
+    blur: float = param(
+        0.0, unit="px", low=0, high=10, step=0.05, doc="Standard deviation of the detector's point spread; 0: none."
+    )
+
+    @property
+    def elements(self) -> tuple[str, ...]:
+        """Of the diffuse channels.
+
+        Examples
+        --------
+        >>> Composition(diffuse="C").elements
+        ('C',)
+        """
+        names = tuple(name for name in self.diffuse.replace(",", " ").split() if name)
+        unknown = [name for name in names if name not in SCATTERING]
+        if unknown:
+            raise ParameterError(
+                f"diffuse is {self.diffuse!r} but there is no element {unknown[0]!r}; expected chemical symbols such as "
+                "'Mo, S'."
+            )
+        return names
+
+    def model(self, object_type: str, measurement: Measurement) -> Model:
+        """The model of a measurement's patterns.
+
+        Raises
+        ------
+        CalibrationError
+            Where a part needs the electrons' energy and it is not known.
+        ParameterError
+            Where several slices have no thickness.
+        """
+        model = single_slice(object_type)
+        if self == Composition():
+            return model
+        window = measurement.patterns.shape[-2:]
+        extent = (window[0] * measurement.sampling[0], window[1] * measurement.sampling[1])
+        if self.slices > 1:
+            if self.thickness <= 0:
+                raise ParameterError(
+                    f"slices is {self.slices} but thickness is {self.thickness:g} A; give the specimen's thickness."
+                )
+            tilt = (self.tilt_rows, self.tilt_columns)
+            each = (self.thickness / self.slices,) * self.slices
+            model = replace(model, passage=Multislice(each, self._wavelength(measurement), extent, tilt))
+        if self.source_size or self.focal_spread:
+            spread = PartialCoherence(self.source_size, self.focal_spread, self._wavelength(measurement), extent)
+            model = replace(model, ensemble=spread)
+        if self.elements:
+            model = replace(model, diffuse=Diffuse(self.elements, self.b_factor, extent))
+        return replace(
+            model,
+            background=Background() if self.background else None,
+            response=PointSpread(self.blur) if self.blur else None,
+        )
+
+    def first_probe(self, optics: Optics, measurement: Measurement) -> np.ndarray:
+        """The probe at the start (M, Ny, Nx), corner-centred: its counts are a pattern's, shared by the modes."""
+        if self.focus == "middle" and self.thickness:
+            known = optics.aberrations
+            optics = optics.replace(aberrations=known.replace(defocus=known.defocus + self.thickness / 2))
+        probe = make_probe(
+            optics,
+            measurement.patterns.shape[-2:],
+            measurement.sampling,
+            measurement.calibration.require("energy"),
+            measurement.mean_intensity,
+        )
+        return first_modes(probe, self.modes) if self.modes > 1 else probe[None]
+
+    def _wavelength(self, measurement: Measurement) -> float:
+        measurement.calibration.require("energy")
+        return float(measurement.calibration.wavelength)
+
