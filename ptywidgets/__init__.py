@@ -13,6 +13,7 @@ from ptywidgets._version import __version__
 
 _HOMES = {
     "engine": "ptywidgets.engine",
+    "metrics": "ptywidgets.engine.metrics",
     "samples": "ptywidgets.samples",
     "read": "ptywidgets.engine.io",
     "write": "ptywidgets.engine.io",
@@ -46,6 +47,7 @@ __all__ = [
     "Workbench",
     "__version__",
     "engine",
+    "metrics",
     "read",
     "samples",
     "write",
