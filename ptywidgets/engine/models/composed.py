@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,8 @@ class Gradients:
 
     With residual waves chi in the detector plane, `object` and `probe` are the sums of A^H chi, that is minus half the
     gradient of ``loss`` for the amplitude loss. `illumination` and `coverage` are the diagonals of the Gauss-Newton
-    Hessian by the transmission and by the probe, with positions taken at whole pixels. All arrays are the caller's.
+    Hessian by the transmission and by the probe, with positions taken at whole pixels; of S slices S times that, since
+    all of them move for the same residual. All arrays are the caller's.
 
     `others` are gradients (not halved, not turned) by the model's other parameters, by name, and `weights` what a
     change of each brings about in all counts together: a parameter whose gradient is its weight should be nothing.
@@ -85,6 +86,10 @@ class Model:
     diffuse: Diffuse | None = None
     background: Background | None = None
     response: Response | None = None
+
+    def __repr__(self) -> str:
+        parts = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) is not None]
+        return f"Model({', '.join(parts)})"
 
     def bind(self, parameters: Mapping[str, Any]) -> Model:
         """The model with a state's parameters in the place of those it was made with.
