@@ -1,14 +1,14 @@
-"""Schedules: wrappers that say when, and how strongly, a constraint acts."""
+"""Schedules: wrappers that say when, and how strongly, a constraint acts; the first three serve refinements too."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ptywidgets.engine.protocols import Constraint
+from ptywidgets.engine.protocols import Constraint, Refinement
 
 if TYPE_CHECKING:
     from ptywidgets.engine.problem import Problem
@@ -17,38 +17,38 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Every:
-    """Apply a constraint only in every n-th iteration: ``Every(5, PurePhase())``."""
+    """Apply a constraint or a refinement only in every n-th iteration: ``Every(5, PurePhase())``."""
 
     n: int
-    constraint: Constraint
+    constraint: Constraint | Refinement
 
-    def prepare(self, problem: Problem) -> Callable[[State], State]:
+    def prepare(self, problem: Problem) -> Callable[..., State]:
         apply = self.constraint.prepare(problem)
-        return lambda state: apply(state) if (state.iteration + 1) % self.n == 0 else state
+        return lambda state, *batch: apply(state, *batch) if (state.iteration + 1) % self.n == 0 else state
 
 
 @dataclass(frozen=True)
 class From:
-    """Apply a constraint from iteration `first` (counted from 0) on: ``From(20, ProbeAperture())``."""
+    """Apply a constraint or a refinement from iteration `first` (counted from 0) on: ``From(20, ProbeAperture())``."""
 
     first: int
-    constraint: Constraint
+    constraint: Constraint | Refinement
 
-    def prepare(self, problem: Problem) -> Callable[[State], State]:
+    def prepare(self, problem: Problem) -> Callable[..., State]:
         apply = self.constraint.prepare(problem)
-        return lambda state: apply(state) if state.iteration >= self.first else state
+        return lambda state, *batch: apply(state, *batch) if state.iteration >= self.first else state
 
 
 @dataclass(frozen=True)
 class Until:
-    """Apply a constraint before iteration `last` (counted from 0): ``Until(10, PurePhase())``."""
+    """Apply a constraint or a refinement before iteration `last` (counted from 0): ``Until(10, PurePhase())``."""
 
     last: int
-    constraint: Constraint
+    constraint: Constraint | Refinement
 
-    def prepare(self, problem: Problem) -> Callable[[State], State]:
+    def prepare(self, problem: Problem) -> Callable[..., State]:
         apply = self.constraint.prepare(problem)
-        return lambda state: apply(state) if state.iteration < self.last else state
+        return lambda state, *batch: apply(state, *batch) if state.iteration < self.last else state
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How the loss bends along directions of object and probe: what a step's length is taken from."""
+"""How the loss bends along directions of object, probe and positions: what a step's length is taken from."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ptywidgets.engine.protocols import Array
+from ptywidgets.engine.models.incident import Incident
+from ptywidgets.engine.protocols import Array, Backend
 
 if TYPE_CHECKING:
     from ptywidgets.engine.problem import Problem
@@ -17,15 +18,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Direction:
-    """Where to go: a change of the object, of the probe, or of both together."""
+    """Where to go: a change of the object, of the probe, of the positions, or of several together."""
 
     object: Array | None = None  # (S, Y, X), as the object
     probe: Array | None = None  # (M, Ny, Nx) complex, corner-centred
+    positions: np.ndarray | None = None  # (J, 2) A
 
     def dot(self, other: Direction) -> float:
         """Re <self, other> over what both move."""
         total = 0.0
-        for mine, theirs in ((self.object, other.object), (self.probe, other.probe)):
+        for name in ("object", "probe", "positions"):
+            mine, theirs = getattr(self, name), getattr(other, name)
             if mine is not None and theirs is not None:
                 product = mine.real * theirs.real
                 if np.iscomplexobj(mine):
@@ -63,6 +66,7 @@ def curvature(problem: Problem, state: State, batch: Any, directions: Sequence[D
         (
             None if d.probe is None else model.incident(backend, d.probe, where.fractions),
             None if d.object is None else slab.tangent(backend, model.specimen, d.object),
+            None if d.positions is None else backend.to_device(d.positions[batch] / np.array(problem.sampling)),  # px
         )
         for d in directions
     ]
@@ -75,8 +79,11 @@ def curvature(problem: Problem, state: State, batch: Any, directions: Sequence[D
         far = replace(far, waves=far.waves.copy())
         measured = backend.amplitudes(problem.patterns, batch[places], far.waves.real.dtype)
         changes = []
-        for moved, by_transmission in tangents:
+        for moved, by_transmission, shifts in tangents:
             by_waves = None if moved is None else moved.waves(backend, places).copy()
+            if shifts is not None:
+                aside = _aside(backend, incident, places, shifts[places].astype(waves.real.dtype))
+                by_waves = aside if by_waves is None else by_waves + aside
             exits = model.passage.tangent(backend, waves, slab.transmission, here.corners, by_waves, by_transmission)
             changes.append(model.detector.propagate(backend, exits, here.shifts).copy())
         for a in range(count):
@@ -91,3 +98,9 @@ def curvature(problem: Problem, state: State, batch: Any, directions: Sequence[D
     alone = np.diag(matrix).copy()
     below = (np.tril(matrix, -1) - alone[:, None] - alone[None]) / 2
     return np.diag(alone) + np.tril(below, -1) + np.tril(below, -1).T
+
+
+def _aside(backend: Backend, incident: Incident, places: Any, shifts: Array) -> Array:
+    """Change (B, M, Ny, Nx) of a portion's waves as each moves by its shift (B, 2) px."""
+    down = incident.tangent(backend, places, 0) * shifts[:, 0, None, None, None]
+    return down + incident.tangent(backend, places, 1) * shifts[:, 1, None, None, None]

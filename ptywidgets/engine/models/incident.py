@@ -39,6 +39,10 @@ class Incident:
         """Waves (B, M, Ny, Nx) of a portion, or (1, M, Ny, Nx) where all positions share them."""
         return self.shift.waves(backend, places)
 
+    def tangent(self, backend: Backend, places: Any, axis: int) -> Array:
+        """Derivative of :meth:`waves` by the positions along an axis, per px, of as many positions."""
+        return self.shift.tangent(backend, places, axis)
+
     def zeros(self, backend: Backend) -> Array:
         """An accumulator for :meth:`collect`."""
         return self.shift.zeros(backend)

@@ -37,6 +37,8 @@ class Shift(Protocol):
 
     def waves(self, backend: Backend, places: Any) -> Array: ...
 
+    def tangent(self, backend: Backend, places: Any, axis: int) -> Array: ...
+
     def zeros(self, backend: Backend) -> Array: ...
 
     def collect(self, backend: Backend, places: Any, by_waves: Array, sums: Array) -> None: ...
@@ -53,6 +55,12 @@ class NoShift:
     def waves(self, backend: Backend, places: Any) -> Array:
         """The probe as (1, M, Ny, Nx), for all positions."""
         return self.probe[None]
+
+    def tangent(self, backend: Backend, places: Any, axis: int) -> Array:
+        """Derivative (1, M, Ny, Nx) of the waves by the positions along an axis, per px."""
+        spectrum = backend.fft2(self.probe.copy())
+        spectrum *= _derivative(backend, spectrum, axis)
+        return backend.ifft2(spectrum)[None]
 
     def zeros(self, backend: Backend) -> Array:
         """An accumulator for :meth:`collect`."""
@@ -82,6 +90,14 @@ class FourierShift:
         backend.ramp(waves, fractions, *self._slopes(backend, -1))
         return backend.ifft2(waves)
 
+    def tangent(self, backend: Backend, places: Any, axis: int) -> Array:
+        """Derivative (B, M, Ny, Nx) of the waves by the fractions along an axis: of F^-1[-2 pi i k ...], per px."""
+        fractions = self.fractions[places]
+        waves = backend.empty("moving waves", (len(fractions), *self.spectrum.shape), self.spectrum.dtype)
+        waves[...] = self.spectrum * _derivative(backend, self.spectrum, axis)
+        backend.ramp(waves, fractions, *self._slopes(backend, -1))
+        return backend.ifft2(waves)
+
     def zeros(self, backend: Backend) -> Array:
         """An accumulator for :meth:`collect`."""
         return backend.xp.zeros_like(self.spectrum)
@@ -108,6 +124,7 @@ class ChebyshevShift:
     images: Array  # (R, M, Ny, Nx)
     factors: Array  # (R, 1, Ny, Nx): image r is F^-1 [factor r x spectrum]
     weights: Array  # (B, R), T_a(2 dy) T_b(2 dx)
+    by_fractions: tuple[Array, Array]  # (B, R) each, derivatives of the weights by dy and by dx
 
     @classmethod
     def prepare(cls, backend: Backend, spectrum: Array, degree: int, fractions: Array) -> ChebyshevShift:
@@ -116,12 +133,20 @@ class ChebyshevShift:
         factors = backend.to_device(_factors(spectrum.shape[-2:], degree), spectrum.dtype)[:, None]
         angles = xp.arccos(xp.clip(2 * fractions, -1, 1))
         orders = xp.asarray(_terms(degree))  # (R, 2)
-        weights = xp.cos(angles[:, None, :] * orders).prod(-1).astype(spectrum.real.dtype)
-        return cls(backend.ifft2(factors * spectrum[None]), factors, weights)
+        single = xp.cos(angles[:, None, :] * orders)  # (B, R, 2)
+        slopes = 2 * _chebyshev_slopes(xp, 2 * fractions, degree)[:, orders, xp.arange(2)]
+        real = spectrum.real.dtype
+        by_fractions = (slopes[..., 0] * single[..., 1], single[..., 0] * slopes[..., 1])
+        down, right = (derivative.astype(real) for derivative in by_fractions)
+        return cls(backend.ifft2(factors * spectrum[None]), factors, single.prod(-1).astype(real), (down, right))
 
     def waves(self, backend: Backend, places: Any) -> Array:
         """Moved waves (B, M, Ny, Nx)."""
         return backend.combine(self.weights[places], self.images)
+
+    def tangent(self, backend: Backend, places: Any, axis: int) -> Array:
+        """Derivative (B, M, Ny, Nx) of the waves by the fractions along an axis, per px."""
+        return backend.combine(self.by_fractions[axis][places], self.images)
 
     def zeros(self, backend: Backend) -> Array:
         """An accumulator for :meth:`collect`."""
@@ -136,6 +161,20 @@ class ChebyshevShift:
         spectra = backend.fft2(sums)
         spectra *= self.factors.conj()
         return backend.ifft2(spectra.sum(0))
+
+
+def _derivative(backend: Backend, spectrum: Array, axis: int) -> Array:
+    """-2 pi i k along an axis, in FFT order, to multiply spectra (M, Ny, Nx) with."""
+    k = backend.xp.fft.fftfreq(spectrum.shape[axis - 2])
+    return (-2j * np.pi * (k[:, None] if axis == 0 else k[None])).astype(spectrum.dtype)
+
+
+def _chebyshev_slopes(xp: Any, x: Array, degree: int) -> Array:
+    """Derivatives T_a'(x) = a U_a-1(x) of the polynomials up to a degree (B, degree + 1, 2), at x (B, 2)."""
+    second = [xp.zeros_like(x), xp.ones_like(x)]  # U_-1, U_0
+    for _ in range(degree - 1):
+        second.append(2 * x * second[-1] - second[-2])
+    return xp.stack([a * u for a, u in enumerate(second)], axis=1)
 
 
 def choose_shift(backend: Backend, probe: Array, fractions: Array | None) -> Shift:
