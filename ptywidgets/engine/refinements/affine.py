@@ -1,0 +1,112 @@
+"""A scan that is larger, turned or sheared as a whole: all positions move by one affine map, and the object with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import ndimage
+
+from ptywidgets.engine.batches import along_the_scan
+from ptywidgets.engine.models.curvature import Direction
+from ptywidgets.engine.params import Params, param
+from ptywidgets.engine.protocols import Array
+from ptywidgets.engine.refinements.position_slopes import position_slopes
+from ptywidgets.engine.refinements.positions import inside
+
+if TYPE_CHECKING:
+    from ptywidgets.engine.problem import Problem
+    from ptywidgets.engine.state import State
+
+# Scale, rotation and two shears, each as the displacement (rows, columns) that a place (rows, columns) gets.
+MAPS = tuple(np.array(m, float) for m in ([[1, 0], [0, 1]], [[0, -1], [1, 0]], [[1, 0], [0, -1]], [[0, 1], [1, 0]]))
+RIDGE = 1e-3  # of each map's own curvature
+AT_LEAST = 1e-7  # a smaller change of the scan is none
+
+
+@dataclass(frozen=True)
+class RefineAffine(Params):
+    """Scale, rotation and shear of all positions, by a Gauss-Newton step in these four numbers; no shift.
+
+    An object that was reconstructed with a distorted scan is distorted alike, and then resists: what a single position
+    wants hardly tells. So the object is carried along, O(r) -> O(r - D r), and what is left is what the data say: how
+    much larger or smaller features should be against the probe. The probe must be known for that, as a change of scale
+    is much like one of defocus: hold it, or refine it no further than its aperture tells.
+    """
+
+    step: float = param(1.0, low=0.01, high=4, step=0.05, doc="Share of the Gauss-Newton step.")
+    limit: float = param(0.01, low=0, high=0.2, step=0.001, doc="Largest change of the scan's size at a time.")
+    sample: int = param(64, low=1, high=1000000, doc="Positions that measure the curvature, spread over the scan.")
+
+    acts_on = "positions"
+
+    def prepare(self, problem: Problem) -> Callable[[State, Any], State]:
+        middle = problem.first_positions.mean(0)
+
+        def apply(state: State, batch: Any) -> State:
+            batch = np.asarray(batch)
+            places = state.positions - middle
+            slopes = position_slopes(problem, state, batch)
+            around = _gradients(problem, state.object)
+            directions = [Direction(_carried(problem, around, middle, m), None, places @ m.T) for m in MAPS]
+            down = [
+                float(np.sum(slopes.positions * d.positions[batch])) + Direction(slopes.object).dot(Direction(d.object))
+                for d in directions
+                if d.positions is not None
+            ]
+            sample = batch[along_the_scan(state.positions[batch])][:: max(1, len(batch) // self.sample)]
+            bend = problem.curvature(state, sample, directions) / 2 * (len(batch) / len(sample))
+            bend += np.diag(RIDGE * np.diag(bend) + np.finfo(float).tiny)
+            change = self.step * np.tensordot(np.linalg.solve(bend, np.array(down)), np.array(MAPS), 1)
+            change *= min(1.0, self.limit / max(np.linalg.norm(change, 2), AT_LEAST))
+            if np.linalg.norm(change, 2) < AT_LEAST:
+                return state
+            positions = inside(problem, middle + places @ (np.eye(2) + change).T)
+            return state.replace(positions=positions, object=_distorted(problem, state.object, middle, change))
+
+        return apply
+
+
+def _gradients(problem: Problem, obj: Array) -> tuple[Array, Array]:
+    """Derivatives of an object along rows and columns, per A."""
+    xp = problem.backend.xp
+    found = []
+    for axis in (-2, -1):
+        slope = xp.roll(obj, -1, axis) - xp.roll(obj, 1, axis)
+        slope *= np.float32(0.5 / problem.sampling[axis])
+        edge = [slice(None)] * 3
+        for edge[axis] in (0, -1):
+            slope[tuple(edge)] = 0
+        found.append(slope)
+    return found[0], found[1]
+
+
+def _carried(problem: Problem, around: tuple[Array, Array], middle: np.ndarray, matrix: np.ndarray) -> Array:
+    """How an object changes that is carried along by displacements matrix . (r - middle): -D . grad O."""
+    xp, real = problem.backend.xp, around[0].real.dtype
+    rows, columns = (xp.arange(n) * d for n, d in zip(around[0].shape[-2:], problem.sampling, strict=True))
+    y, x = rows[:, None] - middle[0], columns[None] - middle[1]
+    down, right = ((a * y + b * x).astype(real) for a, b in matrix)
+    return -(around[0] * down + around[1] * right)
+
+
+def _distorted(problem: Problem, obj: Array, middle: np.ndarray, change: np.ndarray) -> Array:
+    """The object (S, Y, X) with what was at r at middle + (1 + change) (r - middle)."""
+    backend = problem.backend
+    host, pixel = backend.to_numpy(obj), np.array(problem.sampling)
+    inverse = np.linalg.inv(np.eye(2) + change) * (pixel[None] / pixel[:, None])  # of pixels
+    centre = middle / pixel
+    offset = centre - inverse @ centre
+
+    def moved(image: np.ndarray) -> np.ndarray:
+        return ndimage.affine_transform(image, inverse, offset, order=3, mode="nearest", output=image.dtype)
+
+    def slice_by_slice(parts: np.ndarray) -> np.ndarray:
+        return np.stack([moved(part) for part in parts])
+
+    if not np.iscomplexobj(host):
+        return backend.to_device(slice_by_slice(host))
+    both = slice_by_slice(np.ascontiguousarray(host.real)) + 1j * slice_by_slice(np.ascontiguousarray(host.imag))
+    return backend.to_device(both.astype(host.dtype))
