@@ -13,8 +13,9 @@ from ptywidgets.engine.errors import FileFormatError
 from ptywidgets.engine.plan import Plan
 from ptywidgets.engine.prepare import Preparation
 from ptywidgets.engine.probe import Optics
+from ptywidgets.engine.refinements import REFINEMENTS
 
-_NAMED = (ALGORITHMS, RULES, CONSTRAINTS, SCHEDULES)
+_NAMED = (ALGORITHMS, RULES, CONSTRAINTS, REFINEMENTS, SCHEDULES)
 _CLASSES: dict[str, type] = {
     c.__name__: c
     for c in (Plan, Preparation, Optics, Calibration, *(kind for named in _NAMED for kind in named.values()))

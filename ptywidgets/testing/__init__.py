@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ptywidgets.testing.backends import BackendContract
     from ptywidgets.testing.cases import ModelCase, example_problem, model_case
     from ptywidgets.testing.constraints import ConstraintContract
+    from ptywidgets.testing.exact import exact_problem
     from ptywidgets.testing.losses import LossContract
     from ptywidgets.testing.models import ModelContract
 
@@ -34,6 +35,7 @@ _HOMES = {
     "LossContract": "losses",
     "ModelCase": "cases",
     "ModelContract": "models",
+    "exact_problem": "exact",
     "example_problem": "cases",
     "model_case": "cases",
 }
@@ -44,6 +46,7 @@ __all__ = [
     "LossContract",
     "ModelCase",
     "ModelContract",
+    "exact_problem",
     "example_problem",
     "model_case",
 ]

@@ -32,14 +32,14 @@ class PointSpread:
     def expect(self, backend: Backend, intensity: Array) -> Array:
         """What is expected (B, Ny, Nx) of intensities (B, Ny, Nx), in FFT order."""
         fft = backend.xp.fft
-        factor = _gaussian(backend.xp, tuple(intensity.shape[-2:]), float(self.sigma))
+        factor = _gaussian(backend.xp, tuple(intensity.shape[-2:]), float(self.sigma), np.dtype(intensity.dtype))
         spread = fft.irfft2(fft.rfft2(intensity) * factor, s=intensity.shape[-2:])
         return spread.astype(intensity.dtype, copy=False)
 
     def adjoint(self, backend: Backend, slope: Array) -> Array:
         """The same: the Gaussian is even."""
         fft = backend.xp.fft
-        factor = _gaussian(backend.xp, tuple(slope.shape[-2:]), float(self.sigma))
+        factor = _gaussian(backend.xp, tuple(slope.shape[-2:]), float(self.sigma), np.dtype(slope.dtype))
         return fft.irfft2(fft.rfft2(slope) * factor, s=slope.shape[-2:]).astype(slope.dtype, copy=False)
 
 
@@ -71,6 +71,6 @@ class Segments:
 
 
 @lru_cache(maxsize=8)
-def _gaussian(xp: Any, shape: tuple[int, int], sigma: float) -> Array:
+def _gaussian(xp: Any, shape: tuple[int, int], sigma: float, dtype: Any) -> Array:
     qy, qx = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None]
-    return xp.asarray(np.exp(-2 * (np.pi * sigma) ** 2 * (qy**2 + qx**2)).astype(np.float32))
+    return xp.asarray(np.exp(-2 * (np.pi * sigma) ** 2 * (qy**2 + qx**2)).astype(dtype))

@@ -52,8 +52,8 @@ def shortened(steps: np.ndarray, limit: float) -> np.ndarray:
 
     Examples
     --------
-    >>> shortened(np.array([[3.0, 4.0], [0.0, 0.5]]), 1.0).tolist()
-    [[0.6, 0.8], [0.0, 0.5]]
+    >>> shortened(np.array([[0.0, 4.0], [0.3, 0.4]]), 2.0).tolist()
+    [[0.0, 2.0], [0.3, 0.4]]
     """
     length = np.maximum(np.hypot(*steps.T), np.finfo(float).tiny)
     return steps * np.minimum(1, limit / length)[:, None]

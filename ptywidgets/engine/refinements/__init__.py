@@ -1,0 +1,27 @@
+"""Refinements: what else is fitted inside a run, after every batch; `Every`, `From` and `Until` say when."""
+
+from __future__ import annotations
+
+from ptywidgets.engine.refinements.aberration_fit import fit_aberrations
+from ptywidgets.engine.refinements.affine import RefineAffine
+from ptywidgets.engine.refinements.model import RefineModel
+from ptywidgets.engine.refinements.model_slopes import model_slopes
+from ptywidgets.engine.refinements.optics import RefineOptics, refined_aberrations
+from ptywidgets.engine.refinements.position_slopes import PositionSlopes, position_slopes
+from ptywidgets.engine.refinements.positions import RefinePositions
+
+# In the order in which a plan's editor has them act.
+REFINEMENTS = {r.__name__: r for r in (RefineAffine, RefinePositions, RefineOptics, RefineModel)}
+
+__all__ = [
+    "REFINEMENTS",
+    "PositionSlopes",
+    "RefineAffine",
+    "RefineModel",
+    "RefineOptics",
+    "RefinePositions",
+    "fit_aberrations",
+    "model_slopes",
+    "position_slopes",
+    "refined_aberrations",
+]

@@ -1,0 +1,103 @@
+"""How the loss changes with numbers of the model: central differences of the counts that it expects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ptywidgets.engine.errors import ParameterError
+from ptywidgets.engine.models import Model
+from ptywidgets.engine.protocols import Array
+
+if TYPE_CHECKING:
+    from ptywidgets.engine.problem import Problem
+    from ptywidgets.engine.state import State
+
+DARK = 1e-6  # electrons that darker pixels are taken to have
+
+
+@dataclass(frozen=True, eq=False)
+class Knob:
+    """One number that a parameter depends on: parameter <- parameter + change x along."""
+
+    name: str  # of the parameter, such as "passage.tilt"
+    along: Any  # as the parameter, or (S,) of it
+    scale: float  # change that turns phases by about 1 rad
+    limit: float  # largest change at a time
+
+    def turned(self, value: Any, change: float) -> Any:
+        """The parameter's value after a change."""
+        return np.asarray(value, float) + change * np.asarray(self.along)
+
+
+def parameter_of(model: Model, name: str) -> np.ndarray:
+    """A parameter's value by its name, "part.field".
+
+    Raises
+    ------
+    ParameterError
+        Where the model has no such part.
+    """
+    part, _, attribute = name.partition(".")
+    value = getattr(getattr(model, part, None), attribute, None)
+    if value is None:
+        raise ParameterError(f"{name} is to be refined, but the model is {model!r}; choose a model that has it.")
+    return np.asarray(value, float)
+
+
+def model_slopes(
+    problem: Problem, state: State, batch: Any, knobs: Sequence[Knob]
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Loss of a batch, its gradient (K,), and the second derivatives (K, K) of Gauss and Newton.
+
+    With dI_n the central difference of the counts that the model expects, dL = sum l' dI and H_nm = sum l''_A / (4 I)
+    dI_n dI_m, where l''_A is the loss's curvature by the modulus. Expected counts are what every part of a model ends
+    in, waves or not, so that one formula serves all of them. Steps are the scale times the cube root of the precision.
+    """
+    backend, loss = problem.backend, problem.loss
+    xp = backend.xp
+    batch = np.asarray(batch)
+    where = problem.geometry(state.positions).at(backend, batch)
+    now = problem.model_at(state)
+    real = np.dtype(state.probe.real.dtype)
+    steps = [knob.scale * float(np.finfo(real).eps) ** (1 / 3) for knob in knobs]
+    models = [now]
+    for knob, step in zip(knobs, steps, strict=True):
+        models += [
+            now.bind({knob.name: knob.turned(parameter_of(now, knob.name), sign * step)}) for sign in (1.0, -1.0)
+        ]
+    incidents = [model.incident(backend, state.probe, where.fractions, exact=True) for model in models]
+    slab = now.slab(backend, state.object)
+    count = len(knobs)
+
+    def expected(which: int, places: Any) -> Array:
+        waves = incidents[which].waves(backend, places)
+        return models[which].expected(backend, models[which].far_field(backend, waves, slab, where.part(places)))
+
+    def task(places: Any, sums: list[Any]) -> None:
+        measured = backend.amplitudes(problem.patterns, batch[places], real).copy()
+        counts = expected(0, places)
+        lit = xp.maximum(counts, real.type(DARK))
+        slope = xp.where(counts > real.type(DARK), loss.slope(lit, measured), 0)  # none is less than dark
+        weight = xp.maximum(loss.curvature(lit, measured), 0) / (4 * lit)
+        changes = []
+        for n, step in enumerate(steps):
+            after = expected(2 * n + 1, places)
+            changes.append((after - expected(2 * n + 2, places)) * real.type(0.5 / step))
+        sums[0] += float(loss.value(counts, measured).sum(dtype=np.float64))
+        for n in range(count):
+            sums[1][n] += _sum(slope * changes[n])
+            for m in range(n + 1):
+                sums[2][n, m] += _sum(weight * changes[n] * changes[m])
+
+    portions = backend.portions(np.arange(len(batch)), max(incident.nbytes for incident in incidents))
+    parts = backend.map_reduce(task, portions, lambda: [0.0, np.zeros(count), np.zeros((count, count))])
+    value, down, bend = (sum(part[n] for part in parts) for n in range(3))
+    return value, down, bend + np.tril(bend, -1).T
+
+
+def _sum(array: Array) -> float:
+    return float(array.sum(dtype=np.float64))
