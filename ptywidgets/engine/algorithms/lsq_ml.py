@@ -147,6 +147,8 @@ class _Look:
         self.incident = self.model.incident(self.backend, state.probe, self.where.fractions)
         self.light = xp.fft.fftshift((state.probe.real**2 + state.probe.imag**2).sum(0))
         self.loss: Any = problem.loss if isinstance(problem.loss, AmplitudeLoss) else _WholeStep(problem.loss, problem)
+        if self.model.response is not None:
+            problem.stiffness  # noqa: B018  # found now: it asks all positions, which no portion's task can
         self.portions = self.backend.portions(np.arange(len(batch)), self.incident.nbytes)
         window = state.object[:, : self.light.shape[0], : self.light.shape[1]]
         self.keep = len(batch) * (window.nbytes + state.probe.nbytes) <= KEPT_BYTES

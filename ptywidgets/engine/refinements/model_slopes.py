@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from ptywidgets.engine.problem import Problem
     from ptywidgets.engine.state import State
 
-DARK = 1e-6  # electrons that darker pixels are taken to have
-
 
 @dataclass(frozen=True, eq=False)
 class Knob:
@@ -63,7 +61,8 @@ def model_slopes(
     where = problem.geometry(state.positions).at(backend, batch)
     now = problem.model_at(state)
     real = np.dtype(state.probe.real.dtype)
-    steps = [knob.scale * float(np.finfo(real).eps) ** (1 / 3) for knob in knobs]
+    eps = np.finfo(real).eps
+    steps = [knob.scale * float(eps) ** (1 / 3) for knob in knobs]
     models = [now]
     for knob, step in zip(knobs, steps, strict=True):
         models += [
@@ -80,8 +79,10 @@ def model_slopes(
     def task(places: Any, sums: list[Any]) -> None:
         measured = backend.amplitudes(problem.patterns, batch[places], real).copy()
         counts = expected(0, places)
-        lit = xp.maximum(counts, real.type(DARK))
-        slope = xp.where(counts > real.type(DARK), loss.slope(lit, measured), 0)  # none is less than dark
+        # Where rounding is as large as the counts it would weigh without bound, most of all in the curvature.
+        peak = counts.max()
+        slope = xp.where(counts > eps * peak, loss.slope(xp.maximum(counts, eps * peak), measured), 0)
+        lit = xp.maximum(counts, eps**0.5 * peak)
         weight = xp.maximum(loss.curvature(lit, measured), 0) / (4 * lit)
         changes = []
         for n, step in enumerate(steps):
