@@ -28,7 +28,7 @@ from ptywidgets.engine.constraints import Positivity, Until
 from ptywidgets.engine.metrics import position_errors
 from ptywidgets.engine.models import single_slice
 from ptywidgets.engine.problem import Problem
-from ptywidgets.engine.refinements import RefineAffine, RefinePositions
+from ptywidgets.engine.refinements import RefineAffine, RefineOptics, RefinePositions
 from ptywidgets.widgets.png import png
 
 RMS = 0.5  # px
@@ -87,7 +87,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path)
     parser.add_argument("--name", default="small")
-    parser.add_argument("--iterations", type=int, default=15)
+    parser.add_argument("--iterations", type=int, default=10)
     parser.add_argument("--batch", type=int, default=96)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--picture", type=Path)
@@ -105,7 +105,10 @@ def main() -> None:
     )
     fields = []
     for scale in (1.0, 1.02):
-        refinements = (RefinePositions(),) if scale == 1 else (Until(8, RefineAffine()), RefinePositions())
+        if scale == 1:  # the scan's size is right: let it say what the defocus is
+            refinements = (RefinePositions(hold="affine"), Until(8, RefineOptics("defocus")))
+        else:
+            refinements = (Until(8, RefineAffine()), RefinePositions())
         wrong = displaced(problem, scale, options.seed)
         print(f"{options.name}: displaced by {RMS} px rms, scaled by {scale:g}; {refinements}")
         found = run(wrong, true, plan.replace(refinements=refinements))

@@ -17,7 +17,9 @@ ROOM = 2.0  # A around the outermost windows
 FINEST = 0.12  # cycles a pixel of the object's details
 
 
-def exact_problem(kind: str = "potential", *, strength: float = 0.35, seed: int = 0, **parts: Any) -> tuple[Problem, State]:
+def exact_problem(
+    kind: str = "potential", *, strength: float = 0.35, seed: int = 0, **parts: Any
+) -> tuple[Problem, State]:
     """A problem of 64 positions, and the state that explains its patterns.
 
     Parameters

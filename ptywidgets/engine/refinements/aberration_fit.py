@@ -26,7 +26,7 @@ def fit_aberrations(
 ) -> Aberrations:
     """Aberrations whose chi the phase of a probe's spectrum follows: F P = |F P| exp(-i chi + i (a + b.k)).
 
-    Neighbouring pixels of the aperture differ by a phase that is far from pi, and the phases of conj(F P(k)) F P(k + dk)
+    Neighbouring pixels of the aperture differ by a phase that is far from pi. The phases of conj(F P(k)) F P(k + dk)
     hence are slopes of chi that need no unwrapping: a linear fit of them, weighted by power, begins. A few steps of
     Gauss and Newton for the complex spectrum itself, sum |F P - |F P| exp(i phase)|^2, end it. Constant and ramp of the
     phase are fitted too and left out: they say where the window lies. Of several modes the brightest is taken.

@@ -1,4 +1,4 @@
-"""A scan that is larger, turned or sheared as a whole: all positions move by one affine map, and the object with them."""
+"""A scan larger, turned or sheared as a whole: all positions move by one affine map, and the object with them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class RefineAffine(Params):
             bend = problem.curvature(state, sample, directions) / 2 * (len(batch) / len(sample))
             bend += np.diag(RIDGE * np.diag(bend) + np.finfo(float).tiny)
             change = self.step * np.tensordot(np.linalg.solve(bend, np.array(down)), np.array(MAPS), 1)
-            change *= min(1.0, self.limit / max(np.linalg.norm(change, 2), AT_LEAST))
+            change *= min(1.0, self.limit / max(float(np.linalg.norm(change, 2)), AT_LEAST))
             if np.linalg.norm(change, 2) < AT_LEAST:
                 return state
             positions = inside(problem, middle + places @ (np.eye(2) + change).T)
@@ -76,9 +76,8 @@ def _gradients(problem: Problem, obj: Array) -> tuple[Array, Array]:
     for axis in (-2, -1):
         slope = xp.roll(obj, -1, axis) - xp.roll(obj, 1, axis)
         slope *= np.float32(0.5 / problem.sampling[axis])
-        edge = [slice(None)] * 3
-        for edge[axis] in (0, -1):
-            slope[tuple(edge)] = 0
+        ends = slope.swapaxes(axis, 0)
+        ends[0] = ends[-1] = 0
         found.append(slope)
     return found[0], found[1]
 

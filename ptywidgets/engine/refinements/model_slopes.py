@@ -96,8 +96,9 @@ def model_slopes(
 
     portions = backend.portions(np.arange(len(batch)), max(incident.nbytes for incident in incidents))
     parts = backend.map_reduce(task, portions, lambda: [0.0, np.zeros(count), np.zeros((count, count))])
-    value, down, bend = (sum(part[n] for part in parts) for n in range(3))
-    return value, down, bend + np.tril(bend, -1).T
+    bend = np.sum([part[2] for part in parts], axis=0)
+    slope = np.sum([part[1] for part in parts], axis=0)
+    return float(sum(part[0] for part in parts)), slope, bend + np.tril(bend, -1).T
 
 
 def _sum(array: Array) -> float:

@@ -23,25 +23,31 @@ class RefinePositions(Params):
     """Every position takes its own Gauss-Newton step, within limits; the mean of the scan stays where it was.
 
     Works with every model, algorithm and loss; see :func:`position_slopes`. A window is never moved out of the object:
-    give the problem room (`object_padding`) where the outermost positions are to move.
+    give the problem room (`object_padding`) where the outermost positions are to move. The scan's scale and the defocus
+    are found together badly: hold the whole affine map where the defocus is in doubt, and only the mean, with a probe
+    that is known, where the scan is.
     """
 
     step: float = param(1.0, low=0.01, high=4, step=0.05, doc="Share of the Gauss-Newton step.")
     limit_step: float = param(0.5, unit="A", low=0, high=1000, step=0.05, doc="Largest move at a time.")
     limit_total: float = param(3.0, unit="A", low=0, high=1000, step=0.1, doc="Largest distance from where it began.")
+    hold: str = param("mean", choices=("mean", "affine"), doc="What of the scan as a whole stays as it was.")
     damping: float = param(0.05, low=0, high=10, log=True, doc="Of the mean curvature: what dark positions obey less.")
 
     acts_on = "positions"
 
     def prepare(self, problem: Problem) -> Callable[[State, Any], State]:
         first = problem.first_positions
+        whole = np.ones((len(first), 1)) if self.hold == "mean" else np.column_stack([np.ones(len(first)), first])
+        left, size, _ = np.linalg.svd(whole, full_matrices=False)
+        held = left[:, size > 1e-9 * size[0]]  # (J, 1 to 3), displacements that the scan makes as a whole
 
         def apply(state: State, batch: Any) -> State:
             batch = np.asarray(batch)
             wanted = self.step * position_slopes(problem, state, batch).steps(self.damping)
             moved = state.positions - first
             moved[batch] += shortened(wanted, self.limit_step)
-            moved = shortened(moved - moved.mean(0), self.limit_total)
+            moved = shortened(moved - held @ (held.T @ moved), self.limit_total)
             return state.replace(positions=inside(problem, first + moved))
 
         return apply

@@ -12,7 +12,7 @@ from ptywidgets.engine.losses import LOSSES
 from ptywidgets.engine.models import Multislice, PartialCoherence, PointSpread
 from ptywidgets.engine.refinements import RefineModel, model_slopes
 from ptywidgets.engine.refinements.model_slopes import parameter_of
-from ptywidgets.testing import example_problem, exact_problem
+from ptywidgets.testing import exact_problem, example_problem
 from ptywidgets.testing.exact import difference, in_double
 
 START = example_problem("potential")

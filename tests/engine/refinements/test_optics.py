@@ -57,7 +57,7 @@ def test_aberrations_are_found_when_the_object_is_known():
 
 @pytest.mark.parametrize("share", [0.9, 1.1])
 def test_a_defocus_off_by_a_tenth_is_found_with_the_object(share):
-    problem, truth = exact_problem()
+    problem, _ = exact_problem()
     defocus = 237.5  # of the example's probe
     state = defocused(problem, problem.start(), C10=(1 - share) * defocus)
     plan = Plan(

@@ -160,6 +160,18 @@ def test_an_affine_error_of_two_per_cent_is_removed(matrix):
     assert np.abs(found.matrix - np.eye(2)).max() < 0.006
 
 
+def test_scale_rotation_and_shear_can_be_held():
+    problem, truth = exact_problem()
+    generator = np.random.default_rng(9)
+    start = truth.replace(positions=truth.positions * 1.01 + generator.normal(scale=0.1, size=truth.positions.shape))
+    problem = replace(problem, first_positions=start.positions)
+    after = RefinePositions(hold="affine").prepare(problem)(start, np.arange(problem.count))
+    moved = after.positions - start.positions
+    assert np.sqrt((moved**2).mean()) > 0.05
+    design = np.column_stack([np.ones(len(moved)), start.positions])
+    np.testing.assert_allclose(np.linalg.lstsq(design, moved, rcond=None)[0], 0, atol=1e-10)
+
+
 def test_limits_hold_and_the_mean_stays():
     problem, state = exact_problem()
     away = np.random.default_rng(6).normal(scale=0.3, size=state.positions.shape)
@@ -180,7 +192,9 @@ def test_limits_hold_and_the_mean_stays():
     np.testing.assert_allclose(common[others], common[others[:1]].repeat(len(others), 0), atol=1e-12)
 
 
-@pytest.mark.parametrize("refinement", [RefinePositions(limit_step=50, limit_total=100, step=4), RefineAffine(limit=0.2)])
+@pytest.mark.parametrize(
+    "refinement", [RefinePositions(limit_step=50, limit_total=100, step=4), RefineAffine(limit=0.2)]
+)
 def test_no_window_leaves_the_object(refinement):
     problem = example_problem("potential")  # has no room
     state = problem.start()
