@@ -94,8 +94,11 @@ def model_slopes(
             for m in range(n + 1):
                 sums[2][n, m] += _sum(weight * changes[n] * changes[m])
 
+    def sums() -> list[Any]:
+        return [0.0, np.zeros(count), np.zeros((count, count))]
+
     portions = backend.portions(np.arange(len(batch)), max(incident.nbytes for incident in incidents))
-    parts = backend.map_reduce(task, portions, lambda: [0.0, np.zeros(count), np.zeros((count, count))])
+    parts = backend.map_reduce(task, portions, sums)
     bend = np.sum([part[2] for part in parts], axis=0)
     slope = np.sum([part[1] for part in parts], axis=0)
     return float(sum(part[0] for part in parts)), slope, bend + np.tril(bend, -1).T
