@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ptywidgets.testing.exact import exact_problem
     from ptywidgets.testing.losses import LossContract
     from ptywidgets.testing.models import ModelContract
+    from ptywidgets.testing.refinements import RefinementContract
 
 _HOMES = {
     "AlgorithmContract": "algorithms",
@@ -35,6 +36,7 @@ _HOMES = {
     "LossContract": "losses",
     "ModelCase": "cases",
     "ModelContract": "models",
+    "RefinementContract": "refinements",
     "exact_problem": "exact",
     "example_problem": "cases",
     "model_case": "cases",
@@ -46,6 +48,7 @@ __all__ = [
     "LossContract",
     "ModelCase",
     "ModelContract",
+    "RefinementContract",
     "exact_problem",
     "example_problem",
     "model_case",

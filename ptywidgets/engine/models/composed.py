@@ -148,7 +148,11 @@ class Model:
         intensity = (far.waves.real**2 + far.waves.imag**2).sum(1)
         if far.added is not None:
             intensity += far.added
-        return intensity if self.response is None else self.response.expect(backend, intensity)
+        if self.response is None:
+            return intensity
+        # Transforms leave less than nothing where it is dark, and roots of that have slopes without bound.
+        spread = self.response.expect(backend, intensity)
+        return backend.xp.maximum(spread, np.finfo(spread.dtype).eps * spread.max())
 
     def residual(self, backend: Backend, far: Far, amplitudes: Array, loss: Loss) -> tuple[Any, Array, Array | None]:
         """Loss, residual waves (B, M, Ny, Nx) in the memory of the far field, and the loss's slope (B, Ny, Nx) by

@@ -1,0 +1,32 @@
+"""Every refinement keeps the contract, on a model of slices with all that can be refined."""
+
+import pytest
+
+from ptywidgets.engine.models import Multislice, PartialCoherence, PointSpread
+from ptywidgets.engine.refinements import REFINEMENTS, RefineModel, RefineOptics
+from ptywidgets.testing import RefinementContract, example_problem
+
+START = example_problem("potential")
+PLACE = {"wavelength": START.measurement.calibration.wavelength, "extent": tuple(64 * s for s in START.sampling)}
+CHOSEN = (
+    REFINEMENTS["RefineAffine"](),
+    REFINEMENTS["RefinePositions"](),
+    RefineOptics("defocus"),
+    RefineModel(thickness="common", tilt=True, source_size=True, blur=True),
+)
+
+
+class TestRefinements(RefinementContract):
+    parts = {  # noqa: RUF012
+        "passage": Multislice((20.0, 20.0), **PLACE),
+        "ensemble": PartialCoherence(0.3, 0.0, **PLACE, order=2),
+        "response": PointSpread(0.5),
+    }
+
+    @pytest.fixture(params=CHOSEN, ids=lambda r: type(r).__name__)
+    def refinement(self, request):
+        return request.param
+
+
+def test_every_refinement_is_tried():
+    assert {type(refinement).__name__ for refinement in CHOSEN} == set(REFINEMENTS)
