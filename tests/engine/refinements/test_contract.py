@@ -12,7 +12,7 @@ CHOSEN = (
     REFINEMENTS["RefineAffine"](),
     REFINEMENTS["RefinePositions"](),
     RefineOptics("defocus"),
-    RefineModel(thickness="common", tilt=True, source_size=True, blur=True),
+    RefineModel(thickness="common", tilt=True, source_size=True, blur=True, sample=64),
 )
 
 
