@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -71,8 +70,7 @@ class Composition(Params):
         unknown = [name for name in names if name not in scattering_table()]
         if unknown:
             raise ParameterError(
-                f"diffuse is {self.diffuse!r} but there is no element {unknown[0]!r}; expected chemical symbols such as "
-                "'Mo, S'."
+                f"diffuse is {self.diffuse!r} but there is no element {unknown[0]!r}; expected symbols such as 'Mo, S'."
             )
         return names
 
@@ -114,7 +112,7 @@ class Composition(Params):
         """The probe at the start (M, Ny, Nx), corner-centred: its counts are a pattern's, shared by the modes."""
         if self.focus == "middle" and self.thickness:
             known = optics.aberrations
-            optics = optics.replace(aberrations=known.replace(defocus=known.defocus + self.thickness / 2))
+            optics = optics.replace(aberrations=known.replace(C10=known.get("C10", 0.0) - self.thickness / 2))
         probe = make_probe(
             optics,
             measurement.patterns.shape[-2:],

@@ -148,7 +148,11 @@ class Model:
         intensity = (far.waves.real**2 + far.waves.imag**2).sum(1)
         if far.added is not None:
             intensity += far.added
-        return intensity if self.response is None else self.response.expect(backend, intensity)
+        if self.response is None:
+            return intensity
+        mixed = self.response.expect(backend, intensity)
+        # What rounding leaves of a dark pixel may be below nothing, and a loss would ask the world of its neighbours.
+        return backend.xp.maximum(mixed, np.float32(1e-6) * mixed.max((-2, -1), keepdims=True))
 
     def residual(self, backend: Backend, far: Far, amplitudes: Array, loss: Loss) -> tuple[Any, Array, Array | None]:
         """Loss, residual waves (B, M, Ny, Nx) in the memory of the far field, and the loss's slope (B, Ny, Nx) by

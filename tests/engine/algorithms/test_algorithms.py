@@ -50,7 +50,7 @@ class TestRules(AlgorithmContract):
 
 
 class TestPIE(AlgorithmContract):
-    """With Poisson's loss and a smaller regularization single patterns throw it off: that loss has no bottom in the dark."""
+    """With Poisson's loss a smaller regularization lets single patterns throw it off: it has no bottom in the dark."""
 
     @pytest.fixture(
         params=[
