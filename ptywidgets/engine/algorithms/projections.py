@@ -26,8 +26,9 @@ class Projections(Params):
 
         psi <- (1 - a - b) psi + a Pi_O psi + b Pi_F[ c Pi_O psi + (1 - c) psi ].
 
-    Three numbers name the method: :func:`difference_map`, :func:`raar`, :func:`rrr`, :func:`charge_flipping`; V. Elser,
-    J. Opt. Soc. Am. A 20, 40 (2003); Thibault et al., Science 321, 379 (2008); D. R. Luke, Inverse Probl. 21, 37 (2005).
+    Three numbers name the method: :func:`difference_map`, :func:`raar`, :func:`rrr`, :func:`charge_flipping`. V. Elser,
+    J. Opt. Soc. Am. A 20, 40 (2003); P. Thibault et al., Science 321, 379 (2008); D. R. Luke, Inverse Probl. 21, 37
+    (2005).
 
     Pi_F is the same for every loss, since each is least where the counts are met; the loss says only how the error is
     told. What a mask leaves out stays as modelled. Pi_O is found by turns, `overlaps` times: the object for the present

@@ -1,4 +1,4 @@
-"""A measurement from plain arrays: patterns, and where each was taken. For scans that are no grid, and not of electrons."""
+"""A measurement from plain arrays: for scans that are no grid, and for other rays than electrons."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ def measurement_of(
     mask : ndarray (Ny, Nx) bool, optional
         True where a detector pixel counts.
     calibration : Calibration, optional
-        What is known of electrons; not needed with a probe that is given as an array.
+        What is known of electrons; not needed with a probe that is given as an array. By default the detector pixel
+        of a far field, where it is square.
 
     Returns
     -------
@@ -79,6 +80,9 @@ def measurement_of(
         total += float(counted.sum())
     if total == 0:
         raise DataError("all patterns are empty where they count; expected at least one count.")
+    if calibration is None:
+        widths = 1 / (size * np.array(counts.shape[-2:]))
+        calibration = Calibration(q_pixel=float(widths[0]) if np.isclose(*widths) else None)
     flat = exact.T.reshape(2, -1, 1).copy()
     return Measurement(
         patterns=counts,
@@ -91,7 +95,7 @@ def measurement_of(
         rotation=0.0,
         transpose=False,
         rotation_fit=RotationFit(0.0, False, 0.0, 0.0, 0.5, True, "The positions were given; nothing was looked for."),
-        calibration=calibration or Calibration(),
+        calibration=calibration,
         scan_shape=(len(where), 1),
         preparation=Preparation(origin="none", rotation=0.0, transpose=False),
     )

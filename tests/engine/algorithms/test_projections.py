@@ -42,9 +42,7 @@ class TestDifferenceMap(AlgorithmContract):
 def clean_problem(object_type, defocus):
     """Patterns without noise of a known object and probe, and a start whose defocus is `defocus` times the true one."""
     noisy = example_problem(object_type)
-    truth = noisy.start()
-    for truth in iterate(noisy, Plan(iterations=15, batch=None, algorithm=ConjugateGradient(), constraints=())):
-        pass
+    *_, truth = iterate(noisy, Plan(iterations=15, batch=None, algorithm=ConjugateGradient(), constraints=()))
     patterns = Patterns.centred(noisy.intensities(truth, np.arange(noisy.count)).astype(np.float32))
     mean = float(patterns.counts.sum((1, 2)).mean())
     measurement = replace(noisy.measurement, patterns=patterns, mean_intensity=mean)
@@ -70,7 +68,7 @@ def test_the_truth_is_a_fixed_point(object_type):
 
 
 def test_a_wrong_defocus_is_found_where_pie_is_caught():
-    """60 % too much: the probe is found, and PIE stays where it is after 30 iterations for as long as one has looked."""
+    """60 % too much: the probe is found. PIE is caught after 30 iterations, and was where it was after 80."""
     problem, truth = clean_problem("potential", 1.6)
     found = {}
     for algorithm, batch, iterations in ((raar(0.95), None, 85), (PIE(), 16, 30)):
@@ -129,5 +127,5 @@ def test_presets_are_three_numbers():
     ]
     assert numbers == [(-1, 1, 2), (0, 1, 1), (-0.5, 0.75, 2), (-0.5, 0.5, 2), (0, 1, 2)]
     assert raar() == Projections() == Projections(a=1 - 2 * 0.9, b=0.9, c=2)
-    with pytest.raises(ParameterError, match="beta is 1.5; expected a number between 0 and 1"):
+    with pytest.raises(ParameterError, match=r"beta is 1\.5; expected a number between 0 and 1"):
         raar(1.5)
