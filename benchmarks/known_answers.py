@@ -45,8 +45,8 @@ def near_field(data: Path, whole: bool = True) -> Problem:
 
     The beam's divergence is taken up by an effective distance z1 z2 / (z1 + z2) and by pixels that are smaller by
     z1 / (z1 + z2). The first probe is the mean amplitude, taken back to the specimen. `whole` rounds positions to
-    pixels: the waves reach up to the highest frequency that the pixels hold, and what is aliased has no shift by
-    half a pixel; with the fractions the error stays twice as large.
+    pixels: with their fractions the error stays nearly twice as large, and half of them does the same harm taken off
+    as added, so they do not seem to be known better.
     """
     with h5py.File(data / "p25-nearfield" / "PETRAIII_P25_Near_Field_Ptycho.cxi") as file:
         detector = file["entry_1/instrument_1/detector_1"]

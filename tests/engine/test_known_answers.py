@@ -60,8 +60,7 @@ def test_a_siemens_star_in_the_far_field(shared):
 def test_a_siemens_star_in_the_near_field(shared):
     """Known is 4.1e-3 after 120 iterations; after these few we are at 7e-3, and the star is there.
 
-    Positions are rounded to pixels: the waves reach the highest frequency that the pixels hold, and what is aliased
-    has no shift by half a pixel.
+    Positions are rounded to pixels: with their fractions the error stays nearly twice as large.
     """
     with h5py.File(shared / "data" / "p25-nearfield" / "PETRAIII_P25_Near_Field_Ptycho.cxi") as file:
         detector = file["entry_1/instrument_1/detector_1"]
