@@ -150,9 +150,9 @@ class Model:
             intensity += far.added
         if self.response is None:
             return intensity
-        # Transforms leave less than nothing where it is dark, and roots of that have slopes without bound.
-        spread = self.response.expect(backend, intensity)
-        return backend.xp.maximum(spread, np.finfo(spread.dtype).eps * spread.max())
+        mixed = self.response.expect(backend, intensity)
+        # What rounding leaves of a dark pixel may be below nothing, and a loss would ask the world of its neighbours.
+        return backend.xp.maximum(mixed, np.float32(1e-6) * mixed.max((-2, -1), keepdims=True))
 
     def residual(self, backend: Backend, far: Far, amplitudes: Array, loss: Loss) -> tuple[Any, Array, Array | None]:
         """Loss, residual waves (B, M, Ny, Nx) in the memory of the far field, and the loss's slope (B, Ny, Nx) by

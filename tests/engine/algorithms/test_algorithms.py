@@ -50,7 +50,7 @@ class TestRules(AlgorithmContract):
 
 
 class TestPIE(AlgorithmContract):
-    """With Poisson's loss and a smaller regularization single patterns throw it off: that loss has no bottom in the dark."""
+    """With Poisson's loss a smaller regularization lets single patterns throw it off: it has no bottom in the dark."""
 
     @pytest.fixture(
         params=[
@@ -82,7 +82,7 @@ class TestConjugateGradient(AlgorithmContract):
 
 
 def test_every_algorithm_and_every_rule_has_a_name():
-    assert list(ALGORITHMS) == ["gradient descent", "PIE", "LSQ-ML", "conjugate gradients"]
+    assert list(ALGORITHMS) == ["gradient descent", "PIE", "LSQ-ML", "conjugate gradients", "projections"]
     assert list(RULES) == ["plain", "momentum", "Adam"]
     for kind in (*ALGORITHMS.values(), *RULES.values()):
         assert all(parameter.doc for parameter in kind.describe())
