@@ -7,14 +7,14 @@ from typing import Any
 
 from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.algorithms import ALGORITHMS, RULES
-from ptywidgets.engine.constraints import CONSTRAINTS, SCHEDULES
+from ptywidgets.engine.constraints import CONSTRAINTS, SCHEDULES, VOLUMES
 from ptywidgets.engine.dataset import Calibration
 from ptywidgets.engine.errors import FileFormatError
 from ptywidgets.engine.plan import Plan
 from ptywidgets.engine.prepare import Preparation
 from ptywidgets.engine.probe import Optics
 
-_NAMED = (ALGORITHMS, RULES, CONSTRAINTS, SCHEDULES)
+_NAMED = (ALGORITHMS, RULES, CONSTRAINTS, VOLUMES, SCHEDULES)
 _CLASSES: dict[str, type] = {
     c.__name__: c
     for c in (Plan, Preparation, Optics, Calibration, *(kind for named in _NAMED for kind in named.values()))
