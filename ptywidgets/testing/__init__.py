@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ptywidgets.testing.constraints import ConstraintContract
     from ptywidgets.testing.losses import LossContract
     from ptywidgets.testing.models import ModelContract
+    from ptywidgets.testing.series import example_series
 
 _HOMES = {
     "AlgorithmContract": "algorithms",
@@ -35,6 +36,7 @@ _HOMES = {
     "ModelCase": "cases",
     "ModelContract": "models",
     "example_problem": "cases",
+    "example_series": "series",
     "model_case": "cases",
 }
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "ModelCase",
     "ModelContract",
     "example_problem",
+    "example_series",
     "model_case",
 ]
 

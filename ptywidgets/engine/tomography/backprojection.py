@@ -107,12 +107,15 @@ def angular_weights(angles: np.ndarray) -> np.ndarray:
 
 
 def _ramped(phase: np.ndarray, axis: int, step: float, q_max: float | None) -> np.ndarray:
-    """|q| in the spectrum along an axis, with room so that nothing comes around."""
+    """|q| along an axis, as the transform of what it is in space: Ramachandran and Lakshminarayanan, PNAS 68, 2236
+    (1971); with room, so that nothing comes around."""
     count = phase.shape[axis]
     padded = sfft.next_fast_len(2 * count, real=True)
     q = np.fft.rfftfreq(padded, step)
-    ramp = q.copy()
-    ramp[0] = q[1] / 4  # the mean of |q| over the bin about 0: without it the mean of the volume is lost
+    n = np.fft.fftfreq(padded, 1 / padded)
+    kernel = np.where(n % 2 == 0, 0.0, -1 / (np.pi * np.where(n == 0, 1, n)) ** 2)
+    kernel[0] = 0.25
+    ramp = sfft.rfft(kernel).real / step
     if q_max is not None:
         ramp *= np.where(q < q_max, 0.5 + 0.5 * np.cos(np.pi * q / q_max), 0)
     shape = [1, 1]
