@@ -11,8 +11,8 @@ from ptywidgets.engine import Plan, iterate
 from ptywidgets.engine.algorithms import LSQML, PIE, ConjugateGradient, GradientDescent, Momentum
 from ptywidgets.engine.constraints import (
     Every,
-    Positivity,
     PositionMean,
+    Positivity,
     ProbeAperture,
     ProbeCentre,
     ProbeSupport,
