@@ -9,6 +9,7 @@ from __future__ import annotations
 from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.algorithms import LSQML, PIE, Adam, ConjugateGradient, GradientDescent, Momentum
 from ptywidgets.engine.backends import available_devices, get_backend
+from ptywidgets.engine.composition import Composition
 from ptywidgets.engine.dataset import Calibration, Dataset
 from ptywidgets.engine.errors import CalibrationError, DataError, FileFormatError, ParameterError, PtyError
 from ptywidgets.engine.io import read, write
@@ -29,6 +30,7 @@ __all__ = [
     "Adam",
     "Calibration",
     "CalibrationError",
+    "Composition",
     "ConjugateGradient",
     "DataError",
     "Dataset",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from ptywidgets.engine.modes import first_modes
 from ptywidgets.engine.params import Params, param
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.probe import Optics, make_probe
-from ptywidgets.engine.simulate import SCATTERING
+from ptywidgets.engine.simulate import scattering_table
 
 FOCUS = ("entrance", "middle")
 
@@ -32,8 +31,9 @@ class Composition(Params):
 
     Examples
     --------
-    >>> Composition(slices=10, thickness=200, modes=3)
-    Composition(slices=10, thickness=200.0, modes=3)
+    >>> thick = Composition(slices=10, thickness=200, modes=3)
+    >>> thick.replace(slices=20).thickness
+    200.0
     """
 
     slices: int = param(1, low=1, high=500, doc="Slices of the specimen; 1: thin.")
@@ -67,11 +67,10 @@ class Composition(Params):
         ('C',)
         """
         names = tuple(name for name in self.diffuse.replace(",", " ").split() if name)
-        unknown = [name for name in names if name not in SCATTERING]
+        unknown = [name for name in names if name not in scattering_table()]
         if unknown:
             raise ParameterError(
-                f"diffuse is {self.diffuse!r} but there is no element {unknown[0]!r}; expected chemical symbols such as "
-                "'Mo, S'."
+                f"diffuse is {self.diffuse!r} but there is no element {unknown[0]!r}; expected symbols such as 'Mo, S'."
             )
         return names
 
@@ -113,7 +112,7 @@ class Composition(Params):
         """The probe at the start (M, Ny, Nx), corner-centred: its counts are a pattern's, shared by the modes."""
         if self.focus == "middle" and self.thickness:
             known = optics.aberrations
-            optics = optics.replace(aberrations=known.replace(defocus=known.defocus + self.thickness / 2))
+            optics = optics.replace(aberrations=known.replace(C10=known.get("C10", 0.0) - self.thickness / 2))
         probe = make_probe(
             optics,
             measurement.patterns.shape[-2:],
@@ -126,4 +125,3 @@ class Composition(Params):
     def _wavelength(self, measurement: Measurement) -> float:
         measurement.calibration.require("energy")
         return float(measurement.calibration.wavelength)
-

@@ -7,6 +7,7 @@ from typing import Any
 
 from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.algorithms import ALGORITHMS, RULES
+from ptywidgets.engine.composition import Composition
 from ptywidgets.engine.constraints import CONSTRAINTS, SCHEDULES, VOLUMES
 from ptywidgets.engine.dataset import Calibration
 from ptywidgets.engine.errors import FileFormatError
@@ -17,7 +18,14 @@ from ptywidgets.engine.probe import Optics
 _NAMED = (ALGORITHMS, RULES, CONSTRAINTS, VOLUMES, SCHEDULES)
 _CLASSES: dict[str, type] = {
     c.__name__: c
-    for c in (Plan, Preparation, Optics, Calibration, *(kind for named in _NAMED for kind in named.values()))
+    for c in (
+        Plan,
+        Preparation,
+        Optics,
+        Calibration,
+        Composition,
+        *(kind for named in _NAMED for kind in named.values()),
+    )
 }
 
 

@@ -25,6 +25,7 @@ APERTURES = 3.2  # radius of the coarse window in units of the aperture's: holds
 WORTHWHILE = 0.8  # of the whole window: a larger coarse one saves too little
 BATCH = 128  # of conjugate gradients: how many patterns a Stop may have to wait for
 SWEEPS = 2  # of PIE
+THICK_SWEEPS = 16  # of PIE, where there are slices
 COARSE = 4  # iterations of conjugate gradients on the coarse window
 PATIENCE = 2  # iterations without a clearly better likelihood
 LITTLE = 0.02  # of all that was gained in the likelihood: what adds less is not worth its while
@@ -95,17 +96,8 @@ def auto(problem: Problem, *, iterations: int = 64, constraints: Sequence[Any] =
     coarse = coarse_window(problem)
     bound = 0.0 if any(isinstance(c, Positivity) for c in constraints) else None
     finish = ConjugateGradient(lowest=bound)
-    stages = [
-        Stage(
-            "PIE",
-            "every pattern is used at once, which gives a picture soonest",
-            SWEEPS,
-            PIE(decay=0.5),
-            64,  # enough to share a set of shifted probes, few enough for the probe to learn often
-            coarse,
-        )
-    ]
-    if coarse != problem.window:
+    stages = [_thick(problem) if problem.model.passage.slices > 1 else _thin(coarse)]
+    if coarse != problem.window and problem.model.passage.slices == 1:
         stages.append(
             Stage(
                 "conjugate gradients",
@@ -124,6 +116,29 @@ def auto(problem: Problem, *, iterations: int = 64, constraints: Sequence[Any] =
     )
     stages.append(Stage("conjugate gradients", settle, iterations, finish, BATCH, problem.window, True))
     return tuple(stages)
+
+
+def _thin(window: tuple[int, int]) -> Stage:
+    return Stage(
+        "PIE",
+        "every pattern is used at once, which gives a picture soonest",
+        SWEEPS,
+        PIE(decay=0.5),
+        64,  # enough to share a set of shifted probes, few enough for the probe to learn often
+        window,
+    )
+
+
+def _thick(problem: Problem) -> Stage:
+    """Where waves change on their way, gradients of all patterns together lead into a corner; single ones find out."""
+    return Stage(
+        "PIE",
+        "single patterns find how deep things lie, from what they scatter to high angles",
+        THICK_SWEEPS,
+        PIE(object_step=1.0, regularization=0.5, probe_from=THICK_SWEEPS // 4),
+        32,
+        problem.window,
+    )
 
 
 def auto_steps(

@@ -36,6 +36,7 @@ def save(recon: Reconstruction, path: str | os.PathLike[str]) -> str:
         optics=recon.optics,
         calibration=recon.dataset.calibration,
         object_type=recon.object_type,
+        composition=recon.composition,
         sampling=measurement.sampling if problem is None else problem.sampling,
         rotation=measurement.rotation,
         transpose=measurement.transpose,

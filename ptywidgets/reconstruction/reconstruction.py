@@ -13,13 +13,15 @@ import numpy as np
 from traitlets import Any as AnyTrait
 from traitlets import Bool, Enum, Instance, Int, Unicode
 
+from ptywidgets.engine.adopt import adopt
+from ptywidgets.engine.composition import Composition
 from ptywidgets.engine.constraints import default_constraints
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError, ParameterError, PtyError, unknown_name
 from ptywidgets.engine.io import read
 from ptywidgets.engine.io.checkpoint import load_checkpoint
 from ptywidgets.engine.iterate import steps
-from ptywidgets.engine.models import SPECIMENS, single_slice
+from ptywidgets.engine.models import SPECIMENS
 from ptywidgets.engine.plan import Plan
 from ptywidgets.engine.prepare import Measurement, prepare
 from ptywidgets.engine.probe import Optics
@@ -53,8 +55,8 @@ class Reconstruction(Results, Starting):
     Notes
     -----
     Traits to observe: `dataset`, `preparation`, `measurement`, `optics`, `start_image`, `start_decisions`,
-    `object_type`, `plan`, `device`, `status`, `iteration`, `message`. Their values are replaced, never changed in
-    place. Observers may be called on any thread; one that fails is logged and disconnected.
+    `object_type`, `composition`, `plan`, `device`, `status`, `iteration`, `message`. Their values are replaced,
+    never changed in place. Observers may be called on any thread; one that fails is logged and disconnected.
 
     Examples
     --------
@@ -68,6 +70,7 @@ class Reconstruction(Results, Starting):
 
     dataset = Instance(Dataset, allow_none=True, help="The data.")
     object_type = Enum(tuple(SPECIMENS), "potential", help="What is unknown: a complex object or a potential.")
+    composition = Instance(Composition, args=(), help="What the model is made of: slices, modes, coherence, diffuse.")
     plan = Instance(Plan, args=(), help="How long, in what batches, by which rule.")
     auto = Bool(True, help="The schedule that finds its own way, instead of the plan's batches and rule.")
     device = Unicode("cpu", help="cpu or gpu.")
@@ -85,6 +88,7 @@ class Reconstruction(Results, Starting):
         self._runner: Runner | None = None
         self._problem: Problem | None = None
         self._coarse: tuple[Problem, Problem] | None = None  # a problem, and the same at the window of the state
+        self._composed: tuple[Composition, str] | None = None  # what the problem was made of
         self._stages: tuple[Stage, ...] = ()
         self._state: State | None = None
         self._stale = False  # the present state belongs to other data or another probe
@@ -292,6 +296,7 @@ class Reconstruction(Results, Starting):
             plan=checkpoint.plan,
             preparation=checkpoint.preparation,
             object_type=checkpoint.object_type,
+            composition=checkpoint.composition,
         )
         if checkpoint.state is not None:
             recon._started_from = checkpoint.provenance.get("started_from", "empty")
@@ -302,6 +307,7 @@ class Reconstruction(Results, Starting):
     def _continue_from(self, state: State) -> None:
         self.measurement = measurement = prepare(self._data(), self.preparation)
         self._problem = problem = self._make_problem(measurement)
+        self._composed = (self.composition, self.object_type)
         self._state = problem.on_device(state)
         self._stale = False
         self.iteration = state.iteration
@@ -347,7 +353,14 @@ class Reconstruction(Results, Starting):
             self.message = "The method changes with the next run: Stop, then Run."
 
     def _make_problem(self, measurement: Measurement) -> Problem:
-        return make_problem(measurement, self.optics, model=single_slice(self.object_type), device=self.device)
+        composition = self.composition
+        return make_problem(
+            measurement,
+            self.optics,
+            model=composition.model(self.object_type, measurement),
+            probe=composition.first_probe(self.optics, measurement),
+            device=self.device,
+        )
 
     def _ready(self) -> tuple[Problem, State]:
         """The problem to work on and the state to go on from, in the present object type and on the present device."""
@@ -360,17 +373,15 @@ class Reconstruction(Results, Starting):
             state = problem.start()
             self.iteration = 0
             self._stale = False
-        elif old.model.specimen.object_type != self.object_type or old.backend.name != self.device:
-            host, specimen = old.backend.to_numpy, old.model.specimen
-            obj = host(state.object)
+        elif self._composed != (self.composition, self.object_type):
             problem = self._make_problem(measurement)
-            if specimen.object_type != self.object_type:
-                transmission = host(specimen.transmission(old.backend, state.object))
-                obj = problem.model.specimen.from_transmission(transmission)
-                state = state.replace(memory={})  # of another kind of object
-            state = problem.on_device(state.replace(object=obj, probe=host(state.probe)))
+            state = adopt(problem, old, state)
+        elif old.backend.name != self.device:
+            host, problem = old.backend.to_numpy, self._make_problem(measurement)
+            state = problem.on_device(state.replace(object=host(state.object), probe=host(state.probe)))
         else:
             problem = old
+        self._composed = (self.composition, self.object_type)
         self._problem, self._state = problem, state
         return problem, state
 

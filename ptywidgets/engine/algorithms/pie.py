@@ -50,7 +50,7 @@ class PIE(Params):
         where = geometry.at(backend, batch)
         incident = model.incident(backend, state.probe, where.fractions)
         light = xp.fft.fftshift((state.probe.real**2 + state.probe.imag**2).sum(0))
-        step = self._over(light, slow * self.object_step)
+        step = self._over(light, slow * self.object_step / model.passage.slices)  # which move for the same residual
         obj = state.object.copy()
         parts: list[_Sums] = []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 from ptywidgets._version import __version__
+from ptywidgets.engine.composition import Composition
 from ptywidgets.engine.dataset import Calibration, Dataset
 from ptywidgets.engine.errors import FileFormatError
 from ptywidgets.engine.io.emd_write import Axis, write_array, write_metadata, write_root
@@ -44,6 +45,7 @@ class Checkpoint:
     transpose: bool
     scan_shape: tuple[int, int]
     provenance: dict[str, Any]
+    composition: Composition = field(default_factory=Composition)
 
 
 def fingerprint(dataset: Dataset) -> str:
@@ -81,7 +83,7 @@ def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> Pat
         state = checkpoint.state
         described = {
             name: json.dumps(to_plain(getattr(checkpoint, name)))
-            for name in ("plan", "preparation", "optics", "calibration")
+            for name in ("plan", "preparation", "optics", "calibration", "composition")
         }
         numbers: dict[str, Any] = {
             "object_type": checkpoint.object_type,
@@ -198,4 +200,5 @@ def _read(root: h5py.Group) -> Checkpoint:
         transpose=bool(numbers["transpose"]),
         scan_shape=(int(scan[0]), int(scan[1])),
         provenance={k: v[()].decode() for k, v in root["metadatabundle/provenance"].items()},
+        composition=described.get("composition", Composition()),
     )

@@ -103,7 +103,7 @@ def batch_gradients(
         loss=float(total.loss),
         object=slab.adjoint(backend, model.specimen, total.transmission),
         probe=by_probe,
-        illumination=total.illumination[None],
+        illumination=total.illumination[None] * np.float32(model.passage.slices),
         coverage=coverage,
         others=others,
         weights=weights,

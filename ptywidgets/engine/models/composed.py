@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,8 @@ class Gradients:
 
     With residual waves chi in the detector plane, `object` and `probe` are the sums of A^H chi, that is minus half the
     gradient of ``loss`` for the amplitude loss. `illumination` and `coverage` are the diagonals of the Gauss-Newton
-    Hessian by the transmission and by the probe, with positions taken at whole pixels. All arrays are the caller's.
+    Hessian by the transmission and by the probe, with positions taken at whole pixels; of S slices S times that, since
+    all of them move for the same residual. All arrays are the caller's.
 
     `others` are gradients (not halved, not turned) by the model's other parameters, by name, and `weights` what a
     change of each brings about in all counts together: a parameter whose gradient is its weight should be nothing.
@@ -86,6 +87,10 @@ class Model:
     background: Background | None = None
     response: Response | None = None
 
+    def __repr__(self) -> str:
+        parts = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) is not None]
+        return f"Model({', '.join(parts)})"
+
     def bind(self, parameters: Mapping[str, Any]) -> Model:
         """The model with a state's parameters in the place of those it was made with.
 
@@ -143,7 +148,11 @@ class Model:
         intensity = (far.waves.real**2 + far.waves.imag**2).sum(1)
         if far.added is not None:
             intensity += far.added
-        return intensity if self.response is None else self.response.expect(backend, intensity)
+        if self.response is None:
+            return intensity
+        mixed = self.response.expect(backend, intensity)
+        # What rounding leaves of a dark pixel may be below nothing, and a loss would ask the world of its neighbours.
+        return backend.xp.maximum(mixed, np.float32(1e-6) * mixed.max((-2, -1), keepdims=True))
 
     def residual(self, backend: Backend, far: Far, amplitudes: Array, loss: Loss) -> tuple[Any, Array, Array | None]:
         """Loss, residual waves (B, M, Ny, Nx) in the memory of the far field, and the loss's slope (B, Ny, Nx) by

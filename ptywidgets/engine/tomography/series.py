@@ -275,7 +275,8 @@ class TiltSeries:
             g = view.gradients(self.view(state, number), places, with_probe=with_probe, with_others=with_others)
             loss += g.loss
             volume += self._on_host(projection.adjoint, g.object)
-            seen += self._on_host(projection.spread, g.illumination)
+            # A view counts its slices, which move together; the projection knows how many voxels do.
+            seen += self._on_host(projection.spread, g.illumination / np.float32(projection.slices))
             if by_probe is not None and coverage is not None:
                 by_probe[self._parts(number)[0]] = g.probe
                 coverage[self._parts(number)[0]] = g.coverage

@@ -50,8 +50,16 @@ class TestRules(AlgorithmContract):
 
 
 class TestPIE(AlgorithmContract):
+    """With Poisson's loss a smaller regularization lets single patterns throw it off: it has no bottom in the dark."""
+
     @pytest.fixture(
-        params=[PIE(), PIE(regularization=1.0, object_step=1.0), PIE(decay=0.5), PIE(hold_probe=True)], ids=repr
+        params=[
+            PIE(),
+            PIE(regularization=1.0, object_step=1.0),
+            PIE(decay=0.5),
+            PIE(hold_probe=True, regularization=0.3),
+        ],
+        ids=repr,
     )
     def algorithm(self, request):
         return request.param

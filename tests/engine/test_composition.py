@@ -1,0 +1,106 @@
+"""What a model is made of, and how a state goes on under another one."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ptywidgets import samples
+from ptywidgets.engine import Aberrations, Composition, Optics, ParameterError, Plan, iterate, make_problem, prepare
+from ptywidgets.engine.adopt import adopt, depth_shares, share_out
+from ptywidgets.engine.models.passage import fresnel
+from ptywidgets.engine.modes import shares
+
+
+@pytest.fixture(scope="module")
+def measured():
+    dataset = samples.ducky("tiny")
+    aberrations = Aberrations(defocus=samples.ducky_defocus("tiny"))
+    return prepare(dataset, rotation=-15.0), Optics.from_dataset(dataset, aberrations=aberrations)
+
+
+def problem(measured, object_type="potential", **numbers):
+    measurement, optics = measured
+    composition = Composition(**numbers)
+    model, probe = composition.model(object_type, measurement), composition.first_probe(optics, measurement)
+    return make_problem(measurement, optics, model=model, probe=probe)
+
+
+EVERYTHING = {
+    "slices": 2,
+    "thickness": 20.0,
+    "tilt_rows": 1.0,
+    "modes": 2,
+    "source_size": 0.2,
+    "diffuse": "C",
+    "background": True,
+    "blur": 0.3,
+}
+
+
+@pytest.mark.parametrize("object_type", ["complex", "potential"])
+def test_all_of_it_together_is_one_model_whose_loss_falls(measured, object_type):
+    everything = problem(measured, object_type, **EVERYTHING)
+    *_, state = iterate(everything, Plan(iterations=2, batch=48, constraints=()))
+    assert state.losses[1] < state.losses[0]
+    assert state.object.shape[0] == 2 and state.probe.shape[0] == 2
+    assert set(state.parameters) == {"strength", "b_factor", "background"}
+
+
+def test_modes_share_the_counts_of_a_pattern(measured):
+    several = problem(measured, modes=4)
+    assert shares(several.first_probe)[0] > 0.5
+    np.testing.assert_allclose(
+        (np.abs(several.first_probe) ** 2).sum(), (np.abs(problem(measured).first_probe) ** 2).sum(), rtol=1e-5
+    )
+
+
+def test_focus_in_the_middle_is_where_the_probe_has_the_given_defocus(measured):
+    thick = problem(measured, slices=2, thickness=80.0, focus="middle")
+    plain = problem(measured)
+    passage = thick.model.passage
+    half_way = fresnel(thick.window, passage.extent, passage.wavelength, 40.0)
+    moved = np.fft.ifft2(np.fft.fft2(thick.first_probe[0]) * half_way)
+    np.testing.assert_allclose(moved, plain.first_probe[0], atol=1e-4 * np.abs(moved).max())
+
+
+def test_slices_need_a_thickness_and_channels_elements(measured):
+    with pytest.raises(ParameterError, match="thickness is 0 A; give the specimen's thickness"):
+        problem(measured, slices=3)
+    with pytest.raises(ParameterError, match="there is no element 'Xx'"):
+        problem(measured, diffuse="C, Xx")
+
+
+def test_a_specimen_is_shared_out_by_depth():
+    shares_ = depth_shares(np.array([0, 0.2, 1.0]), np.array([0, 0.5, 1.0]))
+    np.testing.assert_allclose(shares_, [[1, 0.375], [0, 0.625]])
+    potential = np.random.default_rng(0).random((2, 4, 5)).astype(np.float32)
+    np.testing.assert_allclose(share_out(potential, shares_).sum(0), potential.sum(0), rtol=1e-6)
+    wave = np.exp(1j * potential) * 0.9
+    np.testing.assert_allclose(share_out(wave, shares_).prod(0), wave.prod(0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("object_type", ["complex", "potential"])
+def test_a_state_goes_on_under_another_model(measured, object_type):
+    thin = problem(measured)
+    *_, state = iterate(thin, Plan(iterations=2, batch=48, constraints=()))
+    rich = problem(measured, object_type, **EVERYTHING)
+    begun = adopt(rich, thin, state)
+    assert begun.object.shape == rich.object_shape and begun.object.dtype == rich.first_object.dtype
+    projected = begun.object.sum(0) if object_type == "potential" else np.angle(begun.object.prod(0))
+    np.testing.assert_allclose(projected, state.object[0], atol=1e-5)
+    np.testing.assert_allclose((np.abs(begun.probe) ** 2).sum(), (np.abs(state.probe) ** 2).sum(), rtol=1e-5)
+    *_, after = iterate(rich, Plan(iterations=4, batch=48, constraints=()), begun)
+    assert after.losses[-1] < 0.9 * state.losses[0]
+    back = adopt(thin, rich, after)
+    assert back.object.shape == thin.object_shape and back.probe.shape == thin.first_probe.shape
+    assert back.parameters == {} and back.losses == after.losses
+
+
+def test_thin_and_thick_are_one_model_where_the_thickness_is_nothing(measured):
+    thin, thick = problem(measured), problem(measured, slices=4, thickness=1e-6)
+    batch = np.arange(8)
+    state = adopt(thick, thin, thin.start().replace(object=np.full(thin.object_shape, 0.4, np.float32)))
+    one = thin.start().replace(object=np.full(thin.object_shape, 0.4, np.float32))
+    np.testing.assert_allclose(thick.intensities(state, batch), thin.intensities(one, batch), rtol=1e-3, atol=1e-2)
+    assert replace(thin, model=thick.model).model.passage.slices == 4
