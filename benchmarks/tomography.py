@@ -95,9 +95,10 @@ def back_projected(case: Case) -> np.ndarray:
 
 def jointly(series: TiltSeries) -> np.ndarray:
     """PIE from view to view for a first volume, then conjugate gradients on all views."""
+    step = 0.5 if series.model.passage.slices == 1 else 2.0  # slices share a step
     constraints = (Positivity(), VolumeSupport(radius=DIAMETER / 2 + 4, edge=4), ProbeCentre())
     stages = (
-        Plan(iterations=SWEEPS, batch=64, algorithm=PIE(object_step=0.3, decay=0.5), constraints=constraints),
+        Plan(iterations=SWEEPS, batch=64, algorithm=PIE(object_step=step, decay=0.5), constraints=constraints),
         Plan(iterations=ITERATIONS, batch=None, algorithm=ConjugateGradient(lowest=0.0), constraints=constraints),
     )
     state = series.start()
@@ -120,7 +121,7 @@ def draw(path: str, volumes: dict[str, np.ndarray], rings: dict[str, Ring], step
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(2, len(volumes) + 1, figsize=(3.1 * (len(volumes) + 1), 6.2), layout="constrained")
-    top = np.quantile(volumes["truth"], 0.9995)
+    top = np.quantile(volumes["truth"], 0.998)
     for column, (name, volume) in zip(axes.T, volumes.items(), strict=False):
         z, _, x = (n // 2 for n in volume.shape)
         size = (0, volume.shape[2] * step, volume.shape[1] * step, 0)

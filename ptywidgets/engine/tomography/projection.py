@@ -108,7 +108,7 @@ class Projection:
         bounds it: steps divided by it do not go too far, however many voxels a ray goes through.
         """
         every = np.repeat(seen * self._rays.sum(0, keepdims=True), self.slices, axis=0)
-        back = tuple(stage.magnitude.transposed for stage in reversed(self._stages))
+        back = tuple(stage.transposed.magnitude for stage in reversed(self._stages))
         return self._through(every, back, every.shape)
 
     def expand(self, change: np.ndarray) -> np.ndarray:
@@ -130,7 +130,7 @@ class Projection:
     @cached_property
     def _norms(self) -> np.ndarray:
         """A A^T 1 (S, Y, X), and not much less than the most where a ray only touches the volume."""
-        back = tuple(stage.magnitude.transposed for stage in reversed(self._stages))
+        back = tuple(stage.transposed.magnitude for stage in reversed(self._stages))
         everywhere = self._through(np.ones((self.slices, *self.shape[1:]), np.float32), back, self._rays.shape)
         norms = self._through(everywhere, tuple(stage.magnitude for stage in self._stages), self.shape)
         return np.maximum(norms, np.float32(0.1) * norms.max())
@@ -231,7 +231,11 @@ class _Stage:
     @cached_property
     def magnitude(self) -> _Stage:
         """With the sizes of the shares, which only a cubic kernel has negative ones of."""
-        return self if (self.matrix.data >= 0).all() else _Stage(abs(self.matrix), self.order, self.shape)
+        one = self.matrix
+        if (one.data >= 0).all():
+            return self
+        sizes = sparse.csr_matrix((np.abs(one.data), one.indices, one.indptr), shape=one.shape)  # indices are shared
+        return _Stage(sizes, self.order, self.shape)
 
     def _before(self, inputs: int) -> tuple[int, int]:
         """Shape of the two axes before the turn: the second one keeps its size."""

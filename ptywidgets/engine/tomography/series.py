@@ -19,6 +19,7 @@ import numpy as np
 
 from ptywidgets.engine.algorithms import ConjugateGradient, GradientDescent
 from ptywidgets.engine.batches import batches_of, shuffled
+from ptywidgets.engine.constraints.combine import acts_on
 from ptywidgets.engine.errors import ParameterError, unknown_name
 from ptywidgets.engine.held_out import LEAST, hold_out
 from ptywidgets.engine.losses import get_loss
@@ -433,13 +434,6 @@ class HeldOutOfSeries:
             assert view.held_out is not None
             values.append(view.held_out.misfit(view, series.view(state, number)))
         return float(np.mean(values))
-
-
-def acts_on(constraint: Any) -> str:
-    """What a constraint acts on, also one within schedules; "object" where it does not say."""
-    while not hasattr(constraint, "acts_on") and hasattr(constraint, "constraint"):
-        constraint = constraint.constraint
-    return str(getattr(constraint, "acts_on", "object"))
 
 
 def _own(values: Mapping[str, Any], number: int) -> dict[str, Any]:

@@ -25,7 +25,6 @@ from ptywidgets.engine.models.curvature import Direction
 from ptywidgets.engine.problem import make_problem
 from ptywidgets.engine.schedule import auto_steps
 from ptywidgets.engine.tomography import TiltSeries
-from ptywidgets.engine.tomography.series import acts_on
 from ptywidgets.testing.algorithms import from_file
 from ptywidgets.testing.series import SERIES_OPTICS, blobs, dark_measurement, example_series
 
@@ -181,7 +180,6 @@ def test_constraints_on_positions_and_on_the_volume(small):
     assert small.constrained(Positivity())(rough).object.min() == 0
     for constraint in (VacuumBaseline(), TotalVariation(weight=0.1, depth_weight=0.1)):
         assert small.constrained(constraint)(rough).object.shape == state.object.shape
-    assert acts_on(Every(2, ProbeCentre())) == "probe"
 
 
 class MoveProbe:
