@@ -10,7 +10,7 @@ one, and the change is spread back over the volume.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,8 @@ from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.protocols import Algorithm, Array, Backend, Constraint, Loss, Refinement
 from ptywidgets.engine.state import State
+from ptywidgets.engine.tomography import sums
+from ptywidgets.engine.tomography.parts import HeldOutOfSeries, of_view, put_back
 from ptywidgets.engine.tomography.projection import Projection
 
 if TYPE_CHECKING:
@@ -247,58 +249,19 @@ class TiltSeries:
 
     def view(self, state: State, number: int) -> State:
         """The state of one view: its slices A V, its probe, its positions, what it has found by itself."""
-        probe, positions = self._parts(number)
-        return state.replace(
-            object=self.project(state.object, number),
-            probe=state.probe[probe],
-            positions=state.positions[positions],
-            order=None,
-            parameters=_own(state.parameters, number),
-            memory=_own(state.memory, number),
-        )
+        return of_view(self, state, number)
 
     def project(self, volume: Array, number: int) -> Array:
         """Slices (S, Y, X) of a volume in one view, on the device."""
-        return self._on_host(self.projections[number], volume)
+        return self.on_host(self.projections[number], volume)
 
     def gradients(self, state: State, batch: Any, *, with_probe: bool = True, with_others: bool = False) -> Gradients:
-        """Loss and gradients over a batch of position indices of any views."""
-        xp = self.backend.xp
-        volume = xp.zeros_like(state.object)
-        seen = xp.zeros(state.object.shape, state.object.real.dtype)
-        by_probe = xp.zeros_like(state.probe) if with_probe else None
-        coverage = xp.zeros(state.probe.shape, state.probe.real.dtype) if with_probe else None
-        loss = 0.0
-        others: dict[str, Any] = {}
-        weights: dict[str, Any] = {}
-        for number, places in self.split(batch):
-            view, projection = self.views[number], self.projections[number]
-            g = view.gradients(self.view(state, number), places, with_probe=with_probe, with_others=with_others)
-            loss += g.loss
-            volume += self._on_host(projection.adjoint, g.object)
-            # A view counts its slices, which move together; the projection knows how many voxels do.
-            seen += self._on_host(projection.spread, g.illumination / np.float32(projection.slices))
-            if by_probe is not None and coverage is not None:
-                by_probe[self._parts(number)[0]] = g.probe
-                coverage[self._parts(number)[0]] = g.coverage
-            others |= {f"{number} {name}": value for name, value in g.others.items()}
-            weights |= {f"{number} {name}": value for name, value in g.weights.items()}
-        return Gradients(loss, volume, by_probe, seen, coverage, others, weights)
+        """Loss and gradients over a batch of position indices of any views; :func:`sums.gradients`."""
+        return sums.gradients(self, state, batch, with_probe=with_probe, with_others=with_others)
 
     def curvature(self, state: State, batch: Any, directions: Sequence[Direction]) -> np.ndarray:
-        """Matrix (K, K) of the loss's second derivatives along directions, the sum of the views'."""
-        matrix = np.zeros((len(directions), len(directions)))
-        for number, places in self.split(batch):
-            probe = self._parts(number)[0]
-            own = [
-                Direction(
-                    None if d.object is None else self.project(d.object, number),
-                    None if d.probe is None else d.probe[probe],
-                )
-                for d in directions
-            ]
-            matrix += self.views[number].curvature(self.view(state, number), places, own)
-        return matrix
+        """Matrix (K, K) of the loss's second derivatives along directions; :func:`sums.curvature`."""
+        return sums.curvature(self, state, batch, directions)
 
     def intensities(self, state: State, batch: Any) -> np.ndarray:
         """Modelled patterns (B, Ny, Nx), corner-centred, in the order of the views."""
@@ -326,7 +289,7 @@ class TiltSeries:
         for number, places in self.split(batch):
             before = self.view(state, number)
             after = algorithm.advance(self.views[number], before, places)
-            state = self._put_back(state, number, before, after)
+            state = put_back(self, state, number, before, after)
         return state
 
     def order(self, state: State, plan: Plan, generator: np.random.Generator) -> np.ndarray:
@@ -335,7 +298,7 @@ class TiltSeries:
             return shuffled(state.positions, plan.batch, generator)
         parts = []
         for number in self._views_in_order(state, generator):
-            part = self._parts(number)[1]
+            part = self.parts(number)[1]
             parts.append(part.start + shuffled(state.positions[part], plan.batch, generator))
         return np.concatenate(parts)
 
@@ -356,7 +319,7 @@ class TiltSeries:
         def apply(state: State) -> State:
             for number, one in enumerate(applied):
                 before = self.view(state, number)
-                state = self._put_back(state, number, before, one(before).replace(object=before.object))
+                state = put_back(self, state, number, before, one(before).replace(object=before.object))
             return state
 
         return apply
@@ -368,7 +331,7 @@ class TiltSeries:
         def apply(state: State, batch: Any) -> State:
             for number, places in self.split(batch):
                 before = self.view(state, number)
-                state = self._put_back(state, number, before, refine[number](before, places))
+                state = put_back(self, state, number, before, refine[number](before, places))
             return state
 
         return apply
@@ -385,32 +348,14 @@ class TiltSeries:
         """Which view each position is of."""
         return np.searchsorted(self._ends, np.asarray(positions), side="right") - 1
 
-    def _parts(self, number: int) -> tuple[slice, slice]:
+    def parts(self, number: int) -> tuple[slice, slice]:
         """A view's modes and positions among those of all."""
         return (
             slice(number * self.modes, (number + 1) * self.modes),
             slice(int(self._ends[number]), int(self._ends[number + 1])),
         )
 
-    def _put_back(self, state: State, number: int, before: State, after: State) -> State:
-        """The series' state with what has become of one view's."""
-        probe, positions = self._parts(number)
-        changes: dict[str, Any] = {"partial_loss": after.partial_loss}
-        if after.object is not before.object:
-            changes["object"] = state.object + self._on_host(
-                self.projections[number].expand, after.object - before.object
-            )
-        if after.probe is not before.probe:
-            changes["probe"] = state.probe.copy()
-            changes["probe"][probe] = after.probe
-        if after.positions is not before.positions:
-            changes["positions"] = state.positions.copy()
-            changes["positions"][positions] = after.positions
-        for name in ("parameters", "memory"):
-            changes[name] = _with_own(getattr(state, name), number, getattr(after, name))
-        return state.replace(**changes)
-
-    def _on_host(self, function: Callable[[np.ndarray], np.ndarray], array: Array) -> Array:
+    def on_host(self, function: Callable[[np.ndarray], np.ndarray], array: Array) -> Array:
         """A projection's work, which is done in host memory."""
         return self.backend.to_device(function(self.backend.to_numpy(array)))
 
@@ -421,29 +366,3 @@ class TiltSeries:
         if self.ordering == "shuffled":
             return generator.permutation(count).tolist()
         return list(range(count))[:: 1 if state.iteration % 2 == 0 else -1]
-
-
-@dataclass(frozen=True)
-class HeldOutOfSeries:
-    """What was held out of the views."""
-
-    def misfit(self, series: TiltSeries, state: State) -> float:
-        """Mean of the views' :meth:`ptywidgets.engine.held_out.HeldOut.misfit`."""
-        values = []
-        for number, view in enumerate(series.views):
-            assert view.held_out is not None
-            values.append(view.held_out.misfit(view, series.view(state, number)))
-        return float(np.mean(values))
-
-
-def _own(values: Mapping[str, Any], number: int) -> dict[str, Any]:
-    """What is of one view, by its own names."""
-    prefix = f"{number} "
-    return {name[len(prefix) :]: value for name, value in values.items() if name.startswith(prefix)}
-
-
-def _with_own(values: Mapping[str, Any], number: int, own: Mapping[str, Any]) -> dict[str, Any]:
-    """All views' values with those of one replaced."""
-    prefix = f"{number} "
-    kept = {name: value for name, value in values.items() if not name.startswith(prefix)}
-    return kept | {prefix + name: value for name, value in own.items()}
