@@ -7,7 +7,7 @@ from it and the Optics, ``iterate`` it by a Plan.
 from __future__ import annotations
 
 from ptywidgets.engine.aberrations import Aberrations
-from ptywidgets.engine.algorithms import LSQML, PIE, Adam, ConjugateGradient, GradientDescent, Momentum
+from ptywidgets.engine.algorithms import LSQML, PIE, Adam, ConjugateGradient, GradientDescent, Momentum, Projections
 from ptywidgets.engine.backends import available_devices, get_backend
 from ptywidgets.engine.composition import Composition
 from ptywidgets.engine.dataset import Calibration, Dataset
@@ -44,6 +44,7 @@ __all__ = [
     "Plan",
     "Preparation",
     "Problem",
+    "Projections",
     "PtyError",
     "State",
     "auto",

@@ -16,6 +16,7 @@ from ptywidgets.engine.models import (
     PointSpread,
     single_slice,
 )
+from ptywidgets.engine.models.scattering import atoms_of
 from ptywidgets.engine.modes import first_modes
 from ptywidgets.engine.params import Params, param
 from ptywidgets.engine.prepare.measurement import Measurement
@@ -50,7 +51,7 @@ class Composition(Params):
     focal_spread: float = param(
         0.0, unit="A", low=0, high=1000, step=1, doc="Standard deviation of the defocus; 0: electrons of one energy."
     )
-    diffuse: str = param("", doc='Elements whose thermal diffuse scattering is fitted, such as "Mo, S"; none: nothing.')
+    diffuse: str = param("", doc='Elements whose thermal diffuse scattering is fitted, "Mo, S", or a formula, "MoS2".')
     b_factor: float = param(0.5, unit="A2", low=0.001, high=10, step=0.01, doc="Their Debye-Waller factor at first.")
     background: bool = param(False, doc="Fit the electrons that all patterns have in common.")
     blur: float = param(
@@ -67,10 +68,10 @@ class Composition(Params):
         ('C',)
         """
         names = tuple(name for name in self.diffuse.replace(",", " ").split() if name)
-        unknown = [name for name in names if name not in scattering_table()]
+        unknown = [s for name in names for s, _ in atoms_of(name) if s not in scattering_table()]
         if unknown:
             raise ParameterError(
-                f"diffuse is {self.diffuse!r} but there is no element {unknown[0]!r}; expected symbols such as 'Mo, S'."
+                f"diffuse is {self.diffuse!r} but there is no element {unknown[0]!r}; expected such as 'Mo, S' or 'MoS2'."
             )
         return names
 
@@ -101,7 +102,11 @@ class Composition(Params):
             spread = PartialCoherence(self.source_size, self.focal_spread, self._wavelength(measurement), extent)
             model = replace(model, ensemble=spread)
         if self.elements:
-            model = replace(model, diffuse=Diffuse(self.elements, self.b_factor, extent))
+            semiangle = measurement.calibration.semiangle or 0.0
+            aperture = semiangle * 1e-3 / self._wavelength(measurement)
+            energy = measurement.calibration.energy
+            diffuse = Diffuse(self.elements, self.b_factor, extent, aperture=aperture, energy=energy)
+            model = replace(model, diffuse=diffuse)
         return replace(
             model,
             background=Background() if self.background else None,

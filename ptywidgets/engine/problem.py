@@ -297,7 +297,7 @@ def make_problem(
         probe = make_probe(
             optics, window, measurement.sampling, measurement.calibration.require("energy"), measurement.mean_intensity
         )
-    probe = np.asarray(probe, np.complex64).reshape(-1, *np.shape(probe)[-2:])
+    probe = np.ascontiguousarray(probe, np.complex64).reshape(-1, *np.shape(probe)[-2:])  # as compiled loops need it
     if probe.shape[-2:] != window:
         raise ParameterError(f"the probe is {probe.shape[-2:]} pixels but the patterns are {window}; make them equal.")
     sampling = np.array(measurement.sampling)
@@ -309,7 +309,7 @@ def make_problem(
     centre = (measurement.positions.max(0) + measurement.positions.min(0)) / 2
     positions = measurement.positions - centre + middle * sampling
     full = (model.passage.slices, *shape)
-    first = model.specimen.initial(full) if obj is None else np.asarray(obj).reshape(full)
+    first = model.specimen.initial(full) if obj is None else np.ascontiguousarray(obj).reshape(full)
     backend = get_backend(device)
     return Problem(
         measurement=measurement,

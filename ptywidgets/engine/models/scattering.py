@@ -17,6 +17,7 @@ Hall and Hirsch, Proc. R. Soc. A 286, 158 (1965), for f^2 (1 - exp(-2 M)).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -39,7 +40,7 @@ class Diffuse:
     Parameters
     ----------
     elements : tuple of str
-        Whose form factor each channel has, such as ("Mo", "S").
+        Whose form factor each channel has: an element, or a formula whose atoms swing alike, ("Mo", "S") or ("MoS2",).
     b_factor : array_like (C,)
         Debye-Waller factors B = 8 pi^2 u^2 of the channels, A^2, with u the rms displacement along one axis; one
         number serves for all.
@@ -47,12 +48,18 @@ class Diffuse:
         Size of the window in A.
     strength : ndarray (C, S, Y, X) float, optional
         Share of the electrons at a pixel that leave the coherent wave there; the state's, once there is one.
+    aperture : float
+        Radius of the probe's aperture, 1/A: electrons come from all over it, and a channel's shape is spread by it.
+    energy : float, optional
+        Of the electrons, eV: heavy atoms scatter slow ones further than Born's form factor says.
     """
 
     elements: tuple[str, ...]
     b_factor: Any
     extent: tuple[float, float]
     strength: Any = None
+    aperture: float = 0.0
+    energy: float | None = None
 
     def __post_init__(self) -> None:
         b = np.broadcast_to(np.asarray(self.b_factor, float), (len(self.elements),))
@@ -92,8 +99,12 @@ class Diffuse:
     def patterns(self, backend: Backend, window: tuple[int, int], dtype: Any) -> Array:
         """B_c (C, Ny, Nx) in FFT order: the share of the electrons that one gives off which reaches each pixel."""
         b = np.broadcast_to(np.asarray(self.b_factor, float), (len(self.elements),)).tolist()
-        shapes = [_thermal_shape(e, f, tuple(window), self.extent) for e, f in zip(self.elements, b, strict=True)]
+        shapes = [self.shape_of(e, f, window) for e, f in zip(self.elements, b, strict=True)]
         return backend.to_device(np.array(shapes), dtype)
+
+    def shape_of(self, element: str, b_factor: float, window: tuple[int, int]) -> np.ndarray:
+        """B of one channel (Ny, Nx) float64 in FFT order, with another factor."""
+        return _thermal_shape(element, b_factor, tuple(window), self.extent, self.aperture, self.energy)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,24 +131,83 @@ class Background:
         return replace(self, pattern=parameters["background"]) if "background" in parameters else self
 
 
-def thermal_profile(element: str, b_factor: float, k: np.ndarray) -> np.ndarray:
+def thermal_profile(element: str, b_factor: float, k: np.ndarray, energy: float | None = None) -> np.ndarray:
     """f(k)^2 (1 - exp(-B k^2 / 2)), what an atom of this element scatters diffusely, A^2; k in 1/A.
+
+    Of a formula it is the sum over its atoms. With an energy, f is that of the whole phase shift of an atom, |F[exp(iv)
+    - 1]| over the interaction constant, of which Born's is the first order: an atom that moves as it is takes all of
+    its scattering along, so that the formula stays exact.
 
     Examples
     --------
     >>> bool(thermal_profile("C", 0.5, np.array([0.0, 1.0]))[0] == 0)
     True
+    >>> bool(np.isclose(thermal_profile("MoS2", 0.5, 1.0), thermal_profile("Mo", 0.5, 1.0)
+    ...     + 2 * thermal_profile("S", 0.5, 1.0)))
+    True
     """
     from ptywidgets.engine.simulate import scattering_factor
 
     k = np.asarray(k, float)
-    return scattering_factor(element, k) ** 2 * -np.expm1(-b_factor * k**2 / 2)
+    squares = np.zeros_like(k)
+    for symbol, count in atoms_of(element):
+        square = scattering_factor(symbol, k) ** 2
+        if energy is not None:
+            square = square * np.interp(k, *_beyond_born(symbol, float(energy)))
+        squares = squares + count * square
+    return squares * -np.expm1(-b_factor * k**2 / 2)
+
+
+@lru_cache(maxsize=32)
+def _beyond_born(symbol: str, energy: float) -> tuple[np.ndarray, np.ndarray]:
+    """|f|^2 of the whole phase over that of its first order, at k (1/A): of one atom on a fine grid, ring by ring."""
+    from ptywidgets.engine.simulate import projected_phase
+
+    pixels, sampling = 320, 0.04  # holds an atom, and reaches to 12 1/A
+    middle = np.array([[pixels * sampling / 2] * 2])
+    phase = projected_phase(middle, (pixels, pixels), sampling, energy, element=symbol, b_factor=0.0).astype(float)
+    k = np.hypot(*np.meshgrid(*[np.fft.fftfreq(pixels, sampling)] * 2, indexing="ij"))
+    ring = np.rint(k * pixels * sampling).astype(int).ravel()
+    whole, first = (
+        np.bincount(ring, (np.abs(np.fft.fft2(wave)) ** 2).ravel()) for wave in (np.exp(1j * phase) - 1, phase)
+    )
+    last = int(0.8 * 0.5 / sampling * pixels * sampling)  # the grid's own limit is felt beyond
+    return np.arange(last) / (pixels * sampling), whole[:last] / first[:last]
+
+
+def atoms_of(formula: str) -> list[tuple[str, int]]:
+    """Symbols and numbers of a chemical formula.
+
+    Examples
+    --------
+    >>> atoms_of("SrTiO3")
+    [('Sr', 1), ('Ti', 1), ('O', 3)]
+    """
+    found = re.findall(r"([A-Z][a-z]?)(\d*)", formula)
+    if not found or "".join(s + n for s, n in found) != formula:
+        raise ParameterError(f"{formula!r} is no chemical formula; expected such as 'Si' or 'MoS2'.")
+    return [(symbol, int(number or 1)) for symbol, number in found]
 
 
 @lru_cache(maxsize=64)
-def _thermal_shape(element: str, b_factor: float, window: tuple[int, int], extent: tuple[float, float]) -> np.ndarray:
-    """The profile on detector pixels (Ny, Nx), as a share of what goes anywhere."""
+def _thermal_shape(
+    element: str, b_factor: float, window: tuple[int, int], extent: tuple[float, float], aperture: float, energy: float | None
+) -> np.ndarray:
+    """The profile on detector pixels (Ny, Nx), as a share of what goes anywhere, spread by the aperture.
+
+    Averaged over positions of the probe, |F[psi v]|^2 is the convolution of |F psi|^2 and |F v|^2.
+    """
     ky, kx = (np.fft.fftfreq(n, 1 / n) / e for n, e in zip(window, extent, strict=True))
     radius = np.r_[0, np.geomspace(1e-3, BEYOND, 4000)]
-    everywhere = trapezoid(2 * np.pi * radius * thermal_profile(element, b_factor, radius), radius)
-    return thermal_profile(element, b_factor, np.hypot(ky[:, None], kx[None])) / (everywhere * extent[0] * extent[1])
+    everywhere = trapezoid(2 * np.pi * radius * thermal_profile(element, b_factor, radius, energy), radius)
+    if aperture <= 0:
+        sharp = thermal_profile(element, b_factor, np.hypot(ky[:, None], kx[None]), energy)
+        return sharp / (everywhere * extent[0] * extent[1])
+    wide = tuple(2 * n for n in window)  # what comes in over the edge has to be there
+    wy, wx = (np.fft.fftfreq(n, 1 / n) / e for n, e in zip(wide, extent, strict=True))
+    radii = np.hypot(wy[:, None], wx[None])
+    disk = np.clip((aperture - radii) * max(extent) + 0.5, 0, 1)
+    spectrum = np.fft.rfft2(thermal_profile(element, b_factor, radii, energy)) * np.fft.rfft2(disk / disk.sum())
+    spread = np.maximum(np.fft.irfft2(spectrum, s=wide), 0)
+    rows, columns = (np.fft.fftfreq(n, 1 / n).astype(int) for n in window)
+    return spread[rows[:, None], columns[None]] / (everywhere * extent[0] * extent[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ptywidgets.engine.prepare.arrays import measurement_of
 from ptywidgets.engine.prepare.descan import centred_mean, disk_origins
 from ptywidgets.engine.prepare.descan_fit import Descan, fit_descan
 from ptywidgets.engine.prepare.disk import DetectorCalibration, DiskFit, calibrate_detector, measure_disk
@@ -65,6 +66,7 @@ __all__ = [
     "fit_origin",
     "integrate",
     "measure_disk",
+    "measurement_of",
     "mend_pixels",
     "polish",
     "prepare",

@@ -82,7 +82,7 @@ class TestConjugateGradient(AlgorithmContract):
 
 
 def test_every_algorithm_and_every_rule_has_a_name():
-    assert list(ALGORITHMS) == ["gradient descent", "PIE", "LSQ-ML", "conjugate gradients"]
+    assert list(ALGORITHMS) == ["gradient descent", "PIE", "LSQ-ML", "conjugate gradients", "projections"]
     assert list(RULES) == ["plain", "momentum", "Adam"]
     for kind in (*ALGORITHMS.values(), *RULES.values()):
         assert all(parameter.doc for parameter in kind.describe())

@@ -1,0 +1,131 @@
+"""How strong the diffuse scattering is at every pixel, how the atoms swing, and what all patterns have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import ndimage
+from scipy.optimize import minimize_scalar
+
+from ptywidgets.engine.params import Params, param
+from ptywidgets.engine.protocols import Array
+
+if TYPE_CHECKING:
+    from ptywidgets.engine.models import Diffuse, Gradients
+    from ptywidgets.engine.problem import Problem
+    from ptywidgets.engine.state import State
+
+MOST = 2.0  # factor by which anything grows or shrinks in one step
+RELAXATION = 3.0  # of the Debye-Waller factors' steps, which the coherent wave's share of the counts makes short
+LEAST_SEEN = 1e-3  # of the most: pixels that were lit less stay
+B_RANGE = (0.02, 5.0)  # A^2
+
+
+@dataclass(frozen=True)
+class RefineDiffuse(Params):
+    """Fits what is added to the waves: the strength map, the Debye-Waller factors, the background.
+
+    The expected counts are linear in each, so x <- x (1 - g / w) with g the loss's gradient and w what x brings to all
+    pixels together: for Poisson's loss that is the expectation-maximisation step of Shepp and Vardi, IEEE Trans. Med.
+    Imag. 1, 113 (1982), which needs no step size and keeps x positive. The strength also feels what its absorption does
+    to the coherent wave. A Debye-Waller factor is the one whose shape B(k) makes the counts that the channel is given,
+    N(k) = B(k) (w(k) - g(k)), most likely: the largest sum of N log B / sum B.
+    """
+
+    strength: bool = param(True, doc="Fit the strength of each channel at every pixel.")
+    b_factor: bool = param(True, doc="Fit each channel's Debye-Waller factor.")
+    background: bool = param(True, doc="Fit the background.")
+    smooth: float = param(
+        0.2, unit="A", low=0, high=5, step=0.05, doc="Gaussian that the steps of the strength are smoothed by."
+    )
+    acceleration: float = param(
+        1.5, low=0.1, high=2, step=0.1, doc="Power of the factors; 1 is the plain rule, more goes faster."
+    )
+    map_from: int = param(
+        4, low=0, high=100000, doc="Iteration in which the strength, until then one number, takes the potential's form."
+    )
+    b_from: int = param(8, low=0, high=100000, doc="First iteration in which Debye-Waller factors are fitted.")
+
+    def prepare(self, problem: Problem) -> Callable[[State, Any], State]:
+        backend = problem.backend
+        sigma = [0, 0, *(self.smooth / s for s in problem.sampling)]
+        slow = self.acceleration / max(1.0, problem.stiffness / 2)
+
+        def apply(state: State, batch: Any) -> State:
+            model = problem.model_at(state)
+            if model.diffuse is None and model.background is None:
+                return state
+            g = problem.gradients(state, batch, with_probe=False, with_others=True)
+            found = dict(state.parameters)
+            if self.strength and "strength" in g.others:
+                factor = self._factor(backend.xp, g, "strength", slow)
+                if state.iteration < self.map_from:
+                    factor = factor * 0 + _overall(g.others["strength"], g.weights["strength"], slow)
+                elif state.iteration == self.map_from and state.batch <= 1:
+                    found["strength"] = found["strength"] * _form(state.object)
+                elif self.smooth:
+                    factor = backend.to_device(ndimage.gaussian_filter(backend.to_numpy(factor), sigma), factor.dtype)
+                found["strength"] = found["strength"] * factor
+            if self.background and "background" in g.others:
+                found["background"] = found["background"] * self._factor(backend.xp, g, "background", slow)
+            if self.b_factor and state.iteration >= self.b_from and "channel" in g.others and model.diffuse is not None:
+                counts, weight = (backend.to_numpy(a) for a in (g.others["channel"], g.weights["channel"]))
+                ratio = weight - counts / max(1.0, problem.stiffness / 2)
+                change = np.log(most_likely_b(model.diffuse, ratio, weight) / found["b_factor"])
+                found["b_factor"] = found["b_factor"] * np.exp((RELAXATION * change).clip(-0.2, 0.2))
+            return state.replace(parameters=found)
+
+        return apply
+
+    def _factor(self, xp: Any, g: Gradients, name: str, slow: float) -> Array:
+        """What a parameter is multiplied by, 1 where hardly anything was seen."""
+        gradient, weight = g.others[name], g.weights[name]
+        seen = weight > LEAST_SEEN * weight.max()
+        ratio = 1 - xp.where(seen, gradient / xp.where(seen, weight, 1), 0)
+        return (xp.clip(ratio, 1e-6, None) ** slow).clip(1 / MOST, MOST).astype(gradient.dtype, copy=False)
+
+
+def _overall(gradient: Array, weight: Array, slow: float) -> float:
+    """What a whole map is multiplied by."""
+    return float((1 - float(gradient.sum()) / float(weight.sum())) ** slow) if float(weight.sum()) > 0 else 1.0
+
+
+def _form(obj: Array) -> Array:
+    """Where the atoms are (1, S, Y, X): the phase over its mean, with a little left where there is none."""
+    phase = np.angle(obj) if np.iscomplexobj(obj) else obj
+    phase = np.maximum(phase, 0)
+    return (0.05 + 0.95 * phase / phase.mean())[None].astype(np.float32)
+
+
+def most_likely_b(diffuse: Diffuse, ratio: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Debye-Waller factors (C,) that make the counts of each channel most likely.
+
+    Parameters
+    ----------
+    diffuse : Diffuse
+        With the present factors.
+    ratio, weight : ndarray (C, Ny, Nx)
+        The counts that a channel is given are B(k) times `ratio`; where `weight` is 0 nothing was measured.
+    """
+    window = ratio.shape[-2:]
+    present = np.array(diffuse.b_factor, float) * np.ones(len(ratio))
+    found = []
+    for c, element in enumerate(diffuse.elements):
+        measured = weight[c] > 0
+        now = diffuse.shape_of(element, present[c], window)
+        counts = np.where(measured, now * np.maximum(ratio[c], 0), 0)
+
+        def unlikely(
+            log_b: float, element: str = element, counts: np.ndarray = counts, measured: np.ndarray = measured
+        ) -> float:
+            shape = diffuse.shape_of(element, float(np.exp(log_b)), window)
+            lit = counts > 0
+            return float(counts.sum() * np.log(shape[measured].sum()) - (counts[lit] * np.log(shape[lit])).sum())
+
+        low, high = np.log(B_RANGE)
+        best = minimize_scalar(unlikely, bounds=(low, high), method="bounded", options={"xatol": 1e-3})
+        found.append(float(np.exp(best.x)))
+    return np.array(found)
