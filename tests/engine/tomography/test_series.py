@@ -9,6 +9,7 @@ import pytest
 
 from ptywidgets.engine import Plan, iterate
 from ptywidgets.engine.algorithms import LSQML, PIE, ConjugateGradient, GradientDescent, Momentum
+from ptywidgets.engine.algorithms.projections import raar
 from ptywidgets.engine.constraints import (
     Every,
     PositionMean,
@@ -33,6 +34,7 @@ ALGORITHMS = [
     GradientDescent(rule=Momentum()),
     PIE(),
     LSQML(momentum=0.5),
+    raar(),
     ConjugateGradient(),
 ]
 
