@@ -46,7 +46,7 @@ class HeldOut:
         return 2 * float(AnscombeLoss().value(modelled, measured).sum(dtype=np.float64)) / len(self.indices)
 
 
-def hold_out(problem: Problem, *, share: float = SHARE, seed: int = 0) -> Problem:
+def hold_out(problem: Problem, *, share: float = SHARE, seed: int = 0, least: int = LEAST) -> Problem:
     """The problem without some of the counts, which are in its `held_out`: some patterns are split at random.
 
     Binomial thinning of Poisson counts gives two independent sets of Poisson counts. No pattern is left out, so every
@@ -58,6 +58,8 @@ def hold_out(problem: Problem, *, share: float = SHARE, seed: int = 0) -> Proble
     share : float
         Of the counts of the patterns that are split.
     seed : int
+    least : int
+        How many patterns are split when one of so many would be fewer.
 
     Returns
     -------
@@ -73,7 +75,7 @@ def hold_out(problem: Problem, *, share: float = SHARE, seed: int = 0) -> Proble
     48
     """
     generator = np.random.default_rng(seed)
-    count = min(problem.count, max(LEAST, problem.count // PART))
+    count = min(problem.count, max(least, problem.count // PART))
     indices = np.sort(generator.choice(problem.count, count, replace=False))
     few = problem.patterns.take(indices)
     counts = np.asarray(problem.backend.to_numpy(few.counts))

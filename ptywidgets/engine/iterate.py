@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.batches import batches_of, shuffled
 from ptywidgets.engine.plan import Plan
 from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.state import State
@@ -43,15 +42,15 @@ def steps(problem: Problem, plan: Plan, state: State | None = None) -> Generator
     refinements: list[Any] = []
     while state.iteration < plan.iterations:
         if state.order is None:
-            order = shuffled(state.positions, plan.batch, generator)
+            order = problem.order(state, plan, generator)
             state = state.replace(order=order, batch=0, partial_loss=0.0, random=generator.bit_generator.state)
-        batches = batches_of(state.order, plan.batch)  # type: ignore[arg-type]  # just drawn, or of a state that has it
+        batches = problem.batches(state.order, plan.batch)  # type: ignore[arg-type]  # just drawn, or of a state that has it
         if plan.constraints is not described:
             described = plan.constraints
-            constraints = [constraint.prepare(problem) for constraint in described]
+            constraints = [problem.constrained(constraint) for constraint in described]
         if plan.refinements is not refined:
             refined = plan.refinements
-            refinements = [refinement.prepare(problem) for refinement in refined]
+            refinements = [problem.refined(refinement) for refinement in refined]
         while state.batch < len(batches):
             index = state.batch
             state = problem.advance(plan.algorithm, state, batches[index]).replace(batch=index + 1)

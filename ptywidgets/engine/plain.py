@@ -8,7 +8,7 @@ from typing import Any
 from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.algorithms import ALGORITHMS, RULES
 from ptywidgets.engine.composition import Composition
-from ptywidgets.engine.constraints import CONSTRAINTS, SCHEDULES
+from ptywidgets.engine.constraints import CONSTRAINTS, SCHEDULES, VOLUMES
 from ptywidgets.engine.dataset import Calibration
 from ptywidgets.engine.errors import FileFormatError
 from ptywidgets.engine.plan import Plan
@@ -16,7 +16,7 @@ from ptywidgets.engine.prepare import Preparation
 from ptywidgets.engine.probe import Optics
 from ptywidgets.engine.refinements import REFINEMENTS
 
-_NAMED = (ALGORITHMS, RULES, CONSTRAINTS, REFINEMENTS, SCHEDULES)
+_NAMED = (ALGORITHMS, RULES, CONSTRAINTS, VOLUMES, REFINEMENTS, SCHEDULES)
 _CLASSES: dict[str, type] = {
     c.__name__: c
     for c in (

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import fft as sfft
 from scipy import ndimage
 
 from ptywidgets.engine.backends import get_backend
+from ptywidgets.engine.batches import batches_of, shuffled
 from ptywidgets.engine.errors import DataError, ParameterError
-from ptywidgets.engine.held_out import HeldOut
+from ptywidgets.engine.held_out import HeldOut, hold_out
 from ptywidgets.engine.losses import get_loss
 from ptywidgets.engine.models import Gradients, Model, single_slice
 from ptywidgets.engine.models.composed import Geometry
@@ -21,9 +22,12 @@ from ptywidgets.engine.models.curvature import Direction, curvature
 from ptywidgets.engine.patterns import Patterns
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.probe import Optics, make_probe
-from ptywidgets.engine.protocols import Algorithm, Backend, Loss
+from ptywidgets.engine.protocols import Algorithm, Backend, Constraint, Loss, Refinement
 from ptywidgets.engine.resample import cut_spectrum, resample_object, resample_probe, resampled_shape
 from ptywidgets.engine.state import State
+
+if TYPE_CHECKING:
+    from ptywidgets.engine.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,19 @@ class Problem:
         """The same problem on another device, "cpu" or "gpu"."""
         backend = get_backend(device)
         return replace(self, backend=backend, patterns=self.measurement.patterns.on(backend))
+
+    def with_loss(self, loss: str | Loss) -> Problem:
+        """The same problem with another loss."""
+        return replace(self, loss=get_loss(loss))
+
+    def with_held_out(self, *, seed: int = 0) -> Problem:
+        """The same problem without some of the counts; :func:`ptywidgets.engine.held_out.hold_out`."""
+        return hold_out(self, seed=seed)
+
+    @property
+    def scalable(self) -> bool:
+        """Whether :meth:`at_window` may leave out detector pixels."""
+        return self.model.detector.scalable and self.patterns.shape[-2:] == self.window
 
     @property
     def window(self) -> tuple[int, int]:
@@ -151,6 +168,22 @@ class Problem:
     def advance(self, algorithm: Algorithm, state: State, batch: Any) -> State:
         """The state after an algorithm's work on a batch of position indices."""
         return algorithm.advance(self, state, batch)
+
+    def order(self, state: State, plan: Plan, generator: np.random.Generator) -> np.ndarray:
+        """The order (J,) in which an iteration takes the positions."""
+        return shuffled(state.positions, plan.batch, generator)
+
+    def batches(self, order: np.ndarray, size: int | None) -> list[np.ndarray]:
+        """An order, cut into batches."""
+        return batches_of(order, size)
+
+    def constrained(self, constraint: Constraint) -> Callable[[State], State]:
+        """What applies a constraint to this problem's states."""
+        return constraint.prepare(self)
+
+    def refined(self, refinement: Refinement) -> Callable[[State, Any], State]:
+        """What refines this problem's states after a batch."""
+        return refinement.prepare(self)
 
     def curvature(self, state: State, batch: Any, directions: Sequence[Direction]) -> np.ndarray:
         """Matrix (K, K) of the loss's second derivatives along directions; :func:`models.curvature.curvature`."""

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,6 @@ import scipy.fft
 from ptywidgets.engine.algorithms.conjugate import ConjugateGradient
 from ptywidgets.engine.algorithms.pie import PIE
 from ptywidgets.engine.constraints import Positivity, default_constraints
-from ptywidgets.engine.held_out import hold_out
 from ptywidgets.engine.iterate import steps
 from ptywidgets.engine.losses import AmplitudeLoss, AnscombeLoss
 from ptywidgets.engine.plan import Plan
@@ -65,9 +64,9 @@ def for_auto(problem: Problem, *, seed: int = 0) -> Problem:
     seed : int
         Of what is held out.
     """
-    problem = hold_out(problem, seed=seed)
+    problem = problem.with_held_out(seed=seed)
     if problem.held_out is not None and isinstance(problem.loss, AmplitudeLoss):
-        return replace(problem, loss=AnscombeLoss())
+        return problem.with_loss(AnscombeLoss())
     return problem
 
 
@@ -253,9 +252,9 @@ def coarse_window(problem: Problem) -> tuple[int, int]:
     >>> coarse_window(example_problem())
     (64, 64)
     """
-    spectrum = np.abs(scipy.fft.fft2(problem.first_probe)) ** 2
-    if not problem.model.detector.scalable or problem.patterns.shape[-2:] != problem.window:
+    if not problem.scalable:
         return problem.window
+    spectrum = np.abs(scipy.fft.fft2(problem.first_probe)) ** 2
     lit = spectrum.sum(0) > 0.25 * spectrum.sum(0).max()
     window = []
     for axis, full in enumerate(problem.window):

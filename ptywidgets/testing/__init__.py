@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ptywidgets.testing.losses import LossContract
     from ptywidgets.testing.models import ModelContract
     from ptywidgets.testing.refinements import RefinementContract
+    from ptywidgets.testing.series import example_series
 
 _HOMES = {
     "AlgorithmContract": "algorithms",
@@ -39,6 +40,7 @@ _HOMES = {
     "RefinementContract": "refinements",
     "exact_problem": "exact",
     "example_problem": "cases",
+    "example_series": "series",
     "model_case": "cases",
 }
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "RefinementContract",
     "exact_problem",
     "example_problem",
+    "example_series",
     "model_case",
 ]
 

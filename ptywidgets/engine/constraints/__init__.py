@@ -26,6 +26,7 @@ from ptywidgets.engine.constraints.probe import (
 )
 from ptywidgets.engine.constraints.slices import DepthFilter, IdenticalSlices, KzFilter, LowRank
 from ptywidgets.engine.constraints.total_variation import TotalVariation
+from ptywidgets.engine.constraints.volume import VolumeSlab, VolumeSupport
 
 # In the order in which the plan's editor has them act: what smooths first, then what sets limits, then masks.
 CONSTRAINTS = {
@@ -57,11 +58,13 @@ CONSTRAINTS = {
         PositionMean,
     )
 }
+VOLUMES = {c.__name__: c for c in (VolumeSupport, VolumeSlab)}  # for tilt series, which the plan's editor has not
 SCHEDULES = {c.__name__: c for c in (Every, From, Until, Relaxed)}
 
 __all__ = [
     "CONSTRAINTS",
     "SCHEDULES",
+    "VOLUMES",
     "AmplitudeLimit",
     "ButterworthFilter",
     "DepthFilter",
@@ -90,6 +93,8 @@ __all__ = [
     "Until",
     "VacuumBaseline",
     "VacuumRegion",
+    "VolumeSlab",
+    "VolumeSupport",
     "default_constraints",
 ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -71,3 +71,17 @@ class Relaxed:
             )
 
         return relaxed
+
+
+def acts_on(constraint: Any) -> str:
+    """What a constraint acts on, also one within schedules; "object" where it does not say.
+
+    Examples
+    --------
+    >>> from ptywidgets.engine.constraints import ProbeCentre
+    >>> acts_on(Every(2, From(3, ProbeCentre())))
+    'probe'
+    """
+    while not hasattr(constraint, "acts_on") and hasattr(constraint, "constraint"):
+        constraint = constraint.constraint
+    return str(getattr(constraint, "acts_on", "object"))

@@ -28,8 +28,9 @@ def thicknesses(problem: Problem) -> np.ndarray | None:
     A passage may tell S numbers, or the S - 1 distances between slices; the outer slices are then as thick as the
     distance to their neighbour.
     """
-    given = getattr(problem.model.passage, "thickness", None)
     count = problem.object_shape[0]
+    voxel = getattr(problem, "voxel", None)  # a volume has its own depth, whatever slices its views have
+    given = voxel[0] if voxel is not None else getattr(problem.model.passage, "thickness", None)
     if given is None or count == 1:
         return None
     values = np.atleast_1d(np.asarray(given, float))

@@ -8,6 +8,7 @@ import pytest
 from ptywidgets.engine import Plan, iterate
 from ptywidgets.engine.constraints import (
     CONSTRAINTS,
+    VOLUMES,
     AmplitudeLimit,
     Every,
     From,
@@ -140,9 +141,9 @@ def test_the_defaults_suit_their_object():
     assert Positivity() in default_constraints("potential")
 
 
-@pytest.mark.parametrize("name", CONSTRAINTS)
+@pytest.mark.parametrize("name", [*CONSTRAINTS, *VOLUMES])
 def test_every_constraint_goes_into_a_file_and_comes_back(name):
-    kind = CONSTRAINTS[name]
+    kind = (CONSTRAINTS | VOLUMES)[name]
     numbers = {p.name: p.low if p.type is int else p.high for p in kind.describe() if p.type in (int, float)}
     for constraint in (kind(), kind(**numbers)):
         assert from_plain(json.loads(json.dumps(to_plain(constraint)))) == constraint
@@ -161,7 +162,7 @@ def test_all_of_them_act_in_one_run(kind):
 def test_the_documentation_has_every_constraint_with_its_parameters(repository):
     text = (repository / "docs" / "constraints.md").read_text(encoding="utf-8")
     lines = {line.split("`")[1]: line for line in text.splitlines() if line.startswith("| `")}
-    assert list(lines) == list(CONSTRAINTS)  # in the order in which the editor has them act
-    for name, kind in CONSTRAINTS.items():
+    assert list(lines) == [*CONSTRAINTS, *VOLUMES]  # in the order in which the editor has them act
+    for name, kind in (CONSTRAINTS | VOLUMES).items():
         for parameter in kind.describe():
             assert f"`{parameter.name}`" in lines[name], f"{name}.{parameter.name}"

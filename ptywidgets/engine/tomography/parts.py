@@ -1,0 +1,71 @@
+"""A series' state and those of its views: what is of one view has its number before its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ptywidgets.engine.state import State
+
+if TYPE_CHECKING:
+    from ptywidgets.engine.tomography.series import TiltSeries
+
+
+def of_view(series: TiltSeries, state: State, number: int) -> State:
+    """The state of one view: its slices A V, its probe, its positions, what it has found by itself."""
+    probe, positions = series.parts(number)
+    return state.replace(
+        object=series.project(state.object, number),
+        probe=state.probe[probe],
+        positions=state.positions[positions],
+        order=None,
+        parameters=_own(state.parameters, number),
+        memory=_own(state.memory, number),
+    )
+
+
+def put_back(series: TiltSeries, state: State, number: int, before: State, after: State) -> State:
+    """The series' state with what has become of one view's; only what is another object has changed."""
+    probe, positions = series.parts(number)
+    changes: dict[str, Any] = {"partial_loss": after.partial_loss}
+    if after.object is not before.object:
+        change = series.on_host(series.projections[number].expand, after.object - before.object)
+        changes["object"] = state.object + change
+    if after.probe is not before.probe:
+        changes["probe"] = state.probe.copy()
+        changes["probe"][probe] = after.probe
+    if after.positions is not before.positions:
+        changes["positions"] = state.positions.copy()
+        changes["positions"][positions] = after.positions
+    for name in ("parameters", "memory"):
+        changes[name] = _with_own(getattr(state, name), number, getattr(after, name))
+    return state.replace(**changes)
+
+
+@dataclass(frozen=True)
+class HeldOutOfSeries:
+    """What was held out of the views."""
+
+    def misfit(self, series: TiltSeries, state: State) -> float:
+        """Mean of the views' :meth:`ptywidgets.engine.held_out.HeldOut.misfit`."""
+        values = []
+        for number, view in enumerate(series.views):
+            assert view.held_out is not None
+            values.append(view.held_out.misfit(view, of_view(series, state, number)))
+        return float(np.mean(values))
+
+
+def _own(values: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """What is of one view, by its own names."""
+    prefix = f"{number} "
+    return {name[len(prefix) :]: value for name, value in values.items() if name.startswith(prefix)}
+
+
+def _with_own(values: Mapping[str, Any], number: int, own: Mapping[str, Any]) -> dict[str, Any]:
+    """All views' values with those of one replaced."""
+    prefix = f"{number} "
+    kept = {name: value for name, value in values.items() if not name.startswith(prefix)}
+    return kept | {prefix + name: value for name, value in own.items()}
