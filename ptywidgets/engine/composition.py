@@ -71,7 +71,7 @@ class Composition(Params):
         unknown = [s for name in names for s, _ in atoms_of(name) if s not in scattering_table()]
         if unknown:
             raise ParameterError(
-                f"diffuse is {self.diffuse!r} but there is no element {unknown[0]!r}; expected such as 'Mo, S' or 'MoS2'."
+                f"diffuse is {self.diffuse!r} but there is no element {unknown[0]!r}; expected 'Mo, S' or 'MoS2'."
             )
         return names
 

@@ -77,10 +77,11 @@ def batch_gradients(
         here = where.part(places)
         far = model.far_field(backend, incident.waves(backend, places), slab, here)
         measured = backend.amplitudes(patterns, batch[places], light.dtype)
+        stiff = _stiffness(model, backend, far, loss) if sums.others else None
         value, residual, slope = model.residual(backend, far, measured, loss)
         sums.loss += value
         if sums.others:
-            _add_others(model, backend, slab, far, slope, measured, sums.others)
+            _add_others(model, backend, slab, far, slope, measured, stiff, sums.others)
         by_waves = model.back(backend, residual, slope, far, slab, here, sums.transmission, _emission(sums.others))
         backend.paste_same(sums.illumination, here.corners, light)
         if sums.coverage is not None:
@@ -116,7 +117,8 @@ def _zeros(model: Model, backend: Backend, slab: Slab, light: Array) -> dict[str
     if slab.emission is not None:
         found["emission"], found["emission weight"] = xp.zeros_like(slab.emission), xp.zeros_like(slab.emission)
         channels = (len(slab.emission), *light.shape)
-        found["channel"], found["channel weight"] = xp.zeros(channels, light.dtype), xp.zeros(channels, light.dtype)
+        for name in ("channel", "channel weight", "channel stiffness"):
+            found[name] = xp.zeros(channels, light.dtype)
     if model.background is not None:
         found["background"], found["background weight"] = xp.zeros_like(light), xp.zeros_like(light)
     return found
@@ -127,6 +129,15 @@ def _emission(sums: dict[str, Array]) -> tuple[Array, Array] | None:
     return (sums["emission"], sums["emission weight"]) if "emission" in sums else None
 
 
+def _stiffness(model: Model, backend: Backend, far: Far, loss: Loss) -> Array | None:
+    """Second derivative (B, Ny, Nx) of the loss by the intensity where the model fits; None where pixels are mixed."""
+    if model.response is not None or far.given_off is None:
+        return None
+    xp = backend.xp
+    intensity = xp.maximum(model.expected(backend, far), np.float32(1e-6))
+    return loss.curvature(intensity, xp.sqrt(intensity)) / (4 * intensity)
+
+
 def _add_others(
     model: Model,
     backend: Backend,
@@ -134,6 +145,7 @@ def _add_others(
     far: Far,
     slope: Array | None,
     measured: Array,
+    stiff: Array | None,
     sums: dict[str, Array],
 ) -> None:
     """Derivatives by what is added to the intensity, and by as much as each adds to the measured pixels."""
@@ -148,6 +160,9 @@ def _add_others(
     for name, values in (("channel", slope), ("channel weight", seen)):
         flat = far.given_off.T @ values.reshape(len(values), -1)
         sums[name] += flat.reshape(-1, *window)
+    if stiff is not None:
+        flat = (far.given_off**2).T @ (stiff * seen).reshape(len(seen), -1)
+        sums["channel stiffness"] += flat.reshape(-1, *window)
 
 
 def _of_parameters(model: Model, backend: Backend, slab: Slab, total: _Sums) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -165,4 +180,5 @@ def _of_parameters(model: Model, backend: Backend, slab: Slab, total: _Sums) -> 
         others["strength"] = by_emission + product[None]
         weights["strength"] = model.diffuse.emission_adjoint(xp, strength, sums["emission weight"])
         others["channel"], weights["channel"] = sums["channel"], sums["channel weight"]
+        weights["channel stiffness"] = sums["channel stiffness"]
     return others, weights

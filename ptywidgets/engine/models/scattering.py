@@ -191,7 +191,12 @@ def atoms_of(formula: str) -> list[tuple[str, int]]:
 
 @lru_cache(maxsize=64)
 def _thermal_shape(
-    element: str, b_factor: float, window: tuple[int, int], extent: tuple[float, float], aperture: float, energy: float | None
+    element: str,
+    b_factor: float,
+    window: tuple[int, int],
+    extent: tuple[float, float],
+    aperture: float,
+    energy: float | None,
 ) -> np.ndarray:
     """The profile on detector pixels (Ny, Nx), as a share of what goes anywhere, spread by the aperture.
 

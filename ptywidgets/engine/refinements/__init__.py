@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ptywidgets.engine.refinements.aberration_fit import fit_aberrations
 from ptywidgets.engine.refinements.affine import RefineAffine
+from ptywidgets.engine.refinements.diffuse import RefineDiffuse
 from ptywidgets.engine.refinements.model import RefineModel
 from ptywidgets.engine.refinements.model_slopes import model_slopes
 from ptywidgets.engine.refinements.optics import RefineOptics, refined_aberrations
@@ -11,12 +12,13 @@ from ptywidgets.engine.refinements.position_slopes import PositionSlopes, positi
 from ptywidgets.engine.refinements.positions import RefinePositions
 
 # In the order in which a plan's editor has them act.
-REFINEMENTS = {r.__name__: r for r in (RefineAffine, RefinePositions, RefineOptics, RefineModel)}
+REFINEMENTS = {r.__name__: r for r in (RefineAffine, RefinePositions, RefineOptics, RefineModel, RefineDiffuse)}
 
 __all__ = [
     "REFINEMENTS",
     "PositionSlopes",
     "RefineAffine",
+    "RefineDiffuse",
     "RefineModel",
     "RefineOptics",
     "RefinePositions",

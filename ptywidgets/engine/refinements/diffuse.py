@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import ndimage
-from scipy.optimize import minimize_scalar
 
 from ptywidgets.engine.params import Params, param
 from ptywidgets.engine.protocols import Array
@@ -19,7 +18,9 @@ if TYPE_CHECKING:
     from ptywidgets.engine.state import State
 
 MOST = 2.0  # factor by which anything grows or shrinks in one step
-RELAXATION = 3.0  # of the Debye-Waller factors' steps, which the coherent wave's share of the counts makes short
+DIFFERENCE = 0.02  # of log B, for the derivative of a shape
+RIDGE = 1e-3  # of the curvatures
+LONGEST = 0.25  # step of the logarithms
 LEAST_SEEN = 1e-3  # of the most: pixels that were lit less stay
 B_RANGE = (0.02, 5.0)  # A^2
 
@@ -31,8 +32,7 @@ class RefineDiffuse(Params):
     The expected counts are linear in each, so x <- x (1 - g / w) with g the loss's gradient and w what x brings to all
     pixels together: for Poisson's loss that is the expectation-maximisation step of Shepp and Vardi, IEEE Trans. Med.
     Imag. 1, 113 (1982), which needs no step size and keeps x positive. The strength also feels what its absorption does
-    to the coherent wave. A Debye-Waller factor is the one whose shape B(k) makes the counts that the channel is given,
-    N(k) = B(k) (w(k) - g(k)), most likely: the largest sum of N log B / sum B.
+    to the coherent wave. Debye-Waller factors, and each map as a whole with them, take Gauss-Newton steps.
     """
 
     strength: bool = param(True, doc="Fit the strength of each channel at every pixel.")
@@ -71,11 +71,12 @@ class RefineDiffuse(Params):
                 found["strength"] = found["strength"] * factor
             if self.background and "background" in g.others:
                 found["background"] = found["background"] * self._factor(backend.xp, g, "background", slow)
-            if self.b_factor and state.iteration >= self.b_from and "channel" in g.others and model.diffuse is not None:
-                counts, weight = (backend.to_numpy(a) for a in (g.others["channel"], g.weights["channel"]))
-                ratio = weight - counts / max(1.0, problem.stiffness / 2)
-                change = np.log(most_likely_b(model.diffuse, ratio, weight) / found["b_factor"])
-                found["b_factor"] = found["b_factor"] * np.exp((RELAXATION * change).clip(-0.2, 0.2))
+            if state.iteration >= self.b_from and model.diffuse is not None and "channel" in g.others:
+                scale, b_factor = _newton(backend.to_numpy, model.diffuse, g)
+                if self.strength:
+                    found["strength"] = found["strength"] * backend.to_device(scale, np.float32)[:, None, None, None]
+                if self.b_factor:
+                    found["b_factor"] = b_factor
             return state.replace(parameters=found)
 
         return apply
@@ -100,32 +101,30 @@ def _form(obj: Array) -> Array:
     return (0.05 + 0.95 * phase / phase.mean())[None].astype(np.float32)
 
 
-def most_likely_b(diffuse: Diffuse, ratio: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Debye-Waller factors (C,) that make the counts of each channel most likely.
+def _newton(host: Callable[[Any], np.ndarray], diffuse: Diffuse, g: Gradients) -> tuple[np.ndarray, np.ndarray]:
+    """Factors (C,) of the channels' strength, and their Debye-Waller factors: one Gauss-Newton step in both together.
 
-    Parameters
-    ----------
-    diffuse : Diffuse
-        With the present factors.
-    ratio, weight : ndarray (C, Ny, Nx)
-        The counts that a channel is given are B(k) times `ratio`; where `weight` is 0 nothing was measured.
+    With q the electrons given off, I changes by q B da + q (dB / d log b) db; all patterns together have the slopes
+    sum_j q l' and the curvatures sum_j q^2 l'' at every pixel. The two go together: a shape that falls off too soon
+    asks for more strength.
     """
-    window = ratio.shape[-2:]
-    present = np.array(diffuse.b_factor, float) * np.ones(len(ratio))
-    found = []
+    slopes, stiff = host(g.others["channel"]), host(g.weights["channel stiffness"])
+    window = slopes.shape[-2:]
+    present = np.array(diffuse.b_factor, float) * np.ones(len(slopes))
+    scale = np.ones(len(slopes))
     for c, element in enumerate(diffuse.elements):
-        measured = weight[c] > 0
-        now = diffuse.shape_of(element, present[c], window)
-        counts = np.where(measured, now * np.maximum(ratio[c], 0), 0)
-
-        def unlikely(
-            log_b: float, element: str = element, counts: np.ndarray = counts, measured: np.ndarray = measured
-        ) -> float:
-            shape = diffuse.shape_of(element, float(np.exp(log_b)), window)
-            lit = counts > 0
-            return float(counts.sum() * np.log(shape[measured].sum()) - (counts[lit] * np.log(shape[lit])).sum())
-
-        low, high = np.log(B_RANGE)
-        best = minimize_scalar(unlikely, bounds=(low, high), method="bounded", options={"xatol": 1e-3})
-        found.append(float(np.exp(best.x)))
-    return np.array(found)
+        shape = diffuse.shape_of(element, present[c], window)
+        step = np.exp(DIFFERENCE)
+        change = diffuse.shape_of(element, present[c] * step, window) - diffuse.shape_of(
+            element, present[c] / step, window
+        )
+        ways = np.stack([shape, change / (2 * DIFFERENCE)])
+        matrix = np.einsum("ayx,byx,yx->ab", ways, ways, stiff[c])
+        if matrix[0, 0] <= 0:  # a detector that mixes pixels says no curvatures
+            continue
+        matrix += np.diag(RIDGE * np.diag(matrix))
+        move = -np.linalg.solve(matrix, (ways * slopes[c]).sum((1, 2)))
+        move = move.clip(-LONGEST, LONGEST)
+        scale[c] = np.exp(move[0])
+        present[c] = np.clip(present[c] * np.exp(move[1]), *B_RANGE)
+    return scale.astype(np.float32), present
