@@ -76,6 +76,7 @@ class BrickEditor(VBox):
         self._shown: tuple[str, ...] = ()
         lines = [*self._places.values(), self._other_lines] if flat else [self.fold]
         super().__init__(lines, layout={"width": "100%"})
+        self.add_class("pty-bricks")
         self.show(())
 
     def show(self, bricks: tuple[Any, ...], composition: Composition | None = None) -> None:
@@ -142,7 +143,7 @@ class BrickEditor(VBox):
         elif self._registry[name].describe():  # type: ignore[attr-defined]
             change = lambda key, value: self._change_parameter(name, key, value)  # noqa: E731
             controls = self.parameters[name] = Controls(self._kept[name], on_change=change, on_error=self._on_error)
-            controls.layout.margin = "0 0 0 22px"
+            controls.layout.margin = "0 0 0 18px"
             self._places[name].children = (self.boxes[name], controls)
 
     def _change_parameter(self, name: str, key: str, value: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from ptywidgets.reconstruction import Snapshot
 from ptywidgets.widgets.look_bar import diffuse_words, mode_words, slice_words
 
-FLATTEST, TALLEST = 0.3, 1.4  # height by width of a section that is drawn to scale
+FLATTEST, TALLEST = 0.3, 1.2  # height by width of a section that is drawn to scale
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,13 @@ class Shown:
     centred: bool = False  # coordinate 0 is in the middle
     offered: Callable[[Snapshot], bool] = lambda _snapshot: True  # whether there is such a thing
     note: Callable[[Snapshot], str] = lambda _snapshot: ""
+    scale: Callable[[Snapshot], bool] = lambda _snapshot: True  # whether a scale of colours is drawn, or a wheel
     aspect: Callable[[Snapshot], float] = lambda _snapshot: 0.0  # height of a pixel by its width; 0: to scale
+
+
+def one_mode(snapshot: Snapshot) -> bool:
+    """Whether one mode fills the picture, with room for a colour wheel."""
+    return snapshot.mode is not None
 
 
 def section_aspect(snapshot: Snapshot) -> float:
@@ -69,11 +75,12 @@ SHOWN = {
         at_first=False, offered=lambda s: bool(s.elements), note=diffuse_words,
     ),
     "probe": Shown(
-        "Probe", "Probe", lambda s: s.probe, lambda s: s.probe_sampling, "A", centred=True, note=mode_words,
+        "Probe", "Probe", lambda s: s.probe, lambda s: s.probe_sampling, "A",
+        centred=True, note=mode_words, scale=one_mode,
     ),
     "probe_fourier": Shown(
         "Probe, Fourier", "Probe, Fourier space", lambda s: s.probe_fourier, lambda s: s.probe_fourier_sampling, "1/A",
-        at_first=False, centred=True, note=mode_words,
+        at_first=False, centred=True, note=mode_words, scale=one_mode,
     ),
     "background": Shown(
         "Background", "Background (counts)", lambda s: s.background, lambda s: s.probe_fourier_sampling, "1/A",

@@ -98,7 +98,7 @@ def mode_words(snapshot: Snapshot) -> str:
     if count == 1:
         return ""
     if snapshot.mode is None:
-        return f"{count} modes, each as bright"
+        return f"{count} modes, equally bright"
     return f"mode {snapshot.mode + 1} of {count}: {percent(snapshot.shares[snapshot.mode])}"
 
 

@@ -207,7 +207,7 @@ class ReconstructionRunner(Panel):
             return
         if shown.centred:
             view.origin = [n // 2 for n in array.shape]
-        view.note, view.aspect = shown.note(snapshot), shown.aspect(snapshot)
+        view.note, view.aspect, view.colorbar = shown.note(snapshot), shown.aspect(snapshot), shown.scale(snapshot)
         view.show(array, live=live, sampling=shown.sampling(snapshot))
 
     def _settle(self) -> None:
