@@ -60,6 +60,8 @@ def test_slices_modes_a_section_and_constraints(lab):
     kernel.wait("'Positivity' not in repr(recon.plan.constraints)")
     done = kernel.eval("len(recon.losses)")
     notebook.button("Resume").click()
-    kernel.wait(f"recon.status == 'running' and len(recon.losses) > {done} and bool(recon.object.min() < 0)", timeout=60)
+    kernel.wait(
+        f"recon.status == 'running' and len(recon.losses) > {done} and bool(recon.object.min() < 0)", timeout=60
+    )
     notebook.button("Stop").click()
     kernel.wait("recon.status == 'stopped'", timeout=10)
