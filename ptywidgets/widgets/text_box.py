@@ -25,7 +25,7 @@ class Words(HBox):
     value = traitlets.Unicode("")
     error = traitlets.Unicode("")
 
-    def __init__(self, parameter: Parameter, value: Any = "", label: str | None = None, width: str = "150px") -> None:
+    def __init__(self, parameter: Parameter, value: Any = "", label: str | None = None, width: str = "170px") -> None:
         self.parameter = parameter
         layout = {"width": width, "min_width": "60px"}
         self.box = Text(value or "", continuous_update=False, layout=layout, **tip(parameter.doc))
