@@ -19,6 +19,7 @@ _HOMES = {
     "write": "ptywidgets.engine.io",
     "Dataset": "ptywidgets.engine.dataset",
     "Calibration": "ptywidgets.engine.dataset",
+    "Composition": "ptywidgets.engine.composition",
     "Plan": "ptywidgets.engine.plan",
     "Reconstruction": "ptywidgets.reconstruction",
     "ImageView": "ptywidgets.widgets.image_view",
@@ -33,6 +34,7 @@ _HOMES = {
 }
 __all__ = [
     "Calibration",
+    "Composition",
     "Dataset",
     "DatasetBrowser",
     "DirectExplorer",

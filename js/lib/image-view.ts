@@ -13,6 +13,7 @@ export interface Settings extends Contrast {
   note: string;
   sampling: readonly [number, number] | null; // units per pixel: rows, columns
   unit: string; // "px", "A", "1/A", "mrad", ...
+  aspect: number; // height of a pixel by its width; 0: what sampling says
   origin: readonly [number, number] | null; // pixel with coordinates 0, 0
   x_label: string;
   y_label: string;
@@ -26,7 +27,7 @@ export interface Settings extends Contrast {
 
 export const DEFAULTS: Settings = {
   title: "", note: "", cmap: "gray", scale: "linear", gamma: 0.5, percentiles: [0, 100], limits: null, sampling: null,
-  unit: "px", origin: null, x_label: "", y_label: "", max_width: 512, colorbar: true, scalebar: true, placeholder: "", hotkeys: [],
+  unit: "px", aspect: 0, origin: null, x_label: "", y_label: "", max_width: 512, colorbar: true, scalebar: true, placeholder: "", hotkeys: [],
   picked: null,
 };
 
@@ -197,7 +198,8 @@ export class ImageView {
   }
 
   private get pixelAspect(): number {
-    const s = this.settings.sampling;
+    const { aspect, sampling: s } = this.settings;
+    if (aspect > 0) return aspect;
     return s && s[0] > 0 && s[1] > 0 ? s[0] / s[1] : 1;
   }
 
@@ -382,7 +384,7 @@ export class ImageView {
       drawRegion(g, region, t, regionColour(region, i), active);
     });
     if (s.scalebar) drawScaleBar(g, width, height, t, s.sampling?.[1] ?? null, s.unit);
-    const line = this.regions.find((region) => region.shape === "line");
+    const line = this.regions.find((region) => region.shape === "line" && region.profile !== false);
     const low = line ? line.y + (line.y2 ?? line.y) > frame.full[0] : false;
     if (line) drawProfile(g, width, height, low, profile(frame, line), regionColour(line, this.regions.indexOf(line)));
     if (s.colorbar && frame.complex) drawWheel(g, width, ratio);

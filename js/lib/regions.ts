@@ -20,6 +20,7 @@ export interface Region {
   movable?: boolean;
   resizable?: boolean;
   snap?: boolean; // to whole pixels
+  profile?: boolean; // of a line: false where its values are not to be drawn
 }
 
 export type Part = "body" | "r" | "r_inner" | "angle" | "end" | "start" | "corner" | "h" | "w";

@@ -75,6 +75,19 @@ class Composition(Params):
             )
         return names
 
+    def check(self) -> None:
+        """Raise ParameterError for what lacks, or is not known, before a model can be made.
+
+        Examples
+        --------
+        >>> Composition(slices=2, thickness=40, diffuse="Si").check()
+        """
+        if self.slices > 1 and self.thickness <= 0:
+            raise ParameterError(
+                f"slices is {self.slices} but thickness is {self.thickness:g} A; give the specimen's thickness."
+            )
+        _ = self.elements
+
     def model(self, object_type: str, measurement: Measurement) -> Model:
         """The model of a measurement's patterns.
 
@@ -90,11 +103,8 @@ class Composition(Params):
             return model
         window = measurement.patterns.shape[-2:]
         extent = (window[0] * measurement.sampling[0], window[1] * measurement.sampling[1])
+        self.check()
         if self.slices > 1:
-            if self.thickness <= 0:
-                raise ParameterError(
-                    f"slices is {self.slices} but thickness is {self.thickness:g} A; give the specimen's thickness."
-                )
             tilt = (self.tilt_rows, self.tilt_columns)
             each = (self.thickness / self.slices,) * self.slices
             model = replace(model, passage=Multislice(each, self._wavelength(measurement), extent, tilt))

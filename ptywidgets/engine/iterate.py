@@ -45,6 +45,8 @@ def steps(problem: Problem, plan: Plan, state: State | None = None) -> Generator
             order = problem.order(state, plan, generator)
             state = state.replace(order=order, batch=0, partial_loss=0.0, random=generator.bit_generator.state)
         batches = problem.batches(state.order, plan.batch)  # type: ignore[arg-type]  # just drawn, or of a state that has it
+        if state.batch >= len(batches):  # stopped in the middle of an iteration, which had smaller batches
+            state = state.replace(batch=0, partial_loss=0.0)
         if plan.constraints is not described:
             described = plan.constraints
             constraints = [problem.constrained(constraint) for constraint in described]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from ptywidgets.reconstruction.look import Look
 from ptywidgets.reconstruction.reconstruction import STATUSES, Reconstruction
 from ptywidgets.reconstruction.snapshot import Snapshot
 
-__all__ = ["STATUSES", "Reconstruction", "Snapshot"]
+__all__ = ["STATUSES", "Look", "Reconstruction", "Snapshot"]

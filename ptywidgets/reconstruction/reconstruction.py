@@ -31,6 +31,7 @@ from ptywidgets.engine.state import State
 from ptywidgets.reconstruction import keeping
 from ptywidgets.reconstruction.clock import Clock
 from ptywidgets.reconstruction.hosts import shows_threads
+from ptywidgets.reconstruction.look import Look
 from ptywidgets.reconstruction.mailbox import Mailbox
 from ptywidgets.reconstruction.results import Results
 from ptywidgets.reconstruction.runner import Runner, weakly
@@ -55,8 +56,8 @@ class Reconstruction(Results, Starting):
     Notes
     -----
     Traits to observe: `dataset`, `preparation`, `measurement`, `optics`, `start_image`, `start_decisions`,
-    `object_type`, `composition`, `plan`, `device`, `status`, `iteration`, `message`. Their values are replaced,
-    never changed in place. Observers may be called on any thread; one that fails is logged and disconnected.
+    `object_type`, `composition`, `plan`, `device`, `look`, `status`, `iteration`, `message`. Their values are
+    replaced, never changed in place. Observers may be called on any thread; one that fails is logged and disconnected.
 
     Examples
     --------
@@ -76,6 +77,7 @@ class Reconstruction(Results, Starting):
     device = Unicode("cpu", help="cpu or gpu.")
     status = Enum(STATUSES, "empty", help="Where the run stands.")
     iteration = Int(0, help="Finished iterations.")
+    look = Instance(Look, args=(), help="What snapshots hold: which slice, which mode, a section.")
     message = Unicode("", help="The last thing worth saying, in one sentence.")
     autosave = AnyTrait(None, allow_none=True, help="Path to which a running reconstruction is saved once a minute.")
 
@@ -95,6 +97,7 @@ class Reconstruction(Results, Starting):
         self._goal: int | None = None  # where the present run ends, where that is not what is planned
         self._error: BaseException | None = None
         self._clock = Clock()
+        self._publishing = threading.RLock()
         self.mailbox = Mailbox()
         super().__init__(**values)
         if "plan" not in values:
@@ -112,6 +115,8 @@ class Reconstruction(Results, Starting):
         self.observe(self._follow_object_type, "object_type")
         self.observe(self._follow_plan, "plan")
         self.observe(self._follow_auto, "auto")
+        self.observe(self._follow_model, ["composition", "object_type"])
+        self.observe(self._follow_look, "look")
 
     # ---------------------------------------------------------------- opening
 
@@ -204,7 +209,7 @@ class Reconstruction(Results, Starting):
     def step(self) -> Reconstruction:
         """One iteration, then pause."""
         runner = self._runner
-        if runner is not None and runner.active:
+        if runner is not None and runner.active and not self._remodelled:
             runner.resume(until=self.iteration + 1)
         elif not shows_threads():
             self.start(1)  # a pause would hold the cell
@@ -224,7 +229,7 @@ class Reconstruction(Results, Starting):
 
     def resume(self) -> Reconstruction:
         """Go on after a pause, or after a stop."""
-        if self._runner is not None and self._runner.active:
+        if self._runner is not None and self._runner.active and not self._remodelled:
             self._runner.resume()
             return self
         return self.start()
@@ -352,6 +357,19 @@ class Reconstruction(Results, Starting):
         if self._runner is not None and self._runner.active:
             self.message = "The method changes with the next run: Stop, then Run."
 
+    def _follow_model(self, change: Any) -> None:
+        if self._runner is not None and self._runner.active:
+            goes_on = "Resume goes on with it" if self.status == "paused" else "Pause and Resume, or Stop and Run"
+            self.message = f"The model changes with the next run: {goes_on}."
+
+    def _follow_look(self, change: Any) -> None:
+        self._publish()
+
+    @property
+    def _remodelled(self) -> bool:
+        """Whether the model was changed during a pause."""
+        return self.status == "paused" and self._composed not in (None, (self.composition, self.object_type))
+
     def _make_problem(self, measurement: Measurement) -> Problem:
         composition = self.composition
         return make_problem(
@@ -375,7 +393,9 @@ class Reconstruction(Results, Starting):
             self._stale = False
         elif self._composed != (self.composition, self.object_type):
             problem = self._make_problem(measurement)
-            state = adopt(problem, old, state)
+            # Stages of the automatic schedule, and the batches of an iteration, are those of a model.
+            anew = {"stage": 0, "order": None, "batch": 0, "partial_loss": 0.0}
+            state = adopt(problem, old, state).replace(**anew)
         elif old.backend.name != self.device:
             host, problem = old.backend.to_numpy, self._make_problem(measurement)
             state = problem.on_device(state.replace(object=host(state.object), probe=host(state.probe)))
@@ -399,6 +419,9 @@ class Reconstruction(Results, Starting):
 
     def _begin(self, n: int | None) -> Runner | None:
         with self._lock:
+            if self._remodelled:  # another run takes over, with what is left to do
+                n = max(1, self.goal - self.iteration) if n is None else n
+                self.stop()
             if self._runner is not None and self._runner.active:
                 if self.status == "paused":
                     self._runner.resume()
@@ -469,12 +492,15 @@ class Reconstruction(Results, Starting):
             self._publish()
 
     def _publish(self) -> None:
-        present = self.present
-        if present is None or not self.mailbox.watched:
+        if not self.mailbox.watched:
             return
-        begun = time.perf_counter()
-        self.mailbox.put(take_snapshot(*present, self.status, self.goal, self.seconds_per_iteration))
-        self._clock.shown(time.perf_counter() - begun)
+        with self._publishing:  # the worker, and who looks elsewhere: the newest state comes last
+            present = self.present
+            if present is None:
+                return
+            begun = time.perf_counter()
+            self.mailbox.put(take_snapshot(*present, self.status, self.goal, self.seconds_per_iteration, self.look))
+            self._clock.shown(time.perf_counter() - begun)
 
     def _raise(self) -> None:
         if self.status == "error" and self._error is not None:

@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 
 from ptywidgets.engine.dataset import Calibration
+from ptywidgets.engine.modes import orthogonalise, shares
 from ptywidgets.engine.probe import make_probe
 from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.state import State
 from ptywidgets.reconstruction.clock import Clock
-from ptywidgets.reconstruction.snapshot import Snapshot, shown_transmission, take_snapshot
+from ptywidgets.reconstruction.look import ACROSS, Line, Look
+from ptywidgets.reconstruction.scan_frame import depth_section, shown_map, shown_transmission, thicknesses
+from ptywidgets.reconstruction.snapshot import Snapshot, take_snapshot
 
 
 class Results:
@@ -22,6 +25,7 @@ class Results:
     optics: Any
     plan: Any
     status: Any
+    look: Look
     _state: State | None
     _problem: Problem | None
     _coarse: tuple[Problem, Problem] | None
@@ -90,8 +94,81 @@ class Results:
         return None if present is None else shown_transmission(*present)[1]
 
     @property
+    def slices(self) -> np.ndarray | None:
+        """(S, H, W) rad: the phase of every slice, the beam's entrance first, as :attr:`object_phase`."""
+        present = self.present
+        if present is None:
+            return None
+        return np.array([shown_transmission(*present, slice=s)[0] for s in range(len(present[1].object))])
+
+    @property
+    def depths(self) -> np.ndarray | None:
+        """(S + 1,) A: where slices begin and the last one ends; 0 for a model that knows no thickness."""
+        present = self.present
+        return None if present is None else np.r_[0.0, np.cumsum(thicknesses(*present))]
+
+    def section(self, line: Line = ACROSS) -> tuple[np.ndarray, tuple[float, float]] | None:
+        """A cut through all slices along a line of :attr:`object_phase`.
+
+        Parameters
+        ----------
+        line : (float, float, float, float)
+            Row and column of its ends, as parts of the picture's height and width.
+
+        Returns
+        -------
+        section : ndarray (S, W)
+            rad.
+        sampling : (float, float)
+            A, in depth and along the line.
+        """
+        present = self.present
+        return None if present is None else depth_section(*present, Look(section=line).section or ACROSS)
+
+    @property
+    def modes(self) -> np.ndarray | None:
+        """(M, Ny, Nx) complex64, corner-centred: the probe's modes at right angles, the brightest first."""
+        probe = self.probe
+        return None if probe is None else orthogonalise(probe if probe.ndim == 3 else probe[None])
+
+    @property
+    def shares(self) -> np.ndarray | None:
+        """(M,): share of each of :attr:`modes` in the counts."""
+        modes = self.modes
+        return None if modes is None else shares(modes)
+
+    @property
+    def strength(self) -> np.ndarray | None:
+        """(C, H, W): share of the electrons that each element scatters diffusely, as :attr:`object_phase`; or None."""
+        present = self.present
+        if present is None or "strength" not in present[1].parameters:
+            return None
+        return np.array([shown_map(present[0], channel) for channel in present[1].parameters["strength"]])
+
+    @property
+    def b_factors(self) -> dict[str, float] | None:
+        """Debye-Waller factor B = 8 pi^2 u^2 of each element that scatters diffusely, A^2; or None."""
+        present = self.present
+        diffuse = None if present is None else present[0].model.diffuse
+        if present is None or diffuse is None or "b_factor" not in present[1].parameters:
+            return None
+        found = np.ravel(present[0].backend.to_numpy(present[1].parameters["b_factor"]))
+        return dict(zip(diffuse.elements, found.tolist(), strict=True))
+
+    @property
+    def background(self) -> np.ndarray | None:
+        """(Ny, Nx) counts that all patterns have in common, zero in the middle; or None."""
+        present = self.present
+        if present is None or "background" not in present[1].parameters:
+            return None
+        return np.fft.fftshift(present[0].backend.to_numpy(present[1].parameters["background"]))
+
+    @property
     def probe(self) -> np.ndarray | None:
-        """(Ny, Nx) complex64, corner-centred: the present probe, or before the first run the one that would be used."""
+        """(Ny, Nx) complex64, corner-centred: the present probe, or before the first run the one that would be used.
+
+        (M, Ny, Nx) for several modes.
+        """
         present = self.present
         if present is not None:
             probe = present[0].backend.to_numpy(present[1].probe)
@@ -151,4 +228,6 @@ class Results:
     def snapshot(self) -> Snapshot | None:
         """Small arrays of the present state, ready to be shown; None before the first run."""
         present = self.present
-        return None if present is None else take_snapshot(*present, self.status, self.goal, self.seconds_per_iteration)
+        if present is None:
+            return None
+        return take_snapshot(*present, self.status, self.goal, self.seconds_per_iteration, self.look)

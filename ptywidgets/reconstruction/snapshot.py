@@ -1,15 +1,18 @@
-"""From a State to what is shown: small arrays in the scan frame, at most a few hundred pixels wide."""
+"""From a State to what is shown: small arrays in the scan frame, a few hundred pixels wide, of what is looked at."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import fft as sfft
-from scipy import ndimage
 
+from ptywidgets.engine.modes import orthogonalise, shares
 from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.state import State
+from ptywidgets.reconstruction.look import Look
+from ptywidgets.reconstruction.scan_frame import depth_section, shown_map, shown_transmission, thicknesses
 
 LARGEST = 384  # pixels of a live picture
 
@@ -29,10 +32,26 @@ class Snapshot:
     object_sampling: float  # A per shown pixel
     object_fft: np.ndarray  # (K, K) float32, log of the amplitude of the Fourier transform, zero in the middle
     fft_sampling: float  # 1/A per shown pixel
-    probe: np.ndarray  # (Ny, Nx) complex64, centred
+    probe: np.ndarray  # (Ny, Nx) complex64, centred; all modes beside each other where all are looked at
     probe_sampling: float  # A
-    probe_fourier: np.ndarray  # (Ny, Nx) complex64, zero in the middle
+    probe_fourier: np.ndarray  # as `probe`, zero in the middle
     probe_fourier_sampling: float  # 1/A
+    depths: tuple[float, ...] = (0.0, 0.0)  # A, of the faces of all slices, the beam's entrance first: S + 1
+    slice: int | None = None  # of `object_phase`, `object_amplitude` and `object_fft`; None: all together
+    shares: tuple[float, ...] = (1.0,)  # of the modes in the counts, the brightest first
+    mode: int | None = 0  # of `probe` and `probe_fourier`; None: all
+    section: np.ndarray | None = None  # (S, W) float32 rad, where a section is looked at
+    section_sampling: tuple[float, float] = (1.0, 1.0)  # A: in depth, along the line
+    elements: tuple[str, ...] = ()  # that scatter diffusely
+    b_factors: tuple[float, ...] = ()  # A^2, of theirs
+    channel: int | None = None  # of `strength`
+    strength: np.ndarray | None = None  # (H, W) float32, share of the electrons that an element scatters diffusely
+    background: np.ndarray | None = None  # (Ny, Nx) float32 counts, zero in the middle
+
+    @property
+    def slices(self) -> int:
+        """How many slices the object has."""
+        return len(self.depths) - 1
 
 
 def take_snapshot(
@@ -41,11 +60,16 @@ def take_snapshot(
     status: str = "",
     iterations: int = 0,
     seconds_per_iteration: float | None = None,
+    look: Look | None = None,
 ) -> Snapshot:
-    """Display arrays of a state."""
-    phase, amplitude, step = shown_transmission(problem, state, LARGEST)
-    probe = problem.backend.to_numpy(state.probe)[0]
-    spectrum = np.fft.fftshift(sfft.fft2(probe, norm="ortho")).astype(np.complex64)
+    """Display arrays of a state: of what is looked at, and no others."""
+    look = look or Look()
+    shown = _known(look.slice, len(state.object)) if len(state.object) > 1 else None
+    phase, amplitude, step = shown_transmission(problem, state, LARGEST, shown)
+    modes = orthogonalise(problem.backend.to_numpy(state.probe))
+    mode = _known(look.mode, len(modes)) if len(modes) > 1 else 0
+    probe = modes if mode is None else modes[mode : mode + 1]
+    spectra = sfft.fft2(probe, norm="ortho")
     transform, frequency = fourier_amplitude(phase if _is_real(problem) else amplitude * np.exp(1j * phase), step)
     left = None
     if seconds_per_iteration is not None:
@@ -62,56 +86,53 @@ def take_snapshot(
         object_sampling=step,
         object_fft=transform,
         fft_sampling=frequency,
-        probe=np.fft.fftshift(probe).astype(np.complex64),
+        probe=beside(np.fft.fftshift(probe, axes=(-2, -1))),
         probe_sampling=problem.sampling[0],
-        probe_fourier=spectrum,
-        probe_fourier_sampling=1 / (problem.sampling[0] * probe.shape[0]),
+        probe_fourier=beside(np.fft.fftshift(spectra, axes=(-2, -1))),
+        probe_fourier_sampling=1 / (problem.sampling[0] * modes.shape[-2]),
+        depths=tuple(np.r_[0.0, np.cumsum(thicknesses(problem, state))].tolist()),
+        slice=shown,
+        shares=tuple(shares(modes).tolist()),
+        mode=mode,
+        **_more(problem, state, look),
     )
 
 
-def shown_transmission(
-    problem: Problem, state: State, largest: int | None = None
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Phase (rad), amplitude and pixel (A) of the object, summed over slices, turned into the scan frame and cropped.
+def _more(problem: Problem, state: State, look: Look) -> dict[str, Any]:
+    """What only some models have, as far as it is looked at."""
+    found: dict[str, Any] = {}
+    known = state.parameters
+    if look.section is not None and len(state.object) > 1:
+        found["section"], found["section_sampling"] = depth_section(problem, state, look.section, LARGEST)
+    diffuse = problem.model.diffuse
+    if diffuse is not None and "strength" in known and len(known["strength"]) == len(diffuse.elements):
+        found["elements"] = diffuse.elements
+        found["b_factors"] = tuple(np.ravel(problem.backend.to_numpy(known["b_factor"])).tolist())
+        channel = found["channel"] = _known(look.channel, len(known["strength"]))
+        if channel is not None:
+            found["strength"] = shown_map(problem, known["strength"][channel], LARGEST)
+    if "background" in known:
+        found["background"] = np.fft.fftshift(problem.backend.to_numpy(known["background"])).astype(np.float32)
+    return found
 
-    Parameters
-    ----------
-    largest : int, optional
-        Most pixels on a side; by default as fine as the object itself.
+
+def beside(waves: np.ndarray) -> np.ndarray:
+    """Waves (M, Ny, Nx) beside and below each other, each as bright as the others; one is left as it is.
+
+    Examples
+    --------
+    >>> beside(np.ones((3, 2, 2))).shape
+    (4, 4)
     """
-    obj = problem.backend.to_numpy(state.object)
-    if np.iscomplexobj(obj):
-        total = obj[0] if len(obj) == 1 else np.prod(obj, axis=0)
-        parts = [np.ascontiguousarray(total.real), np.ascontiguousarray(total.imag)]
-    else:
-        parts = [obj[0] if len(obj) == 1 else obj.sum(0)]
-    matrix, offset, shape, step = _into_scan_frame(problem, largest)
-    turned = [
-        ndimage.affine_transform(part, matrix, offset, output_shape=shape, order=1, mode="nearest", output=np.float32)
-        for part in parts
-    ]
-    if len(turned) == 1:
-        return turned[0], np.ones(shape, np.float32), step
-    return np.arctan2(turned[1], turned[0]), np.hypot(*turned), step
-
-
-def _into_scan_frame(problem: Problem, largest: int | None) -> tuple[np.ndarray, np.ndarray, tuple[int, int], float]:
-    """Affine map from shown pixels to object pixels, the shown shape, and the shown pixel in A."""
-    measurement = problem.measurement
-    scan_step = measurement.calibration.require("scan_step")
-    extent = [(n - 1) * scan_step for n in measurement.scan_shape]
-    fine = min(problem.sampling)
-    step = max(fine, max(extent) / (largest - 1)) if largest else fine
-    shape = (max(2, int(extent[0] / step) + 1), max(2, int(extent[1] / step) + 1))
-    # A displacement in the scan frame is turned by -rotation into the detector frame, as the positions are.
-    angle = np.radians(-measurement.rotation)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    if measurement.transpose:
-        turn = turn[::-1]
-    matrix = turn * step / np.array(problem.sampling)[:, None]
-    middle = (problem.first_positions.max(0) + problem.first_positions.min(0)) / 2 / np.array(problem.sampling)
-    offset = middle - matrix @ ((np.array(shape) - 1) / 2)
-    return matrix, offset, shape, step
+    if len(waves) == 1:
+        return waves[0].astype(np.complex64)
+    across = int(np.ceil(np.sqrt(len(waves))))
+    down = -(-len(waves) // across)
+    ny, nx = waves.shape[-2:]
+    tiles = np.zeros((down * across, ny, nx), np.complex64)
+    for tile, wave in zip(tiles, waves, strict=False):
+        tile[:] = wave / max(np.abs(wave).max(), np.finfo(np.float32).tiny)
+    return tiles.reshape(down, across, ny, nx).swapaxes(1, 2).reshape(down * ny, across * nx)
 
 
 def fourier_amplitude(field: np.ndarray, step: float) -> tuple[np.ndarray, float]:
@@ -127,3 +148,8 @@ def fourier_amplitude(field: np.ndarray, step: float) -> tuple[np.ndarray, float
 
 def _is_real(problem: Problem) -> bool:
     return not np.iscomplexobj(problem.first_object)
+
+
+def _known(number: int | None, count: int) -> int | None:
+    """The number itself, or the last that there is."""
+    return None if number is None else min(number, count - 1)

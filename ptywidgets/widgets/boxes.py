@@ -9,7 +9,7 @@ import ipywidgets
 from ipywidgets import HTML, Box, Button, Checkbox, Dropdown, VBox
 
 AUTO_WIDTH: dict[str, Any] = {"style": {"button_width": "auto"}, "layout": {"width": "auto"}}  # of ToggleButtons
-UNITS = {"A": "Å", "1/A": "Å⁻¹", "A^2": "Å²", "e/A^2": "e⁻/Å²", "degrees": "°", "px": "px"}
+UNITS = {"A": "Å", "1/A": "Å⁻¹", "A2": "Å²", "A^2": "Å²", "e/A^2": "e⁻/Å²", "degrees": "°", "px": "px"}
 _TOOLTIP = "description_tooltip" if int(ipywidgets.__version__.split(".")[0]) < 8 else "tooltip"
 
 

@@ -25,12 +25,15 @@ from ptywidgets.widgets.boxes import (
 )
 from ptywidgets.widgets.number_box import Number, number, number_text
 from ptywidgets.widgets.slider import Slider, is_rounding, kinds
+from ptywidgets.widgets.text_box import Words
 
 
 def control(parameter: Parameter, value: Any, label: str | None = None) -> Any:
     """The control that fits a parameter; every kind has `value`, `error` and `disabled`."""
     if parameter.choices is not None or parameter.type is bool:
         return Choice(parameter, value, label)
+    if parameter.type is str:
+        return Words(parameter, value, label)
     if parameter.low is not None and parameter.high is not None and bool not in kinds(parameter):
         return Slider(parameter, value, label)
     if parameter.optional and bool in kinds(parameter):
@@ -146,6 +149,7 @@ __all__ = [
     "Controls",
     "Number",
     "Slider",
+    "Words",
     "button",
     "checkbox",
     "control",

@@ -99,6 +99,7 @@ class ImageView(PngFallback, anywidget.AnyWidget):
     limits = Pair().tag(sync=True)
     sampling = Pair().tag(sync=True)  # units per px, rows and columns
     unit = traitlets.Unicode("px").tag(sync=True)
+    aspect = traitlets.Float(0.0, min=0).tag(sync=True)  # height of a pixel by its width; 0: what sampling says
     origin = Pair().tag(sync=True)  # y, x px of coordinate 0, 0
     x_label = traitlets.Unicode("").tag(sync=True)
     y_label = traitlets.Unicode("").tag(sync=True)

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ptywidgets.reconstruction import Snapshot
+from ptywidgets.widgets.look_bar import diffuse_words, mode_words, slice_words
+
+FLATTEST, TALLEST = 0.3, 1.2  # height by width of a section that is drawn to scale
 
 
 @dataclass(frozen=True)
@@ -15,28 +18,74 @@ class Shown:
 
     label: str  # on its button
     title: str
-    array: Callable[[Snapshot], Any]
-    sampling: Callable[[Snapshot], float]
+    array: Callable[[Snapshot], Any]  # None where the snapshot does not hold it
+    sampling: Callable[[Snapshot], Any]
     unit: str
     cmap: str = "gray"
     at_first: bool = True
     centred: bool = False  # coordinate 0 is in the middle
+    offered: Callable[[Snapshot], bool] = lambda _snapshot: True  # whether there is such a thing
+    note: Callable[[Snapshot], str] = lambda _snapshot: ""
+    scale: Callable[[Snapshot], bool] = lambda _snapshot: True  # whether a scale of colours is drawn, or a wheel
+    aspect: Callable[[Snapshot], float] = lambda _snapshot: 0.0  # height of a pixel by its width; 0: to scale
+
+
+def one_mode(snapshot: Snapshot) -> bool:
+    """Whether one mode fills the picture, with room for a colour wheel."""
+    return snapshot.mode is not None
+
+
+def section_aspect(snapshot: Snapshot) -> float:
+    """Height of a section's pixels by their width: to scale, but for a section too flat or too tall to be read."""
+    assert snapshot.section is not None
+    (rows, columns), (deep, along) = snapshot.section.shape, snapshot.section_sampling
+    ratio = rows * deep / (columns * along)
+    return min(max(ratio, FLATTEST), TALLEST) * columns / rows
+
+
+def section_words(snapshot: Snapshot) -> str:
+    """How deep a section is, and whether it is to scale."""
+    if snapshot.section is None:
+        return ""
+    deep, along = snapshot.section_sampling
+    stretched = section_aspect(snapshot) * along / deep
+    scale = "to scale" if abs(stretched - 1) < 0.01 else f"depth × {stretched:.2g}"
+    return f"{snapshot.depths[-1]:.3g} Å deep, {scale}"
 
 
 SHOWN = {
-    "phase": Shown("Phase", "Object phase (rad)", lambda s: s.object_phase, lambda s: s.object_sampling, "A", "magma"),
+    "phase": Shown(
+        "Phase", "Object phase (rad)", lambda s: s.object_phase, lambda s: s.object_sampling, "A", "magma",
+        note=slice_words,
+    ),
     "amplitude": Shown(
-        "Amplitude", "Object amplitude", lambda s: s.object_amplitude, lambda s: s.object_sampling, "A", at_first=False
+        "Amplitude", "Object amplitude", lambda s: s.object_amplitude, lambda s: s.object_sampling, "A",
+        at_first=False, note=slice_words,
+    ),
+    "section": Shown(
+        "Depth section", "Depth section (rad)", lambda s: s.section, lambda s: s.section_sampling, "A", "magma",
+        at_first=False, offered=lambda s: s.slices > 1, note=section_words, aspect=section_aspect,
     ),
     "fft": Shown(
         "FFT", "Fourier transform of the object (log)", lambda s: s.object_fft, lambda s: s.fft_sampling, "1/A",
         "inferno", centred=True,
     ),
-    "probe": Shown("Probe", "Probe", lambda s: s.probe, lambda s: s.probe_sampling, "A", centred=True),
+    "strength": Shown(
+        "Diffuse", "Diffuse scattering (share)", lambda s: s.strength, lambda s: s.object_sampling, "A", "viridis",
+        at_first=False, offered=lambda s: bool(s.elements), note=diffuse_words,
+    ),
+    "probe": Shown(
+        "Probe", "Probe", lambda s: s.probe, lambda s: s.probe_sampling, "A",
+        centred=True, note=mode_words, scale=one_mode,
+    ),
     "probe_fourier": Shown(
         "Probe, Fourier", "Probe, Fourier space", lambda s: s.probe_fourier, lambda s: s.probe_fourier_sampling, "1/A",
-        at_first=False, centred=True,
+        at_first=False, centred=True, note=mode_words, scale=one_mode,
+    ),
+    "background": Shown(
+        "Background", "Background (counts)", lambda s: s.background, lambda s: s.probe_fourier_sampling, "1/A",
+        "viridis", at_first=False, centred=True, offered=lambda s: s.background is not None,
     ),
 }  # fmt: skip
 
-__all__ = ["SHOWN", "Shown"]
+__all__ = ["SHOWN", "Shown", "section_aspect", "section_words"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,82 +11,26 @@ from ipywidgets import VBox
 from ptywidgets.engine.algorithms import ALGORITHMS
 from ptywidgets.engine.backends import available_devices
 from ptywidgets.engine.constraints import CONSTRAINTS
-from ptywidgets.engine.models import SPECIMENS
 from ptywidgets.engine.plan import Plan
 from ptywidgets.reconstruction import Reconstruction
-from ptywidgets.widgets.controls import Controls, Number, checkbox, dropdown, note, panel, panels, set_words, words
+from ptywidgets.widgets.brick_editor import BrickEditor, first_sentence
+from ptywidgets.widgets.controls import Controls, Number, dropdown, panel, panels, words
+from ptywidgets.widgets.model_editor import ModelEditor
 from ptywidgets.widgets.run_words import in_words
 
 LABELS = {"normalization_min": "norm. min", "hold_probe": "hold the probe"}  # where the name is too long
 NUMBERS = ("iterations", "batch", "seed")
 AUTOMATIC = "automatic"
-OBJECTS = {"complex": "complex (phase and amplitude)", "potential": "potential (phase only)"}
 DEVICES = {"cpu": "processor", "gpu": "GPU"}
 
 
-class ConstraintEditor(VBox):
-    """A box to tick for every constraint, with its parameters below while it is ticked.
-
-    What is not plainly in the registry, such as ``Every(5, PurePhase())``, stays as it is, after the others.
-    """
-
-    def __init__(self, on_change: Callable[[tuple[Any, ...]], Any], on_error: Callable[[str], Any]) -> None:
-        self._on_change, self._quiet = on_change, False
-        self._kept: dict[str, Any] = {name: kind() for name, kind in CONSTRAINTS.items()}
-        self._others: tuple[Any, ...] = ()
-        self.boxes: dict[str, Any] = {}
-        self.parameters: dict[str, Controls] = {}
-        lines: list[Any] = []
-        for name, kind in CONSTRAINTS.items():
-            box = checkbox(in_words(name), False, first_sentence(kind))
-            box.observe(lambda _change: self._changed(), "value")
-            self.boxes[name] = box
-            lines.append(box)
-            if kind.describe():
-                change = lambda key, value, name=name: self._change_parameter(name, key, value)  # noqa: E731
-                self.parameters[name] = Controls(self._kept[name], on_change=change, on_error=on_error)
-                self.parameters[name].layout.margin = "0 0 0 22px"
-                lines.append(self.parameters[name])
-        self.others = note()
-        super().__init__([*lines, self.others])
-
-    def show(self, constraints: tuple[Any, ...]) -> None:
-        """Show these; nothing is called back."""
-        plain = {type(c).__name__: c for c in constraints if type(c).__name__ in CONSTRAINTS}
-        self._others = tuple(c for c in constraints if type(c).__name__ not in CONSTRAINTS)
-        self._quiet = True
-        try:
-            for name, box in self.boxes.items():
-                box.value = name in plain
-                self._kept[name] = plain.get(name, self._kept[name])
-                if name in self.parameters:
-                    self.parameters[name].show(self._kept[name])
-                    self.parameters[name].layout.display = "" if box.value else "none"
-            set_words(self.others, "Also: " + ", ".join(map(repr, self._others)) if self._others else "")
-        finally:
-            self._quiet = False
-
-    @property
-    def constraints(self) -> tuple[Any, ...]:
-        """The ticked ones, in the order of the registry, then those that it does not know."""
-        return (*(self._kept[name] for name, box in self.boxes.items() if box.value), *self._others)
-
-    def _change_parameter(self, name: str, key: str, value: Any) -> None:
-        self._kept[name] = self._kept[name].replace(**{key: value})
-        self._changed()
-
-    def _changed(self) -> None:
-        if not self._quiet:
-            self._on_change(self.constraints)
-
-
 class PlanEditor(VBox):
-    """Settings of a reconstruction: how long, in what batches, by which rule, under which constraints.
+    """Settings of a reconstruction: how long, by which rule, with what model, under which constraints.
 
     Parameters
     ----------
     recon : Reconstruction
-        Changes go to its plan, object type and device; a run that is on follows from its next batch.
+        Changes go to its plan, model and device; a run that is on follows the plan from its next batch.
     guarded : callable
         Turns a callback into one that cannot fail: :meth:`Panel.guarded`.
     complain : callable
@@ -121,20 +65,25 @@ class PlanEditor(VBox):
         self._rule = panel()
         self._shown: type = type(None)
         self.algorithm = self._controls(recon.plan.algorithm)
-        self.constraints = ConstraintEditor(guarded(lambda value: self._update(constraints=value)), complain)
-        objects = [(OBJECTS.get(kind, kind), kind) for kind in SPECIMENS]
-        self.object_type = dropdown("object", objects, recon.object_type, "What is unknown.")
-        self.object_type.observe(guarded(lambda change_: self._set("object_type", change_["new"])), "value")
+        self.constraints = BrickEditor(CONSTRAINTS, guarded(lambda value: self._update(constraints=value)), complain)
+        self.refinements = BrickEditor(
+            refinements(), guarded(lambda value: self._update(refinements=value)), complain, flat=True
+        )
+        self.model = ModelEditor(recon, guarded, complain)
+        self.object_type = self.model.object_type
         devices = available_devices()
         self.device = dropdown("computed on", [(DEVICES.get(d, d), d) for d in devices], recon.device)
         self.device.observe(guarded(lambda change_: self._set("device", change_["new"])), "value")
-        general = [self.method, *self.numbers.values(), self.object_type, *([self.device] if len(devices) > 1 else [])]
+        general = [self.method, *self.numbers.values(), *([self.device] if len(devices) > 1 else [])]
+        acting = [words("Constraints, after every iteration", "pty-title"), self.constraints]
+        if self.refinements.boxes:
+            acting += [words("Refined, after every batch", "pty-title"), self.refinements]
         super().__init__(
             [
                 panels(
-                    panel(words("Plan", "pty-title"), *general),
-                    self._rule,
-                    panel(words("Constraints, after every iteration", "pty-title"), self.constraints),
+                    panel(panel(words("Plan", "pty-title"), *general), self._rule),
+                    self.model,
+                    panel(*acting),
                 )
             ]
         )
@@ -148,8 +97,9 @@ class PlanEditor(VBox):
             for name, box in self.numbers.items():
                 box.value = getattr(plan, name)
             self._show_algorithm()
-            self.constraints.show(plan.constraints)
-            self.object_type.value = self.recon.object_type
+            self.constraints.show(plan.constraints, self.recon.composition)
+            self.refinements.show(plan.refinements, self.recon.composition)
+            self.model.show()
             self.device.value = self.recon.device
         finally:
             self._quiet = False
@@ -198,12 +148,12 @@ class PlanEditor(VBox):
             self.recon.set_trait(name, value)
 
 
-def first_sentence(kind: type) -> str:
-    """What the docstring of a description says first."""
-    text = (kind.__doc__ or "").strip()
-    if dataclasses.is_dataclass(kind) and text.startswith(f"{kind.__name__}("):
-        return ""  # written by dataclass itself
-    return " ".join(text.split("\n\n")[0].split())
+def refinements() -> dict[str, type]:
+    """What may be fitted during a run; nothing where the engine has no refinements."""
+    try:
+        return importlib.import_module("ptywidgets.engine.refinements").REFINEMENTS
+    except ModuleNotFoundError:
+        return {}
 
 
-__all__ = ["ConstraintEditor", "PlanEditor"]
+__all__ = ["PlanEditor"]

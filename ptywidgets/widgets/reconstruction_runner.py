@@ -15,15 +15,18 @@ from ptywidgets.engine.dataset import Dataset, in_bytes
 from ptywidgets.engine.errors import ParameterError
 from ptywidgets.reconstruction import Reconstruction, Snapshot
 from ptywidgets.reconstruction.hosts import shows_threads
+from ptywidgets.reconstruction.look import ACROSS, Line
 from ptywidgets.widgets.base import Panel
 from ptywidgets.widgets.controls import button, heading, panel, panels, set_words, tip, toolbar, words
 from ptywidgets.widgets.convergence import Convergence
 from ptywidgets.widgets.image_view import ImageView
 from ptywidgets.widgets.live_views import SHOWN
+from ptywidgets.widgets.look_bar import LookBar
 from ptywidgets.widgets.plan_editor import PlanEditor
 from ptywidgets.widgets.run_words import default_path, iterations_done, plan_words, stage_words, status_words
 
 LIMITS = (0.1, 99.9)  # percentiles of contrast: a few bright pixels must not darken the rest
+OF_EVERY_MODEL = ("phase", "amplitude", "fft", "probe", "probe_fourier")
 BAR = {"running": "info", "paused": "warning", "stopped": "", "finished": "success", "error": "danger"}
 
 
@@ -56,6 +59,7 @@ class ReconstructionRunner(Panel):
         self._latest: Snapshot | None = self.recon.snapshot()
         self._said = ("", "note")
         self._stage: str | None = None  # what is said about it
+        self._line: Line | None = None  # of the latest section
         self._make_buttons()
         self.state_line = words("", "pty-status")
         self.stage_line = words("", "pty-note")
@@ -64,10 +68,12 @@ class ReconstructionRunner(Panel):
             name: ImageView(s.title, s.cmap, unit=s.unit, max_width=480, placeholder="nothing yet", percentiles=LIMITS)
             for name, s in SHOWN.items()
         }
+        self.image_views["section"].y_label = "↓ beam"
         self.toggles = {
             name: ToggleButton(value=s.at_first, description=s.label, layout={"width": "auto"}, **tip(s.title))
             for name, s in SHOWN.items()
         }
+        self.bar = LookBar(lambda name, value: self.soon(self._look, ("look", name), {name: value}))
         self.curve = Convergence()
         self.settings: PlanEditor | None = None
         self.fold = Accordion([panel(words("…"))], selected_index=None)
@@ -81,6 +87,7 @@ class ReconstructionRunner(Panel):
             self.status_line,
             self.fold,
             toolbar(*self.toggles.values()),
+            self.bar,
             panels(*self.image_views.values(), self.curve),
         ]
         self.views = list(self.image_views.values())
@@ -109,7 +116,9 @@ class ReconstructionRunner(Panel):
         for name, toggle in self.toggles.items():
             self.hear(toggle, partial(self._toggle, name))
         self.watch(self._show_status, "status", "iteration", "message")
-        self.watch(self._show_plan, "plan", "auto", "object_type", "device")
+        self.drag(self.image_views["phase"], self._drag_line)
+        self.watch(self._show_look, "look")
+        self.watch(self._show_plan, "plan", "auto", "object_type", "composition", "device")
         self.watch(self._new_data, "dataset")
         self.until_closed(self.recon.mailbox.subscribe(self.guarded(self._receive, "snapshot")))
 
@@ -153,34 +162,98 @@ class ReconstructionRunner(Panel):
             self.fold.children = [self.settings]
 
     def _toggle(self, name: str, on: bool) -> None:
+        if name == "section":
+            self._look({"section": (self._line or ACROSS) if on else None})
+        elif name == "strength":
+            self._look({"channel": 0 if on else None})
         view = self.image_views[name]
-        view.layout.display = "" if on else "none"
+        view.layout.display = "" if on and self._offered(name) else "none"
         if not on and view.live:
             view.settle()
         if on and self._latest is not None:
             self._draw(name, self._latest, live=self.recon.status == "running")
 
+    def _look(self, changes: dict[str, Any]) -> None:
+        self.recon.look = self.recon.look.replace(**changes)
+
+    def _drag_line(self, region: dict[str, Any], final: bool) -> None:
+        if self._latest is None or self.recon.look.section is None:
+            return
+        height, width = (n - 1 for n in self._latest.object_phase.shape)
+        ends = (region["y"] / height, region["x"] / width, region["y2"] / height, region["x2"] / width)
+        if ends[:2] != ends[2:]:
+            self._look({"section": ends})
+
     # ---------------------------------------------------------------- what is shown
 
     def _receive(self, snapshot: Snapshot) -> None:
-        self._latest = snapshot
+        before, self._latest = self._latest, snapshot
         running = snapshot.status == "running"
+        # The same state again: only what is looked at has changed, perhaps by a slider on its way.
+        looked = before is not None and (before.status, before.losses) == (snapshot.status, snapshot.losses)
+        self._show_look()
         for name, toggle in self.toggles.items():
             if toggle.value:
-                self._draw(name, snapshot, live=running)
+                self._draw(name, snapshot, live=running or looked)
+        if looked and not running:
+            self.settle_soon()
         self.curve.show(snapshot.losses, snapshot.iterations, now=not running)
         self._show_status()
 
     def _draw(self, name: str, snapshot: Snapshot, live: bool) -> None:
         shown, view = SHOWN[name], self.image_views[name]
-        array = shown.array(snapshot)
+        array = shown.array(snapshot) if shown.offered(snapshot) else None
+        if array is None:
+            return
         if shown.centred:
             view.origin = [n // 2 for n in array.shape]
+        view.note, view.aspect, view.colorbar = shown.note(snapshot), shown.aspect(snapshot), shown.scale(snapshot)
         view.show(array, live=live, sampling=shown.sampling(snapshot))
+
+    def _settle(self) -> None:
+        """What was drawn coarsely under a moving slider is drawn finely when it rests."""
+        if self._latest is None or self.recon.status == "running":
+            return
+        for name, view in self.image_views.items():
+            if view.live and self.toggles[name].value and not self._closed:
+                self._draw(name, self._latest, live=False)
+
+    def _offered(self, name: str) -> bool:
+        """Whether there is such a picture; those that every model has are offered before a run, too."""
+        if self._latest is None:
+            return name in OF_EVERY_MODEL
+        return SHOWN[name].offered(self._latest)
+
+    def _show_look(self) -> None:
+        """Controls and pictures that some models have, where there is something for them to show."""
+        look = self.recon.look
+        self.bar.show(self._latest, look)
+        self.put(self.toggles["section"], look.section is not None)
+        self.put(self.toggles["strength"], look.channel is not None)
+        for name, toggle in self.toggles.items():
+            offered = self._offered(name)
+            toggle.layout.display = "" if offered else "none"
+            self.image_views[name].layout.display = "" if offered and toggle.value else "none"
+        self._show_line()
+
+    def _show_line(self) -> None:
+        """The line of the section, on the phase; as it is where the user has just dragged it there."""
+        view, line = self.image_views["phase"], self.recon.look.section
+        if self._latest is None or line is None or not self._offered("section"):
+            if view.regions:
+                view.regions = []
+            return
+        self._line = line
+        height, width = (n - 1 for n in self._latest.object_phase.shape)
+        places = {"y": line[0] * height, "x": line[1] * width, "y2": line[2] * height, "x2": line[3] * width}
+        there = view.regions[0] if view.regions else {}
+        if any(abs(there.get(name, -9) - place) > 0.6 for name, place in places.items()):
+            view.regions = [{"id": "section", "shape": "line", "profile": False, **places}]
 
     def _show_all(self) -> None:
         self._show_plan()
         self._show_status()
+        self._show_look()
         for name, toggle in self.toggles.items():
             self._toggle(name, toggle.value)
         self.curve.show(self.recon.losses, self.recon.goal)

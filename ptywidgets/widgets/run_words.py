@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from ptywidgets.engine.composition import Composition
 from ptywidgets.engine.dataset import in_bytes
 from ptywidgets.reconstruction import Reconstruction
 
@@ -56,7 +57,33 @@ def plan_words(recon: Reconstruction) -> str:
     how = f"automatic, at most {plan.iterations} iterations"
     if not recon.auto:
         how = f"{plan.iterations} iterations, {batch}{step}"
-    return f"{how}, {recon.object_type} object; {constraints}"
+    refined = ", ".join(in_words(type(r).__name__).lower() for r in plan.refinements)
+    acting = f"{constraints}; {refined}" if refined else constraints
+    return f"{how}, {recon.object_type} object{model_words(recon.composition)}; {acting}"
+
+
+def model_words(composition: Composition) -> str:
+    """What a model has beyond a thin specimen and one mode, to follow "object"; nothing for those.
+
+    Examples
+    --------
+    >>> model_words(Composition(slices=3, thickness=60, modes=2, diffuse="Mo, S"))
+    ' in 3 slices of 20 Å, 2 probe modes, diffuse scattering of Mo, S'
+    >>> model_words(Composition())
+    ''
+    """
+    c = composition
+    parts = [
+        (c.slices > 1, f" in {c.slices} slices of {c.thickness / c.slices:.3g} Å"),
+        (c.modes > 1, f"{c.modes} probe modes"),
+        (c.source_size, f"source of {c.source_size:.3g} Å"),
+        (c.focal_spread, f"focal spread of {c.focal_spread:.3g} Å"),
+        (c.diffuse, f"diffuse scattering of {c.diffuse}"),
+        (c.background, "background"),
+        (c.blur, f"point spread of {c.blur:.3g} px"),
+    ]
+    told = [text for there, text in parts if there]
+    return "" if not told else ", ".join(told) if c.slices > 1 else ", " + ", ".join(told)
 
 
 def stage_words(recon: Reconstruction) -> str:

@@ -80,6 +80,7 @@ def test_opening_the_settings_changes_nothing_and_ticking_does(lab):
     notebook.canvas(PHASE)
     before = notebook.kernel.eval("repr(recon.plan)")
     notebook.text("Settings").click()
+    notebook.text("Probe: probe centre").click()
     notebook.text("Probe support").wait_for()
     notebook.settle()
     assert notebook.kernel.eval("repr(recon.plan)") == before

@@ -51,6 +51,13 @@ def test_every_position_is_used_once_an_iteration(problem):
     assert max(map(len, seen)) - min(map(len, seen)) <= 1
 
 
+def test_a_cut_iteration_goes_on_in_larger_batches(problem):
+    generator = steps(problem, Plan(iterations=1, batch=50))
+    next(generator)
+    cut = next(generator)
+    assert [s.iteration for s in steps(problem, Plan(iterations=2, batch=None), cut)] == [1, 2]
+
+
 @pytest.mark.parametrize("cut", [1, 2, 3, 4])
 def test_going_on_gives_what_not_stopping_gives(problem, cut):
     plan = Plan(iterations=3, batch=50)

@@ -241,7 +241,8 @@ def test_constraints_are_ticked_and_what_is_not_known_stays(runner, recon):
     recon.plan = recon.plan.replace(constraints=(*recon.plan.constraints, special))
     runner.fold.selected_index = 0
     editor = runner.settings.constraints
-    assert set(editor.boxes) == set(CONSTRAINTS) and "Every" in editor.others.value
+    assert set(editor.boxes) == set(CONSTRAINTS)
+    assert [(brick, box.value) for brick, box in editor.others] == [(special, True)]
     editor.boxes["ProbeSupport"].value = True
     editor.parameters["ProbeSupport"]["radius"].number.box.value = "0.4"
     editor.boxes["VacuumBaseline"].value = False

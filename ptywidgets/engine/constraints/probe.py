@@ -105,6 +105,7 @@ class ProbeOrthogonality(Params):
     """
 
     acts_on = "probe"
+    needs = "modes"
 
     def prepare(self, problem: Problem) -> Callable[[State], State]:
         xp = problem.backend.xp

@@ -28,6 +28,7 @@ class IdenticalSlices(Params):
     """The specimen is the same at every depth: every slice gets its share of the sum."""
 
     acts_on = "object"
+    needs = "slices"
 
     def prepare(self, problem: Problem) -> Callable[[State], State]:
         count = problem.object_shape[0]
@@ -48,6 +49,7 @@ class KzFilter(Params):
     gamma: float = param(1.0, low=0.001, high=1000, log=True, doc="Strength: where kz is k / gamma, half is left.")
 
     acts_on = "object"
+    needs = "slices"
 
     def prepare(self, problem: Problem) -> Callable[[State], State]:
         thick = thicknesses(problem)
@@ -77,6 +79,7 @@ class DepthFilter(Params):
     sigma: float = param(10.0, unit="A", low=0, high=1000, doc="Standard deviation of the Gaussian along the beam.")
 
     acts_on = "object"
+    needs = "slices"
 
     def prepare(self, problem: Problem) -> Callable[[State], State]:
         thick = thicknesses(problem)
@@ -96,6 +99,7 @@ class LowRank(Params):
     rank: int = param(1, low=0, high=20, doc="Profiles beside the mean; 0 makes all slices the same.")
 
     acts_on = "object"
+    needs = "slices"
 
     def prepare(self, problem: Problem) -> Callable[[State], State]:
         backend = problem.backend

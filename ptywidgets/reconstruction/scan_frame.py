@@ -1,0 +1,119 @@
+"""The object in the scan frame: turned as the scan lies, cropped to it, as a whole, slice by slice, or cut in depth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from ptywidgets.engine.problem import Problem
+from ptywidgets.engine.state import State
+from ptywidgets.reconstruction.look import Line
+
+Map = tuple[np.ndarray, np.ndarray, tuple[int, int], float]
+
+
+def shown_transmission(
+    problem: Problem, state: State, largest: int | None = None, slice: int | None = None
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Phase (rad), amplitude and pixel (A) of the object, turned into the scan frame and cropped.
+
+    Parameters
+    ----------
+    largest : int, optional
+        Most pixels on a side; by default as fine as the object itself.
+    slice : int, optional
+        One slice alone; by default all of them, phases added and amplitudes multiplied.
+    """
+    obj = state.object if slice is None else state.object[slice : slice + 1]
+    obj = problem.backend.to_numpy(obj)
+    if np.iscomplexobj(obj):
+        total = obj[0] if len(obj) == 1 else np.prod(obj, axis=0)
+        parts = [np.ascontiguousarray(total.real), np.ascontiguousarray(total.imag)]
+    else:
+        parts = [obj[0] if len(obj) == 1 else obj.sum(0)]
+    frame = into_scan_frame(problem, largest)
+    turned = [_turned(part, frame) for part in parts]
+    if len(turned) == 1:
+        return turned[0], np.ones(frame[2], np.float32), frame[3]
+    return np.arctan2(turned[1], turned[0]), np.hypot(*turned), frame[3]
+
+
+def shown_map(problem: Problem, values: Any, largest: int | None = None) -> np.ndarray:
+    """A map (S, Y, X) on the object's pixels, added up over slices, as :func:`shown_transmission` shows the object."""
+    return _turned(problem.backend.to_numpy(values).sum(0), into_scan_frame(problem, largest))
+
+
+def depth_section(
+    problem: Problem, state: State, line: Line, largest: int | None = None
+) -> tuple[np.ndarray, tuple[float, float]]:
+    """Phase of every slice along a line of the picture.
+
+    Parameters
+    ----------
+    line : (float, float, float, float)
+        Row and column of its ends, as parts of the picture.
+    largest : int, optional
+        Most pixels along the line; by default as fine as the object itself.
+
+    Returns
+    -------
+    section : ndarray (S, W) float32
+        rad, the slice where the beam enters first.
+    sampling : (float, float)
+        A: thickness of a slice on the average, and distance along the line.
+    """
+    matrix, offset, shape, step = into_scan_frame(problem, largest)
+    ends = np.reshape(line, (2, 2)) * (np.array(shape) - 1)
+    length = float(np.hypot(*(ends[1] - ends[0])))
+    count = max(2, round(length) + 1)
+    places = matrix @ (ends[0][:, None] + (ends[1] - ends[0])[:, None] * np.linspace(0, 1, count)) + offset[:, None]
+
+    def along(values: np.ndarray) -> np.ndarray:
+        return ndimage.map_coordinates(values, places, order=1, mode="nearest", output=np.float32)
+
+    obj = problem.backend.to_numpy(state.object)
+    if np.iscomplexobj(obj):
+        rows = [np.arctan2(along(o.imag), along(o.real)) for o in obj]
+    else:
+        rows = [along(o) for o in obj]
+    thick = thicknesses(problem, state)
+    return np.array(rows), (float(thick.mean()) or 1.0, step * length / (count - 1))
+
+
+def thicknesses(problem: Problem, state: State) -> np.ndarray:
+    """Thickness (S,) of each slice in A, as refined; 0 where the model knows none."""
+    count = len(state.object)
+    thick = getattr(problem.model_at(state).passage, "thickness", None)
+    # While a model is exchanged a state of the one before may be asked about.
+    return np.asarray(thick, float) if thick is not None and len(thick) == count else np.zeros(count)
+
+
+def into_scan_frame(problem: Problem, largest: int | None) -> Map:
+    """Affine map from shown pixels to object pixels, the shown shape, and the shown pixel in A."""
+    measurement = problem.measurement
+    scan_step = measurement.calibration.require("scan_step")
+    extent = [(n - 1) * scan_step for n in measurement.scan_shape]
+    fine = min(problem.sampling)
+    step = max(fine, max(extent) / (largest - 1)) if largest else fine
+    shape = (max(2, int(extent[0] / step) + 1), max(2, int(extent[1] / step) + 1))
+    # A displacement in the scan frame is turned by -rotation into the detector frame, as the positions are.
+    angle = np.radians(-measurement.rotation)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    if measurement.transpose:
+        turn = turn[::-1]
+    matrix = turn * step / np.array(problem.sampling)[:, None]
+    middle = (problem.first_positions.max(0) + problem.first_positions.min(0)) / 2 / np.array(problem.sampling)
+    offset = middle - matrix @ ((np.array(shape) - 1) / 2)
+    return matrix, offset, shape, step
+
+
+def _turned(values: np.ndarray, frame: Map) -> np.ndarray:
+    matrix, offset, shape, _ = frame
+    return ndimage.affine_transform(
+        values, matrix, offset, output_shape=shape, order=1, mode="nearest", output=np.float32
+    )
+
+
+__all__ = ["depth_section", "into_scan_frame", "shown_map", "shown_transmission", "thicknesses"]

@@ -1,0 +1,171 @@
+"""BrickEditor: what acts during a run, as boxes to tick in groups, each with its numbers below while it is ticked."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ipywidgets import Accordion, VBox
+
+from ptywidgets.engine.composition import Composition
+from ptywidgets.widgets.boxes import checkbox
+from ptywidgets.widgets.controls import Controls
+from ptywidgets.widgets.run_words import in_words
+
+OTHERS = "With a schedule"
+NEEDS: dict[str, Callable[[Composition], bool]] = {"slices": lambda c: c.slices > 1, "modes": lambda c: c.modes > 1}
+
+
+def group_of(kind: type) -> str:
+    """The heading under which a constraint is found.
+
+    Examples
+    --------
+    >>> from ptywidgets.engine.constraints import CONSTRAINTS
+    >>> [group_of(CONSTRAINTS[name]) for name in ("Positivity", "KzFilter", "ProbeCentre")]
+    ['Object', 'Depth', 'Probe']
+    """
+    if getattr(kind, "needs", "") == "slices":
+        return "Depth"
+    return str(getattr(kind, "acts_on", "") or "Fitted during the run").capitalize()
+
+
+class BrickEditor(VBox):
+    """Boxes to tick for everything in a registry, in a fold for each group.
+
+    What is not plainly in the registry, such as ``Every(5, PurePhase())``, has a box of its own, after the others. What
+    is switched off keeps its numbers. What needs several slices or modes is shown where there are several, or where it
+    is ticked.
+
+    Parameters
+    ----------
+    registry : mapping of str to type
+        Descriptions, in the order in which they act.
+    on_change : callable
+        Called with the tuple of all that are ticked.
+    on_error : callable
+        Called with the words for an entry that cannot be.
+    flat : bool
+        No folds: for a few.
+    """
+
+    def __init__(
+        self,
+        registry: Mapping[str, type],
+        on_change: Callable[[tuple[Any, ...]], Any],
+        on_error: Callable[[str], Any],
+        flat: bool = False,
+    ) -> None:
+        self._registry, self._on_change, self._on_error, self._quiet = registry, on_change, on_error, False
+        self._kept: dict[str, Any] = {name: kind() for name, kind in registry.items()}
+        self._composition = Composition()
+        self.boxes: dict[str, Any] = {}
+        self.parameters: dict[str, Controls] = {}  # made when first ticked: each is a handful of widgets
+        self._places: dict[str, VBox] = {}
+        self.groups: dict[str, VBox] = {}
+        for name, kind in registry.items():
+            box = self.boxes[name] = checkbox(in_words(name), False, first_sentence(kind))
+            box.observe(lambda _change: self._changed(), "value")
+            self._places[name] = VBox([box], layout={"width": "100%"})
+            group = self.groups.setdefault(group_of(kind), VBox(layout={"width": "100%"}))
+            group.children = (*group.children, self._places[name])
+        self.others: list[tuple[Any, Any]] = []  # what has a schedule, or is not known, and its box
+        self._other_lines = VBox(layout={"width": "100%"})
+        self.fold = Accordion(layout={"width": "100%"}, selected_index=None)
+        self._shown: tuple[str, ...] = ()
+        lines = [*self._places.values(), self._other_lines] if flat else [self.fold]
+        super().__init__(lines, layout={"width": "100%"})
+        self.add_class("pty-bricks")
+        self.show(())
+
+    def show(self, bricks: tuple[Any, ...], composition: Composition | None = None) -> None:
+        """Show these as ticked, and what makes sense with a composition; nothing is called back."""
+        self._composition = composition or self._composition
+        plain = {type(b).__name__: b for b in bricks if type(b).__name__ in self._registry}
+        others = [b for b in bricks if type(b).__name__ not in self._registry]
+        self._quiet = True
+        try:
+            for name, box in self.boxes.items():
+                box.value = name in plain
+                self._kept[name] = plain.get(name, self._kept[name])
+            for brick in others:
+                if all(brick != known for known, _ in self.others):
+                    self._add_other(brick)
+            for brick, box in self.others:
+                box.value = brick in others
+            self._arrange()
+        finally:
+            self._quiet = False
+
+    @property
+    def bricks(self) -> tuple[Any, ...]:
+        """The ticked ones, in the order of the registry, then those that it does not know."""
+        known = [self._kept[name] for name, box in self.boxes.items() if box.value]
+        return (*known, *(brick for brick, box in self.others if box.value))
+
+    def _add_other(self, brick: Any) -> None:
+        box = checkbox(repr(brick), True, first_sentence(type(brick)))
+        box.observe(lambda _change: self._changed(), "value")
+        self.others.append((brick, box))
+        self._other_lines.children = tuple(box for _, box in self.others)
+
+    def _arrange(self) -> None:
+        """What is ticked has its numbers below it; groups say in their titles what is on in them."""
+        for name, box in self.boxes.items():
+            if box.value:
+                self._show_parameters(name)
+            elif name in self.parameters:
+                self.parameters[name].layout.display = "none"
+            needs = NEEDS.get(getattr(self._registry[name], "needs", ""))
+            shown = box.value or needs is None or needs(self._composition)
+            self._places[name].layout.display = "" if shown else "none"
+        titles = {}
+        for title, group in self.groups.items():
+            inside = [name for name in self.boxes if self._places[name] in group.children]
+            if any(self._places[name].layout.display != "none" for name in inside):
+                titles[title] = [in_words(name).lower() for name in inside if self.boxes[name].value]
+        if self.others:
+            titles[OTHERS] = [f"{sum(box.value for _, box in self.others)} of {len(self.others)}"]
+        if tuple(titles) != self._shown:
+            opened = None if self.fold.selected_index is None else self._shown[self.fold.selected_index]
+            self.fold.selected_index = None
+            self._shown = tuple(titles)
+            self.fold.children = [self.groups.get(title, self._other_lines) for title in titles]
+            self.fold.selected_index = self._shown.index(opened) if opened in self._shown else None
+        for index, (title, on) in enumerate(titles.items()):
+            self.fold.set_title(index, f"{title}: {', '.join(on)}" if on else title)
+
+    def _show_parameters(self, name: str) -> None:
+        if name in self.parameters:
+            self.parameters[name].show(self._kept[name])
+            self.parameters[name].layout.display = ""
+        elif self._registry[name].describe():  # type: ignore[attr-defined]
+            change = lambda key, value: self._change_parameter(name, key, value)  # noqa: E731
+            controls = self.parameters[name] = Controls(self._kept[name], on_change=change, on_error=self._on_error)
+            controls.layout.margin = "0 0 0 18px"
+            self._places[name].children = (self.boxes[name], controls)
+
+    def _change_parameter(self, name: str, key: str, value: Any) -> None:
+        self._kept[name] = self._kept[name].replace(**{key: value})
+        self._changed()
+
+    def _changed(self) -> None:
+        if not self._quiet:
+            self._quiet = True
+            try:
+                self._arrange()
+            finally:
+                self._quiet = False
+            self._on_change(self.bricks)
+
+
+def first_sentence(kind: type) -> str:
+    """What the docstring of a description says first."""
+    text = (kind.__doc__ or "").strip()
+    if dataclasses.is_dataclass(kind) and text.startswith(f"{kind.__name__}("):
+        return ""  # written by dataclass itself
+    return " ".join(text.split("\n\n")[0].split())
+
+
+__all__ = ["BrickEditor", "first_sentence", "group_of"]

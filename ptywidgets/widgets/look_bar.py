@@ -1,0 +1,131 @@
+"""LookBar: which slice, which mode, whose diffuse scattering is looked at; shown where there are several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ipywidgets import Box, Button, IntSlider, VBox
+
+from ptywidgets.reconstruction import Look, Snapshot
+from ptywidgets.widgets.boxes import button, note, set_words, tip, toolbar, words
+from ptywidgets.widgets.number_box import number_text
+
+
+class LookBar(VBox):
+    """A slider through the slices, and buttons for probe modes and elements, with what they hold.
+
+    Parameters
+    ----------
+    on_look : callable
+        Called with (name, value) of the :class:`~ptywidgets.reconstruction.Look` that the user changes.
+    """
+
+    def __init__(self, on_look: Callable[[str, int | None], Any]) -> None:
+        self._on_look, self._quiet = on_look, False
+        self.slice = IntSlider(
+            0, 0, 1, readout=False, layout={"width": "auto", "flex": "1 1 100px", "max_width": "320px", "margin": "0"},
+            **tip("A slice of the object; at the left end all together"),
+        )  # fmt: skip
+        self.slice_words = note()
+        self.slices = toolbar(words("Slice"), self.slice, self.slice_words)
+        self.modes, self.elements = toolbar(words("Probe mode")), toolbar(words("Diffuse scattering of"))
+        self.mode_buttons: list[Button] = []
+        self.element_buttons: list[Button] = []
+        self.slice.observe(self._slid, "value")
+        super().__init__([self.slices, self.modes, self.elements], layout={"width": "100%", "grid_gap": "4px"})
+        self.show(None, Look())
+
+    def show(self, snapshot: Snapshot | None, look: Look) -> None:
+        """Show what a snapshot has and what is looked at; nothing is called back."""
+        count = 1 if snapshot is None else snapshot.slices
+        self._quiet = True
+        try:
+            self.slice.max = count
+            self.slice.value = 0 if look.slice is None else min(look.slice + 1, count)
+        finally:
+            self._quiet = False
+        set_words(self.slice_words, slice_words(snapshot, long=True))
+        shares = () if snapshot is None else snapshot.shares
+        several = len(shares) > 1
+        labels = [f"{n}: {percent(share)}" for n, share in enumerate(shares, 1)] + ["all"]
+        mode = None if look.mode is None else min(look.mode, len(shares) - 1)
+        self.mode_buttons = self._buttons(
+            self.modes, self.mode_buttons, labels if several else [], len(shares) if mode is None else mode, "mode"
+        )
+        elements = () if snapshot is None or snapshot.channel is None else snapshot.elements
+        self.element_buttons = self._buttons(
+            self.elements, self.element_buttons, list(elements) if len(elements) > 1 else [], look.channel, "channel"
+        )
+        _display(self, count > 1 or several or len(elements) > 1)
+        _display(self.slices, count > 1)
+
+    def _buttons(self, row: Box, there: list[Button], labels: list[str], chosen: int | None, name: str) -> list[Button]:
+        """As many buttons as labels; made anew only where the number changes, since shares change all the time."""
+        if len(there) != len(labels):
+            there = [button("") for _ in labels]
+            for number, item in enumerate(there):
+                value = None if name == "mode" and number == len(labels) - 1 else number
+                item.on_click(lambda _button, value=value: self._on_look(name, value))
+            row.children = (row.children[0], *there)
+        for number, (item, label) in enumerate(zip(there, labels, strict=True)):
+            item.description = label
+            item.button_style = "info" if number == chosen else ""
+        _display(row, bool(labels))
+        return there
+
+    def _slid(self, change: Any) -> None:
+        if not self._quiet:
+            self._on_look("slice", change["new"] - 1 if change["new"] else None)
+
+
+def slice_words(snapshot: Snapshot | None, long: bool = False) -> str:
+    """Which slice is shown, such as ``slice 2 of 3``; nothing where there is one."""
+    if snapshot is None or snapshot.slices == 1:
+        return ""
+    if snapshot.slice is None:
+        return f"all {snapshot.slices} together" if long else f"{snapshot.slices} slices together"
+    text = f"{snapshot.slice + 1} of {snapshot.slices}"
+    top, bottom = snapshot.depths[snapshot.slice : snapshot.slice + 2]
+    if long and bottom > top:
+        return f"{text}, {_short(top)} to {_short(bottom)} Å deep"
+    return text if long else f"slice {text}"
+
+
+def mode_words(snapshot: Snapshot) -> str:
+    """Which mode is shown, such as ``mode 1 of 2: 87 %``; nothing where there is one."""
+    count = len(snapshot.shares)
+    if count == 1:
+        return ""
+    if snapshot.mode is None:
+        return f"{count} modes, equally bright"
+    return f"mode {snapshot.mode + 1} of {count}: {percent(snapshot.shares[snapshot.mode])}"
+
+
+def diffuse_words(snapshot: Snapshot) -> str:
+    """Whose scattering is shown and its Debye-Waller factor; nothing where there is none."""
+    if snapshot.channel is None:
+        return ""
+    return f"{snapshot.elements[snapshot.channel]}, B = {snapshot.b_factors[snapshot.channel]:.3g} Å²"
+
+
+def percent(share: float) -> str:
+    """A share in whole per cent, and in tenths where it is small.
+
+    Examples
+    --------
+    >>> percent(0.873), percent(0.0213), percent(1.0)
+    ('87 %', '2.1 %', '100 %')
+    """
+    return f"{100 * share:.0f} %" if share >= 0.0995 else f"{100 * share:.1f} %"
+
+
+def _short(length: float) -> str:
+    return number_text(float(f"{length:.3g}"))
+
+
+def _display(widget: Any, shown: bool) -> None:
+    widget.layout.display = "" if shown else "none"
+
+
+__all__ = ["LookBar", "diffuse_words", "mode_words", "percent", "slice_words"]

@@ -1,0 +1,151 @@
+"""ModelEditor: what the model of the patterns is made of, in a few numbers; only those that matter are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ipywidgets import VBox
+
+from ptywidgets.engine.composition import Composition
+from ptywidgets.engine.errors import PtyError
+from ptywidgets.engine.models import SPECIMENS
+from ptywidgets.reconstruction import Reconstruction
+from ptywidgets.widgets.boxes import dropdown, set_words, words
+from ptywidgets.widgets.controls import control
+from ptywidgets.widgets.number_box import Number
+
+OBJECTS = {"complex": "complex (phase and amplitude)", "potential": "potential (phase only)"}
+LABELS = {
+    "tilt_rows": "tilt, rows",
+    "tilt_columns": "tilt, columns",
+    "focus": "defocus is at",
+    "modes": "probe modes",
+    "diffuse": "elements",
+    "b_factor": "B at first",
+    "background": "fit a background",
+    "blur": "point spread",
+}
+LABEL_WIDTH = "92px"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Some of the numbers under one heading."""
+
+    title: str
+    names: tuple[str, ...]
+
+
+GROUPS = (
+    Group("Specimen", ("slices", "thickness", "tilt_rows", "tilt_columns", "focus")),
+    Group("Partial coherence", ("modes", "source_size", "focal_spread")),
+    Group("Diffuse scattering", ("diffuse", "b_factor")),
+    Group("Detector", ("background", "blur")),
+)
+# What means something only together with something else.
+SHOWN_WITH: dict[str, Callable[[Composition], bool]] = {
+    **dict.fromkeys(("thickness", "tilt_rows", "tilt_columns", "focus"), lambda c: c.slices > 1),
+    "b_factor": lambda c: bool(c.diffuse.strip()),
+}
+
+
+class ModelEditor(VBox):
+    """Kind of object, slices, modes, coherence, diffuse scattering and detector of a reconstruction.
+
+    Parameters
+    ----------
+    recon : Reconstruction
+        Its `composition` and `object_type` are changed; what it has found so far goes on under the new model.
+    guarded : callable
+        Turns a callback into one that cannot fail: :meth:`Panel.guarded`.
+    complain : callable
+        Called with the words for an entry that cannot be.
+    """
+
+    def __init__(
+        self,
+        recon: Reconstruction,
+        guarded: Callable[[Callable[..., Any]], Callable[..., Any]],
+        complain: Callable[[str], Any],
+    ) -> None:
+        self.recon, self._quiet = recon, False
+        objects = [(OBJECTS.get(kind, kind), kind) for kind in SPECIMENS]
+        self.object_type = dropdown("object", objects, recon.object_type, "What is unknown.")
+        self.object_type.observe(guarded(lambda change: self._set("object_type", change["new"])), "value")
+        known = {parameter.name: parameter for parameter in Composition.describe()}
+        self.controls: dict[str, Any] = {}
+        lines: list[Any] = [words("Model", "pty-title"), self.object_type]
+        take = guarded(self._take)
+        for group in GROUPS:
+            lines.append(words(group.title, "pty-group"))
+            for name in group.names:
+                item = self.controls[name] = _compact(known[name], getattr(recon.composition, name))
+                item.observe(lambda change, name=name: take(name, change["new"]), "value")
+                item.observe(lambda change: change["new"] and complain(change["new"]), "error")
+                lines.append(item)
+        self.lacking = words("", "pty-warn")
+        super().__init__([*lines, self.lacking])
+        self.add_class("pty-panel")
+        self.show()
+
+    def show(self) -> None:
+        """Show what the reconstruction has now; nothing is changed by that."""
+        composition = self.recon.composition
+        self._quiet = True
+        try:
+            self.object_type.value = self.recon.object_type
+            for name, item in self.controls.items():
+                item.value = getattr(composition, name)
+                item.layout.display = "" if SHOWN_WITH.get(name, _always)(composition) else "none"
+        finally:
+            self._quiet = False
+        lacking = what_lacks(composition)
+        set_words(self.lacking, lacking)
+        self.lacking.layout.display = "" if lacking else "none"
+
+    def _take(self, name: str, value: Any) -> None:
+        if not self._quiet:
+            self.recon.composition = self.recon.composition.replace(**{name: value})
+            self.show()
+
+    def _set(self, name: str, value: Any) -> None:
+        if not self._quiet:
+            self.recon.set_trait(name, value)
+
+
+def what_lacks(composition: Composition) -> str:
+    """What has to be said before a run can begin, in words; nothing where all is.
+
+    Examples
+    --------
+    >>> what_lacks(Composition(slices=3))
+    "slices is 3 but thickness is 0 A; give the specimen's thickness."
+    >>> what_lacks(Composition(slices=3, thickness=60))
+    ''
+    """
+    try:
+        composition.check()
+    except PtyError as error:
+        return str(error)
+    return ""
+
+
+def _compact(parameter: Any, value: Any) -> Any:
+    """A control without a slider: these numbers are known, not tried out."""
+    label = LABELS.get(parameter.name)
+    if parameter.choices is not None or parameter.type in (bool, str):
+        item = control(parameter, value, label)
+    else:
+        item = Number(parameter, value, label)
+    if parameter.type is not bool and parameter.choices is None:
+        item.children[0].layout.width = LABEL_WIDTH
+    return item
+
+
+def _always(_composition: Composition) -> bool:
+    return True
+
+
+__all__ = ["GROUPS", "ModelEditor", "what_lacks"]

@@ -1,0 +1,161 @@
+"""ModelEditor and BrickEditor: a model in a few numbers, and bricks that are switched on and off."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from ptywidgets import Reconstruction, samples
+from ptywidgets.engine.composition import Composition
+from ptywidgets.engine.constraints import CONSTRAINTS, Every, KzFilter, Positivity, PurePhase, TotalVariation
+from ptywidgets.engine.params import Params, param
+from ptywidgets.widgets.brick_editor import OTHERS, BrickEditor
+from ptywidgets.widgets.model_editor import GROUPS, ModelEditor
+from ptywidgets.widgets.run_words import plan_words
+
+
+@pytest.fixture
+def recon():
+    return Reconstruction(samples.ducky("tiny"), defocus=samples.ducky_defocus("tiny"))
+
+
+@pytest.fixture
+def words():
+    return []
+
+
+@pytest.fixture
+def editor(recon, words):
+    return ModelEditor(recon, lambda callback: callback, words.append)
+
+
+def shown(editor):
+    return [name for name, item in editor.controls.items() if item.layout.display != "none"]
+
+
+def test_every_number_of_the_model_has_a_control_in_a_group(editor):
+    names = [name for group in GROUPS for name in group.names]
+    assert sorted(names) == sorted(parameter.name for parameter in Composition.describe())
+    assert sorted(editor.controls) == sorted(names)
+
+
+def test_only_what_matters_is_asked_for(editor, recon):
+    assert "thickness" not in shown(editor) and "b_factor" not in shown(editor)
+    editor.controls["slices"].box.value = "3"
+    assert {"thickness", "tilt_rows", "focus"} <= set(shown(editor))
+    assert "thickness" in editor.lacking.value and editor.lacking.layout.display == ""
+    editor.controls["thickness"].box.value = "60"
+    assert editor.lacking.layout.display == "none"
+    editor.controls["diffuse"].box.value = " Mo, S "
+    assert "b_factor" in shown(editor)
+    assert recon.composition == Composition(slices=3, thickness=60, diffuse="Mo, S")
+    editor.controls["slices"].box.value = "1"
+    assert "thickness" not in shown(editor) and recon.composition.thickness == 60, "its number is forgotten"
+
+
+def test_what_cannot_be_is_told_in_words(editor, recon, words):
+    editor.controls["modes"].box.value = "0"
+    assert "modes" in words[-1] and recon.composition.modes == 1
+    editor.controls["diffuse"].box.value = "Xx"
+    assert "no element" in editor.lacking.value and "Xx" in editor.lacking.value
+
+
+def test_it_follows_the_reconstruction(editor, recon):
+    recon.composition = Composition(slices=4, thickness=80, modes=2, background=True, focus="middle")
+    recon.object_type = "complex"
+    editor.show()
+    assert editor.controls["slices"].value == 4 and editor.controls["focus"].value == "middle"
+    assert editor.controls["background"].value is True and editor.object_type.value == "complex"
+    editor.controls["background"].box.value = False
+    assert recon.composition == Composition(slices=4, thickness=80, modes=2, focus="middle")
+
+
+def test_the_settings_are_told_in_a_line(recon):
+    recon.composition = Composition(modes=3, source_size=0.4, background=True)
+    assert "potential object, 3 probe modes, source of 0.4 Å, background; positivity" in plan_words(recon)
+    recon.composition = Composition(slices=2, thickness=50)
+    assert "potential object in 2 slices of 25 Å; " in plan_words(recon)
+
+
+# ---------------------------------------------------------------- bricks
+
+
+@pytest.fixture
+def bricks(words):
+    changes = []
+    editor = BrickEditor(CONSTRAINTS, changes.append, words.append)
+    editor.changes = changes
+    return editor
+
+
+def titles(editor):
+    return [editor.fold.get_title(index).split(":")[0] for index in range(len(editor.fold.children))]
+
+
+def places(editor):
+    return {name for name, place in editor._places.items() if place.layout.display != "none"}
+
+
+def test_what_needs_slices_or_modes_is_shown_where_there_are_several(bricks):
+    assert titles(bricks) == ["Object", "Probe", "Positions"]
+    assert "KzFilter" not in places(bricks) and "ProbeOrthogonality" not in places(bricks)
+    bricks.show((Positivity(),), Composition(slices=3, thickness=60, modes=2))
+    assert titles(bricks) == ["Object", "Depth", "Probe", "Positions"]
+    assert places(bricks) == set(CONSTRAINTS)
+    bricks.show((KzFilter(),), Composition())
+    assert "Depth" in titles(bricks) and "KzFilter" in places(bricks), "one that is on cannot be switched off"
+
+
+def test_a_fold_says_what_is_on_in_it_and_stays_open(bricks):
+    bricks.fold.selected_index = 1
+    bricks.show((Positivity(), TotalVariation()), Composition(slices=2, thickness=40))
+    assert bricks.fold.get_title(0) == "Object: total variation, positivity"
+    assert titles(bricks)[bricks.fold.selected_index] == "Probe"
+
+
+def test_switched_off_and_on_again_a_brick_keeps_its_numbers(bricks):
+    bricks.boxes["TotalVariation"].value = True
+    bricks.parameters["TotalVariation"]["weight"].number.box.value = "0.07"
+    bricks.boxes["TotalVariation"].value = False
+    assert bricks.bricks == () and bricks.parameters["TotalVariation"].layout.display == "none"
+    bricks.boxes["TotalVariation"].value = True
+    assert bricks.bricks == (TotalVariation(weight=0.07),) == bricks.changes[-1]
+
+
+@pytest.mark.parametrize("name", CONSTRAINTS)
+def test_every_constraint_is_switched_on_and_off(bricks, name):
+    bricks.boxes[name].value = True
+    assert bricks.changes[-1] == (CONSTRAINTS[name](),)
+    assert list(bricks.parameters) == ([name] if CONSTRAINTS[name].describe() else [])
+    bricks.boxes[name].value = False
+    assert bricks.changes[-1] == ()
+
+
+def test_one_with_a_schedule_is_switched_too(bricks):
+    special = Every(5, PurePhase())
+    bricks.show((Positivity(), special))
+    assert titles(bricks)[-1] == OTHERS and bricks.changes == []
+    ((_, box),) = bricks.others
+    box.value = False
+    assert bricks.changes[-1] == (Positivity(),)
+    bricks.show((Positivity(),))
+    box.value = True
+    assert bricks.changes[-1] == (Positivity(), special)
+
+
+@dataclasses.dataclass(frozen=True)
+class RefineSomething(Params):
+    """Something is refined."""
+
+    terms: str = param("defocus", doc="What.")
+    acts_on = "parameters"
+
+
+def test_another_registry_is_served_without_folds(words):
+    changes = []
+    editor = BrickEditor({"RefineSomething": RefineSomething}, changes.append, words.append, flat=True)
+    assert editor.fold not in editor.children
+    editor.boxes["RefineSomething"].value = True
+    editor.parameters["RefineSomething"]["terms"].box.value = "C12"
+    assert changes[-1] == (RefineSomething("C12"),)
