@@ -26,6 +26,7 @@ from ptywidgets.engine.plan import Plan
 from ptywidgets.engine.prepare import Measurement, prepare
 from ptywidgets.engine.probe import Optics
 from ptywidgets.engine.problem import Problem, make_problem
+from ptywidgets.engine.refinements import default_refinements
 from ptywidgets.engine.schedule import Stage, auto, for_auto, staged
 from ptywidgets.engine.state import State
 from ptywidgets.reconstruction import keeping
@@ -101,7 +102,9 @@ class Reconstruction(Results, Starting):
         self.mailbox = Mailbox()
         super().__init__(**values)
         if "plan" not in values:
-            self.plan = self.plan.replace(constraints=default_constraints(self.object_type))
+            self.plan = self.plan.replace(
+                constraints=default_constraints(self.object_type), refinements=default_refinements(self.composition)
+            )
         elif "auto" not in values:
             self.auto = False
         if dataset is not None:
@@ -113,6 +116,7 @@ class Reconstruction(Results, Starting):
             self.optics = self.optics.replace(aberrations=self.optics.aberrations.replace(defocus=defocus))
         self.observe(self._follow_inputs, ["dataset", "measurement", "optics"])
         self.observe(self._follow_object_type, "object_type")
+        self.observe(self._follow_composition, "composition")
         self.observe(self._follow_plan, "plan")
         self.observe(self._follow_auto, "auto")
         self.observe(self._follow_model, ["composition", "object_type"])
@@ -346,6 +350,13 @@ class Reconstruction(Results, Starting):
     def _follow_object_type(self, change: Any) -> None:
         if self.plan.constraints == default_constraints(change["old"]):
             self.plan = self.plan.replace(constraints=default_constraints(change["new"]))
+
+    def _follow_composition(self, change: Any) -> None:
+        """What the model has to find is refined, and no longer when it has not: the rest of the plan stays."""
+        before, now = default_refinements(change["old"]), default_refinements(change["new"])
+        if before != now:
+            others = tuple(r for r in self.plan.refinements if r not in before and type(r) not in map(type, now))
+            self.plan = self.plan.replace(refinements=(*others, *now))
 
     def _follow_plan(self, change: Any) -> None:
         """Whoever chooses batches or a rule has planned; how long and under which constraints is asked of both."""

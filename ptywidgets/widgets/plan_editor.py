@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ from ptywidgets.engine.algorithms import ALGORITHMS
 from ptywidgets.engine.backends import available_devices
 from ptywidgets.engine.constraints import CONSTRAINTS
 from ptywidgets.engine.plan import Plan
+from ptywidgets.engine.refinements import REFINEMENTS
 from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.brick_editor import BrickEditor, first_sentence
 from ptywidgets.widgets.controls import Controls, Number, dropdown, panel, panels, words
@@ -67,7 +67,7 @@ class PlanEditor(VBox):
         self.algorithm = self._controls(recon.plan.algorithm)
         self.constraints = BrickEditor(CONSTRAINTS, guarded(lambda value: self._update(constraints=value)), complain)
         self.refinements = BrickEditor(
-            refinements(), guarded(lambda value: self._update(refinements=value)), complain, flat=True
+            REFINEMENTS, guarded(lambda value: self._update(refinements=value)), complain, flat=True
         )
         self.model = ModelEditor(recon, guarded, complain)
         self.object_type = self.model.object_type
@@ -146,14 +146,6 @@ class PlanEditor(VBox):
     def _set(self, name: str, value: Any) -> None:
         if not self._quiet:
             self.recon.set_trait(name, value)
-
-
-def refinements() -> dict[str, type]:
-    """What may be fitted during a run; nothing where the engine has no refinements."""
-    try:
-        return importlib.import_module("ptywidgets.engine.refinements").REFINEMENTS
-    except ModuleNotFoundError:
-        return {}
 
 
 __all__ = ["PlanEditor"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from ptywidgets.engine.refinements.aberration_fit import fit_aberrations
 from ptywidgets.engine.refinements.affine import RefineAffine
 from ptywidgets.engine.refinements.diffuse import RefineDiffuse
@@ -11,8 +13,24 @@ from ptywidgets.engine.refinements.optics import RefineOptics, refined_aberratio
 from ptywidgets.engine.refinements.position_slopes import PositionSlopes, position_slopes
 from ptywidgets.engine.refinements.positions import RefinePositions
 
+if TYPE_CHECKING:
+    from ptywidgets.engine.composition import Composition
+
 # In the order in which a plan's editor has them act.
 REFINEMENTS = {r.__name__: r for r in (RefineAffine, RefinePositions, RefineOptics, RefineModel, RefineDiffuse)}
+
+
+def default_refinements(composition: Composition) -> tuple[Any, ...]:
+    """What a model has to find besides object and probe is found.
+
+    Examples
+    --------
+    >>> from ptywidgets.engine import Composition
+    >>> default_refinements(Composition()), len(default_refinements(Composition(background=True)))
+    ((), 1)
+    """
+    return (RefineDiffuse(),) if composition.elements or composition.background else ()
+
 
 __all__ = [
     "REFINEMENTS",
@@ -22,6 +40,7 @@ __all__ = [
     "RefineModel",
     "RefineOptics",
     "RefinePositions",
+    "default_refinements",
     "fit_aberrations",
     "model_slopes",
     "position_slopes",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MOST = 2.0  # factor by which anything grows or shrinks in one step
 DIFFERENCE = 0.02  # of log B, for the derivative of a shape
 RIDGE = 1e-3  # of the curvatures
+BEYOND = 1.5  # radii of the aperture: nearer, the coherent wave's own errors outweigh what is diffuse
 LONGEST = 0.25  # step of the logarithms
 LEAST_SEEN = 1e-3  # of the most: pixels that were lit less stay
 B_RANGE = (0.02, 5.0)  # A^2
@@ -110,6 +111,8 @@ def _newton(host: Callable[[Any], np.ndarray], diffuse: Diffuse, g: Gradients) -
     """
     slopes, stiff = host(g.others["channel"]), host(g.weights["channel stiffness"])
     window = slopes.shape[-2:]
+    ky, kx = (np.fft.fftfreq(n, 1 / n) / e for n, e in zip(window, diffuse.extent, strict=True))
+    dark = np.hypot(ky[:, None], kx[None]) > BEYOND * diffuse.aperture
     present = np.array(diffuse.b_factor, float) * np.ones(len(slopes))
     scale = np.ones(len(slopes))
     for c, element in enumerate(diffuse.elements):
@@ -118,7 +121,7 @@ def _newton(host: Callable[[Any], np.ndarray], diffuse: Diffuse, g: Gradients) -
         change = diffuse.shape_of(element, present[c] * step, window) - diffuse.shape_of(
             element, present[c] / step, window
         )
-        ways = np.stack([shape, change / (2 * DIFFERENCE)])
+        ways = np.stack([shape, change / (2 * DIFFERENCE)]) * dark
         matrix = np.einsum("ayx,byx,yx->ab", ways, ways, stiff[c])
         if matrix[0, 0] <= 0:  # a detector that mixes pixels says no curvatures
             continue

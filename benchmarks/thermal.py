@@ -1,0 +1,205 @@
+"""Thermal diffuse scattering: what is found of it in simulated data, beside a model that knows only waves.
+
+    python benchmarks/thermal.py [mos2] [si] [--snapshots 32] [--dose 1e7] [--picture PICTURE.png]
+
+Frozen-phonon multislice of MoS2 and of silicon along [110], 5 nm thick; the probe is known. Told are the Debye-Waller
+factor against that of the atoms, the likeness of what the model gives off at each position to the simulated annular
+dark field, chi squared in rings of the detector, and the potential's likeness to the time-averaged truth. "still" is
+the same specimen whose atoms do not move: there the channel must do no harm.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ptywidgets.engine import (
+    PIE,
+    Aberrations,
+    Calibration,
+    Composition,
+    ConjugateGradient,
+    Optics,
+    Plan,
+    iterate,
+    make_problem,
+    prepare,
+)
+from ptywidgets.engine.constraints import default_constraints
+from ptywidgets.engine.metrics import chi_squared_rings, compare_to_truth
+from ptywidgets.engine.refinements import RefineDiffuse
+from ptywidgets.engine.simulate import Simulation, mos2, silicon_110, simulate_dataset
+
+
+@dataclass(frozen=True)
+class Case:
+    """A specimen and how it is looked at."""
+
+    formula: str
+    calibration: Calibration
+    optics: Optics
+    composition: Composition
+    annulus: tuple[float, float]  # mrad
+    sweeps: int
+
+    def simulated(self, snapshots: int, dose: float | None) -> Simulation:
+        """The data, with their truth."""
+        generator = np.random.default_rng(1)
+        thick = self.formula == "Si"
+        atoms = (
+            silicon_110((36.0, 36.0), thickness=50.0)
+            if thick
+            else mos2((36.0, 36.0), displacements=(0.075, 0.075), vacancies=0.05, generator=generator)
+        )
+        return simulate_dataset(
+            atoms,
+            self.calibration,
+            self.optics,
+            scan=(18, 18),
+            detector=(128, 128),
+            pixels=240 if thick else 288,
+            thickness=3.84 if thick else 1.6,
+            truth_thickness=10.0 if thick else None,
+            snapshots=snapshots,
+            annuli=(self.annulus,),
+            dose=dose,
+            generator=generator,
+        )
+
+
+CASES = {
+    "mos2": Case(
+        "MoS2",
+        Calibration(energy=80e3, semiangle=25.0, q_pixel=0.05, scan_step=0.5),
+        Optics(semiangle=25.0, aberrations=Aberrations(defocus=60.0)),
+        Composition(),
+        (60.0, 100.0),
+        8,
+    ),
+    "si": Case(
+        "Si",
+        Calibration(energy=200e3, semiangle=20.0, q_pixel=0.05, scan_step=0.5),
+        Optics(semiangle=20.0, aberrations=Aberrations(defocus=80.0)),
+        Composition(slices=5, thickness=50.0),
+        (45.0, 75.0),
+        12,
+    ),
+}
+
+
+def reconstructed(case: Case, simulation: Simulation, diffuse: bool, iterations: int) -> tuple[Any, Any, float]:
+    """Problem, state and seconds; the coherent model takes the amplitude loss, since Poisson's breaks down in the
+    dark that it cannot explain."""
+    measurement = prepare(simulation.dataset, rotation=0.0, transpose=False)
+    optics = replace(Optics.from_dataset(simulation.dataset), aberrations=case.optics.aberrations)
+    composition = case.composition.replace(diffuse=case.formula if diffuse else "", b_factor=0.25)
+    problem = make_problem(
+        measurement,
+        optics,
+        model=composition.model("potential", measurement),
+        probe=composition.first_probe(optics, measurement),
+        loss="poisson" if diffuse else "amplitude",
+    )
+    step = 1.0 if case.composition.slices > 1 else 0.5
+    first = PIE(object_step=step, regularization=0.5, decay=0.2, hold_probe=True)
+    plan = Plan(
+        iterations=case.sweeps,
+        batch=64,
+        algorithm=first,
+        constraints=default_constraints("potential"),
+        refinements=(RefineDiffuse(b_from=case.sweeps),) if diffuse else (),
+    )
+    began, state = time.perf_counter(), None
+    for each in (plan, plan.replace(iterations=iterations, algorithm=ConjugateGradient(lowest=0.0, hold_probe=True))):
+        for state in iterate(problem, each, state):
+            pass
+    return problem, state, time.perf_counter() - began
+
+
+def given_off(problem: Any, state: Any) -> np.ndarray:
+    """Electrons (J,) that the diffuse channels get at each position."""
+    model, backend, every = problem.model_at(state), problem.backend, np.arange(problem.count)
+    where = problem.geometry(state.positions).at(backend, every)
+    incident = model.incident(backend, state.probe, where.fractions, exact=True)
+    far = model.far_field(backend, incident.waves(backend, every), model.slab(backend, state.object), where)
+    return backend.to_numpy(far.given_off.sum(1))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="*", default=list(CASES), help=f"of {', '.join(CASES)}")
+    parser.add_argument("--snapshots", type=int, default=32)
+    parser.add_argument("--dose", type=float, default=1e7, help="electrons per A^2")
+    parser.add_argument("--iterations", type=int, default=30)
+    parser.add_argument("--picture", help="where to draw")
+    options = parser.parse_args()
+    drawn = []
+    for name in options.cases:
+        case = CASES[name]
+        for still in (False, True):
+            began = time.perf_counter()
+            simulation = case.simulated(0 if still else options.snapshots, options.dose)
+            print(f"{name}{', still' if still else ''}: simulated in {time.perf_counter() - began:.0f} s", flush=True)
+            for diffuse in (False, True):
+                problem, state, seconds = reconstructed(case, simulation, diffuse, options.iterations)
+                told = compare_to_truth(
+                    state.object.sum(0),
+                    state.positions,
+                    simulation.phase.sum(0),
+                    simulation.positions,
+                    sampling=problem.sampling,
+                    truth_sampling=simulation.sampling,
+                )
+                rings = chi_squared_rings(problem, state)
+                dark = rings.angles > 2 * case.optics.semiangle
+                line = f"  {'diffuse ' if diffuse else 'coherent'} {seconds:4.0f} s  correlation {told.correlation:.4f}"
+                line += f"  rms {told.rms:.4f} rad  chi squared in the dark {np.nanmean(rings.chi_squared[dark]):.2f}"
+                if diffuse and not still:
+                    b = float(state.parameters["b_factor"][0])
+                    q, field = given_off(problem, state), np.asarray(simulation.dark_fields[0]).ravel()
+                    line += f"  B {b:.3f} A^2 (true {simulation.b_factor:.3f})"
+                    line += f"  likeness to the dark field {np.corrcoef(q, field)[0, 1]:.4f}"
+                    drawn.append((name, problem, state, q, field, rings))
+                elif diffuse:
+                    line += f"  given off {given_off(problem, state).mean() / problem.mean_intensity:.5f}"
+                print(line, flush=True)
+    if options.picture:
+        draw(drawn, options.picture)
+
+
+def draw(drawn: list[Any], path: str) -> None:
+    """Potential, strength, what is given off, the dark field, and counts in rings, for each specimen."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(len(drawn), 5, figsize=(17, 3.6 * len(drawn)), squeeze=False)
+    for row, (name, problem, state, q, field, rings) in zip(axes, drawn, strict=True):
+        half = [n // 2 for n in problem.window]
+        inside = tuple(slice(h // 2 + 10, -h // 2 - 10) for h in half)
+        scan = problem.measurement.scan_shape
+        pictures = {
+            f"{name}: potential (rad)": state.object.sum(0)[inside],
+            "strength": state.parameters["strength"].sum((0, 1))[inside],
+            "given off (electrons)": q.reshape(scan),
+            "dark field": field.reshape(scan),
+        }
+        for axis, (title, picture) in zip(row, pictures.items(), strict=False):
+            axis.imshow(picture, cmap="magma")
+            axis.set_title(title)
+            axis.axis("off")
+        row[4].semilogy(rings.angles, rings.measured, "k.", label="measured")
+        row[4].semilogy(rings.angles, rings.modelled, label="modelled")
+        row[4].set_xlabel("mrad")
+        row[4].legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=90)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""What is added to the waves is found: its strength, its shape, and what all patterns have in common."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ptywidgets.engine import ConjugateGradient, Plan, iterate
+from ptywidgets.engine.losses import LOSSES
+from ptywidgets.engine.models import Background, Diffuse
+from ptywidgets.engine.models.scattering import thermal_profile
+from ptywidgets.engine.patterns import Patterns
+from ptywidgets.engine.refinements import RefineDiffuse
+from ptywidgets.testing import exact_problem
+
+TRUE_B = 0.8
+
+
+def scattering(loss="poisson", background=0.02, dose=1.0):
+    """A problem with diffuse scattering where the atoms are, and a background; the truth as a state."""
+    problem, truth = exact_problem("potential")
+    extent = tuple(n * s for n, s in zip(problem.window, problem.sampling, strict=True))
+    diffuse = Diffuse(("C",), 0.3, extent, energy=80e3)
+    where = np.maximum(truth.object, 0)
+    parameters = {
+        "strength": (0.3 * where / where.max())[None].astype(np.float32),
+        "b_factor": np.array([TRUE_B]),
+        "background": np.full(problem.window, background, np.float32),
+    }
+    model = replace(problem.model, diffuse=diffuse, background=Background())
+    problem = replace(problem, model=model, loss=LOSSES[loss]())
+    truth = truth.replace(parameters=parameters)
+    counts = problem.intensities(truth, np.arange(problem.count))
+    return replace(problem, patterns=Patterns.centred(counts.astype(np.float32)).on(problem.backend)), truth
+
+
+@pytest.mark.parametrize("loss", ["poisson", "anscombe", "amplitude"])
+def test_the_truth_stays(loss):
+    problem, truth = scattering(loss)
+    after = RefineDiffuse(smooth=0.0).prepare(problem)(truth.replace(iteration=20), np.arange(problem.count))
+    for name, value in truth.parameters.items():
+        np.testing.assert_allclose(after.parameters[name], value, rtol=2e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["poisson", "anscombe", "amplitude"])
+def test_strength_and_shape_are_found_with_the_object(loss):
+    """Beside a known background: an unknown one and a broad shape are hard to tell apart."""
+    problem, truth = scattering(loss)
+    start = problem.start().parameters | {"background": truth.parameters["background"]}
+    refinement = RefineDiffuse(map_from=0, b_from=2, smooth=0.0, background=False)
+    hold = ConjugateGradient(lowest=0.0, hold_probe=True)
+    plan = Plan(iterations=50, batch=32, constraints=(), algorithm=hold, refinements=(refinement,))
+    *_, found = iterate(problem, plan, truth.replace(parameters=start))
+    assert abs(float(found.parameters["b_factor"][0]) / TRUE_B - 1) < 0.1
+    lit = problem.field_of_view()
+    strength, true = (s.parameters["strength"][0, 0][lit] for s in (found, truth))
+    assert np.corrcoef(strength, true)[0, 1] > 0.95
+    assert abs(strength.mean() / true.mean() - 1) < 0.05
+
+
+def test_a_background_is_found():
+    problem, truth = exact_problem("potential")
+    pattern = np.random.default_rng(3).uniform(0.5, 1.5, problem.window).astype(np.float32)
+    problem = replace(problem, model=replace(problem.model, background=Background()), loss=LOSSES["poisson"]())
+    truth = truth.replace(parameters={"background": pattern})
+    counts = problem.intensities(truth, np.arange(problem.count))
+    problem = replace(problem, patterns=Patterns.centred(counts.astype(np.float32)).on(problem.backend))
+    state, refine = truth.replace(parameters=problem.start().parameters), RefineDiffuse().prepare(problem)
+    for _ in range(60):
+        state = refine(state, np.arange(problem.count))
+    dark = np.abs(np.fft.fft2(problem.first_probe[0])) < 1e-3
+    np.testing.assert_allclose(state.parameters["background"][dark].mean(), pattern[dark].mean(), rtol=0.02)
+    assert np.corrcoef(state.parameters["background"][dark], pattern[dark])[0, 1] > 0.9
+
+
+def test_data_without_diffuse_scattering_are_not_harmed():
+    problem, truth = exact_problem("potential")
+    extent = tuple(n * s for n, s in zip(problem.window, problem.sampling, strict=True))
+    plan = Plan(iterations=12, batch=32, constraints=(), algorithm=ConjugateGradient(lowest=0.0, hold_probe=True))
+    *_, coherent = iterate(problem, plan)
+    channel = replace(problem, model=replace(problem.model, diffuse=Diffuse(("C",), 0.5, extent)))
+    *_, with_it = iterate(channel, plan.replace(refinements=(RefineDiffuse(),)))
+    lit = problem.field_of_view()
+
+    def error(state):
+        difference = (state.object - truth.object)[0][lit]
+        return (difference - difference.mean()).std()
+
+    assert error(with_it) < 1.1 * error(coherent)
+    assert with_it.parameters["strength"][0, 0][lit].mean() < 2e-3
+
+
+def test_what_is_switched_off_stays():
+    problem, truth = scattering()
+    state = truth.replace(parameters=problem.start().parameters, iteration=20)
+    still = RefineDiffuse(strength=False, b_factor=False, background=False).prepare(problem)
+    for name, value in still(state, np.arange(8)).parameters.items():
+        np.testing.assert_array_equal(value, state.parameters[name])
+
+
+def test_slow_electrons_are_scattered_further_than_born_says():
+    k = np.array([2.0, 3.0])
+    one, other = (thermal_profile("Mo", 0.5, k, energy) for energy in (30e3, 300e3))
+    born = thermal_profile("Mo", 0.5, k)
+    assert (np.abs(one / born - 1) > np.abs(other / born - 1)).all()
+    np.testing.assert_allclose(thermal_profile("C", 0.5, k, 300e3), thermal_profile("C", 0.5, k), rtol=0.02)
