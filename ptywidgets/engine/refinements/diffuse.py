@@ -92,7 +92,10 @@ class RefineDiffuse(Params):
 
 def _overall(gradient: Array, weight: Array, slow: float) -> float:
     """What a whole map is multiplied by."""
-    return float((1 - float(gradient.sum()) / float(weight.sum())) ** slow) if float(weight.sum()) > 0 else 1.0
+    if float(weight.sum()) <= 0:
+        return 1.0
+    ratio = 1 - float(gradient.sum()) / float(weight.sum())
+    return float(min(max(ratio, 1 / MOST), MOST) ** slow)
 
 
 def _form(obj: Array) -> Array:
