@@ -30,7 +30,7 @@ from ptywidgets.engine import (
     prepare,
 )
 from ptywidgets.engine.constraints import default_constraints
-from ptywidgets.engine.metrics import chi_squared_rings, compare_to_truth
+from ptywidgets.engine.metrics import chi_squared_rings, compare_to_truth, given_off
 from ptywidgets.engine.refinements import RefineDiffuse
 from ptywidgets.engine.simulate import Simulation, mos2, silicon_110, simulate_dataset
 
@@ -120,15 +120,6 @@ def reconstructed(case: Case, simulation: Simulation, diffuse: bool, iterations:
     return problem, state, time.perf_counter() - began
 
 
-def given_off(problem: Any, state: Any) -> np.ndarray:
-    """Electrons (J,) that the diffuse channels get at each position."""
-    model, backend, every = problem.model_at(state), problem.backend, np.arange(problem.count)
-    where = problem.geometry(state.positions).at(backend, every)
-    incident = model.incident(backend, state.probe, where.fractions, exact=True)
-    far = model.far_field(backend, incident.waves(backend, every), model.slab(backend, state.object), where)
-    return backend.to_numpy(far.given_off.sum(1))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="*", default=list(CASES), help=f"of {', '.join(CASES)}")
@@ -160,7 +151,7 @@ def main() -> None:
                 line += f"  rms {told.rms:.4f} rad  chi squared in the dark {np.nanmean(rings.chi_squared[dark]):.2f}"
                 if diffuse and not still:
                     b = float(state.parameters["b_factor"][0])
-                    q, field = given_off(problem, state), np.asarray(simulation.dark_fields[0]).ravel()
+                    q, field = given_off(problem, state).sum(1), np.asarray(simulation.dark_fields[0]).ravel()
                     line += f"  B {b:.3f} A^2 (true {simulation.b_factor:.3f})"
                     line += f"  likeness to the dark field {np.corrcoef(q, field)[0, 1]:.4f}"
                     drawn.append((name, problem, state, q, field, rings))
