@@ -30,7 +30,7 @@ from ptywidgets.engine import (
     prepare,
 )
 from ptywidgets.engine.constraints import default_constraints
-from ptywidgets.engine.metrics import chi_squared_rings, compare_to_truth, given_off
+from ptywidgets.engine.metrics import chi_squared_rings, compare_to_truth, given_off, hold_out
 from ptywidgets.engine.refinements import RefineDiffuse
 from ptywidgets.engine.simulate import Simulation, mos2, silicon_110, simulate_dataset
 
@@ -114,9 +114,10 @@ def reconstructed(case: Case, simulation: Simulation, diffuse: bool, iterations:
         refinements=(RefineDiffuse(b_from=case.sweeps),) if diffuse else (),
     )
     began = time.perf_counter()
-    *_, state = iterate(problem, plan)
+    split = hold_out(problem)
+    *_, state = iterate(split, plan)
     finish = ConjugateGradient(lowest=0.0, hold_probe=True)
-    *_, state = iterate(problem, plan.replace(iterations=iterations, algorithm=finish), state)
+    *_, state = iterate(split, plan.replace(iterations=iterations, algorithm=finish), state)
     return problem, state, time.perf_counter() - began
 
 

@@ -27,6 +27,25 @@ class HeldOut:
     patterns: Patterns  # (K, Qy, Qx) the counts that were taken away
     share: float  # of all counts of these patterns
 
+    def unseen(self, problem: Problem, state: State) -> tuple[Problem, State]:
+        """The problem of these counts alone, and what a state says of them: what is fitted to it finds no noise that
+        the object was fitted to."""
+        shifts = problem.measurement.shifts
+        shifts = None if shifts is None else np.asarray(shifts)[self.indices]
+        alone = replace(
+            problem,
+            measurement=replace(problem.measurement, shifts=shifts),
+            patterns=self.patterns.crop(problem.window).on(problem.backend),
+            first_positions=problem.first_positions[self.indices],
+            held_out=None,
+        )
+        dimmer = np.float32(self.share)
+        parameters = dict(state.parameters)
+        if "background" in parameters:
+            parameters["background"] = parameters["background"] * dimmer
+        probe = state.probe * np.sqrt(dimmer)
+        return alone, state.replace(probe=probe, positions=state.positions[self.indices], parameters=parameters)
+
     def misfit(self, problem: Problem, state: State) -> float:
         """How badly a state explains the held-out counts, per pattern: smaller is better.
 

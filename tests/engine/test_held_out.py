@@ -8,6 +8,7 @@ import pytest
 from ptywidgets.engine import Plan, iterate
 from ptywidgets.engine.held_out import LEAST, hold_out
 from ptywidgets.engine.losses import AnscombeLoss
+from ptywidgets.engine.models import Background
 from ptywidgets.engine.patterns import Patterns
 from ptywidgets.testing import example_problem
 
@@ -68,3 +69,17 @@ def test_the_misfit_falls_with_structure_and_not_with_noise():
 def test_without_held_out_counts_the_misfit_is_unknown():
     *_, state = iterate(example_problem(), Plan(iterations=2))
     assert np.isnan(state.misfits).all() and len(state.misfits) == 2
+
+
+def test_what_was_held_out_is_a_problem_of_its_own():
+    problem = example_problem("potential")
+    model = replace(problem.model, background=Background())
+    problem = hold_out(replace(problem, model=model))
+    state = problem.start()
+    alone, dimmed = problem.held_out.unseen(problem, state)
+    every = np.arange(alone.count)
+    assert alone.count == len(problem.held_out.indices) and alone.held_out is None
+    expected = problem.intensities(state, problem.held_out.indices) * np.float32(problem.held_out.share)
+    np.testing.assert_allclose(alone.intensities(dimmed, every), expected, rtol=1e-4, atol=1e-6)
+    held = problem.held_out.patterns.crop(problem.window).amplitudes()
+    np.testing.assert_array_equal(alone.backend.amplitudes(alone.patterns, every, np.float32), held)

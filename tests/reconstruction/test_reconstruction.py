@@ -354,3 +354,18 @@ def test_what_changes_in_the_middle_of_a_run_says_so(recon):
     recon.auto = True
     assert "next run" in recon.message
     recon.stop()
+
+
+def test_what_a_model_has_to_find_is_refined(ducky):
+    recon = Reconstruction(ducky, defocus=250)
+    assert recon.plan.refinements == ()
+    recon.composition = recon.composition.replace(diffuse="C", background=True)
+    assert [type(r).__name__ for r in recon.plan.refinements] == ["RefineDiffuse"]
+    recon.run(2)
+    state = recon.present[1]
+    assert np.ptp(state.parameters["background"]) > 0
+    recon.composition = recon.composition.replace(diffuse="", background=False, slices=2, thickness=20)
+    assert recon.plan.refinements == ()
+    recon.run(1)
+    state = recon.present[1]
+    assert state.object.shape[0] == 2 and not state.parameters

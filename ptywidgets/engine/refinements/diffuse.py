@@ -33,7 +33,8 @@ class RefineDiffuse(Params):
     The expected counts are linear in each, so x <- x (1 - g / w) with g the loss's gradient and w what x brings to all
     pixels together: for Poisson's loss that is the expectation-maximisation step of Shepp and Vardi, IEEE Trans. Med.
     Imag. 1, 113 (1982), which needs no step size and keeps x positive. The strength also feels what its absorption does
-    to the coherent wave. Debye-Waller factors, and each map as a whole with them, take Gauss-Newton steps.
+    to the coherent wave. Debye-Waller factors, and each map as a whole with them, take Gauss-Newton steps, where
+    counts were held out by those: an object that fits the noise of its own counts takes the farthest diffuse ones away.
     """
 
     strength: bool = param(True, doc="Fit the strength of each channel at every pixel.")
@@ -73,6 +74,12 @@ class RefineDiffuse(Params):
             if self.background and "background" in g.others:
                 found["background"] = found["background"] * self._factor(backend.xp, g, "background", slow)
             if state.iteration >= self.b_from and model.diffuse is not None and "channel" in g.others:
+                if problem.held_out is not None:
+                    if state.batch != 1:  # once in an iteration
+                        return state.replace(parameters=found)
+                    alone, dimmed = problem.held_out.unseen(problem, state.replace(parameters=found))
+                    every = np.arange(alone.count)
+                    g = alone.gradients(dimmed, every, with_probe=False, with_others=True)
                 scale, b_factor = _newton(backend.to_numpy, model.diffuse, g)
                 if self.strength:
                     found["strength"] = found["strength"] * backend.to_device(scale, np.float32)[:, None, None, None]
