@@ -109,7 +109,7 @@ def _form(obj: Array) -> Array:
     """Where the atoms are (1, S, Y, X): the phase over its mean, with a little left where there is none."""
     phase = np.angle(obj) if np.iscomplexobj(obj) else obj
     phase = np.maximum(phase, 0)
-    return (0.05 + 0.95 * phase / phase.mean())[None].astype(np.float32)
+    return (0.05 + 0.95 * phase / max(float(phase.mean()), 1e-6))[None].astype(np.float32)
 
 
 def _newton(host: Callable[[Any], np.ndarray], diffuse: Diffuse, g: Gradients) -> tuple[np.ndarray, np.ndarray]:
