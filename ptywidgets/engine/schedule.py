@@ -206,7 +206,7 @@ def staged(
     ------
     State
     """
-    done = 0
+    done = 0 if state is None else state.begun
     for number, stage in enumerate(stages):
         done += stage.iterations
         if state is not None and number < state.stage:

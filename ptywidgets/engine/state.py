@@ -27,6 +27,7 @@ class State:
     losses: tuple[float, ...] = ()  # normalised error of each finished iteration
     misfits: tuple[float, ...] = ()  # of held-out counts, likewise; NaN where none were held out
     stage: int = 0  # of a schedule
+    begun: int = 0  # iteration with which the schedule began: later ones are those after a change of the model
     random: Any = None  # state of the bit generator that draws the orders
     # What else the model has to find, by name: arrays and numbers such as "strength" or "passage.tilt".
     parameters: Mapping[str, Any] = field(default_factory=dict)

@@ -405,7 +405,7 @@ class Reconstruction(Results, Starting):
         elif self._composed != (self.composition, self.object_type):
             problem = self._make_problem(measurement)
             # Stages of the automatic schedule, and the batches of an iteration, are those of a model.
-            anew = {"stage": 0, "order": None, "batch": 0, "partial_loss": 0.0}
+            anew = {"stage": 0, "begun": state.iteration, "order": None, "batch": 0, "partial_loss": 0.0}
             state = adopt(problem, old, state).replace(**anew)
         elif old.backend.name != self.device:
             host, problem = old.backend.to_numpy, self._make_problem(measurement)

@@ -369,3 +369,15 @@ def test_what_a_model_has_to_find_is_refined(ducky):
     recon.run(1)
     state = recon.present[1]
     assert state.object.shape[0] == 2 and not state.parameters
+
+
+def test_a_model_that_comes_late_gets_the_whole_schedule(ducky):
+    recon = Reconstruction(ducky, defocus=250)
+    recon.run(8)
+    recon.composition = recon.composition.replace(slices=2, thickness=20)
+    recon.run(3)
+    state = recon.present[1]
+    assert (state.begun, state.iteration) == (8, 11)
+    assert recon.stage.name == "PIE"  # which would be over if it were counted from the first iteration of all
+    recon.run(14)
+    assert recon.stage.name == "conjugate gradients"

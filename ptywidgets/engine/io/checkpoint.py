@@ -94,7 +94,7 @@ def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> Pat
         }
         if state is not None:
             numbers |= {"iteration": state.iteration, "batch": state.batch, "partial_loss": state.partial_loss}
-            numbers["stage"] = state.stage
+            numbers |= {"stage": state.stage, "begun": state.begun}
             numbers["random"] = json.dumps(state.random)
             _write_state(root, state, checkpoint.sampling)
         write_metadata(root, "reconstruction", numbers)
@@ -183,6 +183,7 @@ def _read(root: h5py.Group) -> Checkpoint:
             losses=tuple(losses),
             misfits=tuple(misfits),
             stage=int(numbers.get("stage", 0)),
+            begun=int(numbers.get("begun", 0)),
             random=json.loads(numbers["random"].decode()),
             parameters={name[len(PARAMETER) :]: root[name]["data"][...] for name in root if name.startswith(PARAMETER)},
             memory={name[len(MEMORY) :]: root[name]["data"][...] for name in root if name.startswith(MEMORY)},
