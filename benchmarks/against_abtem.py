@@ -1,4 +1,6 @@
-"""The simulator beside abTEM 1.0, an independent program; the figures are in docs/simulation.md.
+"""The simulator beside abTEM 1.0, an independent program: ``python -m pytest benchmarks/against_abtem.py``.
+
+The figures are in docs/simulation.md.
 
 abTEM shares an atom between pixels linearly, which damps high frequencies; hence the fine sampling where each
 program makes its own potential.
