@@ -67,12 +67,15 @@ def test_tangents_of_shifted_waves_are_their_slopes(make):
         np.testing.assert_allclose(shift.tangent(backend, places, axis), expected, rtol=0, atol=1e-6)
 
 
+# A blur by transforms may leave less than nothing in the dark, where two of the losses have no slope.
+WITH_SLOPES = [
+    (name, loss) for name in MODELS for loss in LOSSES if name != "response" or loss not in ("amplitude", "poisson")
+]
+
+
 @pytest.mark.parametrize("kind", ["complex", "potential"])
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("name, loss", WITH_SLOPES)
 def test_the_gradient_is_that_of_the_loss(kind, name, loss):
-    if name == "response" and loss in ("amplitude", "poisson"):
-        pytest.skip("a blur by transforms may leave less than nothing in the dark, where these have no slope")
     problem, state = exact_problem(kind=kind, **MODELS[name])
     problem = replace(problem, loss=LOSSES[loss]())
     state = disturbed(problem, state)
