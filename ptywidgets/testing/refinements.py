@@ -22,12 +22,13 @@ class RefinementContract:
     parts: dict[str, Any] = {}  # noqa: RUF012  # read only
 
     def cases(self) -> list[tuple[Problem, State]]:
-        """Problems and states that are not far from the truth, for each kind of object."""
+        """Problems and states that are not far from the truth, for each kind of object; parameters as at a start."""
         out = []
         for kind in ("complex", "potential"):
             problem, truth = exact_problem(kind, **self.parts)
             positions = truth.positions + np.random.default_rng(0).normal(scale=0.05, size=truth.positions.shape)
-            out.append((problem, truth.replace(object=truth.object * np.float32(0.95), positions=positions)))
+            near = truth.replace(object=truth.object * np.float32(0.95), positions=positions)
+            out.append((problem, near.replace(parameters=problem.start().parameters)))
         return out
 
     def test_shapes_and_types_stay(self, refinement: Any) -> None:
@@ -42,8 +43,11 @@ class RefinementContract:
     def test_the_given_state_is_not_changed(self, refinement: Any) -> None:
         for problem, state in self.cases():
             before = {name: getattr(state, name).copy() for name in NAMES}
+            known = {name: np.copy(value) for name, value in state.parameters.items()}
             refinement.prepare(problem)(state, np.arange(0, problem.count, 5))
-            assert not state.parameters
+            assert set(state.parameters) == set(known)
+            for name, value in known.items():
+                np.testing.assert_array_equal(state.parameters[name], value)
             for name in NAMES:
                 np.testing.assert_array_equal(getattr(state, name), before[name])
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ptywidgets.engine.models import Multislice, PartialCoherence, PointSpread
-from ptywidgets.engine.refinements import REFINEMENTS, RefineModel, RefineOptics
+from ptywidgets.engine.models import Background, Diffuse, Multislice, PartialCoherence, PointSpread
+from ptywidgets.engine.refinements import REFINEMENTS, RefineDiffuse, RefineModel, RefineOptics
 from ptywidgets.testing import RefinementContract, example_problem
 
 START = example_problem("potential")
@@ -28,5 +28,15 @@ class TestRefinements(RefinementContract):
         return request.param
 
 
+class TestDiffuse(RefinementContract):
+    """On a model that has something to add."""
+
+    parts = {"diffuse": Diffuse(("C",), 0.5, PLACE["extent"]), "background": Background()}  # noqa: RUF012
+
+    @pytest.fixture(params=[RefineDiffuse(map_from=0, smooth=0.0), RefineDiffuse()], ids=repr)
+    def refinement(self, request):
+        return request.param
+
+
 def test_every_refinement_is_tried():
-    assert {type(refinement).__name__ for refinement in CHOSEN} == set(REFINEMENTS)
+    assert {type(refinement).__name__ for refinement in CHOSEN} | {"RefineDiffuse"} == set(REFINEMENTS)
