@@ -33,7 +33,7 @@ class TestDiffuse(RefinementContract):
 
     parts = {"diffuse": Diffuse(("C",), 0.5, PLACE["extent"]), "background": Background()}  # noqa: RUF012
 
-    @pytest.fixture(params=[RefineDiffuse(map_from=0, smooth=0.0), RefineDiffuse()], ids=repr)
+    @pytest.fixture(params=[RefineDiffuse(), RefineDiffuse(b_factor=False, acceleration=1.0)], ids=repr)
     def refinement(self, request):
         return request.param
 
