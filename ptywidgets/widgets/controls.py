@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import traitlets
-from ipywidgets import HBox, VBox
+from ipywidgets import VBox
 
 from ptywidgets.engine.params import Parameter, Params
 from ptywidgets.widgets.boxes import (
@@ -24,6 +24,7 @@ from ptywidgets.widgets.boxes import (
     words,
 )
 from ptywidgets.widgets.number_box import Number, number, number_text
+from ptywidgets.widgets.one_box import OneBox
 from ptywidgets.widgets.slider import Slider, is_rounding, kinds
 from ptywidgets.widgets.text_box import Words
 
@@ -41,7 +42,7 @@ def control(parameter: Parameter, value: Any, label: str | None = None) -> Any:
     return Number(parameter, value, label)
 
 
-class Choice(HBox):
+class Choice(OneBox):
     """A dropdown of the choices, or a box to tick; None reads "auto"."""
 
     value = traitlets.Any(allow_none=True)
@@ -61,15 +62,6 @@ class Choice(HBox):
         super().__init__([self.box], layout={"width": "auto", "margin": "0"})
         self.value = value
         self.box.observe(lambda change: self.set_trait("value", change["new"]), "value")
-
-    @property
-    def disabled(self) -> bool:
-        """Whether it cannot be changed."""
-        return self.box.disabled
-
-    @disabled.setter
-    def disabled(self, value: bool) -> None:
-        self.box.disabled = value
 
     @traitlets.observe("value")
     def _follow(self, _change: Any) -> None:

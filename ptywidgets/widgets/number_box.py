@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import traitlets
-from ipywidgets import HBox, Text
+from ipywidgets import Text
 
 from ptywidgets.engine.errors import PtyError
 from ptywidgets.engine.params import Parameter
 from ptywidgets.widgets.boxes import unit_text, words
+from ptywidgets.widgets.one_box import OneBox
 
 
 def number_text(value: Any) -> str:
@@ -39,7 +40,7 @@ def whole(value: float) -> str:
     return f"{rounded:,.0f}".replace(",", " ") if 1e3 <= abs(rounded) < 1e8 else f"{rounded:g}"
 
 
-class Number(HBox):
+class Number(OneBox):
     """A labelled box for one number, checked when Enter is pressed or the box is left.
 
     Parameters
@@ -71,15 +72,6 @@ class Number(HBox):
         self.value = value
         self.show()
         self.box.observe(self._typed, "value")
-
-    @property
-    def disabled(self) -> bool:
-        """Whether nothing can be typed."""
-        return self.box.disabled
-
-    @disabled.setter
-    def disabled(self, value: bool) -> None:
-        self.box.disabled = value
 
     @traitlets.observe("value")
     def _follow(self, _change: Any) -> None:

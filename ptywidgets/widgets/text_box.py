@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import traitlets
-from ipywidgets import HBox, Text
+from ipywidgets import Text
 
 from ptywidgets.engine.params import Parameter
 from ptywidgets.widgets.boxes import tip, words
+from ptywidgets.widgets.one_box import OneBox
 
 
-class Words(HBox):
+class Words(OneBox):
     """A labelled box for text, taken when Enter is pressed or the box is left.
 
     Examples
@@ -35,15 +36,6 @@ class Words(HBox):
         )
         self.value = value or ""
         self.box.observe(lambda change: self.set_trait("value", change["new"].strip()), "value")
-
-    @property
-    def disabled(self) -> bool:
-        """Whether nothing can be typed."""
-        return self.box.disabled
-
-    @disabled.setter
-    def disabled(self, value: bool) -> None:
-        self.box.disabled = value
 
     @traitlets.observe("value")
     def _follow(self, _change: Any) -> None:

@@ -2,45 +2,16 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
+from waiting import until
 
-from ptywidgets import Reconstruction, samples
 from ptywidgets.engine.composition import Composition
 from ptywidgets.reconstruction import Look
 from ptywidgets.widgets.live_views import SHOWN, section_aspect
-from ptywidgets.widgets.reconstruction_runner import OF_EVERY_MODEL, ReconstructionRunner
+from ptywidgets.widgets.reconstruction_runner import OF_EVERY_MODEL
 
 THICK = Composition(slices=3, thickness=60, modes=2)
-
-
-@pytest.fixture(scope="module")
-def data():
-    return samples.ducky("tiny")
-
-
-@pytest.fixture
-def recon(data):
-    recon = Reconstruction(data, defocus=samples.ducky_defocus("tiny"))
-    recon.prepare(rotation=-15.0, transpose=False)
-    yield recon
-    recon.stop()
-
-
-@pytest.fixture
-def runner(recon):
-    runner = ReconstructionRunner(recon)
-    yield runner
-    runner.close()
-
-
-def until(condition, timeout=30.0):
-    end = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.005)
 
 
 def visible(*widgets):

@@ -7,41 +7,15 @@ import time
 
 import numpy as np
 import pytest
+from waiting import until
 
-from ptywidgets import Calibration, Dataset, Reconstruction, samples
+from ptywidgets import Calibration, Dataset, Reconstruction
 from ptywidgets.engine.algorithms import ALGORITHMS, PIE, Adam, GradientDescent
 from ptywidgets.engine.constraints import CONSTRAINTS, Every, PurePhase
 from ptywidgets.widgets.convergence import Convergence, log_ticks
 from ptywidgets.widgets.plan_editor import first_sentence
 from ptywidgets.widgets.reconstruction_runner import ReconstructionRunner
 from ptywidgets.widgets.run_words import default_path, duration
-
-
-@pytest.fixture(scope="module")
-def data():
-    return samples.ducky("tiny")
-
-
-@pytest.fixture
-def recon(data):
-    recon = Reconstruction(data, defocus=samples.ducky_defocus("tiny"))
-    recon.prepare(rotation=-15.0, transpose=False)
-    yield recon
-    recon.stop()
-
-
-@pytest.fixture
-def runner(recon):
-    runner = ReconstructionRunner(recon)
-    yield runner
-    runner.close()
-
-
-def until(condition, timeout=30.0):
-    end = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.005)
 
 
 def frames(runner, name="phase"):

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ptywidgets.engine.models.geometry import Geometry
+from ptywidgets.engine.models.gradients import Gradients
 from ptywidgets.engine.models.slab import Slab
 from ptywidgets.engine.patterns import Patterns
 from ptywidgets.engine.protocols import Array, Backend, Loss
 
 if TYPE_CHECKING:
-    from ptywidgets.engine.models.composed import Far, Gradients, Model
+    from ptywidgets.engine.models.composed import Far, Model
 
 
 @dataclass
@@ -24,7 +25,7 @@ class _Sums:
     illumination: Array  # (Y, X) float
     waves: Array | None  # what the incident waves collect
     coverage: Array | None  # (Ny, Nx) float
-    others: dict[str, Array] = field(default_factory=dict)  # of `_OTHERS`, those that the model has
+    others: dict[str, Array] = field(default_factory=dict)  # of those that :func:`_zeros` names
     loss: Any = 0.0
 
     def __iadd__(self, other: _Sums) -> _Sums:
@@ -53,8 +54,6 @@ def batch_gradients(
     with_others: bool,
 ) -> Gradients:
     """See :meth:`Model.gradients`."""
-    from ptywidgets.engine.models.composed import Gradients
-
     xp = backend.xp
     batch = np.asarray(batch)
     where = geometry.at(backend, batch)
