@@ -24,6 +24,8 @@ LABELS = {
     "modes": "probe modes",
     "diffuse": "elements",
     "b_factor": "B at first",
+    "object_modes": "object modes",
+    "displacement": "displaced by",
     "background": "fit a background",
     "blur": "point spread",
 }
@@ -41,13 +43,14 @@ class Group:
 GROUPS = (
     Group("Specimen", ("slices", "thickness", "tilt_rows", "tilt_columns", "focus")),
     Group("Partial coherence", ("modes", "source_size", "focal_spread")),
-    Group("Diffuse scattering", ("diffuse", "b_factor")),
+    Group("Thermal motion", ("diffuse", "b_factor", "object_modes", "displacement")),
     Group("Detector", ("background", "blur")),
 )
 # What means something only together with something else.
 SHOWN_WITH: dict[str, Callable[[Composition], bool]] = {
     **dict.fromkeys(("thickness", "tilt_rows", "tilt_columns", "focus"), lambda c: c.slices > 1),
     "b_factor": lambda c: bool(c.diffuse.strip()),
+    "displacement": lambda c: c.object_modes > 1,
 }
 
 
