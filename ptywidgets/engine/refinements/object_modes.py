@@ -26,7 +26,7 @@ LEAST = 1e-3  # A
 class RefineObjectModes(Params):
     """Object modes as frozen phonons, displaced by u(r) f_k(r), and u found; later on each mode for itself.
 
-    How states follow from the object: :func:`ptywidgets.engine.models.object_modes.displaced_phases`. The fields f_k are
+    States follow from the object by :func:`ptywidgets.engine.models.object_modes.displaced_phases`. Fields f_k are
     random, smooth over an atom and of unit variance; they come in pairs of opposite sign and stay for a run, so that
     the loss has a minimum to go to. The rms displacement u takes Gauss-Newton steps through dL/du = sum_k dL/dD_k
     dD_k/du, as one number at first and then as a map, smoothed over `radius`. From `free_from` on the modes' phases D_k
