@@ -81,8 +81,7 @@ class RefineDiffuse(Params):
             if self.background and "background" in g.others:
                 factor = self._factor(backend.xp, g, "background", slow)
                 if self.smooth_background:
-                    b, *sums = (backend.to_numpy(a) for a in (found["background"], *_of_background(g)))
-                    smooth = _neighbours(b, *sums, self.smooth_background)
+                    smooth = _neighbours(backend.to_numpy, found["background"], g, self.smooth_background)
                     factor = backend.to_device(_limited(np, smooth, slow), factor.dtype)
                 found["background"] = found["background"] * factor
             if state.iteration >= self.b_from and model.diffuse is not None and "channel" in g.others:
@@ -114,20 +113,15 @@ def _limited(xp: Any, ratio: Array, slow: float) -> Array:
     return (xp.clip(ratio, 1e-6, None) ** slow).clip(1 / MOST, MOST)
 
 
-def _of_background(g: Gradients) -> tuple[Array, Array, Array]:
-    """Gradient by the background, its weight, and its curvature."""
-    return g.others["background"], g.weights["background"], g.weights["background stiffness"]
-
-
-def _neighbours(
-    background: np.ndarray, gradient: np.ndarray, weight: np.ndarray, stiff: np.ndarray, sigma: float
-) -> np.ndarray:
+def _neighbours(host: Callable[[Any], np.ndarray], present: Array, g: Gradients, sigma: float) -> np.ndarray:
     """What the pixels about each one say, together, that the background (Ny, Nx) should be multiplied by.
 
     Each pixel wants 1 - g / w. It is asked as much as its counts are the background's, b l'': where waves outshine it,
     those around know better, and far within them all together. What is masked is not asked at all, nor is what stands
     out: a hot pixel shines alone, and a background has neighbours.
     """
+    background, gradient = host(present), host(g.others["background"])
+    weight, stiff = host(g.weights["background"]), host(g.weights["background stiffness"])
     told = background * stiff if stiff.any() else weight  # a detector that mixes pixels says no curvatures
     told, wanted, counts = (
         np.fft.fftshift(a) for a in (told, 1 - gradient / np.maximum(weight, 1e-30), background * weight)
