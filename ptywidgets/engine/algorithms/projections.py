@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ptywidgets.engine.dataset import check_memory
 from ptywidgets.engine.errors import ParameterError
 from ptywidgets.engine.losses import AmplitudeLoss
 from ptywidgets.engine.params import Params, param
@@ -36,8 +38,9 @@ class Projections(Params):
     W = sum_j |P_j|^2 (a potential turns by the whole phase of that, not by its first order), then the probe for this
     object, with the exact adjoint of its shifts. Thin specimens get there at once; thick ones come nearer by one step
     through all slices. Object and probe move when all positions have been seen, whatever `Plan.batch` is, which says
-    only how soon a run can be stopped. The exit waves are kept, twice: J M Ny Nx 16 bytes. Noise keeps reflections
-    from settling, so hand over to another algorithm when the error no longer falls.
+    only how soon a run can be stopped. The exit waves are kept, twice: J M Ny Nx 16 bytes, and a DataError says so
+    where they do not fit. Noise keeps reflections from settling, so hand over to another algorithm when the error no
+    longer falls.
 
     Examples
     --------
@@ -88,6 +91,14 @@ class Projections(Params):
             present = None
         if state.batch and moved is not None and moved.shape == shape:  # of this iteration, not of one given up
             return present, moved, int(state.recall(self, "seen"))
+        if present is None:  # later ones take the place of those before them
+            check_memory(
+                2 * math.prod(shape) * state.probe.itemsize,
+                f"{type(self).__name__}, which keeps {problem.count} x {one} exit waves of {shape[2]} x {shape[3]} "
+                "pixels twice,",
+                "use PIE or ConjugateGradient, which keep none, or crop the scan or the patterns",
+                backend,
+            )
         return present, backend.xp.zeros(shape, state.probe.dtype), 0
 
     def _move(

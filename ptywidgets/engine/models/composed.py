@@ -161,14 +161,16 @@ class Model:
         where: Where,
         gradient: Array,
         emission: tuple[Array, Array] | None = None,
+        seen: Array | None = None,
     ) -> Array:
         """Gradient by the incident waves (B, M, Ny, Nx); that by the transmission is added to `gradient`, and those
-        by the emission (C, S, Y, X) and their weights to the two arrays of `emission`."""
+        by the emission (C, S, Y, X) and their weights, which count what is `seen` (B, Ny, Nx), to the two arrays of
+        `emission`."""
         exits = self.detector.propagate_adjoint(backend, residual, where.shifts)
         sources = None
         if slab.emission is not None:
             by = self.by_given_off(backend, slope)
-            weights = self.by_given_off(backend, backend.xp.ones_like(slope)) if emission is not None else None
+            weights = self.by_given_off(backend, seen) if emission is not None else None
             sources = slab.sources(backend, where.corners, by, weights, emission)
         return self.through.transmit_adjoint(
             backend, exits, slab.transmission, where.corners, far.tape, gradient, sources

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from ptywidgets.engine.models import Background, Diffuse, Multislice, ObjectModes, PartialCoherence, PointSpread
+from ptywidgets.engine.models import (
+    Background,
+    Diffuse,
+    Multislice,
+    NearField,
+    ObjectModes,
+    PartialCoherence,
+    PointSpread,
+)
 from ptywidgets.engine.refinements import REFINEMENTS, RefineDiffuse, RefineModel, RefineObjectModes, RefineOptics
 from ptywidgets.testing import RefinementContract, example_problem
 from ptywidgets.testing.exact import with_patterns
@@ -29,6 +37,16 @@ class TestRefinements(RefinementContract):
     @pytest.fixture(params=CHOSEN, ids=lambda r: type(r).__name__)
     def refinement(self, request):
         return request.param
+
+
+class TestNearField(RefinementContract):
+    """Of a detector in an image plane."""
+
+    parts = {"detector": NearField(800.0, **PLACE)}  # noqa: RUF012
+
+    @pytest.fixture
+    def refinement(self):
+        return RefineModel(distance=True, sample=64)
 
 
 class TestDiffuse(RefinementContract):
