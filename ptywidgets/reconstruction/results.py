@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ptywidgets.engine.dataset import Calibration
+from ptywidgets.engine.models.learned_shape import LEARNED, knots_of
 from ptywidgets.engine.modes import orthogonalise, shares
 from ptywidgets.engine.probe import make_probe
 from ptywidgets.engine.problem import Problem
@@ -153,7 +154,17 @@ class Results:
         if present is None or diffuse is None or "b_factor" not in present[1].parameters:
             return None
         found = np.ravel(present[0].backend.to_numpy(present[1].parameters["b_factor"]))
-        return dict(zip(diffuse.elements, found.tolist(), strict=True))
+        return {e: b for e, b in zip(diffuse.elements, found.tolist(), strict=True) if e != LEARNED}
+
+    @property
+    def diffuse_profile(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Radii (K,) in 1/A and learned shapes (L, K) of diffuse scattering: the share of a scattered electron in each
+        1/A^2 of the detector; or None."""
+        present = self.present
+        diffuse = None if present is None else present[0].model_at(present[1]).diffuse
+        if present is None or diffuse is None or LEARNED not in diffuse.elements:
+            return None
+        return knots_of(diffuse.aperture, diffuse.reach).copy(), diffuse.weights(present[0].backend.to_numpy)
 
     @property
     def displacement(self) -> np.ndarray | None:
