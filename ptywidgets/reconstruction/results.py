@@ -14,7 +14,7 @@ from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.state import State
 from ptywidgets.reconstruction.clock import Clock
 from ptywidgets.reconstruction.look import ACROSS, Line, Look
-from ptywidgets.reconstruction.scan_frame import depth_section, shown_map, shown_transmission, thicknesses
+from ptywidgets.reconstruction.scan_frame import depth_section, drift, shown_map, shown_transmission, thicknesses
 from ptywidgets.reconstruction.snapshot import Snapshot, take_snapshot
 
 
@@ -208,6 +208,13 @@ class Results:
     def positions(self) -> np.ndarray | None:
         """(J, 2) A, from object pixel [0, 0], detector frame."""
         return None if self._state is None else self._state.positions
+
+    @property
+    def drift(self) -> np.ndarray | None:
+        """(Ry, Rx, 2) A: how far each position has been moved along rows and columns, scan frame; None if none has."""
+        present = self.present
+        moved = None if present is None else drift(*present)
+        return None if moved is None else np.stack([moved.real, moved.imag], axis=-1)
 
     @property
     def sampling(self) -> tuple[float, float] | None:
