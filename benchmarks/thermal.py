@@ -173,9 +173,10 @@ def main() -> None:
                     u = float(np.average(state.parameters["displacement"], weights=state.object.clip(0).sum(0)))
                     line += f"  u {u:.4f} A, so B {8 * np.pi**2 * u**2:.3f} A^2 (true {simulation.b_factor:.3f})"
                 elif diffuse and not still:
-                    b = float(state.parameters["b_factor"][0]) if kind == "diffuse" else np.nan
                     q, field = given_off(problem, state).sum(1), np.asarray(simulation.dark_fields[0]).ravel()
-                    line += f"  B {b:.3f} A^2 (true {simulation.b_factor:.3f})"
+                    if kind == "diffuse":
+                        b = float(state.parameters["b_factor"][0])
+                        line += f"  B {b:.3f} A^2 (true {simulation.b_factor:.3f})"
                     line += f"  likeness to the dark field {np.corrcoef(q, field)[0, 1]:.4f}"
                     if kind == "diffuse":
                         drawn.append((name, problem, state, q, field, rings))
