@@ -31,7 +31,7 @@ from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.protocols import Algorithm, Array, Backend, Constraint, Loss, Refinement
 from ptywidgets.engine.state import State
 from ptywidgets.engine.tomography import sums
-from ptywidgets.engine.tomography.parts import HeldOutOfSeries, of_view, put_back
+from ptywidgets.engine.tomography.parts import HeldOutOfSeries, of_view, own_part, put_back
 from ptywidgets.engine.tomography.projection import Projection
 
 if TYPE_CHECKING:
@@ -250,6 +250,14 @@ class TiltSeries:
     def view(self, state: State, number: int) -> State:
         """The state of one view: its slices A V, its probe, its positions, what it has found by itself."""
         return of_view(self, state, number)
+
+    def own_part(self, state: State, number: int) -> State:
+        """What of a state belongs to one view alone, with the whole volume as its object."""
+        return own_part(self, state, number)
+
+    def model_at(self, state: State) -> Model:
+        """The first view's model, with what it has found of its parameters."""
+        return self.views[0].model_at(own_part(self, state, 0))
 
     def project(self, volume: Array, number: int) -> Array:
         """Slices (S, Y, X) of a volume in one view, on the device."""
