@@ -26,6 +26,7 @@ WORTHWHILE = 0.8  # of the whole window: a larger coarse one saves too little
 BATCH = 128  # of conjugate gradients: how many patterns a Stop may have to wait for
 SWEEPS = 2  # of PIE
 THICK_SWEEPS = 16  # of PIE, where there are slices
+TILT_SWEEPS = 4  # of PIE, where there are tilts, which say how deep things lie
 COARSE = 4  # iterations of conjugate gradients on the coarse window
 PATIENCE = 2  # iterations without a clearly better likelihood
 LITTLE = 0.02  # of all that was gained in the likelihood: what adds less is not worth its while
@@ -96,7 +97,10 @@ def auto(problem: Problem, *, iterations: int = 64, constraints: Sequence[Any] =
     coarse = coarse_window(problem)
     bound = 0.0 if any(isinstance(c, Positivity) for c in constraints) else None
     finish = ConjugateGradient(lowest=bound)
-    stages = [_thick(problem) if problem.model.passage.slices > 1 else _thin(coarse)]
+    if getattr(problem, "projections", None) is not None:
+        stages = [_tilted(problem)]
+    else:
+        stages = [_thick(problem) if problem.model.passage.slices > 1 else _thin(coarse)]
     if coarse != problem.window and problem.model.passage.slices == 1:
         stages.append(
             Stage(
@@ -137,6 +141,18 @@ def _thick(problem: Problem) -> Stage:
         THICK_SWEEPS,
         PIE(object_step=1.0, regularization=0.5, probe_from=THICK_SWEEPS // 4),
         32,
+        problem.window,
+    )
+
+
+def _tilted(problem: Problem) -> Stage:
+    """Of a change of slices the volume takes what can be seen of it in one tilt, hence the longer steps."""
+    return Stage(
+        "PIE",
+        "tilt by tilt, every pattern is used at once, which gives a volume soonest",
+        TILT_SWEEPS,
+        PIE(object_step=2.0, decay=0.5),
+        64,
         problem.window,
     )
 
