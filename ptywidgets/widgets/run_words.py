@@ -6,7 +6,7 @@ import re
 
 from ptywidgets.engine.composition import Composition
 from ptywidgets.engine.dataset import in_bytes
-from ptywidgets.reconstruction import Reconstruction
+from ptywidgets.reconstruction import Reconstruction, Views
 
 
 def iterations_done(recon: Reconstruction) -> int:
@@ -59,11 +59,13 @@ def plan_words(recon: Reconstruction) -> str:
         how = f"{plan.iterations} iterations, {batch}{step}"
     refined = ", ".join(in_words(type(r).__name__).lower() for r in plan.refinements)
     acting = f"{constraints}; {refined}" if refined else constraints
-    return f"{how}, {recon.object_type} object{model_words(recon.composition)}; {acting}"
+    return f"{how}, {recon.object_type} object{model_words(recon.composition, recon.views)}; {acting}"
 
 
-def model_words(composition: Composition) -> str:
+def model_words(composition: Composition, views: Views | None = None) -> str:
     """What a model has beyond a thin specimen and one mode, to follow "object"; nothing for those.
+
+    Of a tilt series, `views`, the volume is told.
 
     Examples
     --------
@@ -74,7 +76,8 @@ def model_words(composition: Composition) -> str:
     """
     c = composition
     parts = [
-        (c.slices > 1, f" in {c.slices} slices of {c.thickness / c.slices:.3g} Å"),
+        (views, f" of {c.thickness:.3g} Å in {views}"),
+        (c.slices > 1, f"{'' if views else ' in '}{c.slices} slices of {c.thickness / c.slices:.3g} Å"),
         (c.modes > 1, f"{c.modes} probe modes"),
         (c.source_size, f"source of {c.source_size:.3g} Å"),
         (c.focal_spread, f"focal spread of {c.focal_spread:.3g} Å"),
@@ -83,7 +86,7 @@ def model_words(composition: Composition) -> str:
         (c.blur, f"point spread of {c.blur:.3g} px"),
     ]
     told = [text for there, text in parts if there]
-    return "" if not told else ", ".join(told) if c.slices > 1 else ", " + ", ".join(told)
+    return "" if not told else ", ".join(told) if c.slices > 1 or views else ", " + ", ".join(told)
 
 
 def stage_words(recon: Reconstruction) -> str:

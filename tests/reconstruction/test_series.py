@@ -1,4 +1,4 @@
-"""A tilt series in a Reconstruction: it runs, holds, goes on under other models and from files, as one data set does."""
+"""A tilt series in a Reconstruction: it runs, holds, changes its model and goes on from files as one data set does."""
 
 from __future__ import annotations
 

@@ -333,7 +333,21 @@ class TiltSeries:
         return apply
 
     def refined(self, refinement: Refinement) -> Callable[[State, Any], State]:
-        """What refines each view that a batch has seen, by itself."""
+        """What refines each view that a batch has seen, by itself.
+
+        Raises
+        ------
+        ParameterError
+            For thickness and tilt of the slices, which are those of the projections.
+        """
+        inner: Any = refinement
+        while hasattr(inner, "constraint"):  # of a schedule
+            inner = inner.constraint
+        if getattr(inner, "thickness", "no") != "no" or getattr(inner, "tilt", False):
+            raise ParameterError(
+                f"{type(inner).__name__} is to refine thickness or tilt of the slices; in a tilt series the volume "
+                "makes them: leave both out, and refine what else there is."
+            )
         refine = [refinement.prepare(view) for view in self.views]
 
         def apply(state: State, batch: Any) -> State:
