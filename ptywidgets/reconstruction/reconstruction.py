@@ -108,7 +108,9 @@ class Reconstruction(Results, Running):
         given = values.pop("optics", None)
         each = tuple(given) if isinstance(given, Sequence) else ()
         if tilts is not None or isinstance(dataset, Sequence):
-            values["views"] = Views(dataset if isinstance(dataset, Sequence) else (dataset,), tilts or (), each)  # type: ignore[arg-type]
+            values["views"] = Views(
+                dataset if isinstance(dataset, Sequence) else (dataset,), () if tilts is None else tilts, each
+            )  # type: ignore[arg-type]
         views: Views | None = values.get("views")
         super().__init__(**values)
         if "plan" not in values:

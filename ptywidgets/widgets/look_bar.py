@@ -33,6 +33,8 @@ class LookBar(VBox):
             **tip("A slice of the object, or a layer of the volume; at the left end all together"),
         )  # fmt: skip
         self.slice_words, self.slice_label = note(), words("")
+        for label in (self.tilts.label, self.slice_label):
+            label.layout.width = "38px"  # the sliders lie below each other
         self.slices = toolbar(self.slice_label, self.slice, self.slice_words)
         self.modes, self.elements = toolbar(words("Probe mode")), toolbar(words("Diffuse scattering of"))
         self.mode_buttons: list[Button] = []

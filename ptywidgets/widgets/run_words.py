@@ -119,7 +119,7 @@ def in_words(name: str) -> str:
 
 
 def default_path(recon: Reconstruction) -> str:
-    """A file name after the name of the data.
+    """A file name after the name of the data; of a tilt series that of the first.
 
     Examples
     --------
@@ -127,6 +127,8 @@ def default_path(recon: Reconstruction) -> str:
     'data_reconstruction.h5'
     """
     name = "" if recon.dataset is None else recon.dataset.name
+    if recon.views is not None:
+        name = f"{recon.views.datasets[0].name}_series"
     safe = re.sub(r"[^\w.-]+", "_", name).strip("._")
     return f"{safe or 'data'}_reconstruction.h5"
 

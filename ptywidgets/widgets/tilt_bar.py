@@ -39,7 +39,8 @@ class TiltBar(Box):
         self._on_tilt, self._quiet, self.text = on_tilt, False, ""
         self.slider = IntSlider(0, 0, 1, readout=False, continuous_update=not rests, layout=SLIDER, **tip(tooltip))
         self._words = note()
-        super().__init__([words("Tilt"), self.slider, self._words])
+        self.label = words("Tilt")
+        super().__init__([self.label, self.slider, self._words])
         self.add_class("pty-toolbar")
         self.slider.observe(self._slid, "value")
         self.show((), 0)

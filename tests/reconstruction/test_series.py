@@ -32,7 +32,8 @@ def wait_for(condition, seconds=30.0):
 
 def made(composition=DEEP, datasets=None, **values):
     datasets = example_tilts() if datasets is None else datasets
-    recon = Reconstruction(datasets, tilts=TILTS, optics=SERIES_OPTICS, composition=composition, **values)
+    tilts = np.array(TILTS)  # as numpy.arange makes them
+    recon = Reconstruction(datasets, tilts=tilts, optics=SERIES_OPTICS, composition=composition, **values)
     recon.preparation = recon.preparation.replace(rotation=0.0, transpose=False, origin="constant")
     return recon
 

@@ -56,7 +56,7 @@ def test_it_runs_holds_and_stops(tilted, series):
 
 
 def test_tilts_are_scrolled_through(tilted, series):
-    assert visible(tilted.bar) == [False]
+    assert visible(tilted.bar) == [False] and tilted.path.value == "blobs_-60_series_reconstruction.h5"
     series.run(2)
     tilted.wait()
     assert visible(tilted.bar, tilted.bar.tilts, tilted.bar.slices, tilted.bar.modes) == [True, True, True, False]
