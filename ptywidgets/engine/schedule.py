@@ -228,11 +228,14 @@ def staged(
         if state is not None and number < state.stage:
             continue
         here = problem.at_window(stage.window)
+        before = state
         state = here.start() if state is None else here.bring(state)
         state = state.replace(stage=number)
         if number == len(stages) - 1:
             done = plan.iterations
         watched = best = state  # going on by hand after it has settled, it looks at what comes from there on
+        # What the stage before came to, of the same pixels, is one to be better than.
+        judged = watched.iteration - int(before is not None and _follows(before, number, stage))
         inner = steps(here, _of_stage(plan, stage, done), state)
         new: Plan | None = None
         while True:
@@ -241,7 +244,7 @@ def staged(
             except StopIteration:
                 break
             if state.at_iteration_end and stage.until_settled:
-                if _better(state, watched.iteration):
+                if _better(state, judged):
                     best = state
                 if settled(state, watched.iteration):
                     state = best
@@ -288,6 +291,11 @@ def settled(state: State, begin: int) -> bool:
     if np.isfinite(misfits).all():
         return min(misfits[:-PATIENCE]) - min(misfits[-PATIENCE:]) < _little(state)
     return losses[-1] > (1 - SLOW) ** PATIENCE * losses[-1 - PATIENCE]
+
+
+def _follows(before: State, number: int, stage: Stage) -> bool:
+    """Whether a stage begins with what another one has come to with the same detector pixels."""
+    return before.stage < number and before.iteration > 0 and tuple(before.probe.shape[-2:]) == stage.window
 
 
 def _of_stage(plan: Plan, stage: Stage, done: int) -> Plan:

@@ -108,9 +108,8 @@ class Reconstruction(Results, Running):
         given = values.pop("optics", None)
         each = tuple(given) if isinstance(given, Sequence) else ()
         if tilts is not None or isinstance(dataset, Sequence):
-            values["views"] = Views(
-                dataset if isinstance(dataset, Sequence) else (dataset,), () if tilts is None else tilts, each
-            )  # type: ignore[arg-type]
+            several: Any = tuple(dataset) if isinstance(dataset, Sequence) else (dataset,)
+            values["views"] = Views(several, tuple(() if tilts is None else tilts), each)
         views: Views | None = values.get("views")
         super().__init__(**values)
         if "plan" not in values:

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from ptywidgets import Reconstruction, write
+from ptywidgets import Reconstruction, samples, write
 from ptywidgets.engine import Composition, DataError, ParameterError
 from ptywidgets.engine.constraints import Positivity, ProbeCentre, VolumeSupport
 from ptywidgets.engine.io.checkpoint import load_checkpoint
@@ -183,6 +183,20 @@ def test_optics_may_be_of_each_tilt():
     assert recon.views.optics == (), "set once, they are not those of all"
     with pytest.raises(ParameterError, match="4 optics but 5 tilts"):
         Reconstruction(example_tilts(), tilts=TILTS, optics=each[:4])
+
+
+def test_a_start_that_is_found_is_that_of_all_tilts():
+    ducks = [samples.ducky("tiny"), samples.ducky("tiny", seed=1)]
+    recon = Reconstruction([duck.with_calibration(q_pixel=None) for duck in ducks], tilts=[0, 10])
+    recon.dataset = recon.views.datasets[1]
+    start = recon.find_start()
+    assert recon.dataset is recon.views.datasets[1] and recon.measurement is start.measurement
+    first, second = recon.measurements
+    assert second is start.measurement
+    assert (first.rotation, first.transpose) == (second.rotation, second.transpose)
+    assert first.calibration == second.calibration == recon.views.datasets[0].calibration
+    recon.dataset = recon.views.datasets[0]
+    assert recon.measurement is first and recon.start_decisions == start.decisions
 
 
 # ---------------------------------------------------------------------------------------------------- running

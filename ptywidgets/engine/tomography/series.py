@@ -189,7 +189,8 @@ class TiltSeries:
 
     def to(self, device: str) -> TiltSeries:
         """The same series on another device, "cpu" or "gpu"."""
-        return replace(self, views=tuple(view.to(device) for view in self.views))
+        moved = [view.to(device) for view in self.views]
+        return replace(self, views=tuple(replace(view, backend=moved[0].backend) for view in moved))
 
     def with_volume(self, volume: np.ndarray) -> TiltSeries:
         """The same series, beginning with a volume (Z, Y, X) in rad per voxel."""
