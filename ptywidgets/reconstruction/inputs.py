@@ -105,7 +105,7 @@ class Inputs(SafeTraits):
         dataset, lead, there = self.views.datasets[number], self._lead, self._measured.get(number)
         if there is lead:
             return there
-        wanted = self.preparation.replace(rotation=lead.rotation, transpose=lead.transpose, flip=False)
+        wanted = lead.preparation.replace(rotation=lead.rotation, transpose=lead.transpose, flip=False)
         if there is None or there.calibration != dataset.calibration or not same_origin(there, wanted):
             there = prepare(dataset, wanted)
         elif (there.rotation, there.transpose) != (lead.rotation, lead.transpose):

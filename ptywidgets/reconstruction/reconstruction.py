@@ -111,6 +111,12 @@ class Reconstruction(Results, Running):
             several: Any = tuple(dataset) if isinstance(dataset, Sequence) else (dataset,)
             values["views"] = Views(several, tuple(() if tilts is None else tilts), each)
         views: Views | None = values.get("views")
+        if views is not None and views.optics:
+            given = views.optics[0]
+            if defocus is not None:
+                raise ParameterError("defocus is for all tilts, but each has optics of its own; leave one of them out.")
+        elif each:
+            raise ParameterError(f"{len(each)} optics are given but one data set; expected one Optics.")
         super().__init__(**values)
         if "plan" not in values:
             self.plan = self.plan.replace(
@@ -120,7 +126,7 @@ class Reconstruction(Results, Running):
             self.auto = False
         self.dataset = dataset if views is None else views.datasets[0]
         if given is not None:
-            self.optics = each[0] if each else given
+            self.optics = given
         elif self.dataset is not None:
             self.optics = Optics.from_dataset(self.dataset)
         self.status = "empty" if self.dataset is None else "ready"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import time
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -134,6 +135,18 @@ def test_every_tilt_is_prepared_alike_with_an_origin_of_its_own(recon):
     assert {m.rotation for m in recon.measurements} == {90.0}
 
 
+def test_measurements_may_be_given_one_by_one(recon):
+    recon.prepare()
+    given = []
+    for dataset in recon.views.datasets:
+        recon.dataset = dataset
+        recon.measurement = replace(recon.measurement, shifts=np.zeros_like(recon.measurement.shifts))
+        given.append(recon.measurement)
+    assert all(one is other for one, other in zip(recon.measurements, given, strict=True))
+    recon.run(1)
+    assert not any(view.measurement.shifts.any() for view in recon.problem.views)
+
+
 def test_looking_at_another_tilt_starts_nothing_anew(recon):
     recon.run(1)
     before = recon.measurements
@@ -183,6 +196,11 @@ def test_optics_may_be_of_each_tilt():
     assert recon.views.optics == (), "set once, they are not those of all"
     with pytest.raises(ParameterError, match="4 optics but 5 tilts"):
         Reconstruction(example_tilts(), tilts=TILTS, optics=each[:4])
+    with pytest.raises(ParameterError, match="leave one of them out"):
+        Reconstruction(example_tilts(), tilts=TILTS, optics=each, defocus=10)
+    with pytest.raises(ParameterError, match="expected one Optics"):
+        Reconstruction(example_tilts()[0], optics=each)
+    assert Reconstruction(views=Views(example_tilts(), TILTS, each)).optics == each[0]
 
 
 def test_a_start_that_is_found_is_that_of_all_tilts():
