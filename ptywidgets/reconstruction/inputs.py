@@ -10,7 +10,7 @@ from typing import Any
 from traitlets import Instance
 
 from ptywidgets.engine.dataset import Dataset
-from ptywidgets.engine.errors import DataError
+from ptywidgets.engine.errors import DataError, PtyError
 from ptywidgets.engine.prepare import Measurement, Preparation, prepare, reorient
 from ptywidgets.engine.probe import Optics
 from ptywidgets.reconstruction.safe import SafeTraits
@@ -107,7 +107,10 @@ class Inputs(SafeTraits):
             return there
         wanted = lead.preparation.replace(rotation=lead.rotation, transpose=lead.transpose, flip=False)
         if there is None or there.calibration != dataset.calibration or not same_origin(there, wanted):
-            there = prepare(dataset, wanted)
+            try:
+                there = prepare(dataset, wanted)
+            except PtyError as error:
+                raise type(error)(f"tilt {number + 1}, {dataset.name or 'without a name'}: {error}") from error
         elif (there.rotation, there.transpose) != (lead.rotation, lead.transpose):
             there = reorient(there, wanted)
         self._measured[number] = there

@@ -69,6 +69,7 @@ def test_another_tilt_is_looked_at_on_the_bench(lab):
     notebook.drag(handle, 2000)
     notebook.kernel.wait("recon.dataset is data[4]")
     notebook.text("Dataset 'gold 60'").wait_for()
+    notebook.pictures("tilt-series-workbench", "light")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

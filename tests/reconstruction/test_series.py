@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ptywidgets import Reconstruction, samples, write
-from ptywidgets.engine import Composition, DataError, ParameterError
+from ptywidgets.engine import CalibrationError, Composition, DataError, Dataset, ParameterError
 from ptywidgets.engine.constraints import Positivity, ProbeCentre, VolumeSupport
 from ptywidgets.engine.io.checkpoint import load_checkpoint
 from ptywidgets.engine.probe import Optics
@@ -294,6 +294,13 @@ def test_what_a_series_cannot_be_is_said(recon):
         recon.run(1)
     recon.composition = DEEP
     assert recon.run(1).iteration == 1
+
+
+def test_a_tilt_that_cannot_be_prepared_is_named():
+    *most, last = example_tilts()
+    datasets = [*most, Dataset(last.data, name="bare")]
+    with pytest.raises(CalibrationError, match="tilt 5, bare: "):
+        made(datasets=datasets).run(1)
 
 
 def test_a_model_that_cannot_be_loses_nothing(recon):
