@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from ptywidgets.engine.modes import first_modes, orthogonalise
 
 if TYPE_CHECKING:
+    from ptywidgets.engine.models import Model
     from ptywidgets.engine.problem import Problem
     from ptywidgets.engine.state import State
 
@@ -40,8 +42,13 @@ def adopt(problem: Problem, old: Problem, state: State) -> State:
     if specimen.object_type != before.object_type:
         obj = specimen.from_transmission(host(before.transmission(old.backend, state.object)))
     slices = problem.object_shape[0]
+    known = {name: host(value) for name, value in state.parameters.items()}
     if slices != len(obj):
-        obj = share_out(obj, depth_shares(_depths(old, len(obj)), _depths(problem, slices)))
+        shares = depth_shares(_depths(old.model_at(state), len(obj)), _depths(problem.model, slices))
+        obj = share_out(obj, shares)
+        if "strength" in known:  # what is given off adds up over the depth, too
+            strength = np.tensordot(known["strength"], shares, (1, 1))
+            known["strength"] = np.moveaxis(strength, -1, 1).astype(known["strength"].dtype)
     modes = len(problem.first_probe)
     if modes > len(probe):
         ordered = orthogonalise(probe)
@@ -52,12 +59,43 @@ def adopt(problem: Problem, old: Problem, state: State) -> State:
         probe = kept * np.float32(np.linalg.norm(probe) / np.linalg.norm(kept))
     window = tuple(probe.shape[-2:])
     first = problem.model.first_parameters((slices, *obj.shape[-2:]), window)
-    known = {name: host(value) for name, value in state.parameters.items()}
     kept_parameters = {
         name: known[name] if name in known and np.shape(known[name]) == np.shape(value) else value
         for name, value in first.items()
     }
+    if "aberrations" in known:  # what the probe, which goes on, was turned by
+        kept_parameters["aberrations"] = known["aberrations"]
+    kept_parameters |= refined_numbers(problem.model, old.model, known)
     return problem.on_device(state.replace(object=obj, probe=probe, parameters=kept_parameters, memory={}))
+
+
+def refined_numbers(model: Model, old: Model, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a state's parameters those of the form "part.field" that another model goes on with.
+
+    Parameters
+    ----------
+    model, old : Model
+        The new one, and the one whose state it is, both as they were made.
+    known : Mapping
+        The state's parameters.
+
+    Returns
+    -------
+    dict
+        Each in the shape of the new model's field; thicknesses of another number of slices add up to what was found.
+    """
+    kept: dict[str, Any] = {}
+    for name, value in known.items():
+        part, _, attribute = name.partition(".")
+        now, before = (getattr(getattr(m, part, None), attribute, None) if attribute else None for m in (model, old))
+        if now is None or before is None:
+            continue
+        if name == "passage.thickness" and len(now) != len(before):
+            if np.isclose(sum(now), sum(before)) and sum(before):
+                kept[name] = np.asarray(now, float) * (float(np.sum(value)) / sum(before))
+        elif np.shape(now) == np.shape(value) and np.allclose(now, before, rtol=1e-9, atol=0):
+            kept[name] = value
+    return kept
 
 
 def depth_shares(old: np.ndarray, new: np.ndarray) -> np.ndarray:
@@ -88,9 +126,9 @@ def share_out(obj: np.ndarray, shares: np.ndarray) -> np.ndarray:
     return np.tensordot(shares, obj, 1).astype(obj.dtype)
 
 
-def _depths(problem: Problem, slices: int) -> np.ndarray:
-    """Faces of a problem's slices, as parts of the whole thickness."""
-    thickness: Any = getattr(problem.model.passage, "thickness", None)
+def _depths(model: Model, slices: int) -> np.ndarray:
+    """Faces of a model's slices, as parts of the whole thickness."""
+    thickness: Any = getattr(model.passage, "thickness", None)
     if thickness is None or len(thickness) != slices or not sum(thickness) > 0:
         return np.linspace(0, 1, slices + 1)
     return np.concatenate([[0], np.cumsum(thickness)]) / sum(thickness)

@@ -12,6 +12,7 @@ from ptywidgets.engine.models import (
     Diffuse,
     Model,
     Multislice,
+    ObjectModes,
     PartialCoherence,
     PointSpread,
     single_slice,
@@ -53,6 +54,12 @@ class Composition(Params):
     )
     diffuse: str = param("", doc='Elements whose thermal diffuse scattering is fitted, "Mo, S", or a formula, "MoS2".')
     b_factor: float = param(0.5, unit="A2", low=0.001, high=10, step=0.01, doc="Their Debye-Waller factor at first.")
+    object_modes: int = param(
+        1, low=1, high=64, doc="States of the object whose patterns add, as atoms move: 1, or an even number."
+    )
+    displacement: float = param(
+        0.08, unit="A", low=0.001, high=1, step=0.005, doc="How far atoms are displaced in them at first, rms."
+    )
     background: bool = param(False, doc="Fit the electrons that all patterns have in common.")
     blur: float = param(
         0.0, unit="px", low=0, high=10, step=0.05, doc="Standard deviation of the detector's point spread; 0: none."
@@ -86,6 +93,10 @@ class Composition(Params):
             raise ParameterError(
                 f"slices is {self.slices} but thickness is {self.thickness:g} A; give the specimen's thickness."
             )
+        if self.object_modes > 1 and self.object_modes % 2:
+            raise ParameterError(
+                f"object_modes is {self.object_modes}; expected 1, or an even number: states come in pairs."
+            )
         _ = self.elements
 
     def model(self, object_type: str, measurement: Measurement) -> Model:
@@ -117,6 +128,8 @@ class Composition(Params):
             energy = measurement.calibration.energy
             diffuse = Diffuse(self.elements, self.b_factor, extent, aperture=aperture, energy=energy)
             model = replace(model, diffuse=diffuse)
+        if self.object_modes > 1:
+            model = replace(model, object_modes=ObjectModes(self.object_modes, self.displacement))
         return replace(
             model,
             background=Background() if self.background else None,

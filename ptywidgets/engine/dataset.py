@@ -11,12 +11,15 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from ptywidgets.engine.calibration import Calibration
 from ptywidgets.engine.errors import DataError
+
+if TYPE_CHECKING:
+    from ptywidgets.engine.protocols import Backend
 
 __all__ = ["Calibration", "Dataset", "PatternArray"]
 
@@ -325,13 +328,14 @@ def checked_mask(mask: Any, shape: tuple[int, ...]) -> np.ndarray:
     return array
 
 
-def check_memory(nbytes: float, what: str, advice: str = "") -> None:
-    """Raise a DataError when `nbytes` are more than this process can still get; silent where that is not known."""
+def check_memory(nbytes: float, what: str, advice: str = "", backend: Backend | None = None) -> None:
+    """Raise a DataError when `nbytes` are more than can still be had, by this process or on a backend's device; silent
+    where that is not known."""
     if nbytes < 1e7:
         return
     from ptywidgets.engine.io.memory import available_memory
 
-    free = available_memory()
+    free = available_memory() if backend is None else backend.free_memory()
     if free is not None and nbytes > free:
         hint = f"; {advice}." if advice else "."
         raise DataError(f"{what} needs {in_bytes(nbytes)} of memory and {in_bytes(free)} are free{hint}")

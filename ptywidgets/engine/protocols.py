@@ -39,6 +39,9 @@ class Backend(Protocol):
     def empty(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
         """Memory for a portion's work; the same `name` may give a worker the same memory again."""
 
+    def free_memory(self) -> float | None:
+        """Bytes that can still be had; None where that is not known."""
+
     def fft2(self, waves: Array) -> Array:
         """Orthonormal 2-D FFT over the last two axes; may work in the memory of `waves`."""
 

@@ -191,6 +191,15 @@ class Results:
         return dict(zip(diffuse.elements, found.tolist(), strict=True))
 
     @property
+    def displacement(self) -> np.ndarray | None:
+        """(H, W) A: root mean square of how far atoms move along one axis, as :attr:`object_phase`, of object modes;
+        or None."""
+        present = self._seen
+        if present is None or "displacement" not in present[1].parameters:
+            return None
+        return shown_map(present[0], present[1].parameters["displacement"][None])
+
+    @property
     def background(self) -> np.ndarray | None:
         """(Ny, Nx) counts that all patterns have in common, zero in the middle; or None."""
         present = self._seen

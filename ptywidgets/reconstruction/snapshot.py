@@ -47,6 +47,7 @@ class Snapshot:
     b_factors: tuple[float, ...] = ()  # A^2, of theirs
     channel: int | None = None  # of `strength`
     strength: np.ndarray | None = None  # (H, W) float32, share of the electrons that an element scatters diffusely
+    displacement: np.ndarray | None = None  # (H, W) float32 A, rms of atoms along one axis, of object modes
     background: np.ndarray | None = None  # (Ny, Nx) float32 counts, zero in the middle
     tilts: tuple[Tilt, ...] = ()  # of a series, whose slices are the layers of the volume
     view: int = 0  # of `probe`, `shares`, `strength` and `background`: one of `tilts`
@@ -140,6 +141,8 @@ def _more(problem: Problem, state: State, look: Look) -> dict[str, Any]:
         channel = found["channel"] = _known(look.channel, len(known["strength"]))
         if channel is not None:
             found["strength"] = shown_map(problem, known["strength"][channel], LARGEST)
+    if "displacement" in known:
+        found["displacement"] = shown_map(problem, known["displacement"][None], LARGEST)
     if "background" in known:
         found["background"] = np.fft.fftshift(problem.backend.to_numpy(known["background"])).astype(np.float32)
     return found

@@ -74,6 +74,10 @@ SHOWN = {
         "Diffuse", "Diffuse scattering (share)", lambda s: s.strength, lambda s: s.object_sampling, "A", "viridis",
         at_first=False, offered=lambda s: bool(s.elements), note=diffuse_words,
     ),
+    "displacement": Shown(
+        "Displacement", "Displacement of atoms, rms (Å)", lambda s: s.displacement, lambda s: s.object_sampling, "A",
+        "viridis", at_first=False, offered=lambda s: s.displacement is not None,
+    ),
     "probe": Shown(
         "Probe", "Probe", lambda s: s.probe, lambda s: s.probe_sampling, "A",
         centred=True, note=mode_words, scale=one_mode,

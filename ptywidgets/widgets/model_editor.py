@@ -25,6 +25,8 @@ LABELS = {
     "modes": "probe modes",
     "diffuse": "elements",
     "b_factor": "B at first",
+    "object_modes": "object modes",
+    "displacement": "displaced by",
     "background": "fit a background",
     "blur": "point spread",
 }
@@ -42,7 +44,7 @@ class Group:
 GROUPS = (
     Group("Specimen", ("slices", "thickness", "tilt_rows", "tilt_columns", "focus")),
     Group("Partial coherence", ("modes", "source_size", "focal_spread")),
-    Group("Diffuse scattering", ("diffuse", "b_factor")),
+    Group("Thermal motion", ("diffuse", "b_factor", "object_modes", "displacement")),
     Group("Detector", ("background", "blur")),
 )
 # What means something only together with something else: in a composition, perhaps that of a tilt series.
@@ -51,6 +53,8 @@ SHOWN_WITH: dict[str, Callable[[Composition, bool], bool]] = {
     **dict.fromkeys(("tilt_rows", "tilt_columns"), lambda c, tilted: c.slices > 1 and not tilted),
     "focus": lambda c, tilted: c.slices > 1,
     "b_factor": lambda c, tilted: bool(c.diffuse.strip()),
+    "object_modes": lambda c, tilted: not tilted,
+    "displacement": lambda c, tilted: c.object_modes > 1,
 }
 THICKNESS, DEPTH = "thickness", "volume depth"  # what the number is called for one view, and for a tilt series
 

@@ -82,6 +82,7 @@ def model_words(composition: Composition, views: Views | None = None) -> str:
         (c.source_size, f"source of {c.source_size:.3g} Å"),
         (c.focal_spread, f"focal spread of {c.focal_spread:.3g} Å"),
         (c.diffuse, f"diffuse scattering of {c.diffuse}"),
+        (c.object_modes > 1, f"{c.object_modes} object modes"),
         (c.background, "background"),
         (c.blur, f"point spread of {c.blur:.3g} px"),
     ]

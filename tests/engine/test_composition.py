@@ -97,6 +97,36 @@ def test_a_state_goes_on_under_another_model(measured, object_type):
     assert back.parameters == {} and back.losses == after.losses
 
 
+def test_refined_numbers_go_on_where_the_new_model_has_them(measured):
+    thick = problem(measured, slices=3, thickness=30.0, source_size=0.2, diffuse="C", background=True)
+    refined = {
+        "passage.tilt": np.array([1.5, -0.5]),
+        "passage.thickness": np.array([12.0, 11.0, 10.0]),
+        "ensemble.source_size": np.asarray(0.3),
+        "aberrations": np.arange(25.0),
+    }
+    begun = thick.start()
+    strength = np.random.default_rng(0).random(begun.parameters["strength"].shape).astype(np.float32)
+    state = begun.replace(parameters={**begun.parameters, **refined, "strength": strength})
+
+    def then(**numbers):
+        return adopt(problem(measured, **numbers), thick, state).parameters
+
+    same = then(slices=3, thickness=30.0, source_size=0.2, modes=2)
+    assert set(same) == set(refined)
+    for name, value in refined.items():
+        np.testing.assert_array_equal(same[name], value)
+
+    finer = then(slices=6, thickness=30.0, diffuse="C", blur=0.3)
+    assert set(finer) == {"passage.tilt", "passage.thickness", "aberrations", "strength", "b_factor"}
+    np.testing.assert_allclose(finer["passage.thickness"], 33 / 6)  # of all slices together as it was found
+    np.testing.assert_allclose(finer["strength"].sum(1), strength.sum(1), rtol=1e-5)
+
+    other = then(slices=3, thickness=60.0, source_size=0.5)  # who says otherwise knows better
+    assert set(other) == {"passage.tilt", "aberrations"}
+    assert set(then()) == {"aberrations"}
+
+
 def test_thin_and_thick_are_one_model_where_the_thickness_is_nothing(measured):
     thin, thick = problem(measured), problem(measured, slices=4, thickness=1e-6)
     batch = np.arange(8)

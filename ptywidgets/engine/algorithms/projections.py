@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ptywidgets.engine.dataset import check_memory
 from ptywidgets.engine.errors import ParameterError
 from ptywidgets.engine.losses import AmplitudeLoss
 from ptywidgets.engine.params import Params, param
@@ -36,8 +38,9 @@ class Projections(Params):
     W = sum_j |P_j|^2 (a potential turns by the whole phase of that, not by its first order), then the probe for this
     object, with the exact adjoint of its shifts. Thin specimens get there at once; thick ones come nearer by one step
     through all slices. Object and probe move when all positions have been seen, whatever `Plan.batch` is, which says
-    only how soon a run can be stopped. The exit waves are kept, twice: J M Ny Nx 16 bytes. Noise keeps reflections
-    from settling, so hand over to another algorithm when the error no longer falls.
+    only how soon a run can be stopped. The exit waves are kept, twice: J M Ny Nx 16 bytes, and a DataError says so
+    where they do not fit. Noise keeps reflections from settling, so hand over to another algorithm when the error no
+    longer falls.
 
     Examples
     --------
@@ -81,12 +84,21 @@ class Projections(Params):
         """
         model, backend = problem.model_at(state), problem.backend
         one = model.incident(backend, state.probe, None).nbytes // (int(np.prod(problem.window)) * state.probe.itemsize)
-        shape = (problem.count, one, *problem.window)
+        states = 1 if model.object_modes is None else model.object_modes.count
+        shape = (problem.count, one * states, *problem.window)
         present, moved = state.recall(self, "waves"), state.recall(self, "moved")
         if present is not None and present.shape != shape:
             present = None
         if state.batch and moved is not None and moved.shape == shape:  # of this iteration, not of one given up
             return present, moved, int(state.recall(self, "seen"))
+        if present is None:  # later ones take the place of those before them
+            check_memory(
+                2 * math.prod(shape) * state.probe.itemsize,
+                f"{type(self).__name__}, which keeps {problem.count} x {one} exit waves of {shape[2]} x {shape[3]} "
+                "pixels twice,",
+                "use PIE or ConjugateGradient, which keep none, or crop the scan or the patterns",
+                backend,
+            )
         return present, backend.xp.zeros(shape, state.probe.dtype), 0
 
     def _move(
@@ -128,10 +140,10 @@ class Projections(Params):
             look = self._look(problem, state, waves, of_probe=False)
             slab = model.slab(backend, state.object)
             step = look.transmission * self._over(look.seen * np.float32(model.passage.slices))
-            if model.specimen.lossless:  # the phase of the mean, however far it is
+            if model.specimen.lossless and slab.turns is None:  # the phase of the mean, however far it is
                 turned = slab.transmission.conj() * (slab.transmission + step)
                 step = backend.xp.arctan2(turned.imag, turned.real)
-            elif slab.absorption is not None:
+            elif slab.absorption is not None or slab.turns is not None:
                 step = slab.adjoint(backend, model.specimen, step)
             state = state.replace(object=state.object + step.astype(state.object.dtype))
             if self.hold_probe or state.iteration < self.probe_from:
@@ -164,9 +176,9 @@ class Projections(Params):
                     backend.paste(look.seen[None], corners, light[:, None])
             else:
                 backend.sum_cuts(passed, corners, look.seen)
-            exits, tape = model.passage.transmit(backend, lit, slab.transmission, corners)
+            exits, tape = model.through.transmit(backend, lit, slab.transmission, corners)
             rest = waves[places] - exits
-            by_waves = model.passage.transmit_adjoint(
+            by_waves = model.through.transmit_adjoint(
                 backend, rest, slab.transmission, corners, tape, look.transmission
             )
             if of_probe:

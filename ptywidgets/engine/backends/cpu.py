@@ -86,6 +86,11 @@ class CpuBackend:
 
     # Transforms
 
+    def free_memory(self) -> float | None:
+        from ptywidgets.engine.io.memory import available_memory
+
+        return available_memory()
+
     def fft2(self, waves: np.ndarray) -> np.ndarray:
         return self._fft(waves, True)
 

@@ -50,6 +50,9 @@ class GpuBackend:
     def to_numpy(self, array: Any) -> np.ndarray:
         return array.get() if hasattr(array, "get") else np.asarray(array)
 
+    def free_memory(self) -> float | None:
+        return float(self._free_bytes())
+
     def fft2(self, waves: Any) -> Any:
         return self.xp.fft.fft2(waves, norm="ortho").astype(waves.dtype, copy=False)
 

@@ -77,11 +77,13 @@ def batch_gradients(
         far = model.far_field(backend, incident.waves(backend, places), slab, here)
         measured = backend.amplitudes(patterns, batch[places], light.dtype)
         stiff = _stiffness(model, backend, far, loss) if sums.others else None
+        seen = _seen(model, backend, measured) if sums.others else None
         value, residual, slope = model.residual(backend, far, measured, loss)
         sums.loss += value
         if sums.others:
-            _add_others(model, backend, slab, far, slope, measured, stiff, sums.others)
-        by_waves = model.back(backend, residual, slope, far, slab, here, sums.transmission, _emission(sums.others))
+            _add_others(slab, far, slope, seen, stiff, sums.others)
+        emission = _emission(sums.others)
+        by_waves = model.back(backend, residual, slope, far, slab, here, sums.transmission, emission, seen)
         backend.paste_same(sums.illumination, here.corners, light)
         if sums.coverage is not None:
             incident.collect(backend, places, by_waves, sums.waves)
@@ -99,6 +101,8 @@ def batch_gradients(
         by_probe = incident.adjoint(backend, total.waves)
         coverage = xp.fft.ifftshift(total.coverage)
     others, weights = _of_parameters(model, backend, slab, total)
+    if with_others and model.object_modes is not None:
+        others["object_modes"], weights["object_modes"] = _of_object_modes(backend, slab, total)
     return Gradients(
         loss=float(total.loss),
         object=slab.adjoint(backend, model.specimen, total.transmission),
@@ -119,7 +123,8 @@ def _zeros(model: Model, backend: Backend, slab: Slab, light: Array) -> dict[str
         for name in ("channel", "channel weight", "channel stiffness"):
             found[name] = xp.zeros(channels, light.dtype)
     if model.background is not None:
-        found["background"], found["background weight"] = xp.zeros_like(light), xp.zeros_like(light)
+        for name in ("background", "background weight", "background stiffness"):
+            found[name] = xp.zeros_like(light)
     return found
 
 
@@ -130,30 +135,35 @@ def _emission(sums: dict[str, Array]) -> tuple[Array, Array] | None:
 
 def _stiffness(model: Model, backend: Backend, far: Far, loss: Loss) -> Array | None:
     """Second derivative (B, Ny, Nx) of the loss by the intensity where the model fits; None where pixels are mixed."""
-    if model.response is not None or far.given_off is None:
+    if model.response is not None:
         return None
     xp = backend.xp
     intensity = xp.maximum(model.expected(backend, far), np.float32(1e-6))
     return loss.curvature(intensity, xp.sqrt(intensity)) / (4 * intensity)
 
 
+def _seen(model: Model, backend: Backend, measured: Array) -> Array:
+    """How much of what reaches each pixel (B, Ny, Nx) is measured: all, nothing where a mask leaves it out."""
+    seen = (measured >= 0).astype(measured.dtype)
+    return seen if model.response is None else model.response.adjoint(backend, seen).clip(0)
+
+
 def _add_others(
-    model: Model,
-    backend: Backend,
     slab: Slab,
     far: Far,
     slope: Array | None,
-    measured: Array,
+    seen: Array | None,
     stiff: Array | None,
     sums: dict[str, Array],
 ) -> None:
     """Derivatives by what is added to the intensity, and by as much as each adds to the measured pixels."""
-    assert slope is not None
+    assert slope is not None and seen is not None
     window = slope.shape[-2:]
-    seen = (measured >= 0).astype(slope.dtype) if model.response is None else backend.xp.ones_like(slope)
     if "background" in sums:
         sums["background"] += slope.sum(0)
         sums["background weight"] += seen.sum(0)
+        if stiff is not None:
+            sums["background stiffness"] += (stiff * seen).sum(0)
     if slab.emission is None or far.given_off is None:
         return
     for name, values in (("channel", slope), ("channel weight", seen)):
@@ -171,13 +181,24 @@ def _of_parameters(model: Model, backend: Backend, slab: Slab, total: _Sums) -> 
     weights: dict[str, Any] = {}
     if "background" in sums:
         others["background"], weights["background"] = sums["background"], sums["background weight"]
+        weights["background stiffness"] = sums["background stiffness"]
     if "emission" in sums and model.diffuse is not None:
         strength = backend.to_device(model.diffuse.strength, slab.absorption.dtype)  # type: ignore[union-attr]
         by_emission = model.diffuse.emission_adjoint(xp, strength, sums["emission"])
         # |t| = exp(-R / 2), and the sum G is minus half of the gradient: dL = -2 Re<G, dt> = Re<G, t> dR.
         product = slab.transmission.real * total.transmission.real + slab.transmission.imag * total.transmission.imag
-        others["strength"] = by_emission + product[None]
+        others["strength"] = by_emission + product.reshape(-1, *strength.shape[1:]).sum(0)[None]
         weights["strength"] = model.diffuse.emission_adjoint(xp, strength, sums["emission weight"])
         others["channel"], weights["channel"] = sums["channel"], sums["channel weight"]
         weights["channel stiffness"] = sums["channel stiffness"]
     return others, weights
+
+
+def _of_object_modes(backend: Backend, slab: Slab, total: _Sums) -> tuple[Array, Array]:
+    """Gradient by each mode's phases (K, S, Y, X), and the light that each of their pixels gets."""
+    assert slab.turns is not None
+    t, g = slab.transmission, total.transmission
+    # dt = i t dD, and the sum G is minus half of the gradient: dL = -2 Re<G, dt> = 2 Im(conj(G) t) dD.
+    slope = (2 * (g.real * t.imag - g.imag * t.real)).reshape(slab.turns.shape)
+    light = total.illumination / np.float32(len(slab.turns))
+    return slope, backend.xp.broadcast_to(light, slope.shape)

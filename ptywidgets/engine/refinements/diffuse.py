@@ -24,6 +24,7 @@ BEYOND = 1.5  # radii of the aperture: nearer, the coherent wave's own errors ou
 LONGEST = 0.25  # step of the logarithms
 LEAST_SEEN = 1e-3  # of the most: pixels that were lit less stay
 B_RANGE = (0.02, 5.0)  # A^2
+STANDS_OUT = (4.0, 8.0)  # times what its neighbours ask for, and times the counting noise: a hot pixel, no background
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,9 @@ class RefineDiffuse(Params):
     Imag. 1, 113 (1982), which needs no step size and keeps x positive. The strength also feels what its absorption does
     to the coherent wave. Debye-Waller factors, and each map as a whole with them, take Gauss-Newton steps, where
     counts were held out by those: an object that fits the noise of its own counts takes the farthest diffuse ones away.
+
+    A background is smooth: its factors are means over neighbouring pixels, weighted by how much each tells of it, so
+    that it begins flat and gets no finer detail than `smooth_background`. Pixels that stand out are left to the data.
     """
 
     strength: bool = param(True, doc="Fit the strength of each channel at every pixel.")
@@ -42,6 +46,9 @@ class RefineDiffuse(Params):
     background: bool = param(True, doc="Fit the background.")
     smooth: float = param(
         0.2, unit="A", low=0, high=5, step=0.05, doc="Gaussian that the steps of the strength are smoothed by."
+    )
+    smooth_background: float = param(
+        3.0, unit="px", low=0, high=100, step=0.5, doc="Gaussian on the detector that a background is as smooth as."
     )
     acceleration: float = param(
         1.5, low=0.1, high=2, step=0.1, doc="Power of the factors; 1 is the plain rule, more goes faster."
@@ -72,7 +79,11 @@ class RefineDiffuse(Params):
                     factor = backend.to_device(ndimage.gaussian_filter(backend.to_numpy(factor), sigma), factor.dtype)
                 found["strength"] = found["strength"] * factor
             if self.background and "background" in g.others:
-                found["background"] = found["background"] * self._factor(backend.xp, g, "background", slow)
+                factor = self._factor(backend.xp, g, "background", slow)
+                if self.smooth_background:
+                    smooth = _neighbours(backend.to_numpy, found["background"], g, self.smooth_background)
+                    factor = backend.to_device(_limited(np, smooth, slow), factor.dtype)
+                found["background"] = found["background"] * factor
             if state.iteration >= self.b_from and model.diffuse is not None and "channel" in g.others:
                 if problem.held_out is not None:
                     if state.batch != 1:  # once in an iteration
@@ -94,7 +105,38 @@ class RefineDiffuse(Params):
         gradient, weight = g.others[name], g.weights[name]
         seen = weight > LEAST_SEEN * weight.max()
         ratio = 1 - xp.where(seen, gradient / xp.where(seen, weight, 1), 0)
-        return (xp.clip(ratio, 1e-6, None) ** slow).clip(1 / MOST, MOST).astype(gradient.dtype, copy=False)
+        return _limited(xp, ratio, slow).astype(gradient.dtype, copy=False)
+
+
+def _limited(xp: Any, ratio: Array, slow: float) -> Array:
+    """A factor of a ratio: neither 0 nor far from 1."""
+    return (xp.clip(ratio, 1e-6, None) ** slow).clip(1 / MOST, MOST)
+
+
+def _neighbours(host: Callable[[Any], np.ndarray], present: Array, g: Gradients, sigma: float) -> np.ndarray:
+    """What the pixels about each one say, together, that the background (Ny, Nx) should be multiplied by.
+
+    Each pixel wants 1 - g / w. It is asked as much as its counts are the background's, b l'': where waves outshine it,
+    those around know better, and far within them all together. What is masked is not asked at all, nor is what stands
+    out: a hot pixel shines alone, and a background has neighbours.
+    """
+    background, gradient = host(present), host(g.others["background"])
+    weight, stiff = host(g.weights["background"]), host(g.weights["background stiffness"])
+    told = background * stiff if stiff.any() else weight  # a detector that mixes pixels says no curvatures
+    told, wanted, counts = (
+        np.fft.fftshift(a) for a in (told, 1 - gradient / np.maximum(weight, 1e-30), background * weight)
+    )
+
+    def mean(asked: np.ndarray) -> np.ndarray:
+        over, under = (ndimage.gaussian_filter(a, sigma, mode="constant") for a in (asked * wanted, asked))
+        total = max(float(asked.sum()), 1e-30)
+        return (over + RIDGE * float((asked * wanted).sum()) / asked.size) / (under + RIDGE * total / asked.size)
+
+    about = mean(told)
+    for _ in range(2):  # the second time without those that raised the first mean
+        noise = np.sqrt(np.maximum(about, 0) / np.maximum(counts, 1e-30))
+        about = mean(np.where(wanted > STANDS_OUT[0] * about + STANDS_OUT[1] * noise, 0, told))
+    return np.fft.ifftshift(about)
 
 
 def _overall(gradient: Array, weight: Array, slow: float) -> float:

@@ -1,4 +1,4 @@
-"""Numbers of the model found inside the run: thickness, tilt, partial coherence, a detector's point spread."""
+"""Numbers of the model found inside the run: thickness, tilt, partial coherence, blur, a near field's distance."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ class RefineModel(Params):
     source_size: bool = param(False, doc="Size of the source, and vibrations.")
     focal_spread: bool = param(False, doc="Spread of the defocus.")
     blur: bool = param(False, doc="Point spread of the detector.")
+    distance: bool = param(False, doc="Way from the specimen to a near-field detector.")
     step: float = param(1.0, low=0.01, high=4, step=0.05, doc="Share of the damped Gauss-Newton step.")
     damping: float = param(0.01, low=1e-6, high=100, log=True, doc="Of each number's own curvature.")
     limit: float = param(0.1, low=0.001, high=0.9, step=0.01, doc="Largest change of a size at a time, as its share.")
@@ -107,4 +108,8 @@ class RefineModel(Params):
             sizes("ensemble.focal_spread", 1 / (np.pi * model.ensemble.wavelength * k**2))  # type: ignore[union-attr]
         if self.blur:
             sizes("response.sigma", 0.5)
+        if self.distance:
+            way = float(parameter_of(model, "detector.distance"))
+            of_fresnel = 1 / (np.pi * model.detector.wavelength * k**2)  # type: ignore[attr-defined]  # has a distance
+            knobs.append(Knob("detector.distance", 1.0, of_fresnel, self.limit * abs(way)))
         return knobs

@@ -35,6 +35,11 @@ def check_series(composition: Composition, object_type: str = "potential") -> No
         raise ParameterError(
             f"thickness is {composition.thickness:g} A; give how deep the volume of the tilt series is."
         )
+    if composition.object_modes > 1:
+        raise ParameterError(
+            f"object_modes is {composition.object_modes}; they are states of the slices of one view, which a tilt series "
+            "makes of its volume: expected 1. Thermal motion is fitted there as diffuse scattering."
+        )
     composition.check()
 
 

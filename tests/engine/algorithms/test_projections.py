@@ -10,6 +10,7 @@ from ptywidgets.engine import (
     PIE,
     Aberrations,
     ConjugateGradient,
+    DataError,
     Optics,
     ParameterError,
     Plan,
@@ -18,6 +19,7 @@ from ptywidgets.engine import (
     make_problem,
 )
 from ptywidgets.engine.algorithms import charge_flipping, difference_map, raar, rrr
+from ptywidgets.engine.io import memory
 from ptywidgets.engine.models import Multislice
 from ptywidgets.engine.patterns import Patterns
 from ptywidgets.testing import AlgorithmContract, example_problem
@@ -119,6 +121,22 @@ def test_a_window_that_has_moved_begins_anew():
     *_, after = iterate(problem, plan.replace(iterations=2), moved)
     *_, fresh = iterate(problem, plan.replace(iterations=2), moved.replace(memory={}))
     np.testing.assert_array_equal(after.object, fresh.object)
+
+
+def test_memory_is_looked_at_before_it_is_taken(monkeypatch):
+    like = example_problem()
+    three = np.repeat(like.first_probe[:1], 3, 0) / 3**0.5
+    problem = make_problem(like.measurement, probe=three.astype(np.complex64))
+    plan = Plan(iterations=2, algorithm=raar(), constraints=())
+    monkeypatch.setattr(memory, "available_memory", lambda: 1e6)
+    with pytest.raises(
+        DataError, match=r"64 x 3 exit waves of 64 x 64 pixels twice, needs 12\.6 MB .* 1 MB are free; use"
+    ):
+        next(iterate(problem, plan))
+    monkeypatch.setattr(memory, "available_memory", lambda: 1e8)
+    first = next(iterate(problem, plan))
+    monkeypatch.setattr(memory, "available_memory", lambda: 1e6)  # the waves are there now
+    assert len(list(iterate(problem, plan, first))) == 1
 
 
 def test_presets_are_three_numbers():

@@ -1,13 +1,24 @@
 """Every refinement keeps the contract, on a model of slices with all that can be refined."""
 
+import numpy as np
 import pytest
 
-from ptywidgets.engine.models import Background, Diffuse, Multislice, PartialCoherence, PointSpread
-from ptywidgets.engine.refinements import REFINEMENTS, RefineDiffuse, RefineModel, RefineOptics
+from ptywidgets.engine.models import (
+    Background,
+    Diffuse,
+    Multislice,
+    NearField,
+    ObjectModes,
+    PartialCoherence,
+    PointSpread,
+)
+from ptywidgets.engine.refinements import REFINEMENTS, RefineDiffuse, RefineModel, RefineObjectModes, RefineOptics
 from ptywidgets.testing import RefinementContract, example_problem
+from ptywidgets.testing.exact import with_patterns
 
 START = example_problem("potential")
 PLACE = {"wavelength": START.measurement.calibration.wavelength, "extent": tuple(64 * s for s in START.sampling)}
+EVERY = np.arange(64)
 CHOSEN = (
     REFINEMENTS["RefineAffine"](),
     REFINEMENTS["RefinePositions"](),
@@ -28,6 +39,16 @@ class TestRefinements(RefinementContract):
         return request.param
 
 
+class TestNearField(RefinementContract):
+    """Of a detector in an image plane."""
+
+    parts = {"detector": NearField(800.0, **PLACE)}  # noqa: RUF012
+
+    @pytest.fixture
+    def refinement(self):
+        return RefineModel(distance=True, sample=64)
+
+
 class TestDiffuse(RefinementContract):
     """On a model that has something to add."""
 
@@ -38,5 +59,28 @@ class TestDiffuse(RefinementContract):
         return request.param
 
 
+class TestObjectModes(RefinementContract):
+    """On patterns of atoms that are displaced further than the states are that the run begins with."""
+
+    parts = {"object_modes": ObjectModes(4, 0.3)}  # noqa: RUF012
+
+    def cases(self):
+        cases = []
+        for problem, state in super().cases():
+            displaced = RefineObjectModes(first=0, step=1e-6)
+            first = displaced.prepare(problem)(state, EVERY)
+            wide = np.full_like(state.parameters["displacement"], 0.6)
+            far = displaced.prepare(problem)(
+                state.replace(parameters={**state.parameters, "displacement": wide}), EVERY
+            )
+            cases.append((with_patterns(problem, problem.intensities(far, EVERY)), first))
+        return cases
+
+    @pytest.fixture(params=[{}, {"map_from": 0}, {"free_from": 0}], ids=repr)
+    def refinement(self, request):
+        return RefineObjectModes(first=0, **request.param)
+
+
 def test_every_refinement_is_tried():
-    assert {type(refinement).__name__ for refinement in CHOSEN} | {"RefineDiffuse"} == set(REFINEMENTS)
+    apart = {"RefineDiffuse", "RefineObjectModes"}
+    assert {type(refinement).__name__ for refinement in CHOSEN} | apart == set(REFINEMENTS)

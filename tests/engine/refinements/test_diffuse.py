@@ -65,12 +65,92 @@ def test_a_background_is_found():
     truth = truth.replace(parameters={"background": pattern})
     counts = problem.intensities(truth, np.arange(problem.count))
     problem = replace(problem, patterns=Patterns.centred(counts.astype(np.float32)).on(problem.backend))
-    state, refine = truth.replace(parameters=problem.start().parameters), RefineDiffuse().prepare(problem)
-    for _ in range(60):
-        state = refine(state, np.arange(problem.count))
+    state = refined(problem, truth, 60, RefineDiffuse(smooth_background=0))
     dark = np.abs(np.fft.fft2(problem.first_probe[0])) < 1e-3
     np.testing.assert_allclose(state.parameters["background"][dark].mean(), pattern[dark].mean(), rtol=0.02)
     assert np.corrcoef(state.parameters["background"][dark], pattern[dark])[0, 1] > 0.9
+
+
+def refined(problem, truth, times, refinement):
+    """After some steps from the start, with the true object and probe."""
+    state, refine = truth.replace(parameters=problem.start().parameters), refinement.prepare(problem)
+    for _ in range(times):
+        state = refine(state, np.arange(problem.count))
+    return state
+
+
+def smooth_background(most, hot=0.0):
+    """Counted patterns with a smooth background, of up to `most` counts in a pixel, and a hot pixel if there is any."""
+    problem, truth = exact_problem("potential")
+    q = np.hypot(*np.meshgrid(*[np.fft.fftfreq(n) for n in problem.window], indexing="ij"))
+    pattern = (most * (0.2 + 0.8 * np.exp(-((q / 0.25) ** 2)))).astype(np.float32)
+    problem = replace(problem, model=replace(problem.model, background=Background()), loss=LOSSES["poisson"]())
+    truth = truth.replace(parameters={"background": pattern})
+    counts = np.random.default_rng(0).poisson(problem.intensities(truth, np.arange(problem.count))).astype(np.float32)
+    counts[:, 20, 25] += hot
+    return replace(problem, patterns=Patterns.centred(counts).on(problem.backend)), truth
+
+
+@pytest.mark.parametrize("most", [0.3, 3.0])
+def test_a_smooth_background_is_found_better_than_one_that_is_free_at_every_pixel(most):
+    problem, truth = smooth_background(most)
+    true = truth.parameters["background"]
+    dark = np.abs(np.fft.fft2(problem.first_probe[0])) < 1e-3  # elsewhere the waves outshine it by far
+
+    def found(sigma):
+        return refined(problem, truth, 30, RefineDiffuse(smooth_background=sigma)).parameters["background"]
+
+    def rms(pattern):
+        return np.sqrt(np.mean((pattern - true)[dark] ** 2))
+
+    smooth = found(3.0)
+    assert (smooth > 0).all()
+    assert rms(smooth) < 0.5 * rms(found(0.0)) and rms(smooth) < 0.3 * rms(0 * true)
+    assert smooth[dark].sum() == pytest.approx(true[dark].sum(), rel=0.1)
+
+
+def test_the_counts_of_a_smooth_background_are_those_that_were_measured():
+    problem, truth = smooth_background(3.0)
+    state = refined(problem, truth, 60, RefineDiffuse())
+    batch = np.arange(problem.count)
+    dark = np.abs(np.fft.fft2(problem.first_probe[0])) < 1e-3
+    expected, measured = problem.intensities(state, batch), problem.patterns.amplitudes() ** 2
+    assert expected[:, dark].sum() == pytest.approx(measured[:, dark].sum(), rel=2e-3)
+
+
+def test_a_hot_pixel_is_no_background():
+    """A thousand times brighter than what is around it; by itself, a background takes it all."""
+    problem, truth = smooth_background(0.3, hot=300.0)
+    plain, _ = smooth_background(0.3)
+    with_it, without = (refined(p, truth, 30, RefineDiffuse()).parameters["background"] for p in (problem, plain))
+    np.testing.assert_allclose(with_it, without, rtol=0.1)
+    free = refined(problem, truth, 30, RefineDiffuse(smooth_background=0)).parameters["background"]
+    assert free[20, 25] > 100
+
+
+@pytest.mark.parametrize("sigma", [0.0, 3.0])
+def test_masked_pixels_do_not_count_in_what_is_found(sigma):
+    """With a quarter of the detector left out, steps are as long, and lead to the same."""
+    problem, truth = scattering()
+    mask = np.ones(problem.window, bool)
+    mask[: problem.window[0] // 2, : problem.window[1] // 2] = False
+    masked = replace(problem, patterns=replace(problem.patterns, mask=mask))
+    begun = truth.parameters | {
+        "strength": 0.5 * truth.parameters["strength"],
+        "background": 0.7 * truth.parameters["background"],
+    }
+    lit, dark = problem.field_of_view(), np.abs(np.fft.fft2(problem.first_probe[0])) < 1e-3
+    after = []
+    for one in (problem, masked):
+        refine = RefineDiffuse(b_factor=False, smooth=0.0, smooth_background=sigma).prepare(one)
+        state, seen = truth.replace(parameters=begun, iteration=20), []
+        for _ in range(30):
+            state = refine(state, np.arange(problem.count))
+            known = state.parameters
+            seen.append((known["strength"][0, 0][lit].mean(), known["background"][dark & mask].mean()))
+        after.append(np.array(seen) / (truth.parameters["strength"][0, 0][lit].mean(), 0.02))
+    np.testing.assert_allclose(after[1], after[0], atol=0.05)  # after every step
+    np.testing.assert_allclose(after[1][-1], 1, atol=0.15)
 
 
 def test_data_without_diffuse_scattering_are_not_harmed():

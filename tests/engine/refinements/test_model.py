@@ -9,7 +9,7 @@ from ptywidgets.engine import Plan, iterate
 from ptywidgets.engine.algorithms import LSQML
 from ptywidgets.engine.errors import ParameterError
 from ptywidgets.engine.losses import LOSSES
-from ptywidgets.engine.models import Multislice, PartialCoherence, PointSpread
+from ptywidgets.engine.models import Multislice, NearField, PartialCoherence, PointSpread
 from ptywidgets.engine.refinements import RefineModel, model_slopes
 from ptywidgets.engine.refinements.model_slopes import parameter_of
 from ptywidgets.testing import exact_problem, example_problem
@@ -93,7 +93,38 @@ def test_a_blur_is_found_with_the_object():
     assert float(state.parameters["response.sigma"]) == pytest.approx(0.6, rel=0.05)
 
 
-@pytest.mark.parametrize("refinement", [RefineModel(tilt=True), RefineModel(blur=True), RefineModel(source_size=True)])
+NEAR = NearField(800.0, **PLACE)
+
+
+def test_the_slope_by_a_near_field_s_distance_is_that_of_the_loss():
+    problem, state = exact_problem(detector=NEAR)
+    state, batch = in_double(state), np.arange(0, 64, 9)
+    state = state.replace(object=0.9 * state.object)
+    knob = RefineModel(distance=True).knobs(problem)[0]
+    _, slope, _ = model_slopes(problem, state, batch, [knob])
+
+    def at(h):
+        return problem.gradients(state.replace(parameters={knob.name: knob.turned(NEAR.distance, h)}), batch).loss
+
+    assert slope[0] == pytest.approx(difference(at, 1e-4 * knob.scale), rel=1e-5)
+
+
+def test_a_near_field_s_distance_is_found_with_the_object():
+    problem, truth = exact_problem(detector=NEAR)
+    begun = 0.97 * NEAR.distance
+    wrong = replace(problem, model=replace(problem.model, detector=replace(NEAR, distance=begun)))
+    found = refined(RefineModel(distance=True), wrong, truth, detector__distance=begun)["detector.distance"]
+    assert found == pytest.approx(NEAR.distance, rel=1e-4)
+    plan = Plan(iterations=12, batch=32, algorithm=LSQML(hold_probe=True), constraints=())
+    plan = plan.replace(refinements=(RefineModel(distance=True),))
+    *_, state = iterate(wrong, plan)
+    assert float(state.parameters["detector.distance"]) == pytest.approx(NEAR.distance, rel=3e-3)
+
+
+@pytest.mark.parametrize(
+    "refinement",
+    [RefineModel(tilt=True), RefineModel(blur=True), RefineModel(source_size=True), RefineModel(distance=True)],
+)
 def test_what_a_model_has_not_cannot_be_refined(refinement):
     with pytest.raises(ParameterError, match="choose a model that has it"):
         refinement.prepare(START)

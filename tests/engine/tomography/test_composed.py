@@ -55,6 +55,8 @@ def test_what_does_not_fit_is_said():
     for composition, words in ((Composition(slices=2), "how deep the volume"), (deep, "phases add up")):
         with pytest.raises(ParameterError, match=words):
             composed(composition, object_type="complex" if composition == deep else "potential")
+    with pytest.raises(ParameterError, match="states of the slices of one view"):
+        composed(deep.replace(object_modes=4))
     with pytest.raises(ParameterError, match="2 views but 3 tilts"):
         composed(deep, count=2)
     with pytest.raises(ParameterError, match="2 optics but 3 tilts"):
