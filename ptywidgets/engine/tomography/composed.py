@@ -37,8 +37,8 @@ def check_series(composition: Composition, object_type: str = "potential") -> No
         )
     if composition.object_modes > 1:
         raise ParameterError(
-            f"object_modes is {composition.object_modes}; they are states of the slices of one view, which a tilt series "
-            "makes of its volume: expected 1. Thermal motion is fitted there as diffuse scattering."
+            f"object_modes is {composition.object_modes}; they are states of the slices of one view, which a tilt "
+            "series makes of its volume: expected 1. Thermal motion is fitted there as diffuse scattering."
         )
     composition.check()
 
