@@ -1,6 +1,7 @@
 """Thermal diffuse scattering: what is found of it in simulated data, beside a model that knows only waves.
 
-    python benchmarks/thermal.py [mos2] [si] [--snapshots 32] [--dose 1e7] [--object-modes 8] [--picture PICTURE.png]
+    python benchmarks/thermal.py [mos2] [si] [--snapshots 32] [--dose 1e7] [--learned] [--object-modes 8]
+        [--picture PICTURE.png]
 
 Frozen-phonon multislice of MoS2 and of silicon along [110], 5 nm thick; the probe is known. Told are the Debye-Waller
 factor against that of the atoms, the likeness of what the model gives off at each position to the simulated annular
@@ -32,6 +33,7 @@ from ptywidgets.engine import (
 )
 from ptywidgets.engine.constraints import default_constraints
 from ptywidgets.engine.metrics import chi_squared_rings, compare_to_truth, given_off, hold_out
+from ptywidgets.engine.models.learned_shape import LEARNED
 from ptywidgets.engine.refinements import RefineDiffuse, RefineObjectModes
 from ptywidgets.engine.simulate import Simulation, mos2, silicon_110, simulate_dataset
 
@@ -93,15 +95,13 @@ CASES = {
 
 
 def reconstructed(
-    case: Case, simulation: Simulation, diffuse: bool, iterations: int, object_modes: int = 1
+    case: Case, simulation: Simulation, iterations: int, diffuse: str = "", object_modes: int = 1
 ) -> tuple[Any, Any, float]:
     """Problem, state and seconds; the coherent model takes the amplitude loss, since Poisson's breaks down in the
     dark that it cannot explain, and object modes take it until there are any."""
     measurement = prepare(simulation.dataset, rotation=0.0, transpose=False)
     optics = replace(Optics.from_dataset(simulation.dataset), aberrations=case.optics.aberrations)
-    composition = case.composition.replace(
-        diffuse=case.formula if diffuse else "", b_factor=0.25, object_modes=object_modes, displacement=0.05
-    )
+    composition = case.composition.replace(diffuse=diffuse, b_factor=0.25, object_modes=object_modes, displacement=0.05)
     problem = make_problem(
         measurement,
         optics,
@@ -136,6 +136,9 @@ def main() -> None:
     parser.add_argument("--snapshots", type=int, default=32)
     parser.add_argument("--dose", type=float, default=1e7, help="electrons per A^2")
     parser.add_argument("--iterations", type=int, default=30)
+    parser.add_argument(
+        "--learned", action="store_true", help="also with a shape of diffuse scattering that is learned"
+    )
     parser.add_argument("--object-modes", type=int, default=0, help="also with so many displaced states")
     parser.add_argument("--picture", help="where to draw")
     options = parser.parse_args()
@@ -146,13 +149,14 @@ def main() -> None:
             began = time.perf_counter()
             simulation = case.simulated(0 if still else options.snapshots, options.dose)
             print(f"{name}{', still' if still else ''}: simulated in {time.perf_counter() - began:.0f} s", flush=True)
-            kinds = {"coherent": {}, "diffuse": {"diffuse": True}}
+            kinds: dict[str, Any] = {"coherent": {}, "diffuse": {"diffuse": case.formula}}
+            if options.learned:
+                kinds["learned"] = {"diffuse": LEARNED}
             if options.object_modes > 1 and not still:
                 kinds["object modes"] = {"object_modes": options.object_modes}
             for kind, parts in kinds.items():
-                diffuse = kind == "diffuse"
-                chosen: dict[str, Any] = {"diffuse": False, **parts}
-                problem, state, seconds = reconstructed(case, simulation, iterations=options.iterations, **chosen)
+                diffuse = "diffuse" in parts
+                problem, state, seconds = reconstructed(case, simulation, options.iterations, **parts)
                 told = compare_to_truth(
                     state.object.sum(0),
                     state.positions,
@@ -169,11 +173,13 @@ def main() -> None:
                     u = float(np.average(state.parameters["displacement"], weights=state.object.clip(0).sum(0)))
                     line += f"  u {u:.4f} A, so B {8 * np.pi**2 * u**2:.3f} A^2 (true {simulation.b_factor:.3f})"
                 elif diffuse and not still:
-                    b = float(state.parameters["b_factor"][0])
                     q, field = given_off(problem, state).sum(1), np.asarray(simulation.dark_fields[0]).ravel()
-                    line += f"  B {b:.3f} A^2 (true {simulation.b_factor:.3f})"
+                    if kind == "diffuse":
+                        b = float(state.parameters["b_factor"][0])
+                        line += f"  B {b:.3f} A^2 (true {simulation.b_factor:.3f})"
                     line += f"  likeness to the dark field {np.corrcoef(q, field)[0, 1]:.4f}"
-                    drawn.append((name, problem, state, q, field, rings))
+                    if kind == "diffuse":
+                        drawn.append((name, problem, state, q, field, rings))
                 elif diffuse:
                     line += f"  given off {given_off(problem, state).mean() / problem.mean_intensity:.5f}"
                 print(line, flush=True)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ptywidgets.engine.dataset import Calibration
+from ptywidgets.engine.models.learned_shape import LEARNED, knots_of
 from ptywidgets.engine.modes import orthogonalise, shares
 from ptywidgets.engine.probe import make_probe
 from ptywidgets.engine.problem import Problem
@@ -14,7 +15,7 @@ from ptywidgets.engine.state import State
 from ptywidgets.engine.tomography import TiltSeries
 from ptywidgets.reconstruction.clock import Clock
 from ptywidgets.reconstruction.look import ACROSS, Line, Look
-from ptywidgets.reconstruction.scan_frame import depth_section, shown_map, shown_transmission, thicknesses
+from ptywidgets.reconstruction.scan_frame import depth_section, drift, shown_map, shown_transmission, thicknesses
 from ptywidgets.reconstruction.snapshot import Snapshot, one_view, take_snapshot
 
 
@@ -188,7 +189,17 @@ class Results:
         if present is None or diffuse is None or "b_factor" not in present[1].parameters:
             return None
         found = np.ravel(present[0].backend.to_numpy(present[1].parameters["b_factor"]))
-        return dict(zip(diffuse.elements, found.tolist(), strict=True))
+        return {e: b for e, b in zip(diffuse.elements, found.tolist(), strict=True) if e != LEARNED}
+
+    @property
+    def diffuse_profile(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Radii (K,) in 1/A and learned shapes (L, K) of diffuse scattering: the share of a scattered electron in each
+        1/A^2 of the detector; or None."""
+        present = self._seen
+        diffuse = None if present is None else present[0].model_at(present[1]).diffuse
+        if present is None or diffuse is None or LEARNED not in diffuse.elements:
+            return None
+        return knots_of(diffuse.aperture, diffuse.reach).copy(), diffuse.weights(present[0].backend.to_numpy)
 
     @property
     def displacement(self) -> np.ndarray | None:
@@ -233,6 +244,13 @@ class Results:
         """(J, 2) A, from object pixel [0, 0], detector frame."""
         present = self._seen
         return None if present is None else present[1].positions
+
+    @property
+    def drift(self) -> np.ndarray | None:
+        """(Ry, Rx, 2) A: how far each position has been moved along rows and columns, scan frame; None if none has."""
+        present = self._seen
+        moved = None if present is None else drift(*present)
+        return None if moved is None else np.stack([moved.real, moved.imag], axis=-1)
 
     @property
     def sampling(self) -> tuple[float, float] | None:

@@ -87,6 +87,19 @@ def depth_section(
     return np.array(rows), (float(thick.mean()) or 1.0, step * length / (count - 1))
 
 
+def drift(problem: Problem | TiltSeries, state: State) -> np.ndarray | None:
+    """How far positions have been moved from where they began (Ry, Rx) complex64, A: rows + i columns, scan frame.
+
+    None where none has, or where they lie on no grid.
+    """
+    moved = state.positions - problem.first_positions
+    scan_shape = problem.measurement.scan_shape
+    if len(moved) != np.prod(scan_shape) or not moved.any():
+        return None
+    rows, columns = (moved @ _turn(problem)).T
+    return (rows + 1j * columns).reshape(scan_shape).astype(np.complex64)
+
+
 def thicknesses(problem: Problem | TiltSeries, state: State) -> np.ndarray:
     """Thickness (S,) of each slice in A, as refined; of each layer of a volume; 0 where the model knows none."""
     count = len(state.object)
@@ -106,15 +119,17 @@ def into_scan_frame(problem: Problem | TiltSeries, largest: int | None) -> Map:
     fine = min(problem.sampling)
     step = max(fine, max(extent) / (largest - 1)) if largest else fine
     shape = (max(2, int(extent[0] / step) + 1), max(2, int(extent[1] / step) + 1))
-    # A displacement in the scan frame is turned by -rotation into the detector frame, as the positions are.
-    angle = np.radians(-measurement.rotation)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    if measurement.transpose:
-        turn = turn[::-1]
-    matrix = turn * step / np.array(problem.sampling)[:, None]
+    matrix = _turn(problem) * step / np.array(problem.sampling)[:, None]
     middle = (problem.first_positions.max(0) + problem.first_positions.min(0)) / 2 / np.array(problem.sampling)
     offset = middle - matrix @ ((np.array(shape) - 1) / 2)
     return matrix, offset, shape, step
+
+
+def _turn(problem: Problem | TiltSeries) -> np.ndarray:
+    """Matrix (2, 2) from the scan frame into that of the detector: by -rotation, as the positions are turned."""
+    angle = np.radians(-problem.measurement.rotation)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return turn[::-1] if problem.measurement.transpose else turn
 
 
 def _turned(values: np.ndarray, frame: Map) -> np.ndarray:
@@ -124,4 +139,4 @@ def _turned(values: np.ndarray, frame: Map) -> np.ndarray:
     )
 
 
-__all__ = ["depth_section", "into_scan_frame", "shown_map", "shown_transmission", "thicknesses"]
+__all__ = ["depth_section", "drift", "into_scan_frame", "shown_map", "shown_transmission", "thicknesses"]

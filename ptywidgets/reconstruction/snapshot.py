@@ -13,7 +13,7 @@ from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.state import State
 from ptywidgets.engine.tomography import Tilt, TiltSeries
 from ptywidgets.reconstruction.look import Look
-from ptywidgets.reconstruction.scan_frame import depth_section, shown_map, shown_transmission, thicknesses
+from ptywidgets.reconstruction.scan_frame import depth_section, drift, shown_map, shown_transmission, thicknesses
 
 LARGEST = 384  # pixels of a live picture
 
@@ -47,10 +47,18 @@ class Snapshot:
     b_factors: tuple[float, ...] = ()  # A^2, of theirs
     channel: int | None = None  # of `strength`
     strength: np.ndarray | None = None  # (H, W) float32, share of the electrons that an element scatters diffusely
+    drift: np.ndarray | None = None  # (Ry, Rx) complex64 A, rows + i columns: how far positions have been moved
+    scan_step: float = 1.0  # A, of `drift`
     displacement: np.ndarray | None = None  # (H, W) float32 A, rms of atoms along one axis, of object modes
     background: np.ndarray | None = None  # (Ny, Nx) float32 counts, zero in the middle
     tilts: tuple[Tilt, ...] = ()  # of a series, whose slices are the layers of the volume
     view: int = 0  # of `probe`, `shares`, `strength` and `background`: one of `tilts`
+
+    @property
+    def drift_size(self) -> tuple[float, float]:
+        """Root of the mean square, and the largest, of what positions have been moved by, A."""
+        far = np.abs(self.drift) if self.drift is not None else np.zeros(1)
+        return float(np.sqrt((far**2).mean())), float(far.max())
 
     @property
     def slices(self) -> int:
@@ -141,6 +149,9 @@ def _more(problem: Problem, state: State, look: Look) -> dict[str, Any]:
         channel = found["channel"] = _known(look.channel, len(known["strength"]))
         if channel is not None:
             found["strength"] = shown_map(problem, known["strength"][channel], LARGEST)
+    moved = drift(problem, state)
+    if moved is not None:
+        found["drift"], found["scan_step"] = moved, problem.measurement.calibration.require("scan_step")
     if "displacement" in known:
         found["displacement"] = shown_map(problem, known["displacement"][None], LARGEST)
     if "background" in known:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ipywidgets import Box, Button, IntSlider, VBox
 
+from ptywidgets.engine.models.learned_shape import LEARNED
 from ptywidgets.reconstruction import Look, Snapshot
 from ptywidgets.widgets.boxes import button, note, set_words, tip, toolbar, words
 from ptywidgets.widgets.number_box import number_text
@@ -121,6 +122,8 @@ def diffuse_words(snapshot: Snapshot) -> str:
     """Whose scattering is shown and its Debye-Waller factor; nothing where there is none."""
     if snapshot.channel is None:
         return ""
+    if snapshot.elements[snapshot.channel] == LEARNED:
+        return "of a learned shape"
     return f"{snapshot.elements[snapshot.channel]}, B = {snapshot.b_factors[snapshot.channel]:.3g} Å²"
 
 

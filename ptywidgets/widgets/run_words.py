@@ -6,6 +6,7 @@ import re
 
 from ptywidgets.engine.composition import Composition
 from ptywidgets.engine.dataset import in_bytes
+from ptywidgets.engine.plan import AUTOMATIC
 from ptywidgets.reconstruction import Reconstruction, Views
 
 
@@ -57,6 +58,8 @@ def plan_words(recon: Reconstruction) -> str:
     how = f"automatic, at most {plan.iterations} iterations"
     if not recon.auto:
         how = f"{plan.iterations} iterations, {batch}{step}"
+    if plan.loss != AUTOMATIC:
+        how += f", {plan.loss} loss"
     refined = ", ".join(in_words(type(r).__name__).lower() for r in plan.refinements)
     acting = f"{constraints}; {refined}" if refined else constraints
     return f"{how}, {recon.object_type} object{model_words(recon.composition, recon.views)}; {acting}"

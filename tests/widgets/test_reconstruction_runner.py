@@ -197,6 +197,16 @@ def test_a_method_is_chosen_and_the_automatic_one_tells_its_stages(runner, recon
     assert all(stage.why in told for stage in recon.stages)
 
 
+def test_a_loss_is_chosen(runner, recon):
+    runner.fold.selected_index = 0
+    assert runner.settings.loss.value == "automatic"
+    runner.settings.loss.value = "poisson"
+    assert recon.plan.loss == "poisson" and recon.auto, "the automatic schedule takes it as well"
+    assert "poisson loss" in runner.fold.get_title(0)
+    recon.update_plan(loss="amplitude")
+    assert runner.settings.loss.value == "amplitude"
+
+
 def test_the_stage_and_its_reason_are_told(runner, recon):
     assert runner.stage_line.layout.display == "none"
     recon.run(2)
