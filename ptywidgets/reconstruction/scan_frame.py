@@ -1,4 +1,8 @@
-"""The object in the scan frame: turned as the scan lies, cropped to it, as a whole, slice by slice, or cut in depth."""
+"""The object in the scan frame: turned as the scan lies, cropped to it, whole, slice by slice, or cut in depth.
+
+Of a tilt series the object is the volume: its layers are what slices are here, and all of them together its projection
+along the beam at no tilt.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +13,14 @@ from scipy import ndimage
 
 from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.state import State
+from ptywidgets.engine.tomography import TiltSeries
 from ptywidgets.reconstruction.look import Line
 
 Map = tuple[np.ndarray, np.ndarray, tuple[int, int], float]
 
 
 def shown_transmission(
-    problem: Problem, state: State, largest: int | None = None, slice: int | None = None
+    problem: Problem | TiltSeries, state: State, largest: int | None = None, slice: int | None = None
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Phase (rad), amplitude and pixel (A) of the object, turned into the scan frame and cropped.
 
@@ -40,13 +45,13 @@ def shown_transmission(
     return np.arctan2(turned[1], turned[0]), np.hypot(*turned), frame[3]
 
 
-def shown_map(problem: Problem, values: Any, largest: int | None = None) -> np.ndarray:
+def shown_map(problem: Problem | TiltSeries, values: Any, largest: int | None = None) -> np.ndarray:
     """A map (S, Y, X) on the object's pixels, added up over slices, as :func:`shown_transmission` shows the object."""
     return _turned(problem.backend.to_numpy(values).sum(0), into_scan_frame(problem, largest))
 
 
 def depth_section(
-    problem: Problem, state: State, line: Line, largest: int | None = None
+    problem: Problem | TiltSeries, state: State, line: Line, largest: int | None = None
 ) -> tuple[np.ndarray, tuple[float, float]]:
     """Phase of every slice along a line of the picture.
 
@@ -82,7 +87,7 @@ def depth_section(
     return np.array(rows), (float(thick.mean()) or 1.0, step * length / (count - 1))
 
 
-def drift(problem: Problem, state: State) -> np.ndarray | None:
+def drift(problem: Problem | TiltSeries, state: State) -> np.ndarray | None:
     """How far positions have been moved from where they began (Ry, Rx) complex64, A: rows + i columns, scan frame.
 
     None where none has, or where they lie on no grid.
@@ -95,15 +100,18 @@ def drift(problem: Problem, state: State) -> np.ndarray | None:
     return (rows + 1j * columns).reshape(scan_shape).astype(np.complex64)
 
 
-def thicknesses(problem: Problem, state: State) -> np.ndarray:
-    """Thickness (S,) of each slice in A, as refined; 0 where the model knows none."""
+def thicknesses(problem: Problem | TiltSeries, state: State) -> np.ndarray:
+    """Thickness (S,) of each slice in A, as refined; of each layer of a volume; 0 where the model knows none."""
     count = len(state.object)
+    voxel = getattr(problem, "voxel", None)
+    if voxel is not None:
+        return np.full(count, voxel[0])
     thick = getattr(problem.model_at(state).passage, "thickness", None)
     # While a model is exchanged a state of the one before may be asked about.
     return np.asarray(thick, float) if thick is not None and len(thick) == count else np.zeros(count)
 
 
-def into_scan_frame(problem: Problem, largest: int | None) -> Map:
+def into_scan_frame(problem: Problem | TiltSeries, largest: int | None) -> Map:
     """Affine map from shown pixels to object pixels, the shown shape, and the shown pixel in A."""
     measurement = problem.measurement
     scan_step = measurement.calibration.require("scan_step")
@@ -117,7 +125,7 @@ def into_scan_frame(problem: Problem, largest: int | None) -> Map:
     return matrix, offset, shape, step
 
 
-def _turn(problem: Problem) -> np.ndarray:
+def _turn(problem: Problem | TiltSeries) -> np.ndarray:
     """Matrix (2, 2) from the scan frame into that of the detector: by -rotation, as the positions are turned."""
     angle = np.radians(-problem.measurement.rotation)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])

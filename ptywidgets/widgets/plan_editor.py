@@ -9,7 +9,7 @@ from ipywidgets import VBox
 
 from ptywidgets.engine.algorithms import ALGORITHMS
 from ptywidgets.engine.backends import available_devices
-from ptywidgets.engine.constraints import CONSTRAINTS
+from ptywidgets.engine.constraints import CONSTRAINTS, VOLUMES
 from ptywidgets.engine.losses import LOSSES
 from ptywidgets.engine.plan import AUTOMATIC, Plan
 from ptywidgets.engine.refinements import REFINEMENTS
@@ -72,7 +72,9 @@ class PlanEditor(VBox):
         self._rule = panel()
         self._shown: type = type(None)
         self.algorithm = self._controls(recon.plan.algorithm)
-        self.constraints = BrickEditor(CONSTRAINTS, guarded(lambda value: self._update(constraints=value)), complain)
+        self.constraints = BrickEditor(
+            {**CONSTRAINTS, **VOLUMES}, guarded(lambda value: self._update(constraints=value)), complain
+        )
         self.refinements = BrickEditor(
             REFINEMENTS, guarded(lambda value: self._update(refinements=value)), complain, flat=True
         )
@@ -101,14 +103,14 @@ class PlanEditor(VBox):
 
     def show(self) -> None:
         """Show what the reconstruction has now; nothing is changed by that."""
-        plan = self.recon.plan
+        plan, tilted = self.recon.plan, self.recon.views is not None
         self._quiet = True
         try:
             for name, box in self.numbers.items():
                 box.value = getattr(plan, name)
             self._show_algorithm()
-            self.constraints.show(plan.constraints, self.recon.composition)
-            self.refinements.show(plan.refinements, self.recon.composition)
+            self.constraints.show(plan.constraints, self.recon.composition, tilted)
+            self.refinements.show(plan.refinements, self.recon.composition, tilted)
             self.loss.value = plan.loss
             self.model.show()
             self.device.value = self.recon.device

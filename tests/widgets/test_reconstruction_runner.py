@@ -11,7 +11,7 @@ from waiting import until
 
 from ptywidgets import Calibration, Dataset, Reconstruction
 from ptywidgets.engine.algorithms import ALGORITHMS, PIE, Adam, GradientDescent
-from ptywidgets.engine.constraints import CONSTRAINTS, Every, PurePhase
+from ptywidgets.engine.constraints import CONSTRAINTS, VOLUMES, Every, PurePhase
 from ptywidgets.widgets.convergence import Convergence, log_ticks
 from ptywidgets.widgets.plan_editor import first_sentence
 from ptywidgets.widgets.reconstruction_runner import ReconstructionRunner
@@ -225,7 +225,7 @@ def test_constraints_are_ticked_and_what_is_not_known_stays(runner, recon):
     recon.plan = recon.plan.replace(constraints=(*recon.plan.constraints, special))
     runner.fold.selected_index = 0
     editor = runner.settings.constraints
-    assert set(editor.boxes) == set(CONSTRAINTS)
+    assert set(editor.boxes) == {*CONSTRAINTS, *VOLUMES}
     assert [(brick, box.value) for brick, box in editor.others] == [(special, True)]
     editor.boxes["ProbeSupport"].value = True
     editor.parameters["ProbeSupport"]["radius"].number.box.value = "0.4"
@@ -303,7 +303,7 @@ def test_times_in_words():
 
 def test_a_host_that_shows_no_threads_is_told(runner, recon, monkeypatch):
     monkeypatch.setattr("ptywidgets.widgets.reconstruction_runner.shows_threads", lambda: False)
-    monkeypatch.setattr("ptywidgets.reconstruction.reconstruction.shows_threads", lambda: False)
+    monkeypatch.setattr("ptywidgets.reconstruction.running.shows_threads", lambda: False)
     recon.update_plan(iterations=2)
     said = []
     runner.status_line.observe(lambda change: said.append(runner.words), "value")
