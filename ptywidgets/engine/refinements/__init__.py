@@ -12,12 +12,15 @@ from ptywidgets.engine.refinements.model_slopes import model_slopes
 from ptywidgets.engine.refinements.optics import RefineOptics, refined_aberrations
 from ptywidgets.engine.refinements.position_slopes import PositionSlopes, position_slopes
 from ptywidgets.engine.refinements.positions import RefinePositions
+from ptywidgets.engine.refinements.tilts import RefineTilts, refined_tilts
 
 if TYPE_CHECKING:
     from ptywidgets.engine.composition import Composition
 
 # In the order in which a plan's editor has them act.
-REFINEMENTS = {r.__name__: r for r in (RefineAffine, RefinePositions, RefineOptics, RefineModel, RefineDiffuse)}
+REFINEMENTS = {
+    r.__name__: r for r in (RefineAffine, RefinePositions, RefineOptics, RefineModel, RefineTilts, RefineDiffuse)
+}
 
 
 def default_refinements(composition: Composition) -> tuple[Any, ...]:
@@ -40,9 +43,11 @@ __all__ = [
     "RefineModel",
     "RefineOptics",
     "RefinePositions",
+    "RefineTilts",
     "default_refinements",
     "fit_aberrations",
     "model_slopes",
     "position_slopes",
     "refined_aberrations",
+    "refined_tilts",
 ]
