@@ -27,6 +27,7 @@ from ptywidgets.engine.probe import Optics, make_probe
 from ptywidgets.engine.simulate import scattering_table
 
 FOCUS = ("entrance", "middle")
+FIRST_SHARE = 0.7  # of the first mode: not far from what coherent beams have, nor from what half coherent ones do
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ class Composition(Params):
             measurement.calibration.require("energy"),
             measurement.mean_intensity,
         )
-        return first_modes(probe, self.modes) if self.modes > 1 else probe[None]
+        return first_modes(probe, self.modes, main_share=FIRST_SHARE) if self.modes > 1 else probe[None]
 
     def _wavelength(self, measurement: Measurement) -> float:
         measurement.calibration.require("energy")

@@ -50,6 +50,11 @@ class Problem:
         return len(self.first_positions)
 
     @property
+    def modes(self) -> int:
+        """Number of probe modes M."""
+        return len(self.first_probe)
+
+    @property
     def sampling(self) -> tuple[float, float]:
         """Size of an object pixel (row, column) in A."""
         return self.measurement.sampling

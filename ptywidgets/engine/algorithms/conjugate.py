@@ -29,9 +29,11 @@ class ConjugateGradient(Params):
     max W). How far to go along z_O, z_P and the last step d follows from the loss's Gauss-Newton matrix H in these
     three directions, H c = <G, directions>: Newton's step in a plane of three dimensions. For a quadratic loss that is
     the method of conjugate gradients (Hestenes and Stiefel, J. Res. NBS 49, 409, 1952; with z for the gradient, and
-    with object and probe free to move at their own pace). H is nine numbers, so some of the positions are enough to
-    measure it. A step is made when all positions have been seen, whatever `Plan.batch` is, which says only how soon a
-    run can be stopped. Where the loss rises all the same, half of the last step is taken back.
+    with object and probe free to move at their own pace). Of several probe modes, the first one and all others are two
+    directions more, since gradients hardly change how the intensity is shared. H is a few numbers, so some of the
+    positions are enough to measure it. A step is made when all positions have been seen, whatever `Plan.batch` is,
+    which says only how soon a run can be stopped. Where the loss rises all the same, half of the last step is taken
+    back.
     """
 
     damping: float = param(0.05, low=1e-4, high=1, log=True, doc="Of the most: what badly lit pixels are divided by.")
@@ -63,7 +65,7 @@ class ConjugateGradient(Params):
     def _step(self, problem: Problem, state: State, g: Gradients) -> State:
         """The step that all positions together ask for."""
         free = self._free(state.object, g.object)
-        directions = self._directions(state, g, free)
+        directions = self._directions(state, g, free, problem.modes)
         every = max(1, problem.count // self.sample)
         sample = along_the_scan(state.positions)[state.iteration % every :: every]
         bend = problem.curvature(state, sample, directions) * (problem.count / len(sample))
@@ -79,13 +81,17 @@ class ConjugateGradient(Params):
             self, object=state.object, probe=state.probe, loss=np.float64(g.loss)
         )
 
-    def _directions(self, state: State, g: Gradients, free: Array | None) -> list[Direction]:
-        """Preconditioned gradients, and the way that the last step went."""
+    def _directions(self, state: State, g: Gradients, free: Array | None, modes: int) -> list[Direction]:
+        """Preconditioned gradients, the shares of several `modes`, and the way that the last step went."""
         along = g.object / (g.illumination + np.float32(self.damping) * g.illumination.max())
         directions = [Direction(object=along if free is None else along * free)]
         if g.probe is not None and g.coverage is not None:
             seen = g.coverage + np.float32(self.damping) * g.coverage.max()
             directions.append(Direction(probe=g.probe / seen))
+            if modes > 1:  # the first one, and all others, as a whole
+                first = state.probe * np.float32(0)
+                first[::modes] = state.probe[::modes]
+                directions += [Direction(probe=first), Direction(probe=state.probe - first)]
         last_object, last_probe = state.recall(self, "object"), state.recall(self, "probe")
         if last_object is not None and last_object.shape == state.object.shape:
             moved = state.object - last_object

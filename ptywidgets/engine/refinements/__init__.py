@@ -13,13 +13,23 @@ from ptywidgets.engine.refinements.object_modes import RefineObjectModes
 from ptywidgets.engine.refinements.optics import RefineOptics, refined_aberrations
 from ptywidgets.engine.refinements.position_slopes import PositionSlopes, position_slopes
 from ptywidgets.engine.refinements.positions import RefinePositions
+from ptywidgets.engine.refinements.tilts import RefineTilts, refined_tilts
 
 if TYPE_CHECKING:
     from ptywidgets.engine.composition import Composition
 
 # In the order in which a plan's editor has them act.
 REFINEMENTS = {
-    r.__name__: r for r in (RefineAffine, RefinePositions, RefineOptics, RefineModel, RefineDiffuse, RefineObjectModes)
+    r.__name__: r
+    for r in (
+        RefineAffine,
+        RefinePositions,
+        RefineOptics,
+        RefineModel,
+        RefineTilts,
+        RefineDiffuse,
+        RefineObjectModes,
+    )
 }
 
 
@@ -45,9 +55,11 @@ __all__ = [
     "RefineObjectModes",
     "RefineOptics",
     "RefinePositions",
+    "RefineTilts",
     "default_refinements",
     "fit_aberrations",
     "model_slopes",
     "position_slopes",
     "refined_aberrations",
+    "refined_tilts",
 ]

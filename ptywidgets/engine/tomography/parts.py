@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ptywidgets.engine.state import State
+from ptywidgets.engine.tomography.projection import Projection
+from ptywidgets.engine.tomography.tilt import Tilt
 
 if TYPE_CHECKING:
     from ptywidgets.engine.tomography.series import TiltSeries
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 def of_view(series: TiltSeries, state: State, number: int) -> State:
     """The state of one view: its slices A V, its probe, its positions, what it has found by itself."""
-    return own_part(series, state, number).replace(object=series.project(state.object, number))
+    return own_part(series, state, number).replace(object=series.project(state.object, number, state))
 
 
 def own_part(series: TiltSeries, state: State, number: int) -> State:
@@ -31,12 +33,26 @@ def own_part(series: TiltSeries, state: State, number: int) -> State:
     )
 
 
+def found_projection(made: Projection, angles: Any, latest: dict[int, Projection], number: int) -> Projection:
+    """A view's projection with other angles (x, y, z) than it was made with; None: with those.
+
+    The latest one of each view is kept, as its matrices take longer to make than to apply.
+    """
+    if angles is None:
+        return made
+    tilt = Tilt(*np.asarray(angles, float).tolist())
+    found = latest.get(number)
+    if found is None or found.tilt != tilt:
+        found = latest[number] = replace(made, tilt=tilt)
+    return found
+
+
 def put_back(series: TiltSeries, state: State, number: int, before: State, after: State) -> State:
     """The series' state with what has become of one view's; only what is another object has changed."""
     probe, positions = series.parts(number)
     changes: dict[str, Any] = {"partial_loss": after.partial_loss}
     if after.object is not before.object:
-        change = series.on_host(series.projections[number].expand, after.object - before.object)
+        change = series.on_host(series.projection(state, number).expand, after.object - before.object)
         changes["object"] = state.object + change
     if after.probe is not before.probe:
         changes["probe"] = state.probe.copy()

@@ -9,7 +9,7 @@ alone: it is one sparse matrix, applied to every line along the third, and its a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -19,6 +19,7 @@ from ptywidgets.engine.errors import DataError, ParameterError, unknown_name
 from ptywidgets.engine.tomography.tilt import PLANES, Tilt
 
 _AXES = "zyx"
+DIFFERENCE = 0.02  # degrees
 
 
 def _linear(t: np.ndarray) -> list[tuple[int, np.ndarray]]:
@@ -100,6 +101,17 @@ class Projection:
         """The volume (Z, Y, X) with ``(A v * s).sum() == (v * A^T s).sum()`` for all v and s."""
         back = tuple(stage.transposed for stage in reversed(self._stages))
         return self._through(slices, back, (self.slices, *self.shape[1:]))
+
+    def tangent(self, volume: np.ndarray, axis: str) -> np.ndarray:
+        """How the slices (S, Y, X) change with one angle of the tilt, "x", "y" or "z", per degree.
+
+        A central difference over an angle that moves no voxel by a hundredth of its size in most volumes.
+        """
+        angle = getattr(self.tilt, axis)
+        ahead, behind = (
+            replace(self, tilt=replace(self.tilt, **{axis: angle + step}))(volume) for step in (DIFFERENCE, -DIFFERENCE)
+        )
+        return (ahead - behind) * np.asarray(0.5 / DIFFERENCE, volume.dtype)
 
     def spread(self, seen: np.ndarray) -> np.ndarray:
         """How well each voxel is seen (Z, Y, X), where pixels (1, Y, X) are seen so well: A^T (seen sum_s A 1).

@@ -31,7 +31,7 @@ from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.protocols import Algorithm, Array, Backend, Constraint, Loss, Refinement
 from ptywidgets.engine.state import State
 from ptywidgets.engine.tomography import sums
-from ptywidgets.engine.tomography.parts import HeldOutOfSeries, of_view, own_part, put_back
+from ptywidgets.engine.tomography.parts import HeldOutOfSeries, found_projection, of_view, own_part, put_back
 from ptywidgets.engine.tomography.projection import Projection
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class TiltSeries:
     sequential: bool = False
     ordering: str | tuple[int, ...] = "shuffled"
     held_out: HeldOutOfSeries | None = field(default=None, repr=False)
+    _found: dict[int, Projection] = field(default_factory=dict, init=False, repr=False)  # the latest of each view
 
     def __post_init__(self) -> None:
         if isinstance(self.ordering, str):
@@ -260,9 +261,13 @@ class TiltSeries:
         """The first view's model, with what it has found of its parameters."""
         return self.views[0].model_at(own_part(self, state, 0))
 
-    def project(self, volume: Array, number: int) -> Array:
-        """Slices (S, Y, X) of a volume in one view, on the device."""
-        return self.on_host(self.projections[number], volume)
+    def projection(self, state: State, number: int) -> Projection:
+        """A view's projection, with the tilt that a state has found for it."""
+        return found_projection(self.projections[number], state.parameters.get(f"{number} tilt"), self._found, number)
+
+    def project(self, volume: Array, number: int, state: State | None = None) -> Array:
+        """Slices (S, Y, X) of a volume in one view, on the device; as tilted as a state says, where one is given."""
+        return self.on_host(self.projections[number] if state is None else self.projection(state, number), volume)
 
     def gradients(self, state: State, batch: Any, *, with_probe: bool = True, with_others: bool = False) -> Gradients:
         """Loss and gradients over a batch of position indices of any views; :func:`sums.gradients`."""
@@ -334,13 +339,15 @@ class TiltSeries:
         return apply
 
     def refined(self, refinement: Refinement) -> Callable[[State, Any], State]:
-        """What refines each view that a batch has seen, by itself.
+        """What refines each view that a batch has seen, by itself; tilts are the series' own.
 
         Raises
         ------
         ParameterError
             For thickness and tilt of the slices, which are those of the projections.
         """
+        if acts_on(refinement) == "tilts":
+            return refinement.prepare(self)  # type: ignore[arg-type]  # stands for a problem
         inner: Any = refinement
         while hasattr(inner, "constraint"):  # of a schedule
             inner = inner.constraint

@@ -28,7 +28,7 @@ def gradients(
     others: dict[str, Any] = {}
     weights: dict[str, Any] = {}
     for number, places in series.split(batch):
-        view, projection = series.views[number], series.projections[number]
+        view, projection = series.views[number], series.projection(state, number)
         g = view.gradients(series.view(state, number), places, with_probe=with_probe, with_others=with_others)
         loss += g.loss
         volume += series.on_host(projection.adjoint, g.object)
@@ -49,7 +49,7 @@ def curvature(series: TiltSeries, state: State, batch: Any, directions: Sequence
         probe = series.parts(number)[0]
         own = [
             Direction(
-                None if d.object is None else series.project(d.object, number),
+                None if d.object is None else series.project(d.object, number, state),
                 None if d.probe is None else d.probe[probe],
             )
             for d in directions

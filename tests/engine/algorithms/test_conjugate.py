@@ -8,8 +8,10 @@ import pytest
 from ptywidgets.engine import ConjugateGradient, Plan, State, iterate, single_slice
 from ptywidgets.engine.losses import LOSSES
 from ptywidgets.engine.models.curvature import Direction, curvature
+from ptywidgets.engine.modes import first_modes, orthogonalise, shares
 from ptywidgets.engine.patterns import Patterns
-from ptywidgets.testing import example_problem, model_case
+from ptywidgets.testing import exact_problem, example_problem, model_case
+from ptywidgets.testing.exact import with_patterns
 
 
 @dataclass(frozen=True)
@@ -160,3 +162,16 @@ def test_sums_of_an_iteration_that_was_given_up_are_not_used():
     begun = algorithm.advance(problem, start, every[:20])  # and here somebody begins the iteration anew
     expected = algorithm.advance(problem, start, every)
     np.testing.assert_array_equal(algorithm.advance(problem, begun, every).object, expected.object)
+
+
+@pytest.mark.parametrize("true, first", [(0.5, 0.9), (0.9, 0.5)])
+def test_the_shares_of_modes_are_found_soon(true, first):
+    """As soon as all else; by the gradients alone they hardly move."""
+    problem, truth = exact_problem("potential")
+    alone = problem.first_probe[0]
+    makes = truth.replace(probe=first_modes(alone, 3, main_share=true))
+    problem = with_patterns(replace(problem, first_probe=makes.probe), problem.intensities(makes, np.arange(64)))
+    problem = replace(problem, first_probe=first_modes(alone, 3, main_share=first))
+    plan = Plan(iterations=12, batch=None, algorithm=ConjugateGradient(), constraints=())
+    *_, state = iterate(problem, plan)
+    assert shares(orthogonalise(state.probe))[0] == pytest.approx(true, abs=0.1)

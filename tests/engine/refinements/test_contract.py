@@ -1,5 +1,7 @@
 """Every refinement keeps the contract, on a model of slices with all that can be refined."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,13 +14,22 @@ from ptywidgets.engine.models import (
     PartialCoherence,
     PointSpread,
 )
-from ptywidgets.engine.refinements import REFINEMENTS, RefineDiffuse, RefineModel, RefineObjectModes, RefineOptics
+from ptywidgets.engine.refinements import (
+    REFINEMENTS,
+    RefineDiffuse,
+    RefineModel,
+    RefineObjectModes,
+    RefineOptics,
+    RefineTilts,
+)
 from ptywidgets.testing import RefinementContract, example_problem
 from ptywidgets.testing.exact import with_patterns
+from ptywidgets.testing.series import blobs, example_series
 
 START = example_problem("potential")
 PLACE = {"wavelength": START.measurement.calibration.wavelength, "extent": tuple(64 * s for s in START.sampling)}
 EVERY = np.arange(64)
+TURNED = (0.4, -0.3, 0.2, -0.5, 0.3)  # degrees
 CHOSEN = (
     REFINEMENTS["RefineAffine"](),
     REFINEMENTS["RefinePositions"](),
@@ -81,6 +92,22 @@ class TestObjectModes(RefinementContract):
         return RefineObjectModes(first=0, **request.param)
 
 
+class TestTilts(RefinementContract):
+    """On a series whose tilts are not quite those that it was told."""
+
+    @pytest.fixture(params=[RefineTilts(), RefineTilts(axes="xyz", hold=0)], ids=repr)
+    def refinement(self, request):
+        return request.param
+
+    def cases(self):
+        series = example_series((-40.0, -10.0, 0.0, 25.0, 50.0), slices=2)
+        turned = [replace(p.tilt, x=p.tilt.x + step) for p, step in zip(series.projections, TURNED, strict=True)]
+        made = [replace(p, tilt=tilt) for p, tilt in zip(series.projections, turned, strict=True)]
+        series = replace(series, projections=tuple(made))
+        state = series.start().replace(object=blobs(series.object_shape))
+        return [(series.with_loss(loss), state) for loss in ("anscombe", "amplitude")]
+
+
 def test_every_refinement_is_tried():
-    apart = {"RefineDiffuse", "RefineObjectModes"}
+    apart = {"RefineDiffuse", "RefineObjectModes", "RefineTilts"}
     assert {type(refinement).__name__ for refinement in CHOSEN} | apart == set(REFINEMENTS)
