@@ -20,14 +20,13 @@ from ptywidgets.engine.models import (
 )
 from ptywidgets.engine.models.learned_shape import LEARNED
 from ptywidgets.engine.models.scattering import atoms_of
-from ptywidgets.engine.modes import first_modes
+from ptywidgets.engine.modes import FIRST_SHARE, first_modes
 from ptywidgets.engine.params import Params, param
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.probe import Optics, make_probe
 from ptywidgets.engine.simulate import scattering_table
 
 FOCUS = ("entrance", "middle")
-FIRST_SHARE = 0.7  # of the first mode: not far from what coherent beams have, nor from what half coherent ones do
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import numpy as np
 
 from ptywidgets.engine.errors import ParameterError, unknown_name
 
+FIRST_SHARE = 0.7  # of the first mode at a start: far from neither coherent beams nor half coherent ones
 KINDS = ("hermite", "tilts")
 _ORTHOGONAL = 1e-6  # cosine between modes that single precision cannot tell from 0
 

@@ -19,6 +19,8 @@ NEEDS: dict[str, Callable[[Composition, bool], bool]] = {
     "slices": lambda c, tilted: c.slices > 1 and not tilted,  # slices are made of the volume, anew for each tilt
     "modes": lambda c, tilted: c.modes > 1,
     "tilts": lambda c, tilted: tilted,
+    "diffuse": lambda c, tilted: bool(c.diffuse.strip()) or c.background,
+    "object modes": lambda c, tilted: c.object_modes > 1,
 }
 
 

@@ -60,6 +60,9 @@ class RefineDiffuse(Params):
     )
     b_from: int = param(8, low=0, high=100000, doc="First iteration in which Debye-Waller factors are fitted.")
 
+    acts_on = "parameters"
+    needs = "diffuse"
+
     def prepare(self, problem: Problem) -> Callable[[State, Any], State]:
         backend = problem.backend
         sigma = [0, 0, *(self.smooth / s for s in problem.sampling)]

@@ -47,6 +47,7 @@ class RefineObjectModes(Params):
     seed: int = param(0, low=0, doc="Of the random fields.")
 
     acts_on = "parameters"
+    needs = "object modes"
 
     def prepare(self, problem: Problem) -> Callable[[State, Any], State]:
         if problem.model.object_modes is None:

@@ -44,6 +44,7 @@ class RefineTilts(Params):
     sample: int = param(64, low=1, high=1000000, doc="Positions of a view that measure the curvature.")
 
     acts_on = "tilts"
+    needs = "tilts"
 
     def prepare(self, problem: TiltSeries) -> Callable[[State, Any], State]:
         series = problem

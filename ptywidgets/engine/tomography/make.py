@@ -10,7 +10,7 @@ import numpy as np
 
 from ptywidgets.engine.errors import DataError, ParameterError
 from ptywidgets.engine.models import Model, Multislice, Thin, single_slice
-from ptywidgets.engine.modes import first_modes
+from ptywidgets.engine.modes import FIRST_SHARE, first_modes
 from ptywidgets.engine.probe import Optics
 from ptywidgets.engine.problem import Problem, make_problem
 from ptywidgets.engine.protocols import Loss
@@ -189,7 +189,7 @@ def _view(
         thick = replace(thin, passage=passage)
         view = make_problem(measurement, model=thick, probe=view.first_probe, **options)
     if modes > 1:
-        view = replace(view, first_probe=first_modes(view.first_probe, modes))
+        view = replace(view, first_probe=first_modes(view.first_probe, modes, main_share=FIRST_SHARE))
     return view
 
 
