@@ -1,11 +1,13 @@
 """Thermal diffuse scattering: what is found of it in simulated data, beside a model that knows only waves.
 
-    python benchmarks/thermal.py [mos2] [si] [--snapshots 32] [--dose 1e7] [--picture PICTURE.png]
+    python benchmarks/thermal.py [mos2] [si] [--snapshots 32] [--dose 1e7] [--learned] [--object-modes 8]
+        [--picture PICTURE.png]
 
 Frozen-phonon multislice of MoS2 and of silicon along [110], 5 nm thick; the probe is known. Told are the Debye-Waller
 factor against that of the atoms, the likeness of what the model gives off at each position to the simulated annular
 dark field, chi squared in rings of the detector, and the potential's likeness to the time-averaged truth. "still" is
-the same specimen whose atoms do not move: there the channel must do no harm.
+the same specimen whose atoms do not move: there the channel must do no harm. With --object-modes the same is done by so
+many displaced states, of which the displacement is told, and the Debye-Waller factor 8 pi^2 u^2 that it means.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ from ptywidgets.engine import (
 )
 from ptywidgets.engine.constraints import default_constraints
 from ptywidgets.engine.metrics import chi_squared_rings, compare_to_truth, given_off, hold_out
-from ptywidgets.engine.refinements import RefineDiffuse
+from ptywidgets.engine.models.learned_shape import LEARNED
+from ptywidgets.engine.refinements import RefineDiffuse, RefineObjectModes
 from ptywidgets.engine.simulate import Simulation, mos2, silicon_110, simulate_dataset
 
 
@@ -91,12 +94,14 @@ CASES = {
 }
 
 
-def reconstructed(case: Case, simulation: Simulation, diffuse: bool, iterations: int) -> tuple[Any, Any, float]:
+def reconstructed(
+    case: Case, simulation: Simulation, iterations: int, diffuse: str = "", object_modes: int = 1
+) -> tuple[Any, Any, float]:
     """Problem, state and seconds; the coherent model takes the amplitude loss, since Poisson's breaks down in the
-    dark that it cannot explain."""
+    dark that it cannot explain, and object modes take it until there are any."""
     measurement = prepare(simulation.dataset, rotation=0.0, transpose=False)
     optics = replace(Optics.from_dataset(simulation.dataset), aberrations=case.optics.aberrations)
-    composition = case.composition.replace(diffuse=case.formula if diffuse else "", b_factor=0.25)
+    composition = case.composition.replace(diffuse=diffuse, b_factor=0.25, object_modes=object_modes, displacement=0.05)
     problem = make_problem(
         measurement,
         optics,
@@ -113,9 +118,13 @@ def reconstructed(case: Case, simulation: Simulation, diffuse: bool, iterations:
         constraints=default_constraints("potential"),
         refinements=(RefineDiffuse(b_from=case.sweeps),) if diffuse else (),
     )
+    if object_modes > 1:
+        plan = plan.replace(refinements=(RefineObjectModes(first=case.sweeps - 1),))
     began = time.perf_counter()
     split = hold_out(problem)
     *_, state = iterate(split, plan)
+    if object_modes > 1:
+        split, problem = split.with_loss("poisson"), problem.with_loss("poisson")
     finish = ConjugateGradient(lowest=0.0, hold_probe=True)
     *_, state = iterate(split, plan.replace(iterations=iterations, algorithm=finish), state)
     return problem, state, time.perf_counter() - began
@@ -127,6 +136,10 @@ def main() -> None:
     parser.add_argument("--snapshots", type=int, default=32)
     parser.add_argument("--dose", type=float, default=1e7, help="electrons per A^2")
     parser.add_argument("--iterations", type=int, default=30)
+    parser.add_argument(
+        "--learned", action="store_true", help="also with a shape of diffuse scattering that is learned"
+    )
+    parser.add_argument("--object-modes", type=int, default=0, help="also with so many displaced states")
     parser.add_argument("--picture", help="where to draw")
     options = parser.parse_args()
     drawn = []
@@ -136,8 +149,14 @@ def main() -> None:
             began = time.perf_counter()
             simulation = case.simulated(0 if still else options.snapshots, options.dose)
             print(f"{name}{', still' if still else ''}: simulated in {time.perf_counter() - began:.0f} s", flush=True)
-            for diffuse in (False, True):
-                problem, state, seconds = reconstructed(case, simulation, diffuse, options.iterations)
+            kinds: dict[str, Any] = {"coherent": {}, "diffuse": {"diffuse": case.formula}}
+            if options.learned:
+                kinds["learned"] = {"diffuse": LEARNED}
+            if options.object_modes > 1 and not still:
+                kinds["object modes"] = {"object_modes": options.object_modes}
+            for kind, parts in kinds.items():
+                diffuse = "diffuse" in parts
+                problem, state, seconds = reconstructed(case, simulation, options.iterations, **parts)
                 told = compare_to_truth(
                     state.object.sum(0),
                     state.positions,
@@ -148,14 +167,19 @@ def main() -> None:
                 )
                 rings = chi_squared_rings(problem, state)
                 dark = rings.angles > 2 * case.optics.semiangle
-                line = f"  {'diffuse ' if diffuse else 'coherent'} {seconds:4.0f} s  correlation {told.correlation:.4f}"
+                line = f"  {kind:12} {seconds:4.0f} s  correlation {told.correlation:.4f}"
                 line += f"  rms {told.rms:.4f} rad  chi squared in the dark {np.nanmean(rings.chi_squared[dark]):.2f}"
-                if diffuse and not still:
-                    b = float(state.parameters["b_factor"][0])
+                if kind == "object modes":
+                    u = float(np.average(state.parameters["displacement"], weights=state.object.clip(0).sum(0)))
+                    line += f"  u {u:.4f} A, so B {8 * np.pi**2 * u**2:.3f} A^2 (true {simulation.b_factor:.3f})"
+                elif diffuse and not still:
                     q, field = given_off(problem, state).sum(1), np.asarray(simulation.dark_fields[0]).ravel()
-                    line += f"  B {b:.3f} A^2 (true {simulation.b_factor:.3f})"
+                    if kind == "diffuse":
+                        b = float(state.parameters["b_factor"][0])
+                        line += f"  B {b:.3f} A^2 (true {simulation.b_factor:.3f})"
                     line += f"  likeness to the dark field {np.corrcoef(q, field)[0, 1]:.4f}"
-                    drawn.append((name, problem, state, q, field, rings))
+                    if kind == "diffuse":
+                        drawn.append((name, problem, state, q, field, rings))
                 elif diffuse:
                     line += f"  given off {given_off(problem, state).mean() / problem.mean_intensity:.5f}"
                 print(line, flush=True)

@@ -46,7 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     info.set_defaults(command=_info)
 
     run = commands.add_parser("reconstruct", help="reconstruct a file and save the result")
-    run.add_argument("file", type=Path, help="data, or a saved reconstruction to go on with")
+    run.add_argument(
+        "file", type=Path, nargs="+", help="data, or a saved reconstruction to go on with; or a tilt series"
+    )
     run.add_argument("-o", "--output", type=Path, required=True, help="file to save the reconstruction in")
     run.add_argument("--vacuum", type=Path, help="file with the vacuum pattern")
     run.add_argument("--dataset", help="path of the 4-D data inside an HDF5 file")
@@ -57,6 +59,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--defocus", type=float, default=0.0, help="defocus in A (default 0)")
     run.add_argument("--rotation", type=float, help="detector to scan in degrees (default: found)")
     run.add_argument("--transpose", action=argparse.BooleanOptionalAction, help="detector transposed (default: found)")
+    run.add_argument(
+        "--tilts", type=_numbers, metavar="A,B,...", help="degrees of several files: --tilts=-60,-30,0,30,60"
+    )
+    run.add_argument("--slices", type=int, default=1, help="slices of the specimen, of its --thickness")
+    run.add_argument("--thickness", type=float, default=0.0, help="of the specimen, or of a series' volume, in A")
+    run.add_argument("--modes", type=int, default=1, help="probe modes")
     run.add_argument("--object-type", choices=("complex", "potential"), default="potential")
     run.add_argument("--iterations", type=int, default=64, help="at most")
     run.add_argument("--batch", type=int, help="gradient descent with so many patterns per update (0: all)")
@@ -65,6 +73,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     run.set_defaults(command=_reconstruct)
     return parser
+
+
+def _numbers(text: str) -> list[float]:
+    """Numbers with commas between them."""
+    return [float(part) for part in text.split(",")]
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -104,6 +117,12 @@ def _info(options: argparse.Namespace) -> int:
     if saved is not None:
         done = 0 if saved.state is None else saved.state.iteration
         print(f"Saved reconstruction: {done} of {saved.plan.iterations} iterations, {saved.object_type} object")
+        if saved.views:
+            from ptywidgets.reconstruction import tilt_words
+
+            print(
+                f"  a volume, seen from {len(saved.views)} tilts: {'; '.join(tilt_words(v.tilt) for v in saved.views)}"
+            )
         for name, value in saved.provenance.items():
             print(f"  {name}: {value}")
         return 0
@@ -120,6 +139,7 @@ def _info(options: argparse.Namespace) -> int:
 
 
 def _open(options: argparse.Namespace) -> Any:
+    from ptywidgets.engine.composition import Composition
     from ptywidgets.reconstruction import Reconstruction
 
     calibration = {
@@ -127,12 +147,15 @@ def _open(options: argparse.Namespace) -> Any:
         for name in ("energy", "semiangle", "scan_step", "q_pixel", "dataset")
         if getattr(options, name) is not None
     }
-    recon = Reconstruction.open(options.file, options.vacuum, **calibration)
+    several = len(options.file) > 1 or options.tilts is not None
+    files = options.file if several else options.file[0]
+    recon = Reconstruction.open(files, options.vacuum, tilts=options.tilts, **calibration)
     if recon.state is None:
         aberrations = recon.optics.aberrations.replace(defocus=options.defocus)
         recon.optics = recon.optics.replace(aberrations=aberrations)
         recon.preparation = recon.preparation.replace(rotation=options.rotation, transpose=options.transpose)
         recon.object_type = options.object_type
+        recon.composition = Composition(slices=options.slices, thickness=options.thickness, modes=options.modes)
     recon.device = options.device
     by_hand: dict[str, Any] = {} if options.step is None else {"step": options.step}
     if options.batch is not None:

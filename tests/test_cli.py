@@ -7,6 +7,7 @@ import pytest
 
 from ptywidgets import samples, write
 from ptywidgets.cli import main
+from ptywidgets.testing.series import example_tilts
 
 
 @pytest.fixture
@@ -26,6 +27,17 @@ def test_reconstruct_and_go_on(data, tmp_path, capsys):
     assert main(["reconstruct", str(first), "-o", str(second), "--iterations", "2"]) == 0
     assert main(["info", str(second)]) == 0
     assert "5 of 5 iterations, potential object" in capsys.readouterr().out
+
+
+def test_a_tilt_series_becomes_a_volume(tmp_path, capsys):
+    files = [str(write(tmp_path / f"{n}.h5", dataset)) for n, dataset in enumerate(example_tilts())]
+    result = str(tmp_path / "volume.h5")
+    tilts = ["--tilts=-60,-20,0,30,70", "--thickness", "8", "--slices", "2", "--defocus", "60", "--rotation", "0"]
+    assert main(["reconstruct", *files, "-o", result, *tilts, "--iterations", "2"]) == 0
+    assert main(["info", result]) == 0
+    assert "a volume, seen from 5 tilts: −60°; −20°; 0°; 30°; 70°" in capsys.readouterr().out
+    assert main(["reconstruct", *files, "-o", result, "--thickness", "8"]) == 2
+    assert "5 data sets but 0 tilts" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,10 +13,12 @@ from ptywidgets.engine.models import (
     Diffuse,
     Model,
     Multislice,
+    ObjectModes,
     PartialCoherence,
     PointSpread,
     single_slice,
 )
+from ptywidgets.engine.models.learned_shape import LEARNED
 from ptywidgets.engine.models.scattering import atoms_of
 from ptywidgets.engine.modes import first_modes
 from ptywidgets.engine.params import Params, param
@@ -52,8 +55,16 @@ class Composition(Params):
     focal_spread: float = param(
         0.0, unit="A", low=0, high=1000, step=1, doc="Standard deviation of the defocus; 0: electrons of one energy."
     )
-    diffuse: str = param("", doc='Elements whose thermal diffuse scattering is fitted, "Mo, S", or a formula, "MoS2".')
+    diffuse: str = param(
+        "", doc='Elements whose thermal diffuse scattering is fitted, "Mo, S", a formula, "MoS2", or "learned".'
+    )
     b_factor: float = param(0.5, unit="A2", low=0.001, high=10, step=0.01, doc="Their Debye-Waller factor at first.")
+    object_modes: int = param(
+        1, low=1, high=64, doc="States of the object whose patterns add, as atoms move: 1, or an even number."
+    )
+    displacement: float = param(
+        0.08, unit="A", low=0.001, high=1, step=0.005, doc="How far atoms are displaced in them at first, rms."
+    )
     background: bool = param(False, doc="Fit the electrons that all patterns have in common.")
     blur: float = param(
         0.0, unit="px", low=0, high=10, step=0.05, doc="Standard deviation of the detector's point spread; 0: none."
@@ -69,10 +80,12 @@ class Composition(Params):
         ('C',)
         """
         names = tuple(name for name in self.diffuse.replace(",", " ").split() if name)
-        unknown = [s for name in names for s, _ in atoms_of(name) if s not in scattering_table()]
+        known = (name for name in names if name != LEARNED)
+        unknown = [s for name in known for s, _ in atoms_of(name) if s not in scattering_table()]
         if unknown:
             raise ParameterError(
-                f"diffuse is {self.diffuse!r} but there is no element {unknown[0]!r}; expected 'Mo, S' or 'MoS2'."
+                f"diffuse is {self.diffuse!r} but there is no element {unknown[0]!r}; expected 'Mo, S', 'MoS2' or "
+                f"{LEARNED!r} for a shape that the data tell."
             )
         return names
 
@@ -86,6 +99,10 @@ class Composition(Params):
         if self.slices > 1 and self.thickness <= 0:
             raise ParameterError(
                 f"slices is {self.slices} but thickness is {self.thickness:g} A; give the specimen's thickness."
+            )
+        if self.object_modes > 1 and self.object_modes % 2:
+            raise ParameterError(
+                f"object_modes is {self.object_modes}; expected 1, or an even number: states come in pairs."
             )
         _ = self.elements
 
@@ -116,8 +133,11 @@ class Composition(Params):
             semiangle = measurement.calibration.semiangle or 0.0
             aperture = semiangle * 1e-3 / self._wavelength(measurement)
             energy = measurement.calibration.energy
-            diffuse = Diffuse(self.elements, self.b_factor, extent, aperture=aperture, energy=energy)
+            reach = math.hypot(*(0.5 / s for s in measurement.sampling))
+            diffuse = Diffuse(self.elements, self.b_factor, extent, aperture=aperture, energy=energy, reach=reach)
             model = replace(model, diffuse=diffuse)
+        if self.object_modes > 1:
+            model = replace(model, object_modes=ObjectModes(self.object_modes, self.displacement))
         return replace(
             model,
             background=Background() if self.background else None,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.plan import Plan
+from ptywidgets.engine.plan import AUTOMATIC, Plan
 from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.state import State
 
@@ -15,7 +15,7 @@ from ptywidgets.engine.state import State
 def steps(problem: Problem, plan: Plan, state: State | None = None) -> Generator[State, Plan | None, None]:
     """Work through the plan and yield the state after every batch.
 
-    Sending a new plan changes how it goes on: `algorithm` at once, `iterations`, `batch`, `constraints` and
+    Sending a new plan changes how it goes on: `algorithm` at once, `iterations`, `batch`, `loss`, `constraints` and
     `refinements` from the next iteration.
 
     Parameters
@@ -32,6 +32,8 @@ def steps(problem: Problem, plan: Plan, state: State | None = None) -> Generator
     State
         Valid until the next one is asked for.
     """
+    given, loss = problem, AUTOMATIC
+    begun = False
     state = problem.start() if state is None else state
     generator = np.random.default_rng(plan.seed)
     if state.random is not None:
@@ -47,6 +49,12 @@ def steps(problem: Problem, plan: Plan, state: State | None = None) -> Generator
         batches = problem.batches(state.order, plan.batch)  # type: ignore[arg-type]  # just drawn, or of a state that has it
         if state.batch >= len(batches):  # stopped in the middle of an iteration, which had smaller batches
             state = state.replace(batch=0, partial_loss=0.0)
+        if plan.loss != loss:
+            loss = plan.loss
+            problem = given if loss == AUTOMATIC else given.with_loss(loss)
+            described = refined = None
+            state = state.replace(memory={}) if begun else state  # of steps that another loss asked for
+        begun = True
         if plan.constraints is not described:
             described = plan.constraints
             constraints = [problem.constrained(constraint) for constraint in described]

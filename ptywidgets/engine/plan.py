@@ -8,7 +8,10 @@ from typing import Any
 
 from ptywidgets.engine.algorithms import GradientDescent
 from ptywidgets.engine.constraints import default_constraints
+from ptywidgets.engine.losses import LOSSES
 from ptywidgets.engine.params import Params, param
+
+AUTOMATIC = "automatic"
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,7 @@ class Plan(Params):
 
     Parameters
     ----------
-    iterations, batch, seed
+    iterations, batch, loss, seed
         See the declarations below; the same sentences are the widgets' tool tips.
     algorithm : Algorithm
         The rule of one step.
@@ -42,6 +45,11 @@ class Plan(Params):
         low=1,
         high=1000000,
         doc="Patterns per update; none means all at once. Small batches converge faster, large ones lower.",
+    )
+    loss: str = param(
+        AUTOMATIC,
+        choices=(AUTOMATIC, *LOSSES),
+        doc="How far modelled patterns are from measured ones; automatic: that of the problem.",
     )
     seed: int = param(0, low=0, high=2**31, doc="Seed of the random order of the patterns.")
     algorithm: Any = dataclasses.field(default_factory=GradientDescent)

@@ -143,9 +143,16 @@ class Problem:
         obj = resample_object(host(state.object), window, self.window, self.object_shape, self._empty)
         probe = resample_probe(host(state.probe), self.window)
         found = {name: host(value) for name, value in state.parameters.items()}
+        for name in ("strength", "object_modes"):
+            if name in found:
+                maps = [resample_object(m, window, self.window, self.object_shape, 0.0) for m in found[name]]
+                found[name] = np.array(maps)
         if "strength" in found:
-            maps = [resample_object(m, window, self.window, self.object_shape, 0.0) for m in found["strength"]]
-            found["strength"] = np.maximum(np.array(maps), 0)
+            found["strength"] = np.maximum(found["strength"], 0)
+        if "displacement" in found:
+            beyond = np.float32(np.median(found["displacement"]))
+            shape = (1, *self.object_shape[-2:])
+            found["displacement"] = resample_object(found["displacement"][None], window, self.window, shape, beyond)[0]
         if "background" in found:
             beyond = float(found["background"].min())
             found["background"] = cut_spectrum(found["background"] - beyond, self.window) + np.float32(beyond)

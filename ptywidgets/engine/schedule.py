@@ -26,6 +26,7 @@ WORTHWHILE = 0.8  # of the whole window: a larger coarse one saves too little
 BATCH = 128  # of conjugate gradients: how many patterns a Stop may have to wait for
 SWEEPS = 2  # of PIE
 THICK_SWEEPS = 16  # of PIE, where there are slices
+TILT_SWEEPS = 4  # of PIE, where there are tilts, which say how deep things lie
 COARSE = 4  # iterations of conjugate gradients on the coarse window
 PATIENCE = 2  # iterations without a clearly better likelihood
 LITTLE = 0.02  # of all that was gained in the likelihood: what adds less is not worth its while
@@ -96,7 +97,10 @@ def auto(problem: Problem, *, iterations: int = 64, constraints: Sequence[Any] =
     coarse = coarse_window(problem)
     bound = 0.0 if any(isinstance(c, Positivity) for c in constraints) else None
     finish = ConjugateGradient(lowest=bound)
-    stages = [_thick(problem) if problem.model.passage.slices > 1 else _thin(coarse)]
+    if getattr(problem, "projections", None) is not None:
+        stages = [_tilted(problem)]
+    else:
+        stages = [_thick(problem) if problem.model.passage.slices > 1 else _thin(coarse)]
     if coarse != problem.window and problem.model.passage.slices == 1:
         stages.append(
             Stage(
@@ -137,6 +141,18 @@ def _thick(problem: Problem) -> Stage:
         THICK_SWEEPS,
         PIE(object_step=1.0, regularization=0.5, probe_from=THICK_SWEEPS // 4),
         32,
+        problem.window,
+    )
+
+
+def _tilted(problem: Problem) -> Stage:
+    """Of a change of slices the volume takes what can be seen of it in one tilt, hence the longer steps."""
+    return Stage(
+        "PIE",
+        "tilt by tilt, every pattern is used at once, which gives a volume soonest",
+        TILT_SWEEPS,
+        PIE(object_step=2.0, decay=0.5),
+        64,
         problem.window,
     )
 
@@ -212,11 +228,14 @@ def staged(
         if state is not None and number < state.stage:
             continue
         here = problem.at_window(stage.window)
+        before = state
         state = here.start() if state is None else here.bring(state)
         state = state.replace(stage=number)
         if number == len(stages) - 1:
             done = plan.iterations
         watched = best = state  # going on by hand after it has settled, it looks at what comes from there on
+        # What the stage before came to, of the same pixels, is one to be better than.
+        judged = watched.iteration - int(before is not None and _follows(before, number, stage))
         inner = steps(here, _of_stage(plan, stage, done), state)
         new: Plan | None = None
         while True:
@@ -225,7 +244,7 @@ def staged(
             except StopIteration:
                 break
             if state.at_iteration_end and stage.until_settled:
-                if _better(state, watched.iteration):
+                if _better(state, judged):
                     best = state
                 if settled(state, watched.iteration):
                     state = best
@@ -272,6 +291,11 @@ def settled(state: State, begin: int) -> bool:
     if np.isfinite(misfits).all():
         return min(misfits[:-PATIENCE]) - min(misfits[-PATIENCE:]) < _little(state)
     return losses[-1] > (1 - SLOW) ** PATIENCE * losses[-1 - PATIENCE]
+
+
+def _follows(before: State, number: int, stage: Stage) -> bool:
+    """Whether a stage begins with what another one has come to with the same detector pixels."""
+    return before.stage < number and before.iteration > 0 and tuple(before.probe.shape[-2:]) == stage.window
 
 
 def _of_stage(plan: Plan, stage: Stage, done: int) -> Plan:

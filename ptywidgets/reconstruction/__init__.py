@@ -5,5 +5,6 @@ from __future__ import annotations
 from ptywidgets.reconstruction.look import Look
 from ptywidgets.reconstruction.reconstruction import STATUSES, Reconstruction
 from ptywidgets.reconstruction.snapshot import Snapshot
+from ptywidgets.reconstruction.views import Views, tilt_words
 
-__all__ = ["STATUSES", "Look", "Reconstruction", "Snapshot"]
+__all__ = ["STATUSES", "Look", "Reconstruction", "Snapshot", "Views", "tilt_words"]

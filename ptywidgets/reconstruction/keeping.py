@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Union
 
-from ptywidgets.engine.dataset import Dataset
+from ptywidgets.engine.dataset import Calibration, Dataset
 from ptywidgets.engine.errors import DataError, ParameterError
 from ptywidgets.engine.io import read
 from ptywidgets.engine.io.checkpoint import Checkpoint, fingerprint, load_checkpoint, new_provenance, save_checkpoint
+from ptywidgets.engine.io.saved_views import SavedView
+from ptywidgets.engine.tomography import TiltSeries
+from ptywidgets.reconstruction.views import Views
 
 if TYPE_CHECKING:
     from ptywidgets.reconstruction.reconstruction import Reconstruction
+
+Source = Union[Dataset, str, "os.PathLike[str]"]
 
 
 def save(recon: Reconstruction, path: str | os.PathLike[str]) -> str:
@@ -41,6 +47,8 @@ def save(recon: Reconstruction, path: str | os.PathLike[str]) -> str:
         rotation=measurement.rotation,
         transpose=measurement.transpose,
         scan_shape=measurement.scan_shape,
+        views=() if recon.views is None else _saved_views(recon.views),
+        voxel_depth=problem.voxel[0] if isinstance(problem, TiltSeries) else None,
         provenance=new_provenance(recon.dataset)
         | {"started_from": recon.started_from, "schedule": "automatic" if recon.auto else "planned"},
     )
@@ -48,26 +56,53 @@ def save(recon: Reconstruction, path: str | os.PathLike[str]) -> str:
 
 
 def load(
-    path: str | os.PathLike[str], dataset: Dataset | str | os.PathLike[str] | None = None
-) -> tuple[Checkpoint, Dataset]:
-    """A checkpoint and the data that belong to it."""
+    path: str | os.PathLike[str], dataset: Source | Sequence[Source] | None = None
+) -> tuple[Checkpoint, dict[str, Any]]:
+    """A checkpoint, and the data that belong to it with their optics: what a Reconstruction is made with."""
     checkpoint = load_checkpoint(path)
+    views = checkpoint.views
+    if not views:
+        if isinstance(dataset, (list, tuple)):
+            raise DataError(f"{len(dataset)} data sets are given; the saved reconstruction is of one.")
+        known = checkpoint.provenance
+        told = known.get("data_name", ""), known.get("data_path", ""), known.get("data_fingerprint", "")
+        found = _found(dataset, *told, checkpoint.calibration)  # type: ignore[arg-type]
+        return checkpoint, {"dataset": found, "optics": checkpoint.optics}
+    given = (
+        [None] * len(views) if dataset is None else list(dataset) if isinstance(dataset, (list, tuple)) else [dataset]
+    )
+    if len(given) != len(views):
+        raise DataError(f"{len(given)} data sets but {len(views)} tilts were saved; pass dataset=[one for each tilt].")
+    datasets = [
+        _found(one, view.name, view.path, view.fingerprint, view.calibration)
+        for one, view in zip(given, views, strict=True)
+    ]
+    each = [view.optics for view in views if view.optics is not None]
+    tilts = [view.tilt for view in views]
+    return checkpoint, {"dataset": datasets, "tilts": tilts, "optics": each or checkpoint.optics}
+
+
+def _found(dataset: Source | None, name: str, remembered: str, expected: str, known: Calibration) -> Dataset:
+    """The data of one view, given or where they were, as they were calibrated."""
     if dataset is None:
-        remembered = checkpoint.provenance.get("data_path", "")
         if not remembered or not os.path.exists(remembered):
-            name = checkpoint.provenance.get("data_name") or remembered or "its data"
             raise DataError(
-                f"the data of this reconstruction ({name}) are not where they were; pass them: "
-                "Reconstruction.load(path, dataset=...)."
+                f"the data of this reconstruction ({name or remembered or 'its data'}) are not where they were; pass "
+                "them: Reconstruction.load(path, dataset=...)."
             )
         dataset = remembered
-    calibration = dataclasses.asdict(checkpoint.calibration)
+    calibration = dataclasses.asdict(known)
     if not isinstance(dataset, Dataset):
         dataset = read(dataset, **{k: v for k, v in calibration.items() if v is not None})
     dataset = dataset.with_calibration(**calibration)
-    expected = checkpoint.provenance.get("data_fingerprint")
     if expected and fingerprint(dataset) != expected:
         raise DataError(
             f"these are not the data of the saved reconstruction: {fingerprint(dataset)} instead of {expected}."
         )
-    return checkpoint, dataset
+    return dataset
+
+
+def _saved_views(views: Views) -> tuple[SavedView, ...]:
+    optics = views.optics or (None,) * len(views)
+    saved = zip(views.datasets, views.tilts, optics, strict=True)
+    return tuple(SavedView.of(dataset, tilt, one) for dataset, tilt, one in saved)

@@ -1,4 +1,4 @@
-"""What of a reconstruction is looked at: one slice or all, one mode or all, a line to cut along."""
+"""What of a reconstruction is looked at: one slice or all, one mode or all, a tilt, a line to cut along."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Look(Params):
 
     Parameters
     ----------
-    slice, mode, channel
+    slice, mode, channel, view
         See the declarations below. One that there is no more stands for the last.
     section : (float, float, float, float), optional
         Line in the picture along which to cut through all slices: row and column of its ends, as parts of the
@@ -29,12 +29,13 @@ class Look(Params):
     Examples
     --------
     >>> Look(slice=2, section=(0.5, 0, 0.5, 1)).replace(slice=None)
-    Look(slice=None, mode=0, channel=None, section=(0.5, 0.0, 0.5, 1.0))
+    Look(slice=None, mode=0, channel=None, view=0, section=(0.5, 0.0, 0.5, 1.0))
     """
 
     slice: int | None = param(None, low=0, doc="Slice of the object, 0 where the beam enters; none: all together.")
     mode: int | None = param(0, low=0, doc="Mode of the probe, 0 the brightest; none: all beside each other.")
     channel: int | None = param(None, low=0, doc="Element whose diffuse strength is shown; none: of no one.")
+    view: int = param(0, low=0, doc="Tilt of a series whose probe is shown; object and section are of the volume.")
     section: Line | None = dataclasses.field(default=None)
 
     def __post_init__(self) -> None:

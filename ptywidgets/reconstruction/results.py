@@ -7,18 +7,24 @@ from typing import Any
 import numpy as np
 
 from ptywidgets.engine.dataset import Calibration
+from ptywidgets.engine.models.learned_shape import LEARNED, knots_of
 from ptywidgets.engine.modes import orthogonalise, shares
 from ptywidgets.engine.probe import make_probe
 from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.state import State
+from ptywidgets.engine.tomography import TiltSeries
 from ptywidgets.reconstruction.clock import Clock
 from ptywidgets.reconstruction.look import ACROSS, Line, Look
-from ptywidgets.reconstruction.scan_frame import depth_section, shown_map, shown_transmission, thicknesses
-from ptywidgets.reconstruction.snapshot import Snapshot, take_snapshot
+from ptywidgets.reconstruction.scan_frame import depth_section, drift, shown_map, shown_transmission, thicknesses
+from ptywidgets.reconstruction.snapshot import Snapshot, one_view, take_snapshot
 
 
 class Results:
-    """The read-only side of :class:`~ptywidgets.Reconstruction`."""
+    """The read-only side of :class:`~ptywidgets.Reconstruction`.
+
+    Of a tilt series, object, slices and sections are those of the volume, and probe, modes, positions and the maps that
+    a model finds are those of one tilt, ``look.view``. The engine's :attr:`state` has them all.
+    """
 
     dataset: Any
     measurement: Any
@@ -27,8 +33,9 @@ class Results:
     status: Any
     look: Look
     _state: State | None
-    _problem: Problem | None
-    _coarse: tuple[Problem, Problem] | None
+    _problem: Any  # Problem or TiltSeries
+    _coarse: tuple[Any, Any] | None
+    _measured: dict[int, Any]
     _clock: Clock
     _goal: int | None
 
@@ -53,13 +60,13 @@ class Results:
         return self._state
 
     @property
-    def problem(self) -> Problem | None:
+    def problem(self) -> Problem | TiltSeries | None:
         """The engine's problem, at the window of the present state; None before the first run."""
         present = self.present
         return self._problem if present is None else present[0]
 
     @property
-    def present(self) -> tuple[Problem, State] | None:
+    def present(self) -> tuple[Any, State] | None:
         """The latest state with the problem that it belongs to, on a coarse grid a coarse one; or None."""
         whole, state = self._problem, self._state
         if whole is None or state is None:
@@ -73,17 +80,43 @@ class Results:
         return coarse[1], state
 
     @property
+    def _seen(self) -> tuple[Problem, State] | None:
+        """The same of the one view that is looked at."""
+        present = self.present
+        return None if present is None else one_view(*present, self.look.view)
+
+    @property
+    def volume(self) -> np.ndarray | None:
+        """(Z, Y, X) float32, rad per voxel, detector frame: what a tilt series has found; None where there is none."""
+        present = self.present
+        if present is None or not isinstance(present[0], TiltSeries):
+            return None
+        return np.asarray(present[0].backend.to_numpy(present[1].object))
+
+    @property
+    def voxel(self) -> tuple[float, float, float] | None:
+        """Size of a voxel (z, y, x) in A; None where there is no volume."""
+        problem = self.problem
+        return problem.voxel if isinstance(problem, TiltSeries) else None
+
+    @property
     def object(self) -> np.ndarray | None:
-        """(Y, X) complex64 transmission or float32 phase in rad, detector frame; (S, Y, X) for several slices."""
+        """(Y, X) complex64 transmission or float32 phase in rad, detector frame; (S, Y, X) for several slices.
+
+        Of a tilt series :attr:`volume`.
+        """
         present = self.present
         if present is None:
             return None
         obj = present[0].backend.to_numpy(present[1].object)
-        return obj[0] if len(obj) == 1 else obj
+        return obj[0] if len(obj) == 1 and self.voxel is None else obj
 
     @property
     def object_phase(self) -> np.ndarray | None:
-        """(H, W) rad, in the scan frame, cropped to the scan, at the object's own pixel."""
+        """(H, W) rad, in the scan frame, cropped to the scan, at the object's own pixel.
+
+        Of a tilt series the projection of the volume along the beam at no tilt.
+        """
         present = self.present
         return None if present is None else shown_transmission(*present)[0]
 
@@ -95,7 +128,10 @@ class Results:
 
     @property
     def slices(self) -> np.ndarray | None:
-        """(S, H, W) rad: the phase of every slice, the beam's entrance first, as :attr:`object_phase`."""
+        """(S, H, W) rad: the phase of every slice, the beam's entrance first, as :attr:`object_phase`.
+
+        Of a tilt series the layers of the volume.
+        """
         present = self.present
         if present is None:
             return None
@@ -140,7 +176,7 @@ class Results:
     @property
     def strength(self) -> np.ndarray | None:
         """(C, H, W): share of the electrons that each element scatters diffusely, as :attr:`object_phase`; or None."""
-        present = self.present
+        present = self._seen
         if present is None or "strength" not in present[1].parameters:
             return None
         return np.array([shown_map(present[0], channel) for channel in present[1].parameters["strength"]])
@@ -148,17 +184,36 @@ class Results:
     @property
     def b_factors(self) -> dict[str, float] | None:
         """Debye-Waller factor B = 8 pi^2 u^2 of each element that scatters diffusely, A^2; or None."""
-        present = self.present
+        present = self._seen
         diffuse = None if present is None else present[0].model.diffuse
         if present is None or diffuse is None or "b_factor" not in present[1].parameters:
             return None
         found = np.ravel(present[0].backend.to_numpy(present[1].parameters["b_factor"]))
-        return dict(zip(diffuse.elements, found.tolist(), strict=True))
+        return {e: b for e, b in zip(diffuse.elements, found.tolist(), strict=True) if e != LEARNED}
+
+    @property
+    def diffuse_profile(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Radii (K,) in 1/A and learned shapes (L, K) of diffuse scattering: the share of a scattered electron in each
+        1/A^2 of the detector; or None."""
+        present = self._seen
+        diffuse = None if present is None else present[0].model_at(present[1]).diffuse
+        if present is None or diffuse is None or LEARNED not in diffuse.elements:
+            return None
+        return knots_of(diffuse.aperture, diffuse.reach).copy(), diffuse.weights(present[0].backend.to_numpy)
+
+    @property
+    def displacement(self) -> np.ndarray | None:
+        """(H, W) A: root mean square of how far atoms move along one axis, as :attr:`object_phase`, of object modes;
+        or None."""
+        present = self._seen
+        if present is None or "displacement" not in present[1].parameters:
+            return None
+        return shown_map(present[0], present[1].parameters["displacement"][None])
 
     @property
     def background(self) -> np.ndarray | None:
         """(Ny, Nx) counts that all patterns have in common, zero in the middle; or None."""
-        present = self.present
+        present = self._seen
         if present is None or "background" not in present[1].parameters:
             return None
         return np.fft.fftshift(present[0].backend.to_numpy(present[1].parameters["background"]))
@@ -169,7 +224,7 @@ class Results:
 
         (M, Ny, Nx) for several modes.
         """
-        present = self.present
+        present = self._seen
         if present is not None:
             probe = present[0].backend.to_numpy(present[1].probe)
             return probe[0] if len(probe) == 1 else probe
@@ -187,7 +242,15 @@ class Results:
     @property
     def positions(self) -> np.ndarray | None:
         """(J, 2) A, from object pixel [0, 0], detector frame."""
-        return None if self._state is None else self._state.positions
+        present = self._seen
+        return None if present is None else present[1].positions
+
+    @property
+    def drift(self) -> np.ndarray | None:
+        """(Ry, Rx, 2) A: how far each position has been moved along rows and columns, scan frame; None if none has."""
+        present = self._seen
+        moved = None if present is None else drift(*present)
+        return None if moved is None else np.stack([moved.real, moved.imag], axis=-1)
 
     @property
     def sampling(self) -> tuple[float, float] | None:
@@ -220,7 +283,8 @@ class Results:
     @property
     def memory(self) -> int:
         """Bytes of counts, object and probe that this reconstruction holds."""
-        total = 0 if self.measurement is None else self.measurement.patterns.nbytes
+        all_tilts = {id(one): one for one in (self.measurement, *self._measured.values()) if one is not None}
+        total = sum(one.patterns.nbytes for one in all_tilts.values())
         if self._state is not None:
             total += self._state.object.nbytes + self._state.probe.nbytes
         return total

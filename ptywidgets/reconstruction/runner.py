@@ -54,6 +54,11 @@ class Runner:
         """Whether the run goes on; no longer when its end is told, so that an observer may start the next."""
         return not self._over
 
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to end."""
+        return self._stop.is_set()
+
     def start(self) -> None:
         """Work in a thread of its own; returns at once."""
         self._thread = threading.Thread(target=self.work, name="ptywidgets-run", daemon=True)
@@ -121,7 +126,7 @@ class Runner:
             try:
                 state = self._states.send(self._take_plan() if begun else None)
             except StopIteration:
-                return "finished"
+                return "stopped" if self._stop.is_set() else "finished"
             begun = True
             self._on_state(state)
             with self._lock:

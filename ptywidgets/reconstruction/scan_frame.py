@@ -1,4 +1,8 @@
-"""The object in the scan frame: turned as the scan lies, cropped to it, as a whole, slice by slice, or cut in depth."""
+"""The object in the scan frame: turned as the scan lies, cropped to it, whole, slice by slice, or cut in depth.
+
+Of a tilt series the object is the volume: its layers are what slices are here, and all of them together its projection
+along the beam at no tilt.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +13,14 @@ from scipy import ndimage
 
 from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.state import State
+from ptywidgets.engine.tomography import TiltSeries
 from ptywidgets.reconstruction.look import Line
 
 Map = tuple[np.ndarray, np.ndarray, tuple[int, int], float]
 
 
 def shown_transmission(
-    problem: Problem, state: State, largest: int | None = None, slice: int | None = None
+    problem: Problem | TiltSeries, state: State, largest: int | None = None, slice: int | None = None
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Phase (rad), amplitude and pixel (A) of the object, turned into the scan frame and cropped.
 
@@ -40,13 +45,13 @@ def shown_transmission(
     return np.arctan2(turned[1], turned[0]), np.hypot(*turned), frame[3]
 
 
-def shown_map(problem: Problem, values: Any, largest: int | None = None) -> np.ndarray:
+def shown_map(problem: Problem | TiltSeries, values: Any, largest: int | None = None) -> np.ndarray:
     """A map (S, Y, X) on the object's pixels, added up over slices, as :func:`shown_transmission` shows the object."""
     return _turned(problem.backend.to_numpy(values).sum(0), into_scan_frame(problem, largest))
 
 
 def depth_section(
-    problem: Problem, state: State, line: Line, largest: int | None = None
+    problem: Problem | TiltSeries, state: State, line: Line, largest: int | None = None
 ) -> tuple[np.ndarray, tuple[float, float]]:
     """Phase of every slice along a line of the picture.
 
@@ -82,15 +87,31 @@ def depth_section(
     return np.array(rows), (float(thick.mean()) or 1.0, step * length / (count - 1))
 
 
-def thicknesses(problem: Problem, state: State) -> np.ndarray:
-    """Thickness (S,) of each slice in A, as refined; 0 where the model knows none."""
+def drift(problem: Problem | TiltSeries, state: State) -> np.ndarray | None:
+    """How far positions have been moved from where they began (Ry, Rx) complex64, A: rows + i columns, scan frame.
+
+    None where none has, or where they lie on no grid.
+    """
+    moved = state.positions - problem.first_positions
+    scan_shape = problem.measurement.scan_shape
+    if len(moved) != np.prod(scan_shape) or not moved.any():
+        return None
+    rows, columns = (moved @ _turn(problem)).T
+    return (rows + 1j * columns).reshape(scan_shape).astype(np.complex64)
+
+
+def thicknesses(problem: Problem | TiltSeries, state: State) -> np.ndarray:
+    """Thickness (S,) of each slice in A, as refined; of each layer of a volume; 0 where the model knows none."""
     count = len(state.object)
+    voxel = getattr(problem, "voxel", None)
+    if voxel is not None:
+        return np.full(count, voxel[0])
     thick = getattr(problem.model_at(state).passage, "thickness", None)
     # While a model is exchanged a state of the one before may be asked about.
     return np.asarray(thick, float) if thick is not None and len(thick) == count else np.zeros(count)
 
 
-def into_scan_frame(problem: Problem, largest: int | None) -> Map:
+def into_scan_frame(problem: Problem | TiltSeries, largest: int | None) -> Map:
     """Affine map from shown pixels to object pixels, the shown shape, and the shown pixel in A."""
     measurement = problem.measurement
     scan_step = measurement.calibration.require("scan_step")
@@ -98,15 +119,17 @@ def into_scan_frame(problem: Problem, largest: int | None) -> Map:
     fine = min(problem.sampling)
     step = max(fine, max(extent) / (largest - 1)) if largest else fine
     shape = (max(2, int(extent[0] / step) + 1), max(2, int(extent[1] / step) + 1))
-    # A displacement in the scan frame is turned by -rotation into the detector frame, as the positions are.
-    angle = np.radians(-measurement.rotation)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    if measurement.transpose:
-        turn = turn[::-1]
-    matrix = turn * step / np.array(problem.sampling)[:, None]
+    matrix = _turn(problem) * step / np.array(problem.sampling)[:, None]
     middle = (problem.first_positions.max(0) + problem.first_positions.min(0)) / 2 / np.array(problem.sampling)
     offset = middle - matrix @ ((np.array(shape) - 1) / 2)
     return matrix, offset, shape, step
+
+
+def _turn(problem: Problem | TiltSeries) -> np.ndarray:
+    """Matrix (2, 2) from the scan frame into that of the detector: by -rotation, as the positions are turned."""
+    angle = np.radians(-problem.measurement.rotation)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return turn[::-1] if problem.measurement.transpose else turn
 
 
 def _turned(values: np.ndarray, frame: Map) -> np.ndarray:
@@ -116,4 +139,4 @@ def _turned(values: np.ndarray, frame: Map) -> np.ndarray:
     )
 
 
-__all__ = ["depth_section", "into_scan_frame", "shown_map", "shown_transmission", "thicknesses"]
+__all__ = ["depth_section", "drift", "into_scan_frame", "shown_map", "shown_transmission", "thicknesses"]

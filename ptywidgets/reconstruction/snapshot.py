@@ -11,8 +11,9 @@ from scipy import fft as sfft
 from ptywidgets.engine.modes import orthogonalise, shares
 from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.state import State
+from ptywidgets.engine.tomography import Tilt, TiltSeries
 from ptywidgets.reconstruction.look import Look
-from ptywidgets.reconstruction.scan_frame import depth_section, shown_map, shown_transmission, thicknesses
+from ptywidgets.reconstruction.scan_frame import depth_section, drift, shown_map, shown_transmission, thicknesses
 
 LARGEST = 384  # pixels of a live picture
 
@@ -46,7 +47,18 @@ class Snapshot:
     b_factors: tuple[float, ...] = ()  # A^2, of theirs
     channel: int | None = None  # of `strength`
     strength: np.ndarray | None = None  # (H, W) float32, share of the electrons that an element scatters diffusely
+    drift: np.ndarray | None = None  # (Ry, Rx) complex64 A, rows + i columns: how far positions have been moved
+    scan_step: float = 1.0  # A, of `drift`
+    displacement: np.ndarray | None = None  # (H, W) float32 A, rms of atoms along one axis, of object modes
     background: np.ndarray | None = None  # (Ny, Nx) float32 counts, zero in the middle
+    tilts: tuple[Tilt, ...] = ()  # of a series, whose slices are the layers of the volume
+    view: int = 0  # of `probe`, `shares`, `strength` and `background`: one of `tilts`
+
+    @property
+    def drift_size(self) -> tuple[float, float]:
+        """Root of the mean square, and the largest, of what positions have been moved by, A."""
+        far = np.abs(self.drift) if self.drift is not None else np.zeros(1)
+        return float(np.sqrt((far**2).mean())), float(far.max())
 
     @property
     def slices(self) -> int:
@@ -55,7 +67,7 @@ class Snapshot:
 
 
 def take_snapshot(
-    problem: Problem,
+    problem: Problem | TiltSeries,
     state: State,
     status: str = "",
     iterations: int = 0,
@@ -66,7 +78,8 @@ def take_snapshot(
     look = look or Look()
     shown = _known(look.slice, len(state.object)) if len(state.object) > 1 else None
     phase, amplitude, step = shown_transmission(problem, state, LARGEST, shown)
-    modes = orthogonalise(problem.backend.to_numpy(state.probe))
+    one, own = one_view(problem, state, look.view)
+    modes = orthogonalise(problem.backend.to_numpy(own.probe))
     mode = _known(look.mode, len(modes)) if len(modes) > 1 else 0
     probe = modes if mode is None else modes[mode : mode + 1]
     spectra = sfft.fft2(probe, norm="ortho")
@@ -94,16 +107,41 @@ def take_snapshot(
         slice=shown,
         shares=tuple(shares(modes).tolist()),
         mode=mode,
-        **_more(problem, state, look),
+        **_more(one, own, look),
+        **_of_volume(problem, look),
+        **_section(problem, state, look),
     )
+
+
+def one_view(problem: Problem | TiltSeries, state: State, number: int) -> tuple[Problem, State]:
+    """The problem of one view and what of a state is its own: probe, positions, parameters; not its slices.
+
+    A single view is the only one, and a number that there is not stands for the last.
+    """
+    if not isinstance(problem, TiltSeries):
+        return problem, state
+    number = min(number, len(problem.views) - 1)
+    return problem.views[number], problem.own_part(state, number)
+
+
+def _of_volume(problem: Problem | TiltSeries, look: Look) -> dict[str, Any]:
+    if not isinstance(problem, TiltSeries):
+        return {}
+    tilts = tuple(projection.tilt for projection in problem.projections)
+    return {"tilts": tilts, "view": min(look.view, len(tilts) - 1)}
+
+
+def _section(problem: Any, state: State, look: Look) -> dict[str, Any]:
+    if look.section is None or len(state.object) == 1:
+        return {}
+    section, sampling = depth_section(problem, state, look.section, LARGEST)
+    return {"section": section, "section_sampling": sampling}
 
 
 def _more(problem: Problem, state: State, look: Look) -> dict[str, Any]:
     """What only some models have, as far as it is looked at."""
     found: dict[str, Any] = {}
     known = state.parameters
-    if look.section is not None and len(state.object) > 1:
-        found["section"], found["section_sampling"] = depth_section(problem, state, look.section, LARGEST)
     diffuse = problem.model.diffuse
     if diffuse is not None and "strength" in known and len(known["strength"]) == len(diffuse.elements):
         found["elements"] = diffuse.elements
@@ -111,6 +149,11 @@ def _more(problem: Problem, state: State, look: Look) -> dict[str, Any]:
         channel = found["channel"] = _known(look.channel, len(known["strength"]))
         if channel is not None:
             found["strength"] = shown_map(problem, known["strength"][channel], LARGEST)
+    moved = drift(problem, state)
+    if moved is not None:
+        found["drift"], found["scan_step"] = moved, problem.measurement.calibration.require("scan_step")
+    if "displacement" in known:
+        found["displacement"] = shown_map(problem, known["displacement"][None], LARGEST)
     if "background" in known:
         found["background"] = np.fft.fftshift(problem.backend.to_numpy(known["background"])).astype(np.float32)
     return found
@@ -146,7 +189,7 @@ def fourier_amplitude(field: np.ndarray, step: float) -> tuple[np.ndarray, float
     return np.fft.fftshift(np.log1p(np.abs(spectrum))).astype(np.float32), 1 / (side * step)
 
 
-def _is_real(problem: Problem) -> bool:
+def _is_real(problem: Problem | TiltSeries) -> bool:
     return not np.iscomplexobj(problem.first_object)
 
 

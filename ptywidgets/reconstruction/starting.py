@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 from traitlets import Instance, Tuple
 
 from ptywidgets.engine.aberrations import Aberrations
-from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.direct import BrightField, DirectImage, bright_field, start_object
 from ptywidgets.engine.doctor import Finding, examine
 from ptywidgets.engine.errors import unknown_name
 from ptywidgets.engine.prepare import (
     Measurement,
     Orientation,
-    Preparation,
     Start,
     find_orientation,
     find_start,
@@ -25,30 +22,19 @@ from ptywidgets.engine.prepare import (
     wrapped_angle,
 )
 from ptywidgets.engine.prepare.twin import resolve_twin
-from ptywidgets.engine.probe import Optics
-from ptywidgets.engine.problem import Problem
-from ptywidgets.reconstruction.safe import SafeTraits
+from ptywidgets.reconstruction.inputs import Inputs, same_origin
 
 METHODS = ("dpc", "parallax", "ssb", "obf", "wdd")
 SAME = 2.0  # degrees: an image is still a start for data that are read with a rotation so near to its own
 
 
-class Starting(SafeTraits):
+class Starting(Inputs):
     """The side of :class:`~ptywidgets.Reconstruction` that comes before the first iteration."""
 
-    preparation = Instance(Preparation, args=(), help="How the data are prepared.")
-    measurement = Instance(Measurement, allow_none=True, help="Prepared data; None until prepare().")
-    optics = Instance(Optics, args=(), help="What forms the probe.")
     start_image = Instance(DirectImage, allow_none=True, help="What the next fresh run begins from; None: empty.")
     start_decisions = Tuple(help="What find_start() decided: name, value, uncertainty, source, sentence of each.")
 
-    dataset: Any
-    message: Any
     rotation: Any
-    _data: Callable[[], Dataset]
-    _require_idle: Callable[[str], None]
-    _stale: bool
-    _taking = False  # a start is being taken over
     _found: Aberrations | None = None  # by find_start(); others were set by somebody who knows
     _bright: tuple[Any, BrightField] | None = None
     _started_from = "empty"  # what the present run began from, for the record
@@ -58,7 +44,8 @@ class Starting(SafeTraits):
     def prepare(self, **changes: Any) -> Measurement:
         """Prepare the data; keyword arguments change single fields of :attr:`preparation` first.
 
-        Where no rotation is given and the curl cannot tell it from its 180-degree twin, a known defocus decides.
+        Where no rotation is given and the curl cannot tell it from its 180-degree twin, a known defocus decides. Of a
+        tilt series the tilt that is looked at is prepared, and the others alike when they are needed.
         """
         self._data()
         self._require_idle("prepare anew")
@@ -66,7 +53,7 @@ class Starting(SafeTraits):
         return self._prepare()
 
     def _prepare(self) -> Measurement:
-        if self.measurement is not None and _same_origin(self.measurement, self.preparation):
+        if self.measurement is not None and same_origin(self.measurement, self.preparation):
             measurement = reorient(self.measurement, self.preparation)
         else:
             measurement = prepare(self._data(), self.preparation)
@@ -112,7 +99,7 @@ class Starting(SafeTraits):
         try:
             with self.hold_trait_notifications():
                 if measurement.calibration != dataset.calibration:
-                    self.dataset = dataset.with_calibration(**dataclasses.asdict(measurement.calibration))
+                    self._recalibrate(**dataclasses.asdict(measurement.calibration))
                     self.start_image = None
                 turn = {"rotation": measurement.rotation, "transpose": measurement.transpose}
                 self.preparation = measurement.preparation.replace(**turn)
@@ -197,11 +184,14 @@ class Starting(SafeTraits):
         """What the present run began from: "empty", or the words of an image."""
         return self._started_from
 
-    def _begin_from_image(self, problem: Problem) -> Problem:
+    def _begin_from_image(self, problem: Any) -> Any:
         """A fresh problem, with the object that :meth:`start_from` asked for."""
         image, measurement = self.start_image, problem.measurement
         self._started_from = "empty"
         if image is None:
+            return problem
+        if self.views is not None:
+            self.message = "Started from empty: the picture of one tilt is no volume."
             return problem
         turned = abs(wrapped_angle(image.rotation - measurement.rotation))
         if turned > SAME or image.transpose != measurement.transpose:
@@ -209,11 +199,6 @@ class Starting(SafeTraits):
             return problem
         self._started_from = repr(image)
         return dataclasses.replace(problem, first_object=start_object(image, problem))
-
-
-def _same_origin(measurement: Measurement, preparation: Preparation) -> bool:
-    done = measurement.preparation
-    return (done.origin, done.robust) == (preparation.origin, preparation.robust)
 
 
 def _alike(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:

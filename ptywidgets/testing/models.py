@@ -48,12 +48,12 @@ class ModelContract:
         backend, where = case.backend, case.geometry.at(case.backend, np.arange(case.count))
         transmission = model.slab(backend, case.obj).transmission
         waves = _noise((case.count, *case.probe.shape), case.probe.dtype)
-        residual = _noise(waves.shape, waves.dtype, seed=1)
-        exits, tape = model.passage.transmit(backend, waves, transmission, where.corners)
+        exits, tape = model.through.transmit(backend, waves, transmission, where.corners)
+        residual = _noise(exits.shape, waves.dtype, seed=1)
         far = model.detector.propagate(backend, exits, where.shifts)
         forward = np.vdot(residual, far)
         back = model.detector.propagate_adjoint(backend, residual, where.shifts)
-        by_waves = model.passage.transmit_adjoint(
+        by_waves = model.through.transmit_adjoint(
             backend, back, transmission, where.corners, tape, np.zeros_like(transmission)
         )
         np.testing.assert_allclose(np.vdot(by_waves, waves), forward, rtol=1e-12)

@@ -61,3 +61,26 @@ def example_series(tilts: tuple[Any, ...] = (-60.0, -20.0, 0.0, 30.0, 70.0), **o
         counts = view.intensities(series.view(state, number), np.arange(view.count))
         views.append(replace(view, patterns=Patterns.centred(counts).on(view.backend)))
     return replace(series, views=tuple(views))
+
+
+@lru_cache(maxsize=2)
+def example_tilts(tilts: tuple[float, ...] = (-60.0, -20.0, 0.0, 30.0, 70.0)) -> tuple[Dataset, ...]:
+    """Data sets of a tilt series, as they would come from files: Poisson counts of :func:`example_series`.
+
+    The volume is 8 A deep; :data:`SERIES_OPTICS` made the probes.
+
+    Examples
+    --------
+    >>> example_tilts()[0].shape, len(example_tilts())
+    ((4, 5, 20, 20), 5)
+    """
+    series = example_series(tilts)
+    state = series.start().replace(object=blobs(series.object_shape))
+    datasets = []
+    for number, view in enumerate(series.views):
+        counts = view.intensities(series.view(state, number), np.arange(view.count))
+        noisy = np.random.default_rng(number).poisson(np.fft.fftshift(counts, axes=(-2, -1)))
+        shape = (*view.measurement.scan_shape, *view.window)
+        name = f"blobs {tilts[number]:g}"
+        datasets.append(Dataset(noisy.astype(np.uint16).reshape(shape), view.measurement.calibration, name=name))
+    return tuple(datasets)

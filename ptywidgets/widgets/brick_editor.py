@@ -14,7 +14,12 @@ from ptywidgets.widgets.controls import Controls
 from ptywidgets.widgets.run_words import in_words
 
 OTHERS = "With a schedule"
-NEEDS: dict[str, Callable[[Composition], bool]] = {"slices": lambda c: c.slices > 1, "modes": lambda c: c.modes > 1}
+# By what a brick needs: whether there is that in a composition, and whether it describes the views of a tilt series.
+NEEDS: dict[str, Callable[[Composition, bool], bool]] = {
+    "slices": lambda c, tilted: c.slices > 1 and not tilted,  # slices are made of the volume, anew for each tilt
+    "modes": lambda c, tilted: c.modes > 1,
+    "tilts": lambda c, tilted: tilted,
+}
 
 
 def group_of(kind: type) -> str:
@@ -35,8 +40,8 @@ class BrickEditor(VBox):
     """Boxes to tick for everything in a registry, in a fold for each group.
 
     What is not plainly in the registry, such as ``Every(5, PurePhase())``, has a box of its own, after the others. What
-    is switched off keeps its numbers. What needs several slices or modes is shown where there are several, or where it
-    is ticked.
+    is switched off keeps its numbers. What needs several slices, modes or tilts is shown where there are several, or
+    where it is ticked.
 
     Parameters
     ----------
@@ -59,7 +64,7 @@ class BrickEditor(VBox):
     ) -> None:
         self._registry, self._on_change, self._on_error, self._quiet = registry, on_change, on_error, False
         self._kept: dict[str, Any] = {name: kind() for name, kind in registry.items()}
-        self._composition = Composition()
+        self._composition, self._tilted = Composition(), False
         self.boxes: dict[str, Any] = {}
         self.parameters: dict[str, Controls] = {}  # made when first ticked: each is a handful of widgets
         self._places: dict[str, VBox] = {}
@@ -79,9 +84,9 @@ class BrickEditor(VBox):
         self.add_class("pty-bricks")
         self.show(())
 
-    def show(self, bricks: tuple[Any, ...], composition: Composition | None = None) -> None:
-        """Show these as ticked, and what makes sense with a composition; nothing is called back."""
-        self._composition = composition or self._composition
+    def show(self, bricks: tuple[Any, ...], composition: Composition | None = None, tilted: bool = False) -> None:
+        """Show these as ticked, and what makes sense with a composition, or for tilt series; nothing is called back."""
+        self._composition, self._tilted = composition or self._composition, tilted
         plain = {type(b).__name__: b for b in bricks if type(b).__name__ in self._registry}
         others = [b for b in bricks if type(b).__name__ not in self._registry]
         self._quiet = True
@@ -118,7 +123,7 @@ class BrickEditor(VBox):
             elif name in self.parameters:
                 self.parameters[name].layout.display = "none"
             needs = NEEDS.get(getattr(self._registry[name], "needs", ""))
-            shown = box.value or needs is None or needs(self._composition)
+            shown = box.value or needs is None or needs(self._composition, self._tilted)
             self._places[name].layout.display = "" if shown else "none"
         titles = {}
         for title, group in self.groups.items():

@@ -53,6 +53,13 @@ def section_words(snapshot: Snapshot) -> str:
     return f"{snapshot.depths[-1]:.3g} Å deep, {scale}"
 
 
+def drift_words(snapshot: Snapshot) -> str:
+    """How far positions have moved."""
+    if snapshot.drift is None:
+        return ""
+    return "{:.2g} Å rms, at most {:.2g} Å".format(*snapshot.drift_size)
+
+
 SHOWN = {
     "phase": Shown(
         "Phase", "Object phase (rad)", lambda s: s.object_phase, lambda s: s.object_sampling, "A", "magma",
@@ -74,6 +81,10 @@ SHOWN = {
         "Diffuse", "Diffuse scattering (share)", lambda s: s.strength, lambda s: s.object_sampling, "A", "viridis",
         at_first=False, offered=lambda s: bool(s.elements), note=diffuse_words,
     ),
+    "displacement": Shown(
+        "Displacement", "Displacement of atoms, rms (Å)", lambda s: s.displacement, lambda s: s.object_sampling, "A",
+        "viridis", at_first=False, offered=lambda s: s.displacement is not None,
+    ),
     "probe": Shown(
         "Probe", "Probe", lambda s: s.probe, lambda s: s.probe_sampling, "A",
         centred=True, note=mode_words, scale=one_mode,
@@ -81,6 +92,10 @@ SHOWN = {
     "probe_fourier": Shown(
         "Probe, Fourier", "Probe, Fourier space", lambda s: s.probe_fourier, lambda s: s.probe_fourier_sampling, "1/A",
         at_first=False, centred=True, note=mode_words, scale=one_mode,
+    ),
+    "drift": Shown(
+        "Drift", "How far positions have moved", lambda s: s.drift, lambda s: s.scan_step, "A",
+        at_first=False, offered=lambda s: s.drift is not None, note=drift_words,
     ),
     "background": Shown(
         "Background", "Background (counts)", lambda s: s.background, lambda s: s.probe_fourier_sampling, "1/A",

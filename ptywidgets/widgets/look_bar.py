@@ -1,4 +1,4 @@
-"""LookBar: which slice, which mode, whose diffuse scattering is looked at; shown where there are several."""
+"""LookBar: which tilt, slice, mode, whose diffuse scattering is looked at; shown where there are several."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from typing import Any
 
 from ipywidgets import Box, Button, IntSlider, VBox
 
+from ptywidgets.engine.models.learned_shape import LEARNED
 from ptywidgets.reconstruction import Look, Snapshot
 from ptywidgets.widgets.boxes import button, note, set_words, tip, toolbar, words
 from ptywidgets.widgets.number_box import number_text
+from ptywidgets.widgets.tilt_bar import SLIDER, TiltBar, view_words
 
 
 class LookBar(VBox):
-    """A slider through the slices, and buttons for probe modes and elements, with what they hold.
+    """Sliders through tilts and slices, and buttons for probe modes and elements, with what they hold.
 
     Parameters
     ----------
@@ -23,29 +25,40 @@ class LookBar(VBox):
 
     def __init__(self, on_look: Callable[[str, int | None], Any]) -> None:
         self._on_look, self._quiet = on_look, False
+        self.tilts = TiltBar(
+            lambda number: on_look("view", number),
+            "The tilt whose probe is shown; object and section are of the volume",
+        )
         self.slice = IntSlider(
-            0, 0, 1, readout=False, layout={"width": "auto", "flex": "1 1 100px", "max_width": "320px", "margin": "0"},
-            **tip("A slice of the object; at the left end all together"),
+            0, 0, 1, readout=False, layout=SLIDER,
+            **tip("A slice of the object, or a layer of the volume; at the left end all together"),
         )  # fmt: skip
-        self.slice_words = note()
-        self.slices = toolbar(words("Slice"), self.slice, self.slice_words)
+        self.slice_words, self.slice_label = note(), words("")
+        for label in (self.tilts.label, self.slice_label):
+            label.layout.width = "38px"  # the sliders lie below each other
+        self.slices = toolbar(self.slice_label, self.slice, self.slice_words)
         self.modes, self.elements = toolbar(words("Probe mode")), toolbar(words("Diffuse scattering of"))
         self.mode_buttons: list[Button] = []
         self.element_buttons: list[Button] = []
         self.slice.observe(self._slid, "value")
-        super().__init__([self.slices, self.modes, self.elements], layout={"width": "100%", "grid_gap": "4px"})
+        super().__init__(
+            [self.tilts, self.slices, self.modes, self.elements], layout={"width": "100%", "grid_gap": "4px"}
+        )
         self.show(None, Look())
 
     def show(self, snapshot: Snapshot | None, look: Look) -> None:
         """Show what a snapshot has and what is looked at; nothing is called back."""
         count = 1 if snapshot is None else snapshot.slices
+        tilts = () if snapshot is None else snapshot.tilts
         self._quiet = True
         try:
             self.slice.max = count
             self.slice.value = 0 if look.slice is None else min(look.slice + 1, count)
         finally:
             self._quiet = False
+        set_words(self.slice_label, "Layer" if tilts else "Slice")
         set_words(self.slice_words, slice_words(snapshot, long=True))
+        self.tilts.show(tilts, min(look.view, max(0, len(tilts) - 1)))
         shares = () if snapshot is None else snapshot.shares
         several = len(shares) > 1
         labels = [f"{n}: {percent(share)}" for n, share in enumerate(shares, 1)] + ["all"]
@@ -57,7 +70,7 @@ class LookBar(VBox):
         self.element_buttons = self._buttons(
             self.elements, self.element_buttons, list(elements) if len(elements) > 1 else [], look.channel, "channel"
         )
-        _display(self, count > 1 or several or len(elements) > 1)
+        _display(self, count > 1 or several or len(elements) > 1 or len(tilts) > 1)
         _display(self.slices, count > 1)
 
     def _buttons(self, row: Box, there: list[Button], labels: list[str], chosen: int | None, name: str) -> list[Button]:
@@ -83,29 +96,34 @@ def slice_words(snapshot: Snapshot | None, long: bool = False) -> str:
     """Which slice is shown, such as ``slice 2 of 3``; nothing where there is one."""
     if snapshot is None or snapshot.slices == 1:
         return ""
+    noun = "layer" if snapshot.tilts else "slice"
     if snapshot.slice is None:
-        return f"all {snapshot.slices} together" if long else f"{snapshot.slices} slices together"
+        return f"all {snapshot.slices} together" if long else f"{snapshot.slices} {noun}s together"
     text = f"{snapshot.slice + 1} of {snapshot.slices}"
     top, bottom = snapshot.depths[snapshot.slice : snapshot.slice + 2]
     if long and bottom > top:
         return f"{text}, {_short(top)} to {_short(bottom)} Å deep"
-    return text if long else f"slice {text}"
+    return text if long else f"{noun} {text}"
 
 
 def mode_words(snapshot: Snapshot) -> str:
-    """Which mode is shown, such as ``mode 1 of 2: 87 %``; nothing where there is one."""
+    """Of which tilt, and which mode is shown, such as ``mode 1 of 2: 87 %``; nothing where there is one."""
     count = len(snapshot.shares)
+    tilt = f"tilt {view_words(snapshot.tilts, snapshot.view)}" if snapshot.tilts else ""
     if count == 1:
-        return ""
+        return tilt
+    tilt = tilt and tilt + "; "
     if snapshot.mode is None:
-        return f"{count} modes, equally bright"
-    return f"mode {snapshot.mode + 1} of {count}: {percent(snapshot.shares[snapshot.mode])}"
+        return f"{tilt}{count} modes, equally bright"
+    return f"{tilt}mode {snapshot.mode + 1} of {count}: {percent(snapshot.shares[snapshot.mode])}"
 
 
 def diffuse_words(snapshot: Snapshot) -> str:
     """Whose scattering is shown and its Debye-Waller factor; nothing where there is none."""
     if snapshot.channel is None:
         return ""
+    if snapshot.elements[snapshot.channel] == LEARNED:
+        return "of a learned shape"
     return f"{snapshot.elements[snapshot.channel]}, B = {snapshot.b_factors[snapshot.channel]:.3g} Å²"
 
 

@@ -11,6 +11,7 @@ from ipywidgets import VBox
 from ptywidgets.engine.composition import Composition
 from ptywidgets.engine.errors import PtyError
 from ptywidgets.engine.models import SPECIMENS
+from ptywidgets.engine.tomography import check_series
 from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.boxes import dropdown, set_words, words
 from ptywidgets.widgets.controls import control
@@ -24,6 +25,8 @@ LABELS = {
     "modes": "probe modes",
     "diffuse": "elements",
     "b_factor": "B at first",
+    "object_modes": "object modes",
+    "displacement": "displaced by",
     "background": "fit a background",
     "blur": "point spread",
 }
@@ -41,14 +44,19 @@ class Group:
 GROUPS = (
     Group("Specimen", ("slices", "thickness", "tilt_rows", "tilt_columns", "focus")),
     Group("Partial coherence", ("modes", "source_size", "focal_spread")),
-    Group("Diffuse scattering", ("diffuse", "b_factor")),
+    Group("Thermal motion", ("diffuse", "b_factor", "object_modes", "displacement")),
     Group("Detector", ("background", "blur")),
 )
-# What means something only together with something else.
-SHOWN_WITH: dict[str, Callable[[Composition], bool]] = {
-    **dict.fromkeys(("thickness", "tilt_rows", "tilt_columns", "focus"), lambda c: c.slices > 1),
-    "b_factor": lambda c: bool(c.diffuse.strip()),
+# What means something only together with something else: in a composition, perhaps that of a tilt series.
+SHOWN_WITH: dict[str, Callable[[Composition, bool], bool]] = {
+    "thickness": lambda c, tilted: c.slices > 1 or tilted,
+    **dict.fromkeys(("tilt_rows", "tilt_columns"), lambda c, tilted: c.slices > 1 and not tilted),
+    "focus": lambda c, tilted: c.slices > 1,
+    "b_factor": lambda c, tilted: bool(c.diffuse.strip()),
+    "object_modes": lambda c, tilted: not tilted,
+    "displacement": lambda c, tilted: c.object_modes > 1,
 }
+THICKNESS, DEPTH = "thickness", "volume depth"  # what the number is called for one view, and for a tilt series
 
 
 class ModelEditor(VBox):
@@ -92,16 +100,17 @@ class ModelEditor(VBox):
 
     def show(self) -> None:
         """Show what the reconstruction has now; nothing is changed by that."""
-        composition = self.recon.composition
+        composition, tilted = self.recon.composition, self.recon.views is not None
         self._quiet = True
         try:
             self.object_type.value = self.recon.object_type
             for name, item in self.controls.items():
                 item.value = getattr(composition, name)
-                item.layout.display = "" if SHOWN_WITH.get(name, _always)(composition) else "none"
+                item.layout.display = "" if SHOWN_WITH.get(name, _always)(composition, tilted) else "none"
+            set_words(self.controls["thickness"].children[0], DEPTH if tilted else THICKNESS)
         finally:
             self._quiet = False
-        lacking = what_lacks(composition)
+        lacking = what_lacks(composition, self.recon.object_type if tilted else None)
         set_words(self.lacking, lacking)
         self.lacking.layout.display = "" if lacking else "none"
 
@@ -115,8 +124,10 @@ class ModelEditor(VBox):
             self.recon.set_trait(name, value)
 
 
-def what_lacks(composition: Composition) -> str:
+def what_lacks(composition: Composition, of_volume: str | None = None) -> str:
     """What has to be said before a run can begin, in words; nothing where all is.
+
+    Of a tilt series the kind of object is asked about, too: `of_volume`.
 
     Examples
     --------
@@ -126,7 +137,7 @@ def what_lacks(composition: Composition) -> str:
     ''
     """
     try:
-        composition.check()
+        composition.check() if of_volume is None else check_series(composition, of_volume)
     except PtyError as error:
         return str(error)
     return ""
@@ -144,7 +155,7 @@ def _compact(parameter: Any, value: Any) -> Any:
     return item
 
 
-def _always(_composition: Composition) -> bool:
+def _always(_composition: Composition, _tilted: bool) -> bool:
     return True
 
 

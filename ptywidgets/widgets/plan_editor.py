@@ -9,8 +9,9 @@ from ipywidgets import VBox
 
 from ptywidgets.engine.algorithms import ALGORITHMS
 from ptywidgets.engine.backends import available_devices
-from ptywidgets.engine.constraints import CONSTRAINTS
-from ptywidgets.engine.plan import Plan
+from ptywidgets.engine.constraints import CONSTRAINTS, VOLUMES
+from ptywidgets.engine.losses import LOSSES
+from ptywidgets.engine.plan import AUTOMATIC, Plan
 from ptywidgets.engine.refinements import REFINEMENTS
 from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.brick_editor import BrickEditor, first_sentence
@@ -20,7 +21,13 @@ from ptywidgets.widgets.run_words import in_words
 
 LABELS = {"normalization_min": "norm. min", "hold_probe": "hold the probe"}  # where the name is too long
 NUMBERS = ("iterations", "batch", "seed")
-AUTOMATIC = "automatic"
+LOSS_WORDS = {
+    AUTOMATIC: "automatic",
+    "amplitude": "amplitudes",
+    "anscombe": "amplitudes of counts (Anscombe)",
+    "poisson": "Poisson likelihood",
+    "intensity": "intensities",
+}
 DEVICES = {"cpu": "processor", "gpu": "GPU"}
 
 
@@ -65,16 +72,21 @@ class PlanEditor(VBox):
         self._rule = panel()
         self._shown: type = type(None)
         self.algorithm = self._controls(recon.plan.algorithm)
-        self.constraints = BrickEditor(CONSTRAINTS, guarded(lambda value: self._update(constraints=value)), complain)
+        self.constraints = BrickEditor(
+            {**CONSTRAINTS, **VOLUMES}, guarded(lambda value: self._update(constraints=value)), complain
+        )
         self.refinements = BrickEditor(
             REFINEMENTS, guarded(lambda value: self._update(refinements=value)), complain, flat=True
         )
+        losses = [(LOSS_WORDS.get(name, name), name) for name in (AUTOMATIC, *LOSSES)]
+        self.loss = dropdown("loss", losses, recon.plan.loss, known["loss"].doc)
+        self.loss.observe(guarded(lambda change_: self._update(loss=change_["new"])), "value")
         self.model = ModelEditor(recon, guarded, complain)
         self.object_type = self.model.object_type
         devices = available_devices()
         self.device = dropdown("computed on", [(DEVICES.get(d, d), d) for d in devices], recon.device)
         self.device.observe(guarded(lambda change_: self._set("device", change_["new"])), "value")
-        general = [self.method, *self.numbers.values(), *([self.device] if len(devices) > 1 else [])]
+        general = [self.method, self.loss, *self.numbers.values(), *([self.device] if len(devices) > 1 else [])]
         acting = [words("Constraints, after every iteration", "pty-title"), self.constraints]
         if self.refinements.boxes:
             acting += [words("Refined, after every batch", "pty-title"), self.refinements]
@@ -91,14 +103,15 @@ class PlanEditor(VBox):
 
     def show(self) -> None:
         """Show what the reconstruction has now; nothing is changed by that."""
-        plan = self.recon.plan
+        plan, tilted = self.recon.plan, self.recon.views is not None
         self._quiet = True
         try:
             for name, box in self.numbers.items():
                 box.value = getattr(plan, name)
             self._show_algorithm()
-            self.constraints.show(plan.constraints, self.recon.composition)
-            self.refinements.show(plan.refinements, self.recon.composition)
+            self.constraints.show(plan.constraints, self.recon.composition, tilted)
+            self.refinements.show(plan.refinements, self.recon.composition, tilted)
+            self.loss.value = plan.loss
             self.model.show()
             self.device.value = self.recon.device
         finally:

@@ -6,7 +6,8 @@ import re
 
 from ptywidgets.engine.composition import Composition
 from ptywidgets.engine.dataset import in_bytes
-from ptywidgets.reconstruction import Reconstruction
+from ptywidgets.engine.plan import AUTOMATIC
+from ptywidgets.reconstruction import Reconstruction, Views
 
 
 def iterations_done(recon: Reconstruction) -> int:
@@ -57,13 +58,17 @@ def plan_words(recon: Reconstruction) -> str:
     how = f"automatic, at most {plan.iterations} iterations"
     if not recon.auto:
         how = f"{plan.iterations} iterations, {batch}{step}"
+    if plan.loss != AUTOMATIC:
+        how += f", {plan.loss} loss"
     refined = ", ".join(in_words(type(r).__name__).lower() for r in plan.refinements)
     acting = f"{constraints}; {refined}" if refined else constraints
-    return f"{how}, {recon.object_type} object{model_words(recon.composition)}; {acting}"
+    return f"{how}, {recon.object_type} object{model_words(recon.composition, recon.views)}; {acting}"
 
 
-def model_words(composition: Composition) -> str:
+def model_words(composition: Composition, views: Views | None = None) -> str:
     """What a model has beyond a thin specimen and one mode, to follow "object"; nothing for those.
+
+    Of a tilt series, `views`, the volume is told.
 
     Examples
     --------
@@ -74,16 +79,18 @@ def model_words(composition: Composition) -> str:
     """
     c = composition
     parts = [
-        (c.slices > 1, f" in {c.slices} slices of {c.thickness / c.slices:.3g} Å"),
+        (views, f" of {c.thickness:.3g} Å in {views}"),
+        (c.slices > 1, f"{'' if views else ' in '}{c.slices} slices of {c.thickness / c.slices:.3g} Å"),
         (c.modes > 1, f"{c.modes} probe modes"),
         (c.source_size, f"source of {c.source_size:.3g} Å"),
         (c.focal_spread, f"focal spread of {c.focal_spread:.3g} Å"),
         (c.diffuse, f"diffuse scattering of {c.diffuse}"),
+        (c.object_modes > 1, f"{c.object_modes} object modes"),
         (c.background, "background"),
         (c.blur, f"point spread of {c.blur:.3g} px"),
     ]
     told = [text for there, text in parts if there]
-    return "" if not told else ", ".join(told) if c.slices > 1 else ", " + ", ".join(told)
+    return "" if not told else ", ".join(told) if c.slices > 1 or views else ", " + ", ".join(told)
 
 
 def stage_words(recon: Reconstruction) -> str:
@@ -116,7 +123,7 @@ def in_words(name: str) -> str:
 
 
 def default_path(recon: Reconstruction) -> str:
-    """A file name after the name of the data.
+    """A file name after the name of the data; of a tilt series that of the first.
 
     Examples
     --------
@@ -124,6 +131,8 @@ def default_path(recon: Reconstruction) -> str:
     'data_reconstruction.h5'
     """
     name = "" if recon.dataset is None else recon.dataset.name
+    if recon.views is not None:
+        name = f"{recon.views.datasets[0].name}_series"
     safe = re.sub(r"[^\w.-]+", "_", name).strip("._")
     return f"{safe or 'data'}_reconstruction.h5"
 

@@ -17,6 +17,7 @@ from ptywidgets.widgets.controls import button, note, set_words, tip, toolbar, w
 from ptywidgets.widgets.doctor_panel import DoctorPanel
 from ptywidgets.widgets.stage_tabs import STAGES, StageTabs
 from ptywidgets.widgets.start_panel import StartPanel
+from ptywidgets.widgets.tilt_bar import TiltBar
 
 DUCKY = "small"
 
@@ -54,6 +55,7 @@ class Workbench(Panel):
         self._saved_at: int | None = None
         self.title = words("", "pty-title")
         self.data_line = note()
+        self.tilts = TiltBar(self.guarded(self._look_at), "The tilt whose data are looked at", rests=True)
         self.steps_line = HTML()
         self.path = Text(
             placeholder="path of 4D-STEM data, or of a saved reconstruction",
@@ -69,6 +71,7 @@ class Workbench(Panel):
         self.children = [
             self.title,
             self.data_line,
+            self.tilts,
             toolbar(self.path, self.opener, self.ducky, self.auto),
             self.steps_line,
             self.status_line,
@@ -124,9 +127,14 @@ class Workbench(Panel):
             place.children = []
         for stage in old:
             stage.close()
-        self.watch(self._show_steps, "dataset", "measurement", "optics", "status", "iteration")
+        self.watch(self._show_steps, "dataset", "views", "measurement", "optics", "status", "iteration")
         self.guarded(self._show_steps)()
         self.guarded(self._show_stage)()
+
+    def _look_at(self, number: int) -> None:
+        views = self.recon.views
+        if views is not None:
+            self.recon.dataset = views.datasets[number]
 
     # ---------------------------------------------------------------- stages
 
@@ -207,6 +215,8 @@ class Workbench(Panel):
         dataset = self.recon.dataset
         set_words(self.title, "Ptychography" if dataset is None else f"Ptychography: {dataset.name or 'unnamed data'}")
         set_words(self.data_line, "No data yet: open a file, or try the sample." if dataset is None else repr(dataset))
+        views = self.recon.views
+        self.tilts.show(() if views is None else views.tilts, 0 if views is None else views.number(dataset) or 0)
         self.ducky.layout.display = "" if dataset is None else "none"
         for part in (self.tab, self.fold, self.auto):
             part.layout.display = "none" if dataset is None else ""

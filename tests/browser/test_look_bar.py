@@ -65,3 +65,25 @@ def test_slices_modes_a_section_and_constraints(lab):
     )
     notebook.button("Stop").click()
     kernel.wait("recon.status == 'stopped'", timeout=10)
+
+
+def test_object_modes_and_how_far_atoms_move(lab):
+    notebook = lab(CELL)
+    kernel = notebook.kernel
+    assert not notebook.text("Displacement").is_visible(), "offered before there are object modes"
+    notebook.text("Settings").click()
+    line = notebook.locator(".widget-hbox", has=notebook.page.get_by_text("object modes", exact=True)).last
+    line.locator("input").fill("4")
+    line.locator("input").press("Enter")
+    kernel.wait("recon.composition.object_modes == 4 and len(recon.plan.refinements) == 1")
+    notebook.button("Run").click()
+    kernel.wait("recon.iteration > 3", timeout=90)
+    notebook.locator("button", has_text="Displacement").click()
+    shown = notebook.canvas("Displacement of atoms, rms (Å)")
+    notebook.button("Pause").click()
+    kernel.wait("recon.status == 'paused' and not runner.image_views['displacement'].live")
+    shown.wait_seq(kernel.eval("runner.image_views['displacement']._frames.latest[0]"))
+    height, width = kernel.eval("list(recon.displacement.shape)")
+    assert shown.pixels().shape[:2] == (height, width)
+    notebook.button("Stop").click()
+    kernel.wait("recon.status == 'stopped'", timeout=10)

@@ -17,6 +17,7 @@ MODELS = {
     "modes": Composition(modes=2),
     "coherence": Composition(source_size=0.2),
     "diffuse": Composition(diffuse="C", background=True),
+    "object modes": Composition(object_modes=2, slices=2, thickness=30.0, modes=2, diffuse="learned"),
     "blur": Composition(blur=0.4),
     "all": Composition(slices=2, thickness=30.0, modes=2, source_size=0.2, diffuse="C", background=True, blur=0.3),
 }

@@ -1,6 +1,7 @@
 """The loop: stops, resumes and changes its plan without changing what it computes."""
 
 from collections import deque
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from scipy import ndimage
 from ptywidgets import samples
 from ptywidgets.engine import (
     Aberrations,
+    ConjugateGradient,
     GradientDescent,
     Optics,
     ParameterError,
@@ -82,6 +84,27 @@ def test_a_sent_plan_is_followed(problem):
     next(generator)
     generator.send(Plan(iterations=3))
     assert last(generator).iteration == 3
+
+
+@pytest.mark.parametrize("algorithm", [GradientDescent(), ConjugateGradient()], ids=repr)
+def test_the_plans_loss_takes_the_place_of_the_problems(problem, algorithm):
+    plan = Plan(iterations=3, batch=50, algorithm=algorithm, loss="intensity")
+    assert last(iterate(problem, plan)).losses == last(iterate(problem.with_loss("intensity"), plan)).losses
+    own = last(iterate(problem.with_loss("poisson"), plan.replace(loss="automatic")))
+    assert own.losses == last(iterate(problem, plan.replace(loss="poisson"))).losses
+
+
+def test_a_loss_that_is_changed_holds_from_the_next_iteration(problem):
+    plan = Plan(iterations=4, batch=50, algorithm=ConjugateGradient())
+    generator = iterate(problem, plan)
+    next(generator)
+    state = generator.send(plan.replace(loss="anscombe"))
+    rest = [state, *generator]
+    assert len(rest) == 3
+    other = problem.with_loss("anscombe")
+    for before, after in pairwise(rest):
+        share = other.gradients(before, np.arange(problem.count)).loss / (problem.mean_intensity * problem.count)
+        assert abs(after.losses[-1] / share - 1) < 0.3, "measured batch by batch, while the batches before are used"
 
 
 def test_a_yielded_state_is_a_value(problem):

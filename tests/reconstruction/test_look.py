@@ -139,3 +139,38 @@ def test_a_finished_run_goes_on_with_slices(data):
     recon.composition = Composition(slices=2, thickness=40)
     recon.run(2)
     assert recon.iteration > done and len(recon.slices) == 2
+
+
+def test_how_far_positions_have_moved_is_told_in_the_scan_frame(data):
+    """A scan of one step more between its lines than was said: lines are moved apart, along the scan's rows."""
+    recon = made(data)
+    assert recon.run(1).drift is None
+    problem, state = recon.present
+    rows = np.repeat(np.arange(data.scan_shape[0]), data.scan_shape[1]) * 0.1
+    angle = np.radians(15.0)  # a displacement turns by minus the rotation, of -15 degrees
+    moved = rows[:, None] * np.array([np.cos(angle), np.sin(angle)])
+    recon._state = state.replace(positions=problem.first_positions + moved)
+    drift = recon.drift
+    np.testing.assert_allclose(drift[..., 0], rows.reshape(data.scan_shape), atol=1e-6)
+    np.testing.assert_allclose(drift[..., 1], 0, atol=1e-6)
+    snapshot = recon.snapshot()
+    np.testing.assert_allclose(snapshot.drift, drift[..., 0], atol=1e-6)
+    assert snapshot.drift_size == pytest.approx((np.sqrt((rows**2).mean()), rows.max()))
+    assert snapshot.scan_step == data.calibration.scan_step
+
+
+def test_a_map_of_how_far_atoms_move(data):
+    recon = made(data, composition=Composition(object_modes=2, displacement=0.06))
+    recon.run(1)
+    assert recon.displacement.shape == recon.object_phase.shape
+    np.testing.assert_allclose(recon.displacement, 0.06, rtol=1e-5)
+    assert recon.snapshot().displacement.shape == recon.snapshot().object_phase.shape
+    assert made(data).run(1).displacement is None
+
+
+def test_a_learned_shape_is_told(data):
+    recon = made(data, composition=Composition(diffuse="learned, C"))
+    recon.run(1)
+    radii, weights = recon.diffuse_profile
+    assert weights.shape == (1, len(radii)) and (np.diff(radii) > 0).all()
+    assert set(recon.b_factors) == {"C"}

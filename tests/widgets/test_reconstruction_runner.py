@@ -11,7 +11,7 @@ from waiting import until
 
 from ptywidgets import Calibration, Dataset, Reconstruction
 from ptywidgets.engine.algorithms import ALGORITHMS, PIE, Adam, GradientDescent
-from ptywidgets.engine.constraints import CONSTRAINTS, Every, PurePhase
+from ptywidgets.engine.constraints import CONSTRAINTS, VOLUMES, Every, PurePhase
 from ptywidgets.widgets.convergence import Convergence, log_ticks
 from ptywidgets.widgets.plan_editor import first_sentence
 from ptywidgets.widgets.reconstruction_runner import ReconstructionRunner
@@ -197,6 +197,16 @@ def test_a_method_is_chosen_and_the_automatic_one_tells_its_stages(runner, recon
     assert all(stage.why in told for stage in recon.stages)
 
 
+def test_a_loss_is_chosen(runner, recon):
+    runner.fold.selected_index = 0
+    assert runner.settings.loss.value == "automatic"
+    runner.settings.loss.value = "poisson"
+    assert recon.plan.loss == "poisson" and recon.auto, "the automatic schedule takes it as well"
+    assert "poisson loss" in runner.fold.get_title(0)
+    recon.update_plan(loss="amplitude")
+    assert runner.settings.loss.value == "amplitude"
+
+
 def test_the_stage_and_its_reason_are_told(runner, recon):
     assert runner.stage_line.layout.display == "none"
     recon.run(2)
@@ -215,7 +225,7 @@ def test_constraints_are_ticked_and_what_is_not_known_stays(runner, recon):
     recon.plan = recon.plan.replace(constraints=(*recon.plan.constraints, special))
     runner.fold.selected_index = 0
     editor = runner.settings.constraints
-    assert set(editor.boxes) == set(CONSTRAINTS)
+    assert set(editor.boxes) == {*CONSTRAINTS, *VOLUMES}
     assert [(brick, box.value) for brick, box in editor.others] == [(special, True)]
     editor.boxes["ProbeSupport"].value = True
     editor.parameters["ProbeSupport"]["radius"].number.box.value = "0.4"
@@ -293,7 +303,7 @@ def test_times_in_words():
 
 def test_a_host_that_shows_no_threads_is_told(runner, recon, monkeypatch):
     monkeypatch.setattr("ptywidgets.widgets.reconstruction_runner.shows_threads", lambda: False)
-    monkeypatch.setattr("ptywidgets.reconstruction.reconstruction.shows_threads", lambda: False)
+    monkeypatch.setattr("ptywidgets.reconstruction.running.shows_threads", lambda: False)
     recon.update_plan(iterations=2)
     said = []
     runner.status_line.observe(lambda change: said.append(runner.words), "value")

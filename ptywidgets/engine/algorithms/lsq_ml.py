@@ -208,8 +208,8 @@ class _Look:
             if moved is not None:
                 by_waves = moved.waves(backend, places).copy()
                 asked.append(_dots(by_waves, g.waves))
-                changes = [model.passage.tangent(backend, waves, transmission, corners, by_waves, None).copy()]
-            changes.insert(0, model.passage.tangent(backend, waves, transmission, corners, None, by_object))
+                changes = [model.through.tangent(backend, waves, transmission, corners, by_waves, None).copy()]
+            changes.insert(0, model.through.tangent(backend, waves, transmission, corners, None, by_object))
             for a, one in enumerate(changes):
                 right[places, a] = backend.to_numpy(asked[a])
                 for b, two in enumerate(changes[: a + 1]):

@@ -84,7 +84,8 @@ class Projections(Params):
         """
         model, backend = problem.model_at(state), problem.backend
         one = model.incident(backend, state.probe, None).nbytes // (int(np.prod(problem.window)) * state.probe.itemsize)
-        shape = (problem.count, one, *problem.window)
+        states = 1 if model.object_modes is None else model.object_modes.count
+        shape = (problem.count, one * states, *problem.window)
         present, moved = state.recall(self, "waves"), state.recall(self, "moved")
         if present is not None and present.shape != shape:
             present = None
@@ -139,10 +140,10 @@ class Projections(Params):
             look = self._look(problem, state, waves, of_probe=False)
             slab = model.slab(backend, state.object)
             step = look.transmission * self._over(look.seen * np.float32(model.passage.slices))
-            if model.specimen.lossless:  # the phase of the mean, however far it is
+            if model.specimen.lossless and slab.turns is None:  # the phase of the mean, however far it is
                 turned = slab.transmission.conj() * (slab.transmission + step)
                 step = backend.xp.arctan2(turned.imag, turned.real)
-            elif slab.absorption is not None:
+            elif slab.absorption is not None or slab.turns is not None:
                 step = slab.adjoint(backend, model.specimen, step)
             state = state.replace(object=state.object + step.astype(state.object.dtype))
             if self.hold_probe or state.iteration < self.probe_from:
@@ -175,9 +176,9 @@ class Projections(Params):
                     backend.paste(look.seen[None], corners, light[:, None])
             else:
                 backend.sum_cuts(passed, corners, look.seen)
-            exits, tape = model.passage.transmit(backend, lit, slab.transmission, corners)
+            exits, tape = model.through.transmit(backend, lit, slab.transmission, corners)
             rest = waves[places] - exits
-            by_waves = model.passage.transmit_adjoint(
+            by_waves = model.through.transmit_adjoint(
                 backend, rest, slab.transmission, corners, tape, look.transmission
             )
             if of_probe:

@@ -58,7 +58,7 @@ CONSTRAINTS = {
         PositionMean,
     )
 }
-VOLUMES = {c.__name__: c for c in (VolumeSupport, VolumeSlab)}  # for tilt series, which the plan's editor has not
+VOLUMES = {c.__name__: c for c in (VolumeSupport, VolumeSlab)}  # for tilt series alone
 SCHEDULES = {c.__name__: c for c in (Every, From, Until, Relaxed)}
 
 __all__ = [

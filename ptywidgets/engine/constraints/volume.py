@@ -32,6 +32,7 @@ class VolumeSupport(Params):
     shape: str = param("sphere", choices=tuple(SHAPES), doc="A ball, or a cylinder along the axis of rotation.")
 
     acts_on = "object"
+    needs = "tilts"
 
     def prepare(self, problem: Problem) -> Callable[[State], State]:
         axes = places(problem)
@@ -53,6 +54,7 @@ class VolumeSlab(Params):
     edge: float = param(2.0, unit="A", low=0, high=1000, step=0.5, doc="Width of the soft edge.")
 
     acts_on = "object"
+    needs = "tilts"
 
     def prepare(self, problem: Problem) -> Callable[[State], State]:
         z = places(problem)[0]

@@ -18,7 +18,9 @@ from ptywidgets.engine.composition import Composition
 from ptywidgets.engine.dataset import Calibration, Dataset
 from ptywidgets.engine.errors import FileFormatError
 from ptywidgets.engine.io.emd_write import Axis, write_array, write_metadata, write_root
+from ptywidgets.engine.io.fingerprint import fingerprint
 from ptywidgets.engine.io.hdf5_write import atomic_hdf5
+from ptywidgets.engine.io.saved_views import SavedView, read_views, write_views
 from ptywidgets.engine.plain import from_plain, to_plain
 from ptywidgets.engine.plan import Plan
 from ptywidgets.engine.prepare import Preparation
@@ -46,22 +48,8 @@ class Checkpoint:
     scan_shape: tuple[int, int]
     provenance: dict[str, Any]
     composition: Composition = field(default_factory=Composition)
-
-
-def fingerprint(dataset: Dataset) -> str:
-    """A few numbers that tell one dataset from another without reading it all: shape, type, sums of three patterns.
-
-    Examples
-    --------
-    >>> fingerprint(Dataset(np.ones((2, 2, 4, 4), np.float32)))
-    '2x2x4x4 float32 16 16 16'
-    """
-    ry, rx = dataset.scan_shape
-    sums = [
-        float(np.sum(dataset.pattern(y, x), dtype=np.float64))
-        for y, x in ((0, 0), (ry // 2, rx // 2), (ry - 1, rx - 1))
-    ]
-    return f"{'x'.join(map(str, dataset.shape))} {dataset.dtype} " + " ".join(f"{s:.10g}" for s in sums)
+    views: tuple[SavedView, ...] = ()  # of a tilt series
+    voxel_depth: float | None = None  # A, where the object is a volume
 
 
 def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> Path:
@@ -96,10 +84,12 @@ def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> Pat
             numbers |= {"iteration": state.iteration, "batch": state.batch, "partial_loss": state.partial_loss}
             numbers |= {"stage": state.stage, "begun": state.begun}
             numbers["random"] = json.dumps(state.random)
-            _write_state(root, state, checkpoint.sampling)
+            _write_state(root, state, checkpoint.sampling, checkpoint.voxel_depth)
         write_metadata(root, "reconstruction", numbers)
         write_metadata(root, "descriptions", described)
         write_metadata(root, "provenance", {k: str(v) for k, v in checkpoint.provenance.items()})
+        if checkpoint.views:
+            write_views(root, checkpoint.views)
         if checkpoint.optics.vacuum is not None:
             write_array(root, "vacuum", checkpoint.optics.vacuum, unit="intensity", python_class="VirtualDiffraction")
     return target
@@ -146,9 +136,10 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         raise FileFormatError(f"{source.name!r} cannot be read as a saved reconstruction: {error}.") from error
 
 
-def _write_state(root: h5py.Group, state: State, sampling: tuple[float, float]) -> None:
+def _write_state(root: h5py.Group, state: State, sampling: tuple[float, float], deep: float | None) -> None:
     pixels = [Axis("y", sampling[0], "A"), Axis("x", sampling[1], "A")]
-    write_array(root, "object", state.object, axes=[Axis("slice"), *pixels], unit="rad")
+    along = Axis("slice") if deep is None else Axis("z", deep, "A")
+    write_array(root, "object", state.object, axes=[along, *pixels], unit="rad")
     write_array(root, "probe", state.probe, axes=[Axis("mode"), *pixels], unit="sqrt(counts)")
     write_array(root, "positions", state.positions, unit="A")
     write_array(root, "losses", np.asarray(state.losses or (np.nan,)), unit="normalised error")
@@ -202,4 +193,12 @@ def _read(root: h5py.Group) -> Checkpoint:
         scan_shape=(int(scan[0]), int(scan[1])),
         provenance={k: v[()].decode() for k, v in root["metadatabundle/provenance"].items()},
         composition=described.get("composition", Composition()),
+        views=read_views(root),
+        voxel_depth=_voxel_depth(root),
     )
+
+
+def _voxel_depth(root: h5py.Group) -> float | None:
+    if "object" not in root or root["object/dim0"].attrs["name"] != "z":
+        return None
+    return float(np.diff(root["object/dim0"][:2])[0])

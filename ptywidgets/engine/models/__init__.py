@@ -5,10 +5,10 @@
 A **specimen** says how the unknown becomes a transmission function t (complex: t = O; potential: t = exp(iV)). A
 **passage** says how a wave goes through it (thin: one multiplication; multislice: slices with free space between). The
 **ensemble** is the incoherent sum: M probe modes P_m, M = 1 being a coherent probe, and what a source of some size
-makes of each. The **detector** carries exit waves to the detector plane (far field: F is the orthonormal FFT; D_j is a
-phase ramp that takes up what is left of the pattern's origin below a pixel, so that measured counts never are
-interpolated; near field: free space). What is **diffuse** or **background** adds to the intensity, and the **response**
-of a detector may mix its pixels.
+makes of each; where atoms move, of K **object modes** as well. The **detector** carries exit waves to the detector
+plane (far field: F is the orthonormal FFT; D_j is a phase ramp that takes up what is left of the pattern's origin below
+a pixel, so that measured counts never are interpolated; near field: free space). What is **diffuse** or **background**
+adds to the intensity, and the **response** of a detector may mix its pixels.
 
 Each part has its exact adjoint, so their composition has one, and no class exists for a combination: a named model is
 a function that puts parts together.
@@ -20,6 +20,7 @@ from ptywidgets.engine.errors import unknown_name
 from ptywidgets.engine.models.composed import Gradients, Model, WindowGradients
 from ptywidgets.engine.models.detector import FarField, NearField
 from ptywidgets.engine.models.ensemble import PartialCoherence
+from ptywidgets.engine.models.object_modes import ObjectModes
 from ptywidgets.engine.models.passage import Multislice, Thin
 from ptywidgets.engine.models.response import PointSpread, Segments
 from ptywidgets.engine.models.scattering import Background, Diffuse
@@ -35,6 +36,7 @@ __all__ = [
     "Model",
     "Multislice",
     "NearField",
+    "ObjectModes",
     "PartialCoherence",
     "PointSpread",
     "PotentialObject",

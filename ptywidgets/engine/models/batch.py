@@ -101,6 +101,8 @@ def batch_gradients(
         by_probe = incident.adjoint(backend, total.waves)
         coverage = xp.fft.ifftshift(total.coverage)
     others, weights = _of_parameters(model, backend, slab, total)
+    if with_others and model.object_modes is not None:
+        others["object_modes"], weights["object_modes"] = _of_object_modes(backend, slab, total)
     return Gradients(
         loss=float(total.loss),
         object=slab.adjoint(backend, model.specimen, total.transmission),
@@ -185,8 +187,18 @@ def _of_parameters(model: Model, backend: Backend, slab: Slab, total: _Sums) -> 
         by_emission = model.diffuse.emission_adjoint(xp, strength, sums["emission"])
         # |t| = exp(-R / 2), and the sum G is minus half of the gradient: dL = -2 Re<G, dt> = Re<G, t> dR.
         product = slab.transmission.real * total.transmission.real + slab.transmission.imag * total.transmission.imag
-        others["strength"] = by_emission + product[None]
+        others["strength"] = by_emission + product.reshape(-1, *strength.shape[1:]).sum(0)[None]
         weights["strength"] = model.diffuse.emission_adjoint(xp, strength, sums["emission weight"])
         others["channel"], weights["channel"] = sums["channel"], sums["channel weight"]
         weights["channel stiffness"] = sums["channel stiffness"]
     return others, weights
+
+
+def _of_object_modes(backend: Backend, slab: Slab, total: _Sums) -> tuple[Array, Array]:
+    """Gradient by each mode's phases (K, S, Y, X), and the light that each of their pixels gets."""
+    assert slab.turns is not None
+    t, g = slab.transmission, total.transmission
+    # dt = i t dD, and the sum G is minus half of the gradient: dL = -2 Re<G, dt> = 2 Im(conj(G) t) dD.
+    slope = (2 * (g.real * t.imag - g.imag * t.real)).reshape(slab.turns.shape)
+    light = total.illumination / np.float32(len(slab.turns))
+    return slope, backend.xp.broadcast_to(light, slope.shape)

@@ -13,6 +13,7 @@ from ptywidgets.engine.models.ensemble import PartialCoherence
 from ptywidgets.engine.models.geometry import Geometry, Where
 from ptywidgets.engine.models.gradients import Gradients, WindowGradients
 from ptywidgets.engine.models.incident import Incident
+from ptywidgets.engine.models.object_modes import Configurations, ObjectModes
 from ptywidgets.engine.models.scattering import Background, Diffuse
 from ptywidgets.engine.models.slab import Slab
 from ptywidgets.engine.patterns import Patterns
@@ -47,6 +48,7 @@ class Model:
     diffuse: Diffuse | None = None
     background: Background | None = None
     response: Response | None = None
+    object_modes: ObjectModes | None = None
 
     def __repr__(self) -> str:
         parts = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) is not None]
@@ -59,7 +61,7 @@ class Model:
         ``passage.tilt`` does.
         """
         model = self
-        for part in ("diffuse", "background"):
+        for part in ("diffuse", "background", "object_modes"):
             brick = getattr(self, part)
             if brick is not None:
                 model = replace(model, **{part: brick.bind(parameters)})
@@ -73,27 +75,37 @@ class Model:
     def first_parameters(self, shape: tuple[int, ...], window: tuple[int, int]) -> dict[str, Any]:
         """Parameters at the start besides object, probe and positions, for an object (S, Y, X)."""
         first: dict[str, Any] = {}
-        for brick in (self.diffuse, self.background):
+        for brick in (self.diffuse, self.background, self.object_modes):
             if brick is not None:
                 first |= brick.first(shape, window)
         return first
+
+    @property
+    def through(self) -> Passage | Configurations:
+        """The passage of waves through all that there is of the specimen: through each of its states."""
+        return self.passage if self.object_modes is None else Configurations(self.passage, self.object_modes.count)
 
     def incident(self, backend: Backend, probe: Array, fractions: Array | None, exact: bool = False) -> Incident:
         """What meets the specimen at each position of a batch, of a probe (M, Ny, Nx), corner-centred."""
         return Incident.prepare(backend, probe, self.ensemble, fractions, exact)
 
-    def slab(self, backend: Backend, obj: Array, strength: Array | None = None) -> Slab:
-        """What the waves go through, of an object (S, Y, X), or of windows (B, S, Ny, Nx) with their own `strength`."""
+    def slab(self, backend: Backend, obj: Array, strength: Array | None = None, phases: Array | None = None) -> Slab:
+        """What the waves go through, of an object (S, Y, X), or of windows (B, S, Ny, Nx) with their own `strength`
+        and `phases` of object modes."""
         if strength is None and self.diffuse is not None:
             strength = self.diffuse.strength
-        return Slab.prepare(backend, self.specimen, obj, self.diffuse, strength)
+        if phases is None and self.object_modes is not None:
+            phases = self.object_modes.phases
+            if phases is None:
+                phases = backend.xp.zeros((self.object_modes.count, *obj.shape), obj.real.dtype)
+        return Slab.prepare(backend, self.specimen, obj, self.diffuse, strength, phases)
 
     def far_field(self, backend: Backend, waves: Array, slab: Slab, where: Where) -> Far:
         """A portion's incident waves, carried to the detector plane."""
         given_off = watch = None
         if slab.emission is not None:
             given_off, watch = slab.watch(backend, where.corners, len(where.corners))
-        exits, tape = self.passage.transmit(backend, waves, slab.transmission, where.corners, watch)
+        exits, tape = self.through.transmit(backend, waves, slab.transmission, where.corners, watch)
         far = self.detector.propagate(backend, exits, where.shifts)
         added = None
         if given_off is not None:
@@ -160,7 +172,7 @@ class Model:
             by = self.by_given_off(backend, slope)
             weights = self.by_given_off(backend, seen) if emission is not None else None
             sources = slab.sources(backend, where.corners, by, weights, emission)
-        return self.passage.transmit_adjoint(
+        return self.through.transmit_adjoint(
             backend, exits, slab.transmission, where.corners, far.tape, gradient, sources
         )
 
@@ -214,7 +226,7 @@ class Model:
 
     def passed(self, xp: Any, slab: Slab, axis: int) -> Array:
         """|t|^2 through all slices, which are the axis `axis` of the transmission."""
-        transmission = slab.transmission
+        transmission = slab.one()
         if self.specimen.lossless and slab.absorption is None:
             shape = transmission.shape[:axis] + transmission.shape[axis + 1 :]
             return xp.ones(shape, transmission.real.dtype)
@@ -230,13 +242,21 @@ class Model:
         """
         window = waves.shape[-2:]
         cuts = backend.cut(obj, where.corners, window)
-        strength = None
-        if self.diffuse is not None and self.diffuse.strength is not None:
-            full, cuts = self.diffuse.strength, cuts.copy()  # the next cut takes the same memory
-            flat = backend.cut(full.reshape(-1, *full.shape[2:]), where.corners, window).copy()
-            strength = flat.reshape(len(flat), len(full), -1, *window).swapaxes(0, 1)
-        slab = self.slab(backend, cuts, strength)
         count = len(cuts)
+        strength = phases = None
+        if self.diffuse is not None and self.diffuse.strength is not None:
+            cuts = cuts.copy()  # the next cut takes the same memory
+            strength = _windows(backend, self.diffuse.strength, where.corners, window).swapaxes(0, 1)
+        if self.object_modes is not None:
+            cuts = cuts.copy()
+            known = self.object_modes.phases
+            shape = (count, self.object_modes.count, *cuts.shape[1:])
+            phases = (
+                backend.xp.zeros(shape, cuts.real.dtype)
+                if known is None
+                else _windows(backend, known, where.corners, window)
+            )
+        slab = self.slab(backend, cuts, strength, phases)
         tall = slab.tall(backend.xp)
         corners = np.stack([np.arange(count) * window[0], np.zeros(count, int)], axis=1)
         here = Where(corners, None, where.shifts)
@@ -270,3 +290,9 @@ class Model:
         return batch_gradients(
             self, backend, obj, probe, geometry, patterns, batch, loss, with_probe=with_probe, with_others=with_others
         )
+
+
+def _windows(backend: Backend, maps: Array, corners: Any, window: tuple[int, int]) -> Array:
+    """Windows (B, N, S, Ny, Nx) of N maps (N, S, Y, X), in memory of their own."""
+    flat = backend.cut(backend.xp.ascontiguousarray(maps).reshape(-1, *maps.shape[2:]), corners, window).copy()
+    return flat.reshape(len(flat), len(maps), -1, *window)

@@ -84,7 +84,7 @@ def curvature(problem: Problem, state: State, batch: Any, directions: Sequence[D
             if shifts is not None:
                 aside = _aside(backend, incident, places, shifts[places].astype(waves.real.dtype))
                 by_waves = aside if by_waves is None else by_waves + aside
-            exits = model.passage.tangent(backend, waves, slab.transmission, here.corners, by_waves, by_transmission)
+            exits = model.through.tangent(backend, waves, slab.transmission, here.corners, by_waves, by_transmission)
             changes.append(model.detector.propagate(backend, exits, here.shifts).copy())
         for a in range(count):
             sums[a, a] += model.bend(backend, far, changes[a], measured, loss)

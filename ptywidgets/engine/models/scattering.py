@@ -18,7 +18,7 @@ Hall and Hirsch, Proc. R. Soc. A 286, 158 (1965), for f^2 (1 - exp(-2 M)).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -27,6 +27,7 @@ import numpy as np
 from scipy.integrate import trapezoid
 
 from ptywidgets.engine.errors import ParameterError
+from ptywidgets.engine.models.learned_shape import LEARNED, first_profile, hats
 from ptywidgets.engine.protocols import Array, Backend
 
 FIRST_STRENGTH = 1e-3  # of a channel's map: what grows by factors must not begin at nothing
@@ -35,12 +36,13 @@ BEYOND = 40.0  # 1/A, to where electrons are counted that miss the detector
 
 @dataclass(frozen=True, eq=False)
 class Diffuse:
-    """Thermal diffuse scattering in C channels, each of one element's shape.
+    """Thermal diffuse scattering in C channels, each of one element's shape or of one that is learned.
 
     Parameters
     ----------
     elements : tuple of str
-        Whose form factor each channel has: an element, or a formula whose atoms swing alike, ("Mo", "S") or ("MoS2",).
+        Whose form factor each channel has: an element, or a formula whose atoms swing alike, ("Mo", "S") or ("MoS2",);
+        "learned" for a radial shape that is found from the data.
     b_factor : array_like (C,)
         Debye-Waller factors B = 8 pi^2 u^2 of the channels, A^2, with u the rms displacement along one axis; one
         number serves for all.
@@ -52,6 +54,10 @@ class Diffuse:
         Radius of the probe's aperture, 1/A: electrons come from all over it, and a channel's shape is spread by it.
     energy : float, optional
         Of the electrons, eV: heavy atoms scatter slow ones further than Born's form factor says.
+    reach : float
+        Farthest corner of the detector, 1/A: to where a learned shape goes.
+    profile : ndarray (L, K) float, optional
+        Weights of the L learned shapes; the state's, once there is one.
     """
 
     elements: tuple[str, ...]
@@ -60,8 +66,15 @@ class Diffuse:
     strength: Any = None
     aperture: float = 0.0
     energy: float | None = None
+    reach: float = 0.0
+    profile: Any = None
 
     def __post_init__(self) -> None:
+        if LEARNED in self.elements and not self.reach > self.aperture:
+            raise ParameterError(
+                f"reach is {self.reach:g} 1/A and the aperture {self.aperture:g} 1/A; a learned shape needs a detector "
+                "that sees beyond the aperture."
+            )
         b = np.broadcast_to(np.asarray(self.b_factor, float), (len(self.elements),))
         if not self.elements or not (b > 0).all():
             raise ParameterError(f"b_factor is {self.b_factor!r}; expected a number of A^2 above 0 for each element.")
@@ -70,13 +83,15 @@ class Diffuse:
         """The parameters at the start, for an object (S, Y, X)."""
         b = np.broadcast_to(np.asarray(self.b_factor, np.float64), (len(self.elements),)).copy()
         strength = np.full((len(self.elements), *shape), FIRST_STRENGTH, np.float32)
-        return {"strength": strength, "b_factor": b}
+        learned = [first_profile(self.aperture, self.reach) for element in self.elements if element == LEARNED]
+        return {"strength": strength, "b_factor": b, **({"profile": np.array(learned)} if learned else {})}
 
     def bind(self, parameters: Mapping[str, Any]) -> Diffuse:
         """With a state's strength and factors."""
         if "strength" not in parameters:
             return self
-        return replace(self, strength=parameters["strength"], b_factor=parameters["b_factor"])
+        profile = parameters.get("profile", self.profile)
+        return replace(self, strength=parameters["strength"], b_factor=parameters["b_factor"], profile=profile)
 
     def absorption(self, xp: Any, strength: Array) -> Array:
         """What is left of the wave's amplitude (S, Y, X), of a strength (C, S, Y, X)."""
@@ -99,8 +114,22 @@ class Diffuse:
     def patterns(self, backend: Backend, window: tuple[int, int], dtype: Any) -> Array:
         """B_c (C, Ny, Nx) in FFT order: the share of the electrons that one gives off which reaches each pixel."""
         b = np.broadcast_to(np.asarray(self.b_factor, float), (len(self.elements),)).tolist()
-        shapes = [self.shape_of(e, f, window) for e, f in zip(self.elements, b, strict=True)]
+        weights = iter(self.weights(backend.to_numpy))
+        shapes = [
+            np.tensordot(next(weights), self.hats(window), 1) if e == LEARNED else self.shape_of(e, f, window)
+            for e, f in zip(self.elements, b, strict=True)
+        ]
         return backend.to_device(np.array(shapes), dtype)
+
+    def weights(self, host: Callable[[Any], np.ndarray] = np.asarray) -> np.ndarray:
+        """Weights (L, K) of the learned shapes, as they are or as they begin."""
+        if self.profile is not None:
+            return host(self.profile)
+        return np.array([first_profile(self.aperture, self.reach) for e in self.elements if e == LEARNED])
+
+    def hats(self, window: tuple[int, int]) -> np.ndarray:
+        """What learned shapes are made of (K, Ny, Nx), in FFT order."""
+        return hats(self.aperture, self.reach, tuple(window), self.extent)
 
     def shape_of(self, element: str, b_factor: float, window: tuple[int, int]) -> np.ndarray:
         """B of one channel (Ny, Nx) float64 in FFT order, with another factor."""

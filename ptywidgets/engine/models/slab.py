@@ -12,25 +12,40 @@ from ptywidgets.engine.protocols import Array, Backend, Specimen
 
 @dataclass(frozen=True)
 class Slab:
-    """Slices (S, Y, X), or windows of them (B, S, Ny, Nx)."""
+    """Slices (S, Y, X), or windows of them (B, S, Ny, Nx); of K object modes the transmissions of all, K S of them."""
 
     transmission: Array  # complex, all that a wave meets
     bare: Array  # complex, the specimen's own
     absorption: Array | None = None  # float, what diffuse scattering leaves of the amplitude
     emission: Array | None = None  # (C, S, Y, X) float, what it gives off
+    turns: Array | None = None  # (K, S, Y, X) complex of modulus 1: what object modes make of the transmission
 
     @classmethod
     def prepare(
-        cls, backend: Backend, specimen: Specimen, obj: Array, diffuse: Diffuse | None, strength: Array | None
+        cls,
+        backend: Backend,
+        specimen: Specimen,
+        obj: Array,
+        diffuse: Diffuse | None,
+        strength: Array | None,
+        phases: Array | None = None,
     ) -> Slab:
-        """Of an object and of the diffuse channels' strength there."""
-        bare = specimen.transmission(backend, obj)
-        if diffuse is None or strength is None:
-            return cls(bare, bare)
+        """Of an object, of the diffuse channels' strength there, and of the phases (K, S, Y, X) of object modes."""
         xp = backend.xp
-        strength = backend.to_device(strength, bare.real.dtype)
-        absorption = diffuse.absorption(xp, strength)
-        return cls(bare * absorption, bare, absorption, diffuse.emission(xp, strength))
+        bare = specimen.transmission(backend, obj)
+        transmission, absorption, emission, turns = bare, None, None, None
+        if diffuse is not None and strength is not None:
+            strength = backend.to_device(strength, bare.real.dtype)
+            absorption = diffuse.absorption(xp, strength)
+            transmission, emission = bare * absorption, diffuse.emission(xp, strength)
+        if phases is not None:
+            turns = xp.exp(1j * backend.to_device(phases, bare.real.dtype)).astype(bare.dtype, copy=False)
+            transmission = _turned(transmission, turns)
+        return cls(transmission, bare, absorption, emission, turns)
+
+    def one(self) -> Array:
+        """The transmission (S, Y, X) of one object mode, or the only one."""
+        return self.transmission if self.turns is None else self.transmission[..., : self.turns.shape[-3], :, :]
 
     def tall(self, xp: Any) -> Slab:
         """Windows (B, S, Ny, Nx) stood on top of each other: one object (S, B Ny, Nx)."""
@@ -45,10 +60,13 @@ class Slab:
     def tangent(self, backend: Backend, specimen: Specimen, direction: Array) -> Array:
         """How the transmission changes along a direction of the object."""
         change = specimen.tangent(backend, self.bare, direction)
-        return change if self.absorption is None else change * self.absorption
+        change = change if self.absorption is None else change * self.absorption
+        return change if self.turns is None else _turned(change, self.turns)
 
     def adjoint(self, backend: Backend, specimen: Specimen, gradient: Array) -> Array:
         """Gradient by the object, of one by the transmission: the adjoint of :meth:`tangent`."""
+        if self.turns is not None:
+            gradient = (self.turns.conj() * gradient.reshape(self.turns.shape)).sum(-4)
         if self.absorption is not None:
             gradient = gradient * self.absorption
         return specimen.transmission_adjoint(backend, self.bare, gradient)
@@ -94,3 +112,9 @@ class Slab:
             return waves * (-weight[:, None]).astype(waves.real.dtype, copy=False)
 
         return sources
+
+
+def _turned(transmission: Array, turns: Array) -> Array:
+    """Transmissions of all object modes (K S, Y, X), of what they have in common (S, Y, X)."""
+    all_modes = turns * transmission[..., None, :, :, :]
+    return all_modes.reshape(*all_modes.shape[:-4], -1, *all_modes.shape[-2:])

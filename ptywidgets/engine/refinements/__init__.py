@@ -9,6 +9,7 @@ from ptywidgets.engine.refinements.affine import RefineAffine
 from ptywidgets.engine.refinements.diffuse import RefineDiffuse
 from ptywidgets.engine.refinements.model import RefineModel
 from ptywidgets.engine.refinements.model_slopes import model_slopes
+from ptywidgets.engine.refinements.object_modes import RefineObjectModes
 from ptywidgets.engine.refinements.optics import RefineOptics, refined_aberrations
 from ptywidgets.engine.refinements.position_slopes import PositionSlopes, position_slopes
 from ptywidgets.engine.refinements.positions import RefinePositions
@@ -19,7 +20,16 @@ if TYPE_CHECKING:
 
 # In the order in which a plan's editor has them act.
 REFINEMENTS = {
-    r.__name__: r for r in (RefineAffine, RefinePositions, RefineOptics, RefineModel, RefineTilts, RefineDiffuse)
+    r.__name__: r
+    for r in (
+        RefineAffine,
+        RefinePositions,
+        RefineOptics,
+        RefineModel,
+        RefineTilts,
+        RefineDiffuse,
+        RefineObjectModes,
+    )
 }
 
 
@@ -32,7 +42,8 @@ def default_refinements(composition: Composition) -> tuple[Any, ...]:
     >>> default_refinements(Composition()), len(default_refinements(Composition(background=True)))
     ((), 1)
     """
-    return (RefineDiffuse(),) if composition.elements or composition.background else ()
+    diffuse = (RefineDiffuse(),) if composition.elements or composition.background else ()
+    return (*diffuse, *((RefineObjectModes(),) if composition.object_modes > 1 else ()))
 
 
 __all__ = [
@@ -41,6 +52,7 @@ __all__ = [
     "RefineAffine",
     "RefineDiffuse",
     "RefineModel",
+    "RefineObjectModes",
     "RefineOptics",
     "RefinePositions",
     "RefineTilts",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import ndimage
 
+from ptywidgets.engine.models.learned_shape import LEARNED, areas
 from ptywidgets.engine.params import Params, param
 from ptywidgets.engine.protocols import Array
 
@@ -23,6 +24,7 @@ RIDGE = 1e-3  # of the curvatures
 BEYOND = 1.5  # radii of the aperture: nearer, the coherent wave's own errors outweigh what is diffuse
 LONGEST = 0.25  # step of the logarithms
 LEAST_SEEN = 1e-3  # of the most: pixels that were lit less stay
+UNSEEN = 1e-9  # of the best known weight's curvature: no pixel of the window sees it
 B_RANGE = (0.02, 5.0)  # A^2
 STANDS_OUT = (4.0, 8.0)  # times what its neighbours ask for, and times the counting noise: a hot pixel, no background
 
@@ -42,7 +44,7 @@ class RefineDiffuse(Params):
     """
 
     strength: bool = param(True, doc="Fit the strength of each channel at every pixel.")
-    b_factor: bool = param(True, doc="Fit each channel's Debye-Waller factor.")
+    b_factor: bool = param(True, doc="Fit each channel's Debye-Waller factor, or the shape that is learned.")
     background: bool = param(True, doc="Fit the background.")
     smooth: float = param(
         0.2, unit="A", low=0, high=5, step=0.05, doc="Gaussian that the steps of the strength are smoothed by."
@@ -91,11 +93,13 @@ class RefineDiffuse(Params):
                     alone, dimmed = problem.held_out.unseen(problem, state.replace(parameters=found))
                     every = np.arange(alone.count)
                     g = alone.gradients(dimmed, every, with_probe=False, with_others=True)
-                scale, b_factor = _newton(backend.to_numpy, model.diffuse, g)
+                scale, b_factor, profile = _newton(backend.to_numpy, model.diffuse, g)
                 if self.strength:
                     found["strength"] = found["strength"] * backend.to_device(scale, np.float32)[:, None, None, None]
                 if self.b_factor:
                     found["b_factor"] = b_factor
+                    if "profile" in found:
+                        found["profile"] = profile
             return state.replace(parameters=found)
 
         return apply
@@ -154,12 +158,15 @@ def _form(obj: Array) -> Array:
     return (0.05 + 0.95 * phase / max(float(phase.mean()), 1e-6))[None].astype(np.float32)
 
 
-def _newton(host: Callable[[Any], np.ndarray], diffuse: Diffuse, g: Gradients) -> tuple[np.ndarray, np.ndarray]:
-    """Factors (C,) of the channels' strength, and their Debye-Waller factors: one Gauss-Newton step in both together.
+def _newton(
+    host: Callable[[Any], np.ndarray], diffuse: Diffuse, g: Gradients
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Factors (C,) of the channels' strength, Debye-Waller factors, learned shapes: a Gauss-Newton step together.
 
     With q the electrons given off, I changes by q B da + q (dB / d log b) db; all patterns together have the slopes
     sum_j q l' and the curvatures sum_j q^2 l'' at every pixel. The two go together: a shape that falls off too soon
-    asks for more strength.
+    asks for more strength. Of a learned shape the logarithms of all weights take such a step, of which what they hold
+    together is strength.
     """
     slopes, stiff = host(g.others["channel"]), host(g.weights["channel stiffness"])
     window = slopes.shape[-2:]
@@ -167,7 +174,12 @@ def _newton(host: Callable[[Any], np.ndarray], diffuse: Diffuse, g: Gradients) -
     dark = np.hypot(ky[:, None], kx[None]) > BEYOND * diffuse.aperture
     present = np.array(diffuse.b_factor, float) * np.ones(len(slopes))
     scale = np.ones(len(slopes))
+    learned: list[np.ndarray] = []
     for c, element in enumerate(diffuse.elements):
+        if element == LEARNED:
+            scale[c], weights = _relearned(diffuse, diffuse.weights(host)[len(learned)], dark, slopes[c], stiff[c])
+            learned.append(weights)
+            continue
         shape = diffuse.shape_of(element, present[c], window)
         step = np.exp(DIFFERENCE)
         change = diffuse.shape_of(element, present[c] * step, window) - diffuse.shape_of(
@@ -182,4 +194,22 @@ def _newton(host: Callable[[Any], np.ndarray], diffuse: Diffuse, g: Gradients) -
         move = move.clip(-LONGEST, LONGEST)
         scale[c] = np.exp(move[0])
         present[c] = np.clip(present[c] * np.exp(move[1]), *B_RANGE)
-    return scale.astype(np.float32), present
+    return scale.astype(np.float32), present, np.array(learned)
+
+
+def _relearned(
+    diffuse: Diffuse, weights: np.ndarray, dark: np.ndarray, slopes: np.ndarray, stiff: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """What a learned shape's strength is multiplied by, and its new weights (K,)."""
+    ways = weights[:, None, None] * diffuse.hats(slopes.shape) * dark
+    matrix = np.einsum("ayx,byx,yx->ab", ways, ways, stiff)
+    asked = np.diag(matrix) > UNSEEN * np.diag(matrix).max()
+    if not asked.any():
+        return 1.0, weights
+    matrix = matrix[np.ix_(asked, asked)]
+    matrix += np.diag(RIDGE * np.diag(matrix))
+    move = np.zeros(len(weights))
+    move[asked] = -np.linalg.solve(matrix, (ways * slopes).sum((1, 2))[asked])
+    moved = weights * np.exp(move.clip(-LONGEST, LONGEST))
+    held = float(moved @ areas(diffuse.aperture, diffuse.reach))
+    return held, moved / held

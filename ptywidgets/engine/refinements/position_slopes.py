@@ -74,7 +74,7 @@ def position_slopes(problem: Problem, state: State, batch: Any) -> PositionSlope
         for axis in (0, 1):
             change = incident.tangent(backend, places, axis)
             slopes[places, axis] = backend.to_numpy(_dots(change, by_waves))
-            exits = model.passage.tangent(backend, waves, slab.transmission, here.corners, change, None)
+            exits = model.through.tangent(backend, waves, slab.transmission, here.corners, change, None)
             changes.append(_change(backend, model, psi, model.detector.propagate(backend, exits, here.shifts)))
         weight = xp.maximum(loss.curvature(expected, measured), 0) / (8 * xp.maximum(expected, _least(expected)))
         for a in (0, 1):

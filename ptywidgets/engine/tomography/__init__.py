@@ -11,10 +11,23 @@ of field, and scatter more than once.
 
 from __future__ import annotations
 
+from ptywidgets.engine.tomography.adopt import adopt_series
 from ptywidgets.engine.tomography.backprojection import filtered_back_projection
-from ptywidgets.engine.tomography.make import make_series
+from ptywidgets.engine.tomography.composed import check_series, compose_series
+from ptywidgets.engine.tomography.make import make_series, series_of
 from ptywidgets.engine.tomography.projection import KERNELS, Projection
 from ptywidgets.engine.tomography.series import TiltSeries
 from ptywidgets.engine.tomography.tilt import Tilt
 
-__all__ = ["KERNELS", "Projection", "Tilt", "TiltSeries", "filtered_back_projection", "make_series"]
+__all__ = [
+    "KERNELS",
+    "Projection",
+    "Tilt",
+    "TiltSeries",
+    "adopt_series",
+    "check_series",
+    "compose_series",
+    "filtered_back_projection",
+    "make_series",
+    "series_of",
+]

@@ -1,4 +1,4 @@
-"""Tilt series from measurements."""
+"""Tilt series from measurements, or from views that are problems already."""
 
 from __future__ import annotations
 
@@ -103,6 +103,39 @@ def make_series(
         _view(measurement, one, model, depth / slices, int(slices), modes, loss, device, object_padding)
         for measurement, one in zip(measurements, given, strict=True)
     ]
+    return series_of(
+        views,
+        turned,
+        depth=depth,
+        voxel_depth=voxel_depth,
+        volume=volume,
+        kernel=kernel,
+        sequential=sequential,
+        ordering=ordering,
+    )
+
+
+def series_of(
+    views: Sequence[Problem],
+    tilts: Sequence[Any],
+    *,
+    depth: float,
+    voxel_depth: float | None = None,
+    volume: np.ndarray | None = None,
+    kernel: str = "cubic",
+    sequential: bool = False,
+    ordering: str | tuple[int, ...] = "shuffled",
+) -> TiltSeries:
+    """A volume for views that are made already; :func:`make_series` makes them, too, and has the same options.
+
+    Parameters
+    ----------
+    views : sequence of Problem
+        One for each tilt, of potentials with equally many slices and modes; their objects may differ in size.
+    """
+    turned = [Tilt.of(tilt) for tilt in tilts]
+    if not turned or len(views) != len(turned):
+        raise ParameterError(f"{len(views)} views but {len(turned)} tilts; give one tilt for each.")
     views = _on_one_grid(views)
     first = views[0]
     dy, dx = first.sampling
@@ -160,8 +193,8 @@ def _view(
     return view
 
 
-def _on_one_grid(views: list[Problem]) -> list[Problem]:
-    """Views whose objects are as large as the largest, each scan in the middle."""
+def _on_one_grid(views: Sequence[Problem]) -> list[Problem]:
+    """Views whose objects are as large as the largest, each scan in the middle, worked on by the same processors."""
     first = views[0]
     for number, view in enumerate(views):
         same = view.window == first.window and np.allclose(view.sampling, first.sampling, rtol=1e-4)
@@ -172,7 +205,7 @@ def _on_one_grid(views: list[Problem]) -> list[Problem]:
                 f"{first.measurement.calibration.energy}. Bin, crop or pad them alike."
             )
     shape = tuple(max(view.object_shape[axis] for view in views) for axis in (1, 2))
-    return [_centred(view, shape) for view in views]
+    return [replace(_centred(view, shape), backend=first.backend) for view in views]
 
 
 def _centred(view: Problem, shape: tuple[int, ...]) -> Problem:

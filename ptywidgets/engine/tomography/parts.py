@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 
 def of_view(series: TiltSeries, state: State, number: int) -> State:
     """The state of one view: its slices A V, its probe, its positions, what it has found by itself."""
+    return own_part(series, state, number).replace(object=series.project(state.object, number, state))
+
+
+def own_part(series: TiltSeries, state: State, number: int) -> State:
+    """The same with the whole volume as its object: no projection is worked out."""
     probe, positions = series.parts(number)
     return state.replace(
-        object=series.project(state.object, number, state),
         probe=state.probe[probe],
         positions=state.positions[positions],
         order=None,

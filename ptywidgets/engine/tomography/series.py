@@ -31,7 +31,7 @@ from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.protocols import Algorithm, Array, Backend, Constraint, Loss, Refinement
 from ptywidgets.engine.state import State
 from ptywidgets.engine.tomography import sums
-from ptywidgets.engine.tomography.parts import HeldOutOfSeries, found_projection, of_view, put_back
+from ptywidgets.engine.tomography.parts import HeldOutOfSeries, found_projection, of_view, own_part, put_back
 from ptywidgets.engine.tomography.projection import Projection
 
 if TYPE_CHECKING:
@@ -190,7 +190,8 @@ class TiltSeries:
 
     def to(self, device: str) -> TiltSeries:
         """The same series on another device, "cpu" or "gpu"."""
-        return replace(self, views=tuple(view.to(device) for view in self.views))
+        moved = [view.to(device) for view in self.views]
+        return replace(self, views=tuple(replace(view, backend=moved[0].backend) for view in moved))
 
     def with_volume(self, volume: np.ndarray) -> TiltSeries:
         """The same series, beginning with a volume (Z, Y, X) in rad per voxel."""
@@ -251,6 +252,14 @@ class TiltSeries:
     def view(self, state: State, number: int) -> State:
         """The state of one view: its slices A V, its probe, its positions, what it has found by itself."""
         return of_view(self, state, number)
+
+    def own_part(self, state: State, number: int) -> State:
+        """What of a state belongs to one view alone, with the whole volume as its object."""
+        return own_part(self, state, number)
+
+    def model_at(self, state: State) -> Model:
+        """The first view's model, with what it has found of its parameters."""
+        return self.views[0].model_at(own_part(self, state, 0))
 
     def projection(self, state: State, number: int) -> Projection:
         """A view's projection, with the tilt that a state has found for it."""
@@ -330,9 +339,23 @@ class TiltSeries:
         return apply
 
     def refined(self, refinement: Refinement) -> Callable[[State, Any], State]:
-        """What refines each view that a batch has seen, by itself; tilts are the series' own."""
+        """What refines each view that a batch has seen, by itself; tilts are the series' own.
+
+        Raises
+        ------
+        ParameterError
+            For thickness and tilt of the slices, which are those of the projections.
+        """
         if acts_on(refinement) == "tilts":
             return refinement.prepare(self)  # type: ignore[arg-type]  # stands for a problem
+        inner: Any = refinement
+        while hasattr(inner, "constraint"):  # of a schedule
+            inner = inner.constraint
+        if getattr(inner, "thickness", "no") != "no" or getattr(inner, "tilt", False):
+            raise ParameterError(
+                f"{type(inner).__name__} is to refine thickness or tilt of the slices; in a tilt series the volume "
+                "makes them: leave both out, and refine what else there is."
+            )
         refine = [refinement.prepare(view) for view in self.views]
 
         def apply(state: State, batch: Any) -> State:

@@ -12,6 +12,7 @@ from ptywidgets.engine.models import (
     Diffuse,
     Multislice,
     NearField,
+    ObjectModes,
     PartialCoherence,
     PointSpread,
     Segments,
@@ -39,6 +40,11 @@ def background():
     return Background(np.random.default_rng(6).uniform(0, 0.1, WINDOW))
 
 
+def object_modes(slices, count=2, seed=8):
+    shape = (count, slices, WINDOW[0] + 12, WINDOW[1] + 15)
+    return ObjectModes(count, 0.1, np.random.default_rng(seed).normal(0, 0.3, shape))
+
+
 BRICKS = {
     "slices": {"passage": SLICES},
     "slices, few kept": {"passage": replace(SLICES, thickness=(5.0, 6.0, 7.0, 8.0, 9.0), tape_bytes=1)},
@@ -47,6 +53,8 @@ BRICKS = {
     "diffuse": {"diffuse": diffuse(1)},
     "point spread": {"response": PointSpread(0.8)},
     "near field": {"detector": NearField(300.0, WAVELENGTH, EXTENT)},
+    "object modes": {"object_modes": object_modes(1)},
+    "object modes, slices, diffuse": {"object_modes": object_modes(3), "passage": SLICES, "diffuse": diffuse(3)},
     "all": {
         "passage": SLICES,
         "ensemble": replace(COHERENCE, focal_spread=0.0, order=2),
@@ -80,6 +88,42 @@ def test_gradients_by_what_is_added_are_slopes_of_the_loss(kind, slices, loss, s
     b = model.diffuse.b_factor
     check_slope(lambda s: at(strength=s, b_factor=b), model.diffuse.strength, -found.others["strength"] / 2)
     check_slope(lambda b: at(background=b), model.background.pattern, -found.others["background"] / 2)
+
+
+@pytest.mark.parametrize("kind", ["complex", "potential"])
+@pytest.mark.parametrize("slices", [1, 3])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_gradients_by_object_modes_are_slopes_of_the_loss(kind, slices, loss):
+    parts = {"passage": SLICES, "diffuse": diffuse(3)} if slices == 3 else {}
+    model = replace(single_slice(kind), object_modes=object_modes(slices, count=4), **parts)
+    case = replace(model_case(model), loss=LOSSES[loss]())
+    found = case.gradients(with_others=True)
+
+    def at(**parameters):
+        return replace(case, model=model.bind(parameters)).gradients().loss
+
+    check_slope(lambda d: at(object_modes=d), model.object_modes.phases, -found.others["object_modes"] / 2)
+    if slices == 3:
+        b = model.diffuse.b_factor
+        check_slope(lambda s: at(strength=s, b_factor=b), model.diffuse.strength, -found.others["strength"] / 2)
+
+
+@pytest.mark.parametrize("slices", [1, 3])
+def test_object_modes_add_as_so_many_specimens_would(slices):
+    parts = {"passage": SLICES} if slices == 3 else {}
+    plain = replace(single_slice("potential"), **parts)
+    states = object_modes(slices, count=4)
+    case = model_case(replace(plain, object_modes=states))
+    apart = [replace(case, model=plain, obj=case.obj + phases).intensities() for phases in states.phases]
+    np.testing.assert_allclose(case.intensities(), np.mean(apart, axis=0), rtol=1e-9)
+
+
+def test_object_modes_that_are_alike_are_one():
+    case = model_case(single_slice("potential"))
+    for states in (ObjectModes(4, 0.1), ObjectModes(2, 0.1, np.zeros((2, *case.obj.shape)))):
+        alike = replace(case, model=replace(case.model, object_modes=states))
+        np.testing.assert_allclose(alike.intensities(), case.intensities(), rtol=1e-12)
+        np.testing.assert_allclose(alike.gradients().object, case.gradients().object, rtol=1e-9, atol=1e-12)
 
 
 def test_slices_without_space_between_them_are_one():

@@ -2,15 +2,33 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from ptywidgets.engine.models import Background, Diffuse, Multislice, NearField, PartialCoherence, PointSpread
-from ptywidgets.engine.refinements import REFINEMENTS, RefineDiffuse, RefineModel, RefineOptics, RefineTilts
+from ptywidgets.engine.models import (
+    Background,
+    Diffuse,
+    Multislice,
+    NearField,
+    ObjectModes,
+    PartialCoherence,
+    PointSpread,
+)
+from ptywidgets.engine.refinements import (
+    REFINEMENTS,
+    RefineDiffuse,
+    RefineModel,
+    RefineObjectModes,
+    RefineOptics,
+    RefineTilts,
+)
 from ptywidgets.testing import RefinementContract, example_problem
+from ptywidgets.testing.exact import with_patterns
 from ptywidgets.testing.series import blobs, example_series
 
 START = example_problem("potential")
 PLACE = {"wavelength": START.measurement.calibration.wavelength, "extent": tuple(64 * s for s in START.sampling)}
+EVERY = np.arange(64)
 TURNED = (0.4, -0.3, 0.2, -0.5, 0.3)  # degrees
 CHOSEN = (
     REFINEMENTS["RefineAffine"](),
@@ -68,6 +86,28 @@ class TestTilts(RefinementContract):
         return [(series.with_loss(loss), state) for loss in ("anscombe", "amplitude")]
 
 
+class TestObjectModes(RefinementContract):
+    """On patterns of atoms that are displaced further than the states are that the run begins with."""
+
+    parts = {"object_modes": ObjectModes(4, 0.3)}  # noqa: RUF012
+
+    def cases(self):
+        cases = []
+        for problem, state in super().cases():
+            displaced = RefineObjectModes(first=0, step=1e-6)
+            first = displaced.prepare(problem)(state, EVERY)
+            wide = np.full_like(state.parameters["displacement"], 0.6)
+            far = displaced.prepare(problem)(
+                state.replace(parameters={**state.parameters, "displacement": wide}), EVERY
+            )
+            cases.append((with_patterns(problem, problem.intensities(far, EVERY)), first))
+        return cases
+
+    @pytest.fixture(params=[{}, {"map_from": 0}, {"free_from": 0}], ids=repr)
+    def refinement(self, request):
+        return RefineObjectModes(first=0, **request.param)
+
+
 def test_every_refinement_is_tried():
-    others = {"RefineTilts", "RefineDiffuse"}
-    assert {type(refinement).__name__ for refinement in CHOSEN} | others == set(REFINEMENTS)
+    apart = {"RefineTilts", "RefineDiffuse", "RefineObjectModes"}
+    assert {type(refinement).__name__ for refinement in CHOSEN} | apart == set(REFINEMENTS)

@@ -8,6 +8,7 @@ import pytest
 from ptywidgets.engine import ConjugateGradient, Plan, iterate
 from ptywidgets.engine.losses import LOSSES
 from ptywidgets.engine.models import Background, Diffuse
+from ptywidgets.engine.models.learned_shape import LEARNED, areas
 from ptywidgets.engine.models.scattering import thermal_profile
 from ptywidgets.engine.patterns import Patterns
 from ptywidgets.engine.refinements import RefineDiffuse
@@ -184,3 +185,39 @@ def test_slow_electrons_are_scattered_further_than_born_says():
     born = thermal_profile("Mo", 0.5, k)
     assert (np.abs(one / born - 1) > np.abs(other / born - 1)).all()
     np.testing.assert_allclose(thermal_profile("C", 0.5, k, 300e3), thermal_profile("C", 0.5, k), rtol=0.02)
+
+
+def test_a_shape_is_learned():
+    """That of carbon comes out where it is dark, from a start that knows nothing of it, and as much of it."""
+    problem, truth = scattering()
+    true = problem.model.diffuse
+    aperture, reach = 0.5, float(np.hypot(*(0.5 / s for s in problem.sampling)))
+    learned = Diffuse((LEARNED,), 0.3, true.extent, aperture=aperture, reach=reach)
+    problem = replace(problem, model=replace(problem.model, diffuse=learned))
+    start = problem.start().parameters | {
+        "strength": truth.parameters["strength"],
+        "background": truth.parameters["background"],
+    }
+    apply = RefineDiffuse(map_from=100, b_from=0, background=False).prepare(problem)
+    state = truth.replace(parameters=start, iteration=1)
+    for _ in range(12):
+        state = apply(state, np.arange(problem.count))
+    found = problem.model_at(state).diffuse.patterns(problem.backend, problem.window, np.float64)[0]
+    found *= state.parameters["strength"].mean() / truth.parameters["strength"].mean()
+    wanted = true.bind(truth.parameters).patterns(problem.backend, problem.window, np.float64)[0]
+    ky, kx = (np.fft.fftfreq(n, s) for n, s in zip(problem.window, problem.sampling, strict=True))
+    k = np.hypot(ky[:, None], kx[None])
+    ring = (k > 1.6 * aperture) & (k < 0.8 * reach)
+    assert np.abs(found[ring] / wanted[ring] - 1).mean() < 0.05
+    np.testing.assert_allclose(state.parameters["profile"] @ areas(aperture, reach), 1)
+
+
+@pytest.mark.parametrize("window", [(64, 64), (48, 40)])
+def test_a_learned_shape_holds_one_electron_on_any_part_of_the_detector(window):
+    extent, reach = (20.0, 20.0), float(np.hypot(1.6, 1.6))
+    shape = Diffuse((LEARNED,), 0.3, extent, aperture=0.4, reach=reach)
+    whole = np.tensordot(shape.weights()[0], shape.hats((160, 160)), 1)
+    np.testing.assert_allclose(whole.sum(), 1, rtol=2e-3)  # 160 pixels reach to 4 1/A: beyond the farthest corner
+    part = np.tensordot(shape.weights()[0], shape.hats(window), 1)
+    middle = tuple(np.fft.fftfreq(n, 1 / n).astype(int) for n in window)
+    np.testing.assert_allclose(part, whole[middle[0][:, None], middle[1][None]])

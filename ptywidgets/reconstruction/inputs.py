@@ -1,0 +1,190 @@
+"""What a reconstruction is made from: data, tilts, measurements, optics; and what a change of one means for others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from traitlets import Instance
+
+from ptywidgets.engine.dataset import Dataset
+from ptywidgets.engine.errors import DataError, PtyError
+from ptywidgets.engine.prepare import Measurement, Preparation, prepare, reorient
+from ptywidgets.engine.probe import Optics
+from ptywidgets.reconstruction.safe import SafeTraits
+from ptywidgets.reconstruction.views import Views
+
+
+class Halted(Exception):
+    """A run was stopped before its first iteration."""
+
+
+class Inputs(SafeTraits):
+    """Data and measurements of one view, or of many that see one volume.
+
+    Of a tilt series, `dataset` and `measurement` are those of the tilt that is looked at. Setting `dataset` to another
+    one of ``views.datasets`` looks at that; nothing is begun anew. The tilt that was prepared last says how the
+    detector lies to the scan, for all of them; each has an origin of its own.
+    """
+
+    dataset = Instance(Dataset, allow_none=True, help="The data; of a tilt series those that are looked at.")
+    views = Instance(Views, allow_none=True, help="The tilt series; None: there is one data set.")
+    preparation = Instance(Preparation, args=(), help="How the data are prepared.")
+    measurement = Instance(Measurement, allow_none=True, help="Prepared data; None until prepare().")
+    optics = Instance(Optics, args=(), help="What forms the probe.")
+
+    status: Any
+    message: Any
+    start_image: Any
+    start_decisions: Any
+    _prepare: Any
+    _require_idle: Any
+    _runner: Any
+    _stale: bool  # the present state belongs to other data or another probe
+    _taking = False  # a start is being taken over
+    _turning = False  # another tilt is being looked at
+    _lead: Measurement | None = None  # prepared last: its rotation is that of all tilts
+
+    def __init__(self, **values: Any) -> None:
+        self._measured: dict[int, Measurement] = {}  # of tilts
+        super().__init__(**values)
+
+    @property
+    def measurements(self) -> tuple[Measurement, ...]:
+        """Prepared data of all tilts, or of the one view that there is; prepared now where they were not."""
+        if self.views is not None:
+            return self._measure_all()
+        return (self.measurement or self._prepare(),)
+
+    def set_calibration(self, **changes: Any) -> None:
+        """Change energy (eV), scan_step (A), q_pixel (1/A) or semiangle (mrad); of a tilt series in all tilts."""
+        dataset = self._data()
+        self._require_idle("change the calibration")
+        calibration = dataset.calibration.replace(**changes)
+        self._recalibrate(**changes)
+        self.measurement = None
+        if "semiangle" in changes and not (self.views is not None and self.views.optics):
+            self.optics = self.optics.replace(semiangle=calibration.semiangle)
+
+    def _data(self) -> Dataset:
+        if self.dataset is None:
+            raise DataError("there are no data yet: Reconstruction.open(path), or set `dataset`.")
+        return self.dataset
+
+    def _recalibrate(self, **changes: Any) -> None:
+        views = self.views
+        number = None if views is None else views.number(self.dataset)
+        if views is None or number is None:
+            self.dataset = self._data().with_calibration(**changes)
+        else:
+            self.views = views = views.with_calibration(**changes)
+            self.dataset = views.datasets[number]
+
+    # ---------------------------------------------------------------- all tilts
+
+    def _measure_all(self) -> tuple[Measurement, ...]:
+        """Of a series; raises Halted where the run that needs them is to stop."""
+        assert self.views is not None
+        if self.measurement is None:
+            self._prepare()
+        said, runner = self.message, self._runner
+        for number in range(len(self.views)):
+            if runner is not None and runner.active and runner.stopping:
+                raise Halted
+            if number not in self._measured:
+                self.message = f"Preparing tilt {number + 1} of {len(self.views)}."
+            self._measure(number)
+        self.message = said
+        return tuple(self._measured[number] for number in range(len(self.views)))
+
+    def _measure(self, number: int) -> Measurement:
+        """One tilt, prepared as the leading one is, where it is not already."""
+        assert self.views is not None and self._lead is not None
+        dataset, lead, there = self.views.datasets[number], self._lead, self._measured.get(number)
+        if there is lead:
+            return there
+        wanted = lead.preparation.replace(rotation=lead.rotation, transpose=lead.transpose, flip=False)
+        if there is None or there.calibration != dataset.calibration or not same_origin(there, wanted):
+            try:
+                there = prepare(dataset, wanted)
+            except PtyError as error:
+                raise type(error)(f"tilt {number + 1}, {dataset.name or 'without a name'}: {error}") from error
+        elif (there.rotation, there.transpose) != (lead.rotation, lead.transpose):
+            there = reorient(there, wanted)
+        self._measured[number] = there
+        return there
+
+    # ---------------------------------------------------------------- following
+
+    def _follow_inputs(self, change: Any) -> None:
+        name, old, new = change["name"], change["old"], change["new"]
+        if self._turning or (name == "dataset" and not self._taking and self._turn_to(new)):
+            return
+        self._stale = True
+        if name == "views":
+            self._measured, self._lead = {}, None
+            if new is not None and not self._taking:
+                self._begin_with(new)
+        elif name == "dataset" and old is not new and not self._taking:
+            self._forget()
+            with self._quietly():
+                self.views = None  # these data are not of the series
+            if self.status == "empty" and new is not None:
+                self.status = "ready"
+        elif name == "measurement" and self.views is not None:
+            number = self.views.number(self.dataset)
+            if new is None or number is None:
+                self._measured, self._lead = {}, None
+            else:
+                self._measured[number] = self._lead = new
+        elif name == "optics" and self.views is not None and self.views.optics:
+            with self._quietly():
+                self.views = replace(self.views, optics=())  # set once, they are those of all
+
+    def _begin_with(self, views: Views) -> None:
+        """Another series."""
+        number = views.number(self.dataset) or 0
+        with self._quietly():
+            self.dataset = views.datasets[number]
+            if views.optics:
+                self.optics = views.optics[number]
+        self._forget()
+        if self.status == "empty":
+            self.status = "ready"
+
+    def _forget(self) -> None:
+        self.measurement = self.start_image = None
+        self.start_decisions = ()
+
+    def _turn_to(self, dataset: Dataset | None) -> bool:
+        """Whether this is but another tilt of the series, and then look at it."""
+        views = self.views
+        number = None if views is None else views.number(dataset)
+        if views is None or number is None:
+            return False
+        measurement = self._measure(number) if self._lead is not None else None
+        with self._quietly():
+            self.measurement = measurement
+            if views.optics:
+                self.optics = views.optics[number]
+        return True
+
+    @contextmanager
+    def _quietly(self) -> Iterator[None]:
+        """Inputs change and the state does not become stale by it."""
+        before, self._turning = self._turning, True
+        try:
+            yield
+        finally:
+            self._turning = before
+
+
+def same_origin(measurement: Measurement, preparation: Preparation) -> bool:
+    """Whether a measurement's origin was fitted as a preparation asks for."""
+    done = measurement.preparation
+    return (done.origin, done.robust) == (preparation.origin, preparation.robust)
+
+
+__all__ = ["Halted", "Inputs", "same_origin"]

@@ -1,0 +1,90 @@
+"""From what a reconstruction is made of to the problem to work on, and the state to go on from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ptywidgets.engine.adopt import adopt
+from ptywidgets.engine.composition import Composition
+from ptywidgets.engine.problem import Problem, make_problem
+from ptywidgets.engine.state import State
+from ptywidgets.engine.tomography import TiltSeries, adopt_series, check_series, compose_series
+from ptywidgets.reconstruction.starting import Starting
+
+
+class Making(Starting):
+    """Problems of one view or of a tilt series, for the present model on the present device."""
+
+    object_type: Any
+    composition: Any
+    device: Any
+    plan: Any
+    iteration: Any
+    _problem: Any  # Problem or TiltSeries
+    _state: State | None
+    _composed: tuple[Composition, str] | None  # what the problem was made of
+
+    @property
+    def _remodelled(self) -> bool:
+        """Whether the model was changed during a pause."""
+        return self.status == "paused" and self._composed not in (None, (self.composition, self.object_type))
+
+    def _make_problem(self) -> Problem | TiltSeries:
+        composition = self.composition
+        if self.views is not None:
+            check_series(composition, self.object_type)  # before the data of all tilts are read
+        measurements = self.measurements
+        if self.views is not None:
+            return compose_series(
+                measurements,
+                self.views.tilts,
+                self.views.optics or self.optics,
+                composition,
+                object_type=self.object_type,
+                device=self.device,
+            )
+        (measurement,) = measurements
+        return make_problem(
+            measurement,
+            self.optics,
+            model=composition.model(self.object_type, measurement),
+            probe=composition.first_probe(self.optics, measurement),
+            device=self.device,
+        )
+
+    def _ready(self) -> tuple[Any, State]:
+        """The problem to work on and the state to go on from, in the present object type and on the present device."""
+        old, state = self._problem, self._state
+        problem: Any
+        if old is None or state is None or self._stale:
+            problem = self._make_problem()
+            if state is not None:
+                self.message = "Started anew: data or probe have changed."
+            problem = self._begin_from_image(problem)
+            state = problem.start()
+            self.iteration = 0
+            self._stale = False
+        elif self._composed != (self.composition, self.object_type):
+            problem = self._make_problem()
+            # Stages of the automatic schedule, and the batches of an iteration, are those of a model.
+            anew = {"stage": 0, "begun": state.iteration, "order": None, "batch": 0, "partial_loss": 0.0}
+            state = adopted(problem, old, state).replace(**anew)
+        elif old.backend.name != self.device:
+            host, problem = old.backend.to_numpy, self._make_problem()
+            state = problem.on_device(state.replace(object=host(state.object), probe=host(state.probe)))
+        else:
+            problem = old
+        self._composed = (self.composition, self.object_type)
+        self._problem, self._state = problem, state
+        return problem, state
+
+
+def adopted(problem: Problem | TiltSeries, old: Problem | TiltSeries, state: State) -> State:
+    """A state that goes on under another model of the same data."""
+    if isinstance(problem, TiltSeries) and isinstance(old, TiltSeries):
+        return adopt_series(problem, old, state)
+    assert isinstance(problem, Problem) and isinstance(old, Problem)
+    return adopt(problem, old, state)
+
+
+__all__ = ["Making"]
