@@ -170,7 +170,8 @@ def main() -> None:
                 line = f"  {kind:12} {seconds:4.0f} s  correlation {told.correlation:.4f}"
                 line += f"  rms {told.rms:.4f} rad  chi squared in the dark {np.nanmean(rings.chi_squared[dark]):.2f}"
                 if kind == "object modes":
-                    u = float(np.average(state.parameters["displacement"], weights=state.object.clip(0).sum(0) ** 2))
+                    atoms = state.object.clip(0).sum(0) ** 2 * problem.field_of_view()
+                    u = float(np.average(state.parameters["displacement"], weights=atoms))
                     line += f"  u {u:.4f} A, so B {8 * np.pi**2 * u**2:.3f} A^2 (true {simulation.b_factor:.3f})"
                 elif diffuse and not still:
                     q, field = given_off(problem, state).sum(1), np.asarray(simulation.dark_fields[0]).ravel()
