@@ -130,6 +130,19 @@ def reconstructed(
     return problem, state, time.perf_counter() - began
 
 
+def shape(problem: Any, state: Any) -> np.ndarray:
+    """Electrons that each pixel (Ny, Nx) gets diffusely from all positions."""
+    patterns = problem.model_at(state).diffuse.patterns(problem.backend, problem.window, np.float64)
+    return np.asarray(patterns[0] * given_off(problem, state).sum())
+
+
+def off(one: np.ndarray, other: np.ndarray, problem: Any) -> float:
+    """Mean relative difference of two shapes from 1 to 4 1/A, in rings of 0.5 1/A."""
+    frequencies = [np.fft.fftfreq(n, d) for n, d in zip(one.shape, problem.sampling, strict=True)]
+    ring = (np.hypot(*np.meshgrid(*frequencies, indexing="ij")) // 0.5).astype(int)
+    return float(np.mean([abs(one[ring == n].sum() / other[ring == n].sum() - 1) for n in range(2, 8)]))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="*", default=list(CASES), help=f"of {', '.join(CASES)}")
@@ -149,6 +162,7 @@ def main() -> None:
             began = time.perf_counter()
             simulation = case.simulated(0 if still else options.snapshots, options.dose)
             print(f"{name}{', still' if still else ''}: simulated in {time.perf_counter() - began:.0f} s", flush=True)
+            shapes: dict[str, Any] = {}
             kinds: dict[str, Any] = {"coherent": {}, "diffuse": {"diffuse": case.formula}}
             if options.learned:
                 kinds["learned"] = {"diffuse": LEARNED}
@@ -178,6 +192,9 @@ def main() -> None:
                     if kind == "diffuse":
                         b = float(state.parameters["b_factor"][0])
                         line += f"  B {b:.3f} A^2 (true {simulation.b_factor:.3f})"
+                    shapes[kind] = shape(problem, state)
+                    if kind == "learned":
+                        line += f"  off the physical shape by {off(shapes[kind], shapes['diffuse'], problem):.3f}"
                     line += f"  likeness to the dark field {np.corrcoef(q, field)[0, 1]:.4f}"
                     if kind == "diffuse":
                         drawn.append((name, problem, state, q, field, rings))

@@ -67,10 +67,6 @@ class Views:
         """The same with other numbers in the calibration of every view."""
         return replace(self, datasets=tuple(one.with_calibration(**changes) for one in self.datasets))
 
-    def words(self, number: int) -> str:
-        """One view in words, such as ``12 of 30, −24°``."""
-        return f"{number + 1} of {len(self)}, {tilt_words(self.tilts[number])}"
-
     def __repr__(self) -> str:
         return f"{len(self)} tilts {_range_words(self.tilts)}"
 

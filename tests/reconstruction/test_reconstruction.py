@@ -7,19 +7,14 @@ import time
 
 import numpy as np
 import pytest
+from patience import wait_for
 
 from ptywidgets import Reconstruction, samples
 from ptywidgets.engine import CalibrationError, DataError, Dataset, GradientDescent, ParameterError, Plan
 from ptywidgets.engine.constraints import default_constraints
 
+pytestmark = pytest.mark.usefixtures("no_thread_survives")
 DEFOCUS = samples.ducky_defocus("tiny")
-
-
-def wait_for(condition, seconds=20.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.005)
 
 
 @pytest.fixture(scope="module")
@@ -33,15 +28,6 @@ def recon(ducky):
     recon.update_plan(iterations=100000, batch=16)
     yield recon
     recon.stop()
-
-
-@pytest.fixture(autouse=True)
-def no_thread_survives():
-    """Other tests may have left idle threads of their backends; these tests may not."""
-    before = set(threading.enumerate())
-    yield
-    gc.collect()
-    wait_for(lambda: not [t for t in threading.enumerate() if t not in before and t.name.startswith("ptywidgets")])
 
 
 def test_start_returns_and_stop_keeps(recon):

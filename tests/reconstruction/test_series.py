@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gc
-import threading
-import time
 from dataclasses import replace
 
 import h5py
 import numpy as np
 import pytest
+from patience import wait_for
 
 from ptywidgets import Reconstruction, samples, write
 from ptywidgets.engine import CalibrationError, Composition, DataError, Dataset, ParameterError
@@ -20,15 +18,9 @@ from ptywidgets.engine.tomography import Tilt
 from ptywidgets.reconstruction import Look, Views
 from ptywidgets.testing.series import SERIES_OPTICS, blobs, example_tilts
 
+pytestmark = pytest.mark.usefixtures("no_thread_survives")
 TILTS = (-60.0, -20.0, 0.0, 30.0, 70.0)
 DEEP = Composition(slices=2, thickness=8, modes=2)
-
-
-def wait_for(condition, seconds=30.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.005)
 
 
 def made(composition=DEEP, datasets=None, **values):
@@ -52,14 +44,6 @@ def done():
     recon = made()
     recon.update_plan(batch=10)
     return recon.run(6)
-
-
-@pytest.fixture(autouse=True)
-def no_thread_survives():
-    before = set(threading.enumerate())
-    yield
-    gc.collect()
-    wait_for(lambda: not [t for t in threading.enumerate() if t not in before and t.name.startswith("ptywidgets")])
 
 
 # ---------------------------------------------------------------------------------------------------- what it is

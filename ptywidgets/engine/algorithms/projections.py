@@ -94,8 +94,8 @@ class Projections(Params):
         if present is None:  # later ones take the place of those before them
             check_memory(
                 2 * math.prod(shape) * state.probe.itemsize,
-                f"{type(self).__name__}, which keeps {problem.count} x {one} exit waves of {shape[2]} x {shape[3]} "
-                "pixels twice,",
+                f"{type(self).__name__}, which keeps {problem.count} x {shape[1]} exit waves of {shape[2]} x "
+                f"{shape[3]} pixels twice,",
                 "use PIE or ConjugateGradient, which keep none, or crop the scan or the patterns",
                 backend,
             )

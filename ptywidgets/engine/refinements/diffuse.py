@@ -84,10 +84,11 @@ class RefineDiffuse(Params):
                     factor = backend.to_device(ndimage.gaussian_filter(backend.to_numpy(factor), sigma), factor.dtype)
                 found["strength"] = found["strength"] * factor
             if self.background and "background" in g.others:
-                factor = self._factor(backend.xp, g, "background", slow)
                 if self.smooth_background:
                     smooth = _neighbours(backend.to_numpy, found["background"], g, self.smooth_background)
-                    factor = backend.to_device(_limited(np, smooth, slow), factor.dtype)
+                    factor = backend.to_device(_limited(np, smooth, slow), found["background"].dtype)
+                else:
+                    factor = self._factor(backend.xp, g, "background", slow)
                 found["background"] = found["background"] * factor
             if state.iteration >= self.b_from and model.diffuse is not None and "channel" in g.others:
                 if problem.held_out is not None:

@@ -1,0 +1,16 @@
+"""Fixtures for runs that are done by threads."""
+
+import gc
+import threading
+
+import pytest
+from patience import wait_for
+
+
+@pytest.fixture
+def no_thread_survives():
+    """Other tests may have left idle threads of their backends; these tests may not."""
+    before = set(threading.enumerate())
+    yield
+    gc.collect()
+    wait_for(lambda: not [t for t in threading.enumerate() if t not in before and t.name.startswith("ptywidgets")])
