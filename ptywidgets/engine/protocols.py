@@ -39,6 +39,9 @@ class Backend(Protocol):
     def empty(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
         """Memory for a portion's work; the same `name` may give a worker the same memory again."""
 
+    def zeros(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Zeros, in memory of their own, to add up in."""
+
     def free_memory(self) -> float | None:
         """Bytes that can still be had; None where that is not known."""
 
@@ -91,7 +94,7 @@ class Backend(Protocol):
         """Second derivative of the loss along a change Xi of the waves Psi = `far`, made safe for a line search.
 
         With I = sum_m |Psi|^2, its change dI = 2 Re sum_m conj(Psi) Xi and u = dI / (2 sqrt I), the sum over measured
-        pixels of curvature u^2 + 2 slope (sum_m |Xi|^2 - u^2), with negative curvatures and slopes taken as 0: exact
+        pixels of stretch u^2 + 2 slope (sum_m |Xi|^2 - u^2), with negative ones and slopes taken as 0: exact
         where the model fits or is too bright, and never negative. `far` and `tangent` stay as they are.
         """
 
@@ -217,6 +220,9 @@ class Loss(Protocol):
 
     def curvature(self, intensity: Array, amplitude: Array) -> Array:
         """d2 value / d sqrt(I)2 = 4 I bend + 2 slope."""
+
+    def stretch(self, intensity: Array, amplitude: Array) -> Array:
+        """The same, for steps: where the model is too dark, of the parabola that leads to the loss's minimum."""
 
     def least(self, dtype: Any) -> Any:
         """Intensity that darker pixels are taken to have."""

@@ -32,6 +32,12 @@ class BackendContract:
         back = backend.ifft2(backend.fft2(backend.to_device(waves.copy())))
         self.close(backend, back, waves)
 
+    def test_sums_begin_at_nothing_in_memory_of_their_own(self, backend: Any) -> None:
+        first = backend.zeros((3, 5), np.complex64)
+        first += 1
+        self.close(backend, backend.zeros((3, 5), np.complex64) + 2, np.full((3, 5), 2, np.complex64))
+        self.close(backend, first, np.ones((3, 5), np.complex64))
+
     def test_cut_and_paste(self, backend: Any) -> None:
         field, corners = _field()[None], _corners()
         patches = np.stack([field[:, y : y + 9, x : x + 8] for y, x in corners])
@@ -239,6 +245,6 @@ def _bend(far: np.ndarray, tangent: np.ndarray, amplitudes: np.ndarray, loss: An
     lit = np.maximum(intensity, 1e-30)
     change, square = 2 * (far.conj() * tangent).sum(1).real, (np.abs(tangent) ** 2).sum(1)
     along = change**2 / (4 * lit)
-    curvature = np.maximum(loss.curvature(intensity, amplitudes.astype(float)), 0)
+    stretch = np.maximum(loss.stretch(intensity, amplitudes.astype(float)), 0)
     slope = np.maximum(loss.slope(intensity, amplitudes.astype(float)), 0)
-    return float((curvature * along + 2 * slope * (square - along)).sum())
+    return float((stretch * along + 2 * slope * (square - along)).sum())

@@ -62,7 +62,8 @@ class GradientDescent(Params):
             if problem.stiffness != 1:
                 size = size / np.float32(problem.stiffness)
             present = getattr(state, what)
-            step, keep = self.rule.turn(what, present, gradient * size, self._kept(state, what))
+            gradient *= size
+            step, keep = self.rule.turn(what, present, gradient, self._kept(state, what))
             changes[what] = present + step
             memory |= {f"{what} {name}": array for name, array in keep.items()}
         return state.replace(partial_loss=state.partial_loss + g.loss, **changes).remember(self, **memory)

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ptywidgets.engine.backends.aligned import aligned
 from ptywidgets.engine.backends.kernels import Kernels, load_kernels
 from ptywidgets.engine.backends.transforms import Transform, load_transform
 from ptywidgets.engine.patterns import Patterns
@@ -76,13 +77,18 @@ class CpuBackend:
     def empty(self, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         rank = getattr(self._worker, "rank", None)
         if rank is None:
-            return np.empty(shape, dtype)
+            return aligned(shape, dtype)
         dtype = np.dtype(dtype)
         size = math.prod(shape) * dtype.itemsize
         buffer = self._buffers.get((rank, name))
         if buffer is None or buffer.nbytes < size:
-            buffer = self._buffers[rank, name] = np.empty(size, np.uint8)
+            buffer = self._buffers[rank, name] = aligned((size,), np.uint8)
         return buffer[:size].view(dtype).reshape(shape)
+
+    def zeros(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        out = aligned(shape, dtype)
+        out[...] = 0
+        return out
 
     # Transforms
 

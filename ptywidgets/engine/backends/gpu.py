@@ -83,6 +83,9 @@ class GpuBackend:
     def empty(self, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
         return self.xp.empty(shape, dtype)  # cupy's memory pool reuses what was freed
 
+    def zeros(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        return self.xp.zeros(shape, dtype)
+
     def multiply_cut(self, waves: Any, field: Any, corners: Any) -> Any:
         return waves * self.cut(field[None], corners, waves.shape[-2:])
 

@@ -14,9 +14,11 @@ import numba
 import numpy as np
 
 from ptywidgets.engine.backends import numpy_kernels
+from ptywidgets.engine.backends.aligned import aligned
 from ptywidgets.engine.backends.kernels import darkest
 
 _COUNTS = [np.dtype(name) for name in ("u1", "u2", "u4", "i2", "i4", "i8", "f4", "f8")]  # compiled for, when met
+_1, _2 = np.uint64(1), np.uint64(2)  # an unsigned index cannot be negative, so that nobody has to look
 _NO_MASK = np.ones((1, 1), bool)
 
 
@@ -35,54 +37,59 @@ def _real(array: np.ndarray) -> np.ndarray:
 @_compiled
 def _multiply_cut(waves, field, corners, out):  # type: ignore[no-untyped-def]
     same = waves.shape[0] == 1
-    width = waves.shape[3]
     for b in range(corners.shape[0]):
+        c, first = 0 if same else b, np.uint64(2 * corners[b, 1])
         for m in range(waves.shape[1]):
             for y in range(waves.shape[2]):
-                start = 2 * corners[b, 1]
-                f = field[corners[b, 0] + y, start : start + width]
-                p = waves[0 if same else b, m, y]
-                q = out[b, m, y]
-                for i in range(width // 2):
-                    pr, pi, fr, fi = p[2 * i], p[2 * i + 1], f[2 * i], f[2 * i + 1]
-                    q[2 * i] = pr * fr - pi * fi
-                    q[2 * i + 1] = pr * fi + pi * fr
+                row = corners[b, 0] + y
+                for i in range(np.uint64(waves.shape[3]) // _2):
+                    k, n = _2 * i, _2 * i + _1
+                    pr, pi, fr, fi = waves[c, m, y, k], waves[c, m, y, n], field[row, first + k], field[row, first + n]
+                    out[b, m, y, k] = pr * fr - pi * fi
+                    out[b, m, y, n] = pr * fi + pi * fr
 
 
 @_compiled
 def _multiply_cut_adjoint(residual, field, corners, waves, gradient):  # type: ignore[no-untyped-def]
     same = waves.shape[0] == 1
-    width = waves.shape[3]
     for b in range(corners.shape[0]):
+        c, first = 0 if same else b, np.uint64(2 * corners[b, 1])
         for m in range(waves.shape[1]):
             for y in range(waves.shape[2]):
-                start = 2 * corners[b, 1]
-                f = field[corners[b, 0] + y, start : start + width]
-                g = gradient[corners[b, 0] + y, start : start + width]
-                p = waves[0 if same else b, m, y]
-                x = residual[b, m, y]
-                for i in range(width // 2):
-                    xr, xi = x[2 * i], x[2 * i + 1]
-                    g[2 * i] += p[2 * i] * xr + p[2 * i + 1] * xi
-                    g[2 * i + 1] += p[2 * i] * xi - p[2 * i + 1] * xr
-                    fr, fi = f[2 * i], f[2 * i + 1]
-                    x[2 * i] = fr * xr + fi * xi
-                    x[2 * i + 1] = fr * xi - fi * xr
+                row = corners[b, 0] + y
+                for i in range(np.uint64(waves.shape[3]) // _2):
+                    k, n = _2 * i, _2 * i + _1
+                    pr, pi, xr, xi = waves[c, m, y, k], waves[c, m, y, n], residual[b, m, y, k], residual[b, m, y, n]
+                    gradient[row, first + k] += pr * xr + pi * xi
+                    gradient[row, first + n] += pr * xi - pi * xr
+                for i in range(np.uint64(waves.shape[3]) // _2):
+                    k, n = _2 * i, _2 * i + _1
+                    fr, fi, xr, xi = (
+                        field[row, first + k],
+                        field[row, first + n],
+                        residual[b, m, y, k],
+                        residual[b, m, y, n],
+                    )
+                    residual[b, m, y, k] = fr * xr + fi * xi
+                    residual[b, m, y, n] = fr * xi - fi * xr
 
 
 @_compiled
-def _add_windows(field, corners, image, gather):  # type: ignore[no-untyped-def]
-    height, width = image.shape
-    for b in range(corners.shape[0]):
-        for y in range(height):
-            f = field[corners[b, 0] + y, corners[b, 1] : corners[b, 1] + width]
-            p = image[y]
-            if gather:
-                for i in range(width):
-                    p[i] += f[i]
-            else:
-                for i in range(width):
-                    f[i] += p[i]
+def _paste_same(field, corners, image):  # type: ignore[no-untyped-def]
+    for y in range(image.shape[0]):
+        for b in range(corners.shape[0]):
+            row, first = corners[b, 0] + y, np.uint64(corners[b, 1])
+            for i in range(np.uint64(image.shape[1])):
+                field[row, first + i] += image[y, i]
+
+
+@_compiled
+def _sum_cuts(field, corners, sums):  # type: ignore[no-untyped-def]
+    for y in range(sums.shape[0]):
+        for b in range(corners.shape[0]):
+            row, first = corners[b, 0] + y, np.uint64(corners[b, 1])
+            for i in range(np.uint64(sums.shape[1])):
+                sums[y, i] += field[row, first + i]
 
 
 @_compiled
@@ -160,73 +167,59 @@ def _ramp(waves, slopes, rows, columns, turns):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _roots(source, target):  # type: ignore[no-untyped-def]
-    zero = target[0] - target[0]
-    for i in range(target.shape[0]):
-        target[i] = source[i]
-        target[i] = np.sqrt(max(target[i], zero))
-
-
-@_compiled
-def _leave_out(good, target):  # type: ignore[no-untyped-def]
-    for i in range(target.shape[0]):
-        target[i] = target[i] if good[i] else -1
-
-
-@_compiled
 def _amplitudes(counts, indices, origin, mask, masked, out):  # type: ignore[no-untyped-def]
     """A row in FFT order is a run from the origin on and one that ends before it; each may wrap around the edge."""
     qy, qx = counts.shape[1], counts.shape[2]
     ny, nx = out.shape[1], out.shape[2]
     half_y, half_x = (ny + 1) // 2, (nx + 1) // 2
+    zero = out[0, 0, 0] - out[0, 0, 0]
     for b in range(out.shape[0]):
         j = indices[b]
         for y in range(ny):
             row = (origin[j, 0] + (y if y < half_y else y - ny)) % qy
-            for half in range(2):
-                first, length = (0, half_x) if half == 0 else (half_x, nx - half_x)
-                start = (origin[j, 1] + (0 if half == 0 else half_x - nx)) % qx
-                before = min(length, qx - start)
-                if before > 0:
-                    target = out[b, y, first : first + before]
-                    _roots(counts[j, row, start : start + before], target)
-                    if masked:
-                        _leave_out(mask[row, start : start + before], target)
-                if before < length:
-                    target = out[b, y, first + before : first + length]
-                    _roots(counts[j, row, : length - before], target)
-                    if masked:
-                        _leave_out(mask[row, : length - before], target)
+            for part in range(4):
+                first, length = (0, half_x) if part < 2 else (half_x, nx - half_x)
+                start = (origin[j, 1] + (0 if part < 2 else half_x - nx)) % qx
+                before = max(min(length, qx - start), 0)
+                if part % 2 == 0:
+                    length = before
+                else:
+                    first, length, start = first + before, length - before, 0
+                to, source = np.uint64(first), np.uint64(start)
+                for i in range(np.uint64(length)):
+                    out[b, y, to + i] = counts[j, row, source + i]
+                    out[b, y, to + i] = np.sqrt(max(out[b, y, to + i], zero))
+                if masked:
+                    for i in range(np.uint64(length)):
+                        if not mask[row, source + i]:
+                            out[b, y, to + i] = -1
 
 
 @_compiled
-def _modulus(far, amplitudes, row, least):  # type: ignore[no-untyped-def]
+def _modulus(far, amplitudes, rows, least):  # type: ignore[no-untyped-def]
     total = 0.0
-    width = amplitudes.shape[2]
+    width = np.uint64(amplitudes.shape[2])
+    zero = least - least  # of the arrays' precision
     for b in range(far.shape[0]):
         for y in range(far.shape[2]):
-            measured = amplitudes[b, y]
-            for m in range(far.shape[1]):
-                w = far[b, m, y]
-                if m == 0:
-                    for i in range(width):
-                        row[i] = w[2 * i] * w[2 * i] + w[2 * i + 1] * w[2 * i + 1]
-                else:
-                    for i in range(width):
-                        row[i] += w[2 * i] * w[2 * i] + w[2 * i + 1] * w[2 * i + 1]
-            zero = row[0] - row[0]  # of the arrays' precision
+            for i in range(width):
+                re, im = far[b, 0, y, _2 * i], far[b, 0, y, _2 * i + _1]
+                rows[0, i] = re * re + im * im
+            for m in range(1, far.shape[1]):
+                for i in range(width):
+                    re, im = far[b, m, y, _2 * i], far[b, m, y, _2 * i + _1]
+                    rows[0, i] += re * re + im * im
             loss = zero
             for i in range(width):
-                modelled = np.sqrt(row[i])
-                difference = measured[i] - modelled if measured[i] >= zero else zero
+                measured, modelled = amplitudes[b, y, i], np.sqrt(rows[0, i])
+                difference = measured - modelled if measured >= zero else zero
                 loss += difference * difference
-                row[i] = difference / max(modelled, least)
+                rows[0, i] = difference / max(modelled, least)
             total += loss
             for m in range(far.shape[1]):
-                w = far[b, m, y]
                 for i in range(width):
-                    w[2 * i] *= row[i]
-                    w[2 * i + 1] *= row[i]
+                    far[b, m, y, _2 * i] *= rows[0, i]
+                    far[b, m, y, _2 * i + _1] *= rows[0, i]
     return total
 
 
@@ -299,11 +292,11 @@ def phase_gradient(transmission: np.ndarray, gradient: np.ndarray, out: np.ndarr
 
 
 def paste_same(field: np.ndarray, corners: np.ndarray, image: np.ndarray) -> None:
-    _add_windows(field, corners, image, False)
+    _paste_same(field, corners, image)
 
 
 def sum_cuts(field: np.ndarray, corners: np.ndarray, sums: np.ndarray) -> None:
-    _add_windows(field, corners, sums, True)
+    _sum_cuts(field, corners, sums)
 
 
 def ramp(waves: np.ndarray, slopes: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> None:
@@ -319,8 +312,8 @@ def amplitudes(counts: np.ndarray, indices: np.ndarray, origin: np.ndarray, mask
 
 
 def modulus(far: np.ndarray, amplitudes: np.ndarray) -> float:
-    row = np.empty(far.shape[-1], amplitudes.dtype)
-    return float(_modulus(_real(far), amplitudes, row, darkest(amplitudes.dtype)))
+    rows = aligned((1, far.shape[-1]), amplitudes.dtype)
+    return float(_modulus(_real(far), amplitudes, rows, darkest(amplitudes.dtype)))
 
 
 def residual(far: np.ndarray, amplitudes: np.ndarray, loss: Any) -> float:

@@ -119,9 +119,9 @@ def _on_phase(problem: Problem, change: Callable[[Any, Array], Array]) -> Callab
     def apply(state: State) -> State:
         obj = state.object
         if not xp.iscomplexobj(obj):
-            return state.replace(object=change(xp, obj).astype(obj.dtype))
+            return state.replace(object=change(xp, obj).astype(obj.dtype, copy=False))
         phase = xp.angle(obj)
-        return state.replace(object=(obj * xp.exp(1j * (change(xp, phase) - phase))).astype(obj.dtype))
+        return state.replace(object=(obj * xp.exp(1j * (change(xp, phase) - phase))).astype(obj.dtype, copy=False))
 
     return apply
 
@@ -134,6 +134,6 @@ def _on_complex(problem: Problem, change: Callable[[Any, Array, Array], Array]) 
         if not xp.iscomplexobj(state.object):
             return state
         amplitude = xp.maximum(xp.abs(state.object), np.float32(1e-6))
-        return state.replace(object=change(xp, state.object, amplitude).astype(np.complex64))
+        return state.replace(object=change(xp, state.object, amplitude).astype(np.complex64, copy=False))
 
     return apply
