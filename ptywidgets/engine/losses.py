@@ -52,6 +52,12 @@ class PixelLoss(ABC):
     def curvature_at(i: Any, a: Any) -> Any:
         """d2 value / d sqrt(I)2 = 4 I bend + 2 slope, written so that nothing cancels."""
 
+    @staticmethod
+    @abstractmethod
+    def secant_at(i: Any, a: Any) -> Any:
+        """2 sqrt(I) slope / (sqrt(I) - A), written so that nothing cancels: what a parabola in sqrt(I) bends by that has the
+        loss's slope here and its bottom where the loss has its own."""
+
     def value(self, intensity: Array, amplitude: Array) -> Array:
         """Loss of each pixel."""
         return self._of(type(self).value_at, intensity, amplitude)
@@ -67,6 +73,17 @@ class PixelLoss(ABC):
     def curvature(self, intensity: Array, amplitude: Array) -> Array:
         """Second derivative of :meth:`value` by the modulus, the square root of the intensity."""
         return self._of(type(self).curvature_at, intensity, amplitude)
+
+    def stretch(self, intensity: Array, amplitude: Array) -> Array:
+        """What a step's length is taken from: :meth:`curvature` where the model is too bright or fits, and the secant's
+        where it is too dark. There a loss of counts bends the more the darker the model is, without bound, or the other
+        way; a parabola with the same slope and the loss's own bottom is what leads there in one step."""
+        return self._of(type(self).stretch_at, intensity, amplitude)
+
+    @classmethod
+    def stretch_at(cls, i: Any, a: Any) -> Any:
+        """Of one pixel or of arrays."""
+        return np.where(a * a > i, cls.secant_at(i, a), cls.curvature_at(i, a))
 
     def residual(self, backend: Backend, far: Array, amplitudes: Array) -> tuple[Any, Array]:
         """Loss (a number on the device) and residual waves (B, M, Ny, Nx), in the memory of `far`.
@@ -117,6 +134,10 @@ class AmplitudeLoss(PixelLoss):
     def curvature_at(i: Any, a: Any) -> Any:
         return _2 + (i - i)
 
+    @staticmethod
+    def secant_at(i: Any, a: Any) -> Any:
+        return _2 + (i - i)
+
     def residual(self, backend: Backend, far: Array, amplitudes: Array) -> tuple[Any, Array]:
         """Loss (a number on the device) and residual waves (B, M, Ny, Nx), in the memory of `far`."""
         return backend.modulus(far, amplitudes), far
@@ -157,6 +178,11 @@ class AnscombeLoss(PixelLoss):
     def curvature_at(i: Any, a: Any) -> Any:
         return _2 - _3_4 * np.sqrt((a * a + _3_8) / (i + _3_8)) / (i + _3_8)
 
+    @staticmethod
+    def secant_at(i: Any, a: Any) -> Any:
+        root = np.sqrt(i + _3_8)
+        return _2 * np.sqrt(i) * (np.sqrt(i) + a) / (root * (root + np.sqrt(a * a + _3_8)))
+
 
 @dataclass(frozen=True)
 class PoissonLoss(PixelLoss):
@@ -191,6 +217,10 @@ class PoissonLoss(PixelLoss):
     def curvature_at(i: Any, a: Any) -> Any:
         return _2 + _2 * (a * a / i)
 
+    @staticmethod
+    def secant_at(i: Any, a: Any) -> Any:
+        return _2 + _2 * (a / np.sqrt(i))
+
 
 @dataclass(frozen=True)
 class IntensityLoss(PixelLoss):
@@ -219,6 +249,10 @@ class IntensityLoss(PixelLoss):
     @staticmethod
     def curvature_at(i: Any, a: Any) -> Any:
         return _12 * i - _4 * a * a
+
+    @staticmethod
+    def secant_at(i: Any, a: Any) -> Any:
+        return _4 * np.sqrt(i) * (np.sqrt(i) + a)
 
 
 LOSSES: dict[str, type[PixelLoss]] = {

@@ -41,8 +41,16 @@ class LossContract:
             assert (loss.value(factor * a * a, a) > 0).all()
         assert (loss.value(np.array([1e-3, 2.0]), np.zeros(2)) > loss.value(np.zeros(2), np.zeros(2))).all()
 
+    def test_a_pixel_that_is_too_dark_is_led_to_its_minimum(self, loss: Any) -> None:
+        i, a = np.array([0.02, 0.3, 1.0, 7.5]), np.array([0.5, 1.0, 3.0, 60.0])
+        step = -2 * np.sqrt(i) * loss.slope(i, a) / loss.stretch(i, a)  # Newton's in the modulus
+        np.testing.assert_allclose(np.sqrt(i) + step, a, rtol=1e-10)
+        fits = np.array([0.05, 1.0, 3.0, 60.0])
+        np.testing.assert_allclose(loss.stretch(fits**2 * (1 - 1e-9), fits), loss.curvature(fits**2, fits), rtol=1e-6)
+        np.testing.assert_array_equal(loss.stretch(4 * a * a, a), loss.curvature(4 * a * a, a))
+
     def test_nothing_comes_of_what_was_not_measured(self, loss: Any) -> None:
-        for function in (loss.value, loss.slope, loss.bend, loss.curvature):
+        for function in (loss.value, loss.slope, loss.bend, loss.curvature, loss.stretch):
             assert not function(INTENSITIES, -np.ones_like(AMPLITUDES)).any()
 
     def test_dark_pixels_are_finite(self, loss: Any) -> None:

@@ -29,8 +29,8 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _pixels(loss: Any) -> tuple[Any, Any]:
     """Loops over a row: the residual's factor, in place of the intensities, with the loss; and the bend."""
-    value_at, slope_at, curvature_at = (
-        numba.njit(formula, **_OPTIONS) for formula in (loss.value_at, loss.slope_at, loss.curvature_at)
+    value_at, slope_at, curvature_at, secant_at = (
+        numba.njit(formula, **_OPTIONS) for formula in (loss.value_at, loss.slope_at, loss.curvature_at, loss.secant_at)
     )
 
     @numba.njit(**_OPTIONS)
@@ -52,8 +52,9 @@ def _pixels(loss: Any) -> tuple[Any, Any]:
             along = half[i] / intensity * half[i]
             across = max(square[i] - along, zero)
             slope, curvature = slope_at(intensity, amplitude), curvature_at(intensity, amplitude)
+            stretch = secant_at(intensity, amplitude) if amplitude * amplitude > intensity else curvature
             slope = max(slope, zero)
-            here = max(curvature, zero) * along + (slope + slope) * across
+            here = max(stretch, zero) * along + (slope + slope) * across
             total += here if good else zero
         return total
 

@@ -155,9 +155,9 @@ def bend_of(far: Any, tangent: Any, amplitudes: Any, loss: Any) -> Any:
     square = (tangent.real**2 + tangent.imag**2).sum(-3)
     along = half / np.maximum(intensity, loss.least(intensity.dtype)) * half  # squared change of the modulus
     across = np.maximum(square - along, 0)
-    curvature = np.maximum(loss.curvature(intensity, amplitudes), 0)
+    stretch = np.maximum(loss.stretch(intensity, amplitudes), 0)
     slope = np.maximum(loss.slope(intensity, amplitudes), 0)
-    return (curvature * along + 2 * slope * across).sum(dtype=np.float64)
+    return (stretch * along + 2 * slope * across).sum(dtype=np.float64)
 
 
 def accumulate(weights: np.ndarray, source: np.ndarray, target: np.ndarray, clear: bool) -> None:

@@ -199,9 +199,9 @@ class Model:
         half = response.expect(backend, (waves.real * tangent.real + waves.imag * tangent.imag).sum(1))
         square = response.expect(backend, (tangent.real**2 + tangent.imag**2).sum(1))
         along = half / expected * half
-        curvature = xp.maximum(loss.curvature(expected, amplitudes), 0)
+        stretch = xp.maximum(loss.stretch(expected, amplitudes), 0)
         slope = xp.maximum(loss.slope(expected, amplitudes), 0)
-        return (curvature * along + 2 * slope * xp.maximum(square - along, 0)).sum(dtype=np.float64)
+        return (stretch * along + 2 * slope * xp.maximum(square - along, 0)).sum(dtype=np.float64)
 
     def by_given_off(self, backend: Backend, slope: Array | None) -> Array:
         """Derivative (B, C) of the loss by the electrons that each channel gets."""
@@ -230,7 +230,9 @@ class Model:
         if self.specimen.lossless and slab.absorption is None:
             shape = transmission.shape[:axis] + transmission.shape[axis + 1 :]
             return xp.ones(shape, transmission.real.dtype)
-        return (transmission.real**2 + transmission.imag**2).prod(axis)
+        intensity = transmission.real**2
+        intensity += transmission.imag**2
+        return intensity.prod(axis) if intensity.shape[axis] > 1 else intensity.squeeze(axis)
 
     def window_gradients(
         self, backend: Backend, obj: Array, waves: Array, where: Where, amplitudes: Array, loss: Loss
