@@ -50,10 +50,8 @@ def main() -> None:
                     here = problem.at_window(state.probe.shape[-2:])
                     phase = here.backend.to_numpy(state.object)[0]
                     found = score(phase, state.positions / here.sampling, case.truth)
-                    print(
-                        f"  {state.iteration:3} on {here.window[0]} px, {seconds:6.2f} s: {found.correlation:.4f} rms {found.rms:.4f} gain {found.gain:.3f}",
-                        flush=True,
-                    )
+                    told = f"{found.correlation:.4f}, rms {found.rms:.4f} rad, gain {found.gain:.3f}"
+                    print(f"  {state.iteration:3} on {here.window[0]} px, {seconds:6.2f} s: {told}", flush=True)
                     begun = time.perf_counter()
 
 
