@@ -4,8 +4,8 @@
 
 Wall time on a shared machine tells little; ratios tell more, and minima are taken of both. One is to the floor: the two
 FFTs of every position and nothing else, by the same library on the same threads, turn about with the iterations. With
-PTYWIDGETS_PY4DSTEM naming a Python that has py4DSTEM, the same data are given to it, turn about with ours, and the ratio
-of the two is printed: same algorithm, same batches.
+PTYWIDGETS_PY4DSTEM naming a Python that has py4DSTEM, it is given the same data, turn about with ours, and the ratio of
+the two is printed: same algorithm, same batches.
 """
 
 from __future__ import annotations

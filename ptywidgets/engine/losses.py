@@ -55,8 +55,8 @@ class PixelLoss(ABC):
     @staticmethod
     @abstractmethod
     def secant_at(i: Any, a: Any) -> Any:
-        """2 sqrt(I) slope / (sqrt(I) - A), written so that nothing cancels: what a parabola in sqrt(I) bends by that has
-        the loss's slope here and its bottom where the loss has its own."""
+        """2 sqrt(I) slope / (sqrt(I) - A), written so that nothing cancels: how much a parabola in sqrt(I) bends that
+        has the loss's slope here and its bottom where the loss has its own."""
 
     def value(self, intensity: Array, amplitude: Array) -> Array:
         """Loss of each pixel."""
