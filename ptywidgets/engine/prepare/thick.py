@@ -76,6 +76,8 @@ def thick_defocus(
     Returns
     -------
     ThickFit
+        Its uncertainty holds for specimens that are alike at all depths, as crystals are; of amorphous ones the defocus
+        may be off by some per cent.
 
     Raises
     ------
