@@ -12,7 +12,7 @@ import numpy as np
 from ptywidgets.engine.prepare.measurement import Measurement
 
 ASKED = 0.8  # part of half the detector whose pixels count; what is scattered beyond the cut leaves its trace near it
-RIM = 2.0  # detector pixels on both sides of the aperture's edge that are not asked
+RIM = 1.0  # detector pixels on both sides of the aperture's edge that are not asked; wider, and low frequencies go
 
 
 def asked_pixels(n: int, radius: float, tilts: np.ndarray) -> np.ndarray:
@@ -30,7 +30,7 @@ def asked_pixels(n: int, radius: float, tilts: np.ndarray) -> np.ndarray:
     Examples
     --------
     >>> asked_pixels(16, 4.0, np.zeros((1, 2)))[0, 0, :8].astype(int)
-    array([1, 1, 0, 0, 0, 0, 0, 0])
+    array([1, 1, 1, 0, 0, 0, 1, 0])
     """
     k = np.fft.fftfreq(n, 1 / n)
     y, x = (k - tilts[:, axis, None] for axis in (0, 1))
