@@ -1,9 +1,11 @@
 """A small reconstruction whose unknowns are the object, the aberrations and the rotation together.
 
-The modulus of the wave in the detector plane is linearised about the present values: |psi| + Re(u F[E dO]) + D dp, with
-u = conj(psi) / |psi|, E the moved probe, and a column of D for each coefficient and for the rotation. Object and optics
-are then solved for jointly by a few steps of preconditioned conjugate gradients (damped Gauss-Newton); the detector is
-cut to what lies near the aperture, and pixels close to the cut are not asked.
+What the counts N are off is (N - I) / 2 s, s = sqrt(I + c), with the expected counts I = |psi|^2: noise is alike in all
+pixels, and there is no mean left at the true optics however few the counts are, as there is in differences of
+amplitudes. It is linearised about the present values: Re(u F[E dO]) + D dp, with u = conj(psi) / s, E the moved probe,
+and a column of D for each coefficient and for the rotation. Object and optics are then solved for jointly by a few
+steps of preconditioned conjugate gradients (damped Gauss-Newton; Fisher scoring but for c). The detector is cut to
+what lies near the aperture; pixels close to the cut and at the rim are not asked, see :mod:`.coarse_part`.
 """
 
 from __future__ import annotations
@@ -17,14 +19,16 @@ from scipy import fft as sfft
 from scipy import ndimage
 
 from ptywidgets.engine.chi_terms import polynomials
+from ptywidgets.engine.prepare.coarse_part import asked_pixels, deflected_block, moved_aperture
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.prepare.rotation import unrotate_vectors
 from ptywidgets.engine.probe import Optics, make_aperture
 from ptywidgets.engine.units import wavelength
 
 REACH = 1.75  # half the side of the detector that is kept, in radii of the aperture
-ASKED = 0.8  # part of it whose pixels count; what is scattered beyond the cut leaves its trace near it
 DAMPING = 1e-2  # of the brightest illumination
+STILL = 0.01  # detector pixels; patterns that move less are taken to lie still
+FLOOR = 0.1  # c, of the mean counts of a pixel
 PORTION = 16  # positions worked on at a time
 
 
@@ -50,38 +54,42 @@ class CoarseModel:
         radius = math.sqrt(np.count_nonzero(lit) / math.pi) + 0.5
         n = min(*shape, sfft.next_fast_len(2 * math.ceil(REACH * radius)))
         n -= n % 2
-        chosen, self.grid = _block(measurement, side)
+        chosen, self.grid = deflected_block(measurement, side)
         cut = [np.r_[0 : n // 2, full - n // 2 : full] for full in shape]
         patterns = measurement.patterns.crop((n, n))
-        self.amplitudes = patterns.amplitudes(chosen)
-        self.shifts = measurement.shifts[chosen]
+        amplitudes = patterns.amplitudes(chosen)
+        self.counts = amplitudes.clip(0) ** 2
+        shifts = measurement.shifts[chosen]
         self.n, self.terms = n, tuple(terms)
         self.sampling = [s * full / n for s, full in zip(measurement.sampling, shape, strict=True)]
         ky, kx = (np.fft.fftfreq(n, s) for s in self.sampling)
         self.k = np.stack(np.meshgrid(ky, kx, indexing="ij")).astype(np.float32)
         wave = aperture[cut[0][:, None], cut[1][None]] * math.sqrt(measurement.mean_intensity)
-        self.aperture = wave.astype(np.float32)
-        self.basis = self._basis(wavelength(energy))
-        whole = [np.fft.fftfreq(n, 1 / n)] * 2
-        self.asked = (np.hypot(*np.meshgrid(*whole)) < ASKED * n / 2).astype(np.float32)[None]
+        self.tilts = shifts if np.ptp(shifts, axis=0).max() > STILL else shifts.mean(0, keepdims=True)
+        self.apertures = moved_aperture(wave.astype(np.float32), self.tilts)
+        self.floor = FLOOR * measurement.mean_intensity / n**2
+        self.basis = self._basis(wavelength(energy), wave)
+        self.asked = asked_pixels(n, radius - 0.5, self.tilts)
         if patterns.mask is not None:
-            self.asked = self.asked * (self.amplitudes >= 0)
+            self.asked = self.asked * (amplitudes >= 0)
         extent = np.hypot(*np.ptp(self.grid, axis=1))
         self.size = math.ceil(extent / min(self.sampling)) + n + 4
         self.object = np.ones((self.size, self.size), np.complex64)
-        self.energy = float((self.amplitudes**2 * self.asked).sum(dtype=np.float64))
+        self.energy = float((self.counts * self.asked).sum(dtype=np.float64))
         noise = 0.25 * float(self.asked.mean(0).sum()) * len(chosen) / self.energy
         self.noise = noise if noise < 0.5 else 0.0  # share that counting leaves; more than that, and it is no counts
         self.loss = math.inf
         self.parts = [np.arange(i, min(i + PORTION, len(chosen))) for i in range(0, len(chosen), PORTION)]
 
-    def _basis(self, lam: float) -> np.ndarray:
-        """The functions of the coefficients (P, n, n), less their slope, which only moves the probe."""
-        raw = np.stack(polynomials(self.terms, (self.k[0] + 1j * self.k[1]).astype(complex), lam))
-        weight = self.aperture.astype(float) ** 2
-        slopes = self.k / np.sqrt((weight * self.k**2).sum((1, 2), keepdims=True))
-        amount = np.einsum("pyx,lyx,yx->pl", raw, slopes, weight)
-        return (raw - np.einsum("pl,lyx->pyx", amount, slopes)).astype(np.float32)
+    def _basis(self, lam: float, wave: np.ndarray) -> np.ndarray:
+        """The functions of the coefficients (P, J or 1, n, n), less their slope, which only moves the probe."""
+        weight = wave.astype(float) ** 2
+        still = np.stack(polynomials(self.terms, (self.k[0] + 1j * self.k[1]).astype(complex), lam))
+        slopes = np.einsum("pyx,lyx,yx->pl", still, self.k, weight) / (weight * self.k**2).sum((1, 2))
+        moves = self.tilts / (self.n * np.array(self.sampling))  # 1/A
+        k = self.k[:, None] - moves.T[:, :, None, None]
+        raw = np.stack(polynomials(self.terms, (k[0] + 1j * k[1]).astype(complex), lam))
+        return (raw - np.einsum("pl,ljyx->pjyx", slopes, k)).astype(np.float32)
 
     # ------------------------------------------------------------------ one round
 
@@ -134,36 +142,33 @@ class CoarseModel:
         return np.stack([field[y : y + n, x : x + n] for y, x in self.corners[part]])
 
     def _linearise(self, values: np.ndarray, rotation: float, transpose: bool, free: np.ndarray) -> None:
-        n, count = self.n, len(self.amplitudes)
+        n, count = self.n, len(self.counts)
         y, x = unrotate_vectors(self.grid, rotation, transpose)
         velocity = np.stack([x, -y] if not transpose else [-x, y], axis=1).astype(np.float32)  # A per rad
         places = np.stack([y / self.sampling[0], x / self.sampling[1]], axis=1) + self.size / 2
         whole = np.rint(places).astype(int)
         self.corners = whole - n // 2
-        spectrum = self.aperture * np.exp(-1j * np.tensordot(values.astype(np.float32), self.basis, 1))
+        spectra = self.apertures * np.exp(-1j * np.tensordot(values.astype(np.float32), self.basis, 1))
         ramps = [_ramps(places[:, i] - whole[:, i] + n // 2, -np.fft.fftfreq(n)) for i in (0, 1)]
-        descan = [_ramps(self.shifts[:, i], (np.arange(n) - n // 2) / n) for i in (0, 1)]
         self.probes = np.empty((count, n, n), np.complex64)  # E
         self.turns = np.empty((count, n, n), np.complex64)  # u
         self.left = np.empty((count, n, n), np.float32)
         chosen = np.flatnonzero(free)
         self.columns = np.empty((len(chosen), count, n, n), np.float32)
-        faint = 1e-4 * math.sqrt(self.energy / count / n**2)
 
         def work(part: np.ndarray) -> np.ndarray:
-            moved = spectrum * ramps[0][part][:, :, None] * ramps[1][part][:, None, :]
-            tilt = descan[0][part][:, :, None] * descan[1][part][:, None, :]
-            patch = self._patches(self.object, part) * tilt
+            moved = _of(spectra, part) * ramps[0][part][:, :, None] * ramps[1][part][:, None, :]
+            patch = self._patches(self.object, part)
             probe = sfft.ifft2(moved, norm="ortho")
             far = sfft.fft2(probe * patch, norm="ortho")
-            modulus = np.abs(far)
-            asked = self.asked if len(self.asked) == 1 else self.asked[part]
-            turn = far.conj() / np.maximum(modulus, faint) * asked
-            self.probes[part], self.turns[part] = probe * tilt, turn
-            self.left[part] = (self.amplitudes[part] - modulus) * asked
+            expected = far.real**2 + far.imag**2
+            weight = _of(self.asked, part) / np.sqrt(expected + np.float32(self.floor))
+            turn = far.conj() * weight
+            self.probes[part], self.turns[part] = probe, turn
+            self.left[part] = (self.counts[part] - expected) * (weight / 2)
             for place, index in enumerate(chosen):
                 if index < len(self.terms):
-                    slope = moved * self.basis[index]
+                    slope = moved * _of(self.basis[index], part)
                 else:
                     v = velocity[part][:, :, None, None]
                     slope = moved * ((2 * np.pi) * (v[:, 0] * self.k[0] + v[:, 1] * self.k[1]))
@@ -240,19 +245,10 @@ def _dot(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.vdot(a, b).real)
 
 
+def _of(values: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """The values of some positions, of an array (J, n, n), or (1, n, n) where all have the same."""
+    return values if len(values) == 1 else values[part]
+
+
 def _ramps(moves: np.ndarray, slopes: np.ndarray) -> np.ndarray:
     return np.exp(2j * np.pi * moves[:, None] * slopes).astype(np.complex64)
-
-
-def _block(measurement: Measurement, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of a block of positions where the specimen deflects most, and their places (2, J) in the scan, A."""
-    ny, nx = measurement.scan_shape
-    height, width = min(side, ny), min(side, nx)
-    strength = (measurement.com**2).sum(0)
-    sums = np.pad(strength, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
-    inside = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
-    y0, x0 = np.unravel_index(int(inside.argmax()), inside.shape)
-    rows, columns = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
-    step = measurement.calibration.require("scan_step")
-    grid = np.stack([(rows - (height - 1) / 2).ravel(), (columns - (width - 1) / 2).ravel()]) * step
-    return ((rows + y0) * nx + columns + x0).ravel(), grid

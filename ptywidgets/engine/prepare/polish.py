@@ -1,7 +1,8 @@
 """The optics made finer on a coarse reconstruction, where phases are too strong for the linear model.
 
 A fit to the bright field is right to a per cent or two of the defocus. A few rounds of a small reconstruction, which
-knows no weak phase, take off most of what is left, and its object tells by its atoms which twin is the true one.
+knows no weak phase, take off most of what is left, and its object tells by its atoms which twin is the true one. The
+defocus is that of one plane: of a thin specimen the middle of its atoms, weighed by the squares of the columns' phases.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from ptywidgets.engine.prepare.rotation import wrapped_angle
 from ptywidgets.engine.probe import Optics
 
 MISFIT = 0.05  # share of the counts' energy that may be left unexplained beyond noise
+UNSEEN = 2.0  # errors of the linear fit over what it states, on simulated specimens: strong phases bend all rings alike
 FAR = (0.08, 1.5)  # of the defocus, and degrees: a fit that goes farther has lost its way
 
 
@@ -64,7 +66,8 @@ def polish(
     Returns
     -------
     Polished
-        With the fit as it was, where the reconstruction does not describe the data (thick specimens).
+        With the fit's numbers as they were and wider uncertainties, where the reconstruction does not describe the
+        data (thick specimens).
     """
     terms = tuple(n for n in fit.uncertainties if n not in ("rotation", "defocus"))
     values = np.array([fit.aberrations.cartesian[t] for t in terms])
@@ -82,6 +85,9 @@ def polish(
     near = abs(after - before) <= FAR[0] * abs(before) and abs(wrapped_angle(rotation - fit.rotation)) <= FAR[1]
     accepted = bool(near and misfit < MISFIT and np.isfinite(values).all())
     if not accepted:
+        wider = {name: UNSEEN * sigma for name, sigma in fit.uncertainties.items()}
+        words = in_words(fit.aberrations, fit.rotation, fit.transpose, wider)
+        fit = replace(fit, uncertainties=wider, message=words)
         return Polished(fit, False, misfit, phase, peaks, clear, "a thin object does not describe these data well")
     rotation = wrapped_angle(rotation)
     words = in_words(aberrations, rotation, fit.transpose, fit.uncertainties)

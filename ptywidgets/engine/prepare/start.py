@@ -4,37 +4,24 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.dataset import Dataset
+from ptywidgets.engine.prepare.decisions import GIVEN, Decision, about_descan, about_lens, about_orientation
 from ptywidgets.engine.prepare.descan import centred_mean
 from ptywidgets.engine.prepare.disk import calibrate_detector, measure_disk
 from ptywidgets.engine.prepare.measurement import Measurement, Preparation, prepare, reorient
 from ptywidgets.engine.prepare.mend import mended
 from ptywidgets.engine.prepare.optics_fit import TERMS, OpticsFit, find_optics
 from ptywidgets.engine.prepare.polish import Polished, polish
-from ptywidgets.engine.prepare.rotation import RotationFit, wrapped_angle
+from ptywidgets.engine.prepare.rotation import RotationFit
+from ptywidgets.engine.prepare.thick import ThickFit, depth_of_field, thick_defocus, with_defocus
 from ptywidgets.engine.probe import Optics
 
-GIVEN = "given"
 WIDEST = 0.3  # edge of an aperture, as part of its radius: more is blur
 EDGE = 0.474  # the part of the edge of an aperture, half a cosine of amplitude, in which counts go from 90 to 10 %
-
-
-@dataclass(frozen=True)
-class Decision:
-    """One thing that was decided."""
-
-    name: str
-    value: Any
-    uncertainty: float | None  # one sigma, in `unit`
-    unit: str
-    source: str  # where it comes from: "given", "from least curl", ...
-    sentence: str
-    widget: str  # the one that shows it and lets one change it
 
 
 @dataclass(frozen=True)
@@ -86,6 +73,8 @@ def find_start(
         For the model of the origin.
     thickness : float, optional
         Of the specimen, in A. The defocus found is that of its middle; with this the one of its entrance is told, too.
+        Where it is more than half the depth of field, lambda / semiangle^2, no single plane describes the specimen, and
+        the defocus is refined on a coarse multislice reconstruction, which takes some ten seconds.
     refine : bool
         Make the optics finer on a coarse reconstruction.
 
@@ -109,13 +98,14 @@ def find_start(
     transpose = wanted.transpose if transpose is None else transpose
     wanted = wanted.replace(rotation=rotation, transpose=transpose)
     measurement = prepare(dataset, wanted)
-    decisions.append(_origin(measurement))
+    decisions.append(about_descan(measurement))
     bright = bright_field(dataset, measurement)
     optics = Optics.from_dataset(dataset, aberrations=aberrations or Aberrations())
     if dataset.vacuum is None:
         optics = optics.replace(rolloff=_edge(mended(dataset), measurement))
     fit = find_optics(bright, optics, rotation=rotation, transpose=transpose, defocus=defocus)
-    polished = None
+    polished: Polished | None = None
+    thick: ThickFit | None = None
     if fit.found:
         hold = (*(("rotation",) if rotation is not None else ()), *(("C10",) if defocus is not None else ()))
         rounds = 3 if refine else 1
@@ -130,11 +120,23 @@ def find_start(
         told = rotation is not None or sign_known or (polished is not None and polished.peaks_clear)
         measurement = replace(measurement, preparation=wanted, rotation_fit=_known(measurement, fit, told))
         optics = optics.replace(aberrations=fit.aberrations)
+        if thickness and refine and defocus is None and _is_thick(thickness, dataset):
+            thick = thick_defocus(measurement, optics, thickness)
+            optics = with_defocus(optics, thick.defocus)
+            sigma = {"C10": thick.uncertainty, "defocus": thick.uncertainty}
+            fit = replace(fit, aberrations=optics.aberrations, uncertainties={**fit.uncertainties, **sigma})
     elif defocus is not None:
         optics = optics.replace(aberrations=optics.aberrations.replace(defocus=defocus))
-    decisions += _orientation(measurement, fit, polished, rotation, transpose, sign_known)
-    decisions += _lens(fit, polished, defocus, optics, thickness)
+    decisions += about_orientation(measurement, fit, polished, rotation, transpose, sign_known)
+    decisions += about_lens(fit, polished, defocus, optics, thickness, thick)
     return Start(measurement, optics, tuple(decisions), fit, time.perf_counter() - begin)
+
+
+def _is_thick(thickness: float, dataset: Dataset) -> bool:
+    known = dataset.calibration
+    return bool(known.semiangle) and thickness > 0.5 * depth_of_field(
+        known.require("semiangle"), known.require("energy")
+    )
 
 
 def _known(measurement: Measurement, fit: OpticsFit, told: bool) -> RotationFit:
@@ -194,84 +196,3 @@ def _edge(dataset: Dataset, measurement: Measurement) -> float:
     disk = measure_disk(centred_mean(dataset, measurement.origin))
     width = disk.edge_width * dataset.calibration.angle_pixel / EDGE
     return float(np.clip(width, 0.0, WIDEST * semiangle))
-
-
-def _origin(measurement: Measurement) -> Decision:
-    span = float(np.hypot(*np.ptp(measurement.origin, axis=(1, 2))))
-    model = measurement.preparation.origin
-    sentence = f"Descan moves the patterns by {span:.2f} px across the scan; a {model} is taken off."
-    return Decision("descan", span, None, "px", "from the centre of mass", sentence, "DatasetBrowser")
-
-
-def _orientation(
-    measurement: Measurement,
-    fit: OpticsFit,
-    polished: Polished | None,
-    rotation: float | None,
-    transpose: bool | None,
-    sign_known: bool,
-) -> list[Decision]:
-    angle, sigma = measurement.rotation, fit.uncertainties["rotation"]
-    if rotation is not None:
-        source, words, spread = GIVEN, f"The rotation, {angle:.2f} degrees, was given.", None
-    elif not fit.found:
-        source, spread = "from least curl", measurement.rotation_fit.uncertainty
-        words = f"The bright field shows too little; the centre of mass has least curl at {angle:.2f} degrees."
-    else:
-        refined = polished is not None and polished.accepted
-        source = "from the bright field" + (" and a coarse reconstruction" if refined else "")
-        spread = sigma
-        words = f"With {angle:.2f} degrees the optics explain the bright field best (+- {sigma:.2f})."
-    out = [Decision("rotation", angle, spread, "degrees", source, words, "RotationExplorer")]
-    turned = "transposed" if measurement.transpose else "not transposed"
-    source = GIVEN if transpose is not None else source if rotation is None else "from the bright field"
-    out.append(
-        Decision(
-            "transpose", measurement.transpose, None, "", source, f"The detector is {turned}.", "OrientationPicker"
-        )
-    )
-    other = wrapped_angle(angle + 180)
-    if rotation is not None:
-        source, words = GIVEN, "Which of two opposite rotations is true was given with the rotation."
-    elif sign_known:
-        source, words = (
-            "from the sign of the defocus",
-            f"The sign of the defocus tells {angle:.0f} from {other:.0f} degrees.",
-        )
-    elif polished is not None and polished.peaks_clear:
-        source = "from the atoms"
-        words = f"Atoms come out bright with {angle:.0f} degrees and would be dark with {other:.0f}."
-    else:
-        source = "undecided"
-        words = f"The data cannot tell {angle:.0f} from {other:.0f} degrees; turn it round if atoms come out dark."
-    told = "open" if source == "undecided" else "told"
-    out.append(Decision("half turn", told, None, "", source, words, "OrientationPicker"))
-    return out
-
-
-def _lens(
-    fit: OpticsFit, polished: Polished | None, defocus: float | None, optics: Optics, thickness: float | None
-) -> list[Decision]:
-    refined = polished is not None and polished.accepted
-    source = "from the bright field" + (" and a coarse reconstruction" if refined else "")
-    if not fit.found:
-        source = "not found"
-    value = optics.aberrations["defocus"]
-    sigma = fit.uncertainties["defocus"]
-    if defocus is not None:
-        words = f"The defocus, {value:.4g} A, was given."
-        out = [Decision("defocus", value, None, "A", GIVEN, words, "ProbeDesigner")]
-    else:
-        words = f"The defocus is {value:.4g} A (+- {sigma:.2g}), counted from the middle of the specimen."
-        if thickness:
-            words += f" At the entrance of the {thickness:.4g} A it is {value + thickness / 2:.4g} A."
-        if polished is not None and not refined:
-            words += " A thin object does not describe these data well: take it with care."
-        out = [Decision("defocus", value, sigma if fit.found else None, "A", source, words, "ProbeDesigner")]
-    for symbol, name, widget in (("C12", "astigmatism", "ParallaxExplorer"), ("C21", "coma", "ParallaxExplorer")):
-        size = optics.aberrations[symbol]
-        spread = float(np.hypot(fit.uncertainties[f"{symbol}a"], fit.uncertainties[f"{symbol}b"]) / np.sqrt(2))
-        seen = "" if size > 2 * spread else ", which is none within the uncertainty"
-        words = f"The {name} is {size:.3g} A (+- {spread:.2g}){seen}."
-        out.append(Decision(name, size, spread, "A", source, words, widget))
-    return out

@@ -13,9 +13,10 @@ import numpy as np
 from ptywidgets.engine.algorithms import GradientDescent
 from ptywidgets.engine.models import single_slice
 from ptywidgets.engine.plan import Plan
+from ptywidgets.engine.prepare.cut_out import cut_out
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.prepare.rotation import wrapped_angle
-from ptywidgets.engine.probe import Optics, make_aperture
+from ptywidgets.engine.probe import Optics
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def resolve_twin(
     from ptywidgets.engine.iterate import iterate
     from ptywidgets.engine.problem import make_problem
 
-    small, small_optics = _middle(measurement, optics, most)
+    small, small_optics = cut_out(measurement, optics, most)
     losses = []
     for turn in (0.0, 180.0):
         positions = -small.positions if turn else small.positions
@@ -76,33 +77,3 @@ def resolve_twin(
     else:
         message = f"{rotation:.2f} and {other:.2f} degrees fit equally well; choose by the look of the atoms."
     return TwinTest(rotation, (losses[0], losses[1]), resolved, message)
-
-
-def _middle(measurement: Measurement, optics: Optics, most: int) -> tuple[Measurement, Optics]:
-    """A block of positions in the middle of the scan, and the detector cut to twice the aperture."""
-    shape = measurement.patterns.shape[-2:]
-    aperture = make_aperture(optics, shape, measurement.sampling, measurement.calibration.require("energy"))
-    lit = np.fft.fftshift(aperture > 0.1 * aperture.max())
-    radius = max(np.ptp(np.flatnonzero(lit.any(1))), np.ptp(np.flatnonzero(lit.any(0)))) / 2 + 1
-    size = [min(n, 2 * int(np.ceil(1.4 * radius / 2)) * 2) for n in shape]
-    scan = measurement.scan_shape
-    side = int(np.sqrt(most))
-    rows, columns = [slice(max(0, (n - side) // 2), max(0, (n - side) // 2) + min(n, side)) for n in scan]
-    chosen = np.arange(scan[0] * scan[1]).reshape(scan)[rows, columns].ravel()
-    index = [np.r_[0 : (n + 1) // 2, full - n // 2 : full] for n, full in zip(size, shape, strict=True)]
-    patterns = measurement.patterns.take(chosen).crop((size[0], size[1]))
-    down, along = (s * full / n for s, full, n in zip(measurement.sampling, shape, size, strict=True))
-    # The vacuum pattern is cut like the patterns; its centre stays in the middle.
-    if optics.vacuum is not None:
-        corner = aperture[index[0][:, None], index[1][None]] ** 2
-        optics = optics.replace(vacuum=np.fft.fftshift(corner))
-    small = replace(
-        measurement,
-        patterns=patterns,
-        shifts=measurement.shifts[chosen],
-        positions=measurement.positions[chosen],
-        sampling=(down, along),
-        mean_intensity=float((patterns.amplitudes().clip(0).astype(np.float64) ** 2).sum() / len(chosen)),
-        scan_shape=(rows.stop - rows.start, columns.stop - columns.start),
-    )
-    return small, optics

@@ -51,12 +51,16 @@ def simulated(
     jitter=0.0,
     scan=18,
     seed=0,
+    binning=1,
     **aberrations,
 ):
-    """A dataset of 84 x 84 patterns, 2 A apart; `aberrations` as of :class:`Aberrations`."""
+    """A dataset of 84 x 84 patterns, 2 A apart; `aberrations` as of :class:`Aberrations`.
+
+    With `binning` a pixel of the detector takes in so many samples on a side, as real pixels do, in a wider window.
+    """
     generator = np.random.default_rng(seed)
-    detector, step = 84, 2.0
-    calibration = Calibration(energy=ENERGY, scan_step=step, q_pixel=0.0375, semiangle=SEMIANGLE)
+    detector, step = 84 * binning, 2.0
+    calibration = Calibration(energy=ENERGY, scan_step=step, q_pixel=0.0375 / binning, semiangle=SEMIANGLE)
     pixel = calibration.sampling((detector, detector))[0]
     positions = scan_positions((scan, scan), step, rotation, transpose)
     positions = positions + jitter * generator.normal(size=positions.shape)
@@ -72,12 +76,21 @@ def simulated(
     probe = make_probe(optics, (detector, detector), (pixel, pixel), ENERGY, counts)
     y, x = np.meshgrid(*[np.linspace(-1, 1, scan)] * 2, indexing="ij")
     wander = descan * np.stack([x - 2 * y, -x - 3 * y])  # detector pixels
-    patterns = diffraction_patterns(phase, probe, positions / pixel + pixels // 2, wander.reshape(2, -1).T)
-    vacuum = np.fft.fftshift(np.abs(np.fft.fft2(probe, norm="ortho")) ** 2)
+    shifts = binning * wander.reshape(2, -1).T + (binning - 1) / 2
+    patterns = summed(diffraction_patterns(phase, probe, positions / pixel + pixels // 2, shifts), binning)
+    middle = np.array([[pixels // 2, pixels // 2]]), np.full((1, 2), (binning - 1) / 2)
+    vacuum = summed(diffraction_patterns(np.zeros(shape, np.float32), probe, *middle), binning)[0]
     if dose is not None:
         patterns = poisson_counts(patterns, generator)
         vacuum = generator.poisson(16 * vacuum)
-    return Dataset(patterns.reshape(scan, scan, detector, detector), calibration, vacuum=vacuum.astype(np.float32))
+    calibration = calibration.replace(q_pixel=0.0375)
+    return Dataset(patterns.reshape(scan, scan, 84, 84), calibration, vacuum=vacuum.astype(np.float32))
+
+
+def summed(patterns, binning):
+    """Sums over squares of pixels."""
+    j, y, x = patterns.shape
+    return patterns.reshape(j, y // binning, binning, x // binning, binning).sum((2, 4))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,126 @@
+"""What the start decided, in words: each number with its uncertainty, where it comes from, and who can change it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ptywidgets.engine.prepare.measurement import Measurement
+from ptywidgets.engine.prepare.optics_fit import OpticsFit
+from ptywidgets.engine.prepare.polish import Polished
+from ptywidgets.engine.prepare.rotation import wrapped_angle
+from ptywidgets.engine.prepare.thick import ThickFit
+from ptywidgets.engine.probe import Optics
+
+GIVEN = "given"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One thing that was decided."""
+
+    name: str
+    value: Any
+    uncertainty: float | None  # one sigma, in `unit`
+    unit: str
+    source: str  # where it comes from: "given", "from least curl", ...
+    sentence: str
+    widget: str  # the one that shows it and lets one change it
+
+
+def about_descan(measurement: Measurement) -> Decision:
+    """How far descan moved the patterns."""
+    span = float(np.hypot(*np.ptp(measurement.origin, axis=(1, 2))))
+    model = measurement.preparation.origin
+    sentence = f"Descan moves the patterns by {span:.2f} px across the scan; a {model} is taken off."
+    return Decision("descan", span, None, "px", "from the centre of mass", sentence, "DatasetBrowser")
+
+
+def about_orientation(
+    measurement: Measurement,
+    fit: OpticsFit,
+    polished: Polished | None,
+    rotation: float | None,
+    transpose: bool | None,
+    sign_known: bool,
+) -> list[Decision]:
+    """Rotation, transpose, and whether half a turn is told."""
+    angle, sigma = measurement.rotation, fit.uncertainties["rotation"]
+    if rotation is not None:
+        source, words, spread = GIVEN, f"The rotation, {angle:.2f} degrees, was given.", None
+    elif not fit.found:
+        source, spread = "from least curl", measurement.rotation_fit.uncertainty
+        words = f"The bright field shows too little; the centre of mass has least curl at {angle:.2f} degrees."
+    else:
+        refined = polished is not None and polished.accepted
+        source = "from the bright field" + (" and a coarse reconstruction" if refined else "")
+        spread = sigma
+        words = f"With {angle:.2f} degrees the optics explain the bright field best (+- {sigma:.2f})."
+    out = [Decision("rotation", angle, spread, "degrees", source, words, "RotationExplorer")]
+    turned = "transposed" if measurement.transpose else "not transposed"
+    source = GIVEN if transpose is not None else source if rotation is None else "from the bright field"
+    out.append(
+        Decision(
+            "transpose", measurement.transpose, None, "", source, f"The detector is {turned}.", "OrientationPicker"
+        )
+    )
+    other = wrapped_angle(angle + 180)
+    if rotation is not None:
+        source, words = GIVEN, "Which of two opposite rotations is true was given with the rotation."
+    elif sign_known:
+        source, words = (
+            "from the sign of the defocus",
+            f"The sign of the defocus tells {angle:.0f} from {other:.0f} degrees.",
+        )
+    elif polished is not None and polished.peaks_clear:
+        source = "from the atoms"
+        words = f"Atoms come out bright with {angle:.0f} degrees and would be dark with {other:.0f}."
+    else:
+        source = "undecided"
+        words = f"The data cannot tell {angle:.0f} from {other:.0f} degrees; turn it round if atoms come out dark."
+    told = "open" if source == "undecided" else "told"
+    out.append(Decision("half turn", told, None, "", source, words, "OrientationPicker"))
+    return out
+
+
+def about_lens(
+    fit: OpticsFit,
+    polished: Polished | None,
+    defocus: float | None,
+    optics: Optics,
+    thickness: float | None,
+    thick: ThickFit | None,
+) -> list[Decision]:
+    """Defocus, astigmatism and coma, each with the plane or the size that its number is of."""
+    refined = polished is not None and polished.accepted
+    source = "from the bright field" + (" and a coarse reconstruction" if refined else "")
+    if not fit.found:
+        source = "not found"
+    value = optics.aberrations["defocus"]
+    sigma = fit.uncertainties["defocus"]
+    if defocus is not None:
+        words = f"The defocus, {value:.4g} A, was given."
+        out = [Decision("defocus", value, None, "A", GIVEN, words, "ProbeDesigner")]
+    else:
+        if thick is not None:
+            sigma, source = thick.uncertainty, "from a coarse multislice reconstruction"
+        words = f"The defocus is {value:.4g} A (+- {sigma:.2g}), counted from the middle of the specimen."
+        if thickness:
+            words += f" At the entrance of the {thickness:.4g} A it is {value + thickness / 2:.4g} A."
+        if thick is not None:
+            words += f" It was found with {thick.slices} slices, all alike."
+        elif polished is not None and not refined:
+            words += (
+                " A thin object does not describe these data well: take it with care, and give the specimen's "
+                "thickness, find_start(..., thickness=200) in A, to have it found with several slices."
+            )
+        out = [Decision("defocus", value, sigma if fit.found else None, "A", source, words, "ProbeDesigner")]
+    for symbol, name, widget in (("C12", "astigmatism", "ParallaxExplorer"), ("C21", "coma", "ParallaxExplorer")):
+        size = optics.aberrations[symbol]
+        spread = float(np.hypot(fit.uncertainties[f"{symbol}a"], fit.uncertainties[f"{symbol}b"]) / np.sqrt(2))
+        seen = "" if size > 2 * spread else ", which is none within the uncertainty"
+        words = f"The {name} is {size:.3g} A (+- {spread:.2g}){seen}."
+        out.append(Decision(name, size, spread, "A", source, words, widget))
+    return out
