@@ -145,9 +145,11 @@ class Composition(Params):
 
     def first_probe(self, optics: Optics, measurement: Measurement) -> np.ndarray:
         """The probe at the start (M, Ny, Nx), corner-centred: its counts are a pattern's, shared by the modes."""
-        if self.focus == "middle" and self.thickness:
+        if self.focus == "middle" and self.slices > 1:
+            # A slice stands for what lies around its plane, so the middle is that of the first and the last plane.
+            down = self.thickness * (self.slices - 1) / (2 * self.slices)
             known = optics.aberrations
-            optics = optics.replace(aberrations=known.replace(C10=known.get("C10", 0.0) - self.thickness / 2))
+            optics = optics.replace(aberrations=known.replace(C10=known.get("C10", 0.0) - down))
         probe = make_probe(
             optics,
             measurement.patterns.shape[-2:],

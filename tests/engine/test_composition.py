@@ -59,9 +59,11 @@ def test_focus_in_the_middle_is_where_the_probe_has_the_given_defocus(measured):
     thick = problem(measured, slices=2, thickness=80.0, focus="middle")
     plain = problem(measured)
     passage = thick.model.passage
-    half_way = fresnel(thick.window, passage.extent, passage.wavelength, 40.0)
+    half_way = fresnel(thick.window, passage.extent, passage.wavelength, passage.depths.mean())
     moved = np.fft.ifft2(np.fft.fft2(thick.first_probe[0]) * half_way)
     np.testing.assert_allclose(moved, plain.first_probe[0], atol=1e-4 * np.abs(moved).max())
+    one = problem(measured, slices=1, thickness=80.0, focus="middle")  # whose only plane it is
+    np.testing.assert_array_equal(one.first_probe, plain.first_probe)
 
 
 def test_slices_need_a_thickness_and_channels_elements(measured):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from ptywidgets.engine.composition import Composition
@@ -79,14 +78,12 @@ def compose_series(
     each = list(optics) if isinstance(optics, Sequence) else [optics] * len(measurements)
     if len(each) != len(measurements):
         raise ParameterError(f"{len(each)} optics but {len(measurements)} tilts; give one for all, or one for each.")
-    # One slice lies in the middle of the volume: there is no other plane for a defocus to be meant for.
-    focused = composition if composition.slices > 1 else replace(composition, focus="entrance")
     views = [
         make_problem(
             measurement,
             one,
             model=composition.model(object_type, measurement),
-            probe=focused.first_probe(one, measurement),
+            probe=composition.first_probe(one, measurement),
             device=device,
         )
         for measurement, one in zip(measurements, each, strict=True)
