@@ -35,6 +35,7 @@ class Starting(Inputs):
     start_decisions = Tuple(help="What find_start() decided: name, value, uncertainty, source, sentence of each.")
 
     rotation: Any
+    composition: Any
     _found: Aberrations | None = None  # by find_start(); others were set by somebody who knows
     _bright: tuple[Any, BrightField] | None = None
     _started_from = "empty"  # what the present run began from, for the record
@@ -75,7 +76,8 @@ class Starting(Inputs):
     def find_start(self, **known: Any) -> Start:
         """Find calibration, rotation, transpose and aberrations from the data, and take them over.
 
-        Of aberrations set before, those that are not looked for are kept, and of the defocus the sign is used.
+        Of aberrations set before, those that are not looked for are kept, and of the defocus the sign is used. A model
+        of several slices tells its thickness; what is found is the defocus of its middle, which its focus becomes.
 
         Parameters
         ----------
@@ -92,6 +94,8 @@ class Starting(Inputs):
         known.setdefault("preparation", self.preparation.replace(rotation=None, transpose=None, flip=False))
         if self.optics.aberrations and self.optics.aberrations != self._found:
             known.setdefault("aberrations", self.optics.aberrations)
+        if self.composition.slices > 1 and self.views is None:  # of a volume the slices differ
+            known.setdefault("thickness", self.composition.thickness)
         start = find_start(dataset, **known)
         self._require_idle("take a start over")
         measurement = start.measurement
@@ -106,6 +110,8 @@ class Starting(Inputs):
                 self.optics, self._found = start.optics, start.optics.aberrations
                 self.measurement = measurement
                 self.start_decisions = start.decisions
+                if self.composition.slices > 1:
+                    self.composition = self.composition.replace(focus="middle")
         finally:
             self._taking = False
         self.message = f"Start found in {start.seconds:.1f} s."

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from ptywidgets import Reconstruction, samples
-from ptywidgets.engine import CalibrationError, DataError, Dataset, ParameterError
+from ptywidgets.engine import CalibrationError, Composition, DataError, Dataset, ParameterError
 from ptywidgets.engine.direct import DirectImage, start_object
 from ptywidgets.engine.io.checkpoint import load_checkpoint
+from ptywidgets.reconstruction import starting
 
 DEFOCUS = samples.ducky_defocus("tiny")
 
@@ -150,6 +151,19 @@ def test_find_start_sets_everything_and_says_why(ducky):
     assert all(decision.sentence for decision in recon.start_decisions)
     recon.run(1)
     assert recon.measurement is start.measurement, "it was prepared anew"
+
+
+def test_of_several_slices_the_defocus_found_is_that_of_the_middle(ducky, monkeypatch):
+    asked = []
+    whole = starting.find_start
+    monkeypatch.setattr(starting, "find_start", lambda data, **known: asked.append(known) or whole(data, **known))
+    recon = Reconstruction(ducky, composition=Composition(slices=2, thickness=20))
+    recon.find_start()
+    assert asked[0]["thickness"] == 20
+    assert recon.composition == Composition(slices=2, thickness=20, focus="middle")
+    thin = Reconstruction(ducky)
+    thin.find_start()
+    assert "thickness" not in asked[1] and thin.composition == Composition()
 
 
 def test_half_a_turn_asks_for_the_opposite_of_what_was_found(ducky):
