@@ -119,8 +119,7 @@ def _common(bright: BrightField, spectra: TiltSpectra, shifts: np.ndarray, trust
     images = np.bincount(ring.ravel(), count.ravel()) / np.maximum(1, np.bincount(ring.ravel(), (count > 0).ravel()))
     noise = np.maximum(alone - together, 0) / np.maximum(images - 1, 1)
     total *= np.clip(1 - noise / np.maximum(together, 1e-30), 0, 1).astype(np.float32)[ring]
-    windows = (down * spectra.means[:, None]).T @ right * spectra.window
-    seen = spectra.to_image(windows) / spectra.means.sum()
+    seen = spectra.to_image(spectra.windows(down, right)) / spectra.means.sum()
     image = spectra.to_image(np.where(share > 0, total / np.maximum(share, 1e-12), 0))
     return np.where(seen > 0.05, image / np.maximum(seen, 0.05), 0)
 

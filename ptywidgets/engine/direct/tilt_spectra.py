@@ -17,6 +17,7 @@ from ptywidgets.engine.direct.bright_field import BrightField
 
 SPECTRA_LIMIT = 512e6  # bytes of the spectra that are kept, beyond which the highest frequencies are left out
 CHUNK = 64  # images that are worked on at a time
+BLAS_SIZE = 4000  # of a matrix times a vector, below which BLAS stays on its thread; its own pool would fight ours
 
 
 @dataclass(frozen=True)
@@ -97,11 +98,20 @@ class TiltSpectra:
         """Spectra (Py', Px' // 2 + 1) of the shifted images' sum and of their windows' sum."""
         down, right = self.ramps(shifts)
         total = np.zeros((len(self.rows), 1, len(self.columns)), np.complex64)
-        for first in range(0, len(self.means), 4 * CHUNK):
-            part = slice(first, first + 4 * CHUNK)
+        few = max(1, BLAS_SIZE // len(self.columns))
+        for first in range(0, len(self.means), few):
+            part = slice(first, first + few)
             total += np.matmul(down[part].T[:, None], self.spectra[:, part] * right[part])
-        windows = (down * self.means[:, None]).T @ right * self.window
-        return total[:, 0], windows
+        return total[:, 0], self.windows(down, right)
+
+    def windows(self, down: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Spectrum (Py', Px' // 2 + 1) of the sum of the windows, turned by the :meth:`ramps`."""
+        weighted = (down * self.means[:, None]).T
+        total = np.zeros((len(self.rows), len(self.columns)), np.complex64)
+        few = max(1, 32 * BLAS_SIZE // total.size)
+        for first in range(0, len(self.means), few):
+            total += weighted[:, first : first + few] @ right[first : first + few]
+        return total * self.window
 
     def to_image(self, spectrum: np.ndarray) -> np.ndarray:
         """The image (Py, Px) of a spectrum."""

@@ -1,0 +1,121 @@
+"""The loops over patterns compiled by numba: each pattern is read once, as the numbers that it was recorded in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+
+from ptywidgets.engine.backends import numpy_patterns
+
+_NUMBERS = [np.dtype(name) for name in ("u1", "u2", "u4", "i2", "i4", "f4", "f8")]  # compiled for, when met
+
+
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    try:
+        return numba.njit(function, nogil=True, fastmath=True, error_model="numpy", cache=True)
+    except RuntimeError:  # nowhere to keep the compiled code, as in a read-only container
+        return numba.njit(function, nogil=True, fastmath=True, error_model="numpy")
+
+
+def _known(patterns: np.ndarray) -> bool:
+    return bool(patterns.flags.c_contiguous and patterns.dtype.isnative and patterns.dtype in _NUMBERS)
+
+
+@_compiled
+def _moments(patterns, rows, columns, out):  # type: ignore[no-untyped-def]
+    for n in range(patterns.shape[0]):
+        total, down, right = 0.0, 0.0, 0.0
+        for y in range(patterns.shape[1]):
+            row = patterns[n, y]
+            line, moment = np.float32(0), np.float32(0)
+            for x in range(patterns.shape[2]):
+                value = np.float32(row[x])
+                line += value
+                moment += value * columns[x]
+            total += line
+            down += line * rows[y]
+            right += moment
+        out[n, 0], out[n, 1], out[n, 2] = total, down, right
+
+
+@_compiled
+def _between(patterns, first, taps, step, starts, stops, patch, lines, out):  # type: ignore[no-untyped-def]
+    side, reach, width = len(starts), taps.shape[2], patch.shape[1]
+    qy, qx = patterns.shape[1], patterns.shape[2]
+    for n in range(patterns.shape[0]):
+        y0, x0 = first[n, 0], first[n, 1]
+        whole = y0 >= 0 and x0 >= 0 and y0 + width <= qy and x0 + width <= qx
+        if not whole:
+            patch[:] = 0
+        left, right = max(0, -x0), min(width, qx - x0)
+        for y in range(max(0, -y0), min(width, qy - y0)):
+            source = patterns[n, y0 + y]
+            line = patch[y]
+            for x in range(left, right):
+                line[x] = source[x0 + x]
+        for y in range(side):
+            line = lines[y]
+            line[:] = 0
+            for s in range(reach):
+                weight = taps[n, 0, s]
+                source = patch[step * y + s]
+                for x in range(width):
+                    line[x] += weight * source[x]
+        place = 0
+        for y in range(side):
+            line = lines[y]
+            count = stops[y] - starts[y]
+            into = out[n, place : place + count]
+            into[:] = 0
+            for t in range(reach):
+                weight = taps[n, 1, t]
+                offset = step * starts[y] + t
+                for x in range(count):
+                    into[x] += weight * line[offset + step * x]
+            place += count
+
+
+@_compiled
+def _paste(images, places, shares, target):  # type: ignore[no-untyped-def]
+    width = images.shape[2]
+    for n in range(images.shape[0]):
+        for k in range(places.shape[1]):
+            plane, top, left = places[n, k, 0], places[n, k, 1], places[n, k, 2]
+            share = shares[n, k]
+            for y in range(images.shape[1]):
+                line = target[plane, top + y, left : left + width]
+                image = images[n, y]
+                for x in range(width):
+                    line[x] += share * image[x]
+
+
+def moments(patterns: np.ndarray, middle: tuple[int, int], out: np.ndarray) -> None:
+    if not _known(patterns):
+        numpy_patterns.moments(patterns, middle, out)
+        return
+    rows, columns = (np.arange(n, dtype=np.float32) - m for n, m in zip(patterns.shape[1:], middle, strict=True))
+    _moments(patterns, rows, columns, out)
+
+
+def between(
+    patterns: np.ndarray,
+    first: np.ndarray,
+    taps: np.ndarray,
+    step: int,
+    within: tuple[np.ndarray, np.ndarray],
+    out: np.ndarray,
+) -> None:
+    if not _known(patterns):
+        numpy_patterns.between(patterns, first, taps, step, within, out)
+        return
+    side = len(within[0])
+    width = step * (side - 1) + taps.shape[-1]
+    patch, lines = np.empty((width, width), np.float32), np.empty((side, width), np.float32)
+    _between(patterns, first, taps, step, *within, patch, lines, out)
+
+
+def paste(images: np.ndarray, places: np.ndarray, shares: np.ndarray, target: np.ndarray) -> None:
+    _paste(images, places, shares, target)

@@ -1,0 +1,66 @@
+"""The loops over patterns in numpy, in portions that stay in the cache; BLAS is kept on the calling thread."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_PORTION = 250_000  # numbers that are worked on at a time
+_BLAS_SIZE = 200_000  # multiplications below which BLAS stays on the calling thread; its own pool would fight ours
+
+
+def moments(patterns: np.ndarray, middle: tuple[int, int], out: np.ndarray) -> None:
+    count, qy, qx = patterns.shape
+    rows, columns = (np.arange(n, dtype=np.float32) - m for n, m in zip((qy, qx), middle, strict=True))
+    right = np.stack([np.ones(qx, np.float32), columns], axis=1)
+    portion = max(1, _PORTION // (qy * qx))
+    lines = max(1, _BLAS_SIZE // (2 * qx))
+    for first in range(0, count, portion):
+        flat = patterns[first : first + portion].reshape(-1, qx).astype(np.float32, copy=False)
+        sums = np.concatenate([flat[start : start + lines] @ right for start in range(0, len(flat), lines)])
+        profiles = sums.reshape(-1, qy, 2)
+        into = out[first : first + portion]
+        into[:, 0], into[:, 2] = profiles.sum(1, dtype=np.float64).T
+        into[:, 1] = (profiles[..., 0] * rows).sum(1, dtype=np.float64)
+
+
+def between(
+    patterns: np.ndarray,
+    first: np.ndarray,
+    taps: np.ndarray,
+    step: int,
+    within: tuple[np.ndarray, np.ndarray],
+    out: np.ndarray,
+) -> None:
+    side, reach = len(within[0]), taps.shape[-1]
+    width = step * (side - 1) + reach
+    inside = (np.arange(side) >= within[0][:, None]) & (np.arange(side) < within[1][:, None])
+    portion = max(1, _PORTION // width**2)
+    for start in range(0, len(patterns), portion):
+        part = slice(start, start + portion)
+        patches = np.zeros((len(first[part]), width, width), np.float32)
+        low = np.maximum(first[part], 0)
+        high = np.minimum(first[part] + width, patterns.shape[1:])
+        from_, to = low - first[part], high - first[part]
+        for n in np.flatnonzero((high > low).all(1)):
+            (y0, x0), (y1, x1), (t, l), (b, r) = low[n], high[n], from_[n], to[n]
+            patches[n, t:b, l:r] = patterns[start + n, y0:y1, x0:x1]
+        down, right = (_bands(taps[part, axis], step, side) for axis in (0, 1))
+        out[part] = (down @ patches @ right.swapaxes(1, 2))[:, inside]
+
+
+def _bands(taps: np.ndarray, step: int, side: int) -> np.ndarray:
+    """Matrices (n, side, W) whose every row has the T weights `step` places further on."""
+    count, reach = taps.shape
+    width = step * (side - 1) + reach
+    rows = np.zeros((count, side, width + step), np.float32)
+    rows[..., :reach] = taps[:, None]
+    return rows.reshape(count, -1)[:, : side * width].reshape(count, side, width)
+
+
+def paste(images: np.ndarray, places: np.ndarray, shares: np.ndarray, target: np.ndarray) -> None:
+    ny, nx = images.shape[1:]
+    work = np.empty((ny, nx), np.float32)
+    for image, spots, parts in zip(images, places.tolist(), shares, strict=True):
+        for (plane, y, x), share in zip(spots, parts, strict=True):
+            np.multiply(image, share, out=work)
+            target[plane, y : y + ny, x : x + nx] += work

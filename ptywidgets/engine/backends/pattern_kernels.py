@@ -1,0 +1,65 @@
+"""Loops over whole patterns and scan images, of the direct methods: compiled by numba, or composed of numpy calls.
+
+They release the interpreter lock, start no threads of their own and give the same results in both forms.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Protocol
+
+import numpy as np
+
+from ptywidgets.engine.errors import ParameterError, unknown_name
+
+KERNELS = ("auto", "numba", "numpy")
+
+
+class PatternKernels(Protocol):
+    """Arrays are C-contiguous, of native numbers."""
+
+    def moments(self, patterns: np.ndarray, middle: tuple[int, int], out: np.ndarray) -> None:
+        """out (n, 3) float64 = sums of p, p (row - middle) and p (column - middle) of patterns p (n, Qy, Qx)."""
+
+    def between(
+        self,
+        patterns: np.ndarray,
+        first: np.ndarray,
+        taps: np.ndarray,
+        step: int,
+        within: tuple[np.ndarray, np.ndarray],
+        out: np.ndarray,
+    ) -> None:
+        """out (n, P) = sum_st taps[n, 0, s] taps[n, 1, t] p[n, first[n] + step (i, j) + (s, t)].
+
+        The result's rows i have pixels j from within[0][i] to within[1][i], which out (float32) has one after another.
+        first (n, 2) int64, taps (n, 2, T) float32. Beyond its edges a pattern is zero.
+        """
+
+    def paste(self, images: np.ndarray, places: np.ndarray, shares: np.ndarray, target: np.ndarray) -> None:
+        """Window of plane target[c] at (y, x) += shares[n, k] images[n], for (c, y, x) = places[n, k].
+
+        images (n, Ry, Rx), shares (n, k) and target (C, Y, X) float32, places (n, k, 3) int64.
+        """
+
+
+def pattern_kernels(wanted: str = "auto") -> PatternKernels:
+    """The kernels of a name; "auto" takes numba where it is installed.
+
+    Examples
+    --------
+    >>> pattern_kernels("numpy").__name__
+    'ptywidgets.engine.backends.numpy_patterns'
+    """
+    if wanted not in KERNELS:
+        raise unknown_name("kernels", wanted, KERNELS)
+    has_numba = importlib.util.find_spec("numba") is not None
+    if wanted == "numba" and not has_numba:
+        raise ParameterError("kernels is 'numba' but numba is not installed; install ptywidgets[fast], or use 'numpy'.")
+    if wanted == "numba" or (wanted == "auto" and has_numba):
+        from ptywidgets.engine.backends import numba_patterns
+
+        return numba_patterns
+    from ptywidgets.engine.backends import numpy_patterns
+
+    return numpy_patterns
