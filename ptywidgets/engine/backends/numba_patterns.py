@@ -25,20 +25,23 @@ def _known(patterns: np.ndarray) -> bool:
 
 
 @_compiled
-def _moments(patterns, rows, columns, out):  # type: ignore[no-untyped-def]
+def _moments(patterns, bits, rows, columns, out):  # type: ignore[no-untyped-def]
+    every = bits[0, 0, 0]
     for n in range(patterns.shape[0]):
         total, down, right = 0.0, 0.0, 0.0
         for y in range(patterns.shape[1]):
-            row = patterns[n, y]
+            row, bit = patterns[n, y], bits[n, y]
             line, moment = np.float32(0), np.float32(0)
             for x in range(patterns.shape[2]):
                 value = np.float32(row[x])
                 line += value
                 moment += value * columns[x]
+                every |= bit[x]
             total += line
             down += line * rows[y]
             right += moment
         out[n, 0], out[n, 1], out[n, 2] = total, down, right
+    return every < 0
 
 
 @_compiled
@@ -92,12 +95,16 @@ def _paste(images, places, shares, target):  # type: ignore[no-untyped-def]
                     line[x] += share * image[x]
 
 
-def moments(patterns: np.ndarray, middle: tuple[int, int], out: np.ndarray) -> None:
+def moments(patterns: np.ndarray, middle: tuple[int, int], out: np.ndarray) -> bool:
     if not _known(patterns):
-        numpy_patterns.moments(patterns, middle, out)
-        return
+        return numpy_patterns.moments(patterns, middle, out)
     rows, columns = (np.arange(n, dtype=np.float32) - m for n, m in zip(patterns.shape[1:], middle, strict=True))
-    _moments(patterns, rows, columns, out)
+    if patterns.dtype.kind == "u":
+        _moments(patterns, patterns, rows, columns, out)
+        return False
+    # A negative number has its first bit set; so has -0.0, which is none.
+    bits = patterns.view(f"i{patterns.dtype.itemsize}")
+    return bool(_moments(patterns, bits, rows, columns, out)) and bool(patterns.min() < 0)
 
 
 def between(

@@ -8,19 +8,23 @@ _PORTION = 250_000  # numbers that are worked on at a time
 _BLAS_SIZE = 200_000  # multiplications below which BLAS stays on the calling thread; its own pool would fight ours
 
 
-def moments(patterns: np.ndarray, middle: tuple[int, int], out: np.ndarray) -> None:
+def moments(patterns: np.ndarray, middle: tuple[int, int], out: np.ndarray) -> bool:
     count, qy, qx = patterns.shape
     rows, columns = (np.arange(n, dtype=np.float32) - m for n, m in zip((qy, qx), middle, strict=True))
     right = np.stack([np.ones(qx, np.float32), columns], axis=1)
     portion = max(1, _PORTION // (qy * qx))
     lines = max(1, _BLAS_SIZE // (2 * qx))
+    negative = False
     for first in range(0, count, portion):
-        flat = patterns[first : first + portion].reshape(-1, qx).astype(np.float32, copy=False)
+        part = patterns[first : first + portion]
+        negative |= part.dtype.kind in "fi" and bool(part.min() < 0)
+        flat = part.reshape(-1, qx).astype(np.float32, copy=False)
         sums = np.concatenate([flat[start : start + lines] @ right for start in range(0, len(flat), lines)])
         profiles = sums.reshape(-1, qy, 2)
         into = out[first : first + portion]
         into[:, 0], into[:, 2] = profiles.sum(1, dtype=np.float64).T
         into[:, 1] = (profiles[..., 0] * rows).sum(1, dtype=np.float64)
+    return negative
 
 
 def between(

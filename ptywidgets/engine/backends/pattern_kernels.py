@@ -18,8 +18,9 @@ KERNELS = ("auto", "numba", "numpy")
 class PatternKernels(Protocol):
     """Arrays are C-contiguous, of native numbers."""
 
-    def moments(self, patterns: np.ndarray, middle: tuple[int, int], out: np.ndarray) -> None:
-        """out (n, 3) float64 = sums of p, p (row - middle) and p (column - middle) of patterns p (n, Qy, Qx)."""
+    def moments(self, patterns: np.ndarray, middle: tuple[int, int], out: np.ndarray) -> bool:
+        """out (n, 3) float64 = sums of p, p (row - middle) and p (column - middle) of patterns p (n, Qy, Qx), one at
+        least; whether any p is negative."""
 
     def between(
         self,

@@ -44,7 +44,7 @@ def centre_of_mass(dataset: Dataset, mask: np.ndarray | None = None) -> np.ndarr
 def moments(dataset: Dataset, mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Total counts (Ry, Rx) and centre of mass (2, Ry, Rx) px of every pattern, in one pass over the data.
 
-    Portions are checked and summed while they lie in the cache.
+    Portions are checked as they are summed.
     """
     qy, qx = dataset.detector_shape
     weights = None if mask is None else np.asarray(mask, np.float32)
@@ -61,11 +61,13 @@ def moments(dataset: Dataset, mask: np.ndarray | None = None) -> tuple[np.ndarra
             if bad is not None:
                 part = part.copy()
                 part[:, bad] = 0
-            if part.dtype.kind in "fi" and part.min() < 0:
+            negative = kernels.moments(part, middle, out[start : start + portion])
+            if negative:
                 remedy = "subtract the detector's dark reference and clip at 0"
                 asked = block if bad is None else block[..., ~bad]
                 _complain("negative counts", remedy, first, asked.reshape(*block.shape[:2], -1).min(-1) < 0)
-            kernels.moments(part if weights is None else part * weights, middle, out[start : start + portion])
+            if weights is not None:
+                kernels.moments(part * weights, middle, out[start : start + portion])
     total = sums[..., 0]
     if not np.isfinite(total).all():
         _complain("NaN or infinite counts", "replace them, for instance by 0", 0, ~np.isfinite(total))
@@ -122,7 +124,8 @@ def fit_origin(com: np.ndarray, model: str = "plane", robust: bool = True) -> np
     measured = com.reshape(2, -1).T
     keep = np.ones(len(measured), bool)
     for _ in range(5 if robust else 1):
-        coefficients = np.linalg.lstsq(basis[keep], measured[keep], rcond=None)[0]
+        kept = basis * keep[:, None]
+        coefficients = np.linalg.pinv(kept.T @ basis, hermitian=True) @ (kept.T @ measured)
         deviation = np.hypot(*(measured - basis @ coefficients).T)
         limit = 2.5 * np.median(deviation) * 1.2  # 1.2: median to rms of a two-dimensional normal deviation
         new = deviation <= max(limit, 1e-9)
