@@ -60,24 +60,28 @@ def _between(patterns, first, taps, step, starts, stops, patch, lines, out):  # 
             for x in range(left, right):
                 line[x] = source[x0 + x]
         for y in range(side):
-            line = lines[y]
+            line, top = lines[y], step * y
             line[:] = 0
-            for s in range(reach):
-                weight = taps[n, 0, s]
-                source = patch[step * y + s]
+            for s in range(0, reach, 4):  # four at once, so that the sum stays in a register
+                a, b, c, d = taps[n, 0, s], taps[n, 0, s + 1], taps[n, 0, s + 2], taps[n, 0, s + 3]
+                p, q, r, v = patch[top + s], patch[top + s + 1], patch[top + s + 2], patch[top + s + 3]
                 for x in range(width):
-                    line[x] += weight * source[x]
+                    line[x] += a * p[x] + b * q[x] + c * r[x] + d * v[x]
         place = 0
         for y in range(side):
-            line = lines[y]
             count = stops[y] - starts[y]
             into = out[n, place : place + count]
             into[:] = 0
-            for t in range(reach):
-                weight = taps[n, 1, t]
-                offset = step * starts[y] + t
-                for x in range(count):
-                    into[x] += weight * line[offset + step * x]
+            for s in range(0, reach, 4):
+                a, b, c, d = taps[n, 1, s], taps[n, 1, s + 1], taps[n, 1, s + 2], taps[n, 1, s + 3]
+                line = lines[y, step * starts[y] + s :]
+                if step == 1:  # told apart for the vector instructions
+                    for x in range(count):
+                        into[x] += a * line[x] + b * line[x + 1] + c * line[x + 2] + d * line[x + 3]
+                else:
+                    for i in range(count):
+                        x = step * i
+                        into[i] += a * line[x] + b * line[x + 1] + c * line[x + 2] + d * line[x + 3]
             place += count
 
 
@@ -119,9 +123,11 @@ def between(
         numpy_patterns.between(patterns, first, taps, step, within, out)
         return
     side = len(within[0])
-    width = step * (side - 1) + taps.shape[-1]
+    padded = np.zeros((*taps.shape[:2], -(-taps.shape[2] // 4) * 4), np.float32)
+    padded[..., : taps.shape[2]] = taps
+    width = step * (side - 1) + padded.shape[-1]
     patch, lines = np.empty((width, width), np.float32), np.empty((side, width), np.float32)
-    _between(patterns, first, taps, step, *within, patch, lines, out)
+    _between(patterns, first, padded, step, *within, patch, lines, out)
 
 
 def paste(images: np.ndarray, places: np.ndarray, shares: np.ndarray, target: np.ndarray) -> None:

@@ -113,7 +113,7 @@ class _Search:
 
     def coherence(self, defocus: float, rotation: float, transpose: bool) -> float:
         tilts = -self.bright.wavelength * defocus * self.bright.tilts
-        total = self.spectra.sums(rotate_vectors(tilts.T, rotation, transpose).T)[0]
+        total = self.spectra.total(*self.spectra.ramps(rotate_vectors(tilts.T, rotation, transpose).T))
         return float((np.abs(total[self.use]) ** 2 / (self.alone[self.use] + 1e-30)).mean())
 
 

@@ -92,23 +92,27 @@ class TiltSpectra:
 
     def ramps(self, shifts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """exp(-2 pi i Q . s) of the shifts (K, 2) in A, as factors of rows (K, Py') and columns (K, Px' // 2 + 1)."""
-        return _turns(-shifts[:, :1] * self.rows), _turns(-shifts[:, 1:] * self.columns)
+        return turns(-shifts[:, :1] * self.rows), turns(-shifts[:, 1:] * self.columns)
 
     def sums(self, shifts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Spectra (Py', Px' // 2 + 1) of the shifted images' sum and of their windows' sum."""
         down, right = self.ramps(shifts)
+        return self.total(down, right), self.windows(down, right)
+
+    def total(self, down: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Spectrum (Py', Px' // 2 + 1) of the sum of the images, turned by the :meth:`ramps`."""
         total = np.zeros((len(self.rows), 1, len(self.columns)), np.complex64)
         few = max(1, BLAS_SIZE // len(self.columns))
         for first in range(0, len(self.means), few):
             part = slice(first, first + few)
             total += np.matmul(down[part].T[:, None], self.spectra[:, part] * right[part])
-        return total[:, 0], self.windows(down, right)
+        return total[:, 0]
 
     def windows(self, down: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Spectrum (Py', Px' // 2 + 1) of the sum of the windows, turned by the :meth:`ramps`."""
         weighted = (down * self.means[:, None]).T
         total = np.zeros((len(self.rows), len(self.columns)), np.complex64)
-        few = max(1, 32 * BLAS_SIZE // total.size)
+        few = max(1, 15 * BLAS_SIZE // total.size)
         for first in range(0, len(self.means), few):
             total += weighted[:, first : first + few] @ right[first : first + few]
         return total * self.window
@@ -169,7 +173,7 @@ def _lowest(full: int, count: int) -> np.ndarray:
     return np.r_[0 : (count + 1) // 2, full - count // 2 : full]
 
 
-def _turns(cycles: np.ndarray) -> np.ndarray:
+def turns(cycles: np.ndarray) -> np.ndarray:
     """exp(2 pi i cycles), complex64."""
     angle = (2 * math.pi * (cycles - np.rint(cycles))).astype(np.float32)
     out = np.empty(angle.shape, np.complex64)
