@@ -99,6 +99,63 @@ def _paste(images, places, shares, target):  # type: ignore[no-untyped-def]
                     line[x] += share * image[x]
 
 
+@_compiled
+def _differences(table, minus, plus, runs, at, out):  # type: ignore[no-untyped-def]
+    for n in range(minus.shape[0]):
+        for k in range(runs.shape[0]):
+            start, stop, pixel = runs[k, 0], runs[k, 1], runs[k, 2]
+            one, two = table[2 * (minus[n] + pixel) :], table[2 * (plus[n] + pixel) :]
+            a, into = at[2 * start : 2 * stop], out[n, 2 * start : 2 * stop]
+            for i in range(stop - start):
+                real, imag = a[2 * i], a[2 * i + 1]
+                into[2 * i] = real * (one[2 * i] - two[2 * i]) + imag * (one[2 * i + 1] - two[2 * i + 1])
+                into[2 * i + 1] = real * (one[2 * i + 1] + two[2 * i + 1]) - imag * (one[2 * i] + two[2 * i])
+
+
+@_compiled
+def _beams(table, minus, plus, runs, at, one, other):  # type: ignore[no-untyped-def]
+    for n in range(minus.shape[0]):
+        one[n] = 0
+        other[n] = 0
+        for k in range(runs.shape[0]):
+            start, stop, pixel, place = runs[k, 0], runs[k, 1], runs[k, 2], runs[k, 3]
+            a = at[2 * start : 2 * stop]
+            left, right = table[2 * (minus[n] + pixel) :], table[2 * (plus[n] + pixel) :]
+            first, second = one[n, 2 * place :], other[n, 2 * place :]
+            for i in range(stop - start):
+                real, imag = a[2 * i], a[2 * i + 1]
+                first[2 * i] = real * left[2 * i] + imag * left[2 * i + 1]
+                first[2 * i + 1] = real * left[2 * i + 1] - imag * left[2 * i]
+                second[2 * i] = real * right[2 * i] + imag * right[2 * i + 1]
+                second[2 * i + 1] = imag * right[2 * i] - real * right[2 * i + 1]
+
+
+@_compiled
+def _deconvolve(ones, others, data, which, floor, sums):  # type: ignore[no-untyped-def]
+    for n in range(ones.shape[0]):
+        one, other, field = ones[n], others[n], data[which[n]]
+        zero = floor - floor
+        s0, s1, cr, ci, fr, fi, gr, gi = zero, zero, zero, zero, zero, zero, zero, zero
+        for x in range(ones.shape[1] // 2):
+            ar, ai, br, bi = one[2 * x], one[2 * x + 1], other[2 * x], other[2 * x + 1]
+            dr, di = field[2 * x], field[2 * x + 1]
+            p, q = ar * ar + ai * ai, br * br + bi * bi
+            share = 1 / (p + q + floor)
+            s0 += share * p
+            s1 += share * q
+            cr += share * (ar * br + ai * bi)
+            ci += share * (ar * bi - ai * br)
+            fr += share * (ar * dr + ai * di)
+            fi += share * (ar * di - ai * dr)
+            gr += share * (br * dr + bi * di)
+            gi += share * (br * di - bi * dr)
+        sums[n, 0], sums[n, 1] = s0, zero
+        sums[n, 2], sums[n, 3] = s1, zero
+        sums[n, 4], sums[n, 5] = cr, ci
+        sums[n, 6], sums[n, 7] = fr, fi
+        sums[n, 8], sums[n, 9] = gr, gi
+
+
 def moments(patterns: np.ndarray, middle: tuple[int, int], out: np.ndarray) -> bool:
     if not _known(patterns):
         return numpy_patterns.moments(patterns, middle, out)
@@ -132,3 +189,37 @@ def between(
 
 def paste(images: np.ndarray, places: np.ndarray, shares: np.ndarray, target: np.ndarray) -> None:
     _paste(images, places, shares, target)
+
+
+def differences(
+    table: np.ndarray, minus: np.ndarray, plus: np.ndarray, pixels: np.ndarray, at: np.ndarray, out: np.ndarray
+) -> None:
+    _differences(table.view(np.float32), minus, plus, _runs(pixels), at.view(np.float32), out.view(np.float32))
+
+
+def beams(
+    table: np.ndarray,
+    ends: tuple[np.ndarray, np.ndarray],
+    pixels: np.ndarray,
+    places: np.ndarray,
+    at: np.ndarray,
+    size: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    one, other = (np.empty((len(ends[0]), size), np.complex64) for _ in range(2))
+    real = (a.view(np.float32) for a in (at, one, other))
+    _beams(table.view(np.float32), *ends, _runs(pixels, places), *real)
+    return one, other
+
+
+def deconvolve(one: np.ndarray, other: np.ndarray, data: np.ndarray, which: np.ndarray, floor: float) -> np.ndarray:
+    sums = np.empty((len(one), 5), np.complex64)
+    real = [a.view(np.float32) for a in (one, other, data)]
+    _deconvolve(*real, which, np.float32(floor), sums.view(np.float32))
+    return sums
+
+
+def _runs(*numbers: np.ndarray) -> np.ndarray:
+    """Start, stop and first numbers (R, ...) of runs in which all numbers (K,) go up by one: pixels of a row."""
+    breaks = np.any([np.diff(n) != 1 for n in numbers], axis=0)
+    starts = np.concatenate([[0], np.flatnonzero(breaks) + 1])
+    return np.stack([starts, np.append(starts[1:], len(numbers[0])), *(n[starts] for n in numbers)], axis=1)

@@ -1,4 +1,4 @@
-"""The loops over patterns in numpy, in portions that stay in the cache; BLAS is kept on the calling thread."""
+"""The loops of the direct methods in numpy, in portions that stay in the cache; BLAS is kept on the calling thread."""
 
 from __future__ import annotations
 
@@ -68,3 +68,37 @@ def paste(images: np.ndarray, places: np.ndarray, shares: np.ndarray, target: np
         for (plane, y, x), share in zip(spots, parts, strict=True):
             np.multiply(image, share, out=work)
             target[plane, y : y + ny, x : x + nx] += work
+
+
+def differences(
+    table: np.ndarray, minus: np.ndarray, plus: np.ndarray, pixels: np.ndarray, at: np.ndarray, out: np.ndarray
+) -> None:
+    table.take(minus[:, None] + pixels, out=out, mode="clip")  # "raise" would go through a copy
+    out *= at.conj()
+    other = table.take(plus[:, None] + pixels)
+    np.conj(other, out=other)
+    other *= at
+    out -= other
+
+
+def beams(
+    table: np.ndarray,
+    ends: tuple[np.ndarray, np.ndarray],
+    pixels: np.ndarray,
+    places: np.ndarray,
+    at: np.ndarray,
+    size: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    one, other = (np.zeros((len(ends[0]), size), np.complex64) for _ in range(2))
+    one[:, places] = table.take(ends[0][:, None] + pixels) * at.conj()
+    other[:, places] = table.take(ends[1][:, None] + pixels).conj() * at
+    return one, other
+
+
+def deconvolve(one: np.ndarray, other: np.ndarray, data: np.ndarray, which: np.ndarray, floor: float) -> np.ndarray:
+    powers = [w.real**2 + w.imag**2 for w in (one, other)]
+    share = 1 / (powers[0] + powers[1] + np.float32(floor))
+    first, second = share * one.conj(), share * other.conj()
+    fields = data[which]
+    sums = [*((share * p).sum(1) for p in powers), *((a * b).sum(1) for a, b in ((first, other), (first, fields)))]
+    return np.stack([*sums, (second * fields).sum(1)], axis=1).astype(np.complex64)

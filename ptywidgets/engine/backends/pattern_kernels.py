@@ -5,6 +5,7 @@ They release the interpreter lock, start no threads of their own and give the sa
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from typing import Protocol
 
@@ -43,7 +44,40 @@ class PatternKernels(Protocol):
         images (n, Ry, Rx), shares (n, k) and target (C, Y, X) float32, places (n, k, 3) int64.
         """
 
+    def differences(
+        self,
+        table: np.ndarray,
+        minus: np.ndarray,
+        plus: np.ndarray,
+        pixels: np.ndarray,
+        at: np.ndarray,
+        out: np.ndarray,
+    ) -> None:
+        """out (n, K) = conj(at) table[minus + pixels] - at conj(table[plus + pixels]).
 
+        table (T,), at (K,) and out complex64; minus, plus (n,) and pixels (K,) int64.
+        """
+
+    def beams(
+        self,
+        table: np.ndarray,
+        ends: tuple[np.ndarray, np.ndarray],
+        pixels: np.ndarray,
+        places: np.ndarray,
+        at: np.ndarray,
+        size: int,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """conj(at) table[ends[0] + pixels] and at conj(table[ends[1] + pixels]), (n, size) complex64, at `places` (K,)
+        and zero elsewhere; as :meth:`differences` else."""
+
+    def deconvolve(
+        self, one: np.ndarray, other: np.ndarray, data: np.ndarray, which: np.ndarray, floor: float
+    ) -> np.ndarray:
+        """Sums (n, 5) complex64 of s |a|^2, s |b|^2, s conj(a) b, s conj(a) d and s conj(b) d over rows a of one and b
+        of other, (n, P), and d = data[which], data (m, P), all complex64; s = 1 / (|a|^2 + |b|^2 + floor)."""
+
+
+@functools.cache
 def pattern_kernels(wanted: str = "auto") -> PatternKernels:
     """The kernels of a name; "auto" takes numba where it is installed.
 

@@ -39,6 +39,7 @@ class BrightField:
     rotation: float  # degrees, detector to scan
     transpose: bool
     binning: int = 1  # detector pixels to a tilt, in each direction
+    counted: bool = False  # whether the numbers are electrons that were counted, with Poisson's noise
 
     @property
     def scan_shape(self) -> tuple[int, int]:
@@ -148,6 +149,7 @@ def bright_field(
         rotation=found[0] if rotation is None else float(rotation),
         transpose=found[1] if transpose is None else bool(transpose),
         binning=binning,
+        counted=source.dtype.kind in "iu",
     )
 
 
