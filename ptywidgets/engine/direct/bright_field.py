@@ -118,12 +118,13 @@ def bright_field(
     if measurement is None:
         com = moments(source)[1]
         origin = fit_origin(com)
-        found = (rotation, transpose)
         if rotation is None or transpose is None:
             fit = find_rotation(com - origin, transpose)
-            found = (fit.rotation, fit.transpose)
+            rotation, transpose = fit.rotation if rotation is None else rotation, fit.transpose
     else:
-        origin, found = measurement.origin, (measurement.rotation, measurement.transpose)
+        origin = measurement.origin
+        rotation = measurement.rotation if rotation is None else rotation
+        transpose = measurement.transpose if transpose is None else transpose
     if origin.shape[1:] != source.scan_shape:
         raise DataError(
             f"the measurement is of a scan of {origin.shape[1:]} but the dataset's is {source.scan_shape}; "
@@ -146,8 +147,8 @@ def bright_field(
         scan_step=calibration.require("scan_step"),
         energy=calibration.require("energy"),
         radius=radius * q_pixel,
-        rotation=found[0] if rotation is None else float(rotation),
-        transpose=found[1] if transpose is None else bool(transpose),
+        rotation=float(rotation),
+        transpose=bool(transpose),
         binning=binning,
         counted=source.dtype.kind in "iu",
     )
@@ -167,7 +168,7 @@ def _gathered(source: Dataset, origin: np.ndarray, inside: np.ndarray, binning: 
     whole = np.floor(starts).astype(np.int64)
     taps = _lanczos(starts - whole)
     if binning > 1:  # the weights of neighbours that are summed
-        taps = sum(np.pad(taps, [(0, 0)] * 3 + [(n, binning - 1 - n)]) for n in range(binning))
+        taps = np.sum([np.pad(taps, [(0, 0)] * 3 + [(n, binning - 1 - n)]) for n in range(binning)], axis=0)
     first = np.moveaxis(whole - (LOBES - 1), 0, -1)
     taps = np.moveaxis(taps, 0, -2)
     within = inside.argmax(1), side - inside[:, ::-1].argmax(1)
@@ -176,9 +177,10 @@ def _gathered(source: Dataset, origin: np.ndarray, inside: np.ndarray, binning: 
     between = pattern_kernels().between
     for row, block in source.rows():
         part = slice(row, row + len(block))
-        ends = first[part].reshape(-1, 2), taps[part].reshape(-1, 2, taps.shape[-1])
         patterns = block.reshape(-1, *source.detector_shape)
-        between(patterns, *map(np.ascontiguousarray, ends), binning, within, stack[part].reshape(len(patterns), -1))
+        corners = np.ascontiguousarray(first[part].reshape(-1, 2))
+        weights = np.ascontiguousarray(taps[part].reshape(len(patterns), 2, -1))
+        between(patterns, corners, weights, binning, within, stack[part].reshape(len(patterns), -1))
     return stack
 
 

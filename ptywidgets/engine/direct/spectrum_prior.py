@@ -1,12 +1,12 @@
 """Regularisation that the data tell: what is noise, and how strong each spatial frequency of the phase is.
 
-Least squares for i phi with L on the diagonal of the normal equations is the best linear estimate, a Wiener filter, where
-L = noise / power of the phase at that frequency. Two kinds of noise are told apart. What the weak-phase model misses
-grows with the signal, and a fit hides it among the frequencies: its L rises as |Q|, as if the power fell as 1 / |Q|.
-Counting noise is known from the counts, and independent of the signal; there the power is that of a first solution in
-the neighbourhood of each frequency, so that a lattice keeps its spots and the frequencies between are let go. The
-power is what is found and what may have been missed, |x|^2 and the variance of x: a step of expectation maximisation,
-Dempster, Laird and Rubin, J. R. Stat. Soc. B 39, 1 (1977), taken ROUNDS times.
+Least squares for i phi with L on the diagonal of the normal equations is the best linear estimate, a Wiener filter,
+where L = noise / power of the phase at that frequency. Two kinds of noise are told apart. What the weak-phase model
+misses grows with the signal, and a fit hides it among the frequencies: its L rises as |Q|, as if the power fell as
+1 / |Q|. Counting noise is known from the counts, and independent of the signal; there the power is that of a first
+solution in the neighbourhood of each frequency, so that a lattice keeps its spots and the frequencies between are let
+go. The power is what is found and what may have been missed, |x|^2 and the variance of x: a step of expectation
+maximisation, Dempster, Laird and Rubin, J. R. Stat. Soc. B 39, 1 (1977), taken ROUNDS times.
 """
 
 from __future__ import annotations
@@ -70,31 +70,32 @@ def learnt(portions: Portions, first: float, counting: float, pixels: int, shape
     shape : (int, int)
         Of the fine picture.
     """
-    tallies, firsts = zip(*portions.each(lambda e: _tally(e, rising(first)(e), pixels)), strict=True)
-    left, freedom, projected, trace, spread = sum(tallies)
+    start = rising(first)
+    left, freedom, projected, trace, spread = sum(portions.each(lambda e: _tally(e, start(e), pixels)))
     # What a first solution leaves over, so that it holds what the weak-phase model misses too.
     noise = left / max(1, freedom)
     signal = (projected - noise * trace) / max(spread, 1e-30)
     counting = min(counting, noise)
+    if not signal > 0:
+        return rising(first * 100)
     # Half: a picture has its power in fewer and stronger frequencies than the law has.
-    strength = first + 0.5 * (noise - counting) / signal if signal > 0 else first * 100
-    law = rising(float(strength))
-    if not counting > 0 or signal <= 0:
-        return law
-    diagonal = law
-    for turn in range(ROUNDS):
-        parts = firsts if turn == 0 else tuple(portions.each(lambda e, d=diagonal: _found(e, d(e))))
-        power = _smooth_power(parts, noise, shape)
-
-        def diagonal(e: Equations, power: np.ndarray = power) -> np.ndarray:
-            found = np.isfinite(e.radius)
-            return law(e) + np.where(found, counting / power[e.rows, e.columns], 0)
-
+    whole, law = (rising(first + 0.5 * (noise - known) / signal) for known in (0.0, counting))
+    if not counting > 0:
+        return whole
+    diagonal = whole
+    for _ in range(ROUNDS):
+        power = _smooth_power(list(portions.each(_found(diagonal))), noise, shape)
+        diagonal = _with_power(law, counting, power)
     return diagonal
 
 
-def _tally(e: Equations, diagonal: np.ndarray, pixels: int) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-    """Sums that tell noise from signal, and what :func:`_found` gives."""
+def _with_power(law: Diagonal, noise: float, power: np.ndarray) -> Diagonal:
+    """The law's L, and noise over power (Y, X)."""
+    return lambda e: law(e) + np.where(np.isfinite(e.radius), noise / power[e.rows, e.columns], 0)
+
+
+def _tally(e: Equations, diagonal: np.ndarray, pixels: int) -> np.ndarray:
+    """Sums that tell noise from signal."""
     found = np.isfinite(e.radius)
     radius = np.where(found, e.radius, 1.0)
     x = e.solve(diagonal)
@@ -102,20 +103,22 @@ def _tally(e: Equations, diagonal: np.ndarray, pixels: int) -> tuple[np.ndarray,
     left = e.power.sum(dtype=float) + fitted.real.sum(dtype=float)
     trace = np.einsum("cnn->", e.matrix).real
     spread = (((e.matrix.real**2 + e.matrix.imag**2) * found[:, None, :]) / radius[:, None, :]).sum()
-    projected = (np.abs(e.right) ** 2).sum()
-    sums = np.array([left, len(x) * pixels - found.sum(), projected, trace, spread])
-    return sums, _found(e, diagonal, x)
+    return np.array([left, len(x) * pixels - found.sum(), (np.abs(e.right) ** 2).sum(), trace, spread])
 
 
-def _found(e: Equations, diagonal: np.ndarray, x: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
-    """Rows, columns, |x|^2 and, for noise of 1, about the variance of x, of all frequencies."""
-    found = np.isfinite(e.radius)
-    x = e.solve(diagonal) if x is None else x
-    variance = 1 / (np.einsum("cnn->cn", e.matrix).real + diagonal)
-    return e.rows[found], e.columns[found], (x.real**2 + x.imag**2)[found], variance[found]
+def _found(diagonal: Diagonal) -> Callable[[Equations], tuple[np.ndarray, ...]]:
+    """Rows, columns, |x|^2 and, for noise of 1, about the variance of x, of all frequencies of equations."""
+
+    def found(e: Equations) -> tuple[np.ndarray, ...]:
+        there, added = np.isfinite(e.radius), diagonal(e)
+        x = e.solve(added)
+        variance = 1 / (np.einsum("cnn->cn", e.matrix).real + added)
+        return e.rows[there], e.columns[there], (x.real**2 + x.imag**2)[there], variance[there]
+
+    return found
 
 
-def _smooth_power(parts: tuple[tuple[np.ndarray, ...], ...], noise: float, shape: tuple[int, int]) -> np.ndarray:
+def _smooth_power(parts: list[tuple[np.ndarray, ...]], noise: float, shape: tuple[int, int]) -> np.ndarray:
     """Power (Y, X) float32 of the phase, the mean over each frequency's neighbours."""
     rows, columns, squared, variance = (np.concatenate(of) for of in zip(*parts, strict=True))
     power, there = np.zeros(shape, np.float32), np.zeros(shape, np.float32)

@@ -153,7 +153,7 @@ class SideBands:
         count = max(1, math.ceil(share * len(self.index)))
         weights = 1 / self.noise if method == "obf" else np.ones_like(self.mean)
         strength = epsilon * len(weights) / self.aperture.radius
-        shape = tuple(n * fine for n in self.frame.scan_shape)
+        shape = self.frame.scan_shape[0] * fine, self.frame.scan_shape[1] * fine
         portions = self._portions(overlaps, np.arange(count), fine, weights)
         diagonal = rising(strength)
         if method == "obf" and count == len(self.index):
