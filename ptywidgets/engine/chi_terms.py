@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -62,6 +63,56 @@ def slopes(
             term = term + s * _power(z, s + m) * _power(conj, s - 1) * np.conj(along)
         real += 2 * math.pi * lam**n / (n + 1) * value * (term.imag if part == "b" else term.real)
     return real
+
+
+def taylor_terms(
+    cartesian: Mapping[str, float], k: np.ndarray, q: np.ndarray, lam: float, parity: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Terms of chi(k + q), from the second order in q on, whose order is even (`parity` 0) or odd (1).
+
+    With z = ky + i kx a coefficient's part of chi is Re(c z^a conj(z)^b), of which the binomial theorem makes sums of
+    products of k and of q.
+
+    Parameters
+    ----------
+    cartesian : mapping
+        Coefficients by Cartesian names, A.
+    k, q : ndarray (K,), (Q,) complex
+        1/A.
+    lam : float
+        Wavelength, A.
+    parity : int
+
+    Returns
+    -------
+    coefficients : ndarray (K, B) float32
+    basis : ndarray (B, Q) float32
+        Their product (K, Q) is in rad.
+
+    Examples
+    --------
+    >>> k, q = np.array([0.3 + 0.2j]), np.array([0.1 - 0.4j])
+    >>> coefficients, basis = taylor_terms({"C10": 100.0}, k, q, 0.04, 0)
+    >>> bool(np.isclose(coefficients @ basis, polynomials(["C10"], q, 0.04)[0] * 100, rtol=1e-6)[0, 0])
+    True
+    """
+    terms: dict[tuple[int, int], np.ndarray] = {}
+    for (n, m, part), value in zip(map(_parts, cartesian), cartesian.values(), strict=True):
+        b = (n + 1 - m) // 2
+        a = b + m
+        factor = 2 * math.pi * lam**n / (n + 1) * value * (-1j if part == "b" else 1)
+        for i, j in itertools.product(range(a + 1), range(b + 1)):
+            if value and i + j >= 2 and (i + j) % 2 == parity:
+                binomial = factor * math.comb(a, i) * math.comb(b, j)
+                term = binomial * _power(k, a - i) * _power(np.conj(k), b - j) * np.ones_like(k)
+                key, term = ((i, j), term) if i >= j else ((j, i), np.conj(term))
+                terms[key] = terms.get(key, 0) + term
+    coefficients, basis = [np.zeros((0, len(k)))], [np.zeros((0, len(q)), np.float32)]
+    for (i, j), term in terms.items():
+        power = _power(q, i) * _power(np.conj(q), j)
+        coefficients.append(np.stack([term.real, -term.imag]))
+        basis.append(np.stack([power.real, power.imag]).astype(np.float32))
+    return np.concatenate(coefficients).T.astype(np.float32), np.concatenate(basis)
 
 
 def _power(z: np.ndarray, exponent: int) -> np.ndarray:

@@ -282,7 +282,8 @@ pass scan_shape=(41, 41) or crop.
         chunks = getattr(self.data, "chunks", None)
         if chunks and chunks[0] > 1 and chunks[0] * row_bytes <= max(chunk_bytes, 512e6):
             n = max(chunks[0], n // chunks[0] * chunks[0])  # a chunk is decompressed whole: read it once
-        check_memory(min(n, y1 - y0) * row_bytes, f"a block of {min(n, y1 - y0)} scan rows", "crop or bin the data")
+        if not isinstance(self.data, np.ndarray):  # of which a block is no copy
+            check_memory(min(n, y1 - y0) * row_bytes, f"a block of {min(n, y1 - y0)} scan rows", "crop or bin the data")
         start = y0
         while start < y1:
             stop = min(y1, (start // n + 1) * n)

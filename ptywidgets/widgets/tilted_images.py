@@ -100,18 +100,13 @@ class TiltedImages:
         return parallax(self.bright.turned(guess.rotation, guess.transpose), order=order)
 
     def _read_as(self, guess: Guess) -> Parallax:
-        shifts = self.shifts(guess)
         return Parallax(
             bright=self.bright.turned(guess.rotation, guess.transpose),
-            spectra=self.spectra,
-            shifts=shifts,
-            predicted=shifts,
-            weights=np.ones(len(shifts)),
+            predicted=self.shifts(guess),
             aberrations=guess.aberrations,
             rotation=guess.rotation,
             transpose=guess.transpose,
             uncertainty={},
-            aligned=self.aligned(guess),
             error=np.nan,
             coherence=np.nan,
             message="",

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ptywidgets.engine.backends.pattern_kernels import pattern_kernels
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.detectors import fit_disk
 from ptywidgets.engine.errors import DataError
@@ -38,6 +39,7 @@ class BrightField:
     rotation: float  # degrees, detector to scan
     transpose: bool
     binning: int = 1  # detector pixels to a tilt, in each direction
+    counted: bool = False  # whether the numbers are electrons that were counted, with Poisson's noise
 
     @property
     def scan_shape(self) -> tuple[int, int]:
@@ -116,10 +118,13 @@ def bright_field(
     if measurement is None:
         com = moments(source)[1]
         origin = fit_origin(com)
-        fit = find_rotation(com - origin, transpose)
-        found = (fit.rotation, fit.transpose)
+        if rotation is None or transpose is None:
+            fit = find_rotation(com - origin, transpose)
+            rotation, transpose = fit.rotation if rotation is None else rotation, fit.transpose
     else:
-        origin, found = measurement.origin, (measurement.rotation, measurement.transpose)
+        origin = measurement.origin
+        rotation = measurement.rotation if rotation is None else rotation
+        transpose = measurement.transpose if transpose is None else transpose
     if origin.shape[1:] != source.scan_shape:
         raise DataError(
             f"the measurement is of a scan of {origin.shape[1:]} but the dataset's is {source.scan_shape}; "
@@ -133,14 +138,7 @@ def bright_field(
     side = 2 * math.ceil(radius / binning) + 1
     index = (np.arange(side) - (side - 1) / 2) * binning
     inside = np.hypot(index[:, None], index[None]) <= radius
-    starts = origin - (side * binning - 1) / 2
-    whole = np.floor(starts).astype(int)
-    taps = _lanczos(starts - whole)
-    stack = np.empty((*source.scan_shape, int(inside.sum())), np.float32)
-    for first, block in source.rows():
-        for row, patterns in enumerate(block, first):
-            for column, pattern in enumerate(patterns):
-                stack[row, column] = _about(pattern, whole[:, row, column], taps[:, row, column], side, binning)[inside]
+    stack = _gathered(source, origin, inside, binning)
     tilts = np.stack(np.broadcast_arrays(index[:, None], index[None]), axis=-1)[inside] * q_pixel
     return BrightField(
         images=np.ascontiguousarray(np.moveaxis(stack, -1, 0)),
@@ -149,9 +147,10 @@ def bright_field(
         scan_step=calibration.require("scan_step"),
         energy=calibration.require("energy"),
         radius=radius * q_pixel,
-        rotation=found[0] if rotation is None else float(rotation),
-        transpose=found[1] if transpose is None else bool(transpose),
+        rotation=float(rotation),
+        transpose=bool(transpose),
         binning=binning,
+        counted=source.dtype.kind in "iu",
     )
 
 
@@ -162,28 +161,27 @@ def aperture_radius(source: Dataset) -> float:
     return fit_disk(source.mean_pattern() if source.vacuum is None else source.vacuum).radius
 
 
-def _about(pattern: np.ndarray, whole: np.ndarray, taps: np.ndarray, side: int, binning: int) -> np.ndarray:
-    """`side` x `side` sums of `binning` x `binning` pixels from between pixel `whole` and the next; zero beyond the
-    detector. `taps` (2, T) are the weights of T neighbours, for rows and for columns."""
-    size, reach = side * binning, taps.shape[1]
-    width = size + reach - 1
-    first = whole - (reach // 2 - 1)
-    patch = np.zeros((width, width), np.float32)
-    low = np.maximum(first, 0)
-    high = np.minimum(first + width, pattern.shape)
-    if (high > low).all():
-        into = tuple(slice(a - f, b - f) for a, b, f in zip(low, high, first, strict=True))
-        patch[into] = pattern[low[0] : high[0], low[1] : high[1]]
-    out = _band(taps[0], size) @ patch @ _band(taps[1], size).T
-    return out.reshape(side, binning, side, binning).sum((1, 3)) if binning > 1 else out
-
-
-def _band(taps: np.ndarray, size: int) -> np.ndarray:
-    """The matrix (size, size + T - 1) of which every row has the T weights one place further on."""
-    width = size + len(taps) - 1
-    rows = np.zeros((size, width + 1), np.float32)
-    rows[:, : len(taps)] = taps
-    return rows.ravel()[: size * width].reshape(size, width)
+def _gathered(source: Dataset, origin: np.ndarray, inside: np.ndarray, binning: int) -> np.ndarray:
+    """Sums (Ry, Rx, K) of `binning` x `binning` pixels about each pattern's origin, where `inside` (side, side)."""
+    side = len(inside)
+    starts = origin - (side * binning - 1) / 2
+    whole = np.floor(starts).astype(np.int64)
+    taps = _lanczos(starts - whole)
+    if binning > 1:  # the weights of neighbours that are summed
+        taps = np.sum([np.pad(taps, [(0, 0)] * 3 + [(n, binning - 1 - n)]) for n in range(binning)], axis=0)
+    first = np.moveaxis(whole - (LOBES - 1), 0, -1)
+    taps = np.moveaxis(taps, 0, -2)
+    within = inside.argmax(1), side - inside[:, ::-1].argmax(1)
+    within[1][~inside.any(1)] = 0
+    stack = np.empty((*source.scan_shape, int(inside.sum())), np.float32)
+    between = pattern_kernels().between
+    for row, block in source.rows():
+        part = slice(row, row + len(block))
+        patterns = block.reshape(-1, *source.detector_shape)
+        corners = np.ascontiguousarray(first[part].reshape(-1, 2))
+        weights = np.ascontiguousarray(taps[part].reshape(len(patterns), 2, -1))
+        between(patterns, corners, weights, binning, within, stack[part].reshape(len(patterns), -1))
+    return stack
 
 
 def _lanczos(part: np.ndarray) -> np.ndarray:

@@ -84,19 +84,16 @@ def normal_equations(
     rows, columns, ky, kx, radius = (np.take_along_axis(v, nearest, axis=1) for v in (*places, *frequencies, radius))
     none = ~np.isfinite(radius)
     ky[none] = kx[none] = 0  # within the table; Gamma of Q = 0 is zero
-    bands = overlaps.gamma(ky.ravel(), kx.ravel()).reshape(*radius.shape, -1)
     root = np.sqrt(weights)
-    bands *= root
-    data = spectra * root
-    conjugate = bands.conj()
-    if most == 1:
-        matrix = (bands.real**2 + bands.imag**2).sum(-1)[..., None].astype(np.complex64)
-        right = (conjugate * data[:, None]).sum(-1)
-    else:
-        both = np.concatenate([bands, data[:, None]], axis=1).swapaxes(1, 2)
-        products = np.zeros((len(data), most, most + 1), np.complex64)
-        block = max(8, BLAS_SIZE // (most * (most + 1)))
-        for first in range(0, len(weights), block):
-            products += conjugate[..., first : first + block] @ both[:, first : first + block]
-        matrix, right = products[..., :-1], products[..., -1]
-    return Equations(rows, columns, radius, matrix, right, (data.real**2 + data.imag**2).sum(1))
+    last = [(0, 0), (0, 1)]  # room for the data beside the side bands
+    bands = overlaps.weighted(root).gamma(np.pad(ky, last).ravel(), np.pad(kx, last).ravel())
+    both = bands.reshape(len(spectra), most + 1, -1)
+    np.multiply(spectra, root, out=both[:, most])
+    conjugate = both.conj()
+    products = np.zeros((len(both), most + 1, most + 1), np.complex64)
+    block = max(8, BLAS_SIZE // (most + 1) ** 2)
+    for first in range(0, len(weights), block):
+        part = slice(first, first + block)
+        products += conjugate[..., part] @ both[..., part].swapaxes(1, 2)
+    matrix, right, power = products[:, :most, :most], products[:, :most, most], products[:, most, most].real
+    return Equations(rows, columns, radius, matrix, right, power)

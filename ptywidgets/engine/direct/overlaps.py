@@ -15,6 +15,7 @@ import numpy as np
 from scipy import ndimage
 
 from ptywidgets.engine.aberrations import Aberrations, chi
+from ptywidgets.engine.backends.pattern_kernels import pattern_kernels
 from ptywidgets.engine.direct.bright_field import BrightField
 from ptywidgets.engine.errors import CalibrationError, ParameterError
 from ptywidgets.engine.probe import Optics, aperture_amplitude, centred_to_corner
@@ -165,20 +166,27 @@ class Overlaps:
         """The same for some of the pixels."""
         return replace(self, pixels=self.pixels[which], at=self.at[which])
 
-    def beams(self, ky: np.ndarray, kx: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """A*(K) A(K - Q) and A(K) A*(K + Q), (Q, K) complex64, for frequencies Q = (ky, kx) (Q,)."""
-        minus = self.transfer.take(self.table.bases(-ky, -kx)[:, None] + self.pixels)
-        minus *= self.at.conj()
-        plus = self.transfer.take(self.table.bases(ky, kx)[:, None] + self.pixels)
-        np.conj(plus, out=plus)
-        plus *= self.at
-        return minus, plus
+    def weighted(self, root: np.ndarray) -> Overlaps:
+        """The same with each pixel's beams multiplied by its `root` (K,)."""
+        return replace(self, at=self.at * root)
+
+    def beams(
+        self, ky: np.ndarray, kx: np.ndarray, places: np.ndarray | None = None, size: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """A*(K) A(K - Q) and A(K) A*(K + Q), complex64, for frequencies Q = (ky, kx) (Q,).
+
+        They are (Q, K), or (Q, `size`) with each pixel at its place (K,).
+        """
+        places = np.arange(len(self.pixels)) if places is None else places
+        ends = self.table.bases(-ky, -kx), self.table.bases(ky, kx)
+        return pattern_kernels().beams(self.transfer, ends, self.pixels, places, self.at, size or len(places))
 
     def gamma(self, ky: np.ndarray, kx: np.ndarray) -> np.ndarray:
         """Gamma (Q, K) complex64."""
-        minus, plus = self.beams(ky, kx)
-        minus -= plus
-        return minus
+        out = np.empty((len(ky), len(self.at)), np.complex64)
+        minus, plus = self.table.bases(-ky, -kx), self.table.bases(ky, kx)
+        pattern_kernels().differences(self.transfer, minus, plus, self.pixels, self.at, out)
+        return out
 
 
 def exact_beams(

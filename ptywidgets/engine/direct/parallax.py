@@ -11,13 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.direct.bright_field import BrightField, bright_field
-from ptywidgets.engine.direct.parallax_align import shift_step
+from ptywidgets.engine.direct.parallax_align import Alignment
 from ptywidgets.engine.direct.parallax_fit import ShiftFit, fit_shifts, predicted_shifts
 from ptywidgets.engine.direct.parallax_search import RoundFit, clear_coherence, coarse_search, merged
 from ptywidgets.engine.direct.tilt_spectra import TiltSpectra
@@ -30,18 +31,39 @@ class Parallax:
     """The aligned bright field, and the optics that its shifts tell of."""
 
     bright: BrightField = field(repr=False)  # turned as was found
-    spectra: TiltSpectra = field(repr=False)  # kept for `align_with`
-    shifts: np.ndarray = field(repr=False)  # (K, 2) A, scan frame, measured one by one
     predicted: np.ndarray = field(repr=False)  # (K, 2) A, scan frame, of the aberrations
-    weights: np.ndarray = field(repr=False)  # (K,) how well each is measured, 1 at best
     aberrations: Aberrations  # detector frame
     rotation: float  # degrees, detector to scan
     transpose: bool
     uncertainty: dict[str, float]  # one sigma: A for Cartesian coefficients, degrees for "rotation"
-    aligned: np.ndarray = field(repr=False)  # (Ry, Rx) float32, relative to the mean
     error: float  # share of the images' variance that the common image does not explain, noise included
     coherence: float  # how much the images have in common, 1 being nothing
     message: str
+    free: bool = False  # `aligned` is by the measured shifts
+
+    @cached_property
+    def spectra(self) -> TiltSpectra:
+        """Of all images; transformed when first asked for, like what needs them."""
+        return TiltSpectra.prepare(self.bright, margin=_margin(self.bright, self.predicted))
+
+    @property
+    def shifts(self) -> np.ndarray:
+        """(K, 2) A, scan frame, measured one by one."""
+        return self._measured[0]
+
+    @property
+    def weights(self) -> np.ndarray:
+        """(K,) how well each shift is measured, 1 at best."""
+        return self._measured[1]
+
+    @cached_property
+    def _measured(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.spectra.measured(self.predicted)
+
+    @cached_property
+    def aligned(self) -> np.ndarray:
+        """The sum of the shifted images, relative to its mean, (Ry, Rx) float32."""
+        return self.spectra.aligned(self.shifts if self.free else self.predicted)
 
     @property
     def unaligned(self) -> np.ndarray:
@@ -89,7 +111,7 @@ def parallax(
         Align with the shifts as they were measured, and not with those of the fitted aberrations.
     weak : bool, optional
         Whether the specimen scatters little, which decides what spatial frequencies the fit may trust: see
-        :func:`ptywidgets.engine.direct.parallax_align.shift_step`. By default told from the contrast.
+        :func:`ptywidgets.engine.direct.parallax_align.Alignment`. By default told from the contrast.
     iterations : int
         Of the refinement, for each order.
     most : int
@@ -119,22 +141,17 @@ def parallax(
     fit, error = _refined(merged(bright, most), fit, order, rotation, iterations, weak)
     bright = bright.turned(fit.rotation, fit.transpose)
     wanted = predicted_shifts(bright.tilts, fit.aberrations, fit.rotation, fit.transpose, bright.wavelength)
-    spectra = TiltSpectra.prepare(bright, margin=_margin(bright, wanted))
-    measured, weights = spectra.measured(wanted)
     return Parallax(
         bright=bright,
-        spectra=spectra,
-        shifts=measured,
         predicted=wanted,
-        weights=weights,
         aberrations=fit.aberrations,
         rotation=fit.rotation,
         transpose=fit.transpose,
         uncertainty=fit.uncertainty,
-        aligned=spectra.aligned(measured if free else wanted),
         error=error,
         coherence=start.coherence,
         message=_in_words(fit, start.coherence > clear_coherence(len(bright.images))),
+        free=free,
     )
 
 
@@ -182,10 +199,11 @@ def _refined(
     spectra = TiltSpectra.prepare(bright, margin=_margin(bright, shifts, 1.3))
     if weak is None:
         weak = float(spectra.aligned(shifts).std()) < STRONG
+    alignment = Alignment(bright, spectra, weak)
     error, before = 1.0, shifts + math.inf
     for n in range(1, order + 1):
         for _ in range(iterations if n == order else min(iterations, 3)):
-            step = shift_step(bright.turned(fit.rotation, fit.transpose), spectra, shifts, weak)
+            step = alignment.step(bright.turned(fit.rotation, fit.transpose), shifts)
             # Tilts at the edge, few of whose frequencies have both beams in the aperture, tell next to nothing.
             weights = step.stiffness + 1e-6 * float(np.trace(step.stiffness.mean(0))) * np.eye(2)
             moved = shifts + np.linalg.solve(weights, step.pull[..., None])[..., 0]

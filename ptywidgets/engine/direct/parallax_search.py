@@ -113,23 +113,32 @@ class _Search:
 
     def coherence(self, defocus: float, rotation: float, transpose: bool) -> float:
         tilts = -self.bright.wavelength * defocus * self.bright.tilts
-        total = self.spectra.sums(rotate_vectors(tilts.T, rotation, transpose).T)[0]
+        total = self.spectra.total(*self.spectra.ramps(rotate_vectors(tilts.T, rotation, transpose).T))
         return float((np.abs(total[self.use]) ** 2 / (self.alone[self.use] + 1e-30)).mean())
 
 
 def merged(bright: BrightField, most: int) -> BrightField:
     """Neighbouring tilts summed, 2 x 2, 3 x 3, ..., until no more than `most` are left."""
-    bin = max(1, math.ceil(math.sqrt(len(bright.images) / most)))
+    bin, group = _groups(bright, most)
     if bin == 1:
         return bright
-    cell = np.floor((bright.tilts - bright.tilts.min(0)) / (bin * bright.q_pixel) + 1e-6).astype(int)
-    _, group = np.unique(cell, axis=0, return_inverse=True)
-    group = group.ravel()
-    count = group.max() + 1
-    images = np.zeros((count, *bright.scan_shape), np.float32)
-    for into, image in zip(group, bright.images, strict=True):
+    images = np.zeros((group.max() + 1, *bright.scan_shape), np.float32)
+    for into, image in zip(group.tolist(), bright.images, strict=True):
         images[into] += image
+    return replace(bright, images=images, tilts=merged_tilts(bright, most)[0], q_pixel=bright.q_pixel * bin)
+
+
+def merged_tilts(bright: BrightField, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """The tilts (K, 2) alone that :func:`merged` has, and their counts (K,)."""
+    group = _groups(bright, most)[1]
     weights = bright.images.mean(axis=(1, 2), dtype=np.float64)
-    total = np.bincount(group, weights, count)
-    tilts = [np.bincount(group, weights * bright.tilts[:, axis], count) / total for axis in (0, 1)]
-    return replace(bright, images=images, tilts=np.stack(tilts, 1), q_pixel=bright.q_pixel * bin)
+    total = np.bincount(group, weights)
+    tilts = [np.bincount(group, weights * bright.tilts[:, axis]) / total for axis in (0, 1)]
+    return np.stack(tilts, 1), total
+
+
+def _groups(bright: BrightField, most: int) -> tuple[int, np.ndarray]:
+    """How many tilts in each direction are merged, and the group (K,) of each."""
+    bin = max(1, math.ceil(math.sqrt(len(bright.images) / most)))
+    cell = np.floor((bright.tilts - bright.tilts.min(0)) / (bin * bright.q_pixel) + 1e-6).astype(int)
+    return bin, np.unique(cell @ np.array([cell.max() + 1, 1]), return_inverse=True)[1].ravel()

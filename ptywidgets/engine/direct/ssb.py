@@ -5,15 +5,13 @@ tells them apart. Least squares over the pixels K, (Gamma* W Gamma + L) i phi = 
 the folding at once, so that the picture is as fine as the side bands reach, two aperture radii, however coarse the
 scan. SSB weighs all pixels alike; where Q_n is taken alone it is the sum over side bands with their phases compensated
 (Pennycook et al., Ultramicroscopy 151, 160 (2015)). OBF weighs by the counting noise and takes L from the data, noise
-over signal (after Ooe, Seki, Ikuhara and Shibata, Ultramicroscopy 220, 113133 (2021), with a Wiener filter in place of
-the whitening, which leaves the phase in rad).
+over signal: see :mod:`ptywidgets.engine.direct.spectrum_prior` (after Ooe, Seki, Ikuhara and Shibata, Ultramicroscopy
+220, 113133 (2021), with a Wiener filter in place of the whitening, which leaves the phase in rad).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,17 +21,17 @@ from scipy import fft as sfft
 from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.direct.bright_field import BrightField, bright_field
-from ptywidgets.engine.direct.folding import Equations, folded, normal_equations
+from ptywidgets.engine.direct.folding import MOST_FOLDED, Equations, folded, normal_equations
 from ptywidgets.engine.direct.image import DirectImage
 from ptywidgets.engine.direct.overlaps import Aperture, Overlaps, Table, fineness
+from ptywidgets.engine.direct.spectrum_prior import THREADS, Portions, learnt, rising
 from ptywidgets.engine.errors import ParameterError, unknown_name
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.probe import Optics
 
 METHODS = ("ssb", "obf")
-THREADS = 2
 MOST_FINE = 8  # times finer than the scan, unless asked for more
-AT_ONCE = 64  # side bands that are made at a time by a thread
+AT_ONCE = 2e6  # bytes of side bands that are made at a time by a thread
 SAMPLE = 96  # scan frequencies from which noise and signal are learnt
 REACH = 0.98  # of two aperture radii; beyond, next to nothing overlaps
 
@@ -48,6 +46,7 @@ class SideBands:
     frame: BrightField  # without its images
     aperture: Aperture
     aberrations: Aberrations
+    dose: float = 0.0  # electrons in a pixel of the open aperture, over the scan's mean; 0 where they are not counted
     tables: dict[int, Table] = field(default_factory=dict, repr=False)  # made once for each fineness
 
     @classmethod
@@ -96,6 +95,7 @@ class SideBands:
             frame=replace(bright, images=bright.images[:0], tilts=bright.tilts[lit]),
             aperture=aperture,
             aberrations=optics.aberrations,
+            dose=scale if bright.counted else 0.0,
         )
 
     def turned(self, rotation: float, transpose: bool | None = None) -> SideBands:
@@ -153,18 +153,21 @@ class SideBands:
         count = max(1, math.ceil(share * len(self.index)))
         weights = 1 / self.noise if method == "obf" else np.ones_like(self.mean)
         strength = epsilon * len(weights) / self.aperture.radius
-        if method == "obf":
-            strength = self._noise_over_signal(overlaps, fine, weights, strength)
-        ny, nx = (n * fine for n in self.frame.scan_shape)
-        spectrum = np.zeros((ny, nx), np.complex64)
+        shape = self.frame.scan_shape[0] * fine, self.frame.scan_shape[1] * fine
+        portions = self._portions(overlaps, np.arange(count), fine, weights)
+        diagonal = rising(strength)
+        if method == "obf" and count == len(self.index):
+            diagonal = learnt(portions, strength, self.counting(weights), len(weights), shape)
+        elif method == "obf":
+            sample = np.unique(np.linspace(0, len(self.index) - 1, SAMPLE).astype(int))
+            diagonal = learnt(self._portions(overlaps, sample, fine, weights), strength, 0.0, len(weights), shape)
+        spectrum = np.zeros(shape, np.complex64)
 
-        def solved(few: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-            equations = self.equations(overlaps, few, fine, weights)
+        def solved(equations: Equations) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             found = np.isfinite(equations.radius)
-            values = equations.solve(np.where(found, strength * equations.radius, 1.0))
-            return equations.rows[found], equations.columns[found], -1j * values[found]
+            return equations.rows[found], equations.columns[found], -1j * equations.solve(diagonal(equations))[found]
 
-        for rows, columns, values in self._each(solved, np.arange(count), fine):
+        for rows, columns, values in portions.each(solved):
             spectrum[-rows, -columns] = values.conj()
             spectrum[rows, columns] = values
         phase = sfft.ifft2(spectrum, workers=THREADS).real * np.float32(fine**2)
@@ -195,39 +198,16 @@ class SideBands:
             overlaps, self.spectra[few], places, frequencies, 2 * REACH * self.aperture.radius, weights
         )
 
-    def _noise_over_signal(self, overlaps: Overlaps, fine: int, weights: np.ndarray, first: float) -> float:
-        """Strength s of L = s |Q|: the noise, over a signal whose power falls as 1 / |Q|; both from a sample.
+    def counting(self, weights: np.ndarray) -> float:
+        """Variance of the weighted spectra by counting, the mean over pixels; 0 where the images are no counts."""
+        return float((self.mean * weights).mean()) * math.prod(self.frame.scan_shape) / self.dose if self.dose else 0.0
 
-        The noise is what a first solution leaves over, so that it holds what the weak-phase model misses too; the
-        signal's power is what the projections on the side bands have beyond it.
-        """
-        which = np.unique(np.linspace(0, len(self.index) - 1, SAMPLE).astype(int))
-
-        def sums(few: np.ndarray) -> np.ndarray:
-            e = self.equations(overlaps, few, fine, weights)
-            found = np.isfinite(e.radius)
-            radius = np.where(found, e.radius, 1.0)
-            x = e.solve(np.where(found, first * radius, 1.0))
-            fitted = (x.conj() * (e.matrix * x[:, None]).sum(-1)).sum(1) - 2 * (e.right.conj() * x).sum(1)
-            left = e.power.sum() + fitted.real.sum()
-            freedom = len(few) * len(weights) - found.sum()
-            trace = np.einsum("cnn->", e.matrix).real
-            spread = ((np.abs(e.matrix) ** 2) * found[:, None, :] / radius[:, None, :]).sum()
-            return np.array([left, max(1, freedom), (np.abs(e.right) ** 2).sum(), trace, spread])
-
-        left, freedom, projected, trace, spread = sum(self._each(sums, which, fine))
-        noise = left / freedom
-        signal = (projected - noise * trace) / max(spread, 1e-30)
-        # Half: a picture has its power in fewer and stronger frequencies than the law has. And no less than `first`:
-        # what the weak-phase model misses is no noise, a fit hides it among the frequencies.
-        return float(first + 0.5 * noise / signal) if signal > 0 else float(first) * 100
-
-    def _each(self, work: Callable[[np.ndarray], Any], which: np.ndarray, fine: int) -> Iterator[Any]:
-        """Results for portions of the scan's frequencies, on two threads."""
-        size = max(1, AT_ONCE // fine**2)
+    def _portions(self, overlaps: Overlaps, which: np.ndarray, fine: int, weights: np.ndarray) -> Portions:
+        """Of the normal equations of some of the scan's frequencies."""
+        folds = min(MOST_FOLDED, fine**2) + 1
+        size = max(1, int(AT_ONCE / (folds * 8 * len(self.mean))))
         parts = [which[first : first + size] for first in range(0, len(which), size)]
-        with ThreadPoolExecutor(THREADS) as pool:
-            yield from pool.map(work, parts)
+        return Portions(lambda few: self.equations(overlaps, few, fine, weights), parts, len(which) * folds**2 * 8)
 
 
 def _folds(bright: BrightField, aperture: Aperture) -> bool:

@@ -17,6 +17,7 @@ from ptywidgets.engine.direct.bright_field import BrightField
 
 SPECTRA_LIMIT = 512e6  # bytes of the spectra that are kept, beyond which the highest frequencies are left out
 CHUNK = 64  # images that are worked on at a time
+BLAS_SIZE = 4000  # of a matrix times a vector, below which BLAS stays on its thread; its own pool would fight ours
 
 
 @dataclass(frozen=True)
@@ -91,17 +92,30 @@ class TiltSpectra:
 
     def ramps(self, shifts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """exp(-2 pi i Q . s) of the shifts (K, 2) in A, as factors of rows (K, Py') and columns (K, Px' // 2 + 1)."""
-        return _turns(-shifts[:, :1] * self.rows), _turns(-shifts[:, 1:] * self.columns)
+        return turns(-shifts[:, :1] * self.rows), turns(-shifts[:, 1:] * self.columns)
 
     def sums(self, shifts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Spectra (Py', Px' // 2 + 1) of the shifted images' sum and of their windows' sum."""
         down, right = self.ramps(shifts)
+        return self.total(down, right), self.windows(down, right)
+
+    def total(self, down: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Spectrum (Py', Px' // 2 + 1) of the sum of the images, turned by the :meth:`ramps`."""
         total = np.zeros((len(self.rows), 1, len(self.columns)), np.complex64)
-        for first in range(0, len(self.means), 4 * CHUNK):
-            part = slice(first, first + 4 * CHUNK)
+        few = max(1, BLAS_SIZE // len(self.columns))
+        for first in range(0, len(self.means), few):
+            part = slice(first, first + few)
             total += np.matmul(down[part].T[:, None], self.spectra[:, part] * right[part])
-        windows = (down * self.means[:, None]).T @ right * self.window
-        return total[:, 0], windows
+        return total[:, 0]
+
+    def windows(self, down: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Spectrum (Py', Px' // 2 + 1) of the sum of the windows, turned by the :meth:`ramps`."""
+        weighted = (down * self.means[:, None]).T
+        total = np.zeros((len(self.rows), len(self.columns)), np.complex64)
+        few = max(1, 15 * BLAS_SIZE // total.size)
+        for first in range(0, len(self.means), few):
+            total += weighted[:, first : first + few] @ right[first : first + few]
+        return total * self.window
 
     def to_image(self, spectrum: np.ndarray) -> np.ndarray:
         """The image (Py, Px) of a spectrum."""
@@ -159,7 +173,7 @@ def _lowest(full: int, count: int) -> np.ndarray:
     return np.r_[0 : (count + 1) // 2, full - count // 2 : full]
 
 
-def _turns(cycles: np.ndarray) -> np.ndarray:
+def turns(cycles: np.ndarray) -> np.ndarray:
     """exp(2 pi i cycles), complex64."""
     angle = (2 * math.pi * (cycles - np.rint(cycles))).astype(np.float32)
     out = np.empty(angle.shape, np.complex64)

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from ptywidgets.engine.aberrations import SYMBOLS, Aberrations, chi
-from ptywidgets.engine.chi_terms import polynomials
+from ptywidgets.engine.chi_terms import taylor_terms
 from ptywidgets.engine.direct.bright_field import BrightField
-from ptywidgets.engine.direct.parallax_fit import gradient_basis
-from ptywidgets.engine.direct.parallax_search import merged
+from ptywidgets.engine.direct.parallax_search import merged_tilts
 from ptywidgets.engine.prepare.rotation import unrotate_vectors
 
 
@@ -121,33 +121,45 @@ def sum_transfer(bright: BrightField, aberrations: Mapping[str, float], frequenc
         x = np.minimum(size / (2 * bright.radius), 1)
         overlap = 2 / math.pi * (np.arccos(x) - x * np.sqrt(1 - x**2))
         return (2 * overlap * np.sin(chi(aberrations, qy, qx, bright.energy))).astype(np.complex64)
-    few = merged(bright, 64)
-    names = tuple(name for name, value in cartesian.items() if value)
-    values = [cartesian[n] for n in names]
-    slopes = np.tensordot(values, gradient_basis(few.tilts, names, bright.wavelength), 1)
+    tilts, weights = merged_tilts(bright, 64)
     inside = size < 2 * bright.radius
     q = (qy[inside] + 1j * qx[inside]).astype(np.complex64)
-
-    def chi_at(k: np.ndarray) -> np.ndarray:
-        """rad, at k_y + i k_x (1/A), in single precision."""
-        parts = zip(values, polynomials(names, k, bright.wavelength), strict=True)
-        return sum(np.float32(value) * part.astype(np.float32) for value, part in parts)
-
-    weights = few.images.mean(axis=(1, 2), dtype=np.float64)
-    total = np.zeros(q.shape, np.complex64)
-    for (ky, kx), slope, weight in zip(few.tilts, slopes, weights / weights.sum(), strict=True):
-        k = np.complex64(complex(ky, kx))
-        ramp = np.float32(2 * math.pi) * (np.float32(slope[0]) * q.real + np.float32(slope[1]) * q.imag)
-        here = chi_at(k)
-        for sign in (-1, 1):
-            beam = k + np.float32(sign) * q
-            turned = np.float32(sign) * (chi_at(beam) - here) - ramp
-            seen = _soft_disk(np.abs(beam), bright) * np.float32(weight)
-            total.real += sign * seen * np.sin(turned)
-            total.imag -= sign * seen * np.cos(turned)
     out = np.zeros(size.shape, np.complex64)
-    out[inside] = total
+    out[inside] = _mean_transfer(bright, cartesian, q, tilts[:, 0] + 1j * tilts[:, 1], weights / weights.sum())
     return out
+
+
+def _mean_transfer(
+    bright: BrightField, cartesian: Mapping[str, float], q: np.ndarray, tilts: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """T at q_y + i q_x (P,), from tilts k_y + i k_x (T,) with weights of sum 1: complex64.
+
+    With E and O the terms of chi(k + Q) of second, fourth, ... and of third, fifth, ... order in Q, T is the mean of
+    -i exp(i O) [A(k + Q) exp(i E) - A(k - Q) exp(-i E)]: what chi(k) and its slope do is gone.
+    """
+    even, odd = (taylor_terms(cartesian, tilts, q, bright.wavelength, parity) for parity in (0, 1))
+    common = [bool((term[0] == term[0][:1]).all()) for term in (even, odd)]
+    total = np.zeros(q.shape, np.complex64)
+    squared = (q.real**2 + q.imag**2).astype(np.float32)
+    turned: list[Any] = [None, None]
+    for n, (k, weight) in enumerate(zip(tilts.astype(np.complex64), weights.astype(np.float32), strict=True)):
+        for into, (coefficients, basis), same in zip((0, 1), (even, odd), common, strict=True):
+            if turned[into] is None or not same:
+                phase = coefficients[n] @ basis
+                turned[into] = np.cos(phase), np.sin(phase)
+        along = np.float32(2) * (k.real * q.real + k.imag * q.imag)
+        round_k = squared + np.float32(abs(k) ** 2)
+        plus, minus = (_soft_disk(np.sqrt(np.maximum(round_k + sign, 0)), bright) for sign in (along, -along))
+        cosine, sine = (plus - minus) * turned[0][0], (plus + minus) * turned[0][1]
+        if common[1]:  # exp(i O) is put on at the end
+            total.real += weight * cosine
+            total.imag += weight * sine
+        else:
+            total.real += weight * (cosine * turned[1][0] - sine * turned[1][1])
+            total.imag += weight * (cosine * turned[1][1] + sine * turned[1][0])
+    if common[1]:
+        total *= turned[1][0] + 1j * turned[1][1]
+    return -1j * total
 
 
 def _soft_disk(distance: np.ndarray, bright: BrightField) -> np.ndarray:

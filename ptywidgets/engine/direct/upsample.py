@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from ptywidgets.engine.backends.pattern_kernels import pattern_kernels
 from ptywidgets.engine.direct.bright_field import BrightField
 from ptywidgets.engine.direct.tilt_spectra import CHUNK, edge_window
 from ptywidgets.engine.errors import ParameterError
@@ -89,30 +90,19 @@ def scattered(
     furthest = np.minimum(np.abs(shifts).max(0), step * np.array(scan))
     margin = np.ceil(furthest * scale + 4 * kernel * step * scale + 2).astype(int)
     frame = np.array(shape) + 2 * margin
-    grid = np.stack(np.meshgrid(*[np.arange(n) * step for n in scan], indexing="ij"))
-    if offsets is not None:
-        grid = grid + offsets
     means = bright.images.mean(axis=(1, 2), dtype=np.float64)
     window = edge_window(scan)
-    size = int(frame.prod())
-    values, density = np.zeros(size), np.zeros(size)
-    for first in range(0, len(shifts), CHUNK):
-        part = slice(first, first + CHUNK)
-        place = (grid[None] + shifts[part, :, None, None]) * scale[:, None, None] + margin[:, None, None]
-        place = np.clip(place, 0, (frame - 1.001)[:, None, None])
-        whole = place.astype(np.int64)
-        rest = place - whole
-        contrast = (bright.images[part] - means[part, None, None]) * window
-        weight = means[part, None, None] * window
-        for dy in (0, 1):
-            share_y = rest[:, 0] if dy else 1 - rest[:, 0]
-            for dx in (0, 1):
-                share = share_y * (rest[:, 1] if dx else 1 - rest[:, 1])
-                index = ((whole[:, 0] + dy) * frame[1] + whole[:, 1] + dx).ravel()
-                values += np.bincount(index, (share * contrast).ravel(), size)
-                density += np.bincount(index, (share * weight).ravel(), size)
+    whole = factor == round(factor) and bool((np.abs(shifts).max(0) <= furthest).all())
+    if whole and offsets is None:
+        contrast = (bright.images - means.astype(np.float32)[:, None, None]) * window
+        weight = means.astype(np.float32)[:, None, None] * window
+        values, density = (_pasted(a, shifts * scale + margin, round(factor), frame) for a in (contrast, weight))
+    else:
+        grid = np.stack(np.meshgrid(*[np.arange(n) * step for n in scan], indexing="ij"))
+        grid = grid if offsets is None else grid + offsets
+        values, density = _shared(bright.images, means, window, grid, shifts, scale, margin, frame)
     sigma = kernel * step * scale
-    values, density = (ndimage.gaussian_filter(a.reshape(frame), sigma, mode="constant") for a in (values, density))
+    values, density = (ndimage.gaussian_filter(a, sigma, mode="constant") for a in (values, density))
     seen = density / (means.sum() / np.prod(np.array(shape) / np.array(scan)))
     image = 1 + np.where(seen > 0.05, values / np.maximum(density, 0.05 / np.maximum(seen, 1e-9) * density + 1e-30), 0)
     sampling = tuple(float(1 / s) for s in scale)
@@ -124,3 +114,54 @@ def scattered(
         sampling=sampling,  # type: ignore[arg-type]
         kernel=Kernel(kernel * step, sampling[0]),
     )
+
+
+def _pasted(images: np.ndarray, places: np.ndarray, factor: int, frame: np.ndarray) -> np.ndarray:
+    """Sum (Y', X') float32 of images (K, Ry, Rx) whose pixels lie `factor` fine pixels apart from `places` (K, 2) on.
+
+    Pixels of the frame that are `factor` apart make a plane, onto which whole images are added.
+    """
+    first = np.floor(places).astype(np.int64)
+    rest = places - first
+    corners = first[:, None] + np.array([[0, 0], [0, 1], [1, 0], [1, 1]])  # (K, 4, 2)
+    cells, planes = np.divmod(corners, factor)
+    spots = np.concatenate([(planes @ np.array([factor, 1]))[..., None], cells], axis=-1)
+    down, right = (np.stack([1 - rest[:, axis], rest[:, axis]], axis=1) for axis in (0, 1))
+    shares = (down[:, :, None] * right[:, None]).reshape(-1, 4).astype(np.float32)
+    shape = -(-frame // factor) + 1
+    target = np.zeros((factor**2, *shape), np.float32)
+    pattern_kernels().paste(np.ascontiguousarray(images, np.float32), np.ascontiguousarray(spots), shares, target)
+    fine = target.reshape(factor, factor, *shape).transpose(2, 0, 3, 1).reshape(shape * factor)
+    return fine[: frame[0], : frame[1]]
+
+
+def _shared(
+    images: np.ndarray,
+    means: np.ndarray,
+    window: np.ndarray,
+    grid: np.ndarray,
+    shifts: np.ndarray,
+    scale: np.ndarray,
+    margin: np.ndarray,
+    frame: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sums (Y', X') of contrasts and of weights, each position for itself: for any factor, and positions (2, Ry, Rx)
+    in A that are on no raster."""
+    size = int(frame.prod())
+    values, density = np.zeros(size), np.zeros(size)
+    for first in range(0, len(shifts), CHUNK):
+        part = slice(first, first + CHUNK)
+        place = (grid[None] + shifts[part, :, None, None]) * scale[:, None, None] + margin[:, None, None]
+        place = np.clip(place, 0, (frame - 1.001)[:, None, None])
+        whole = place.astype(np.int64)
+        rest = place - whole
+        contrast = (images[part] - means[part, None, None]) * window
+        weight = means[part, None, None] * window
+        for dy in (0, 1):
+            share_y = rest[:, 0] if dy else 1 - rest[:, 0]
+            for dx in (0, 1):
+                share = share_y * (rest[:, 1] if dx else 1 - rest[:, 1])
+                index = ((whole[:, 0] + dy) * frame[1] + whole[:, 1] + dx).ravel()
+                values += np.bincount(index, (share * contrast).ravel(), size)
+                density += np.bincount(index, (share * weight).ravel(), size)
+    return values.reshape(frame), density.reshape(frame)

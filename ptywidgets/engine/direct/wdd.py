@@ -17,6 +17,7 @@ import numpy as np
 from scipy import fft as sfft
 
 from ptywidgets.engine.aberrations import Aberrations
+from ptywidgets.engine.backends.pattern_kernels import pattern_kernels
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.direct.bright_field import BrightField, aperture_radius, bright_field
 from ptywidgets.engine.direct.folding import folded
@@ -31,7 +32,7 @@ GATHERED = 2.0  # aperture radii
 SHARP, SOFT = 0.01, 30.0  # epsilon, where the scan folds up to FEW frequencies onto each, and where more
 FEW = 4.0
 SMALL = 0.01  # regularises the two equations; share of what half a radius passes, at the frequency of the radius
-AT_ONCE = 16  # frequencies that a thread deconvolves at a time
+AT_ONCE = 50  # frequencies that a thread deconvolves at a time
 
 
 def wdd(
@@ -115,40 +116,46 @@ def _transmission(bands: SideBands, fine: int, epsilon: float) -> np.ndarray:
     """(Y, X) complex64, about 1."""
     overlaps = bands.overlaps(bands.aberrations)
     tilts = np.rint(bands.frame.tilts / bands.frame.q_pixel).astype(int)
-    side = sfft.next_fast_len(int(2 * np.abs(tilts).max() + 1))
-    places = (tilts[:, 0] % side) * side + tilts[:, 1] % side
+    side = sfft.next_fast_len(int(np.ptp(tilts, axis=0).max()) + 1)
+    places = (tilts - tilts.min(0)) @ np.array([side, 1])
     lit = np.flatnonzero(np.abs(overlaps.at) > 0)
     inside = overlaps.restricted(lit)
     floor = np.float32(epsilon * float((np.abs(inside.at) ** 4).sum()) / side**4)
     ny, nx = (n * fine for n in bands.frame.scan_shape)
     spectrum = np.zeros((ny, nx), np.complex64)
 
-    def over_pixels(values: np.ndarray, where: np.ndarray) -> np.ndarray:
+    def over_pixels(values: np.ndarray) -> np.ndarray:
+        return sfft.ifft2(values.reshape(-1, side, side), overwrite_x=True).reshape(len(values), -1)
+
+    def placed(values: np.ndarray, where: np.ndarray) -> np.ndarray:
         square = np.zeros((len(values), side**2), np.complex64)
         square[:, where] = values
-        return sfft.ifft2(square.reshape(-1, side, side), overwrite_x=True).reshape(len(values), -1)
+        return square
 
     def beams(ky: np.ndarray, kx: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if epsilon >= 1:
-            return inside.beams(ky, kx)
+            return inside.beams(ky, kx, places[lit], side**2)
         # A sharp filter looks where W_A is weak, and must not find the table's rounding there.
-        return exact_beams(bands.aperture, bands.aberrations, bands.frame.tilts[lit], ky, kx)
+        exact = exact_beams(bands.aperture, bands.aberrations, bands.frame.tilts[lit], ky, kx)
+        return placed(exact[0], places[lit]), placed(exact[1], places[lit])
 
-    halfway = over_pixels(beams(np.array([bands.aperture.radius / 2]), np.zeros(1))[0], places[lit])
+    halfway = over_pixels(beams(np.array([bands.aperture.radius / 2]), np.zeros(1))[0])
     power = halfway.real**2 + halfway.imag**2
     small = np.float32(SMALL) * (power / (2 * power + floor)).mean()
+    kernels = pattern_kernels()
 
     def deconvolved(few: slice) -> list[tuple[np.ndarray, ...]]:
         places_fine, frequencies = folded(bands.frame, bands.index[few], fine)
         rows, columns, ky, kx = (v.ravel() for v in (*places_fine, *frequencies))
         radius = np.hypot(ky, kx) / bands.aperture.radius
         found = np.flatnonzero(radius < 2 * REACH)
-        data = over_pixels(bands.spectra[few], places)
+        data = over_pixels(placed(bands.spectra[few], places))
         out: list[tuple[np.ndarray, ...]] = []
         for first in range(0, len(found), AT_ONCE):
             part = found[first : first + AT_ONCE]
-            one, other = (over_pixels(beam, places[lit]) for beam in beams(ky[part], kx[part]))
-            values = _both(one, other, data[part // fine**2], floor, small * radius[part].astype(np.float32))
+            one, other = (over_pixels(beam) for beam in beams(ky[part], kx[part]))
+            sums = kernels.deconvolve(one, other, data, part // fine**2, float(floor)) / np.float32(side**2)
+            values = _told_apart(sums, 2 * small * radius[part].astype(np.float32))
             out.append((rows[part], columns[part], *values))
         return out
 
@@ -158,25 +165,16 @@ def _transmission(bands: SideBands, fine: int, epsilon: float) -> np.ndarray:
             for rows, columns, at, opposite in results:
                 spectrum[-rows, -columns] = opposite.conj()
                 spectrum[rows, columns] = at
-    one, data = over_pixels(np.stack([np.abs(overlaps.at) ** 2, bands.mean]), places)
+    one, data = over_pixels(placed(np.stack([np.abs(overlaps.at) ** 2, bands.mean]), places))
     filtering = one.conj() / (one.real**2 + one.imag**2 + floor)
     straight = float((filtering * data).sum().real / (filtering * one).sum().real)  # |T(0)|^2
     spectrum[0, 0] = math.prod(bands.frame.scan_shape) * straight
     return sfft.ifft2(spectrum, workers=THREADS) * np.float32(fine**2)
 
 
-def _both(
-    one: np.ndarray, other: np.ndarray, data: np.ndarray, floor: np.float32, small: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """T(Q) T*(0) and T(0) T*(-Q), (Q,), from their W_A and H (Q, r): filtered, and told apart."""
-    powers = [w.real**2 + w.imag**2 for w in (one, other)]
-    filtering = 1 / (powers[0] + powers[1] + floor)
-    count = np.float32(data.shape[-1])
-    own = [(p * filtering).sum(1) / count + 2 * small for p in powers]
-    filters = filtering * one.conj(), filtering * other.conj()
-    cross = (filters[0] * other).sum(1) / count
-    seen = [(f * data).sum(1) / count for f in filters]
-    determinant = own[0] * own[1] - np.abs(cross) ** 2
-    at = (own[1] * seen[0] - cross * seen[1]) / determinant
-    opposite = (own[0] * seen[1] - cross.conj() * seen[0]) / determinant
-    return at, opposite
+def _told_apart(sums: np.ndarray, small: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """T(Q) T*(0) and T(0) T*(-Q), (Q,), of which the filter lets some of each into the other."""
+    own, others, cross, seen, opposite = sums.T
+    own, others = own.real + small, others.real + small
+    determinant = own * others - np.abs(cross) ** 2
+    return (others * seen - cross * opposite) / determinant, (own * opposite - cross.conj() * seen) / determinant

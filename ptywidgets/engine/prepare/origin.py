@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from ptywidgets.engine.backends.pattern_kernels import pattern_kernels
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError, unknown_name
 
-_PORTION = 2e6  # bytes that are summed while they lie in the cache
+_PORTION = 1e6  # bytes that are summed while they lie in the cache
 ORIGIN_MODELS = ("constant", "plane", "parabola", "none")
 
 
@@ -43,39 +44,36 @@ def centre_of_mass(dataset: Dataset, mask: np.ndarray | None = None) -> np.ndarr
 def moments(dataset: Dataset, mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Total counts (Ry, Rx) and centre of mass (2, Ry, Rx) px of every pattern, in one pass over the data.
 
-    Rows are summed before columns, in portions that stay in the cache.
+    Portions are checked as they are summed.
     """
     qy, qx = dataset.detector_shape
     weights = None if mask is None else np.asarray(mask, np.float32)
     bad = None if dataset.mask is None else ~dataset.mask
     middle = (qy // 2, qx // 2)  # moments about the middle lose no digits in single precision
-    down = np.stack([np.ones(qy), np.arange(qy) - middle[0]]).astype(np.float32)
-    right = np.stack([np.ones(qx), np.arange(qx) - middle[1]], axis=1).astype(np.float32)
-    sums = np.empty((*dataset.scan_shape, 2, 2))
-    portion = max(1, int(_PORTION / (qy * qx * 4)))
-    work = np.empty((portion, qy, qx), np.float32)
+    kernels = pattern_kernels()
+    sums = np.empty((*dataset.scan_shape, 3))
+    portion = max(1, int(_PORTION / (qy * qx * dataset.dtype.itemsize)))
     for first, block in dataset.rows():
         patterns = block.reshape(-1, qy, qx)
-        out = sums[first : first + len(block)].reshape(-1, 2, 2)
+        out = sums[first : first + len(block)].reshape(-1, 3)
         for start in range(0, len(patterns), portion):
             part = patterns[start : start + portion]
-            single = work[: len(part)]
-            np.copyto(single, part, casting="unsafe")
             if bad is not None:
-                single[:, bad] = 0
-            if part.dtype.kind in "fi" and (part if bad is None else single).min() < 0:
+                part = part.copy()
+                part[:, bad] = 0
+            negative = kernels.moments(part, middle, out[start : start + portion])
+            if negative:
                 remedy = "subtract the detector's dark reference and clip at 0"
                 asked = block if bad is None else block[..., ~bad]
                 _complain("negative counts", remedy, first, asked.reshape(*block.shape[:2], -1).min(-1) < 0)
             if weights is not None:
-                single *= weights
-            out[start : start + portion] = down @ (single.reshape(-1, qx) @ right).reshape(-1, qy, 2)
-    total = sums[..., 0, 0]
+                kernels.moments(part * weights, middle, out[start : start + portion])
+    total = sums[..., 0]
     if not np.isfinite(total).all():
         _complain("NaN or infinite counts", "replace them, for instance by 0", 0, ~np.isfinite(total))
     if (total <= 0).any():
         _complain("no counts at all", "leave those positions out or crop the scan", 0, total <= 0)
-    return total, np.stack([sums[..., 1, 0] / total + middle[0], sums[..., 0, 1] / total + middle[1]])
+    return total, np.stack([sums[..., n + 1] / total + middle[n] for n in (0, 1)])
 
 
 def _complain(what: str, remedy: str, first: int, bad: np.ndarray) -> None:
@@ -126,7 +124,8 @@ def fit_origin(com: np.ndarray, model: str = "plane", robust: bool = True) -> np
     measured = com.reshape(2, -1).T
     keep = np.ones(len(measured), bool)
     for _ in range(5 if robust else 1):
-        coefficients = np.linalg.lstsq(basis[keep], measured[keep], rcond=None)[0]
+        kept = basis * keep[:, None]
+        coefficients = np.linalg.pinv(kept.T @ basis, hermitian=True) @ (kept.T @ measured)
         deviation = np.hypot(*(measured - basis @ coefficients).T)
         limit = 2.5 * np.median(deviation) * 1.2  # 1.2: median to rms of a two-dimensional normal deviation
         new = deviation <= max(limit, 1e-9)

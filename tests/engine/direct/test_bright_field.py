@@ -78,6 +78,12 @@ def test_frames_turn_there_and_back(rotation, transpose):
     np.testing.assert_allclose(bright.to_scan(q)[1, 0], np.fft.rfftfreq(8, 2.0), atol=1e-12)
 
 
+def test_whole_numbers_are_taken_for_counts():
+    dataset = wandering()
+    assert not bright_field(dataset, radius=6).counted
+    assert bright_field(Dataset(dataset.data.astype(np.uint16), CALIBRATION), radius=6).counted
+
+
 def test_light_is_told_by_its_wavelength():
     bright = BrightField(
         np.zeros((1, 6, 8), np.float32), np.zeros((1, 2)), 0.05, 2.0, energy_of_wavelength(6300.0), 0.4, 0.0, False

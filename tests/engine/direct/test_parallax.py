@@ -10,6 +10,7 @@ import pytest
 
 from ptywidgets.engine import Aberrations, Calibration, Dataset, Optics, make_probe
 from ptywidgets.engine.direct import TiltSpectra, align_with, bright_field, parallax
+from ptywidgets.engine.direct.parallax_align import Alignment
 from ptywidgets.engine.direct.parallax_search import coarse_search, merged
 from ptywidgets.engine.prepare import scan_positions
 from ptywidgets.engine.prepare.rotation import wrapped_angle
@@ -152,3 +153,22 @@ def test_merging_keeps_the_counts(easy):
     assert len(few.images) <= 60 < len(bright.images)
     np.testing.assert_allclose(few.images.sum(), bright.images.sum(), rtol=1e-5)
     assert math.isclose(few.q_pixel / bright.q_pixel, round(few.q_pixel / bright.q_pixel))
+
+
+def test_masks_follow_the_rotation_within_a_degree(easy):
+    """What is kept between steps must not tie a step to the orientation that it was made for."""
+    bright, result = easy
+    spectra = TiltSpectra.prepare(bright, margin=8)
+    kept = Alignment(bright, spectra)
+    kept.step(bright.turned(60.0), result.predicted)
+    fresh = Alignment(bright, spectra).step(bright, result.predicted)
+    np.testing.assert_allclose(kept.step(bright, result.predicted).pull, fresh.pull)
+
+
+def test_a_step_leads_back_to_where_the_images_lie(easy):
+    bright, result = easy
+    spectra = TiltSpectra.prepare(bright, margin=8)
+    step = Alignment(bright, spectra, weak=False).step(bright, result.predicted * 1.1)
+    back = np.linalg.solve(step.stiffness, step.pull[..., None])[..., 0]
+    away = 0.1 * result.predicted
+    assert float((back * away).sum() / (away**2).sum()) < -0.3

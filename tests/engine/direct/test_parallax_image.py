@@ -9,6 +9,7 @@ from scipy import ndimage
 from ptywidgets import samples
 from ptywidgets.engine import Aberrations, ParameterError
 from ptywidgets.engine.aberrations import chi
+from ptywidgets.engine.chi_terms import coefficient_names, polynomials, slopes, taylor_terms
 from ptywidgets.engine.direct import (
     BrightField,
     bright_field,
@@ -22,7 +23,9 @@ from ptywidgets.engine.direct import (
     upsampled,
 )
 from ptywidgets.engine.direct.transfer import sum_transfer
+from ptywidgets.engine.direct.upsample import scattered
 from ptywidgets.engine.prepare import scan_frequencies
+from ptywidgets.engine.units import wavelength
 
 ENERGY = 80e3
 DEFOCUS = 300.0
@@ -165,3 +168,33 @@ def test_contrast_zeros_are_zeros():
     places = np.stack([np.cos(angles)[:, None] * radii, np.sin(angles)[:, None] * radii])
     values = np.sin(chi(known, *bright.turned(30.0, False).to_detector(places), ENERGY))
     assert np.nanmax(np.abs(values)) < 2e-3
+
+
+@pytest.mark.parametrize("parity", [0, 1])
+def test_taylor_terms_are_what_chi_has_beyond_its_slope(parity):
+    """chi(k + q) less chi(k) and q . grad chi(k): its even and odd parts in q, for all orders at once."""
+    generator = np.random.default_rng(4)
+    known = {name: float(generator.normal() * 300 * 20 ** int(name[1])) for name in coefficient_names()}
+    k, q = (generator.normal(size=n) * 0.1 + 0.1j * generator.normal(size=n) for n in (5, 7))
+    lam = wavelength(ENERGY)
+
+    def total(z):
+        return sum(v * p for v, p in zip(known.values(), polynomials(tuple(known), z, lam), strict=True))
+
+    def slope(along):
+        return slopes(tuple(known), list(known.values()), k[:, None], along, lam)
+
+    ahead, behind = (total(k[:, None] + sign * q) for sign in (1, -1))
+    expected = (ahead + behind) / 2 - total(k)[:, None] if parity == 0 else (ahead - behind) / 2 - slope(q[None])
+    coefficients, basis = taylor_terms(known, k, q, lam, parity)
+    np.testing.assert_allclose(coefficients @ basis, expected, atol=2e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3])
+def test_whole_images_are_pasted_where_their_values_belong(factor):
+    bright, _ = shifted()
+    shifts = predicted_shifts(bright.tilts, {"C10": -DEFOCUS}, 20.0, True, bright.wavelength)
+    pasted = scattered(bright, shifts, factor)
+    singly = scattered(bright, shifts, factor, offsets=np.zeros((2, 20, 20)))
+    np.testing.assert_allclose(pasted.image, singly.image, atol=1e-5)
+    np.testing.assert_allclose(pasted.seen, singly.seen, atol=1e-5)

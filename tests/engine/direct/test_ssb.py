@@ -113,6 +113,19 @@ def test_obf_keeps_noise_down():
     )
 
 
+def test_counting_noise_is_known_from_the_counts():
+    """Spectra of an empty specimen have no more power than the electrons that were counted make."""
+    waves = [((1, 1), 0.0, 0.0)]
+    dataset, measurement, optics = simulated_dataset(waves, dose=2e3)
+    bands = SideBands.prepare(
+        bright_field(Dataset(dataset.data.astype(np.uint16), dataset.calibration), measurement), optics
+    )
+    weights = 1 / bands.noise
+    power = (np.abs(bands.spectra) ** 2 * weights).mean()
+    assert power == pytest.approx(bands.counting(weights), rel=0.1)
+    assert SideBands.prepare(bright_field(simulated_dataset()[0], measurement), optics).counting(weights) == 0
+
+
 def test_another_rotation_needs_no_new_transform():
     dataset, measurement, optics = simulated_dataset(rotation=30.0)
     bands = SideBands.prepare(bright_field(dataset, measurement), optics).turned(0.0)
@@ -135,9 +148,9 @@ def test_mistakes_are_told():
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("name, method, corr", [("small", ssb, 0.94), ("small_dose1e4", obf, 0.89)])
+@pytest.mark.parametrize("name, method, corr", [("small", ssb, 0.94), ("small_dose1e4", obf, 0.915)])
 def test_known_specimens_score_high(shared, simulated, name, method, corr):
-    """py4DSTEM's SSB scores 0.461 and its OBF 0.416 on these sets; its iteration 0.957 and 0.901."""
+    """py4DSTEM's SSB scores 0.461 and its OBF 0.416 on these sets, quantem's best kernels 0.865 and 0.911."""
     meta = json.loads((simulated / f"{name}_meta.json").read_text())
     dataset = read(simulated / f"{name}.h5", energy=meta["energy_eV"], semiangle=meta["semiangle_mrad"])
     dataset = dataset.with_vacuum(simulated / f"{name}_vacuum-probe.h5")

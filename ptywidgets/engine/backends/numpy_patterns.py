@@ -1,0 +1,104 @@
+"""The loops of the direct methods in numpy, in portions that stay in the cache; BLAS is kept on the calling thread."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_PORTION = 250_000  # numbers that are worked on at a time
+_BLAS_SIZE = 200_000  # multiplications below which BLAS stays on the calling thread; its own pool would fight ours
+
+
+def moments(patterns: np.ndarray, middle: tuple[int, int], out: np.ndarray) -> bool:
+    count, qy, qx = patterns.shape
+    rows, columns = (np.arange(n, dtype=np.float32) - m for n, m in zip((qy, qx), middle, strict=True))
+    right = np.stack([np.ones(qx, np.float32), columns], axis=1)
+    portion = max(1, _PORTION // (qy * qx))
+    lines = max(1, _BLAS_SIZE // (2 * qx))
+    negative = False
+    for first in range(0, count, portion):
+        part = patterns[first : first + portion]
+        negative |= part.dtype.kind in "fi" and bool(part.min() < 0)
+        flat = part.reshape(-1, qx).astype(np.float32, copy=False)
+        sums = np.concatenate([flat[start : start + lines] @ right for start in range(0, len(flat), lines)])
+        profiles = sums.reshape(-1, qy, 2)
+        into = out[first : first + portion]
+        into[:, 0], into[:, 2] = profiles.sum(1, dtype=np.float64).T
+        into[:, 1] = (profiles[..., 0] * rows).sum(1, dtype=np.float64)
+    return negative
+
+
+def between(
+    patterns: np.ndarray,
+    first: np.ndarray,
+    taps: np.ndarray,
+    step: int,
+    within: tuple[np.ndarray, np.ndarray],
+    out: np.ndarray,
+) -> None:
+    side, reach = len(within[0]), taps.shape[-1]
+    width = step * (side - 1) + reach
+    inside = (np.arange(side) >= within[0][:, None]) & (np.arange(side) < within[1][:, None])
+    portion = max(1, _PORTION // width**2)
+    for start in range(0, len(patterns), portion):
+        part = slice(start, start + portion)
+        patches = np.zeros((len(first[part]), width, width), np.float32)
+        low = np.maximum(first[part], 0)
+        high = np.minimum(first[part] + width, patterns.shape[1:])
+        from_, to = low - first[part], high - first[part]
+        for n in np.flatnonzero((high > low).all(1)):
+            (y0, x0), (y1, x1), (t, l), (b, r) = low[n], high[n], from_[n], to[n]
+            patches[n, t:b, l:r] = patterns[start + n, y0:y1, x0:x1]
+        down, right = (_bands(taps[part, axis], step, side) for axis in (0, 1))
+        out[part] = (down @ patches @ right.swapaxes(1, 2))[:, inside]
+
+
+def _bands(taps: np.ndarray, step: int, side: int) -> np.ndarray:
+    """Matrices (n, side, W) whose every row has the T weights `step` places further on."""
+    count, reach = taps.shape
+    width = step * (side - 1) + reach
+    rows = np.zeros((count, side, width + step), np.float32)
+    rows[..., :reach] = taps[:, None]
+    return rows.reshape(count, -1)[:, : side * width].reshape(count, side, width)
+
+
+def paste(images: np.ndarray, places: np.ndarray, shares: np.ndarray, target: np.ndarray) -> None:
+    ny, nx = images.shape[1:]
+    work = np.empty((ny, nx), np.float32)
+    for image, spots, parts in zip(images, places.tolist(), shares, strict=True):
+        for (plane, y, x), share in zip(spots, parts, strict=True):
+            np.multiply(image, share, out=work)
+            target[plane, y : y + ny, x : x + nx] += work
+
+
+def differences(
+    table: np.ndarray, minus: np.ndarray, plus: np.ndarray, pixels: np.ndarray, at: np.ndarray, out: np.ndarray
+) -> None:
+    table.take(minus[:, None] + pixels, out=out, mode="clip")  # "raise" would go through a copy
+    out *= at.conj()
+    other = table.take(plus[:, None] + pixels)
+    np.conj(other, out=other)
+    other *= at
+    out -= other
+
+
+def beams(
+    table: np.ndarray,
+    ends: tuple[np.ndarray, np.ndarray],
+    pixels: np.ndarray,
+    places: np.ndarray,
+    at: np.ndarray,
+    size: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    one, other = (np.zeros((len(ends[0]), size), np.complex64) for _ in range(2))
+    one[:, places] = table.take(ends[0][:, None] + pixels) * at.conj()
+    other[:, places] = table.take(ends[1][:, None] + pixels).conj() * at
+    return one, other
+
+
+def deconvolve(one: np.ndarray, other: np.ndarray, data: np.ndarray, which: np.ndarray, floor: float) -> np.ndarray:
+    powers = [w.real**2 + w.imag**2 for w in (one, other)]
+    share = 1 / (powers[0] + powers[1] + np.float32(floor))
+    first, second = share * one.conj(), share * other.conj()
+    fields = data[which]
+    sums = [*((share * p).sum(1) for p in powers), *((a * b).sum(1) for a, b in ((first, other), (first, fields)))]
+    return np.stack([*sums, (second * fields).sum(1)], axis=1).astype(np.complex64)

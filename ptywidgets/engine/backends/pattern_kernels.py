@@ -1,0 +1,100 @@
+"""Loops over whole patterns and scan images, of the direct methods: compiled by numba, or composed of numpy calls.
+
+They release the interpreter lock, start no threads of their own and give the same results in both forms.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from typing import Protocol
+
+import numpy as np
+
+from ptywidgets.engine.errors import ParameterError, unknown_name
+
+KERNELS = ("auto", "numba", "numpy")
+
+
+class PatternKernels(Protocol):
+    """Arrays are C-contiguous, of native numbers."""
+
+    def moments(self, patterns: np.ndarray, middle: tuple[int, int], out: np.ndarray) -> bool:
+        """out (n, 3) float64 = sums of p, p (row - middle) and p (column - middle) of patterns p (n, Qy, Qx), one at
+        least; whether any p is negative."""
+
+    def between(
+        self,
+        patterns: np.ndarray,
+        first: np.ndarray,
+        taps: np.ndarray,
+        step: int,
+        within: tuple[np.ndarray, np.ndarray],
+        out: np.ndarray,
+    ) -> None:
+        """out (n, P) = sum_st taps[n, 0, s] taps[n, 1, t] p[n, first[n] + step (i, j) + (s, t)].
+
+        The result's rows i have pixels j from within[0][i] to within[1][i], which out (float32) has one after another.
+        first (n, 2) int64, taps (n, 2, T) float32. Beyond its edges a pattern is zero.
+        """
+
+    def paste(self, images: np.ndarray, places: np.ndarray, shares: np.ndarray, target: np.ndarray) -> None:
+        """Window of plane target[c] at (y, x) += shares[n, k] images[n], for (c, y, x) = places[n, k].
+
+        images (n, Ry, Rx), shares (n, k) and target (C, Y, X) float32, places (n, k, 3) int64.
+        """
+
+    def differences(
+        self,
+        table: np.ndarray,
+        minus: np.ndarray,
+        plus: np.ndarray,
+        pixels: np.ndarray,
+        at: np.ndarray,
+        out: np.ndarray,
+    ) -> None:
+        """out (n, K) = conj(at) table[minus + pixels] - at conj(table[plus + pixels]).
+
+        table (T,), at (K,) and out complex64; minus, plus (n,) and pixels (K,) int64.
+        """
+
+    def beams(
+        self,
+        table: np.ndarray,
+        ends: tuple[np.ndarray, np.ndarray],
+        pixels: np.ndarray,
+        places: np.ndarray,
+        at: np.ndarray,
+        size: int,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """conj(at) table[ends[0] + pixels] and at conj(table[ends[1] + pixels]), (n, size) complex64, at `places` (K,)
+        and zero elsewhere; as :meth:`differences` else."""
+
+    def deconvolve(
+        self, one: np.ndarray, other: np.ndarray, data: np.ndarray, which: np.ndarray, floor: float
+    ) -> np.ndarray:
+        """Sums (n, 5) complex64 of s |a|^2, s |b|^2, s conj(a) b, s conj(a) d and s conj(b) d over rows a of one and b
+        of other, (n, P), and d = data[which], data (m, P), all complex64; s = 1 / (|a|^2 + |b|^2 + floor)."""
+
+
+@functools.cache
+def pattern_kernels(wanted: str = "auto") -> PatternKernels:
+    """The kernels of a name; "auto" takes numba where it is installed.
+
+    Examples
+    --------
+    >>> pattern_kernels("numpy").__name__
+    'ptywidgets.engine.backends.numpy_patterns'
+    """
+    if wanted not in KERNELS:
+        raise unknown_name("kernels", wanted, KERNELS)
+    has_numba = importlib.util.find_spec("numba") is not None
+    if wanted == "numba" and not has_numba:
+        raise ParameterError("kernels is 'numba' but numba is not installed; install ptywidgets[fast], or use 'numpy'.")
+    if wanted == "numba" or (wanted == "auto" and has_numba):
+        from ptywidgets.engine.backends import numba_patterns
+
+        return numba_patterns
+    from ptywidgets.engine.backends import numpy_patterns
+
+    return numpy_patterns
