@@ -118,10 +118,10 @@ class Problem:
         if tuple(window) == self.window:
             return self
         shape = resampled_shape(self.object_shape, self.window, window)
-        if (self.first_object == self._empty).all():
+        if (self.first_object == self.vacuum).all():
             first = self.model.specimen.initial(shape)
         else:
-            first = resample_object(self.first_object, self.window, window, shape, self._empty)
+            first = resample_object(self.first_object, self.window, window, shape, self.vacuum)
         (dy, dx), (ny, nx), (my, mx) = self.sampling, self.window, window
         sampling = (dy * ny / my, dx * nx / mx)
         cropped = self.patterns.crop(window)
@@ -130,7 +130,7 @@ class Problem:
         return replace(self, measurement=measurement, patterns=cropped, first_object=first, first_probe=probe)
 
     @property
-    def _empty(self) -> float:
+    def vacuum(self) -> float:
         """What an object is where there is nothing."""
         return float(self.model.specimen.initial((1,)).real[0])
 
@@ -140,7 +140,7 @@ class Problem:
         if window == self.window:
             return state
         host, device = self.backend.to_numpy, self.backend.to_device
-        obj = resample_object(host(state.object), window, self.window, self.object_shape, self._empty)
+        obj = resample_object(host(state.object), window, self.window, self.object_shape, self.vacuum)
         probe = resample_probe(host(state.probe), self.window)
         found = {name: host(value) for name, value in state.parameters.items()}
         for name in ("strength", "object_modes"):

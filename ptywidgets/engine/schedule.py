@@ -30,6 +30,7 @@ TILT_SWEEPS = 4  # of PIE, where there are tilts, which say how deep things lie
 COARSE = 4  # iterations of conjugate gradients on the coarse window
 PATIENCE = 2  # iterations without a clearly better likelihood
 LITTLE = 0.02  # of all that was gained in the likelihood: what adds less is not worth its while
+FAINT = 0.002  # the same, of what an object is worth against none, for runs that begin with a picture and gain little
 SLOW = 0.02  # share by which the error of an iteration has to fall where nothing can be held out
 
 
@@ -236,6 +237,7 @@ def staged(
         watched = best = state  # going on by hand after it has settled, it looks at what comes from there on
         # What the stage before came to, of the same pixels, is one to be better than.
         judged = watched.iteration - int(before is not None and _follows(before, number, stage))
+        nothing = _misfit_of_nothing(here)
         inner = steps(here, _of_stage(plan, stage, done), state)
         new: Plan | None = None
         while True:
@@ -244,9 +246,9 @@ def staged(
             except StopIteration:
                 break
             if state.at_iteration_end and stage.until_settled:
-                if _better(state, judged):
+                if _better(state, judged, nothing):
                     best = state
-                if settled(state, watched.iteration):
+                if settled(state, watched.iteration, nothing):
                     state = best
                     yield state
                     break
@@ -283,13 +285,16 @@ def coarse_window(problem: Problem) -> tuple[int, int]:
     return window[0], window[1]
 
 
-def settled(state: State, begin: int) -> bool:
-    """Whether going on fits little but noise: hardly anything better for some iterations since `begin`."""
+def settled(state: State, begin: int, nothing: float | None = None) -> bool:
+    """Whether going on fits little but noise: hardly anything better for some iterations since `begin`.
+
+    `nothing` is the misfit of an empty object, where the run began with another one.
+    """
     if len(state.losses) - begin <= PATIENCE:
         return False
     misfits, losses = state.misfits[begin:], state.losses[begin:]
     if np.isfinite(misfits).all():
-        return min(misfits[:-PATIENCE]) - min(misfits[-PATIENCE:]) < _little(state)
+        return min(misfits[:-PATIENCE]) - min(misfits[-PATIENCE:]) < _little(state, nothing)
     return losses[-1] > (1 - SLOW) ** PATIENCE * losses[-1 - PATIENCE]
 
 
@@ -302,18 +307,29 @@ def _of_stage(plan: Plan, stage: Stage, done: int) -> Plan:
     return plan.replace(iterations=min(done, plan.iterations), batch=stage.batch, algorithm=stage.algorithm)
 
 
-def _better(state: State, begin: int) -> bool:
+def _better(state: State, begin: int, nothing: float | None) -> bool:
     """Whether held-out counts are as well explained as in any iteration since `begin`, or hardly worse; without any,
     always."""
     misfits = state.misfits[begin:]
     if np.isfinite(misfits).all():
-        return misfits[-1] < min(misfits) + _little(state)
+        return misfits[-1] < min(misfits) + _little(state, nothing)
     return True
 
 
-def _little(state: State) -> float:
-    """A difference of held-out likelihoods that means little: the first iterations tell what structure is worth."""
-    return LITTLE * float(np.nanmax(state.misfits) - np.nanmin(state.misfits))
+def _little(state: State, nothing: float | None) -> float:
+    """A difference of held-out likelihoods that means little: the first iterations tell what structure is worth, or, of
+    a run that began with a picture, what an empty object lacks."""
+    least = float(np.nanmin(state.misfits))
+    gained = LITTLE * (float(np.nanmax(state.misfits)) - least)
+    return gained if nothing is None else max(gained, FAINT * (nothing - least))
+
+
+def _misfit_of_nothing(problem: Problem) -> float | None:
+    """Misfit of an empty object with the first probe, where the problem begins with another one."""
+    if problem.held_out is None or (problem.first_object == problem.vacuum).all():
+        return None
+    empty = problem.backend.to_device(np.full_like(problem.first_object, problem.vacuum))
+    return problem.held_out.misfit(problem, problem.start().replace(object=empty))
 
 
 def _quick_sizes(full: int) -> set[int]:

@@ -133,6 +133,23 @@ def test_settled_means_that_hardly_anything_is_gained():
     assert not settled(start.replace(losses=falling, misfits=unknown), 1)
 
 
+def test_a_run_that_begins_with_a_picture_is_measured_by_what_the_picture_is_worth():
+    start = example_problem().start()
+    misfits = tuple(100 - 0.1 * np.arange(8))
+    slow = start.replace(losses=misfits, misfits=misfits)
+    assert not settled(slow, 0), "of all that it gained itself this is a lot"
+    assert settled(slow, 0, nothing=1000.0), "of 900 that an object is worth it is nothing"
+    assert not settled(slow, 0, nothing=101.0)
+
+
+def test_a_run_that_begins_at_the_end_ends_soon(problem):
+    *_, state = auto_steps(problem)
+    known = replace(problem, first_object=state.object, first_probe=state.probe)
+    *_, again = auto_steps(known)
+    assert again.iteration <= 6 < state.iteration
+    assert again.losses[-1] <= 1.02 * state.losses[-1]
+
+
 def test_a_stage_is_readable():
     stage = Stage("PIE", "because", 2, None, 64, (32, 32))
     assert str(stage) == "PIE, 2 iterations on 32 x 32 pixels: because"

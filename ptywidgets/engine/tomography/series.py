@@ -138,6 +138,8 @@ class TiltSeries:
     def window(self) -> tuple[int, int]:
         return self.views[0].window
 
+    vacuum = 0.0  # what the volume is where there is nothing
+
     @property
     def object_shape(self) -> tuple[int, ...]:
         """(Z, Y, X)."""

@@ -72,3 +72,33 @@ def test_outside_of_the_scan_the_phase_fades():
     start = start_object(DirectImage(ramp, (1.5, 1.5), "test", -15.0, False), problem)[0]
     assert start[0].max() < 0.01 and start[-1].max() < 0.01
     assert start.max() == pytest.approx(0.95, abs=0.1)
+
+
+def noisy(phase, sigma=0.05):
+    noise = np.random.default_rng(0).normal(0, sigma, phase.shape)
+    return (phase + noise).astype(np.float32)
+
+
+def test_of_atoms_on_vacuum_a_potential_keeps_little_noise():
+    measurement = prepare(samples.ducky("tiny"), rotation=-15.0)
+    problem = make_problem(measurement, OPTICS, model=single_slice("potential"))
+    image = hill_image()
+    image = replace(image, phase=noisy(image.phase**4))  # as narrow as an atom
+    start = start_object(image, problem)[0]
+    truth, inside = expected(problem, measurement)
+    empty = inside & (truth**4 < 1e-3)
+    assert start.min() == 0
+    assert start[empty].mean() < 0.04, "a zero at the low end would leave 1.6 sigma"
+    assert start[inside][truth[inside].argmax()] == pytest.approx(1, abs=0.2)
+    wave = start_object(image, make_problem(measurement, OPTICS))[0]
+    assert (np.angle(wave)[empty] < 0).mean() == pytest.approx(0.5, abs=0.15), "a phase may have either sign"
+
+
+def test_a_specimen_without_vacuum_keeps_its_troughs():
+    measurement = prepare(samples.ducky("tiny"), rotation=-15.0)
+    problem = make_problem(measurement, OPTICS, model=single_slice("potential"))
+    image = hill_image()
+    film = noisy(np.zeros_like(image.phase), 0.3)
+    one, two = (start_object(replace(image, phase=film + offset), problem)[0] for offset in (0, 5))
+    np.testing.assert_allclose(one, two, atol=1e-4)
+    assert 0.02 < (one[one != 0] < 0).mean() < 0.12
