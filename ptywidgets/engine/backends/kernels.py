@@ -77,6 +77,27 @@ class Kernels(Protocol):
         """target (J, n) += weights (J, K) @ source (K, n), real; or = where `clear`."""
 
 
+def compiled(wanted: str) -> bool:
+    """Whether a name of kernels stands for those that numba compiles; "auto" does where numba is installed.
+
+    Raises
+    ------
+    ParameterError
+        When there is no such name, or numba is asked for and not installed.
+
+    Examples
+    --------
+    >>> compiled("numpy")
+    False
+    """
+    if wanted not in KERNELS:
+        raise unknown_name("kernels", wanted, KERNELS)
+    has_numba = importlib.util.find_spec("numba") is not None
+    if wanted == "numba" and not has_numba:
+        raise ParameterError("kernels is 'numba' but numba is not installed; install ptywidgets[fast], or use 'numpy'.")
+    return wanted != "numpy" and has_numba
+
+
 def load_kernels(wanted: str = "auto") -> Kernels:
     """The kernels of a name; "auto" takes numba where it is installed.
 
@@ -85,12 +106,7 @@ def load_kernels(wanted: str = "auto") -> Kernels:
     >>> load_kernels("numpy").__name__
     'ptywidgets.engine.backends.numpy_kernels'
     """
-    if wanted not in KERNELS:
-        raise unknown_name("kernels", wanted, KERNELS)
-    has_numba = importlib.util.find_spec("numba") is not None
-    if wanted == "numba" and not has_numba:
-        raise ParameterError("kernels is 'numba' but numba is not installed; install ptywidgets[fast], or use 'numpy'.")
-    if wanted == "numba" or (wanted == "auto" and has_numba):
+    if compiled(wanted):
         from ptywidgets.engine.backends import numba_kernels
 
         return numba_kernels

@@ -6,14 +6,11 @@ They release the interpreter lock, start no threads of their own and give the sa
 from __future__ import annotations
 
 import functools
-import importlib.util
 from typing import Protocol
 
 import numpy as np
 
-from ptywidgets.engine.errors import ParameterError, unknown_name
-
-KERNELS = ("auto", "numba", "numpy")
+from ptywidgets.engine.backends.kernels import compiled
 
 
 class PatternKernels(Protocol):
@@ -86,12 +83,7 @@ def pattern_kernels(wanted: str = "auto") -> PatternKernels:
     >>> pattern_kernels("numpy").__name__
     'ptywidgets.engine.backends.numpy_patterns'
     """
-    if wanted not in KERNELS:
-        raise unknown_name("kernels", wanted, KERNELS)
-    has_numba = importlib.util.find_spec("numba") is not None
-    if wanted == "numba" and not has_numba:
-        raise ParameterError("kernels is 'numba' but numba is not installed; install ptywidgets[fast], or use 'numpy'.")
-    if wanted == "numba" or (wanted == "auto" and has_numba):
+    if compiled(wanted):
         from ptywidgets.engine.backends import numba_patterns
 
         return numba_patterns
