@@ -15,6 +15,7 @@ from ptywidgets.engine.prepare.thick import ThickFit
 from ptywidgets.engine.probe import Optics
 
 GIVEN = "given"
+TRANSPARENT = 1000.0  # A; hardly an electron goes through more without being scattered many times
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,10 @@ def about_lens(
     optics: Optics,
     thickness: float | None,
     thick: ThickFit | None,
+    thin: float,
 ) -> list[Decision]:
-    """Defocus, astigmatism and coma, each with the plane or the size that its number is of."""
+    """Defocus, astigmatism and coma, each with the plane or the size that its number is of. Specimens up to `thin`, in
+    A, are one plane."""
     refined = polished is not None and polished.accepted
     source = "from the bright field" + (" and a coarse reconstruction" if refined else "")
     if not fit.found:
@@ -112,10 +115,12 @@ def about_lens(
         if thick is not None:
             words += f" It was found with {thick.slices} slices, all alike."
         elif polished is not None and not refined:
-            words += (
-                " A thin object does not describe these data well: take it with care, and give the specimen's "
-                "thickness, find_start(..., thickness=200) in A, to have it found with several slices."
-            )
+            words += " A thin object does not describe these data well: take it with care."
+            if thin < TRANSPARENT:
+                words += (
+                    f" If the specimen is thicker than {thin:.0f} A, give its thickness in A, find_start(..., "
+                    "thickness=...), to have it found with several slices."
+                )
         out = [Decision("defocus", value, sigma if fit.found else None, "A", source, words, "ProbeDesigner")]
     for symbol, name, widget in (("C12", "astigmatism", "ParallaxExplorer"), ("C21", "coma", "ParallaxExplorer")):
         size = optics.aberrations[symbol]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, replace
 
@@ -120,7 +121,7 @@ def find_start(
         told = rotation is not None or sign_known or (polished is not None and polished.peaks_clear)
         measurement = replace(measurement, preparation=wanted, rotation_fit=_known(measurement, fit, told))
         optics = optics.replace(aberrations=fit.aberrations)
-        if thickness and refine and defocus is None and _is_thick(thickness, dataset):
+        if thickness and refine and defocus is None and thickness > _thin(dataset):
             thick = thick_defocus(measurement, optics, thickness)
             optics = with_defocus(optics, thick.defocus)
             sigma = {"C10": thick.uncertainty, "defocus": thick.uncertainty}
@@ -128,15 +129,14 @@ def find_start(
     elif defocus is not None:
         optics = optics.replace(aberrations=optics.aberrations.replace(defocus=defocus))
     decisions += about_orientation(measurement, fit, polished, rotation, transpose, sign_known)
-    decisions += about_lens(fit, polished, defocus, optics, thickness, thick)
+    decisions += about_lens(fit, polished, defocus, optics, thickness, thick, _thin(dataset))
     return Start(measurement, optics, tuple(decisions), fit, time.perf_counter() - begin)
 
 
-def _is_thick(thickness: float, dataset: Dataset) -> bool:
+def _thin(dataset: Dataset) -> float:
+    """How thick a specimen may be and still be one plane, A: half the depth of field, infinite where it is unknown."""
     known = dataset.calibration
-    return bool(known.semiangle) and thickness > 0.5 * depth_of_field(
-        known.require("semiangle"), known.require("energy")
-    )
+    return 0.5 * depth_of_field(known.semiangle, known.require("energy")) if known.semiangle else math.inf
 
 
 def _known(measurement: Measurement, fit: OpticsFit, told: bool) -> RotationFit:

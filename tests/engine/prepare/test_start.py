@@ -58,7 +58,7 @@ def test_the_shared_sets_are_found(simulated_set, name):
         inside = truth["defocus_A"] - np.array([truth["thickness_A"], 0])
         assert inside[0] < start.optics.aberrations["defocus"] < inside[1]
         assert "with care" in start.decision("defocus").sentence
-        assert "give the specimen's thickness" in start.decision("defocus").sentence
+        assert "If the specimen is thicker than 16 A, give its thickness" in start.decision("defocus").sentence
         return
     # The atoms lie on several planes, and the defocus of the truth is that of the entrance.
     middle = truth["defocus_A"] - (truth["thickness_A"] / 2 if truth["slices"] > 1 else 0)
