@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,9 +32,13 @@ from ptywidgets.engine import (
     single_slice,
 )
 from ptywidgets.engine.constraints import default_constraints
-from ptywidgets.engine.direct import bright_field, obf, ssb, start_object
+from ptywidgets.engine.direct import BrightField, DirectImage, bright_field, obf, ssb, start_object
 
-METHODS = {"SSB": ssb, "OBF": obf}
+METHODS: dict[str, Callable[[BrightField, Optics], DirectImage]] = {
+    "SSB": ssb,
+    "OBF": obf,
+    "OBF/4": lambda bright, optics: obf(bright, optics, upsampling=4),  # of the scan's grid
+}
 LEVELS = (0.9, 0.92, 0.94, 0.96, 0.97, 0.98, 0.99)
 
 
