@@ -117,6 +117,8 @@ class BackendContract:
         for kind in ("u1", "u2", ">u2", "i4", "f4", "f8", "?"):
             for shape in ((9, 8), (8, 11)):
                 counts = generator.poisson(3, (6, *shape)).astype(kind)
+                if counts.dtype.kind in "if":
+                    counts -= counts.dtype.type(1)  # some are below nothing, as where a background was taken off
                 origin = np.concatenate([generator.integers(-20, 20, (5, 2)), [[0, 0]]])
                 mask = generator.random(shape) < 0.8
                 for window in (shape, (5, 6), (8, 7), (1, 2)):
@@ -233,7 +235,7 @@ def _rolled(patterns: Patterns, dtype: Any) -> np.ndarray:
     )
     out = []
     for counts, origin in zip(patterns.counts, patterns.origin, strict=True):
-        amplitudes = np.where(good, np.sqrt(counts.astype(dtype)), -1)
+        amplitudes = np.where(good, np.sqrt(np.maximum(counts.astype(dtype), 0)), -1)
         out.append(np.roll(amplitudes, -origin, (0, 1))[rows[:, None], columns])
     return np.array(out, dtype)
 

@@ -64,7 +64,8 @@ class GradientDescent(Params):
             present = getattr(state, what)
             gradient *= size
             step, keep = self.rule.turn(what, present, gradient, self._kept(state, what))
-            changes[what] = present + step
+            # A step that the rule does not keep may become what it leads to: an object is large.
+            changes[what] = problem.backend.xp.add(present, step, out=None if self.rule.keeps else step)
             memory |= {f"{what} {name}": array for name, array in keep.items()}
         return state.replace(partial_loss=state.partial_loss + g.loss, **changes).remember(self, **memory)
 

@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,6 +24,7 @@ from ptywidgets.engine.patterns import Patterns
 from ptywidgets.engine.protocols import Loss
 
 Result = TypeVar("Result")
+BANDS = 4  # of rows for each worker: those of a field's middle are more work than its edges
 _CACHE_BYTES = 1_300_000  # one wave array of a portion; larger ones fall out of the cache, smaller ones cost calls
 
 
@@ -141,10 +143,29 @@ class CpuBackend:
         return residual
 
     def paste_same(self, field: np.ndarray, corners: np.ndarray, image: np.ndarray) -> None:
-        self.kernels.paste_same(field, corners, image)
+        corners = corners[np.argsort(corners[:, 0], kind="stable")]
+        self._in_bands(len(field), lambda rows, _: self.kernels.paste_same(field, corners, image, rows), lambda: None)
 
     def sum_cuts(self, field: np.ndarray, corners: np.ndarray, sums: np.ndarray) -> None:
-        self.kernels.sum_cuts(field, corners, sums)
+        corners = corners[np.argsort(corners[:, 0], kind="stable")]
+
+        def task(rows: tuple[int, int], part: np.ndarray) -> None:
+            self.kernels.sum_cuts(field, corners, part, rows)
+
+        parts = self._in_bands(len(field), task, lambda: np.zeros_like(sums))
+        for part in parts:
+            sums += part
+
+    def _in_bands(
+        self, rows: int, task: Callable[[tuple[int, int], Any], None], make: Callable[[], Result]
+    ) -> list[Result]:
+        """Work on a field by all workers, each on rows of its own; a worker that calls works on all rows itself."""
+        if hasattr(self._worker, "rank"):
+            alone = make()
+            task((0, rows), alone)
+            return [alone]
+        edges = np.linspace(0, rows, BANDS * self.threads + 1).astype(int).tolist()
+        return self.map_reduce(task, list(pairwise(edges)), make)
 
     # Waves
 

@@ -103,10 +103,12 @@ class GpuBackend:
         return transmission.real * gradient.imag - transmission.imag * gradient.real
 
     def paste_same(self, field: Any, corners: Any, image: Any) -> None:
-        self.paste(field[None], corners, self.xp.broadcast_to(image, (len(corners), 1, *image.shape)))
+        for part in self.portions(corners, image.nbytes):
+            self.paste(field[None], part, self.xp.broadcast_to(image, (len(part), 1, *image.shape)))
 
     def sum_cuts(self, field: Any, corners: Any, sums: Any) -> None:
-        sums += self.cut(field[None], corners, sums.shape).sum((0, 1))
+        for part in self.portions(corners, sums.nbytes):
+            sums += self.cut(field[None], part, sums.shape).sum((0, 1))
 
     def ramp(self, waves: Any, slopes: Any, rows: Any, columns: Any) -> None:
         down, along = (

@@ -49,11 +49,12 @@ class Kernels(Protocol):
     def phase_gradient(self, transmission: np.ndarray, gradient: np.ndarray, out: np.ndarray) -> None:
         """out = Im(conj(transmission) gradient), of any shape."""
 
-    def paste_same(self, field: np.ndarray, corners: np.ndarray, image: np.ndarray) -> None:
-        """window of the field += image, real."""
+    def paste_same(self, field: np.ndarray, corners: np.ndarray, image: np.ndarray, rows: tuple[int, int]) -> None:
+        """window of the field += image, real, in the field's rows from the first to before the second of `rows`;
+        corners by ascending row."""
 
-    def sum_cuts(self, field: np.ndarray, corners: np.ndarray, sums: np.ndarray) -> None:
-        """sums += window of the field, real."""
+    def sum_cuts(self, field: np.ndarray, corners: np.ndarray, sums: np.ndarray, rows: tuple[int, int]) -> None:
+        """sums += window of the field, real, of these rows of the field; corners by ascending row."""
 
     def ramp(self, waves: np.ndarray, slopes: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> None:
         """waves *= exp(i (slopes[:, 0] rows + slopes[:, 1] columns)), in place; (B, 2), (Ny,) and (Nx,)."""

@@ -75,19 +75,30 @@ def _multiply_cut_adjoint(residual, field, corners, waves, gradient):  # type: i
 
 
 @_compiled
-def _paste_same(field, corners, image):  # type: ignore[no-untyped-def]
-    for y in range(image.shape[0]):
-        for b in range(corners.shape[0]):
-            row, first = corners[b, 0] + y, np.uint64(corners[b, 1])
+def _paste_same(field, corners, image, top, bottom):  # type: ignore[no-untyped-def]
+    """Row by row of the field, which stays in the nearest cache while all windows are added that reach it."""
+    begin = end = 0  # of the windows that reach a row
+    for row in range(top, bottom):
+        while end < corners.shape[0] and corners[end, 0] <= row:
+            end += 1
+        while begin < end and corners[begin, 0] + image.shape[0] <= row:
+            begin += 1
+        for b in range(begin, end):
+            y, first = row - corners[b, 0], np.uint64(corners[b, 1])
             for i in range(np.uint64(image.shape[1])):
                 field[row, first + i] += image[y, i]
 
 
 @_compiled
-def _sum_cuts(field, corners, sums):  # type: ignore[no-untyped-def]
-    for y in range(sums.shape[0]):
-        for b in range(corners.shape[0]):
-            row, first = corners[b, 0] + y, np.uint64(corners[b, 1])
+def _sum_cuts(field, corners, sums, top, bottom):  # type: ignore[no-untyped-def]
+    begin = end = 0
+    for row in range(top, bottom):
+        while end < corners.shape[0] and corners[end, 0] <= row:
+            end += 1
+        while begin < end and corners[begin, 0] + sums.shape[0] <= row:
+            begin += 1
+        for b in range(begin, end):
+            y, first = row - corners[b, 0], np.uint64(corners[b, 1])
             for i in range(np.uint64(sums.shape[1])):
                 sums[y, i] += field[row, first + i]
 
@@ -146,24 +157,28 @@ def _phase_gradient(transmission, gradient, out):  # type: ignore[no-untyped-def
 
 
 @_compiled
-def _ramp(waves, slopes, rows, columns, turns):  # type: ignore[no-untyped-def]
-    """`turns` (Ny + Nx, 2), of the waves' precision, takes cosine and sine for each row and then for each column."""
-    height, width = len(rows), len(columns)
+def _ramp(waves, slopes, rows, columns, angles, turns):  # type: ignore[no-untyped-def]
+    """`turns` takes cosine and sine of the `angles` (Ny + Nx,) of each row and then of each column."""
+    height, width = np.uint64(len(rows)), np.uint64(len(columns))
     for b in range(waves.shape[0]):
-        for i in range(height + width):
-            turn = slopes[b, 0] * rows[i] if i < height else slopes[b, 1] * columns[i - height]
-            turns[i, 0], turns[i, 1] = np.cos(turn), np.sin(turn)
-        c = turns[height:].reshape(-1)
+        for i in range(height):
+            angles[i] = slopes[b, 0] * rows[i]
+        for i in range(width):
+            angles[height + i] = slopes[b, 1] * columns[i]
+        if angles.itemsize == 4:
+            _phase_factor(angles, turns)
+        else:
+            for i in range(height + width):
+                turns[_2 * i], turns[_2 * i + _1] = np.cos(angles[i]), np.sin(angles[i])
         for y in range(height):
-            rr, ri = turns[y, 0], turns[y, 1]
+            rr, ri = turns[_2 * y], turns[_2 * y + _1]
             for m in range(waves.shape[1]):
-                w = waves[b, m, y]
                 for i in range(width):
-                    fr = rr * c[2 * i] - ri * c[2 * i + 1]
-                    fi = rr * c[2 * i + 1] + ri * c[2 * i]
-                    wr, wi = w[2 * i], w[2 * i + 1]
-                    w[2 * i] = wr * fr - wi * fi
-                    w[2 * i + 1] = wr * fi + wi * fr
+                    k, n, c = _2 * i, _2 * i + _1, _2 * (height + i)
+                    fr, fi = rr * turns[c] - ri * turns[c + _1], rr * turns[c + _1] + ri * turns[c]
+                    wr, wi = waves[b, m, y, k], waves[b, m, y, n]
+                    waves[b, m, y, k] = wr * fr - wi * fi
+                    waves[b, m, y, n] = wr * fi + wi * fr
 
 
 @_compiled
@@ -172,7 +187,7 @@ def _amplitudes(counts, indices, origin, mask, masked, out):  # type: ignore[no-
     qy, qx = counts.shape[1], counts.shape[2]
     ny, nx = out.shape[1], out.shape[2]
     half_y, half_x = (ny + 1) // 2, (nx + 1) // 2
-    zero = out[0, 0, 0] - out[0, 0, 0]
+    nothing, zero = counts[0, 0, 0] - counts[0, 0, 0], out[0, 0, 0] - out[0, 0, 0]
     for b in range(out.shape[0]):
         j = indices[b]
         for y in range(ny):
@@ -187,12 +202,14 @@ def _amplitudes(counts, indices, origin, mask, masked, out):  # type: ignore[no-
                     first, length, start = first + before, length - before, 0
                 to, source = np.uint64(first), np.uint64(start)
                 for i in range(np.uint64(length)):
-                    out[b, y, to + i] = counts[j, row, source + i]
-                    out[b, y, to + i] = np.sqrt(max(out[b, y, to + i], zero))
+                    out[b, y, to + i] = max(counts[j, row, source + i], nothing)
                 if masked:
                     for i in range(np.uint64(length)):
                         if not mask[row, source + i]:
                             out[b, y, to + i] = -1
+            for i in range(np.uint64(nx)):
+                value = out[b, y, i]
+                out[b, y, i] = np.sqrt(max(value, zero)) if value >= zero else value
 
 
 @_compiled
@@ -291,16 +308,17 @@ def phase_gradient(transmission: np.ndarray, gradient: np.ndarray, out: np.ndarr
         numpy_kernels.phase_gradient(transmission, gradient, out)
 
 
-def paste_same(field: np.ndarray, corners: np.ndarray, image: np.ndarray) -> None:
-    _paste_same(field, corners, image)
+def paste_same(field: np.ndarray, corners: np.ndarray, image: np.ndarray, rows: tuple[int, int]) -> None:
+    _paste_same(field, corners, image, *rows)
 
 
-def sum_cuts(field: np.ndarray, corners: np.ndarray, sums: np.ndarray) -> None:
-    _sum_cuts(field, corners, sums)
+def sum_cuts(field: np.ndarray, corners: np.ndarray, sums: np.ndarray, rows: tuple[int, int]) -> None:
+    _sum_cuts(field, corners, sums, *rows)
 
 
 def ramp(waves: np.ndarray, slopes: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> None:
-    _ramp(_real(waves), slopes, rows, columns, np.empty((len(rows) + len(columns), 2), waves.real.dtype))
+    turns = np.empty(len(rows) + len(columns), waves.dtype)
+    _ramp(_real(waves), slopes, rows, columns, np.empty(len(turns), waves.real.dtype), _real(turns))
 
 
 def amplitudes(counts: np.ndarray, indices: np.ndarray, origin: np.ndarray, mask: Any, out: np.ndarray) -> None:

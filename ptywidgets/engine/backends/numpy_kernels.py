@@ -56,14 +56,22 @@ def phase_gradient(transmission: np.ndarray, gradient: np.ndarray, out: np.ndarr
     out -= transmission.imag * gradient.real
 
 
-def paste_same(field: np.ndarray, corners: np.ndarray, image: np.ndarray) -> None:
-    for window in _windows(field, corners, image.shape):
-        window += image
+def paste_same(field: np.ndarray, corners: np.ndarray, image: np.ndarray, rows: tuple[int, int]) -> None:
+    for own, there in _within(corners, image.shape, rows):
+        field[there] += image[own]
 
 
-def sum_cuts(field: np.ndarray, corners: np.ndarray, sums: np.ndarray) -> None:
-    for window in _windows(field, corners, sums.shape):
-        sums += window
+def sum_cuts(field: np.ndarray, corners: np.ndarray, sums: np.ndarray, rows: tuple[int, int]) -> None:
+    for own, there in _within(corners, sums.shape, rows):
+        sums[own] += field[there]
+
+
+def _within(corners: np.ndarray, shape: tuple[int, ...], rows: tuple[int, int]) -> Iterator[tuple[slice, Any]]:
+    """The rows of each window that lie in some rows of the field, and where they lie there."""
+    for y, x in corners.tolist():
+        first, last = max(y, rows[0]), min(y + shape[0], rows[1])
+        if first < last:
+            yield slice(first - y, last - y), (slice(first, last), slice(x, x + shape[1]))
 
 
 def ramp(waves: np.ndarray, slopes: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> None:

@@ -24,18 +24,17 @@ class VacuumBaseline(Params):
 
     def prepare(self, problem: Problem) -> Callable[[State], State]:
         xp = problem.backend.xp
-        outside = problem.backend.to_device(~problem.field_of_view())
-        count = int(outside.sum())
+        outside = problem.backend.to_device(np.flatnonzero(~problem.field_of_view()))
 
         def apply(state: State) -> State:
-            if not count:
+            if not len(outside):
                 return state
             obj = state.object
+            vacuum = obj.reshape(len(obj), -1)[:, outside]
             if xp.iscomplexobj(obj):
-                mean = float((xp.angle(obj) * outside).sum(dtype=np.float64)) / (count * len(obj))
+                mean = float(xp.angle(vacuum).mean(dtype=np.float64))
                 return state.replace(object=obj * np.complex64(np.exp(-1j * mean)))
-            mean = float((obj * outside).sum(dtype=np.float64)) / (count * len(obj))
-            return state.replace(object=obj - np.float32(mean))
+            return state.replace(object=obj - np.float32(vacuum.mean(dtype=np.float64)))
 
         return apply
 

@@ -22,19 +22,15 @@ class _Sums:
     """Accumulators of one worker."""
 
     transmission: Array  # (S, Y, X) complex
-    illumination: Array  # (Y, X) float
     waves: Array | None  # what the incident waves collect
-    coverage: Array | None  # (Ny, Nx) float
     others: dict[str, Array] = field(default_factory=dict)  # of those that :func:`_zeros` names
     loss: Any = 0.0
 
     def __iadd__(self, other: _Sums) -> _Sums:
         self.loss += other.loss
         self.transmission += other.transmission
-        self.illumination += other.illumination
-        if self.waves is not None and self.coverage is not None:
+        if self.waves is not None:
             self.waves += other.waves
-            self.coverage += other.coverage
         for name in self.others:
             self.others[name] += other.others[name]
         return self
@@ -61,14 +57,11 @@ def batch_gradients(
     incident = model.incident(backend, probe, where.fractions)
     light = xp.fft.fftshift((probe.real**2 + probe.imag**2).sum(0))
     even = model.specimen.lossless and slab.absorption is None  # then every pixel passes everything
-    passed = None if even or not with_probe else model.passed(xp, slab, 0)
 
     def sums() -> _Sums:
         return _Sums(
             transmission=xp.zeros_like(slab.transmission),
-            illumination=xp.zeros(slab.transmission.shape[-2:], light.dtype),
             waves=incident.zeros(backend) if with_probe else None,
-            coverage=xp.zeros_like(light) if with_probe else None,
             others=_zeros(model, backend, slab, light) if with_others else {},
         )
 
@@ -84,30 +77,30 @@ def batch_gradients(
             _add_others(slab, far, slope, seen, stiff, sums.others)
         emission = _emission(sums.others)
         by_waves = model.back(backend, residual, slope, far, slab, here, sums.transmission, emission, seen)
-        backend.paste_same(sums.illumination, here.corners, light)
-        if sums.coverage is not None:
+        if with_probe:
             incident.collect(backend, places, by_waves, sums.waves)
-            if passed is None:
-                sums.coverage += len(here.corners)
-            else:
-                backend.sum_cuts(passed, here.corners, sums.coverage)
 
     portions = backend.portions(np.arange(len(batch)), incident.nbytes)
     total, *rest = backend.map_reduce(task, portions, sums)
     for part in rest:
         total += part
+    illumination = xp.zeros(slab.transmission.shape[-2:], light.dtype)
+    backend.paste_same(illumination, where.corners, light)
     by_probe = coverage = None
     if with_probe:
         by_probe = incident.adjoint(backend, total.waves)
-        coverage = xp.fft.ifftshift(total.coverage)
+        coverage = xp.full_like(light, len(batch)) if even else xp.zeros_like(light)
+        if not even:
+            backend.sum_cuts(model.passed(xp, slab, 0), where.corners, coverage)
+            coverage = xp.fft.ifftshift(coverage)
     others, weights = _of_parameters(model, backend, slab, total)
     if with_others and model.object_modes is not None:
-        others["object_modes"], weights["object_modes"] = _of_object_modes(backend, slab, total)
+        others["object_modes"], weights["object_modes"] = _of_object_modes(backend, slab, total, illumination)
     return Gradients(
         loss=float(total.loss),
         object=slab.adjoint(backend, model.specimen, total.transmission),
         probe=by_probe,
-        illumination=total.illumination[None] * np.float32(model.passage.slices),
+        illumination=illumination[None] * np.float32(model.passage.slices),
         coverage=coverage,
         others=others,
         weights=weights,
@@ -194,11 +187,11 @@ def _of_parameters(model: Model, backend: Backend, slab: Slab, total: _Sums) -> 
     return others, weights
 
 
-def _of_object_modes(backend: Backend, slab: Slab, total: _Sums) -> tuple[Array, Array]:
+def _of_object_modes(backend: Backend, slab: Slab, total: _Sums, illumination: Array) -> tuple[Array, Array]:
     """Gradient by each mode's phases (K, S, Y, X), and the light that each of their pixels gets."""
     assert slab.turns is not None
     t, g = slab.transmission, total.transmission
     # dt = i t dD, and the sum G is minus half of the gradient: dL = -2 Re<G, dt> = 2 Im(conj(G) t) dD.
     slope = (2 * (g.real * t.imag - g.imag * t.real)).reshape(slab.turns.shape)
-    light = total.illumination / np.float32(len(slab.turns))
+    light = illumination / np.float32(len(slab.turns))
     return slope, backend.xp.broadcast_to(light, slope.shape)
