@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ptywidgets.engine.state import State
 
 SHARE = 0.5  # of the counts of a pattern that is split
+PORTION = 4  # patterns that are looked at together
 LEAST, PART = 48, 24  # how many patterns are split: one of so many, and at least so many
 
 
@@ -60,9 +61,16 @@ class HeldOut:
         state : State
             Of that problem.
         """
-        modelled = problem.intensities(state, self.indices) * np.float32(self.share)
-        measured = self.patterns.crop(problem.window).amplitudes()
-        return 2 * float(AnscombeLoss().value(modelled, measured).sum(dtype=np.float64)) / len(self.indices)
+        modelled = problem.intensities(state, self.indices)
+        measured = self.patterns.crop(problem.window)
+
+        def task(places: np.ndarray, total: list[float]) -> None:
+            expected = modelled[places] * np.float32(self.share)
+            total[0] += float(AnscombeLoss().value(expected, measured.amplitudes(places)).sum(dtype=np.float64))
+
+        portions = np.array_split(np.arange(len(modelled)), -(-len(modelled) // PORTION))
+        parts = problem.backend.map_reduce(task, portions, lambda: [0.0])
+        return 2 * sum(part[0] for part in parts) / len(modelled)
 
 
 def hold_out(problem: Problem, *, share: float = SHARE, seed: int = 0, least: int = LEAST) -> Problem:

@@ -90,12 +90,14 @@ class Backend(Protocol):
     def residual(self, far: Array, amplitudes: Array, loss: Loss) -> Any:
         """far *= -slope of the loss, in place, 0 where nothing was measured; returns the sum of its values."""
 
-    def bend(self, far: Array, tangent: Array, amplitudes: Array, loss: Loss) -> Any:
-        """Second derivative of the loss along a change Xi of the waves Psi = `far`, made safe for a line search.
+    def bend(self, far: Array, tangents: Array, amplitudes: Array, loss: Loss) -> Any:
+        """Second derivatives (K, K) of the loss along changes Xi_k of the waves Psi = `far`, the `tangents`
+        (K, B, M, Ny, Nx), made safe for a line search; float64, on the host.
 
-        With I = sum_m |Psi|^2, its change dI = 2 Re sum_m conj(Psi) Xi and u = dI / (2 sqrt I), the sum over measured
-        pixels of stretch u^2 + 2 slope (sum_m |Xi|^2 - u^2), with negative ones and slopes taken as 0: exact
-        where the model fits or is too bright, and never negative. `far` and `tangent` stay as they are.
+        With I = sum_m |Psi|^2, its changes dI_k = 2 Re sum_m conj(Psi) Xi_k and u_k = dI_k / (2 sqrt I), the sum over
+        measured pixels of stretch u_k u_n + 2 slope (Re sum_m conj(Xi_k) Xi_n - u_k u_n), with negative stretches and
+        slopes taken as 0: exact where the model fits or is too bright, and not negative along any mixture. `far` and
+        `tangents` stay as they are.
         """
 
     def combine(self, weights: Array, images: Array) -> Array:

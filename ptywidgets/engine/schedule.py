@@ -23,7 +23,10 @@ from ptywidgets.engine.state import State
 
 APERTURES = 3.2  # radius of the coarse window in units of the aperture's: holds nearly all counts of thin specimens
 WORTHWHILE = 0.8  # of the whole window: a larger coarse one saves too little
-BATCH = 128  # of conjugate gradients: how many patterns a Stop may have to wait for
+WORK = (
+    10_000_000  # pixels of waves in a batch of conjugate gradients, which a Stop may have to wait for: 256 of 200 x 200
+)
+LEAST = 32  # patterns, of which a batch costs little more than its patterns do
 SWEEPS = 2  # of PIE
 THICK_SWEEPS = 16  # of PIE, where there are slices
 TILT_SWEEPS = 4  # of PIE, where there are tilts, which say how deep things lie
@@ -109,7 +112,7 @@ def auto(problem: Problem, *, iterations: int = 64, constraints: Sequence[Any] =
                 "the bright part of the patterns, where most counts are, in a fraction of the time",
                 COARSE,
                 finish,
-                BATCH,
+                _batch(problem, coarse),
                 coarse,
                 True,
             )
@@ -119,8 +122,17 @@ def auto(problem: Problem, *, iterations: int = 64, constraints: Sequence[Any] =
         if problem.held_out is not None
         else f"until the error falls by less than {SLOW:.0%} an iteration"
     )
-    stages.append(Stage("conjugate gradients", settle, iterations, finish, BATCH, problem.window, True))
+    stages.append(
+        Stage("conjugate gradients", settle, iterations, finish, _batch(problem, problem.window), problem.window, True)
+    )
     return tuple(stages)
+
+
+def _batch(problem: Problem, window: tuple[int, int]) -> int:
+    """Patterns whose waves take about as long whatever the window and the model are."""
+    model = problem.model
+    waves = problem.modes * (1 if model.ensemble is None else model.ensemble.count)
+    return max(LEAST, WORK // (window[0] * window[1] * waves * model.passage.slices))
 
 
 def _thin(window: tuple[int, int]) -> Stage:

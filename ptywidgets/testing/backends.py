@@ -141,7 +141,7 @@ class BackendContract:
         for loss in (kind() for kind in LOSSES.values()):
             for precision, rtol in ((np.complex64, 2e-5), (np.complex128, 1e-10)):
                 for modes in (1, 2):
-                    far, tangent = (2 * _waves(seed)[:, :modes].astype(precision) for seed in (0, 2))
+                    far, *tangents = (2 * _waves(seed)[:, :modes].astype(precision) for seed in (0, 2, 5))
                     far[0, :, :, 0] = 0  # dark
                     amplitudes = np.abs(_waves(1)[:, 0]).astype(far.real.dtype)
                     amplitudes[0, :3], amplitudes[1, 2:4] = 0, -1
@@ -155,8 +155,13 @@ class BackendContract:
                     assert got.dtype == precision
                     np.testing.assert_allclose(got, expected, rtol=0, atol=rtol * np.abs(expected).max())
                     waves = backend.to_device(far)
-                    got = float(backend.bend(waves, backend.to_device(tangent), backend.to_device(amplitudes), loss))
-                    np.testing.assert_allclose(got, _bend(far, tangent, amplitudes, loss), rtol=rtol)
+                    got = backend.bend(
+                        waves, backend.to_device(np.array(tangents)), backend.to_device(amplitudes), loss
+                    )
+                    one, two = (_bend(far, tangent, amplitudes, loss) for tangent in tangents)
+                    mixed = (_bend(far, tangents[0] + tangents[1], amplitudes, loss) - one - two) / 2
+                    expected = np.array([[one, mixed], [mixed, two]])
+                    np.testing.assert_allclose(got, expected, rtol=0, atol=rtol * expected.max())
                     np.testing.assert_array_equal(backend.to_numpy(waves), far)
 
     def test_combinations(self, backend: Any) -> None:

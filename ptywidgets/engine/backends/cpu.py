@@ -189,8 +189,8 @@ class CpuBackend:
     def residual(self, far: np.ndarray, amplitudes: np.ndarray, loss: Loss) -> float:
         return float(self.kernels.residual(far, amplitudes, loss))
 
-    def bend(self, far: np.ndarray, tangent: np.ndarray, amplitudes: np.ndarray, loss: Loss) -> float:
-        return float(self.kernels.bend(far, tangent, amplitudes, loss))
+    def bend(self, far: np.ndarray, tangents: np.ndarray, amplitudes: np.ndarray, loss: Loss) -> np.ndarray:
+        return self.kernels.bend(far, tangents, amplitudes, loss)
 
     def combine(self, weights: np.ndarray, images: np.ndarray) -> np.ndarray:
         out = self.empty("waves", (len(weights), *images.shape[1:]), images.dtype)

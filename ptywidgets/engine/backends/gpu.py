@@ -154,8 +154,9 @@ class GpuBackend:
         far *= -loss.slope(intensity, amplitudes)[:, None]
         return value
 
-    def bend(self, far: Any, tangent: Any, amplitudes: Any, loss: Loss) -> Any:
-        return bend_of(far, tangent, amplitudes, loss)
+    def bend(self, far: Any, tangents: Any, amplitudes: Any, loss: Loss) -> np.ndarray:
+        rows = bend_of(far, tangents, amplitudes, loss)
+        return self.to_numpy(self.xp.stack([self.xp.stack(row) for row in rows]))
 
     def combine(self, weights: Any, images: Any) -> Any:
         flat = images.reshape(len(images), -1).view(weights.dtype)

@@ -71,7 +71,7 @@ class Kernels(Protocol):
     def residual(self, far: np.ndarray, amplitudes: np.ndarray, loss: Any) -> Any:
         """far *= -slope of the loss, in place; returns the sum of its values."""
 
-    def bend(self, far: np.ndarray, tangent: np.ndarray, amplitudes: np.ndarray, loss: Any) -> Any:
+    def bend(self, far: np.ndarray, tangents: np.ndarray, amplitudes: np.ndarray, loss: Any) -> np.ndarray:
         """See :meth:`ptywidgets.engine.protocols.Backend.bend`."""
 
     def accumulate(self, weights: np.ndarray, source: np.ndarray, target: np.ndarray, clear: bool) -> None:

@@ -340,10 +340,10 @@ def residual(far: np.ndarray, amplitudes: np.ndarray, loss: Any) -> float:
     return numba_losses.residual(far, amplitudes, loss)
 
 
-def bend(far: np.ndarray, tangent: np.ndarray, amplitudes: np.ndarray, loss: Any) -> float:
+def bend(far: np.ndarray, tangents: np.ndarray, amplitudes: np.ndarray, loss: Any) -> np.ndarray:
     from ptywidgets.engine.backends import numba_losses
 
-    return numba_losses.bend(far, tangent, amplitudes, loss)
+    return numba_losses.bend(far, tangents, amplitudes, loss)
 
 
 def accumulate(weights: np.ndarray, source: np.ndarray, target: np.ndarray, clear: bool) -> None:

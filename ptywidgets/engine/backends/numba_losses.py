@@ -16,6 +16,7 @@ import numpy as np
 from ptywidgets.engine.backends import numpy_kernels
 from ptywidgets.engine.losses import LOSSES, AmplitudeLoss, AnscombeLoss, IntensityLoss, PoissonLoss
 
+_1, _2 = np.uint64(1), np.uint64(2)
 _KINDS = {AmplitudeLoss: 0, AnscombeLoss: 1, PoissonLoss: 2, IntensityLoss: 3}
 _OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": True, "error_model": "numpy"}
 
@@ -28,7 +29,8 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _pixels(loss: Any) -> tuple[Any, Any]:
-    """Loops over a row: the residual's factor, in place of the intensities, with the loss; and the bend."""
+    """Loops over a row: the residual's factor, in place of the intensities, with the loss; and, in place of them, one
+    over their roots, with what the bend is made of: by how much it weighs changes of the modulus, and all changes."""
     value_at, slope_at, curvature_at, secant_at = (
         numba.njit(formula, **_OPTIONS) for formula in (loss.value_at, loss.slope_at, loss.curvature_at, loss.secant_at)
     )
@@ -44,19 +46,16 @@ def _pixels(loss: Any) -> tuple[Any, Any]:
         return total
 
     @numba.njit(**_OPTIONS)
-    def bend(row, half, square, measured, least):  # type: ignore[no-untyped-def]
-        zero, total = least - least, 0.0
+    def bend(row, measured, least, along, across):  # type: ignore[no-untyped-def]
+        zero = least - least
         for i in range(row.shape[0]):
             good = measured[i] >= zero
             intensity, amplitude = max(row[i], least), max(measured[i], zero)
-            along = half[i] / intensity * half[i]
-            across = max(square[i] - along, zero)
-            slope, curvature = slope_at(intensity, amplitude), curvature_at(intensity, amplitude)
-            stretch = secant_at(intensity, amplitude) if amplitude * amplitude > intensity else curvature
-            slope = max(slope, zero)
-            here = max(stretch, zero) * along + (slope + slope) * across
-            total += here if good else zero
-        return total
+            slope, curvature = max(slope_at(intensity, amplitude), zero), curvature_at(intensity, amplitude)
+            stretch = max(secant_at(intensity, amplitude) if amplitude * amplitude > intensity else curvature, zero)
+            along[i] = stretch - (slope + slope) if good else zero
+            across[i] = slope + slope if good else zero
+            row[i] = np.sqrt(intensity) / intensity
 
     return residual, bend
 
@@ -95,29 +94,41 @@ def _residual(far, amplitudes, kind, row, least):  # type: ignore[no-untyped-def
 
 
 @_compiled
-def _bend(far, tangent, amplitudes, kind, rows, least):  # type: ignore[no-untyped-def]
-    total = 0.0
-    row, half, square = rows[0], rows[1], rows[2]
+def _bend(far, tangents, amplitudes, kind, rows, changes, least, matrix):  # type: ignore[no-untyped-def]
+    row, along, across, width = rows[0], rows[1], rows[2], np.uint64(rows.shape[1])
     for b in range(far.shape[0]):
         for y in range(far.shape[2]):
-            rows[:] = 0
+            row[:] = 0
             for m in range(far.shape[1]):
-                w, t = far[b, m, y], tangent[b, m, y]
-                for i in range(row.shape[0]):
-                    wr, wi, tr, ti = w[2 * i], w[2 * i + 1], t[2 * i], t[2 * i + 1]
+                for i in range(width):
+                    wr, wi = far[b, m, y, _2 * i], far[b, m, y, _2 * i + _1]
                     row[i] += wr * wr + wi * wi
-                    half[i] += wr * tr + wi * ti
-                    square[i] += tr * tr + ti * ti
             measured = amplitudes[b, y]
             if kind == 0:
-                total += _amplitude_bend(row, half, square, measured, least)
+                _amplitude_bend(row, measured, least, along, across)
             elif kind == 1:
-                total += _anscombe_bend(row, half, square, measured, least)
+                _anscombe_bend(row, measured, least, along, across)
             elif kind == 2:
-                total += _poisson_bend(row, half, square, measured, least)
+                _poisson_bend(row, measured, least, along, across)
             else:
-                total += _intensity_bend(row, half, square, measured, least)
-    return total
+                _intensity_bend(row, measured, least, along, across)
+            changes[:] = 0  # of the modulus
+            for k in range(tangents.shape[0]):
+                for m in range(far.shape[1]):
+                    for i in range(width):
+                        wr, wi = far[b, m, y, _2 * i], far[b, m, y, _2 * i + _1]
+                        tr, ti = tangents[k, b, m, y, _2 * i], tangents[k, b, m, y, _2 * i + _1]
+                        changes[k, i] += (wr * tr + wi * ti) * row[i]
+                for n in range(k + 1):
+                    total = least - least
+                    for i in range(width):
+                        total += along[i] * changes[k, i] * changes[n, i]
+                    for m in range(far.shape[1]):
+                        for i in range(width):
+                            tr, ti = tangents[k, b, m, y, _2 * i], tangents[k, b, m, y, _2 * i + _1]
+                            ur, ui = tangents[n, b, m, y, _2 * i], tangents[n, b, m, y, _2 * i + _1]
+                            total += across[i] * (tr * ur + ti * ui)
+                    matrix[k, n] += total
 
 
 def residual(far: np.ndarray, amplitudes: np.ndarray, loss: Any) -> float:
@@ -128,12 +139,15 @@ def residual(far: np.ndarray, amplitudes: np.ndarray, loss: Any) -> float:
     return float(_residual(far.view(dtype), amplitudes, _KINDS[type(loss)], row, dtype.type(loss.least(dtype))))
 
 
-def bend(far: np.ndarray, tangent: np.ndarray, amplitudes: np.ndarray, loss: Any) -> float:
+def bend(far: np.ndarray, tangents: np.ndarray, amplitudes: np.ndarray, loss: Any) -> np.ndarray:
     if type(loss) not in _KINDS:
-        return numpy_kernels.bend(far, tangent, amplitudes, loss)
-    dtype = far.real.dtype
-    rows, least = np.empty((3, far.shape[-1]), dtype), dtype.type(loss.least(dtype))
-    return float(_bend(far.view(dtype), tangent.view(dtype), amplitudes, _KINDS[type(loss)], rows, least))
+        return numpy_kernels.bend(far, tangents, amplitudes, loss)
+    dtype, count = far.real.dtype, len(tangents)
+    rows, least = np.empty((3 + count, far.shape[-1]), dtype), dtype.type(loss.least(dtype))
+    matrix = np.zeros((count, count))
+    kind = _KINDS[type(loss)]
+    _bend(far.view(dtype), tangents.view(dtype), amplitudes, kind, rows[:3], rows[3:], least, matrix)
+    return matrix + np.tril(matrix, -1).T
 
 
 assert set(_KINDS) == set(LOSSES.values())

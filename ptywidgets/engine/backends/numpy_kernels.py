@@ -152,20 +152,29 @@ def residual(far: np.ndarray, amplitudes: np.ndarray, loss: Any) -> float:
     return total
 
 
-def bend(far: np.ndarray, tangent: np.ndarray, amplitudes: np.ndarray, loss: Any) -> float:
-    return sum(float(bend_of(*parts, loss)) for parts in zip(far, tangent, amplitudes, strict=True))
+def bend(far: np.ndarray, tangents: np.ndarray, amplitudes: np.ndarray, loss: Any) -> np.ndarray:
+    parts = zip(far, tangents.swapaxes(0, 1), amplitudes, strict=True)
+    return sum(np.array(bend_of(*part, loss)) for part in parts)  # type: ignore[return-value]
 
 
-def bend_of(far: Any, tangent: Any, amplitudes: Any, loss: Any) -> Any:
-    """The bend of waves (..., M, Ny, Nx) and amplitudes (..., Ny, Nx), for numpy and what behaves like it."""
+def bend_of(far: Any, tangents: Any, amplitudes: Any, loss: Any) -> list[list[Any]]:
+    """The bends of waves (..., M, Ny, Nx) and amplitudes (..., Ny, Nx) along tangents (K, ..., M, Ny, Nx), for numpy
+    and what behaves like it."""
     intensity = (far.real**2 + far.imag**2).sum(-3)
-    half = (far.real * tangent.real + far.imag * tangent.imag).sum(-3)  # of the change of the intensity
-    square = (tangent.real**2 + tangent.imag**2).sum(-3)
-    along = half / np.maximum(intensity, loss.least(intensity.dtype)) * half  # squared change of the modulus
-    across = np.maximum(square - along, 0)
-    stretch = np.maximum(loss.stretch(intensity, amplitudes), 0)
-    slope = np.maximum(loss.slope(intensity, amplitudes), 0)
-    return (stretch * along + 2 * slope * across).sum(dtype=np.float64)
+    half = _product(far, tangents)  # of the change of the intensity
+    slope = 2 * np.maximum(loss.slope(intensity, amplitudes), 0)
+    along = np.maximum(loss.stretch(intensity, amplitudes), 0) - slope
+    change = half / np.sqrt(np.maximum(intensity, loss.least(intensity.dtype)))  # of the modulus
+    matrix: list[list[Any]] = [[None] * len(tangents) for _ in tangents]
+    for k in range(len(tangents)):
+        for n in range(k + 1):
+            bends = along * change[k] * change[n] + slope * _product(tangents[k], tangents[n])
+            matrix[k][n] = matrix[n][k] = bends.sum(dtype=np.float64)
+    return matrix
+
+
+def _product(one: Any, two: Any) -> Any:
+    return (one.real * two.real + one.imag * two.imag).sum(-3)
 
 
 def accumulate(weights: np.ndarray, source: np.ndarray, target: np.ndarray, clear: bool) -> None:

@@ -176,32 +176,41 @@ class Model:
             backend, exits, slab.transmission, where.corners, far.tape, gradient, sources
         )
 
-    def bend(self, backend: Backend, far: Far, tangent: Array, amplitudes: Array, loss: Loss) -> Any:
-        """Second derivative of the loss along a change of the waves (B, M, Ny, Nx), as :meth:`Backend.bend`.
+    def bend(self, backend: Backend, far: Far, tangents: Array, amplitudes: Array, loss: Loss) -> Any:
+        """Second derivatives (K, K) of the loss along changes of the waves (K, B, M, Ny, Nx), as :meth:`Backend.bend`.
 
         What is added to the intensities is taken to stay; it changes with the square of a wave's amplitude in the
         specimen, which hardly moves.
         """
         xp = backend.xp
         if self.response is not None:
-            return self._bend_of_expected(backend, far, tangent, amplitudes, loss)
+            return self._bend_of_expected(backend, far, tangents, amplitudes, loss)
         if far.added is None:
-            return backend.bend(far.waves, tangent, amplitudes, loss)
-        root = xp.sqrt(far.added)[:, None].astype(tangent.dtype)
+            return backend.bend(far.waves, tangents, amplitudes, loss)
+        root = xp.sqrt(far.added)[:, None].astype(tangents.dtype)
         both = xp.concatenate([far.waves, root], axis=1)
-        return backend.bend(both, xp.concatenate([tangent, xp.zeros_like(root)], axis=1), amplitudes, loss)
+        none = xp.zeros((len(tangents), *root.shape), root.dtype)
+        return backend.bend(both, xp.concatenate([tangents, none], axis=2), amplitudes, loss)
 
-    def _bend_of_expected(self, backend: Backend, far: Far, tangent: Array, amplitudes: Array, loss: Loss) -> Any:
+    def _bend_of_expected(self, backend: Backend, far: Far, tangents: Array, amplitudes: Array, loss: Loss) -> Any:
         """The bend where the detector mixes pixels: intensities and their changes go through its response first."""
         xp, waves, response = backend.xp, far.waves, self.response
         assert response is not None
+
+        def mixed(one: Array, two: Array) -> Array:
+            return response.expect(backend, (one.real * two.real + one.imag * two.imag).sum(1))
+
+        count = len(tangents)
         expected = xp.maximum(self.expected(backend, far), loss.least(waves.real.dtype))
-        half = response.expect(backend, (waves.real * tangent.real + waves.imag * tangent.imag).sum(1))
-        square = response.expect(backend, (tangent.real**2 + tangent.imag**2).sum(1))
-        along = half / expected * half
-        stretch = xp.maximum(loss.stretch(expected, amplitudes), 0)
-        slope = xp.maximum(loss.slope(expected, amplitudes), 0)
-        return (stretch * along + 2 * slope * xp.maximum(square - along, 0)).sum(dtype=np.float64)
+        slope = 2 * xp.maximum(loss.slope(expected, amplitudes), 0)
+        along = xp.maximum(loss.stretch(expected, amplitudes), 0) - slope
+        changes = [mixed(waves, tangent) / xp.sqrt(expected) for tangent in tangents]
+        matrix = np.empty((count, count))
+        for k in range(count):
+            for n in range(k + 1):
+                bends = along * changes[k] * changes[n] + slope * mixed(tangents[k], tangents[n])
+                matrix[k, n] = matrix[n, k] = float(bends.sum(dtype=np.float64))
+        return matrix
 
     def by_given_off(self, backend: Backend, slope: Array | None) -> Array:
         """Derivative (B, C) of the loss by the electrons that each channel gets."""

@@ -42,8 +42,7 @@ def curvature(problem: Problem, state: State, batch: Any, directions: Sequence[D
 
     With Psi the waves in the detector plane, I = sum_m |Psi|^2, Xi = dPsi along a direction and dI = 2 Re sum conj(Psi)
     Xi, the loss l(I) bends by l'' dI^2 + 2 l' sum_m |Xi|^2. What could make that negative is left out (Gauss and
-    Newton's approximation and the positive part of the rest), so the matrix is positive semi-definite. Mixed entries
-    come from (H(a + b) - H(a) - H(b)) / 2.
+    Newton's approximation and the positive part of the rest), so the matrix is positive semi-definite.
 
     Parameters
     ----------
@@ -78,26 +77,19 @@ def curvature(problem: Problem, state: State, batch: Any, directions: Sequence[D
         far = model.far_field(backend, waves, slab, here)
         far = replace(far, waves=far.waves.copy())
         measured = backend.amplitudes(problem.patterns, batch[places], far.waves.real.dtype)
-        changes = []
-        for moved, by_transmission, shifts in tangents:
+        changes = backend.empty("changes", (count, *far.waves.shape), far.waves.dtype)
+        for change, (moved, by_transmission, shifts) in zip(changes, tangents, strict=True):
             by_waves = None if moved is None else moved.waves(backend, places).copy()
             if shifts is not None:
                 aside = _aside(backend, incident, places, shifts[places].astype(waves.real.dtype))
                 by_waves = aside if by_waves is None else by_waves + aside
             exits = model.through.tangent(backend, waves, slab.transmission, here.corners, by_waves, by_transmission)
-            changes.append(model.detector.propagate(backend, exits, here.shifts).copy())
-        for a in range(count):
-            sums[a, a] += model.bend(backend, far, changes[a], measured, loss)
-            for b in range(a):
-                sums[a, b] += model.bend(backend, far, changes[a] + changes[b], measured, loss)
+            change[...] = model.detector.propagate(backend, exits, here.shifts)
+        sums += model.bend(backend, far, changes, measured, loss)
 
-    parts = backend.map_reduce(
-        task, backend.portions(np.arange(len(batch)), incident.nbytes), lambda: np.zeros((count, count))
-    )
-    matrix = sum(parts)
-    alone = np.diag(matrix).copy()
-    below = (np.tril(matrix, -1) - alone[:, None] - alone[None]) / 2
-    return np.diag(alone) + np.tril(below, -1) + np.tril(below, -1).T
+    portions = backend.portions(np.arange(len(batch)), incident.nbytes)
+    parts = backend.map_reduce(task, portions, lambda: np.zeros((count, count)))
+    return np.asarray(sum(parts))
 
 
 def _aside(backend: Backend, incident: Incident, places: Any, shifts: Array) -> Array:
