@@ -7,12 +7,13 @@ Two operators do it, both linear in P:
 
       exp(-i pi k t) = sum_n (2 - delta_n0) (-i)^n J_n(pi k) T_n(t),   t = 2 d in [-1, 1],
 
-  for rows times columns, up to a total degree. Then P_j = sum_r c_r(d_j) B_r with R images B_r, made once for a batch,
+  for rows times columns, as far as needed. Then P_j = sum_r c_r(d_j) B_r with R images B_r, made once for a batch,
   and a position costs R multiplications a pixel, in one matrix product, where an FFT would cost several times that.
   The adjoint adds c_r(d_j) g_j up in R images and takes them back through the same factors, once for a batch.
 
-The terms fall off like (k/2)^n, so the degree that a probe needs depends on how far out its spectrum reaches:
-:func:`choose_shift` takes the least that keeps the wave's relative error below :data:`TOLERANCE`.
+The terms fall off like (k/2)^n with their total degree n, and J_a J_b of rows and columns is larger than J_n of one of
+them. So how many a probe needs depends on how far out its spectrum reaches: :func:`choose_shift` takes as few as keep
+the wave's relative error below :data:`TOLERANCE`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ from ptywidgets.engine.protocols import Array, Backend
 # is 2e-2, ten times more.
 TOLERANCE = 2e-3
 DEGREES = range(2, 9)
+TERM = 0.1  # what an image costs a position, forth and back, where the exact shift costs 2 transforms
+
+Terms = tuple[tuple[int, int], ...]  # orders (a, b) of the polynomials in rows and columns
 
 
 class Shift(Protocol):
@@ -128,14 +132,14 @@ class ChebyshevShift:
     by_fractions: tuple[Array, Array]  # (B, R) each, derivatives of the weights by dy and by dx
 
     @classmethod
-    def prepare(cls, backend: Backend, spectrum: Array, degree: int, fractions: Array) -> ChebyshevShift:
+    def prepare(cls, backend: Backend, spectrum: Array, terms: Terms, fractions: Array) -> ChebyshevShift:
         """For a probe with this spectrum (M, Ny, Nx), window-centred, and a batch's fractions (B, 2) px."""
         xp = backend.xp
-        factors = backend.to_device(_factors(spectrum.shape[-2:], degree), spectrum.dtype)[:, None]
+        factors = backend.to_device(_factors(spectrum.shape[-2:], terms), spectrum.dtype)[:, None]
         angles = xp.arccos(xp.clip(2 * fractions, -1, 1))
-        orders = xp.asarray(_terms(degree))  # (R, 2)
+        orders = xp.asarray(terms)  # (R, 2)
         single = xp.cos(angles[:, None, :] * orders)  # (B, R, 2)
-        slopes = 2 * _chebyshev_slopes(xp, 2 * fractions, degree)[:, orders, xp.arange(2)]
+        slopes = 2 * _chebyshev_slopes(xp, 2 * fractions, _degree(terms))[:, orders, xp.arange(2)]
         real = spectrum.real.dtype
         by_fractions = (slopes[..., 0] * single[..., 1], single[..., 0] * slopes[..., 1])
         down, right = (derivative.astype(real) for derivative in by_fractions)
@@ -188,54 +192,63 @@ def choose_shift(backend: Backend, probe: Array, fractions: Array | None) -> Shi
     spectrum = backend.fft2(centred)
     if probe.dtype == np.complex64:  # a computation in double precision wants to be exact
         energy = backend.to_numpy((spectrum.real**2 + spectrum.imag**2).sum(0))
-        degree = least_degree(energy)
-        # The images cost 2 R transforms a batch, the exact shift 2 a position.
-        if degree is not None and 2 * len(_terms(degree)) <= len(fractions):
-            return ChebyshevShift.prepare(backend, spectrum, degree, fractions)
+        terms = fewest_terms(energy)
+        # The images cost 2 transforms each for a batch, the exact shift 2 for a position.
+        if terms is not None and len(terms) * (2 + TERM * len(fractions)) <= 2 * len(fractions):
+            return ChebyshevShift.prepare(backend, spectrum, terms, fractions)
     return FourierShift(spectrum, fractions)
 
 
-def least_degree(energy: np.ndarray, tolerance: float = TOLERANCE) -> int | None:
-    """The lowest total degree that shifts waves of this power spectrum (Ny, Nx) well enough, or None.
+def fewest_terms(energy: np.ndarray, tolerance: float = TOLERANCE) -> Terms | None:
+    """The fewest terms that shift waves of this power spectrum (Ny, Nx) well enough, or None.
 
     Examples
     --------
     >>> k = np.hypot(np.fft.fftfreq(32)[:, None], np.fft.fftfreq(32)[None])
-    >>> least_degree((k < 0.1) * 1.0), least_degree((k < 0.25) * 1.0), least_degree((k < 0.5) * 1.0)
-    (3, 4, 6)
+    >>> [len(fewest_terms((k < radius) * 1.0)) for radius in (0.1, 0.25, 0.5)]
+    [6, 13, 19]
     """
-    total = float(energy.sum(dtype=np.float64))
-    for degree in DEGREES:
-        if float(np.vdot(energy, _squared_error(energy.shape, degree))) <= tolerance**2 * total:
-            return degree
+    spectrum = energy.astype(np.float32, copy=False).ravel()
+    least = tolerance**2 * float(spectrum.sum(dtype=np.float64))
+    for terms in _sets():
+        if (_squared_errors(energy.shape, terms) @ spectrum).max() <= least:
+            return terms
     return None
 
 
-@lru_cache(maxsize=16)
-def _terms(degree: int) -> tuple[tuple[int, int], ...]:
-    """Orders (a, b) of the polynomials in rows and columns."""
-    return tuple((a, b) for a in range(degree + 1) for b in range(degree + 1 - a))
+@lru_cache(maxsize=1)
+def _sets() -> list[Terms]:
+    """All terms up to each degree, and with those of the next one that are of rows and columns both."""
+    sets = []
+    for degree in DEGREES:
+        terms = tuple((a, b) for a in range(degree + 1) for b in range(degree + 1 - a))
+        sets += [terms, (*terms, *((a, degree + 1 - a) for a in range(1, degree + 1)))]
+    return sets
+
+
+def _degree(terms: Terms) -> int:
+    return max(max(orders) for orders in terms)
 
 
 @lru_cache(maxsize=8)
-def _factors(shape: tuple[int, int], degree: int) -> np.ndarray:
+def _factors(shape: tuple[int, int], terms: Terms) -> np.ndarray:
     """Jacobi-Anger factors (R, Ny, Nx) complex128 of the terms, in FFT order."""
     rows, columns = (
-        [(2 if n else 1) * (-1j) ** n * jv(n, np.pi * np.fft.fftfreq(size)) for n in range(degree + 1)]
+        [(2 if n else 1) * (-1j) ** n * jv(n, np.pi * np.fft.fftfreq(size)) for n in range(_degree(terms) + 1)]
         for size in shape
     )
-    return np.array([np.outer(rows[a], columns[b]) for a, b in _terms(degree)])
+    return np.array([np.outer(rows[a], columns[b]) for a, b in terms])
 
 
-@lru_cache(maxsize=16)
-def _squared_error(shape: tuple[int, int], degree: int) -> np.ndarray:
-    """Largest squared error (Ny, Nx) float32 of the shift factor at each frequency, over fractions of a pixel."""
-    factors = _factors(shape, degree)
+@lru_cache(maxsize=32)
+def _squared_errors(shape: tuple[int, int], terms: Terms) -> np.ndarray:
+    """Squared error (6, Ny Nx) float32 of the shift factor at each frequency, for the worst fractions of a pixel."""
+    factors = _factors(shape, terms)
     ky, kx = (np.fft.fftfreq(n) for n in shape)
-    worst = np.zeros(shape)
+    errors = []
     for dy, dx in ((0.5, 0.5), (0.5, -0.5), (0.5, 0.0), (0.0, 0.5), (0.35, 0.35), (0.35, -0.35)):
         ay, ax = np.arccos(2 * dy), np.arccos(2 * dx)
-        weights = [np.cos(a * ay) * np.cos(b * ax) for a, b in _terms(degree)]
+        weights = [np.cos(a * ay) * np.cos(b * ax) for a, b in terms]
         exact = np.outer(np.exp(-2j * np.pi * ky * dy), np.exp(-2j * np.pi * kx * dx))
-        np.maximum(worst, np.abs(np.tensordot(weights, factors, 1) - exact) ** 2, out=worst)
-    return worst.astype(np.float32)
+        errors.append((np.abs(np.tensordot(weights, factors, 1) - exact) ** 2).ravel())
+    return np.array(errors, np.float32)
