@@ -12,6 +12,8 @@ import numpy as np
 
 from ptywidgets.engine.backends.kernels import compiled
 
+SPLINE_MARGIN = 12  # of spline coefficients, which the edge of an image no longer tells beyond
+
 
 class PatternKernels(Protocol):
     """Arrays are C-contiguous, of native numbers."""
@@ -41,6 +43,16 @@ class PatternKernels(Protocol):
         images (n, Ry, Rx), shares (n, k) and target (C, Y, X) float32, places (n, k, 3) int64.
         """
 
+    def sample(
+        self, coefficients: np.ndarray, first: np.ndarray, steps: np.ndarray, fade: np.ndarray, out: np.ndarray
+    ) -> None:
+        """out (Y, X) = the cubic spline at first + y steps[0] + x steps[1], rows and columns of its coefficients.
+
+        Closer to the edge than SPLINE_MARGIN, and beyond, it is the value of the nearest point further in times
+        exp(-|fade d|^2), d being the way there. coefficients (H, W) and out float32, the others float64: first and
+        fade (2,), steps (2, 2).
+        """
+
     def differences(
         self,
         table: np.ndarray,
@@ -54,6 +66,26 @@ class PatternKernels(Protocol):
 
         table (T,), at (K,) and out complex64; minus, plus (n,) and pixels (K,) int64.
         """
+
+    def products(
+        self,
+        table: np.ndarray,
+        lit: np.ndarray,
+        ends: tuple[np.ndarray, np.ndarray],
+        counts: np.ndarray,
+        pixels: np.ndarray,
+        at: np.ndarray,
+        data: np.ndarray,
+    ) -> np.ndarray:
+        """sum_K conj(b_m) b_n, (C, N + 1, N + 1) complex64, of side bands b (C, N, K) and, as the last, data (C, K).
+
+        The side bands are those of :meth:`differences`, with ends (C, N) minus and plus; of row c the first counts[c]
+        are there, the others zero. lit (P,) bool tells where a table of planes of P numbers may be other than zero.
+        """
+
+    def solve(self, matrix: np.ndarray, right: np.ndarray, added: np.ndarray) -> np.ndarray:
+        """x (C, N) of (matrix + diag(added)) x = right; matrix (C, N, N), Hermitian and positive, and right (C, N) are
+        complex64, added (C, N) is real."""
 
     def beams(
         self,
