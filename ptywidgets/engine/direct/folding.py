@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import lapack
 
+from ptywidgets.engine.backends.pattern_kernels import pattern_kernels
 from ptywidgets.engine.direct.bright_field import BrightField
 from ptywidgets.engine.direct.overlaps import Overlaps
 
@@ -32,10 +32,7 @@ class Equations:
         """i phi (C, N), given L (C, N) on the diagonal."""
         if self.matrix.shape[-1] == 1:
             return self.right / (self.matrix[..., 0] + regularisation)
-        out = np.empty_like(self.right)
-        for matrix, right, added, x in zip(self.matrix, self.right, regularisation, out, strict=True):
-            x[:] = lapack.cposv(matrix + np.diag(added), right[:, None])[1][:, 0]
-        return out
+        return pattern_kernels().solve(self.matrix, self.right, regularisation)
 
 
 def folded(frame: BrightField, index: np.ndarray, fine: int) -> tuple[list[np.ndarray], np.ndarray]:
