@@ -139,19 +139,6 @@ def _sample(coefficients, first, steps, fade, margin, out):  # type: ignore[no-u
 
 
 @_compiled
-def _differences(table, minus, plus, runs, at, out):  # type: ignore[no-untyped-def]
-    for n in range(minus.shape[0]):
-        for k in range(runs.shape[0]):
-            start, stop, pixel = runs[k, 0], runs[k, 1], runs[k, 2]
-            one, two = table[2 * (minus[n] + pixel) :], table[2 * (plus[n] + pixel) :]
-            a, into = at[2 * start : 2 * stop], out[n, 2 * start : 2 * stop]
-            for i in range(stop - start):
-                real, imag = a[2 * i], a[2 * i + 1]
-                into[2 * i] = real * (one[2 * i] - two[2 * i]) + imag * (one[2 * i + 1] - two[2 * i + 1])
-                into[2 * i + 1] = real * (one[2 * i + 1] + two[2 * i + 1]) - imag * (one[2 * i] + two[2 * i])
-
-
-@_compiled
 def _products(table, lit, near, ends, counts, fours, at, data, bands, sums, shown, out):  # type: ignore[no-untyped-def]
     """Four pixels of a detector row at a time, with all the side bands that are not zero there.
 
@@ -350,12 +337,6 @@ def paste(images: np.ndarray, places: np.ndarray, shares: np.ndarray, target: np
 
 def sample(coefficients: np.ndarray, first: np.ndarray, steps: np.ndarray, fade: np.ndarray, out: np.ndarray) -> None:
     _sample(coefficients, first, steps, fade, SPLINE_MARGIN, out)
-
-
-def differences(
-    table: np.ndarray, minus: np.ndarray, plus: np.ndarray, pixels: np.ndarray, at: np.ndarray, out: np.ndarray
-) -> None:
-    _differences(table.view(np.float32), minus, plus, _runs(pixels), at.view(np.float32), out.view(np.float32))
 
 
 def products(

@@ -86,17 +86,6 @@ def sample(coefficients: np.ndarray, first: np.ndarray, steps: np.ndarray, fade:
     out *= np.exp(-beyond.sum(0))
 
 
-def differences(
-    table: np.ndarray, minus: np.ndarray, plus: np.ndarray, pixels: np.ndarray, at: np.ndarray, out: np.ndarray
-) -> None:
-    table.take(minus[:, None] + pixels, out=out, mode="clip")  # "raise" would go through a copy
-    out *= at.conj()
-    other = table.take(plus[:, None] + pixels)
-    np.conj(other, out=other)
-    other *= at
-    out -= other
-
-
 def products(
     table: np.ndarray,
     lit: np.ndarray,
@@ -112,11 +101,10 @@ def products(
     few = max(8, _BLAS_COMPLEX // (size + 1) ** 2)
     for first in range(0, count, portion):
         part = slice(first, first + portion)
-        bands = np.empty((len(counts[part]), size + 1, len(pixels)), np.complex64)
-        for into, *of, there in zip(bands, ends[0][part], ends[1][part], counts[part], strict=True):
-            differences(table, *of, pixels, at, into[:size])
-            into[there:size] = 0
-        bands[:, size] = data[part]
+        one, other = (table.take(e[part, :, None] + pixels) for e in ends)
+        there = np.arange(size) < counts[part, None]
+        side = (at.conj() * one - at * other.conj()) * there[..., None]
+        bands = np.concatenate([side, data[part, None]], axis=1)
         conjugate = bands.conj()
         for start in range(0, len(pixels), few):
             of_pixels = slice(start, start + few)

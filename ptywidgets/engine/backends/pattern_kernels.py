@@ -53,20 +53,6 @@ class PatternKernels(Protocol):
         fade (2,), steps (2, 2).
         """
 
-    def differences(
-        self,
-        table: np.ndarray,
-        minus: np.ndarray,
-        plus: np.ndarray,
-        pixels: np.ndarray,
-        at: np.ndarray,
-        out: np.ndarray,
-    ) -> None:
-        """out (n, K) = conj(at) table[minus + pixels] - at conj(table[plus + pixels]).
-
-        table (T,), at (K,) and out complex64; minus, plus (n,) and pixels (K,) int64.
-        """
-
     def products(
         self,
         table: np.ndarray,
@@ -79,8 +65,9 @@ class PatternKernels(Protocol):
     ) -> np.ndarray:
         """sum_K conj(b_m) b_n, (C, N + 1, N + 1) complex64, of side bands b (C, N, K) and, as the last, data (C, K).
 
-        The side bands are those of :meth:`differences`, with ends (C, N) minus and plus; of row c the first counts[c]
-        are there, the others zero. lit (P,) bool tells where a table of planes of P numbers may be other than zero.
+        b_n = conj(at) table[minus_n + pixels] - at conj(table[plus_n + pixels]), with ends (C, N) minus and plus; of
+        row c the first counts[c] are there, the others zero. table (T,), at (K,) and data complex64, the others int64;
+        lit (P,) bool tells where the table's planes of P numbers may be other than zero.
         """
 
     def solve(self, matrix: np.ndarray, right: np.ndarray, added: np.ndarray) -> np.ndarray:
@@ -97,7 +84,7 @@ class PatternKernels(Protocol):
         size: int,
     ) -> tuple[np.ndarray, np.ndarray]:
         """conj(at) table[ends[0] + pixels] and at conj(table[ends[1] + pixels]), (n, size) complex64, at `places` (K,)
-        and zero elsewhere; as :meth:`differences` else."""
+        and zero elsewhere; as in :meth:`products` else."""
 
     def deconvolve(
         self, one: np.ndarray, other: np.ndarray, data: np.ndarray, which: np.ndarray, floor: float

@@ -189,13 +189,6 @@ class Overlaps:
         ends = self.table.bases(-ky, -kx), self.table.bases(ky, kx)
         return pattern_kernels().beams(self.transfer, ends, self.pixels, places, self.at, size or len(places))
 
-    def gamma(self, ky: np.ndarray, kx: np.ndarray) -> np.ndarray:
-        """Gamma (Q, K) complex64."""
-        out = np.empty((len(ky), len(self.at)), np.complex64)
-        minus, plus = self.table.bases(-ky, -kx), self.table.bases(ky, kx)
-        pattern_kernels().differences(self.transfer, minus, plus, self.pixels, self.at, out)
-        return out
-
     def products(self, ky: np.ndarray, kx: np.ndarray, counts: np.ndarray, data: np.ndarray) -> np.ndarray:
         """sum_K conj(b_m) b_n (C, N + 1, N + 1) complex64, b being the Gamma of the first `counts` (C,) of the
         frequencies (C, N), and last the data (C, K) complex64."""

@@ -19,11 +19,11 @@ import numpy as np
 from scipy import ndimage
 
 from ptywidgets.engine.direct.folding import Equations
+from ptywidgets.engine.direct.threads import THREADS
 
 ROUNDS = 2
 NEIGHBOURS = 1.5  # sigma, in frequencies of the scan
 KEPT = 256e6  # bytes of normal equations, beyond which they are made anew for each round
-THREADS = 2
 Diagonal = Callable[[Equations], np.ndarray]  # L (C, N) of equations
 
 

@@ -24,7 +24,8 @@ from ptywidgets.engine.direct.bright_field import BrightField, bright_field
 from ptywidgets.engine.direct.folding import MOST_FOLDED, Equations, folded, normal_equations
 from ptywidgets.engine.direct.image import DirectImage
 from ptywidgets.engine.direct.overlaps import Aperture, Overlaps, Table, fineness
-from ptywidgets.engine.direct.spectrum_prior import THREADS, Portions, learnt, rising
+from ptywidgets.engine.direct.spectrum_prior import Portions, learnt, rising
+from ptywidgets.engine.direct.threads import THREADS
 from ptywidgets.engine.errors import ParameterError, unknown_name
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.probe import Optics
