@@ -194,7 +194,7 @@ class Overlaps:
         frequencies (C, N), and last the data (C, K) complex64."""
         ends = self.table.bases(-ky, -kx), self.table.bases(ky, kx)
         return pattern_kernels().products(
-            self.transfer, self.table.lit, ends, counts, self.pixels, self.at, np.ascontiguousarray(data)
+            self.transfer, self.table.lit, ends, counts, self.pixels, self.at, np.ascontiguousarray(data, np.complex64)
         )
 
 
