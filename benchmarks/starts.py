@@ -2,8 +2,9 @@
 
     python benchmarks/starts.py [small small_dose1e4 full_counts] [--data FOLDER] [--objects potential complex]
 
-Both get the true orientation and lens and take turns, iteration by iteration; the direct image's own seconds, from the
-patterns in memory, count. "auto" is the automatic schedule, "plan" the default plan of gradient descent.
+Both get prepared data with the true orientation and lens, and take turns, iteration by iteration; the direct image's
+own seconds, from the patterns in memory, count. "auto" is the automatic schedule, "plan" the default plan of gradient
+descent.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ class Run:
         begun = time.perf_counter()
         if start is not None:
             optics = Optics.from_dataset(case.dataset, aberrations=Aberrations(defocus=case.defocus))
-            bright = bright_field(case.dataset, rotation=case.rotation, transpose=case.transpose)
+            bright = bright_field(case.dataset, problem.measurement)
             problem = replace(problem, first_object=start_object(METHODS[start](bright, optics), problem))
         self.case, self.problem = case, problem
         self.seconds = time.perf_counter() - begun

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage
+from scipy.linalg import lapack
+
+from ptywidgets.engine.backends.pattern_kernels import SPLINE_MARGIN
 
 _PORTION = 250_000  # numbers that are worked on at a time
 _BLAS_SIZE = 200_000  # multiplications below which BLAS stays on the calling thread; its own pool would fight ours
+
+_BLAS_COMPLEX = 60_000  # the same of complex numbers
 
 
 def moments(patterns: np.ndarray, middle: tuple[int, int], out: np.ndarray) -> bool:
@@ -70,15 +76,47 @@ def paste(images: np.ndarray, places: np.ndarray, shares: np.ndarray, target: np
             target[plane, y : y + ny, x : x + nx] += work
 
 
-def differences(
-    table: np.ndarray, minus: np.ndarray, plus: np.ndarray, pixels: np.ndarray, at: np.ndarray, out: np.ndarray
-) -> None:
-    table.take(minus[:, None] + pixels, out=out, mode="clip")  # "raise" would go through a copy
-    out *= at.conj()
-    other = table.take(plus[:, None] + pixels)
-    np.conj(other, out=other)
-    other *= at
-    out -= other
+def sample(coefficients: np.ndarray, first: np.ndarray, steps: np.ndarray, fade: np.ndarray, out: np.ndarray) -> None:
+    y, x = np.indices(out.shape)
+    index = first[:, None, None] + steps[0][:, None, None] * y + steps[1][:, None, None] * x
+    last = np.array(coefficients.shape) - 1 - SPLINE_MARGIN
+    inside = np.clip(index, SPLINE_MARGIN, last[:, None, None])
+    beyond = ((index - inside) * fade[:, None, None]) ** 2
+    ndimage.map_coordinates(coefficients, inside, output=out, order=3, prefilter=False)
+    out *= np.exp(-beyond.sum(0))
+
+
+def products(
+    table: np.ndarray,
+    lit: np.ndarray,
+    ends: tuple[np.ndarray, np.ndarray],
+    counts: np.ndarray,
+    pixels: np.ndarray,
+    at: np.ndarray,
+    data: np.ndarray,
+) -> np.ndarray:
+    count, size = ends[0].shape
+    out = np.zeros((count, size + 1, size + 1), np.complex64)
+    portion = max(1, _PORTION // ((size + 1) * len(pixels)))
+    few = max(8, _BLAS_COMPLEX // (size + 1) ** 2)
+    for first in range(0, count, portion):
+        part = slice(first, first + portion)
+        one, other = (table.take(e[part, :, None] + pixels) for e in ends)
+        there = np.arange(size) < counts[part, None]
+        side = (at.conj() * one - at * other.conj()) * there[..., None]
+        bands = np.concatenate([side, data[part, None]], axis=1)
+        conjugate = bands.conj()
+        for start in range(0, len(pixels), few):
+            of_pixels = slice(start, start + few)
+            out[part] += conjugate[..., of_pixels] @ bands[..., of_pixels].swapaxes(1, 2)
+    return out
+
+
+def solve(matrix: np.ndarray, right: np.ndarray, added: np.ndarray) -> np.ndarray:
+    out = np.empty_like(right)
+    for one, of, more, x in zip(matrix, right, added, out, strict=True):
+        x[:] = lapack.cposv(one + np.diag(more), of[:, None])[1][:, 0]
+    return out
 
 
 def beams(

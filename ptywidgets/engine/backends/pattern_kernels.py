@@ -12,6 +12,8 @@ import numpy as np
 
 from ptywidgets.engine.backends.kernels import compiled
 
+SPLINE_MARGIN = 12  # of spline coefficients, which the edge of an image no longer tells beyond
+
 
 class PatternKernels(Protocol):
     """Arrays are C-contiguous, of native numbers."""
@@ -41,19 +43,36 @@ class PatternKernels(Protocol):
         images (n, Ry, Rx), shares (n, k) and target (C, Y, X) float32, places (n, k, 3) int64.
         """
 
-    def differences(
+    def sample(
+        self, coefficients: np.ndarray, first: np.ndarray, steps: np.ndarray, fade: np.ndarray, out: np.ndarray
+    ) -> None:
+        """out (Y, X) = the cubic spline at first + y steps[0] + x steps[1], rows and columns of its coefficients.
+
+        Closer to the edge than SPLINE_MARGIN, and beyond, it is the value of the nearest point further in times
+        exp(-|fade d|^2), d being the way there. coefficients (H, W) and out float32, the others float64: first and
+        fade (2,), steps (2, 2).
+        """
+
+    def products(
         self,
         table: np.ndarray,
-        minus: np.ndarray,
-        plus: np.ndarray,
+        lit: np.ndarray,
+        ends: tuple[np.ndarray, np.ndarray],
+        counts: np.ndarray,
         pixels: np.ndarray,
         at: np.ndarray,
-        out: np.ndarray,
-    ) -> None:
-        """out (n, K) = conj(at) table[minus + pixels] - at conj(table[plus + pixels]).
+        data: np.ndarray,
+    ) -> np.ndarray:
+        """sum_K conj(b_m) b_n, (C, N + 1, N + 1) complex64, of side bands b (C, N, K) and, as the last, data (C, K).
 
-        table (T,), at (K,) and out complex64; minus, plus (n,) and pixels (K,) int64.
+        b_n = conj(at) table[minus_n + pixels] - at conj(table[plus_n + pixels]), with ends (C, N) minus and plus; of
+        row c the first counts[c] are there, the others zero. table (T,), at (K,) and data complex64, the others int64;
+        lit (P,) bool tells where the table's planes of P numbers may be other than zero.
         """
+
+    def solve(self, matrix: np.ndarray, right: np.ndarray, added: np.ndarray) -> np.ndarray:
+        """x (C, N) of (matrix + diag(added)) x = right; matrix (C, N, N), Hermitian and positive, and right (C, N) are
+        complex64, added (C, N) is real."""
 
     def beams(
         self,
@@ -65,7 +84,7 @@ class PatternKernels(Protocol):
         size: int,
     ) -> tuple[np.ndarray, np.ndarray]:
         """conj(at) table[ends[0] + pixels] and at conj(table[ends[1] + pixels]), (n, size) complex64, at `places` (K,)
-        and zero elsewhere; as :meth:`differences` else."""
+        and zero elsewhere; as in :meth:`products` else."""
 
     def deconvolve(
         self, one: np.ndarray, other: np.ndarray, data: np.ndarray, which: np.ndarray, floor: float

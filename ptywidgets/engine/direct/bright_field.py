@@ -15,6 +15,7 @@ import numpy as np
 from ptywidgets.engine.backends.pattern_kernels import pattern_kernels
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.detectors import fit_disk
+from ptywidgets.engine.direct.threads import shared
 from ptywidgets.engine.errors import DataError
 from ptywidgets.engine.prepare.measurement import Measurement, scan_frequencies
 from ptywidgets.engine.prepare.mend import mended
@@ -23,6 +24,7 @@ from ptywidgets.engine.prepare.rotation import find_rotation, rotate_vectors, un
 from ptywidgets.engine.units import wavelength
 
 LOBES = 4  # of the windowed sinc by which patterns are read between pixels
+AT_ONCE = 64  # patterns that are gathered before their pixels, still in the cache, go to the images
 STACK_LIMIT = 1e9  # bytes of the stack, beyond which detector pixels are binned
 
 
@@ -138,10 +140,10 @@ def bright_field(
     side = 2 * math.ceil(radius / binning) + 1
     index = (np.arange(side) - (side - 1) / 2) * binning
     inside = np.hypot(index[:, None], index[None]) <= radius
-    stack = _gathered(source, origin, inside, binning)
+    images = _gathered(source, origin, inside, binning)
     tilts = np.stack(np.broadcast_arrays(index[:, None], index[None]), axis=-1)[inside] * q_pixel
     return BrightField(
-        images=np.ascontiguousarray(np.moveaxis(stack, -1, 0)),
+        images=images,
         tilts=tilts,
         q_pixel=q_pixel * binning,
         scan_step=calibration.require("scan_step"),
@@ -162,7 +164,7 @@ def aperture_radius(source: Dataset) -> float:
 
 
 def _gathered(source: Dataset, origin: np.ndarray, inside: np.ndarray, binning: int) -> np.ndarray:
-    """Sums (Ry, Rx, K) of `binning` x `binning` pixels about each pattern's origin, where `inside` (side, side)."""
+    """Sums (K, Ry, Rx) of `binning` x `binning` pixels about each pattern's origin, where `inside` (side, side)."""
     side = len(inside)
     starts = origin - (side * binning - 1) / 2
     whole = np.floor(starts).astype(np.int64)
@@ -173,15 +175,22 @@ def _gathered(source: Dataset, origin: np.ndarray, inside: np.ndarray, binning: 
     taps = np.moveaxis(taps, 0, -2)
     within = inside.argmax(1), side - inside[:, ::-1].argmax(1)
     within[1][~inside.any(1)] = 0
-    stack = np.empty((*source.scan_shape, int(inside.sum())), np.float32)
-    between = pattern_kernels().between
+    corners = np.ascontiguousarray(first.reshape(-1, 2))
+    weights = np.ascontiguousarray(taps.reshape(len(corners), 2, -1))
+    images = np.empty((int(inside.sum()), len(corners)), np.float32)
     for row, block in source.rows():
-        part = slice(row, row + len(block))
-        patterns = block.reshape(-1, *source.detector_shape)
-        corners = np.ascontiguousarray(first[part].reshape(-1, 2))
-        weights = np.ascontiguousarray(taps[part].reshape(len(patterns), 2, -1))
-        between(patterns, corners, weights, binning, within, stack[part].reshape(len(patterns), -1))
-    return stack
+        patterns, before = block.reshape(-1, *source.detector_shape), row * source.scan_shape[1]
+
+        def gathered(part: slice, patterns: np.ndarray = patterns, before: int = before) -> None:
+            for start in range(part.start, part.stop, AT_ONCE):
+                few = patterns[start : min(start + AT_ONCE, part.stop)]
+                here = slice(before + start, before + start + len(few))
+                values = np.empty((len(few), len(images)), np.float32)
+                pattern_kernels().between(few, corners[here], weights[here], binning, within, values)
+                images[:, here] = values.T
+
+        shared(gathered, len(patterns))
+    return images.reshape(-1, *source.scan_shape)
 
 
 def _lanczos(part: np.ndarray) -> np.ndarray:

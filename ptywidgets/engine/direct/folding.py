@@ -9,12 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import lapack
 
+from ptywidgets.engine.backends.pattern_kernels import pattern_kernels
 from ptywidgets.engine.direct.bright_field import BrightField
 from ptywidgets.engine.direct.overlaps import Overlaps
 
-BLAS_SIZE = 60_000  # multiplications below which BLAS stays on the calling thread; its own pool would fight ours
 MOST_FOLDED = 60  # frequencies solved for together; LAPACK too stays on the calling thread up to 63
 
 
@@ -33,10 +32,7 @@ class Equations:
         """i phi (C, N), given L (C, N) on the diagonal."""
         if self.matrix.shape[-1] == 1:
             return self.right / (self.matrix[..., 0] + regularisation)
-        out = np.empty_like(self.right)
-        for matrix, right, added, x in zip(self.matrix, self.right, regularisation, out, strict=True):
-            x[:] = lapack.cposv(matrix + np.diag(added), right[:, None])[1][:, 0]
-        return out
+        return pattern_kernels().solve(self.matrix, self.right, regularisation)
 
 
 def folded(frame: BrightField, index: np.ndarray, fine: int) -> tuple[list[np.ndarray], np.ndarray]:
@@ -82,18 +78,9 @@ def normal_equations(
     most = min(MOST_FOLDED, max(1, int(np.isfinite(radius).sum(1).max())))
     nearest = np.argsort(radius, axis=1)[:, :most]
     rows, columns, ky, kx, radius = (np.take_along_axis(v, nearest, axis=1) for v in (*places, *frequencies, radius))
-    none = ~np.isfinite(radius)
-    ky[none] = kx[none] = 0  # within the table; Gamma of Q = 0 is zero
+    found = np.isfinite(radius)
+    ky[~found] = kx[~found] = 0  # within the table
     root = np.sqrt(weights)
-    last = [(0, 0), (0, 1)]  # room for the data beside the side bands
-    bands = overlaps.weighted(root).gamma(np.pad(ky, last).ravel(), np.pad(kx, last).ravel())
-    both = bands.reshape(len(spectra), most + 1, -1)
-    np.multiply(spectra, root, out=both[:, most])
-    conjugate = both.conj()
-    products = np.zeros((len(both), most + 1, most + 1), np.complex64)
-    block = max(8, BLAS_SIZE // (most + 1) ** 2)
-    for first in range(0, len(weights), block):
-        part = slice(first, first + block)
-        products += conjugate[..., part] @ both[..., part].swapaxes(1, 2)
+    products = overlaps.weighted(root).products(ky, kx, found.sum(1), spectra * root)
     matrix, right, power = products[:, :most, :most], products[:, :most, most], products[:, most, most].real
     return Equations(rows, columns, radius, matrix, right, power)

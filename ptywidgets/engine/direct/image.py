@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
 
 from ptywidgets.engine.aberrations import Aberrations
+from ptywidgets.engine.backends.kernels import load_kernels
+from ptywidgets.engine.backends.pattern_kernels import SPLINE_MARGIN, pattern_kernels
+from ptywidgets.engine.direct.threads import shared
 from ptywidgets.engine.prepare.rotation import rotate_vectors
 
 if TYPE_CHECKING:
@@ -66,28 +69,40 @@ def start_object(image: DirectImage, problem: Problem) -> np.ndarray:
     >>> start_object(flat, problem).shape == problem.object_shape
     True
     """
-    positions, measurement = problem.first_positions, problem.measurement
-    middle = (positions.max(0) + positions.min(0)) / 2
-    slices, *shape = problem.object_shape
-    axes = [np.arange(n) * s - m for n, s, m in zip(shape, problem.sampling, middle, strict=True)]
-    grid = np.stack(np.meshgrid(*axes, indexing="ij"))
-    scan = rotate_vectors(grid, measurement.rotation, measurement.transpose)  # A, about the scan's middle
-    step = measurement.calibration.require("scan_step")
-    first = [(n - 1) / 2 * step for n in measurement.scan_shape]
-    index = np.stack([(v + f) / s for v, f, s in zip(scan, first, image.sampling, strict=True)])
-    on_vacuum = _skewness(image.phase) > ON_VACUUM
-    phase = image.phase - (_mode(image.phase) if on_vacuum else np.percentile(image.phase, 5))
+    phase = image.phase
+    on_vacuum = _skewness(phase) > ON_VACUUM
+    phase = phase - np.float32(_mode(phase) if on_vacuum else np.percentile(phase, 5))
+    moved = _on_grid(replace(image, phase=phase), problem)
+    slices = problem.object_shape[0]
     potential = not np.iscomplexobj(problem.first_object)
-    last = np.array(image.phase.shape).reshape(2, 1, 1) - 1
-    beyond = np.hypot(*((index - np.clip(index, 0, last)) * np.array(image.sampling).reshape(2, 1, 1)))
-    fade = np.exp(-((beyond / FADE / step) ** 2))
-    moved = ndimage.map_coordinates(phase, np.clip(index, 0, last), order=3, mode="nearest") * fade
     if on_vacuum and potential:
-        moved = np.maximum(moved, 0)
-    per_slice = np.broadcast_to((moved / slices).astype(np.float32), (slices, *shape))
-    if not potential:
-        return problem.model.specimen.from_transmission(np.exp(1j * per_slice).astype(np.complex64))
-    return per_slice.copy()  # the phase itself: that of a transmission would wrap at pi
+        np.maximum(moved, 0, out=moved)
+    moved /= slices
+    if potential:  # the phase itself: that of a transmission would wrap at pi
+        return np.broadcast_to(moved, problem.object_shape).copy()
+    waves = np.empty(moved.shape, np.complex64)
+    shared(lambda rows: load_kernels().phase_factor(moved[rows], waves[rows]), len(moved))
+    return problem.model.specimen.from_transmission(np.broadcast_to(waves, problem.object_shape))
+
+
+def _on_grid(image: DirectImage, problem: Problem) -> np.ndarray:
+    """The phase (Y, X) float32 on the grid of the problem's object, by a cubic spline; it fades beyond the image."""
+    positions, measurement = problem.first_positions, problem.measurement
+    step, sampling = measurement.calibration.require("scan_step"), np.array(image.sampling)
+    middle = (positions.max(0) + positions.min(0)) / 2
+    vectors = np.column_stack([-middle, np.diag(problem.sampling)])  # the grid's corner, from the middle, and its steps
+    corner, *steps = rotate_vectors(vectors, measurement.rotation, measurement.transpose).T / sampling
+    corner += (np.array(measurement.scan_shape) - 1) / 2 * step / sampling
+    coefficients = ndimage.spline_filter(np.pad(image.phase, SPLINE_MARGIN, mode="edge"), output=np.float32)
+    moved = np.empty(problem.object_shape[-2:], np.float32)
+    kernels, fade = pattern_kernels(), sampling / (FADE * step)
+
+    def sampled(rows: slice) -> None:
+        first = corner + rows.start * steps[0] + SPLINE_MARGIN
+        kernels.sample(coefficients, first, np.stack(steps), fade, moved[rows])
+
+    shared(sampled, len(moved))
+    return moved
 
 
 def _mode(values: np.ndarray) -> float:

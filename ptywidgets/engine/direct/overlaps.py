@@ -8,6 +8,7 @@ times finer than the detector's, and read at the nearest point.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, replace
 
@@ -84,6 +85,13 @@ class Table:
     ky: np.ndarray  # (P,) 1/A
     kx: np.ndarray  # (P,) 1/A
     amplitude: np.ndarray  # (P,) float32
+
+    @functools.cached_property
+    def lit(self) -> np.ndarray:
+        """(width^2,) bool: pixels of the table with a point in the aperture."""
+        out = np.zeros(self.width**2, bool)
+        out[self.places % self.width**2] = True
+        return out
 
     @classmethod
     def make(cls, aperture: Aperture, step: float, fine: int, reach: float = 3.0) -> Table:
@@ -181,12 +189,13 @@ class Overlaps:
         ends = self.table.bases(-ky, -kx), self.table.bases(ky, kx)
         return pattern_kernels().beams(self.transfer, ends, self.pixels, places, self.at, size or len(places))
 
-    def gamma(self, ky: np.ndarray, kx: np.ndarray) -> np.ndarray:
-        """Gamma (Q, K) complex64."""
-        out = np.empty((len(ky), len(self.at)), np.complex64)
-        minus, plus = self.table.bases(-ky, -kx), self.table.bases(ky, kx)
-        pattern_kernels().differences(self.transfer, minus, plus, self.pixels, self.at, out)
-        return out
+    def products(self, ky: np.ndarray, kx: np.ndarray, counts: np.ndarray, data: np.ndarray) -> np.ndarray:
+        """sum_K conj(b_m) b_n (C, N + 1, N + 1) complex64, b being the Gamma of the first `counts` (C,) of the
+        frequencies (C, N), and last the data (C, K) complex64."""
+        ends = self.table.bases(-ky, -kx), self.table.bases(ky, kx)
+        return pattern_kernels().products(
+            self.transfer, self.table.lit, ends, counts, self.pixels, self.at, np.ascontiguousarray(data, np.complex64)
+        )
 
 
 def exact_beams(

@@ -19,11 +19,11 @@ import numpy as np
 from scipy import ndimage
 
 from ptywidgets.engine.direct.folding import Equations
+from ptywidgets.engine.direct.threads import THREADS
 
 ROUNDS = 2
 NEIGHBOURS = 1.5  # sigma, in frequencies of the scan
 KEPT = 256e6  # bytes of normal equations, beyond which they are made anew for each round
-THREADS = 2
 Diagonal = Callable[[Equations], np.ndarray]  # L (C, N) of equations
 
 
@@ -99,8 +99,9 @@ def _tally(e: Equations, diagonal: np.ndarray, pixels: int) -> np.ndarray:
     found = np.isfinite(e.radius)
     radius = np.where(found, e.radius, 1.0)
     x = e.solve(diagonal)
-    fitted = (x.conj() * (e.matrix * x[:, None]).sum(-1)).sum(1) - 2 * (e.right.conj() * x).sum(1)
-    left = e.power.sum(dtype=float) + fitted.real.sum(dtype=float)
+    # x* M x - 2 x* r of the solution of (M + L) x = r.
+    fitted = (e.right.conj() * x).real.sum(dtype=float) + (diagonal * (x.real**2 + x.imag**2)).sum(dtype=float)
+    left = e.power.sum(dtype=float) - fitted
     trace = np.einsum("cnn->", e.matrix).real
     spread = (((e.matrix.real**2 + e.matrix.imag**2) * found[:, None, :]) / radius[:, None, :]).sum()
     return np.array([left, len(x) * pixels - found.sum(), (np.abs(e.right) ** 2).sum(), trace, spread])

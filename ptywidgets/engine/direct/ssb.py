@@ -24,14 +24,15 @@ from ptywidgets.engine.direct.bright_field import BrightField, bright_field
 from ptywidgets.engine.direct.folding import MOST_FOLDED, Equations, folded, normal_equations
 from ptywidgets.engine.direct.image import DirectImage
 from ptywidgets.engine.direct.overlaps import Aperture, Overlaps, Table, fineness
-from ptywidgets.engine.direct.spectrum_prior import THREADS, Portions, learnt, rising
+from ptywidgets.engine.direct.spectrum_prior import Portions, learnt, rising
+from ptywidgets.engine.direct.threads import THREADS
 from ptywidgets.engine.errors import ParameterError, unknown_name
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.probe import Optics
 
 METHODS = ("ssb", "obf")
 MOST_FINE = 8  # times finer than the scan, unless asked for more
-AT_ONCE = 2e6  # bytes of side bands that are made at a time by a thread
+AT_ONCE = 1e6  # bytes of data and equations that a thread works on at a time
 SAMPLE = 96  # scan frequencies from which noise and signal are learnt
 REACH = 0.98  # of two aperture radii; beyond, next to nothing overlaps
 
@@ -205,7 +206,7 @@ class SideBands:
     def _portions(self, overlaps: Overlaps, which: np.ndarray, fine: int, weights: np.ndarray) -> Portions:
         """Of the normal equations of some of the scan's frequencies."""
         folds = min(MOST_FOLDED, fine**2) + 1
-        size = max(1, int(AT_ONCE / (folds * 8 * len(self.mean))))
+        size = max(1, int(AT_ONCE / (8 * (folds**2 + len(self.mean)))))
         parts = [which[first : first + size] for first in range(0, len(which), size)]
         return Portions(lambda few: self.equations(overlaps, few, fine, weights), parts, len(which) * folds**2 * 8)
 

@@ -23,7 +23,8 @@ from ptywidgets.engine.direct.bright_field import BrightField, aperture_radius, 
 from ptywidgets.engine.direct.folding import folded
 from ptywidgets.engine.direct.image import DirectImage
 from ptywidgets.engine.direct.overlaps import exact_beams
-from ptywidgets.engine.direct.ssb import REACH, THREADS, SideBands, optics_of
+from ptywidgets.engine.direct.ssb import REACH, SideBands, optics_of
+from ptywidgets.engine.direct.threads import THREADS
 from ptywidgets.engine.errors import ParameterError
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.probe import Optics
