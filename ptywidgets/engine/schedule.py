@@ -27,7 +27,7 @@ WORK = (
     10_000_000  # pixels of waves in a batch of conjugate gradients, which a Stop may have to wait for: 256 of 200 x 200
 )
 LEAST = 32  # patterns, of which a batch costs little more than its patterns do
-SWEEPS = 2  # of PIE
+SWEEPS = 2  # of PIE; one is enough where there is a picture to begin with
 THICK_SWEEPS = 16  # of PIE, where there are slices
 TILT_SWEEPS = 4  # of PIE, where there are tilts, which say how deep things lie
 COARSE = 4  # iterations of conjugate gradients on the coarse window
@@ -104,7 +104,7 @@ def auto(problem: Problem, *, iterations: int = 64, constraints: Sequence[Any] =
     if getattr(problem, "projections", None) is not None:
         stages = [_tilted(problem)]
     else:
-        stages = [_thick(problem) if problem.model.passage.slices > 1 else _thin(coarse)]
+        stages = [_thick(problem) if problem.model.passage.slices > 1 else _thin(problem, coarse)]
     if coarse != problem.window and problem.model.passage.slices == 1:
         stages.append(
             Stage(
@@ -135,11 +135,11 @@ def _batch(problem: Problem, window: tuple[int, int]) -> int:
     return max(LEAST, WORK // (window[0] * window[1] * waves * model.passage.slices))
 
 
-def _thin(window: tuple[int, int]) -> Stage:
+def _thin(problem: Problem, window: tuple[int, int]) -> Stage:
     return Stage(
         "PIE",
         "every pattern is used at once, which gives a picture soonest",
-        SWEEPS,
+        SWEEPS if _empty(problem) else 1,
         PIE(decay=0.5),
         64,  # enough to share a set of shifted probes, few enough for the probe to learn often
         window,
@@ -338,10 +338,15 @@ def _little(state: State, nothing: float | None) -> float:
 
 def _misfit_of_nothing(problem: Problem) -> float | None:
     """Misfit of an empty object with the first probe, where the problem begins with another one."""
-    if problem.held_out is None or (problem.first_object == problem.vacuum).all():
+    if problem.held_out is None or _empty(problem):
         return None
     empty = problem.backend.to_device(np.full_like(problem.first_object, problem.vacuum))
     return problem.held_out.misfit(problem, problem.start().replace(object=empty))
+
+
+def _empty(problem: Problem) -> bool:
+    """Whether the problem begins with nothing but vacuum."""
+    return bool((problem.first_object == problem.vacuum).all())
 
 
 def _quick_sizes(full: int) -> set[int]:

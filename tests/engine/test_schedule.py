@@ -49,6 +49,13 @@ def test_stages_go_from_coarse_to_fine_and_say_why(wide):
     assert auto(wide, constraints=(ProbeCentre(),))[-1].algorithm.lowest is None
 
 
+@pytest.mark.parametrize("kind", ["complex", "potential"])
+def test_a_picture_to_begin_with_saves_a_sweep(kind):
+    empty = example_problem(kind)
+    picture = replace(empty, first_object=empty.first_object * np.exp(np.float32(0.1)) + np.float32(0.1))
+    assert [auto(problem)[0].iterations for problem in (empty, picture)] == [2, 1]
+
+
 def test_there_are_no_more_iterations_than_asked_for(wide):
     *_, state = auto_steps(wide, iterations=3)
     assert state.iteration == 3 and len(state.losses) == 3
