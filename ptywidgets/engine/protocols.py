@@ -70,6 +70,17 @@ class Backend(Protocol):
         """Adjoint of :meth:`multiply_cut`: adds sum_m conj(waves) residual into the windows of `gradient`, and returns
         conj(window) residual, in the memory of `residual`."""
 
+    def correct(self, field: Array, corners: Any, waves: Array, residual: Array, step: Array, passed: Array) -> None:
+        """Adjoint of :meth:`multiply_cut` and a step along it in one: window += step x sum_m conj(waves) residual, for
+        windows that share no pixel. `waves` (B, M, Ny, Nx) become conj(window) residual, and `passed` (B, Ny, Nx)
+        |window|^2, of the window as it was."""
+
+    def correct_phase(
+        self, phase: Array, field: Array, corners: Any, waves: Array, residual: Array, step: Array
+    ) -> None:
+        """The same for a field that is exp(i phase) and stays so: window of the phase += step x Im(conj(window) sum_m
+        conj(waves) residual)."""
+
     def paste_same(self, field: Array, corners: Any, image: Array) -> None:
         """Add one real image (Ny, Nx) into every window of a field."""
 
@@ -116,6 +127,13 @@ class Backend(Protocol):
     ) -> list[Result]:
         """Call ``task(portion, accumulator)`` for every portion; returns the workers' accumulators, which are `sums`
         (of an earlier call, to go on with) as far as there are any. Not nested."""
+
+    def in_turn(self, task: Callable[[slice], None], sizes: Sequence[int], clash: Any) -> None:
+        """Call ``task(places)`` for all places, none before those of lower number that it clashes with are done.
+
+        Places are numbered through groups of these `sizes`, within which none clash, so that a device may take a group
+        at once; `clash` (B, B) bool. Not nested.
+        """
 
     def close(self) -> None:
         """End what runs in the background; the backend may be used again."""
