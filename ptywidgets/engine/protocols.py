@@ -157,6 +157,20 @@ class Specimen(Protocol):
     def transmission_adjoint(self, backend: Backend, transmission: Array, gradient: Array) -> Array:
         """The adjoint of :meth:`tangent`."""
 
+    def correct(
+        self,
+        backend: Backend,
+        obj: Array,
+        transmission: Array,
+        corners: Any,
+        waves: Array,
+        residual: Array,
+        step: Array,
+        passed: Array,
+    ) -> None:
+        """A step of an object of one slice along the gradient of each window by itself, and of its transmission, in
+        place; `waves` and, unless it is lossless, `passed` as of :meth:`Backend.correct`."""
+
 
 class Passage(Protocol):
     """How waves (B, M, Ny, Nx) go through the windows of a transmission (S, Y, X)."""
@@ -210,6 +224,10 @@ class DetectorModel(Protocol):
     def propagate(self, backend: Backend, exits: Array, shifts: Array | None) -> Array: ...
 
     def propagate_adjoint(self, backend: Backend, residual: Array, shifts: Array | None) -> Array: ...
+
+    def lean(self, backend: Backend, waves: Array, shifts: Array | None, sign: int = 1) -> None:
+        """Multiply waves by what the shifts of the origin are to exit waves, or by its conjugate, in place: to do so
+        and to propagate without shifts is to propagate."""
 
 
 class Response(Protocol):
