@@ -47,7 +47,7 @@ class ComplexObject:
         passed: Array,
     ) -> None:
         """A step of one slice along the gradient of each window by itself; :meth:`Backend.correct`."""
-        backend.correct(obj[0], corners, waves, residual, step, passed)
+        backend.correct(obj[0], corners, waves, residual, step, passed)  # the transmission is the object
 
 
 @dataclass(frozen=True)
