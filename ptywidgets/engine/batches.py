@@ -67,20 +67,40 @@ def disjoint(corners: np.ndarray, window: tuple[int, ...]) -> list[np.ndarray]:
     >>> [group.tolist() for group in disjoint(np.array([[0, 0], [0, 3], [0, 4], [4, 0]]), (4, 4))]
     [[0, 2, 3], [1]]
     """
-    apart = np.abs(corners[:, None] - corners[None])
-    clash = (apart < np.array(window)).all(-1)
-    left = np.ones(len(corners), bool)
-    groups = []
-    while left.any():
-        free = left.copy()
-        group = []
-        while free.any():
-            first = int(free.argmax())
-            group.append(first)
-            free &= ~clash[first]
-        left[group] = False
-        groups.append(np.array(group))
-    return groups
+    groups: list[list[int]] = []
+    taken: list[int] = []  # bit j of each group's number: whether position j is in it
+    for place, row in enumerate(np.packbits(clashes(corners, window), axis=1, bitorder="little")):
+        clash = int.from_bytes(row.tobytes(), "little")
+        number = next((n for n, members in enumerate(taken) if not members & clash), len(groups))
+        if number == len(groups):
+            groups.append([])
+            taken.append(0)
+        groups[number].append(place)
+        taken[number] |= 1 << place
+    return [np.array(group) for group in groups]
+
+
+def runs(groups: list[np.ndarray], most: int) -> list[list[np.ndarray]]:
+    """Runs of groups that follow each other, of at most so many positions together, or of one group.
+
+    Examples
+    --------
+    >>> [len(run) for run in runs([np.arange(4), np.arange(3), np.arange(2), np.arange(9)], 8)]
+    [2, 1, 1]
+    """
+    found: list[list[np.ndarray]] = []
+    for group in groups:
+        if found and sum(map(len, found[-1])) + len(group) <= most:
+            found[-1].append(group)
+        else:
+            found.append([group])
+    return found
+
+
+def clashes(corners: np.ndarray, window: tuple[int, ...]) -> np.ndarray:
+    """Which windows (B, B) share a pixel, of those that begin at `corners` (B, 2)."""
+    rows, columns = (np.abs(first[:, None] - first) < size for first, size in zip(corners.T, window, strict=True))
+    return rows & columns
 
 
 def along_the_scan(positions: np.ndarray) -> np.ndarray:

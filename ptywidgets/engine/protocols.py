@@ -70,6 +70,17 @@ class Backend(Protocol):
         """Adjoint of :meth:`multiply_cut`: adds sum_m conj(waves) residual into the windows of `gradient`, and returns
         conj(window) residual, in the memory of `residual`."""
 
+    def correct(self, field: Array, corners: Any, waves: Array, residual: Array, step: Array, passed: Array) -> None:
+        """Adjoint of :meth:`multiply_cut` and a step along it in one: window += step x sum_m conj(waves) residual, for
+        windows that share no pixel. `waves` (B, M, Ny, Nx) become conj(window) residual, and `passed` (B, Ny, Nx)
+        |window|^2, of the window as it was."""
+
+    def correct_phase(
+        self, phase: Array, field: Array, corners: Any, waves: Array, residual: Array, step: Array
+    ) -> None:
+        """The same for a field that is exp(i phase) and stays so: window of the phase += step x Im(conj(window) sum_m
+        conj(waves) residual)."""
+
     def paste_same(self, field: Array, corners: Any, image: Array) -> None:
         """Add one real image (Ny, Nx) into every window of a field."""
 
@@ -119,6 +130,13 @@ class Backend(Protocol):
         """Call ``task(portion, accumulator)`` for every portion; returns the workers' accumulators, which are `sums`
         (of an earlier call, to go on with) as far as there are any. Not nested."""
 
+    def in_turn(self, task: Callable[[slice], None], sizes: Sequence[int], clash: Any) -> None:
+        """Call ``task(places)`` for all places, none before those of lower number that it clashes with are done.
+
+        Places are numbered through groups of these `sizes`, within which none clash, so that a device may take a group
+        at once; `clash` (B, B) bool. Not nested.
+        """
+
     def close(self) -> None:
         """End what runs in the background; the backend may be used again."""
 
@@ -140,6 +158,20 @@ class Specimen(Protocol):
 
     def transmission_adjoint(self, backend: Backend, transmission: Array, gradient: Array) -> Array:
         """The adjoint of :meth:`tangent`."""
+
+    def correct(
+        self,
+        backend: Backend,
+        obj: Array,
+        transmission: Array,
+        corners: Any,
+        waves: Array,
+        residual: Array,
+        step: Array,
+        passed: Array,
+    ) -> None:
+        """A step of an object of one slice along the gradient of each window by itself, and of its transmission, in
+        place; `waves` and, unless it is lossless, `passed` as of :meth:`Backend.correct`."""
 
 
 class Passage(Protocol):
@@ -194,6 +226,10 @@ class DetectorModel(Protocol):
     def propagate(self, backend: Backend, exits: Array, shifts: Array | None) -> Array: ...
 
     def propagate_adjoint(self, backend: Backend, residual: Array, shifts: Array | None) -> Array: ...
+
+    def lean(self, backend: Backend, waves: Array, shifts: Array | None, sign: int = 1) -> None:
+        """Multiply waves by what the shifts of the origin are to exit waves, or by its conjugate, in place: to do so
+        and to propagate without shifts is to propagate."""
 
 
 class Response(Protocol):

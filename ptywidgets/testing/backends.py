@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import numpy as np
 
+from ptywidgets.engine.batches import clashes, disjoint
 from ptywidgets.engine.losses import LOSSES
 from ptywidgets.engine.patterns import Patterns
 from ptywidgets.testing.cases import model_case
@@ -66,6 +68,33 @@ class BackendContract:
             for (y, x), patch in zip(corners, (waves.conj() * residual).sum(1), strict=True):
                 expected[y : y + 9, x : x + 8] += patch
             self.close(backend, gradient, expected)
+
+    def test_windows_are_corrected_in_place(self, backend: Any) -> None:
+        corners, device = np.array([[0, 0], [11, 13], [2, 9]]), backend.to_device
+        waves, residual = _waves()[:3], _waves(1)[:3]
+        step = np.random.default_rng(6).random((9, 8)).astype(np.float32)
+        asked = (waves.conj() * residual).sum(1)
+        phase = np.angle(_field())
+        for field, turns in ((_field(), None), (np.exp(1j * phase), phase)):
+            field = field.astype(np.complex64)
+            windows = np.stack([field[None, y : y + 9, x : x + 8] for y, x in corners])
+            got, by_waves, passed = device(field.copy()), device(waves.copy()), device(np.zeros((3, 9, 8), np.float32))
+            expected = field.copy()
+            if turns is None:
+                backend.correct(got, corners, by_waves, device(residual), device(step), passed)
+                for (y, x), change in zip(corners, step * asked, strict=True):
+                    expected[y : y + 9, x : x + 8] += change
+                self.close(backend, passed, np.abs(windows[:, 0]) ** 2)
+            else:
+                turned = device(turns.copy())
+                backend.correct_phase(turned, got, corners, by_waves, device(residual), device(step))
+                turns = turns.copy()
+                for (y, x), change in zip(corners, step * (windows[:, 0].conj() * asked).imag, strict=True):
+                    turns[y : y + 9, x : x + 8] += change
+                self.close(backend, turned, turns)
+                expected = np.exp(1j * turns).astype(np.complex64)
+            self.close(backend, got, expected)
+            self.close(backend, by_waves, windows.conj() * residual)
 
     def test_one_image_into_all_windows_and_all_windows_into_one(self, backend: Any) -> None:
         image, corners = np.abs(_waves()[0, 0]), _corners()
@@ -184,6 +213,37 @@ class BackendContract:
     def test_every_portion_is_worked_on_once(self, backend: Any) -> None:
         sums: list[list[int]] = backend.map_reduce(lambda part, own: own.append(part), list(range(20)), list)
         assert sorted(i for own in sums for i in own) == list(range(20))
+
+    def test_what_clashes_comes_in_turn(self, backend: Any) -> None:
+        corners = np.random.default_rng(8).integers(0, 40, (60, 2))
+        groups = disjoint(corners, (12, 12))
+        clash = clashes(corners, (12, 12))[np.ix_(*[np.concatenate(groups)] * 2)]
+        begun: list[int] = []
+        done: list[int] = []
+
+        def task(places: slice) -> None:
+            own = range(places.start, places.stop)
+            assert not (clash[places, places] ^ np.eye(len(own), dtype=bool)).any()
+            for place in own:
+                assert {j for j in range(place) if clash[j, place]} <= set(done)
+            begun.extend(own)
+            time.sleep(1e-3 * (places.start % 3))
+            done.extend(own)
+
+        backend.in_turn(task, [len(group) for group in groups], clash)
+        assert sorted(begun) == list(range(60))
+
+        def fail(places: slice) -> None:
+            if places.start <= 30 < places.stop:
+                raise ZeroDivisionError("place 30")
+
+        try:
+            backend.in_turn(fail, [len(group) for group in groups], clash)
+        except ZeroDivisionError:
+            pass
+        else:
+            raise AssertionError("the error of a place was swallowed")
+        self.test_every_portion_is_worked_on_once(backend)
 
     def test_an_error_comes_out_and_the_backend_goes_on(self, backend: Any) -> None:
         def fail(part: int, own: list[int]) -> None:

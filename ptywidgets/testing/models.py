@@ -58,6 +58,17 @@ class ModelContract:
         )
         np.testing.assert_allclose(np.vdot(by_waves, waves), forward, rtol=1e-12)
 
+    def test_what_shifts_do_may_be_done_before(self, model: Any) -> None:
+        case = self.case(model)
+        backend, where = case.backend, case.geometry.at(case.backend, np.arange(case.count))
+        exits = _noise((case.count, *case.probe.shape), case.probe.dtype)
+        leaning = exits.copy()
+        model.detector.lean(backend, leaning, where.shifts)
+        far = model.detector.propagate(backend, exits.copy(), where.shifts)
+        np.testing.assert_allclose(model.detector.propagate(backend, leaning.copy(), None), far, rtol=0, atol=1e-10)
+        model.detector.lean(backend, leaning, where.shifts, -1)
+        np.testing.assert_allclose(leaning, exits, rtol=0, atol=1e-10)
+
     def test_single_precision_gives_the_gradients_of_double(self, model: Any) -> None:
         exact, single = self.case(model).gradients(), self.case(model, double=False).gradients()
         assert abs(single.loss - exact.loss) <= SINGLE * exact.loss

@@ -151,7 +151,7 @@ class _Look:
             problem.stiffness  # noqa: B018  # found now: it asks all positions, which no portion's task can
         self.portions = self.backend.portions(np.arange(len(batch)), self.incident.nbytes)
         window = state.object[:, : self.light.shape[0], : self.light.shape[1]]
-        self.keep = len(batch) * (window.nbytes + state.probe.nbytes) <= KEPT_BYTES
+        self.keep = len(batch) * (window.nbytes + state.probe.nbytes + self.light.nbytes) <= KEPT_BYTES
         self.kept: dict[int, WindowGradients] = {}
 
     def directions(self, damping: float) -> _Sums:
@@ -166,7 +166,7 @@ class _Look:
             backend.paste(sums.object, corners, g.object)
             backend.paste_same(sums.illumination[0], corners, self.light)
             if self.with_probe:
-                sums.coverage += g.passed
+                sums.coverage += g.passed.sum(0)
                 incident.collect(backend, places, g.waves, sums.probe)
 
         def make() -> _Sums:

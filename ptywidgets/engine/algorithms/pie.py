@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ptywidgets.engine.batches import disjoint
+from ptywidgets.engine.batches import clashes, disjoint, runs
 from ptywidgets.engine.params import Params, param
 from ptywidgets.engine.protocols import Array
 
 if TYPE_CHECKING:
     from ptywidgets.engine.problem import Problem
     from ptywidgets.engine.state import State
+
+
+AHEAD_BYTES = 16_000_000  # of waves that are made for positions to come: a visit should find them in a cache
 
 
 @dataclass(frozen=True)
@@ -41,46 +44,20 @@ class PIE(Params):
 
     def advance(self, problem: Problem, state: State, batch: Any) -> State:
         """The state after one batch, worked through in groups of positions whose windows do not overlap."""
-        backend, model = problem.backend, problem.model_at(state)
-        xp = backend.xp
         with_probe = not self.hold_probe and state.iteration >= self.probe_from and self.probe_step > 0
         slow = 1 / (1 + self.decay * state.iteration) / problem.stiffness
-        batch = np.asarray(batch)
-        geometry = problem.geometry(state.positions)
-        where = geometry.at(backend, batch)
-        incident = model.incident(backend, state.probe, where.fractions)
+        xp = problem.backend.xp
         light = xp.fft.fftshift((state.probe.real**2 + state.probe.imag**2).sum(0))
-        step = self._over(light, slow * self.object_step / model.passage.slices)  # which move for the same residual
-        obj = state.object.copy()
-        parts: list[_Sums] = []
-
-        def task(places: Any, sums: _Sums) -> None:
-            here = where.part(places)
-            measured = backend.amplitudes(problem.patterns, batch[places], light.dtype)
-            g = model.window_gradients(backend, obj, incident.waves(backend, places), here, measured, problem.loss)
-            sums.loss += g.loss
-            change = g.object
-            change *= step
-            backend.paste(obj, here.corners, change)
-            if with_probe:
-                incident.collect(backend, places, g.waves, sums.waves)
-                sums.passed += g.passed
-
-        for group in disjoint(where.corners, light.shape):
-            portions = backend.portions(group, incident.nbytes)
-            parts = backend.map_reduce(
-                task, portions, lambda: _Sums(incident.zeros(backend), xp.zeros_like(light)), parts
-            )
-        total, *others = parts
-        for part in others:
-            total += part
-        changes: dict[str, Any] = {"object": obj}
-        if with_probe:
-            gradient = incident.adjoint(backend, total.waves)
+        step = self._over(light, slow * self.object_step / problem.model.passage.slices)  # they move for one residual
+        sweep = _Sweep(problem, state, np.asarray(batch), step)
+        total = sweep.run(with_probe)
+        changes: dict[str, Any] = {"object": sweep.object}
+        if total is not None:
+            gradient = sweep.incident.adjoint(problem.backend, total.waves)
             changes["probe"] = state.probe + gradient * self._over(
                 xp.fft.ifftshift(total.passed), slow * self.probe_step
             )
-        return state.replace(partial_loss=state.partial_loss + float(total.loss), **changes)
+        return state.replace(partial_loss=state.partial_loss + sweep.loss, **changes)
 
     def _over(self, seen: Array, step: float) -> Array:
         """`step` over ((1 - g) seen + g max seen)."""
@@ -94,10 +71,74 @@ class _Sums:
 
     waves: Array  # what the incident waves collect
     passed: Array  # (Ny, Nx) float
-    loss: Any = 0.0
 
     def __iadd__(self, other: _Sums) -> _Sums:
-        self.loss += other.loss
         self.waves += other.waves
         self.passed += other.passed
         return self
+
+
+class _Sweep:
+    """One visit to every position of a batch, which corrects a copy of the object."""
+
+    def __init__(self, problem: Problem, state: State, batch: np.ndarray, step: Array) -> None:
+        self.problem, self.batch, self.step = problem, batch, step
+        backend, self.model = problem.backend, problem.model_at(state)
+        self.where = problem.geometry(state.positions).at(backend, batch)
+        self.incident = self.model.incident(backend, state.probe, self.where.fractions)
+        self.modes = self.incident.nbytes // state.probe[0].nbytes
+        self.dtype = state.probe.dtype
+        self.object = state.object.copy()
+        self.slab = self.model.plain(backend, self.object)
+        self.even = self.slab is not None and self.model.specimen.lossless  # then every pixel passes everything
+        self.loss = 0.0
+        self.sums: list[_Sums] = []
+
+    def run(self, with_probe: bool) -> _Sums | None:
+        """All visits; what they say of the probe, where that is asked for."""
+        for groups in runs(disjoint(self.where.corners, self.step.shape), AHEAD_BYTES // self.incident.nbytes):
+            self.visit(groups, with_probe)
+        if not with_probe:
+            return None
+        total, *others = self.sums
+        for part in others:
+            total += part
+        return total
+
+    def visit(self, groups: list[np.ndarray], with_probe: bool) -> None:
+        """Groups one after the other; what does not depend on the object is done for all of them before and after."""
+        backend, incident, window = self.problem.backend, self.incident, self.step.shape
+        run = np.concatenate(groups)
+        where = self.where.part(run)
+        waves = backend.xp.empty((len(run), self.modes, *window), self.dtype)
+        measured = backend.xp.empty((len(run), *window), self.step.dtype)
+        losses: list[Any] = [0.0] * len(run)
+
+        def look(places: Any, _: None) -> None:
+            own = slice(places[0], places[-1] + 1)
+            waves[own] = incident.waves(backend, run[own])
+            if self.slab is not None:
+                self.model.detector.lean(backend, waves[own], where.part(own).shifts)
+            measured[own] = backend.amplitudes(self.problem.patterns, self.batch[run[own]], measured.dtype)
+
+        def correct(own: slice) -> None:
+            here, loss = where.part(own), self.problem.loss
+            losses[own.start] = self.model.correct(
+                backend, self.object, self.slab, waves[own], here, measured[own], loss, self.step
+            )
+
+        def gather(places: Any, sums: _Sums) -> None:
+            own = slice(places[0], places[-1] + 1)
+            if self.slab is not None:
+                self.model.detector.lean(backend, waves[own], where.part(own).shifts, -1)
+            incident.collect(backend, run[own], waves[own], sums.waves)
+            sums.passed += len(run[own]) if self.even else measured[own].sum(0)
+
+        portions = backend.portions(np.arange(len(run)), incident.nbytes)
+        backend.map_reduce(look, portions, lambda: None)
+        backend.in_turn(correct, [len(group) for group in groups], clashes(where.corners, window))
+        self.loss += float(sum(losses))
+        if with_probe:
+            self.sums = backend.map_reduce(
+                gather, portions, lambda: _Sums(incident.zeros(backend), backend.xp.zeros_like(self.step)), self.sums
+            )

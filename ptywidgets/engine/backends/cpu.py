@@ -20,6 +20,7 @@ import numpy as np
 from ptywidgets.engine.backends.aligned import aligned
 from ptywidgets.engine.backends.kernels import Kernels, load_kernels
 from ptywidgets.engine.backends.transforms import Transform, load_transform
+from ptywidgets.engine.backends.turns import Turns
 from ptywidgets.engine.patterns import Patterns
 from ptywidgets.engine.protocols import Loss
 
@@ -142,6 +143,28 @@ class CpuBackend:
         self.kernels.multiply_cut_adjoint(residual, field, corners, waves, gradient)
         return residual
 
+    def correct(
+        self,
+        field: np.ndarray,
+        corners: np.ndarray,
+        waves: np.ndarray,
+        residual: np.ndarray,
+        step: np.ndarray,
+        passed: np.ndarray,
+    ) -> None:
+        self.kernels.correct(field, corners, waves, residual, step, passed)
+
+    def correct_phase(
+        self,
+        phase: np.ndarray,
+        field: np.ndarray,
+        corners: np.ndarray,
+        waves: np.ndarray,
+        residual: np.ndarray,
+        step: np.ndarray,
+    ) -> None:
+        self.kernels.correct_phase(phase, field, corners, waves, residual, step)
+
     def paste_same(self, field: np.ndarray, corners: np.ndarray, image: np.ndarray) -> None:
         corners = corners[np.argsort(corners[:, 0], kind="stable")]
         self._in_bands(len(field), lambda rows, _: self.kernels.paste_same(field, corners, image, rows), lambda: None)
@@ -218,35 +241,59 @@ class CpuBackend:
         with self._busy:  # buffers belong to a rank, and there is one set of ranks
             workers = max(1, min(self.threads, len(portions)))
             accumulators: list[Any] = [*sums, *[None] * (workers - len(sums))]
-            stop = threading.Event()
 
-            def work(rank: int) -> None:
-                self._worker.rank = rank
-                try:
-                    if accumulators[rank] is None:
-                        accumulators[rank] = make()
-                    # A fixed share for each worker keeps the order of the sums, and so the result, the same.
-                    for portion in portions[rank::workers]:
-                        if stop.is_set():
-                            return
-                        task(portion, accumulators[rank])
-                finally:
-                    del self._worker.rank
+            def work(rank: int, stop: threading.Event) -> None:
+                if accumulators[rank] is None:
+                    accumulators[rank] = make()
+                # A fixed share for each worker keeps the order of the sums, and so the result, the same.
+                for portion in portions[rank::workers]:
+                    if stop.is_set():
+                        return
+                    task(portion, accumulators[rank])
 
-            if workers == 1:
-                work(0)
-                return accumulators
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="ptywidgets-cpu")
-            futures = [self._pool.submit(work, rank) for rank in range(workers)]
-            try:
-                for future in futures:
-                    future.result()
-            except BaseException:  # also an interrupt of the main thread: leave no worker behind at work
-                stop.set()
-                wait(futures)
-                raise
+            self._work(work, workers)
             return accumulators
+
+    def in_turn(self, task: Callable[[slice], None], sizes: Sequence[int], clash: np.ndarray) -> None:
+        turns = Turns(sizes, clash, self.threads)
+
+        def work(rank: int, stop: threading.Event) -> None:
+            try:
+                while not stop.is_set() and (places := turns.take()) is not None:
+                    task(places)
+                    turns.done(places)
+            except BaseException:
+                turns.stop()  # nobody waits for what will not be done
+                raise
+
+        with self._busy:
+            self._work(work, max(1, min(self.threads, max(sizes, default=1))))
+
+    def _work(self, work: Callable[[int, threading.Event], None], workers: int) -> None:
+        """Call ``work(rank, stop)`` by every worker; `stop` is set when it should end early."""
+        stop = threading.Event()
+
+        def ranked(rank: int) -> None:
+            self._worker.rank = rank
+            try:
+                work(rank, stop)
+            finally:
+                del self._worker.rank
+
+        if workers == 1:
+            ranked(0)
+            return
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.threads - 1, thread_name_prefix="ptywidgets-cpu")
+        futures = [self._pool.submit(ranked, rank) for rank in range(1, workers)]
+        try:
+            ranked(0)  # here: to wake a thread and to be woken takes as long as some transforms
+            for future in futures:
+                future.result()
+        except BaseException:  # also an interrupt of the main thread: leave no worker behind at work
+            stop.set()
+            wait(futures)
+            raise
 
     def close(self) -> None:
         """End the worker threads and free the buffers; the backend makes new ones when it is used again."""

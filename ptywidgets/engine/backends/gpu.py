@@ -94,6 +94,23 @@ class GpuBackend:
         residual *= self.cut(field[None], corners, waves.shape[-2:]).conj()
         return residual
 
+    def correct(self, field: Any, corners: Any, waves: Any, residual: Any, step: Any, passed: Any) -> None:
+        windows = self.cut(field[None], corners, step.shape)
+        change = (waves.conj() * residual).sum(1, keepdims=True)
+        self.xp.multiply(windows.conj(), residual, out=waves)
+        passed[...] = (windows.real**2 + windows.imag**2)[:, 0]
+        change *= step
+        self.paste(field[None], corners, change)
+
+    def correct_phase(self, phase: Any, field: Any, corners: Any, waves: Any, residual: Any, step: Any) -> None:
+        windows = self.cut(field[None], corners, step.shape)
+        change = self.phase_gradient(windows, (waves.conj() * residual).sum(1, keepdims=True))
+        self.xp.multiply(windows.conj(), residual, out=waves)
+        change *= step
+        self.paste(phase[None], corners, change)
+        rows, columns = self._index(corners, step.shape)
+        field[rows, columns] = self.phase_factor(phase[rows, columns])
+
     def phase_factor(self, phase: Any) -> Any:
         out = self.xp.empty(phase.shape, np.result_type(phase.dtype, np.complex64))
         out.real, out.imag = self.xp.cos(phase), self.xp.sin(phase)
@@ -181,6 +198,12 @@ class GpuBackend:
         for portion in portions:
             task(portion, accumulator)
         return [accumulator]
+
+    def in_turn(self, task: Callable[[slice], None], sizes: Sequence[int], clash: Any) -> None:
+        first = 0
+        for size in sizes:
+            task(slice(first, first + size))
+            first += size
 
     def close(self) -> None:
         """Nothing to end: cupy owns its streams."""

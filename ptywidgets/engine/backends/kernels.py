@@ -49,6 +49,30 @@ class Kernels(Protocol):
     def phase_gradient(self, transmission: np.ndarray, gradient: np.ndarray, out: np.ndarray) -> None:
         """out = Im(conj(transmission) gradient), of any shape."""
 
+    def correct(
+        self,
+        field: np.ndarray,
+        corners: np.ndarray,
+        waves: np.ndarray,
+        residual: np.ndarray,
+        step: np.ndarray,
+        passed: np.ndarray,
+    ) -> None:
+        """window of the field += step x sum_m conj(waves) x residual, one after the other, with passed = |window|^2 and
+        waves = conj(window) x residual of the window as it was; waves (B, M, Ny, Nx), passed (B, Ny, Nx)."""
+
+    def correct_phase(
+        self,
+        phase: np.ndarray,
+        field: np.ndarray,
+        corners: np.ndarray,
+        waves: np.ndarray,
+        residual: np.ndarray,
+        step: np.ndarray,
+    ) -> None:
+        """The same for field = exp(i phase): window of the phase += step x Im(conj(window) sum_m conj(waves) residual),
+        and the field follows."""
+
     def paste_same(self, field: np.ndarray, corners: np.ndarray, image: np.ndarray, rows: tuple[int, int]) -> None:
         """window of the field += image, real, in the field's rows from the first to before the second of `rows`;
         corners by ascending row."""

@@ -14,7 +14,6 @@ import numba
 import numpy as np
 
 from ptywidgets.engine.backends import numpy_kernels
-from ptywidgets.engine.backends.aligned import aligned
 from ptywidgets.engine.backends.kernels import darkest
 
 _COUNTS = [np.dtype(name) for name in ("u1", "u2", "u4", "i2", "i4", "i8", "f4", "f8")]  # compiled for, when met
@@ -125,35 +124,93 @@ def _paste(field, corners, patches):  # type: ignore[no-untyped-def]
                     target[i] += source[i]
 
 
-@numba.njit(nogil=True, error_model="numpy", cache=True)  # the reduction of the angle is lost if sums are reordered
+_exactly = numba.njit(nogil=True, error_model="numpy", cache=True)  # without fastmath, also where it is inlined
+
+
+@_exactly  # the reduction of the angle is lost if sums are reordered
+def _cosine_and_sine(phase):  # type: ignore[no-untyped-def]
+    """By quarter turns and polynomials, which, unlike library calls, become vector instructions; coefficients of
+    S. L. Moshier's Cephes library."""
+    quarter = np.rint(phase * np.float32(0.6366197723675814))
+    r = ((phase - quarter * np.float32(1.5703125)) - quarter * np.float32(4.837512969970703e-4)) - (
+        quarter * np.float32(7.549789948768648e-8)
+    )
+    r2 = r * r
+    sine = ((np.float32(-1.9515295891e-4) * r2 + np.float32(8.3321608736e-3)) * r2 - np.float32(1.6666654611e-1)) * (
+        r2 * r
+    ) + r
+    cosine = (
+        ((np.float32(2.443315711809948e-5) * r2 - np.float32(1.388731625493765e-3)) * r2)
+        + np.float32(4.166664568298827e-2)
+    ) * (r2 * r2) + (np.float32(1) - np.float32(0.5) * r2)
+    turn = np.int32(quarter) & 3
+    c = sine if turn & 1 else cosine
+    s = cosine if turn & 1 else sine
+    return -c if turn == 1 or turn == 2 else c, -s if turn >= 2 else s
+
+
+@_exactly
 def _phase_factor(phase, out):  # type: ignore[no-untyped-def]
-    """Cosine and sine by quarter turns and polynomials, which, unlike library calls, become vector instructions;
-    coefficients of S. L. Moshier's Cephes library."""
-    one = np.float32(1)
     for i in range(phase.shape[0]):
-        quarter = np.rint(phase[i] * np.float32(0.6366197723675814))
-        r = ((phase[i] - quarter * np.float32(1.5703125)) - quarter * np.float32(4.837512969970703e-4)) - (
-            quarter * np.float32(7.549789948768648e-8)
-        )
-        r2 = r * r
-        sine = (
-            (np.float32(-1.9515295891e-4) * r2 + np.float32(8.3321608736e-3)) * r2 - np.float32(1.6666654611e-1)
-        ) * (r2 * r) + r
-        cosine = (
-            ((np.float32(2.443315711809948e-5) * r2 - np.float32(1.388731625493765e-3)) * r2)
-            + np.float32(4.166664568298827e-2)
-        ) * (r2 * r2) + (one - np.float32(0.5) * r2)
-        turn = np.int32(quarter) & 3
-        c = sine if turn & 1 else cosine
-        s = cosine if turn & 1 else sine
-        out[2 * i] = -c if turn == 1 or turn == 2 else c
-        out[2 * i + 1] = -s if turn >= 2 else s
+        out[2 * i], out[2 * i + 1] = _cosine_and_sine(phase[i])
 
 
 @_compiled
 def _phase_gradient(transmission, gradient, out):  # type: ignore[no-untyped-def]
     for i in range(out.shape[0]):
         out[i] = transmission[2 * i] * gradient[2 * i + 1] - transmission[2 * i + 1] * gradient[2 * i]
+
+
+@_compiled
+def _correct(field, corners, waves, residual, step, passed, change):  # type: ignore[no-untyped-def]
+    """`change` (2 Nx,) takes what a row's modes ask for together."""
+    width = np.uint64(step.shape[1])
+    for b in range(corners.shape[0]):
+        first = np.uint64(2 * corners[b, 1])
+        for y in range(step.shape[0]):
+            row = corners[b, 0] + y
+            change[:] = 0
+            for m in range(waves.shape[1]):
+                for i in range(width):
+                    k, n = _2 * i, _2 * i + _1
+                    pr, pi, xr, xi = waves[b, m, y, k], waves[b, m, y, n], residual[b, m, y, k], residual[b, m, y, n]
+                    fr, fi = field[row, first + k], field[row, first + n]
+                    change[k] += pr * xr + pi * xi
+                    change[n] += pr * xi - pi * xr
+                    waves[b, m, y, k] = fr * xr + fi * xi
+                    waves[b, m, y, n] = fr * xi - fi * xr
+            for i in range(width):
+                k, n = _2 * i, _2 * i + _1
+                fr, fi = field[row, first + k], field[row, first + n]
+                passed[b, y, i] = fr * fr + fi * fi
+                field[row, first + k] = fr + step[y, i] * change[k]
+                field[row, first + n] = fi + step[y, i] * change[n]
+
+
+@_compiled
+def _correct_phase(phase, field, corners, waves, residual, step, change):  # type: ignore[no-untyped-def]
+    """`change` (Nx,) takes what a row's modes ask for together."""
+    width = np.uint64(step.shape[1])
+    for b in range(corners.shape[0]):
+        first, start = np.uint64(corners[b, 1]), np.uint64(2 * corners[b, 1])
+        for y in range(step.shape[0]):
+            row = corners[b, 0] + y
+            change[:] = 0
+            for m in range(waves.shape[1]):
+                for i in range(width):
+                    k, n = _2 * i, _2 * i + _1
+                    pr, pi, xr, xi = waves[b, m, y, k], waves[b, m, y, n], residual[b, m, y, k], residual[b, m, y, n]
+                    fr, fi = field[row, start + k], field[row, start + n]
+                    br, bi = fr * xr + fi * xi, fr * xi - fi * xr
+                    change[i] += pr * bi - pi * br
+                    waves[b, m, y, k] = br
+                    waves[b, m, y, n] = bi
+            for i in range(width):
+                phase[row, first + i] += step[y, i] * change[i]
+            for i in range(width):
+                cosine, sine = _cosine_and_sine(phase[row, first + i])
+                field[row, start + _2 * i] = cosine
+                field[row, start + _2 * i + _1] = sine
 
 
 @_compiled
@@ -258,8 +315,8 @@ def _add_4(o, w, a, b, c, d):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _accumulate(weights, source, target):  # type: ignore[no-untyped-def]
-    """target += weights @ source, in tiles of 2 by 4 rows and of columns that fit the cache; weights in fours."""
+def _accumulate(weights, source, target, clear):  # type: ignore[no-untyped-def]
+    """target (+)= weights @ source, in tiles of 2 by 4 rows and of columns that fit the cache; weights in fours."""
     last = source.shape[0] - 1
     for start in range(0, source.shape[1], 2048):
         stop = min(source.shape[1], start + 2048)
@@ -267,6 +324,9 @@ def _accumulate(weights, source, target):  # type: ignore[no-untyped-def]
             pair = j + 1 < target.shape[0]
             o = target[j, start:stop]
             p = target[j + 1 if pair else j, start:stop]
+            if clear:
+                o[:] = 0
+                p[:] = 0
             for k in range(0, weights.shape[1], 4):  # rows beyond the last have no weight
                 a, b = source[k, start:stop], source[min(k + 1, last), start:stop]
                 c, d = source[min(k + 2, last), start:stop], source[min(k + 3, last), start:stop]
@@ -308,6 +368,33 @@ def phase_gradient(transmission: np.ndarray, gradient: np.ndarray, out: np.ndarr
         numpy_kernels.phase_gradient(transmission, gradient, out)
 
 
+def correct(
+    field: np.ndarray,
+    corners: np.ndarray,
+    waves: np.ndarray,
+    residual: np.ndarray,
+    step: np.ndarray,
+    passed: np.ndarray,
+) -> None:
+    change = np.empty(2 * step.shape[1], step.dtype)
+    _correct(_real(field), corners, _real(waves), _real(residual), step, passed, change)
+
+
+def correct_phase(
+    phase: np.ndarray,
+    field: np.ndarray,
+    corners: np.ndarray,
+    waves: np.ndarray,
+    residual: np.ndarray,
+    step: np.ndarray,
+) -> None:
+    if phase.dtype == np.float32:
+        change = np.empty(step.shape[1], step.dtype)
+        _correct_phase(phase, _real(field), corners, _real(waves), _real(residual), step, change)
+    else:
+        numpy_kernels.correct_phase(phase, field, corners, waves, residual, step)
+
+
 def paste_same(field: np.ndarray, corners: np.ndarray, image: np.ndarray, rows: tuple[int, int]) -> None:
     _paste_same(field, corners, image, *rows)
 
@@ -330,7 +417,7 @@ def amplitudes(counts: np.ndarray, indices: np.ndarray, origin: np.ndarray, mask
 
 
 def modulus(far: np.ndarray, amplitudes: np.ndarray) -> float:
-    rows = aligned((1, far.shape[-1]), amplitudes.dtype)
+    rows = np.empty((1, far.shape[-1]), amplitudes.dtype)
     return float(_modulus(_real(far), amplitudes, rows, darkest(amplitudes.dtype)))
 
 
@@ -347,9 +434,6 @@ def bend(far: np.ndarray, tangents: np.ndarray, amplitudes: np.ndarray, loss: An
 
 
 def accumulate(weights: np.ndarray, source: np.ndarray, target: np.ndarray, clear: bool) -> None:
-    if clear:  # many rows into few: BLAS is faster at that, and slower at the other
-        numpy_kernels.accumulate(weights, source, target, clear)
-        return
     padded = np.zeros((len(weights), -(-len(source) // 4) * 4), source.dtype)
     padded[:, : len(source)] = weights
-    _accumulate(padded, source, target)
+    _accumulate(padded, source, target, clear)

@@ -56,6 +56,38 @@ def phase_gradient(transmission: np.ndarray, gradient: np.ndarray, out: np.ndarr
     out -= transmission.imag * gradient.real
 
 
+def correct(
+    field: np.ndarray,
+    corners: np.ndarray,
+    waves: np.ndarray,
+    residual: np.ndarray,
+    step: np.ndarray,
+    passed: np.ndarray,
+) -> None:
+    for b, window in enumerate(_windows(field, corners, step.shape)):
+        change = (waves[b].conj() * residual[b]).sum(0)
+        np.multiply(window.conj(), residual[b], out=waves[b])
+        passed[b] = window.real**2 + window.imag**2
+        change *= step
+        window += change
+
+
+def correct_phase(
+    phase: np.ndarray,
+    field: np.ndarray,
+    corners: np.ndarray,
+    waves: np.ndarray,
+    residual: np.ndarray,
+    step: np.ndarray,
+) -> None:
+    windows = zip(_windows(phase, corners, step.shape), _windows(field, corners, step.shape), strict=True)
+    for b, (turn, window) in enumerate(windows):
+        change = (waves[b].conj() * residual[b]).sum(0)
+        np.multiply(window.conj(), residual[b], out=waves[b])
+        turn += step * (window.real * change.imag - window.imag * change.real)
+        phase_factor(turn, window)
+
+
 def paste_same(field: np.ndarray, corners: np.ndarray, image: np.ndarray, rows: tuple[int, int]) -> None:
     for own, there in _within(corners, image.shape, rows):
         field[there] += image[own]

@@ -281,8 +281,47 @@ class Model:
             loss=value,
             object=slab.adjoint(backend, self.specimen, by_windows),
             waves=by_waves,
-            passed=self.passed(backend.xp, slab, 1).sum(0),
+            passed=self.passed(backend.xp, slab, 1),
         )
+
+    def correct(
+        self,
+        backend: Backend,
+        obj: Array,
+        slab: Slab | None,
+        waves: Array,
+        where: Where,
+        amplitudes: Array,
+        loss: Loss,
+        step: Array,
+    ) -> Any:
+        """Loss of a portion whose windows share no pixel; each window of the object goes `step` (Ny, Nx) along its
+        gradient, in place.
+
+        The incident `waves` become their gradients, and `amplitudes` |t|^2 through all slices, or anything
+        where that is 1 everywhere. With a `slab`, which
+        :meth:`plain` gives, waves go through the whole object's transmission, which is kept up to date; else through
+        each window's own.
+        """
+        if slab is None:
+            g = self.window_gradients(backend, obj, waves, where, amplitudes, loss)
+            change = g.object
+            change *= step
+            backend.paste(obj, where.corners, change)
+            waves[...] = g.waves
+            amplitudes[...] = g.passed
+            return g.loss
+        far = self.far_field(backend, waves, slab, Where(where.corners, None, None))
+        value, residual, _ = self.residual(backend, far, amplitudes, loss)
+        exits = self.detector.propagate_adjoint(backend, residual, None)
+        self.specimen.correct(backend, obj, slab.transmission, where.corners, waves, exits, step, amplitudes)
+        return value
+
+    def plain(self, backend: Backend, obj: Array) -> Slab | None:
+        """What waves go through where that is one slice of the specimen and nothing besides, else None."""
+        if self.passage.slices > 1 or self.diffuse is not None or self.object_modes is not None:
+            return None
+        return self.slab(backend, obj)
 
     def gradients(
         self,

@@ -24,16 +24,19 @@ class FarField:
 
     def propagate(self, backend: Backend, exits: Array, shifts: Array | None) -> Array:
         """Waves in the detector plane (B, M, Ny, Nx); works in the memory of `exits`."""
-        if shifts is not None:
-            backend.ramp(exits, shifts, *_slopes(backend.xp, exits.shape[-2:], 1))
+        self.lean(backend, exits, shifts)
         return backend.fft2(exits)
 
     def propagate_adjoint(self, backend: Backend, residual: Array, shifts: Array | None) -> Array:
         """The adjoint, which is also the inverse; works in the memory of `residual`."""
         waves = backend.ifft2(residual)
-        if shifts is not None:
-            backend.ramp(waves, shifts, *_slopes(backend.xp, waves.shape[-2:], -1))
+        self.lean(backend, waves, shifts, -1)
         return waves
+
+    def lean(self, backend: Backend, waves: Array, shifts: Array | None, sign: int = 1) -> None:
+        """Multiply waves by the phase ramp of the shifts, or by its conjugate, in place."""
+        if shifts is not None:
+            backend.ramp(waves, shifts, *_slopes(backend.xp, waves.shape[-2:], sign))
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,9 @@ class NearField:
     def propagate_adjoint(self, backend: Backend, residual: Array, shifts: Array | None) -> Array:
         """The adjoint, which is the way back; works in the memory of `residual`."""
         return self._over(backend, residual, -self.distance)
+
+    def lean(self, backend: Backend, waves: Array, shifts: Array | None, sign: int = 1) -> None:
+        """Nothing: a plane wave that leans is not known here."""
 
     def _over(self, backend: Backend, waves: Array, distance: float) -> Array:
         spectrum = backend.fft2(waves)

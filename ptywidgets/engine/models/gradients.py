@@ -47,4 +47,4 @@ class WindowGradients:
     loss: Any
     object: Array  # (B, S, Ny, Nx), as the object
     waves: Array  # (B, M, Ny, Nx) by the incident waves
-    passed: Array  # (Ny, Nx) float, sum over the portion of |t|^2 through all slices
+    passed: Array  # (B, Ny, Nx) float, |t|^2 through all slices

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +35,20 @@ class ComplexObject:
         """Gradient by O of a real function, given its gradient by t: the adjoint of :meth:`tangent`."""
         return gradient
 
+    def correct(
+        self,
+        backend: Backend,
+        obj: Array,
+        transmission: Array,
+        corners: Any,
+        waves: Array,
+        residual: Array,
+        step: Array,
+        passed: Array,
+    ) -> None:
+        """A step of one slice along the gradient of each window by itself; :meth:`Backend.correct`."""
+        backend.correct(obj[0], corners, waves, residual, step, passed)  # the transmission is the object
+
 
 @dataclass(frozen=True)
 class PotentialObject:
@@ -62,6 +77,20 @@ class PotentialObject:
     def transmission_adjoint(self, backend: Backend, transmission: Array, gradient: Array) -> Array:
         """dL = Re<g, i t dV>, so the gradient by V is Im(conj(t) g)."""
         return backend.phase_gradient(transmission, gradient)
+
+    def correct(
+        self,
+        backend: Backend,
+        obj: Array,
+        transmission: Array,
+        corners: Any,
+        waves: Array,
+        residual: Array,
+        step: Array,
+        passed: Array,
+    ) -> None:
+        """A step of one slice along the gradient of each window by itself; :meth:`Backend.correct_phase`."""
+        backend.correct_phase(obj[0], transmission[0], corners, waves, residual, step)
 
 
 SPECIMENS: dict[str, type[ComplexObject] | type[PotentialObject]] = {

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from ptywidgets.engine import PIE
-from ptywidgets.engine.batches import disjoint
+from ptywidgets.engine.algorithms import pie
+from ptywidgets.engine.batches import clashes, disjoint
+from ptywidgets.engine.losses import AnscombeLoss
+from ptywidgets.engine.models import Model, PartialCoherence
+from ptywidgets.engine.models.response import PointSpread
+from ptywidgets.engine.models.scattering import Background
 from ptywidgets.testing import example_problem
 
 
@@ -103,3 +108,77 @@ def test_decay_shortens_the_steps():
     whole = PIE().advance(problem, start, batch).object - start.object
     later = PIE(decay=1.0).advance(problem, start.replace(iteration=3), batch).object - start.object
     np.testing.assert_allclose(later, whole / 4, rtol=0, atol=1e-6)
+
+
+def rough(problem, modes=1, **parts):
+    """The problem with an object that leaves nothing of the detector dark, other modes of the probe and other parts."""
+    generator = np.random.default_rng(7)
+    noise = 0.3 * generator.normal(size=problem.object_shape)
+    first = 1 + noise + 0.2j if problem.model.specimen.object_type == "complex" else noise
+    probe = np.concatenate(
+        [problem.first_probe * 0.6**m * np.exp(2j * generator.random((64, 64))) for m in range(modes)]
+    )
+    return replace(
+        problem,
+        first_object=first.astype(problem.first_object.dtype),
+        first_probe=probe.astype(np.complex64),
+        model=replace(problem.model, **parts),
+    )
+
+
+@pytest.mark.parametrize("object_type", ["complex", "potential"])
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {},
+        {"modes": 3},
+        {"ensemble": PartialCoherence(0.3, 0.0, 0.04, (20.0, 20.0))},
+        {"background": Background(np.full((64, 64), 0.1, np.float32))},
+        {"response": PointSpread(0.5)},
+    ],
+    ids=lambda parts: next(iter(parts), "bare"),
+)
+def test_one_slice_goes_as_windows_of_it_go(object_type, parts, monkeypatch):
+    """Positions and origins lie between pixels, and a batch's windows overlap."""
+    problem = rough(example_problem(object_type), **parts).with_loss(AnscombeLoss())
+    assert problem.geometry(problem.first_positions).fractions is not None
+    assert problem.geometry(problem.first_positions).shifts is not None
+    assert problem.model.plain(problem.backend, problem.first_object) is not None
+    first, batch = problem.start(), np.arange(0, 64, 3)
+    fast = PIE().advance(problem, first, batch)
+    np.testing.assert_array_equal(first.object, problem.first_object)  # untouched
+    monkeypatch.setattr(Model, "plain", lambda model, backend, obj: None)
+    slow = PIE().advance(problem, first, batch)
+    assert fast.partial_loss == pytest.approx(slow.partial_loss, rel=1e-5)
+    for name in ("object", "probe"):
+        got, expected, begin = (getattr(state, name) for state in (fast, slow, first))
+        np.testing.assert_allclose(got, expected, rtol=0, atol=1e-4 * np.abs(expected - begin).max())
+
+
+def test_how_far_ahead_waves_are_made_changes_nothing(monkeypatch):
+    problem, batch = rough(example_problem(), 2), np.arange(0, 64, 3)
+    whole = PIE().advance(problem, problem.start(), batch)
+    monkeypatch.setattr(pie, "AHEAD_BYTES", 5 * problem.first_probe.nbytes)
+    parts = PIE().advance(problem, problem.start(), batch)
+    np.testing.assert_array_equal(whole.object, parts.object)
+    np.testing.assert_allclose(whole.probe, parts.probe, rtol=0, atol=1e-5 * np.abs(whole.probe).max())
+
+
+def test_the_same_bits_come_out_again():
+    problem, batch = rough(example_problem(), 2), np.arange(0, 64, 2)
+    first, *others = (PIE().advance(problem, problem.start(), batch) for _ in range(4))
+    for other in others:
+        np.testing.assert_array_equal(other.object, first.object)
+        np.testing.assert_array_equal(other.probe, first.probe)
+        assert other.partial_loss == first.partial_loss
+
+
+def test_groups_are_as_large_as_they_can_be():
+    corners = np.random.default_rng(1).integers(0, 60, (150, 2))
+    groups, clash = disjoint(corners, (12, 9)), clashes(corners, (12, 9))
+    assert sorted(np.concatenate(groups)) == list(range(150))
+    for number, group in enumerate(groups):
+        assert (np.diff(group) > 0).all()
+        assert clash[np.ix_(group, group)].sum() == len(group)
+        for late in groups[number + 1 :]:
+            assert clash[np.ix_(group, late)].any(0).all()
