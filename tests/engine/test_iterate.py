@@ -120,7 +120,9 @@ def test_first_loss_is_the_starting_guess_by_its_formula(problem):
     state = problem.start()
     modelled = np.sqrt(problem.intensities(state, np.arange(problem.count)).astype(float))
     expected = ((problem.measurement.amplitudes - modelled) ** 2).sum() / (problem.mean_intensity * problem.count)
-    assert next(iterate(problem, Plan(iterations=1, batch=None))).losses[0] == pytest.approx(expected, rel=1e-4)
+    assert next(iterate(problem, Plan(iterations=1, batch=None))).losses[0] == pytest.approx(
+        expected, rel=1e-3
+    )  # shifts are good to that
 
 
 def test_held_probe_stays(problem):
