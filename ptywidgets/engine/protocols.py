@@ -85,7 +85,8 @@ class Backend(Protocol):
         """Add one real image (Ny, Nx) into every window of a field."""
 
     def sum_cuts(self, field: Array, corners: Any, sums: Array) -> None:
-        """Add every window of a real field into `sums` (Ny, Nx): the adjoint of :meth:`paste_same`."""
+        """Add every window of a real field into `sums` (Ny, Nx), the adjoint of :meth:`paste_same`; or of the intensity
+        of a complex one."""
 
     def ramp(self, waves: Array, slopes: Array, rows: Array, columns: Array) -> None:
         """waves *= exp(i (slopes[:, 0] rows + slopes[:, 1] columns)), in place; (B, 2), (Ny,) and (Nx,), in rad."""

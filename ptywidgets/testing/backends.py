@@ -107,6 +107,10 @@ class BackendContract:
         sums = backend.to_device(np.zeros_like(image))
         backend.sum_cuts(field, corners, sums)
         self.close(backend, sums, sum(expected[y : y + 9, x : x + 8] for y, x in corners))
+        wave = _complex(np.random.default_rng(1), (20, 21))
+        sums[...] = 0
+        backend.sum_cuts(backend.to_device(wave), corners, sums)
+        self.close(backend, sums, sum(np.abs(wave[y : y + 9, x : x + 8]) ** 2 for y, x in corners))
 
     def test_phases(self, backend: Any) -> None:
         generator = np.random.default_rng(3)

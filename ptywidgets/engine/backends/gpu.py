@@ -124,6 +124,8 @@ class GpuBackend:
             self.paste(field[None], part, self.xp.broadcast_to(image, (len(part), 1, *image.shape)))
 
     def sum_cuts(self, field: Any, corners: Any, sums: Any) -> None:
+        if self.xp.iscomplexobj(field):
+            field = field.real**2 + field.imag**2
         for part in self.portions(corners, sums.nbytes):
             sums += self.cut(field[None], part, sums.shape).sum((0, 1))
 

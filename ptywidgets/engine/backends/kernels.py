@@ -78,7 +78,8 @@ class Kernels(Protocol):
         corners by ascending row."""
 
     def sum_cuts(self, field: np.ndarray, corners: np.ndarray, sums: np.ndarray, rows: tuple[int, int]) -> None:
-        """sums += window of the field, real, of these rows of the field; corners by ascending row."""
+        """sums += window of the field, or of its intensity where it is complex, of these rows; corners by ascending
+        row."""
 
     def ramp(self, waves: np.ndarray, slopes: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> None:
         """waves *= exp(i (slopes[:, 0] rows + slopes[:, 1] columns)), in place; (B, 2), (Ny,) and (Nx,)."""

@@ -89,17 +89,25 @@ def _paste_same(field, corners, image, top, bottom):  # type: ignore[no-untyped-
 
 
 @_compiled
-def _sum_cuts(field, corners, sums, top, bottom):  # type: ignore[no-untyped-def]
-    begin = end = 0
+def _sum_cuts(field, corners, sums, top, bottom, line):  # type: ignore[no-untyped-def]
+    """`line` (X,) takes each row of the field, or the intensities of one of pairs of numbers."""
+    begin, end, width, pairs = 0, 0, np.uint64(len(line)), field.shape[1] > len(line)
     for row in range(top, bottom):
         while end < corners.shape[0] and corners[end, 0] <= row:
             end += 1
         while begin < end and corners[begin, 0] + sums.shape[0] <= row:
             begin += 1
+        if pairs and begin < end:
+            for i in range(width):
+                re, im = field[row, _2 * i], field[row, _2 * i + _1]
+                line[i] = re * re + im * im
+        elif begin < end:
+            for i in range(width):
+                line[i] = field[row, i]
         for b in range(begin, end):
             y, first = row - corners[b, 0], np.uint64(corners[b, 1])
             for i in range(np.uint64(sums.shape[1])):
-                sums[y, i] += field[row, first + i]
+                sums[y, i] += line[first + i]
 
 
 @_compiled
@@ -400,7 +408,7 @@ def paste_same(field: np.ndarray, corners: np.ndarray, image: np.ndarray, rows: 
 
 
 def sum_cuts(field: np.ndarray, corners: np.ndarray, sums: np.ndarray, rows: tuple[int, int]) -> None:
-    _sum_cuts(field, corners, sums, *rows)
+    _sum_cuts(_real(field), corners, sums, *rows, np.empty(field.shape[1], sums.dtype))
 
 
 def ramp(waves: np.ndarray, slopes: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> None:

@@ -94,6 +94,8 @@ def paste_same(field: np.ndarray, corners: np.ndarray, image: np.ndarray, rows: 
 
 
 def sum_cuts(field: np.ndarray, corners: np.ndarray, sums: np.ndarray, rows: tuple[int, int]) -> None:
+    if np.iscomplexobj(field):
+        field = field.real**2 + field.imag**2
     for own, there in _within(corners, sums.shape, rows):
         sums[own] += field[there]
 

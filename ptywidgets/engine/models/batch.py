@@ -91,7 +91,8 @@ def batch_gradients(
         by_probe = incident.adjoint(backend, total.waves)
         coverage = xp.full_like(light, len(batch)) if even else xp.zeros_like(light)
         if not even:
-            backend.sum_cuts(model.passed(xp, slab, 0), where.corners, coverage)
+            slices = slab.one()
+            backend.sum_cuts(slices[0] if len(slices) == 1 else model.passed(xp, slab, 0), where.corners, coverage)
             coverage = xp.fft.ifftshift(coverage)
     others, weights = _of_parameters(model, backend, slab, total)
     if with_others and model.object_modes is not None:
