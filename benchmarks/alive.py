@@ -118,6 +118,7 @@ class Bench:
 
     def stop(self, number: int) -> float:
         """Click Stop, and read the status."""
+        self.running(False)  # a run that has been going for a while might end by itself
         self.running(True)
         button = self.notebook.button("Stop")
         self.notebook.grip(button)
