@@ -141,7 +141,7 @@ def _thin(problem: Problem, window: tuple[int, int]) -> Stage:
         "every pattern is used at once, which gives a picture soonest",
         SWEEPS if _empty(problem) else 1,
         PIE(decay=0.5),
-        128,  # enough to share a set of shifted probes, few enough for the probe to learn on the way
+        64,  # with more of them the probe learns too late to keep the raster out of the picture
         window,
     )
 
