@@ -33,7 +33,7 @@ GATHERED = 2.0  # aperture radii
 SHARP, SOFT = 0.01, 30.0  # epsilon, where the scan folds up to FEW frequencies onto each, and where more
 FEW = 4.0
 SMALL = 0.01  # regularises the two equations; share of what half a radius passes, at the frequency of the radius
-AT_ONCE = 50  # frequencies that a thread deconvolves at a time
+AT_ONCE = 2e6  # bytes of a beam, of all frequencies that a thread deconvolves at a time
 
 
 def wdd(
@@ -142,6 +142,7 @@ def _transmission(bands: SideBands, fine: int, epsilon: float) -> np.ndarray:
 
     halfway = over_pixels(beams(np.array([bands.aperture.radius / 2]), np.zeros(1))[0])
     power = halfway.real**2 + halfway.imag**2
+    at_once = max(1, int(AT_ONCE / (8 * side**2)))
     small = np.float32(SMALL) * (power / (2 * power + floor)).mean()
     kernels = pattern_kernels()
 
@@ -152,15 +153,15 @@ def _transmission(bands: SideBands, fine: int, epsilon: float) -> np.ndarray:
         found = np.flatnonzero(radius < 2 * REACH)
         data = over_pixels(placed(bands.spectra[few], places))
         out: list[tuple[np.ndarray, ...]] = []
-        for first in range(0, len(found), AT_ONCE):
-            part = found[first : first + AT_ONCE]
+        for first in range(0, len(found), at_once):
+            part = found[first : first + at_once]
             one, other = (over_pixels(beam) for beam in beams(ky[part], kx[part]))
             sums = kernels.deconvolve(one, other, data, part // fine**2, float(floor)) / np.float32(side**2)
             values = _told_apart(sums, 2 * small * radius[part].astype(np.float32))
             out.append((rows[part], columns[part], *values))
         return out
 
-    size = max(1, AT_ONCE // fine**2)
+    size = max(1, at_once // fine**2)
     with ThreadPoolExecutor(THREADS) as pool:
         for results in pool.map(deconvolved, [slice(n, n + size) for n in range(0, len(bands.index), size)]):
             for rows, columns, at, opposite in results:
