@@ -23,9 +23,7 @@ from ptywidgets.engine.state import State
 
 APERTURES = 3.2  # radius of the coarse window in units of the aperture's: holds nearly all counts of thin specimens
 WORTHWHILE = 0.8  # of the whole window: a larger coarse one saves too little
-WORK = (
-    10_000_000  # pixels of waves in a batch of conjugate gradients, which a Stop may have to wait for: 256 of 200 x 200
-)
+WORK = 10_000_000  # pixels of a batch of conjugate gradients, which a Stop may have to wait for: 256 of 200 x 200
 LEAST = 32  # patterns, of which a batch costs little more than its patterns do
 SWEEPS = 2  # of PIE; one is enough where there is a picture to begin with
 THICK_SWEEPS = 16  # of PIE, where there are slices
