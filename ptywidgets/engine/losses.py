@@ -260,6 +260,31 @@ LOSSES: dict[str, type[PixelLoss]] = {
 }
 
 
+def bends(
+    loss: Loss,
+    intensity: Array,
+    amplitudes: Array,
+    waves: Array,
+    tangents: Array,
+    product: Callable[[Array, Array], Array],
+) -> list[list[Any]]:
+    """Second derivatives (K, K) of the loss along changes of waves, the `tangents` (K, ...), as :meth:`Backend.bend`.
+
+    `product` is what the detector makes of Re sum_m conj(one) two, for waves of several modes or none; `intensity` is
+    that of the waves with themselves, and `amplitudes` are what was measured.
+    """
+    slope = 2 * np.maximum(loss.slope(intensity, amplitudes), 0)
+    along = np.maximum(loss.stretch(intensity, amplitudes), 0) - slope
+    root = np.sqrt(np.maximum(intensity, loss.least(intensity.dtype)))
+    changes = [product(waves, tangent) / root for tangent in tangents]  # of the modulus
+    matrix: list[list[Any]] = [[None] * len(tangents) for _ in tangents]
+    for k in range(len(tangents)):
+        for n in range(k + 1):
+            bend = along * changes[k] * changes[n] + slope * product(tangents[k], tangents[n])
+            matrix[k][n] = matrix[n][k] = bend.sum(dtype=np.float64)
+    return matrix
+
+
 def get_loss(loss: str | Loss) -> Loss:
     """A loss by its name; an instance is given back as it is.
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ptywidgets.engine.backends.kernels import darkest
+from ptywidgets.engine.losses import bends
 
 _BLAS_SIZE = 200_000  # multiplications below which BLAS stays on the calling thread; its own pool would fight ours
 
@@ -194,21 +195,11 @@ def bend(far: np.ndarray, tangents: np.ndarray, amplitudes: np.ndarray, loss: An
 def bend_of(far: Any, tangents: Any, amplitudes: Any, loss: Any) -> list[list[Any]]:
     """The bends of waves (..., M, Ny, Nx) and amplitudes (..., Ny, Nx) along tangents (K, ..., M, Ny, Nx), for numpy
     and what behaves like it."""
-    intensity = (far.real**2 + far.imag**2).sum(-3)
-    half = _product(far, tangents)  # of the change of the intensity
-    slope = 2 * np.maximum(loss.slope(intensity, amplitudes), 0)
-    along = np.maximum(loss.stretch(intensity, amplitudes), 0) - slope
-    change = half / np.sqrt(np.maximum(intensity, loss.least(intensity.dtype)))  # of the modulus
-    matrix: list[list[Any]] = [[None] * len(tangents) for _ in tangents]
-    for k in range(len(tangents)):
-        for n in range(k + 1):
-            bends = along * change[k] * change[n] + slope * _product(tangents[k], tangents[n])
-            matrix[k][n] = matrix[n][k] = bends.sum(dtype=np.float64)
-    return matrix
 
+    def product(one: Any, two: Any) -> Any:
+        return (one.real * two.real + one.imag * two.imag).sum(-3)
 
-def _product(one: Any, two: Any) -> Any:
-    return (one.real * two.real + one.imag * two.imag).sum(-3)
+    return bends(loss, product(far, far), amplitudes, far, tangents, product)
 
 
 def accumulate(weights: np.ndarray, source: np.ndarray, target: np.ndarray, clear: bool) -> None:

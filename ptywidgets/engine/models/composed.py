@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ptywidgets.engine.losses import bends
 from ptywidgets.engine.models.batch import batch_gradients
 from ptywidgets.engine.models.ensemble import PartialCoherence
 from ptywidgets.engine.models.geometry import Geometry, Where
@@ -194,23 +195,14 @@ class Model:
 
     def _bend_of_expected(self, backend: Backend, far: Far, tangents: Array, amplitudes: Array, loss: Loss) -> Any:
         """The bend where the detector mixes pixels: intensities and their changes go through its response first."""
-        xp, waves, response = backend.xp, far.waves, self.response
+        response = self.response
         assert response is not None
 
         def mixed(one: Array, two: Array) -> Array:
             return response.expect(backend, (one.real * two.real + one.imag * two.imag).sum(1))
 
-        count = len(tangents)
-        expected = xp.maximum(self.expected(backend, far), loss.least(waves.real.dtype))
-        slope = 2 * xp.maximum(loss.slope(expected, amplitudes), 0)
-        along = xp.maximum(loss.stretch(expected, amplitudes), 0) - slope
-        changes = [mixed(waves, tangent) / xp.sqrt(expected) for tangent in tangents]
-        matrix = np.empty((count, count))
-        for k in range(count):
-            for n in range(k + 1):
-                bends = along * changes[k] * changes[n] + slope * mixed(tangents[k], tangents[n])
-                matrix[k, n] = matrix[n, k] = float(bends.sum(dtype=np.float64))
-        return matrix
+        rows = bends(loss, self.expected(backend, far), amplitudes, far.waves, tangents, mixed)
+        return np.array([[float(bend) for bend in row] for row in rows])
 
     def by_given_off(self, backend: Backend, slope: Array | None) -> Array:
         """Derivative (B, C) of the loss by the electrons that each channel gets."""
