@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ptywidgets.engine.state import State
 
 SHARE = 0.5  # of the counts of a pattern that is split
-PORTION = 4  # patterns that are looked at together
 LEAST, PART = 48, 24  # how many patterns are split: one of so many, and at least so many
 
 
@@ -68,7 +67,7 @@ class HeldOut:
             expected = modelled[places] * np.float32(self.share)
             total[0] += float(AnscombeLoss().value(expected, measured.amplitudes(places)).sum(dtype=np.float64))
 
-        portions = np.array_split(np.arange(len(modelled)), -(-len(modelled) // PORTION))
+        portions = problem.backend.portions(np.arange(len(modelled)), 2 * modelled[0].nbytes)
         parts = problem.backend.map_reduce(task, portions, lambda: [0.0])
         return 2 * sum(part[0] for part in parts) / len(modelled)
 

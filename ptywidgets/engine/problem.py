@@ -118,7 +118,7 @@ class Problem:
         if tuple(window) == self.window:
             return self
         shape = resampled_shape(self.object_shape, self.window, window)
-        if (self.first_object == self.vacuum).all():
+        if self.empty:
             first = self.model.specimen.initial(shape)
         else:
             first = resample_object(self.first_object, self.window, window, shape, self.vacuum)
@@ -133,6 +133,11 @@ class Problem:
     def vacuum(self) -> float:
         """What an object is where there is nothing."""
         return float(self.model.specimen.initial((1,)).real[0])
+
+    @property
+    def empty(self) -> bool:
+        """Whether it begins with nothing but vacuum."""
+        return bool((self.first_object == self.vacuum).all())
 
     def bring(self, state: State) -> State:
         """A state of the same problem at another window, on this one's grid; what an algorithm kept is gone."""

@@ -137,7 +137,7 @@ def _thin(problem: Problem, window: tuple[int, int]) -> Stage:
     return Stage(
         "PIE",
         "every pattern is used at once, which gives a picture soonest",
-        SWEEPS if _empty(problem) else 1,
+        SWEEPS if problem.empty else 1,
         PIE(decay=0.5),
         64,  # with more of them the probe learns too late to keep the raster out of the picture
         window,
@@ -336,15 +336,10 @@ def _little(state: State, nothing: float | None) -> float:
 
 def _misfit_of_nothing(problem: Problem) -> float | None:
     """Misfit of an empty object with the first probe, where the problem begins with another one."""
-    if problem.held_out is None or _empty(problem):
+    if problem.held_out is None or problem.empty:
         return None
     empty = problem.backend.to_device(np.full_like(problem.first_object, problem.vacuum))
     return problem.held_out.misfit(problem, problem.start().replace(object=empty))
-
-
-def _empty(problem: Problem) -> bool:
-    """Whether the problem begins with nothing but vacuum."""
-    return bool((problem.first_object == problem.vacuum).all())
 
 
 def _quick_sizes(full: int) -> set[int]:

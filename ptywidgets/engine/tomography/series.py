@@ -141,6 +141,11 @@ class TiltSeries:
     vacuum = 0.0  # what the volume is where there is nothing
 
     @property
+    def empty(self) -> bool:
+        """Whether it begins with nothing at all."""
+        return not self.first_object.any()
+
+    @property
     def object_shape(self) -> tuple[int, ...]:
         """(Z, Y, X)."""
         return self.first_object.shape
