@@ -10,7 +10,7 @@ from ptywidgets.engine import Aberrations, Optics, Plan, make_problem, prepare, 
 from ptywidgets.engine.constraints import ProbeCentre, default_constraints
 from ptywidgets.engine.losses import AmplitudeLoss, AnscombeLoss, PoissonLoss
 from ptywidgets.engine.patterns import Patterns
-from ptywidgets.engine.schedule import Stage, auto, auto_steps, coarse_window, for_auto, settled, staged
+from ptywidgets.engine.schedule import WORK, Stage, auto, auto_steps, coarse_window, for_auto, settled, staged
 from ptywidgets.engine.state import State
 from ptywidgets.testing import example_problem
 
@@ -47,6 +47,13 @@ def test_stages_go_from_coarse_to_fine_and_say_why(wide):
     assert all(s.why in str(s) for s in stages)
     assert stages[-1].algorithm.lowest == 0.0, "positivity is not known to the finish"
     assert auto(wide, constraints=(ProbeCentre(),))[-1].algorithm.lowest is None
+
+
+def test_batches_of_the_finish_are_of_as_much_work(wide):
+    coarse, full = (stage for stage in auto(wide) if stage.name == "conjugate gradients")
+    pixels = [stage.batch * stage.window[0] * stage.window[1] for stage in (coarse, full)]
+    assert coarse.batch > full.batch
+    assert pixels == pytest.approx([WORK, WORK], rel=0.01)
 
 
 @pytest.mark.parametrize("kind", ["complex", "potential"])
