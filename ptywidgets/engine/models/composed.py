@@ -290,9 +290,9 @@ class Model:
         """Loss of a portion whose windows share no pixel; each window of the object goes `step` (Ny, Nx) along its
         gradient, in place.
 
-        The incident `waves` become their gradients, and `amplitudes` |t|^2 through all slices, or anything where that is
-        1 everywhere. With a `slab`, which :meth:`plain` gives, waves go through the whole object's transmission, which
-        is kept up to date; else through each window's own.
+        The incident `waves` become their gradients, and `amplitudes` |t|^2 through all slices, or anything where that
+        is 1 everywhere. With a `slab`, which :meth:`plain` gives, waves go through the whole object's transmission,
+        which is kept up to date; else through each window's own.
         """
         if slab is None:
             g = self.window_gradients(backend, obj, waves, where, amplitudes, loss)
