@@ -182,14 +182,13 @@ def _gathered(source: Dataset, origin: np.ndarray, inside: np.ndarray, binning: 
         patterns, before = block.reshape(-1, *source.detector_shape), row * source.scan_shape[1]
 
         def gathered(part: slice, patterns: np.ndarray = patterns, before: int = before) -> None:
-            for start in range(part.start, part.stop, AT_ONCE):
-                few = patterns[start : min(start + AT_ONCE, part.stop)]
-                here = slice(before + start, before + start + len(few))
-                values = np.empty((len(few), len(images)), np.float32)
-                pattern_kernels().between(few, corners[here], weights[here], binning, within, values)
-                images[:, here] = values.T
+            few = patterns[part]
+            here = slice(before + part.start, before + part.stop)
+            values = np.empty((len(few), len(images)), np.float32)
+            pattern_kernels().between(few, corners[here], weights[here], binning, within, values)
+            images[:, here] = values.T
 
-        shared(gathered, len(patterns))
+        shared(gathered, len(patterns), AT_ONCE)
     return images.reshape(-1, *source.scan_shape)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from scipy import fft as sfft
 
 from ptywidgets.engine.direct.bright_field import BrightField
+from ptywidgets.engine.direct.threads import shared
 from ptywidgets.engine.direct.tilt_spectra import CHUNK, TiltSpectra, edge_window, turns
 from ptywidgets.engine.prepare.rotation import wrapped_angle
 
@@ -67,19 +68,23 @@ class Alignment:
         slopes = [spectrum * (2j * math.pi * self.ky[:, None]), spectrum * (2j * math.pi * self.kx)]
         spectrum = spectrum.astype(np.complex64)
         ny, nx = self.spectra.scan_shape
-        pull, left = np.empty((len(shifts), 2)), 0.0
-        for first in range(0, len(shifts), CHUNK):
-            part = slice(first, first + CHUNK)
+        pull, left = np.empty((len(shifts), 2)), np.empty(len(shifts))
+        trusted = self.trusted
+
+        def work(part: slice) -> None:
             down, right = (turns(shifts[part, axis, None] * k) for axis, k in ((0, self.ky), (1, self.kx)))
             moved = (spectrum * down[:, :, None]) * right[:, None]
-            expected = sfft.irfft2(moved, s=self.spectra.frame, workers=2)[..., :ny, :nx]
+            expected = sfft.irfft2(moved, s=self.spectra.frame)[..., :ny, :nx]
             rest = self.data[part] - self._transformed(expected * self.squared)
-            weighted = rest.conj() * self.trusted.weights[part]
-            left += float(np.einsum("kyx,kyx->", weighted, rest).real)
+            weighted = rest.conj() * trusted.weights[part]
+            left[part] = np.einsum("kyx,kyx->k", weighted, rest).real
             # image(R) = common(R + s): d/ds is the slope, i 2 pi Q times the spectrum
             against = (weighted * moved).imag
             pull[part, 0], pull[part, 1] = -against.sum(2) @ self.ky, -against.sum(1) @ self.kx
-        return ShiftStep(2 * math.pi * pull, self._stiffness(slopes), left / max(self.trusted.whole, 1e-300))
+
+        shared(work, len(shifts), CHUNK)
+        residual = float(left.sum()) / max(trusted.whole, 1e-300)
+        return ShiftStep(2 * math.pi * pull, self._stiffness(slopes), residual)
 
     def _stiffness(self, slopes: list[np.ndarray]) -> np.ndarray:
         """(K, 2, 2) from the slopes of the common image, cut out where it lies unshifted."""
@@ -87,9 +92,9 @@ class Alignment:
         ny, nx = self.spectra.scan_shape
         fields = sfft.irfft2(np.stack(slopes), s=self.spectra.frame)[:, :ny, :nx]
         down, right = self._transformed((fields * self.window).astype(np.float32))
-        products = np.stack([np.abs(down) ** 2, np.abs(right) ** 2, (down * right.conj()).real]).astype(np.float64)
-        yy, xx, yx = np.einsum("kyx,pyx->pk", self.trusted.weights, products)
-        return np.stack([yy, yx, yx, xx], axis=1).reshape(-1, 2, 2)
+        products = np.stack([np.abs(down) ** 2, (down * right.conj()).real, np.abs(right) ** 2])
+        weights = self.trusted.weights.reshape(len(self.data), -1)
+        return (weights @ products.reshape(3, -1).T)[:, [0, 1, 1, 2]].reshape(-1, 2, 2).astype(np.float64)
 
     def _transformed(self, fields: np.ndarray) -> np.ndarray:
         return sfft.rfft2(fields, s=self.spectra.frame, workers=2)

@@ -128,13 +128,13 @@ def merged(bright: BrightField, most: int) -> BrightField:
     return replace(bright, images=images, tilts=merged_tilts(bright, most)[0], q_pixel=bright.q_pixel * bin)
 
 
-def merged_tilts(bright: BrightField, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """The tilts (K, 2) alone that :func:`merged` has, and their counts (K,)."""
-    group = _groups(bright, most)[1]
+def merged_tilts(bright: BrightField, most: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """The tilts (K, 2) alone that :func:`merged` has, their counts (K,) and their distance (1/A)."""
+    bin, group = _groups(bright, most)
     weights = bright.images.mean(axis=(1, 2), dtype=np.float64)
     total = np.bincount(group, weights)
     tilts = [np.bincount(group, weights * bright.tilts[:, axis]) / total for axis in (0, 1)]
-    return np.stack(tilts, 1), total
+    return np.stack(tilts, 1), total, bright.q_pixel * bin
 
 
 def _groups(bright: BrightField, most: int) -> tuple[int, np.ndarray]:
