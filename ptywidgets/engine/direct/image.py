@@ -118,4 +118,5 @@ def _mode(values: np.ndarray) -> float:
 
 def _skewness(values: np.ndarray) -> float:
     off = values - values.mean(dtype=np.float64)
-    return float((off**3).mean() / max(float((off**2).mean()) ** 1.5, np.finfo(float).tiny))
+    squared = off * off
+    return float((squared * off).mean() / max(float(squared.mean()) ** 1.5, np.finfo(float).tiny))

@@ -6,7 +6,8 @@ the folding at once, so that the picture is as fine as the side bands reach, two
 scan. SSB weighs all pixels alike; where Q_n is taken alone it is the sum over side bands with their phases compensated
 (Pennycook et al., Ultramicroscopy 151, 160 (2015)). OBF weighs by the counting noise and takes L from the data, noise
 over signal: see :mod:`ptywidgets.engine.direct.spectrum_prior` (after Ooe, Seki, Ikuhara and Shibata, Ultramicroscopy
-220, 113133 (2021), with a Wiener filter in place of the whitening, which leaves the phase in rad).
+220, 113133 (2021), with a Wiener filter in place of the whitening, which leaves the phase in rad), and takes off what
+a specimen adds that is not weak: see :mod:`ptywidgets.engine.direct.real_part`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from ptywidgets.engine.direct.bright_field import BrightField, bright_field
 from ptywidgets.engine.direct.folding import MOST_FOLDED, Equations, folded, normal_equations
 from ptywidgets.engine.direct.image import DirectImage
 from ptywidgets.engine.direct.overlaps import Aperture, Overlaps, Table, fineness
+from ptywidgets.engine.direct.real_part import crossed, less_real_part, sparse
 from ptywidgets.engine.direct.spectrum_prior import Portions, learnt, rising
 from ptywidgets.engine.direct.threads import THREADS
 from ptywidgets.engine.errors import ParameterError, unknown_name
@@ -162,16 +164,24 @@ class SideBands:
         elif method == "obf":
             sample = np.unique(np.linspace(0, len(self.index) - 1, SAMPLE).astype(int))
             diagonal = learnt(self._portions(overlaps, sample, fine, weights), strength, 0.0, len(weights), shape)
-        spectrum = np.zeros(shape, np.complex64)
+        spectrum, share_of_real = np.zeros(shape, np.complex64), np.zeros(shape, np.float32)
 
-        def solved(equations: Equations) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-            found = np.isfinite(equations.radius)
-            return equations.rows[found], equations.columns[found], -1j * equations.solve(diagonal(equations))[found]
+        def solved(equations: Equations) -> tuple[np.ndarray, ...]:
+            found, added = np.isfinite(equations.radius), diagonal(equations)
+            rows, columns = equations.rows[found], equations.columns[found]
+            values = -1j * equations.solve(added)[found]
+            if method == "ssb":
+                return rows, columns, values, np.float32(0)
+            norm = np.einsum("cnn->cn", equations.matrix).real + added
+            return rows, columns, values, self._crossed(overlaps, rows, columns, fine, weights) / norm[found]
 
-        for rows, columns, values in portions.each(solved):
+        for rows, columns, values, share in portions.each(solved):
             spectrum[-rows, -columns] = values.conj()
             spectrum[rows, columns] = values
+            share_of_real[-rows, -columns] = share_of_real[rows, columns] = share
         phase = sfft.ifft2(spectrum, workers=THREADS).real * np.float32(fine**2)
+        if method == "obf":
+            phase = less_real_part(phase, share_of_real)
         part = "" if count == len(self.index) else f", the strongest {count} of {len(self.index)} frequencies"
         reach = min(2 * REACH * self.aperture.radius, fine / (2 * self.frame.scan_step))
         return DirectImage(
@@ -198,6 +208,16 @@ class SideBands:
         return normal_equations(
             overlaps, self.spectra[few], places, frequencies, 2 * REACH * self.aperture.radius, weights
         )
+
+    def _crossed(
+        self, overlaps: Overlaps, rows: np.ndarray, columns: np.ndarray, fine: int, weights: np.ndarray
+    ) -> np.ndarray:
+        """:func:`crossed` at places in the spectrum of a picture `fine` times finer than the scan."""
+        some = sparse(self.frame.tilts, self.frame.q_pixel)
+        few = overlaps.restricted(some).weighted(np.sqrt(weights[some] * np.float32(len(weights) / len(some))))
+        axes = [np.fft.fftfreq(n * fine, self.frame.scan_step / fine) for n in self.frame.scan_shape]
+        q = self.frame.to_detector(np.stack([axes[0][rows], axes[1][columns]]))
+        return crossed(few, q[0], q[1], self.aperture.radius)
 
     def counting(self, weights: np.ndarray) -> float:
         """Variance of the weighted spectra by counting, the mean over pixels; 0 where the images are no counts."""

@@ -9,6 +9,8 @@ import pytest
 from ptywidgets import read
 from ptywidgets.engine import Aberrations, Calibration, Dataset, Optics, ParameterError, make_probe, prepare
 from ptywidgets.engine.direct import SideBands, bright_field, obf, ssb
+from ptywidgets.engine.direct.overlaps import exact_beams
+from ptywidgets.engine.direct.real_part import crossed, sparse
 from ptywidgets.engine.prepare.measurement import scan_positions
 from ptywidgets.engine.prepare.rotation import rotate_vectors
 from ptywidgets.engine.simulate import diffraction_patterns, poisson_counts
@@ -167,3 +169,51 @@ def scored(shared, image, dataset, name):
     spec.loader.exec_module(module)
     y, x = np.indices(dataset.scan_shape).reshape(2, -1) * dataset.calibration.scan_step / image.sampling[0]
     return module.score(image.phase, np.stack([y, x], axis=1), image.sampling[0], name)
+
+
+def atoms(sign, peak, extent=16.0, width=0.5, reach=8):
+    """Waves that make a dozen Gaussian atoms of up to `peak` rad in the middle of the scan."""
+    places = np.random.default_rng(3).uniform(0.25, 0.75, (12, 2)) * extent
+    strength = 4 * np.pi * width**2 * sign * peak / extent**2
+    waves = []
+    for k in np.ndindex(2 * reach + 1, reach + 1):
+        k = np.array(k) - (reach, 0)
+        if k[1] > 0 or k[0] > 0:
+            blurred = strength * np.exp(-2 * (np.pi * width / extent) ** 2 * (k @ k))
+            wave = blurred * np.exp(2j * np.pi * places @ k / extent).sum()
+            waves.append((tuple(k), abs(wave), np.angle(wave)))
+    return waves
+
+
+@pytest.mark.parametrize("defocus", [400, -400])
+def test_strong_atoms_and_their_opposite_are_as_high_in_obf(defocus):
+    """Their transmissions have the same real part, which a fit for a phase alone adds to one and takes from the
+    other."""
+
+    def height(method, sign, peak):
+        waves = atoms(sign, peak)
+        dataset, measurement, optics = simulated_dataset(waves, aberrations=Aberrations(defocus=defocus))
+        image = method(dataset, optics, measurement=measurement)
+        truth = truth_of(image, waves)
+        return (image.phase * truth).sum() / (truth**2).sum()
+
+    assert abs(height(ssb, 1, 0.8) - height(ssb, -1, 0.8)) > 0.15
+    assert abs(height(obf, 1, 0.8) - height(obf, -1, 0.8)) < 0.04
+    assert abs(height(obf, 1, 0.03) - height(obf, -1, 0.03)) < 0.01
+
+
+@pytest.mark.parametrize("defocus", [250, -250])
+def test_the_share_of_the_real_part_is_that_of_all_pixels(defocus):
+    """Some pixels tell it as well as all of them do, the beams worked out without a table."""
+    dataset, measurement, optics = simulated_dataset(scan=8, step=2.0, aberrations=Aberrations(defocus=defocus))
+    bright = bright_field(dataset, measurement)
+    bands = SideBands.prepare(bright, optics)
+    tilts, radius = bands.frame.tilts, bands.aperture.radius
+    q = np.random.default_rng(0).uniform(-radius, radius, (2, 200))
+    some = sparse(tilts, bands.frame.q_pixel, about=60)
+    found = crossed(bands.overlaps(optics.aberrations).restricted(some), *q, radius) / len(some)
+    one, other = exact_beams(bands.aperture, optics.aberrations, tilts, *q)
+    exact = 2 * (one.conj() * other).imag.mean(1)
+    assert len(some) < len(tilts)
+    np.testing.assert_allclose(found, exact, atol=0.06 * abs(exact).max())
+    assert not crossed(bands.overlaps(optics.aberrations), *(q * 1.5 * radius / np.hypot(*q)), radius).any()
