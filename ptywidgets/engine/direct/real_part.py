@@ -1,10 +1,10 @@
 """What least squares for a phase alone make of the real part of a transmission, and how it is taken off again.
 
-A specimen that is not weak has t - 1 = i sin phi - (1 - cos phi). Beside i phi (x - y), with x = A*(K) A(K - Q) and y =
-A(K) A*(K + Q), the scan transform G then has -c (x + y), c being the transform of 1 - cos phi. To a focused probe the
-two are orthogonal. To a defocused one they are not where both beams overlap the third, sum W (x - y)* (x + y) = 2 i sum
-W Im(x* y), and the phase that is found is phi - u c, u = 2 sum W Im(x* y) / (sum W |x - y|^2 + L). Atoms of half a
-radian come out a third too high by it with one sign of the defocus, and slow waves more so than fast ones.
+A specimen that is not weak has t - 1 = i s - c, s = sin phi and c = 1 - cos phi. With x = A*(K) A(K - Q) and y = A(K)
+A*(K + Q), the scan transform G then has -c (x + y) beside i s (x - y). To a focused probe the two are orthogonal. To a
+defocused one they are not where both beams overlap the third, sum W (x - y)* (x + y) = 2 i sum W Im(x* y), and what is
+found for a phase is s - u c, u = 2 sum W Im(x* y) / (sum W |x - y|^2 + L). Atoms of half a radian come out a third too
+high by it with one sign of the defocus.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def crossed(overlaps: Overlaps, ky: np.ndarray, kx: np.ndarray, radius: float) -
 
 
 def less_real_part(found: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """phi (Y, X), of zero mean, from phi - u c that was found and the `share` u (Y, X) in FFT order.
+    """phi (Y, X), of zero mean, from s - u c that was found and the `share` u (Y, X) in FFT order.
 
     Examples
     --------
@@ -49,6 +49,7 @@ def less_real_part(found: np.ndarray, share: np.ndarray) -> np.ndarray:
     for _ in range(ROUNDS):
         real = sfft.rfft2(1 - np.cos(phase), workers=THREADS)
         real *= share[:, : real.shape[1]]
-        phase = (phase + found + sfft.irfft2(real, phase.shape, workers=THREADS)) / 2
+        sine = found + sfft.irfft2(real, phase.shape, workers=THREADS)
+        phase = phase + (sine - np.sin(phase)) / 2
         phase -= phase.mean()
     return phase
