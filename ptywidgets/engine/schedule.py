@@ -22,6 +22,7 @@ from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.state import State
 
 APERTURES = 3.2  # radius of the coarse window in units of the aperture's: holds nearly all counts of thin specimens
+OF_PICTURE = 2.4  # the same for sweeps from a picture, which comes from the bright field and has nothing beyond yet
 WORTHWHILE = 0.8  # of the whole window: a larger coarse one saves too little
 WORK = 10_000_000  # pixels of a batch of conjugate gradients, which a Stop may have to wait for: 256 of 200 x 200
 LEAST = 32  # patterns, of which a batch costs little more than its patterns do
@@ -140,7 +141,7 @@ def _thin(problem: Problem, window: tuple[int, int]) -> Stage:
         SWEEPS if problem.empty else 1,
         PIE(decay=0.5),
         64,  # with more of them the probe learns too late to keep the raster out of the picture
-        window,
+        window if problem.empty else coarse_window(problem, OF_PICTURE),
     )
 
 
@@ -272,8 +273,8 @@ def staged(
             return
 
 
-def coarse_window(problem: Problem) -> tuple[int, int]:
-    """Pixels about the origin that hold the aperture 3.2 times over, of a size that is quick to transform.
+def coarse_window(problem: Problem, apertures: float = APERTURES) -> tuple[int, int]:
+    """Pixels about the origin that hold the aperture some times over, of a size that is quick to transform.
 
     All of them where the detector is an image plane, or counts in segments.
 
@@ -290,7 +291,7 @@ def coarse_window(problem: Problem) -> tuple[int, int]:
     window = []
     for axis, full in enumerate(problem.window):
         across = int(lit.any(1 - axis).sum())
-        wanted = next(n for n in sorted(_quick_sizes(full)) if n >= min(APERTURES * across, full))
+        wanted = next(n for n in sorted(_quick_sizes(full)) if n >= min(apertures * across, full))
         window.append(wanted if wanted <= WORTHWHILE * full else full)
     return window[0], window[1]
 
