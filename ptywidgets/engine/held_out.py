@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SHARE = 0.5  # of the counts of a pattern that is split
 LEAST, PART = 48, 24  # how many patterns are split: one of so many, and at least so many
+ENOUGH, AT_MOST = 96, 6  # so many where they are no more than one of six: fewer hardly tell when to stop
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +102,7 @@ def hold_out(problem: Problem, *, share: float = SHARE, seed: int = 0, least: in
     48
     """
     generator = np.random.default_rng(seed)
-    count = min(problem.count, max(least, problem.count // PART))
+    count = min(problem.count, max(least, problem.count // PART, min(ENOUGH, problem.count // AT_MOST)))
     indices = np.sort(generator.choice(problem.count, count, replace=False))
     few = problem.patterns.take(indices)
     counts = np.asarray(problem.backend.to_numpy(few.counts))

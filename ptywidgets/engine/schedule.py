@@ -139,7 +139,7 @@ def _thin(problem: Problem, window: tuple[int, int]) -> Stage:
         "PIE",
         "every pattern is used at once, which gives a picture soonest",
         SWEEPS if problem.empty else 1,
-        PIE(decay=0.5),
+        PIE(object_step=1.0, regularization=0.7, decay=0.5),
         64,  # with more of them the probe learns too late to keep the raster out of the picture
         window if problem.empty else coarse_window(problem, OF_PICTURE),
     )
