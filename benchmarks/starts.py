@@ -38,7 +38,8 @@ from ptywidgets.engine.direct import BrightField, DirectImage, bright_field, obf
 METHODS: dict[str, Callable[[BrightField, Optics], DirectImage]] = {
     "SSB": ssb,
     "OBF": obf,
-    "OBF/4": lambda bright, optics: obf(bright, optics, upsampling=4),  # of the scan's grid
+    "OBF/4": lambda bright, optics: obf(bright, optics, upsampling=4),  # times finer than the scan
+    "OBF/6": lambda bright, optics: obf(bright, optics, upsampling=6),
 }
 LEVELS = (0.9, 0.92, 0.94, 0.96, 0.97, 0.98, 0.99)
 
