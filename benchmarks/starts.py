@@ -2,14 +2,15 @@
 
     python benchmarks/starts.py [small small_dose1e4 full_counts] [--data FOLDER] [--objects potential complex]
 
-Both get prepared data with the true orientation and lens, and take turns, iteration by iteration; the direct image's
-own seconds, from the patterns in memory, count. "auto" is the automatic schedule, "plan" the default plan of gradient
-descent.
+Both get prepared data with the true orientation and lens, and take turns, whole runs, of which the medians count; the
+direct image's own seconds, from the patterns in memory, are part of its run. "auto" is the automatic schedule, "plan"
+the default plan of gradient descent.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -53,33 +54,26 @@ def main() -> None:
     parser.add_argument("--algorithms", nargs="*", default=["auto", "plan"])
     parser.add_argument("--starts", nargs="*", default=["OBF"], choices=list(METHODS))
     parser.add_argument("--iterations", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    load_loops(options)
     for name in options.sets:
         with tempfile.TemporaryDirectory() as scratch:
             case = load_case(name, options.data, Path(scratch))
             for kind in options.objects:
                 problem = problem_of(case, kind)
                 for algorithm in options.algorithms:
-                    runs = {start: Run(case, problem, algorithm, start, options.iterations) for start in options.starts}
-                    runs = {"empty": Run(case, problem, algorithm, None, options.iterations), **runs}
-                    while any([run.go_on() for run in runs.values()]):
-                        pass
+                    starts = (None, *options.starts)
+                    # The first runs load loops and fill memory with pages; they are scored, the others only timed,
+                    # since scoring would leave nothing in the caches for what comes next.
+                    seen = [run(case, problem, algorithm, start, options.iterations, True) for start in starts]
+                    timed = [
+                        [run(case, problem, algorithm, start, options.iterations, False) for start in starts]
+                        for _ in range(options.rounds)
+                    ]
                     print(f"{name}, {kind}, {algorithm}")
-                    for start, run in runs.items():
-                        print(f"  {start:6} {run.told()}", flush=True)
-
-
-def load_loops(options: argparse.Namespace) -> None:
-    """Let everything that is measured have run once."""
-    with tempfile.TemporaryDirectory() as scratch:
-        case = load_case("tiny", None, Path(scratch))
-        for kind in options.objects:
-            for start in options.starts:
-                for algorithm in options.algorithms:
-                    run = Run(case, problem_of(case, kind), algorithm, start, 4)
-                    while run.go_on():
-                        pass
+                    for n, start in enumerate(starts):
+                        seconds = np.median([[moment for moment, *_ in of_round[n]] for of_round in timed], axis=0)
+                        print(f"  {start or 'empty':6} {told(seconds, seen[n])}", flush=True)
 
 
 def problem_of(case: Case, kind: str) -> Problem:
@@ -89,49 +83,49 @@ def problem_of(case: Case, kind: str) -> Problem:
     return make_problem(measurement, optics, model=single_slice(kind))
 
 
-class Run:
-    """One algorithm from one start, an iteration whenever it is asked for."""
+def run(
+    case: Case, problem: Problem, algorithm: str, start: str | None, iterations: int, scored: bool
+) -> list[tuple[float, int, float]]:
+    """Seconds, iteration and, where it is `scored`, correlation, at every iteration of one run from one start."""
+    course = []
+    begun = time.perf_counter()
 
-    def __init__(self, case: Case, problem: Problem, algorithm: str, start: str | None, iterations: int) -> None:
-        begun = time.perf_counter()
-        if start is not None:
-            optics = Optics.from_dataset(case.dataset, aberrations=Aberrations(defocus=case.defocus))
-            bright = bright_field(case.dataset, problem.measurement)
-            problem = replace(problem, first_object=start_object(METHODS[start](bright, optics), problem))
-        self.case, self.problem = case, problem
-        self.seconds = time.perf_counter() - begun
-        self.course: list[tuple[float, int, float]] = []  # seconds, iteration, correlation
-        if start is not None:
-            self._score(problem.start())
-        constraints = default_constraints(problem.model.specimen.object_type)
-        if algorithm == "auto":
-            self.states: Iterator[State] = auto_steps(problem, iterations=iterations, constraints=constraints)
-        else:
-            self.states = iterate(problem, Plan(iterations=iterations, constraints=constraints))
+    def look(state: State) -> None:
+        nonlocal begun
+        seconds = time.perf_counter() - begun
+        course.append((seconds, state.iteration, correlation_of(case, problem, state) if scored else math.nan))
+        begun = time.perf_counter() - seconds
 
-    def go_on(self) -> bool:
-        """Whether there was another iteration."""
-        begun = time.perf_counter()
-        for state in self.states:
-            if state.at_iteration_end:
-                self.seconds += time.perf_counter() - begun
-                self._score(state)
-                return True
-        return False
+    if start is not None:
+        optics = Optics.from_dataset(case.dataset, aberrations=Aberrations(defocus=case.defocus))
+        bright = bright_field(case.dataset, problem.measurement)
+        problem = replace(problem, first_object=start_object(METHODS[start](bright, optics), problem))
+        look(problem.start())
+    constraints = default_constraints(problem.model.specimen.object_type)
+    if algorithm == "auto":
+        states: Iterator[State] = auto_steps(problem, iterations=iterations, constraints=constraints)
+    else:
+        states = iterate(problem, Plan(iterations=iterations, constraints=constraints))
+    for state in states:
+        if state.at_iteration_end:
+            look(state)
+    return course
 
-    def told(self) -> str:
-        """When each correlation was reached first, and the best."""
-        words = []
-        for level in LEVELS:
-            reached = [(s, n) for s, n, c in self.course if c >= level]
-            words.append(f"{level}: {reached[0][0]:.2f} s ({reached[0][1]})" if reached else f"{level}: -")
-        return ", ".join(words) + f", best {max(c for *_, c in self.course):.4f}"
 
-    def _score(self, state: State) -> None:
-        here = self.problem.at_window(state.probe.shape[-2:])
-        found = np.asarray(here.backend.to_numpy(state.object))[0]
-        correlation = score(found, state.positions / here.sampling, self.case.truth).correlation
-        self.course.append((self.seconds, state.iteration, correlation))
+def correlation_of(case: Case, problem: Problem, state: State) -> float:
+    """With the true phase."""
+    here = problem.at_window(state.probe.shape[-2:])
+    found = np.asarray(here.backend.to_numpy(state.object))[0]
+    return float(score(found, state.positions / here.sampling, case.truth).correlation)
+
+
+def told(seconds: np.ndarray, course: list[tuple[float, int, float]]) -> str:
+    """When each correlation was reached first, and the best."""
+    words = []
+    for level in LEVELS:
+        reached = [(s, n) for s, (_, n, c) in zip(seconds, course, strict=True) if c >= level]
+        words.append(f"{level}: {reached[0][0]:.2f} s ({reached[0][1]})" if reached else f"{level}: -")
+    return ", ".join(words) + f", best {max(c for *_, c in course):.4f}"
 
 
 if __name__ == "__main__":

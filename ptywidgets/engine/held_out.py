@@ -61,16 +61,8 @@ class HeldOut:
         state : State
             Of that problem.
         """
-        modelled = problem.intensities(state, self.indices)
-        measured = self.patterns.crop(problem.window)
-
-        def task(places: np.ndarray, total: list[float]) -> None:
-            expected = modelled[places] * np.float32(self.share)
-            total[0] += float(AnscombeLoss().value(expected, measured.amplitudes(places)).sum(dtype=np.float64))
-
-        portions = problem.backend.portions(np.arange(len(modelled)), 2 * modelled[0].nbytes)
-        parts = problem.backend.map_reduce(task, portions, lambda: [0.0])
-        return 2 * sum(part[0] for part in parts) / len(modelled)
+        alone, seen = self.unseen(problem, state)
+        return 2 * alone.with_loss(AnscombeLoss()).value(seen, np.arange(len(self.indices))) / len(self.indices)
 
 
 def hold_out(problem: Problem, *, share: float = SHARE, seed: int = 0, least: int = LEAST) -> Problem:
@@ -110,11 +102,10 @@ def hold_out(problem: Problem, *, share: float = SHARE, seed: int = 0, least: in
     mask = None if few.mask is None else np.asarray(problem.backend.to_numpy(few.mask))
     if counts.dtype.kind == "f" and not np.array_equal(counts, np.rint(counts)):
         return problem
-    whole = counts.astype(np.int64)
-    taken = generator.binomial(whole, share)
-    held, left = (
-        Patterns(part.astype(counts.dtype), origin, window=problem.window, mask=mask) for part in (taken, whole - taken)
-    )
+    lit = np.flatnonzero(counts != 0)  # nothing comes of nothing, and most of a detector is dark
+    taken = np.zeros_like(counts)
+    taken.flat[lit] = generator.binomial(counts.flat[lit].astype(np.int64), share)
+    held, left = (Patterns(part, origin, window=problem.window, mask=mask) for part in (taken, counts - taken))
     rows = np.full(problem.count, -1)
     rows[indices] = np.arange(count)
     others = Substitutes(rows, left.on(problem.backend), (1 - share) ** -0.5)

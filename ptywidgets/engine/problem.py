@@ -29,6 +29,8 @@ from ptywidgets.engine.state import State
 if TYPE_CHECKING:
     from ptywidgets.engine.plan import Plan
 
+SAMPLE = 256  # patterns, about, that tell how bright the brightest pixel is
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -66,7 +68,8 @@ class Problem:
 
     @cached_property
     def stiffness(self) -> float:
-        """Half of the loss's second derivative by the modulus, where the brightest measured pixel is matched.
+        """Half of the loss's second derivative by the modulus, where the brightest measured pixel of a sample of the
+        patterns is matched.
 
         1 for the amplitude loss, 2 for Poisson's, four times the most counts for that of intensities: what steps that
         are not measured by a search are divided by, so that none of them goes too far.
@@ -78,12 +81,7 @@ class Problem:
         if at(1.0) == at(4.0):
             return at(1.0)
 
-        def task(indices: Any, most: list[float]) -> None:
-            amplitudes = self.backend.amplitudes(self.patterns, indices, np.float32)
-            most[0] = max(most[0], float(amplitudes.max()) ** 2)
-
-        portions = self.backend.portions(np.arange(self.count), self.first_probe.nbytes)
-        return at(max(most[0] for most in self.backend.map_reduce(task, portions, lambda: [0.0])))
+        return at(self.patterns.brightest(np.arange(0, self.count, -(-self.count // SAMPLE))))
 
     @property
     def object_shape(self) -> tuple[int, ...]:
@@ -237,6 +235,12 @@ class Problem:
             with_probe=with_probe,
             with_others=with_others,
         )
+
+    def value(self, state: State, batch: Any) -> float:
+        """Loss over a batch of position indices, without gradients."""
+        geometry = self.geometry(state.positions)
+        model = self.model_at(state)
+        return model.value(self.backend, state.object, state.probe, geometry, self.patterns, batch, self.loss)
 
     def intensities(self, state: State, batch: Any) -> np.ndarray:
         """Modelled patterns (B, Ny, Nx), corner-centred: the forward model on its own."""

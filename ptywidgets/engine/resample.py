@@ -82,12 +82,28 @@ def resample_object(
     padded = np.full((len(obj), *(n for n, _ in sizes)), empty, obj.dtype)
     padded[:, : obj.shape[1], : obj.shape[2]] = obj
     finer = tuple(n for _, n in sizes)
-    spectrum = cut_spectrum(scipy.fft.fft2(padded, workers=-1), finer)
-    field = scipy.fft.ifft2(spectrum, workers=-1) * np.float32(math.prod(finer) / math.prod(padded.shape[-2:]))
+    if np.iscomplexobj(obj):
+        spectrum = cut_spectrum(scipy.fft.fft2(padded, workers=-1), finer)
+        field = scipy.fft.ifft2(spectrum, workers=-1) * np.float32(math.prod(finer) / math.prod(padded.shape[-2:]))
+    else:  # half of the numbers, and with an axis at a time the second one is shorter already
+        field = _resample_real(_resample_real(padded, finer[1], -1), finer[0], -2)
     out = np.full(shape, empty, obj.dtype)
     rows, columns = (min(a, b) for a, b in zip(shape[-2:], finer, strict=True))
-    out[:, :rows, :columns] = (field if np.iscomplexobj(obj) else field.real)[:, :rows, :columns]
+    out[:, :rows, :columns] = field[:, :rows, :columns]
     return out
+
+
+def _resample_real(field: np.ndarray, size: int, axis: int) -> np.ndarray:
+    """A real field with `size` pixels along one of the last two axes."""
+    old = field.shape[axis]
+    if size == old:
+        return field
+    spectrum = scipy.fft.rfft(field, axis=axis, workers=-1)
+    last = min(old, size) // 2
+    spectrum = spectrum[..., : last + 1] if axis == -1 else spectrum[..., : last + 1, :]
+    if size > old and old % 2 == 0:  # the highest frequency stood for both signs, and now there will be two
+        spectrum[(..., last) if axis == -1 else (..., last, slice(None))] *= 0.5
+    return scipy.fft.irfft(spectrum, size, axis=axis, workers=-1) * np.float32(size / old)
 
 
 def _commensurate(shape: tuple[int, ...], window: tuple[int, int], new: tuple[int, int]) -> list[tuple[int, int]]:

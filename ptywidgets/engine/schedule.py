@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -248,7 +249,7 @@ def staged(
         watched = best = state  # going on by hand after it has settled, it looks at what comes from there on
         # What the stage before came to, of the same pixels, is one to be better than.
         judged = watched.iteration - int(before is not None and _follows(before, number, stage))
-        nothing = _misfit_of_nothing(here)
+        nothing = cache(partial(_misfit_of_nothing, here))  # where it is asked for, which it seldom is
         inner = steps(here, _of_stage(plan, stage, done), state)
         new: Plan | None = None
         while True:
@@ -296,16 +297,16 @@ def coarse_window(problem: Problem, apertures: float = APERTURES) -> tuple[int, 
     return window[0], window[1]
 
 
-def settled(state: State, begin: int, nothing: float | None = None) -> bool:
+def settled(state: State, begin: int, nothing: Callable[[], float | None] = lambda: None) -> bool:
     """Whether going on fits little but noise: hardly anything better for some iterations since `begin`.
 
-    `nothing` is the misfit of an empty object, where the run began with another one.
+    `nothing` tells the misfit of an empty object, where the run began with another one.
     """
     if len(state.losses) - begin <= PATIENCE:
         return False
     misfits, losses = state.misfits[begin:], state.losses[begin:]
     if np.isfinite(misfits).all():
-        return min(misfits[:-PATIENCE]) - min(misfits[-PATIENCE:]) < _little(state, nothing)
+        return _is_little(min(misfits[:-PATIENCE]) - min(misfits[-PATIENCE:]), state, nothing)
     return losses[-1] > (1 - SLOW) ** PATIENCE * losses[-1 - PATIENCE]
 
 
@@ -318,21 +319,23 @@ def _of_stage(plan: Plan, stage: Stage, done: int) -> Plan:
     return plan.replace(iterations=min(done, plan.iterations), batch=stage.batch, algorithm=stage.algorithm)
 
 
-def _better(state: State, begin: int, nothing: float | None) -> bool:
+def _better(state: State, begin: int, nothing: Callable[[], float | None]) -> bool:
     """Whether held-out counts are as well explained as in any iteration since `begin`, or hardly worse; without any,
     always."""
     misfits = state.misfits[begin:]
     if np.isfinite(misfits).all():
-        return misfits[-1] < min(misfits) + _little(state, nothing)
+        return _is_little(misfits[-1] - min(misfits), state, nothing)
     return True
 
 
-def _little(state: State, nothing: float | None) -> float:
-    """A difference of held-out likelihoods that means little: the first iterations tell what structure is worth, or, of
-    a run that began with a picture, what an empty object lacks."""
+def _is_little(difference: float, state: State, nothing: Callable[[], float | None]) -> bool:
+    """Whether a difference of held-out likelihoods means little: the first iterations tell what structure is worth,
+    or, of a run that began with a picture, what an empty object lacks."""
     least = float(np.nanmin(state.misfits))
-    gained = LITTLE * (float(np.nanmax(state.misfits)) - least)
-    return gained if nothing is None else max(gained, FAINT * (nothing - least))
+    if difference < LITTLE * (float(np.nanmax(state.misfits)) - least):
+        return True
+    lacking = nothing()
+    return lacking is not None and difference < FAINT * (lacking - least)
 
 
 def _misfit_of_nothing(problem: Problem) -> float | None:

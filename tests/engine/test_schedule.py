@@ -153,8 +153,8 @@ def test_a_run_that_begins_with_a_picture_is_measured_by_what_the_picture_is_wor
     misfits = tuple(100 - 0.1 * np.arange(8))
     slow = start.replace(losses=misfits, misfits=misfits)
     assert not settled(slow, 0), "of all that it gained itself this is a lot"
-    assert settled(slow, 0, nothing=1000.0), "of 900 that an object is worth it is nothing"
-    assert not settled(slow, 0, nothing=101.0)
+    assert settled(slow, 0, nothing=lambda: 1000.0), "of 900 that an object is worth it is nothing"
+    assert not settled(slow, 0, nothing=lambda: 101.0)
 
 
 def test_a_run_that_begins_at_the_end_ends_soon(problem):

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ptywidgets.engine.backends.aligned import aligned
+from ptywidgets.engine.backends.aligned import aligned, keep_freed_memory
 from ptywidgets.engine.backends.kernels import Kernels, load_kernels
 from ptywidgets.engine.backends.transforms import Transform, load_transform
 from ptywidgets.engine.backends.turns import Turns
@@ -53,6 +53,7 @@ class CpuBackend:
     xp: Any = np
 
     def __init__(self, threads: int | None = None, kernels: str = "auto", transforms: str = "auto") -> None:
+        keep_freed_memory()
         self.threads = threads or _cores()
         self._wanted = (kernels, transforms)
         self._kernels: Kernels | None = None
@@ -200,10 +201,12 @@ class CpuBackend:
         self.kernels.amplitudes(patterns.counts, indices, patterns.origin, patterns.mask, out)
         if patterns.substitutes is not None:
             places, rows = patterns.substitutes.among(indices)
-            if len(places):  # few: the plain way will do
-                out[places] = patterns.substitutes.patterns.amplitudes(rows, dtype) * np.dtype(dtype).type(
-                    patterns.substitutes.factor
-                )
+            if len(places):
+                others = patterns.substitutes.patterns
+                few = self.empty("other amplitudes", (len(places), *patterns.shape[1:]), dtype)
+                self.kernels.amplitudes(others.counts, rows, others.origin, others.mask, few)
+                few *= few.dtype.type(patterns.substitutes.factor)
+                out[places] = few
         return out
 
     def modulus(self, far: np.ndarray, amplitudes: np.ndarray) -> float:

@@ -351,8 +351,11 @@ def products(
     # Whole fours are read, so up to three numbers beyond a run; at is zero there, and the table must go on.
     if max(int(e.max()) for e in ends) + int(pixels.max()) + 3 >= len(table):
         return numpy_patterns.products(table, lit, ends, counts, pixels, at, data)
-    runs = _runs(pixels)
-    fours = np.array([(k, stop, pixel + k - start) for start, stop, pixel in runs for k in range(start, stop, 4)])
+    start, stop, pixel = _runs(pixels).T
+    parts = -(-(stop - start) // 4)
+    run = np.repeat(np.arange(len(parts)), parts)
+    off = 4 * (np.arange(len(run)) - (np.cumsum(parts) - parts)[run])
+    fours = np.stack([start[run] + off, stop[run], pixel[run] + off], axis=1)
     each = fours[:, :1] + np.arange(4)
     shares = np.where(each < fours[:, 1:2], at[np.minimum(each, len(at) - 1)], 0)
     shares = np.ascontiguousarray(np.stack([shares.real, shares.imag], 1), np.float32)

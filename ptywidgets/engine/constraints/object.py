@@ -32,8 +32,8 @@ class VacuumBaseline(Params):
             obj = state.object
             vacuum = obj.reshape(len(obj), -1)[:, outside]
             if xp.iscomplexobj(obj):
-                mean = float(xp.angle(vacuum).mean(dtype=np.float64))
-                return state.replace(object=obj * np.complex64(np.exp(-1j * mean)))
+                mean = complex(vacuum.mean(dtype=np.complex128))  # of the waves: phases would have to be unwrapped
+                return state.replace(object=obj * obj.dtype.type(np.exp(-1j * np.angle(mean))))
             return state.replace(object=obj - np.float32(vacuum.mean(dtype=np.float64)))
 
         return apply
@@ -48,7 +48,8 @@ class AmplitudeLimit(Params):
     acts_on = "object"
 
     def prepare(self, problem: Problem) -> Callable[[State], State]:
-        return _on_complex(problem, lambda xp, obj, amplitude: obj * xp.minimum(1, np.float32(self.limit) / amplitude))
+        limit = np.float32(self.limit)
+        return _on_complex(problem, lambda xp, obj, amplitude: obj * (limit / xp.maximum(amplitude, limit)))
 
 
 @dataclass(frozen=True)

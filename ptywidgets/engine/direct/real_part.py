@@ -17,7 +17,7 @@ from scipy import fft as sfft
 from ptywidgets.engine.direct.overlaps import Overlaps
 from ptywidgets.engine.direct.threads import THREADS
 
-PIXELS = 128  # of the detector, about, by which the sum is told: it is smooth
+PIXELS = 64  # of the detector, about, by which the sum is told: it is smooth
 ROUNDS = 2  # half of the way each: more change little
 
 

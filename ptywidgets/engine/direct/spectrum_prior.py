@@ -11,15 +11,14 @@ maximisation, Dempster, Laird and Rubin, J. R. Stat. Soc. B 39, 1 (1977), taken 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
 from ptywidgets.engine.direct.folding import Equations
-from ptywidgets.engine.direct.threads import THREADS
+from ptywidgets.engine.direct.threads import shared
 
 ROUNDS = 2
 NEIGHBOURS = 1.5  # sigma, in frequencies of the scan
@@ -34,19 +33,21 @@ class Portions:
         self.make, self.portions = make, portions
         self.kept: dict[int, Equations] | None = {} if nbytes <= KEPT else None
 
-    def each(self, work: Callable[[Equations], Any]) -> Iterator[Any]:
+    def each(self, work: Callable[[Equations], Any]) -> list[Any]:
         """The results of `work`, in order."""
+        results: list[Any] = [None] * len(self.portions)
 
-        def done(n: int) -> Any:
+        def done(part: slice) -> None:
+            n = part.start
             equations = self.kept.get(n) if self.kept is not None else None
             if equations is None:
                 equations = self.make(self.portions[n])
                 if self.kept is not None:
                     self.kept[n] = equations
-            return work(equations)
+            results[n] = work(equations)
 
-        with ThreadPoolExecutor(THREADS) as pool:
-            yield from pool.map(done, range(len(self.portions)))
+        shared(done, len(self.portions), at_once=1)
+        return results
 
 
 def rising(strength: float) -> Diagonal:
@@ -84,7 +85,7 @@ def learnt(portions: Portions, first: float, counting: float, pixels: int, shape
         return whole
     diagonal = whole
     for _ in range(ROUNDS):
-        power = _smooth_power(list(portions.each(_found(diagonal))), noise, shape)
+        power = _smooth_power(portions.each(_found(diagonal)), noise, shape)
         diagonal = _with_power(law, counting, power)
     return diagonal
 
@@ -103,7 +104,7 @@ def _tally(e: Equations, diagonal: np.ndarray, pixels: int) -> np.ndarray:
     fitted = (e.right.conj() * x).real.sum(dtype=float) + (diagonal * (x.real**2 + x.imag**2)).sum(dtype=float)
     left = e.power.sum(dtype=float) - fitted
     trace = np.einsum("cnn->", e.matrix).real
-    spread = (((e.matrix.real**2 + e.matrix.imag**2) * found[:, None, :]) / radius[:, None, :]).sum()
+    spread = ((e.matrix.real**2 + e.matrix.imag**2).sum(1) * found / radius).sum()
     return np.array([left, len(x) * pixels - found.sum(), (np.abs(e.right) ** 2).sum(), trace, spread])
 
 

@@ -171,14 +171,14 @@ class SideBands:
             rows, columns = equations.rows[found], equations.columns[found]
             values = -1j * equations.solve(added)[found]
             if method == "ssb":
-                return rows, columns, values, np.float32(0)
+                return rows, columns, values, np.zeros(len(rows), np.float32)
             norm = np.einsum("cnn->cn", equations.matrix).real + added
             return rows, columns, values, self._crossed(overlaps, rows, columns, fine, weights) / norm[found]
 
-        for rows, columns, values, share in portions.each(solved):
-            spectrum[-rows, -columns] = values.conj()
-            spectrum[rows, columns] = values
-            share_of_real[-rows, -columns] = share_of_real[rows, columns] = share
+        rows, columns, values, shares = (np.concatenate(of) for of in zip(*portions.each(solved), strict=True))
+        spectrum[-rows, -columns] = values.conj()
+        spectrum[rows, columns] = values
+        share_of_real[-rows, -columns] = share_of_real[rows, columns] = shares
         phase = sfft.ifft2(spectrum, workers=THREADS).real * np.float32(fine**2)
         if method == "obf":
             phase = less_real_part(phase, share_of_real)
@@ -227,7 +227,7 @@ class SideBands:
         """Of the normal equations of some of the scan's frequencies."""
         folds = min(MOST_FOLDED, fine**2) + 1
         size = max(1, int(AT_ONCE / (8 * (folds**2 + len(self.mean)))))
-        parts = [which[first : first + size] for first in range(0, len(which), size)]
+        parts = np.array_split(which, THREADS * -(-len(which) // (THREADS * size)))  # as many for one as for another
         return Portions(lambda few: self.equations(overlaps, few, fine, weights), parts, len(which) * folds**2 * 8)
 
 

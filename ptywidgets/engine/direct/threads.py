@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache
+from itertools import pairwise
 
 THREADS = 2
+_helper = threading.local()  # `is_one` is set in the threads that help
 
 
 def shared(work: Callable[[slice], object], count: int, at_once: int | None = None) -> None:
@@ -26,5 +31,24 @@ def shared(work: Callable[[slice], object], count: int, at_once: int | None = No
         for begin in range(first, end, portion):
             work(slice(begin, min(begin + portion, end)))
 
-    with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(in_turn, ends[:-1], ends[1:]))
+    if getattr(_helper, "is_one", False):  # nobody is left to help
+        in_turn(0, count)
+        return
+    first, *rest = pairwise(ends)
+    others = [_helpers().submit(in_turn, *part) for part in rest]
+    try:
+        in_turn(*first)
+    finally:
+        wait(others)
+    for other in others:
+        other.result()
+
+
+@cache
+def _helpers() -> ThreadPoolExecutor:
+    """The other threads, which stay: to start and to end some takes longer than many a piece of work."""
+    return ThreadPoolExecutor(THREADS - 1, "ptywidgets-direct", lambda: setattr(_helper, "is_one", True))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_helpers.cache_clear)  # a forked process has none of them

@@ -149,16 +149,14 @@ def _mean_transfer(
     even, odd = (taylor_terms(cartesian, tilts, q, bright.wavelength, parity) for parity in (0, 1))
     common = [bool((term[0] == term[0][:1]).all()) for term in (even, odd)]
     total = np.zeros(q.shape, np.complex64)
-    squared = (q.real**2 + q.imag**2).astype(np.float32)
     turned: list[Any] = [None, None]
     for n, (k, weight) in enumerate(zip(tilts.astype(np.complex64), weights.astype(np.float32), strict=True)):
         for into, (coefficients, basis), same in zip((0, 1), (even, odd), common, strict=True):
             if turned[into] is None or not same:
                 phase = coefficients[n] @ basis
                 turned[into] = np.cos(phase), np.sin(phase)
-        along = np.float32(2) * (k.real * q.real + k.imag * q.imag)
-        round_k = squared + np.float32(abs(k) ** 2)
-        plus, minus = (_soft_disk(np.maximum(round_k + sign, 0), bright.radius, apart) for sign in (along, -along))
+        # |k + Q| and |k - Q|
+        plus, minus = (_soft_disk(np.abs(q + sign * k), bright.radius, apart) for sign in (1, -1))
         cosine, sine = (plus - minus) * turned[0][0], (plus + minus) * turned[0][1]
         if common[1]:  # exp(i O) is put on at the end
             total.real += weight * cosine
@@ -171,6 +169,8 @@ def _mean_transfer(
     return -1j * total
 
 
-def _soft_disk(squared: np.ndarray, radius: float, edge: float) -> np.ndarray:
-    """1 in the aperture, 0 outside, with an edge of some width, at squared distances from its middle."""
-    return np.clip((radius - np.sqrt(squared)) / edge + 0.5, 0, 1)
+def _soft_disk(distance: np.ndarray, radius: float, edge: float) -> np.ndarray:
+    """1 in the aperture, 0 outside, with an edge of some width, at distances from its middle; in their memory."""
+    distance *= np.float32(-1 / edge)
+    distance += np.float32(radius / edge + 0.5)
+    return distance.clip(0, 1, out=distance)

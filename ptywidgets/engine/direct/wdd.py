@@ -11,7 +11,6 @@ product too, so patterns are gathered farther where the filter is sharp enough t
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from scipy import fft as sfft
@@ -24,7 +23,7 @@ from ptywidgets.engine.direct.folding import folded
 from ptywidgets.engine.direct.image import DirectImage
 from ptywidgets.engine.direct.overlaps import exact_beams
 from ptywidgets.engine.direct.ssb import REACH, SideBands, optics_of
-from ptywidgets.engine.direct.threads import THREADS
+from ptywidgets.engine.direct.threads import THREADS, shared
 from ptywidgets.engine.errors import ParameterError
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.probe import Optics
@@ -161,12 +160,12 @@ def _transmission(bands: SideBands, fine: int, epsilon: float) -> np.ndarray:
             out.append((rows[part], columns[part], *values))
         return out
 
-    size = max(1, at_once // fine**2)
-    with ThreadPoolExecutor(THREADS) as pool:
-        for results in pool.map(deconvolved, [slice(n, n + size) for n in range(0, len(bands.index), size)]):
-            for rows, columns, at, opposite in results:
-                spectrum[-rows, -columns] = opposite.conj()
-                spectrum[rows, columns] = at
+    parts: dict[int, list[tuple[np.ndarray, ...]]] = {}
+    shared(lambda few: parts.update({few.start: deconvolved(few)}), len(bands.index), max(1, at_once // fine**2))
+    together = zip(*(part for first in sorted(parts) for part in parts[first]), strict=True)
+    rows, columns, at, opposite = (np.concatenate(of) for of in together)
+    spectrum[-rows, -columns] = opposite.conj()
+    spectrum[rows, columns] = at
     one, data = over_pixels(placed(np.stack([np.abs(overlaps.at) ** 2, bands.mean]), places))
     filtering = one.conj() / (one.real**2 + one.imag**2 + floor)
     straight = float((filtering * data).sum().real / (filtering * one).sum().real)  # |T(0)|^2

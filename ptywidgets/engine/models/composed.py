@@ -225,6 +225,30 @@ class Model:
         backend.map_reduce(task, backend.portions(np.arange(len(out)), incident.nbytes), lambda: None)
         return np.array(out)
 
+    def value(
+        self,
+        backend: Backend,
+        obj: Array,
+        probe: Array,
+        geometry: Geometry,
+        patterns: Patterns,
+        batch: Any,
+        loss: Loss,
+    ) -> float:
+        """Loss over a batch of positions, without gradients."""
+        batch = np.asarray(batch)
+        where = geometry.at(backend, batch)
+        incident = self.incident(backend, probe, where.fractions)
+        slab = self.slab(backend, obj)
+
+        def task(places: Any, total: list[Any]) -> None:
+            far = self.far_field(backend, incident.waves(backend, places), slab, where.part(places))
+            measured = backend.amplitudes(patterns, batch[places], probe.real.dtype)
+            total[0] += self.residual(backend, far, measured, loss)[0]
+
+        portions = backend.portions(np.arange(len(batch)), incident.nbytes)
+        return sum(float(part[0]) for part in backend.map_reduce(task, portions, lambda: [0.0]))
+
     def passed(self, xp: Any, slab: Slab, axis: int) -> Array:
         """|t|^2 through all slices, which are the axis `axis` of the transmission."""
         transmission = slab.one()

@@ -128,24 +128,18 @@ class ChebyshevShift:
 
     images: Array  # (R, M, Ny, Nx)
     factors: Array  # (R, 1, Ny, Nx): image r is F^-1 [factor r x spectrum]
+    terms: Terms
+    fractions: Array  # (B, 2) px
     weights: Array  # (B, R), T_a(2 dy) T_b(2 dx)
-    by_fractions: tuple[Array, Array]  # (B, R) each, derivatives of the weights by dy and by dx
 
     @classmethod
     def prepare(cls, backend: Backend, spectrum: Array, terms: Terms, fractions: Array) -> ChebyshevShift:
         """For a probe with this spectrum (M, Ny, Nx), window-centred, and a batch's fractions (B, 2) px."""
-        xp = backend.xp
-        factors = backend.to_device(_factors(spectrum.shape[-2:], terms), spectrum.dtype)[:, None]
-        angles = xp.arccos(xp.clip(2 * fractions, -1, 1))
-        orders = xp.asarray(terms)  # (R, 2)
-        single = xp.cos(angles[:, None, :] * orders)  # (B, R, 2)
-        slopes = 2 * _chebyshev_slopes(xp, 2 * fractions, _degree(terms))[:, orders, xp.arange(2)]
-        real = spectrum.real.dtype
-        by_fractions = (slopes[..., 0] * single[..., 1], single[..., 0] * slopes[..., 1])
-        down, right = (derivative.astype(real) for derivative in by_fractions)
+        factors = _factors_on(backend.xp, spectrum.dtype, spectrum.shape[-2:], terms)
         images = backend.empty("images", (len(factors), *spectrum.shape), spectrum.dtype)
-        xp.multiply(factors, spectrum, out=images)
-        return cls(backend.ifft2(images), factors, single.prod(-1).astype(real), (down, right))
+        backend.xp.multiply(factors, spectrum, out=images)
+        weights = _polynomials(backend.xp, terms, fractions).prod(-1).astype(spectrum.real.dtype)
+        return cls(backend.ifft2(images), factors, terms, fractions, weights)
 
     def waves(self, backend: Backend, places: Any) -> Array:
         """Moved waves (B, M, Ny, Nx)."""
@@ -153,7 +147,11 @@ class ChebyshevShift:
 
     def tangent(self, backend: Backend, places: Any, axis: int) -> Array:
         """Derivative (B, M, Ny, Nx) of the waves by the fractions along an axis, per px."""
-        return backend.combine(self.by_fractions[axis][places], self.images)
+        xp, fractions = backend.xp, self.fractions[places]
+        orders = xp.asarray(self.terms)[:, axis]
+        slopes = 2 * _chebyshev_slopes(xp, 2 * fractions[:, axis], _degree(self.terms))[:, orders]
+        weights = slopes * _polynomials(xp, self.terms, fractions)[..., 1 - axis]
+        return backend.combine(weights.astype(self.weights.dtype), self.images)
 
     def zeros(self, backend: Backend) -> Array:
         """An accumulator for :meth:`collect`."""
@@ -176,8 +174,13 @@ def _derivative(backend: Backend, spectrum: Array, axis: int) -> Array:
     return (-2j * np.pi * (k[:, None] if axis == 0 else k[None])).astype(spectrum.dtype)
 
 
+def _polynomials(xp: Any, terms: Terms, fractions: Array) -> Array:
+    """T_a(2 dy) and T_b(2 dx) (B, R, 2) of the terms."""
+    return xp.cos(xp.arccos(xp.clip(2 * fractions, -1, 1))[:, None, :] * xp.asarray(terms))
+
+
 def _chebyshev_slopes(xp: Any, x: Array, degree: int) -> Array:
-    """Derivatives T_a'(x) = a U_a-1(x) of the polynomials up to a degree (B, degree + 1, 2), at x (B, 2)."""
+    """Derivatives T_a'(x) = a U_a-1(x) of the polynomials up to a degree (B, degree + 1), at x (B,)."""
     second = [xp.zeros_like(x), xp.ones_like(x)]  # U_-1, U_0
     for _ in range(degree - 1):
         second.append(2 * x * second[-1] - second[-2])
@@ -238,6 +241,12 @@ def _factors(shape: tuple[int, int], terms: Terms) -> np.ndarray:
         for size in shape
     )
     return np.array([np.outer(rows[a], columns[b]) for a, b in terms])
+
+
+@lru_cache(maxsize=16)
+def _factors_on(xp: Any, dtype: Any, shape: tuple[int, int], terms: Terms) -> Array:
+    """The same (R, 1, Ny, Nx) of an array library and a precision, for spectra (M, Ny, Nx)."""
+    return xp.asarray(_factors(shape, terms).astype(dtype))[:, None]
 
 
 @lru_cache(maxsize=32)
