@@ -101,8 +101,8 @@ def _resample_real(field: np.ndarray, size: int, axis: int) -> np.ndarray:
     spectrum = scipy.fft.rfft(field, axis=axis, workers=-1)
     last = min(old, size) // 2
     spectrum = spectrum[..., : last + 1] if axis == -1 else spectrum[..., : last + 1, :]
-    if size > old and old % 2 == 0:  # the highest frequency stood for both signs, and now there will be two
-        spectrum[(..., last) if axis == -1 else (..., last, slice(None))] *= 0.5
+    if min(old, size) % 2 == 0:  # the highest frequency of one grid stands for both signs, of which the other has two
+        spectrum[(..., last) if axis == -1 else (..., last, slice(None))] *= 0.5 if size > old else 2
     return scipy.fft.irfft(spectrum, size, axis=axis, workers=-1) * np.float32(size / old)
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
 
@@ -240,7 +240,8 @@ def staged(
         done += stage.iterations
         if state is not None and number < state.stage:
             continue
-        here = problem.at_window(stage.window)
+        # What comes over has an object of its own.
+        here = (problem if state is None else _without_picture(problem)).at_window(stage.window)
         before = state
         state = here.start() if state is None else here.bring(state)
         state = state.replace(stage=number)
@@ -249,7 +250,7 @@ def staged(
         watched = best = state  # going on by hand after it has settled, it looks at what comes from there on
         # What the stage before came to, of the same pixels, is one to be better than.
         judged = watched.iteration - int(before is not None and _follows(before, number, stage))
-        nothing = cache(partial(_misfit_of_nothing, here))  # where it is asked for, which it seldom is
+        nothing = cache(partial(_misfit_of_nothing, problem, stage.window))  # where it is asked for, which it seldom is
         inner = steps(here, _of_stage(plan, stage, done), state)
         new: Plan | None = None
         while True:
@@ -338,12 +339,18 @@ def _is_little(difference: float, state: State, nothing: Callable[[], float | No
     return lacking is not None and difference < FAINT * (lacking - least)
 
 
-def _misfit_of_nothing(problem: Problem) -> float | None:
+def _misfit_of_nothing(problem: Problem, window: tuple[int, int]) -> float | None:
     """Misfit of an empty object with the first probe, where the problem begins with another one."""
     if problem.held_out is None or problem.empty:
         return None
-    empty = problem.backend.to_device(np.full_like(problem.first_object, problem.vacuum))
-    return problem.held_out.misfit(problem, problem.start().replace(object=empty))
+    here = _without_picture(problem).at_window(window)
+    assert here.held_out is not None
+    return here.held_out.misfit(here, here.start())
+
+
+def _without_picture(problem: Problem) -> Problem:
+    """The problem with an empty object to begin with."""
+    return replace(problem, first_object=np.full_like(problem.first_object, problem.vacuum))
 
 
 def _quick_sizes(full: int) -> set[int]:

@@ -85,3 +85,10 @@ def test_what_was_held_out_is_a_problem_of_its_own():
     np.testing.assert_allclose(alone.intensities(dimmed, every), expected, rtol=1e-4, atol=1e-6)
     held = problem.held_out.patterns.crop(problem.window).amplitudes()
     np.testing.assert_array_equal(alone.backend.amplitudes(alone.patterns, every, np.float32), held)
+
+
+def test_a_loss_alone_is_that_of_the_gradients():
+    problem = hold_out(example_problem())
+    state, batch = problem.start(), np.arange(0, problem.count, 3)
+    assert problem.value(state, batch) == pytest.approx(problem.gradients(state, batch).loss, rel=1e-6)
+    assert problem.value(state, batch[:1]) == pytest.approx(problem.gradients(state, batch[:1]).loss, rel=1e-6)

@@ -72,3 +72,16 @@ def test_a_hot_pixel_does_no_harm_where_it_is_masked():
     masked = replace(problem, patterns=replace(problem.patterns, counts=hot, mask=mask))
     (*_, state), (*_, expected) = (iterate(one, Plan(iterations=3, batch=32)) for one in (masked, problem))
     assert state.losses[-1] == pytest.approx(expected.losses[-1], rel=0.01)
+
+
+def test_the_brightest_pixel_is_one_that_the_mask_leaves_in():
+    counts = np.zeros((3, 4, 4), np.uint16)
+    counts[0, 1, 1], counts[1, 2, 2], counts[2, 3, 3] = 5, 900, 7
+    patterns = Patterns(counts, np.zeros((3, 2), int))
+    assert patterns.brightest([0, 1, 2]) == 900
+    assert patterns.brightest([0, 2]) == 7
+    mask = np.ones((4, 4), bool)
+    mask[2, 2] = False
+    assert replace(patterns, mask=mask).brightest([0, 1, 2]) == 7
+    assert replace(patterns, mask=np.zeros((4, 4), bool)).brightest([0]) == 0
+    assert Patterns(-np.ones((1, 2, 2), np.float32), np.zeros((1, 2), int)).brightest([0]) == 0

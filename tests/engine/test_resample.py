@@ -85,3 +85,15 @@ def test_a_state_comes_over_and_back():
     np.testing.assert_allclose(small.bring(whole).object, smooth, atol=2e-3)
     assert problem.bring(whole) is whole
     assert problem.at_window(problem.window) is problem
+
+
+@pytest.mark.parametrize("cycles", [(3, -2), (0, 5), (12, 0), (0, 12)])  # 12: the highest frequency of 24 pixels
+@pytest.mark.parametrize(("old", "new"), [((8, 8), (12, 12)), ((8, 8), (8, 10)), ((12, 12), (8, 8))])
+def test_a_wave_of_a_potential_is_the_same_wave_on_the_other_grid(cycles, old, new):
+    def wave(window):
+        y, x = (np.arange(3 * n) / (3 * n) for n in window)
+        return np.cos(2 * np.pi * (cycles[0] * y[:, None] + cycles[1] * x))[None].astype(np.float32)
+
+    found = resample_object(wave(old), old, new, (1, 3 * new[0], 3 * new[1]), 0.0)
+    np.testing.assert_allclose(found, wave(new), atol=2e-6)
+    assert found.dtype == np.float32

@@ -18,6 +18,7 @@ from scipy import ndimage
 from ptywidgets.engine.aberrations import Aberrations, chi
 from ptywidgets.engine.backends.pattern_kernels import pattern_kernels
 from ptywidgets.engine.direct.bright_field import BrightField
+from ptywidgets.engine.direct.threads import shared
 from ptywidgets.engine.errors import CalibrationError, ParameterError
 from ptywidgets.engine.probe import Optics, aperture_amplitude, centred_to_corner
 
@@ -112,12 +113,16 @@ class Table:
 
     def transfer(self, aberrations: Aberrations) -> np.ndarray:
         """A on the flat table, complex64."""
-        phase = chi(aberrations, self.ky, self.kx, self.energy).astype(np.float32)
         out = np.zeros(self.fine**2 * self.width**2, np.complex64)
-        values = np.empty(len(phase), np.complex64)
-        values.real = self.amplitude * np.cos(phase)
-        values.imag = self.amplitude * -np.sin(phase)
-        out[self.places] = values
+
+        def fill(part: slice) -> None:
+            phase = chi(aberrations, self.ky[part], self.kx[part], self.energy).astype(np.float32)
+            values = np.empty(len(phase), np.complex64)
+            values.real = self.amplitude[part] * np.cos(phase)
+            values.imag = self.amplitude[part] * -np.sin(phase)
+            out[self.places[part]] = values
+
+        shared(fill, len(self.places))
         return out
 
     def bases(self, ky: np.ndarray, kx: np.ndarray) -> np.ndarray:

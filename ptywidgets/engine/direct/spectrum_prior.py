@@ -123,8 +123,13 @@ def _found(diagonal: Diagonal) -> Callable[[Equations], tuple[np.ndarray, ...]]:
 def _smooth_power(parts: list[tuple[np.ndarray, ...]], noise: float, shape: tuple[int, int]) -> np.ndarray:
     """Power (Y, X) float32 of the phase, the mean over each frequency's neighbours."""
     rows, columns, squared, variance = (np.concatenate(of) for of in zip(*parts, strict=True))
-    power, there = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    fields = np.zeros((2, *shape), np.float32)
     for y, x in ((rows, columns), (-rows, -columns)):  # a real phase
-        power[y, x], there[y, x] = squared + noise * variance, 1
-    power, there = (ndimage.gaussian_filter(a, NEIGHBOURS, mode="wrap", truncate=3) for a in (power, there))
+        fields[0, y, x], fields[1, y, x] = squared + noise * variance, 1
+
+    def smoothed(which: slice) -> None:
+        fields[which] = ndimage.gaussian_filter(fields[which], (0, NEIGHBOURS, NEIGHBOURS), mode="wrap", truncate=3)
+
+    shared(smoothed, 2)
+    power, there = fields
     return np.maximum(power / np.maximum(there, 1e-6), 1e-12 * max(float(power.max()), 1e-30))

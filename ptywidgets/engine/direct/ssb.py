@@ -227,7 +227,8 @@ class SideBands:
         """Of the normal equations of some of the scan's frequencies."""
         folds = min(MOST_FOLDED, fine**2) + 1
         size = max(1, int(AT_ONCE / (8 * (folds**2 + len(self.mean)))))
-        parts = np.array_split(which, THREADS * -(-len(which) // (THREADS * size)))  # as many for one as for another
+        count = min(len(which), THREADS * -(-len(which) // (THREADS * size)))  # as many for one thread as for another
+        parts = np.array_split(which, count)
         return Portions(lambda few: self.equations(overlaps, few, fine, weights), parts, len(which) * folds**2 * 8)
 
 

@@ -143,6 +143,7 @@ def test_mistakes_are_told():
     bands = SideBands.prepare(bright, Optics(semiangle=SEMIANGLE))
     with pytest.raises(ParameterError, match="did you mean 'obf'"):
         bands.image(method="obff")
+    assert np.isfinite(bands.image(share=1e-9).phase).all(), "one frequency is no more than one portion"
     with pytest.raises(ParameterError, match="share is 0"):
         bands.image(share=0)
     with pytest.raises(ParameterError, match="upsampling is 0"):
