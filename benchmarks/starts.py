@@ -10,11 +10,11 @@ the default plan of gradient descent.
 from __future__ import annotations
 
 import argparse
-import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +40,8 @@ METHODS: dict[str, Callable[[BrightField, Optics], DirectImage]] = {
     "SSB": ssb,
     "OBF": obf,
     "OBF/4": lambda bright, optics: obf(bright, optics, upsampling=4),  # times finer than the scan
-    "OBF/6": lambda bright, optics: obf(bright, optics, upsampling=6),
 }
+Course = list[tuple[int, float]]  # iteration, correlation
 LEVELS = (0.9, 0.92, 0.94, 0.96, 0.97, 0.98, 0.99)
 
 
@@ -65,15 +65,17 @@ def main() -> None:
                     starts = (None, *options.starts)
                     # The first runs load loops and fill memory with pages; they are scored, the others only timed,
                     # since scoring would leave nothing in the caches for what comes next.
-                    seen = [run(case, problem, algorithm, start, options.iterations, True) for start in starts]
-                    timed = [
-                        [run(case, problem, algorithm, start, options.iterations, False) for start in starts]
-                        for _ in range(options.rounds)
-                    ]
+                    courses: dict[str | None, Course] = {start: [] for start in starts}
+                    for start, course in courses.items():
+                        run(case, problem, algorithm, start, options.iterations, partial(note, case, problem, course))
+                    seconds: dict[str | None, list[list[float]]] = {start: [] for start in starts}
+                    for _ in range(options.rounds):
+                        for start in starts:
+                            seconds[start].append(run(case, problem, algorithm, start, options.iterations))
                     print(f"{name}, {kind}, {algorithm}")
-                    for n, start in enumerate(starts):
-                        seconds = np.median([[moment for moment, *_ in of_round[n]] for of_round in timed], axis=0)
-                        print(f"  {start or 'empty':6} {told(seconds, seen[n])}", flush=True)
+                    for start, course in courses.items():
+                        median = np.median(seconds[start], axis=0)
+                        print(f"  {start or 'empty':6} {told(median, course)}", flush=True)
 
 
 def problem_of(case: Case, kind: str) -> Problem:
@@ -84,22 +86,20 @@ def problem_of(case: Case, kind: str) -> Problem:
 
 
 def run(
-    case: Case, problem: Problem, algorithm: str, start: str | None, iterations: int, scored: bool
-) -> list[tuple[float, int, float]]:
-    """Seconds, iteration and, where it is `scored`, correlation, at every iteration of one run from one start."""
-    course = []
-    begun = time.perf_counter()
-
-    def look(state: State) -> None:
-        nonlocal begun
-        seconds = time.perf_counter() - begun
-        course.append((seconds, state.iteration, correlation_of(case, problem, state) if scored else math.nan))
-        begun = time.perf_counter() - seconds
-
+    case: Case,
+    problem: Problem,
+    algorithm: str,
+    start: str | None,
+    iterations: int,
+    look: Callable[[State], None] = lambda state: None,
+) -> list[float]:
+    """Seconds at every iteration of one run from one start, each of which is shown to `look`."""
+    begun, seconds = time.perf_counter(), []
     if start is not None:
         optics = Optics.from_dataset(case.dataset, aberrations=Aberrations(defocus=case.defocus))
         bright = bright_field(case.dataset, problem.measurement)
         problem = replace(problem, first_object=start_object(METHODS[start](bright, optics), problem))
+        seconds.append(time.perf_counter() - begun)
         look(problem.start())
     constraints = default_constraints(problem.model.specimen.object_type)
     if algorithm == "auto":
@@ -108,24 +108,26 @@ def run(
         states = iterate(problem, Plan(iterations=iterations, constraints=constraints))
     for state in states:
         if state.at_iteration_end:
+            seconds.append(time.perf_counter() - begun)
             look(state)
-    return course
+    return seconds
 
 
-def correlation_of(case: Case, problem: Problem, state: State) -> float:
-    """With the true phase."""
+def note(case: Case, problem: Problem, course: Course, state: State) -> None:
+    """Add a state's iteration and its correlation with the true phase to a course."""
     here = problem.at_window(state.probe.shape[-2:])
     found = np.asarray(here.backend.to_numpy(state.object))[0]
-    return float(score(found, state.positions / here.sampling, case.truth).correlation)
+    correlation = score(found, state.positions / here.sampling, case.truth).correlation
+    course.append((state.iteration, float(correlation)))
 
 
-def told(seconds: np.ndarray, course: list[tuple[float, int, float]]) -> str:
+def told(seconds: np.ndarray, course: Course) -> str:
     """When each correlation was reached first, and the best."""
     words = []
     for level in LEVELS:
-        reached = [(s, n) for s, (_, n, c) in zip(seconds, course, strict=True) if c >= level]
+        reached = [(s, n) for s, (n, c) in zip(seconds, course, strict=True) if c >= level]
         words.append(f"{level}: {reached[0][0]:.2f} s ({reached[0][1]})" if reached else f"{level}: -")
-    return ", ".join(words) + f", best {max(c for *_, c in course):.4f}"
+    return ", ".join(words) + f", best {max(c for _, c in course):.4f}"
 
 
 if __name__ == "__main__":
