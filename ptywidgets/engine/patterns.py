@@ -137,11 +137,9 @@ class Patterns:
         counts, origin = backend.to_device(self.counts), backend.to_device(self.origin)
         return replace(self, counts=counts, origin=origin, mask=mask, substitutes=others)
 
-    def brightest(self, indices: Any) -> float:
-        """The most counts of a pixel of some patterns that the mask leaves in, anywhere on the detector; at least 0."""
-        counts = self.counts[np.asarray(indices)].max(0)
-        if self.mask is not None:
-            counts = counts[self.mask]
+    def brightest(self) -> float:
+        """The most counts of a pixel that the mask leaves in, anywhere on the detector; at least 0."""
+        counts = self.counts if self.mask is None else self.counts.max(0)[self.mask]
         return max(0.0, float(counts.max())) if counts.size else 0.0
 
     def amplitudes(self, indices: Any = None, dtype: Any = np.float32) -> np.ndarray:

@@ -29,8 +29,6 @@ from ptywidgets.engine.state import State
 if TYPE_CHECKING:
     from ptywidgets.engine.plan import Plan
 
-SAMPLE = 256  # patterns, about, that tell how bright the brightest pixel is
-
 
 @dataclass(frozen=True)
 class Problem:
@@ -68,8 +66,7 @@ class Problem:
 
     @cached_property
     def stiffness(self) -> float:
-        """Half of the loss's second derivative by the modulus, where the brightest measured pixel of a sample of the
-        patterns is matched.
+        """Half of the loss's second derivative by the modulus, where the brightest measured pixel is matched.
 
         1 for the amplitude loss, 2 for Poisson's, four times the most counts for that of intensities: what steps that
         are not measured by a search are divided by, so that none of them goes too far.
@@ -81,7 +78,7 @@ class Problem:
         if at(1.0) == at(4.0):
             return at(1.0)
 
-        return at(self.patterns.brightest(np.arange(0, self.count, -(-self.count // SAMPLE))))
+        return at(self.patterns.brightest())
 
     @property
     def object_shape(self) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -212,17 +212,13 @@ class Model:
 
     def intensities(self, backend: Backend, obj: Array, probe: Array, geometry: Geometry, batch: Any) -> np.ndarray:
         """Modelled patterns (B, Ny, Nx), corner-centred, on the host: the forward model on its own, always exact."""
-        where = geometry.at(backend, batch)
-        incident = self.incident(backend, probe, where.fractions, exact=True)
-        slab = self.slab(backend, obj)
-        out: list[Any] = [None] * len(where.corners)
+        out: list[Any] = [None] * len(np.asarray(batch))
 
-        def task(places: Any, _: None) -> None:
-            far = self.far_field(backend, incident.waves(backend, places), slab, where.part(places))
+        def look(places: Any, far: Far, _: None) -> None:
             for place, pattern in zip(places, backend.to_numpy(self.expected(backend, far)), strict=True):
                 out[place] = pattern
 
-        backend.map_reduce(task, backend.portions(np.arange(len(out)), incident.nbytes), lambda: None)
+        self._look(backend, obj, probe, geometry.at(backend, batch), look, lambda: None, exact=True)
         return np.array(out)
 
     def value(
@@ -237,17 +233,32 @@ class Model:
     ) -> float:
         """Loss over a batch of positions, without gradients."""
         batch = np.asarray(batch)
-        where = geometry.at(backend, batch)
-        incident = self.incident(backend, probe, where.fractions)
-        slab = self.slab(backend, obj)
 
-        def task(places: Any, total: list[Any]) -> None:
-            far = self.far_field(backend, incident.waves(backend, places), slab, where.part(places))
+        def look(places: Any, far: Far, total: list[Any]) -> None:
             measured = backend.amplitudes(patterns, batch[places], probe.real.dtype)
             total[0] += self.residual(backend, far, measured, loss)[0]
 
-        portions = backend.portions(np.arange(len(batch)), incident.nbytes)
-        return sum(float(part[0]) for part in backend.map_reduce(task, portions, lambda: [0.0]))
+        totals = self._look(backend, obj, probe, geometry.at(backend, batch), look, lambda: [0.0])
+        return sum(float(total[0]) for total in totals)
+
+    def _look(
+        self,
+        backend: Backend,
+        obj: Array,
+        probe: Array,
+        where: Where,
+        look: Callable[[Any, Far, Any], None],
+        make: Callable[[], Any],
+        exact: bool = False,
+    ) -> list[Any]:
+        """Show the far field of every portion of the positions to `look(places, far, what a worker makes)`."""
+        incident = self.incident(backend, probe, where.fractions, exact)
+        slab = self.slab(backend, obj)
+
+        def task(places: Any, made: Any) -> None:
+            look(places, self.far_field(backend, incident.waves(backend, places), slab, where.part(places)), made)
+
+        return backend.map_reduce(task, backend.portions(np.arange(len(where.corners)), incident.nbytes), make)
 
     def passed(self, xp: Any, slab: Slab, axis: int) -> Array:
         """|t|^2 through all slices, which are the axis `axis` of the transmission."""
