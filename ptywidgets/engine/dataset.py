@@ -54,6 +54,9 @@ class Dataset:
         What else the file says, as text.
     mask : ndarray (Qy, Qx) bool, optional
         True where a detector pixel counts. Others are left out of means, centres of mass and losses.
+    scan_mask : ndarray (Ry, Rx) bool, optional
+        True where a scan position counts. Others (dropped frames, a blanked beam, a flyback column) are left out of
+        means, of everything that is fitted to the scan, and of the reconstruction.
 
     Examples
     --------
@@ -72,6 +75,7 @@ class Dataset:
     path: Path | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     mask: np.ndarray | None = None
+    scan_mask: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         _check_patterns(self.data, 4, "(Ry, Rx, Qy, Qx)", "pass a stack to Dataset.from_stack(stack, scan_shape=...)")
@@ -79,6 +83,8 @@ class Dataset:
             object.__setattr__(self, "vacuum", checked_pattern(self.vacuum, self.detector_shape))
         if self.mask is not None:
             object.__setattr__(self, "mask", checked_mask(self.mask, self.detector_shape))
+        if self.scan_mask is not None:
+            object.__setattr__(self, "scan_mask", checked_scan_mask(self.scan_mask, self.scan_shape))
         if self.path is not None:
             object.__setattr__(self, "path", Path(self.path))
 
@@ -203,6 +209,22 @@ pass scan_shape=(41, 41) or crop.
             mask = ~mask.mask
         return dataclasses.replace(self, mask=mask)
 
+    def with_scan_mask(self, scan_mask: Any) -> Dataset:
+        """A data set of the same patterns with other scan positions left out.
+
+        Parameters
+        ----------
+        scan_mask : ndarray (Ry, Rx) bool, or None
+            True (or not 0) where a position counts; None takes all of them back.
+
+        Examples
+        --------
+        >>> dataset = Dataset(np.ones((2, 3, 4, 4), np.uint8))
+        >>> int(dataset.with_scan_mask(np.arange(6).reshape(2, 3) != 5).scan_mask.sum())
+        5
+        """
+        return dataclasses.replace(self, scan_mask=scan_mask)
+
     def load(self) -> Dataset:
         """A data set whose patterns are in memory.
 
@@ -325,6 +347,21 @@ def checked_mask(mask: Any, shape: tuple[int, ...]) -> np.ndarray:
     array = array.astype(bool)
     if not array.any():
         raise DataError("the mask leaves out every pixel; expected True where a detector pixel counts: pass ~mask.")
+    array.setflags(write=False)
+    return array
+
+
+def checked_scan_mask(mask: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """`mask` as bool of the scan's shape, with one position at least that counts."""
+    array = np.asarray(mask)
+    if array.dtype.kind not in "biuf" or array.shape != tuple(shape):
+        raise DataError(
+            f"the scan mask is {_by(array.shape)} {array.dtype} but the scan is {_by(shape)}; expected True where a "
+            "scan position counts: crop it as the data were, or leave it out with with_scan_mask(None)."
+        )
+    array = array.astype(bool)
+    if not array.any():
+        raise DataError("the scan mask leaves out every position; expected True where a position counts: pass ~mask.")
     array.setflags(write=False)
     return array
 
