@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ptywidgets._version import __version__
-from ptywidgets.engine.errors import PtyError
+from ptywidgets.engine.errors import FileInTheWay, PtyError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,6 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.command(options)
+    except FileInTheWay as error:
+        print(f"ptywidgets: {error.problem}; add --overwrite to replace it, or choose another name.", file=sys.stderr)
+        return 2
     except (PtyError, OSError) as error:
         print(f"ptywidgets: {error}", file=sys.stderr)
         return 2
@@ -49,7 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "file", type=Path, nargs="+", help="data, or a saved reconstruction to go on with; or a tilt series"
     )
-    run.add_argument("-o", "--output", type=Path, required=True, help="file to save the reconstruction in")
+    run.add_argument("-o", "--output", required=True, help="file to save in: a new one, or a saved reconstruction")
+    run.add_argument("--overwrite", action="store_true", help="replace OUTPUT even if it is something else")
     run.add_argument("--vacuum", type=Path, help="file with the vacuum pattern")
     run.add_argument("--dataset", help="path of the 4-D data inside an HDF5 file")
     run.add_argument("--energy", type=float, help="electron energy in eV")
@@ -94,6 +100,8 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _notebook() -> Path:
     """The first notebook: where the package was cloned, or a copy of the packaged one in the working folder."""
+    from ptywidgets.engine.io import atomic_file
+
     name = "01_ptychography_in_widgets.ipynb"
     package = Path(__file__).resolve().parent
     cloned = package.parent / "notebooks" / name
@@ -101,7 +109,8 @@ def _notebook() -> Path:
         return cloned
     target = Path(name).resolve()
     if not target.exists():
-        shutil.copyfile(package / "notebooks" / name, target)
+        with atomic_file(target) as temporary:
+            shutil.copyfile(package / "notebooks" / name, temporary)
     return target
 
 
@@ -168,6 +177,7 @@ def _open(options: argparse.Namespace) -> Any:
 
 def _reconstruct(options: argparse.Namespace) -> int:
     recon = _open(options)
+    recon.check_save(options.output, options.overwrite)  # not after hours of work
     print(recon)
     if recon.measurement is None:
         print(recon.prepare())
@@ -183,8 +193,22 @@ def _reconstruct(options: argparse.Namespace) -> int:
         recon.stop()
     bar.show(recon)
     bar.end()
-    print(f"{recon.status}: saved in {recon.save(options.output)}")
+    try:
+        print(f"{recon.status}: saved in {recon.save(options.output, options.overwrite)}")
+    except PtyError as error:  # since the work began, the disk has run full or something was put there
+        print(f"ptywidgets: {error}\n{recon.status}: saved in {_save_elsewhere(recon, options.output)} instead")
+        return 2
     return 0 if recon.status == "finished" else 130
+
+
+def _save_elsewhere(recon: Any, path: str) -> str:
+    """Save under a new name, beside `path` or where else that can be done; raises where it cannot be done at all."""
+    name = f"{Path(path).stem}_{time.strftime('%Y-%m-%d_%H-%M-%S')}.h5"
+    *first, last = (Path(path).expanduser().parent, Path.cwd(), Path.home(), Path(tempfile.gettempdir()))
+    for folder in first:
+        with contextlib.suppress(PtyError):
+            return recon.save(folder / name)
+    return recon.save(last / name)
 
 
 class _Bar:

@@ -17,6 +17,7 @@ import numpy as np
 
 from ptywidgets.engine.calibration import Calibration
 from ptywidgets.engine.errors import DataError
+from ptywidgets.engine.files import files_of, listed_files
 
 if TYPE_CHECKING:
     from ptywidgets.engine.protocols import Backend
@@ -57,6 +58,8 @@ class Dataset:
     scan_mask : ndarray (Ry, Rx) bool, optional
         True where a scan position counts. Others (dropped frames, a blanked beam, a flyback column) are left out of
         means, of everything that is fitted to the scan, and of the reconstruction.
+    files : sequence of Path
+        Further files that something of it was read from; those of memory maps and HDF5 are found by themselves.
 
     Examples
     --------
@@ -76,9 +79,12 @@ class Dataset:
     metadata: Mapping[str, str] = field(default_factory=dict)
     mask: np.ndarray | None = None
     scan_mask: np.ndarray | None = None
+    files: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         _check_patterns(self.data, 4, "(Ry, Rx, Qy, Qx)", "pass a stack to Dataset.from_stack(stack, scan_shape=...)")
+        read = files_of(self.data, self.vacuum, self.mask, self.scan_mask)  # before copies are made of them
+        object.__setattr__(self, "files", listed_files((*self.files, *read)))
         if self.vacuum is not None:
             object.__setattr__(self, "vacuum", checked_pattern(self.vacuum, self.detector_shape))
         if self.mask is not None:
@@ -103,6 +109,11 @@ pass scan_shape=(41, 41) or crop.
 
         _check_patterns(stack, 3, "(J, Qy, Qx)", "pass 4-D data to Dataset(data)")
         return cls(ScanView.of(stack, scan_shape), **fields)
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """All files that it was made from, as absolute paths: these are never written over."""
+        return listed_files((*(() if self.path is None else (self.path,)), *self.files))
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -180,11 +191,13 @@ pass scan_shape=(41, 41) or crop.
 
     def with_vacuum(self, vacuum: np.ndarray | str | os.PathLike[str] | None) -> Dataset:
         """A data set of the same patterns with another vacuum pattern, given as an array or as a file."""
+        files = self.files
         if isinstance(vacuum, (str, os.PathLike)):
             from ptywidgets.engine.io import read_pattern
 
+            files = (*files, Path(vacuum))
             vacuum = read_pattern(vacuum)
-        return dataclasses.replace(self, vacuum=vacuum)
+        return dataclasses.replace(self, vacuum=vacuum, files=files)
 
     def with_mask(self, mask: Any) -> Dataset:
         """A data set of the same patterns with another mask of detector pixels.
@@ -201,13 +214,15 @@ pass scan_shape=(41, 41) or crop.
         >>> dataset.with_mask(np.arange(16).reshape(4, 4) != 5).mean_pattern()[1].tolist()
         [1.0, 0.0, 1.0, 1.0]
         """
+        files = self.files
         if isinstance(mask, (str, os.PathLike)):
             from ptywidgets.engine.io import read_pattern
 
+            files = (*files, Path(mask))
             mask = read_pattern(mask)
         if hasattr(mask, "hot") and hasattr(mask, "dead"):  # BadPixels, whose mask says which are bad
             mask = ~mask.mask
-        return dataclasses.replace(self, mask=mask)
+        return dataclasses.replace(self, mask=mask, files=files)
 
     def with_scan_mask(self, scan_mask: Any) -> Dataset:
         """A data set of the same patterns with other scan positions left out.

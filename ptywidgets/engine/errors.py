@@ -22,6 +22,22 @@ class FileFormatError(PtyError):
     """A file is not what it should be, or holds no 4D-STEM data."""
 
 
+class FileInTheWay(FileFormatError):
+    """A file would be replaced that nobody said may be.
+
+    Parameters
+    ----------
+    problem : str
+        The message without the advice, kept for places where that is another one.
+    advice : str
+        What to do about it, in the words of the place.
+    """
+
+    def __init__(self, problem: str, advice: str = "pass overwrite=True to replace it, or choose another name") -> None:
+        super().__init__(f"{problem}; {advice}.")
+        self.problem = problem
+
+
 class ParameterError(PtyError):
     """A parameter has an unknown name or a value out of its range."""
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from traitlets import Instance
 
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError, PtyError
+from ptywidgets.engine.files import listed_files
 from ptywidgets.engine.prepare import Measurement, Preparation, prepare, reorient
 from ptywidgets.engine.probe import Optics
 from ptywidgets.reconstruction.safe import SafeTraits
@@ -46,6 +49,7 @@ class Inputs(SafeTraits):
     _taking = False  # a start is being taken over
     _turning = False  # another tilt is being looked at
     _lead: Measurement | None = None  # prepared last: its rotation is that of all tilts
+    _also_read: tuple[Path, ...] = ()  # files
 
     def __init__(self, **values: Any) -> None:
         self._measured: dict[int, Measurement] = {}  # of tilts
@@ -57,6 +61,17 @@ class Inputs(SafeTraits):
         if self.views is not None:
             return self._measure_all()
         return (self.measurement or self._prepare(),)
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """The files that data, vacuum patterns and masks were read from, of all tilts; nothing is saved over them."""
+        views = () if self.views is None else self.views.datasets
+        seen = () if self.dataset is None else (self.dataset,)
+        return listed_files([file for one in (*views, *seen) for file in one.inputs] + list(self._also_read))
+
+    def remember_input(self, path: str | os.PathLike[str]) -> None:
+        """Count a file among :attr:`inputs` that something was read from which the data do not know of."""
+        self._also_read = listed_files((*self._also_read, path))
 
     def set_calibration(self, **changes: Any) -> None:
         """Change energy (eV), scan_step (A), q_pixel (1/A) or semiangle (mrad); of a tilt series in all tilts."""

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any, Union
 from ptywidgets.engine.dataset import Calibration, Dataset
 from ptywidgets.engine.errors import DataError, ParameterError
 from ptywidgets.engine.io import read
-from ptywidgets.engine.io.checkpoint import Checkpoint, fingerprint, load_checkpoint, new_provenance, save_checkpoint
+from ptywidgets.engine.io.atomic import checked_target
+from ptywidgets.engine.io.checkpoint import (
+    RECONSTRUCTION,
+    Checkpoint,
+    fingerprint,
+    load_checkpoint,
+    new_provenance,
+    save_checkpoint,
+)
 from ptywidgets.engine.io.saved_views import SavedView
 from ptywidgets.engine.tomography import TiltSeries
 from ptywidgets.reconstruction.views import Views
@@ -21,8 +29,14 @@ if TYPE_CHECKING:
 Source = Union[Dataset, str, "os.PathLike[str]"]
 
 
-def save(recon: Reconstruction, path: str | os.PathLike[str]) -> str:
+def check_save(recon: Reconstruction, path: str | os.PathLike[str], overwrite: bool = False) -> None:
+    """Raise what saving would raise over a path, without saving."""
+    checked_target(path, overwrite, inputs=recon.inputs, replaces=RECONSTRUCTION)
+
+
+def save(recon: Reconstruction, path: str | os.PathLike[str], overwrite: bool = False) -> str:
     """Write a checkpoint of the latest whole state; returns the path."""
+    check_save(recon, path, overwrite)
     measurement = recon.measurement
     if measurement is None or recon.dataset is None:
         raise ParameterError("nothing to save yet: prepare() or run() first.")
@@ -49,10 +63,11 @@ def save(recon: Reconstruction, path: str | os.PathLike[str]) -> str:
         scan_shape=measurement.scan_shape,
         views=() if recon.views is None else _saved_views(recon.views),
         voxel_depth=problem.voxel[0] if isinstance(problem, TiltSeries) else None,
+        inputs=tuple(map(str, recon.inputs)),
         provenance=new_provenance(recon.dataset)
         | {"started_from": recon.started_from, "schedule": "automatic" if recon.auto else "planned"},
     )
-    return str(save_checkpoint(path, checkpoint))
+    return str(save_checkpoint(path, checkpoint, overwrite, recon.inputs))
 
 
 def load(

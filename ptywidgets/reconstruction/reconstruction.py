@@ -9,7 +9,7 @@ from typing import Any, Union
 
 import numpy as np
 from traitlets import Any as AnyTrait
-from traitlets import Bool, Enum, Instance, Int, Unicode
+from traitlets import Bool, Enum, Instance, Int, Unicode, validate
 
 from ptywidgets.engine.composition import Composition
 from ptywidgets.engine.constraints import default_constraints
@@ -78,7 +78,11 @@ class Reconstruction(Results, Running):
     iteration = Int(0, help="Finished iterations.")
     look = Instance(Look, args=(), help="What snapshots hold: which slice, which mode, a section.")
     message = Unicode("", help="The last thing worth saying, in one sentence.")
-    autosave = AnyTrait(None, allow_none=True, help="Path to which a running reconstruction is saved once a minute.")
+    autosave = AnyTrait(
+        None,
+        allow_none=True,
+        help="Path to which a running reconstruction is saved once a minute, and when it is done.",
+    )
 
     def __init__(
         self,
@@ -209,9 +213,45 @@ class Reconstruction(Results, Running):
 
     # ---------------------------------------------------------------- keeping
 
-    def save(self, path: str | os.PathLike[str]) -> str:
-        """Save everything but the patterns themselves into one EMD file; an older file stays whole until it is done."""
-        return keeping.save(self, path)
+    def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> str:
+        """Save everything but the patterns themselves into one EMD file; an older file stays whole until it is done.
+
+        Parameters
+        ----------
+        path : path
+            A new file, or a saved reconstruction, which is replaced.
+        overwrite : bool
+            Whether a file that is something else may be replaced. One of :attr:`inputs` never is.
+
+        Raises
+        ------
+        FileFormatError
+            When the file may not or cannot be written.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import ptywidgets as pw
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = pw.write(f"{folder}/duck.h5", pw.samples.ducky("tiny"))
+        ...     recon = pw.Reconstruction.open(file, defocus=250).run(1)
+        ...     try:
+        ...         recon.save(file, overwrite=True)
+        ...     except pw.engine.PtyError as error:
+        ...         print(str(error).split('; ')[1])
+        choose another name, such as duck_result.h5.
+        """
+        return keeping.save(self, path, overwrite)
+
+    def check_save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
+        """Raise at once what :meth:`save` would raise over a path, for whoever works for hours before."""
+        keeping.check_save(self, path, overwrite)
+
+    @validate("autosave")
+    def _accept_autosave(self, proposal: Any) -> Any:
+        if proposal["value"] is not None:
+            self._check_autosave_path(proposal["value"])
+        return proposal["value"]
 
     @classmethod
     def load(cls, path: Path, dataset: Dataset | Path | Sequence[Dataset | Path] | None = None) -> Reconstruction:
@@ -231,6 +271,8 @@ class Reconstruction(Results, Running):
             object_type=checkpoint.object_type,
             composition=checkpoint.composition,
         )
+        for file in checkpoint.inputs:
+            recon.remember_input(file)
         if checkpoint.state is not None:
             recon._started_from = checkpoint.provenance.get("started_from", "empty")
             recon.auto = checkpoint.provenance.get("schedule") == "automatic"

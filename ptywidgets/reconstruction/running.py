@@ -8,11 +8,12 @@ import weakref
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from ptywidgets.engine.errors import PtyError
+from ptywidgets.engine.errors import FileInTheWay, PtyError
 from ptywidgets.engine.iterate import steps
 from ptywidgets.engine.plan import Plan
 from ptywidgets.engine.schedule import Stage, auto, for_auto, staged
 from ptywidgets.engine.state import State
+from ptywidgets.reconstruction.autosaving import Autosaves
 from ptywidgets.reconstruction.clock import Clock
 from ptywidgets.reconstruction.hosts import shows_threads
 from ptywidgets.reconstruction.inputs import Halted
@@ -38,6 +39,7 @@ class Running(Making):
     present: Any
     seconds_per_iteration: Any
     save: Any
+    check_save: Any
     mailbox: Mailbox
     _lock: threading.RLock
     _publishing: threading.RLock
@@ -46,6 +48,7 @@ class Running(Making):
     _goal: int | None  # where the present run ends, where that is not what is planned
     _error: BaseException | None
     _clock: Clock
+    _autosaves: Autosaves | None = None  # of the present run
 
     def start(self, n: int | None = None, *, block: bool | None = None) -> Self:
         """Begin, or go on; returns at once while the work is done in a thread.
@@ -157,6 +160,9 @@ class Running(Making):
                     self.message = "It is running already."
                 return None
             self._data().calibration.check_complete()
+            if self.autosave is not None:
+                self._check_autosave_path(self.autosave)  # before the work: the data may have changed since it was set
+            self._autosaves = None
             self._error = None
             self.message = ""
             for other in [r for r in _RUNNING if r is not self and r._same_data(self)]:
@@ -195,16 +201,34 @@ class Running(Making):
         self._state = state
         if state.at_iteration_end:
             self._clock.tick()
-            if self.autosave is not None and self._clock.save_due():
-                self.save(self.autosave)
+            if self.autosave is None:
+                self._autosaves = None  # nobody asks for it any more, and nobody needs to hear of it
+            elif self._clock.save_due():
+                self._autosave(state.iteration)
         if self._clock.show_due():
             self._publish()
             self.iteration = state.iteration
+
+    def _check_autosave_path(self, path: Any) -> None:
+        try:
+            self.check_save(path)
+        except FileInTheWay as error:
+            advice = "give autosave another name, or save there once with save(path, overwrite=True)"
+            raise FileInTheWay(error.problem, advice) from None
+
+    def _autosave(self, iteration: int) -> None:
+        if self._autosaves is None:
+            self._autosaves = Autosaves()
+        said = self._autosaves.attempt(lambda: self.save(self.autosave), iteration)
+        if said:
+            self.message = said
 
     def _on_status(self, status: str, error: BaseException | None) -> None:
         """Called by the worker when it pauses, goes on or ends."""
         self._error = error
         state = self._state
+        if status == "finished" and state is not None and self.autosave is not None:
+            self._autosave(state.iteration)
         if error is not None and not isinstance(error, KeyboardInterrupt):
             self.message = _in_words(error)
         if status in ("finished", "stopped", "error"):
@@ -215,6 +239,8 @@ class Running(Making):
             self.iteration = state.iteration
             if status == "finished":
                 self._goal = state.iteration  # which the automatic schedule finds by itself
+        if status in ("finished", "stopped", "error") and self._autosaves is not None and self._autosaves.verdict:
+            self.message = f"{self.message} {self._autosaves.verdict}" if error is not None else self._autosaves.verdict
         self.status = status
         if state is not None:
             self._publish()

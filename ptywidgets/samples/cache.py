@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from ptywidgets.engine.errors import FileFormatError
+from ptywidgets.engine.io.atomic import Kind, atomic_file
+from ptywidgets.engine.io.recognise import head
 
 
 def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
@@ -52,7 +55,8 @@ def recorded_sha256(path: Path) -> str | None:
 
 def record_sha256(path: Path, digest: str) -> None:
     """Write the sum beside `path`, as `sha256sum --check` reads it."""
-    _beside(path).write_text(f"{digest}  {path.name}\n")
+    with atomic_file(_beside(path), replaces=_SUM) as file:
+        file.write_text(f"{digest}  {path.name}\n")
 
 
 @contextlib.contextmanager
@@ -82,3 +86,10 @@ def writable_folder(folder: Path) -> Path:
 
 def _beside(path: Path) -> Path:
     return path.with_name(path.name + ".sha256")
+
+
+def _is_sum(path: Path) -> bool:
+    return re.fullmatch(rb"[0-9a-f]{64}  [^\n]*\n?", head(path, 4096)) is not None
+
+
+_SUM = Kind("the sum of a file", _is_sum)

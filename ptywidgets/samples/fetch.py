@@ -16,6 +16,7 @@ from typing import Any
 
 from ptywidgets.engine.dataset import Dataset, in_bytes
 from ptywidgets.engine.errors import FileFormatError, PtyError, unknown_name
+from ptywidgets.engine.io.atomic import put_in_place
 from ptywidgets.samples.cache import (
     cache_folder,
     one_at_a_time,
@@ -142,7 +143,7 @@ def fetch_file(remote: Remote, folder: Path, progress: bool = True) -> Path:
             fresh.unlink(missing_ok=True)  # to go on from wrong bytes would never end well
             raise
         record_sha256(target, digest)
-        os.replace(fresh, target)
+        put_in_place(fresh, target)  # what somebody else has put there meanwhile stays
     return target
 
 

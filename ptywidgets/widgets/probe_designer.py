@@ -133,13 +133,15 @@ class ProbeDesigner(Panel):
     def _load_vacuum(self) -> None:
         if not self.path.value.strip():
             raise DataError("no path: type where the vacuum pattern is.")
-        pattern = read_pattern(os.path.expanduser(self.path.value.strip()))
+        path = self.path.value.strip()
+        pattern = read_pattern(path)
         dataset = self.recon.dataset
         if dataset is not None and pattern.shape != dataset.detector_shape:
             raise DataError(
                 f"the vacuum pattern is {pattern.shape} pixels but the patterns are {dataset.detector_shape}; "
                 "crop or bin them alike."
             )
+        self.recon.remember_input(path)
         self._change(vacuum=pattern)
 
     # ---------------------------------------------------------------- drawing

@@ -12,7 +12,7 @@ import traitlets
 from ipywidgets import Accordion, Button, IntProgress, Text, ToggleButton
 
 from ptywidgets.engine.dataset import Dataset, in_bytes
-from ptywidgets.engine.errors import ParameterError
+from ptywidgets.engine.errors import FileInTheWay, ParameterError
 from ptywidgets.reconstruction import Reconstruction, Snapshot
 from ptywidgets.reconstruction.hosts import shows_threads
 from ptywidgets.reconstruction.look import ACROSS, Line
@@ -149,9 +149,12 @@ class ReconstructionRunner(Panel):
         path = self.path.value.strip()
         if not path:
             raise ParameterError("no path: type where to save, such as " + default_path(self.recon))
-        target = self.recon.save(os.path.expanduser(path))
+        try:
+            target = self.recon.save(path)
+        except FileInTheWay as error:
+            raise FileInTheWay(error.problem, "choose another name") from None
         self.saved = ""  # so that the same path is told again
-        self.saved = str(Path(target).absolute())
+        self.saved = os.path.abspath(target)
         size = in_bytes(os.path.getsize(self.saved))
         self.say(f"Saved to {self.saved} ({size}); Reconstruction.open(path) goes on from there.", "good")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,9 +18,12 @@ from ptywidgets._version import __version__
 from ptywidgets.engine.composition import Composition
 from ptywidgets.engine.dataset import Calibration, Dataset
 from ptywidgets.engine.errors import FileFormatError
+from ptywidgets.engine.io.atomic import Kind
 from ptywidgets.engine.io.emd_write import Axis, write_array, write_metadata, write_root
 from ptywidgets.engine.io.fingerprint import fingerprint
+from ptywidgets.engine.io.hdf5_tree import hdf5_errors, member, open_hdf5
 from ptywidgets.engine.io.hdf5_write import atomic_hdf5
+from ptywidgets.engine.io.recognise import HDF5_SIGNATURE, head
 from ptywidgets.engine.io.saved_views import SavedView, read_views, write_views
 from ptywidgets.engine.plain import from_plain, to_plain
 from ptywidgets.engine.plan import Plan
@@ -50,23 +54,49 @@ class Checkpoint:
     composition: Composition = field(default_factory=Composition)
     views: tuple[SavedView, ...] = ()  # of a tilt series
     voxel_depth: float | None = None  # A, where the object is a volume
+    inputs: tuple[str, ...] = ()  # files that the data were read from
 
 
-def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> Path:
-    """Write a checkpoint; the old file stays whole until the new one is complete.
+def is_reconstruction(path: Path) -> bool:
+    """Whether a file is a saved reconstruction and nothing else, by its first groups; no array is read."""
+    if head(path, len(HDF5_SIGNATURE)) != HDF5_SIGNATURE:
+        return False
+    try:
+        with open_hdf5(path) as file, hdf5_errors(path):
+            root = member(file, ROOT)
+            return isinstance(root, h5py.Group) and len(file) == 1 and "metadatabundle" in root
+    except FileFormatError:
+        return False
+
+
+RECONSTRUCTION = Kind("a saved reconstruction", is_reconstruction)
+
+
+def save_checkpoint(
+    path: str | os.PathLike[str], checkpoint: Checkpoint, overwrite: bool = False, inputs: Iterable[Path] = ()
+) -> Path:
+    """Write a checkpoint; an old one stays whole until the new one is complete.
 
     Parameters
     ----------
     path : path
-        Overwritten where it exists.
+        A new one, or that of a saved reconstruction, which is replaced.
     checkpoint : Checkpoint
+    overwrite : bool
+        Whether a file that is something else may be replaced.
+    inputs : iterable of Path
+        Files that are never replaced: those that the data were read from.
 
     Returns
     -------
     Path
+
+    Raises
+    ------
+    FileFormatError
+        When the file may not or cannot be written.
     """
-    target = Path(path).expanduser()
-    with atomic_hdf5(target, overwrite=True) as file:
+    with atomic_hdf5(path, overwrite, inputs=inputs, replaces=RECONSTRUCTION) as file:
         root = write_root(file, ROOT)
         state = checkpoint.state
         described = {
@@ -87,12 +117,14 @@ def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> Pat
             _write_state(root, state, checkpoint.sampling, checkpoint.voxel_depth)
         write_metadata(root, "reconstruction", numbers)
         write_metadata(root, "descriptions", described)
+        if checkpoint.inputs:
+            write_metadata(root, "inputs", {"files": list(checkpoint.inputs)})
         write_metadata(root, "provenance", {k: str(v) for k, v in checkpoint.provenance.items()})
         if checkpoint.views:
             write_views(root, checkpoint.views)
         if checkpoint.optics.vacuum is not None:
             write_array(root, "vacuum", checkpoint.optics.vacuum, unit="intensity", python_class="VirtualDiffraction")
-    return target
+    return Path(path).expanduser()
 
 
 def new_provenance(dataset: Dataset | None) -> dict[str, Any]:
@@ -195,7 +227,13 @@ def _read(root: h5py.Group) -> Checkpoint:
         composition=described.get("composition", Composition()),
         views=read_views(root),
         voxel_depth=_voxel_depth(root),
+        inputs=_inputs(root["metadatabundle"]),
     )
+
+
+def _inputs(bundle: h5py.Group) -> tuple[str, ...]:
+    files = bundle.get("inputs/files")
+    return () if files is None else tuple(files[name][()].decode() for name in files)
 
 
 def _voxel_depth(root: h5py.Group) -> float | None:

@@ -112,12 +112,20 @@ def write(
 ) -> Path:
     """Write a data set as EMD 1.0: patterns, calibration and vacuum probe, in a file that py4DSTEM.read opens.
 
-    The old file stays whole until the new one is complete; a data set may be written over the file it comes from.
+    An old file stays whole until the new one is complete.
 
     Parameters
     ----------
+    overwrite : bool
+        Whether an existing file is replaced. A file that the data set itself was read from never is: its patterns are
+        still in it, and were it replaced by what was made of it, the raw data would be gone.
     compression : "gzip", optional
         Smaller and slower; sparse counts shrink by far.
+
+    Raises
+    ------
+    FileFormatError
+        When the file may not or cannot be written.
 
     Examples
     --------
@@ -131,19 +139,16 @@ def write(
         raise FileFormatError(f"write() was given a {type(dataset).__name__}; expected a Dataset: Dataset(array).")
     if compression not in (None, "gzip"):
         raise FileFormatError(f"compression is {compression!r}; expected None or 'gzip'.")
-    target = Path(path).expanduser()
-    with atomic_file(target, overwrite=overwrite) as temporary:
+    with atomic_file(path, overwrite, inputs=dataset.inputs) as temporary:
         free = shutil.disk_usage(temporary.parent).free
         if compression is None and dataset.nbytes > free:
             raise FileFormatError(
-                f"{printable(str(target))} needs {in_bytes(dataset.nbytes)} and {in_bytes(free)} are free there; "
+                f"{printable(str(path))} needs {in_bytes(dataset.nbytes)} and {in_bytes(free)} are free there; "
                 "free some space, choose another folder, or pass compression='gzip'."
             )
         with steady_hdf5(temporary) as (file, check):
             _write_dataset(file, dataset, compression, check)
-        if os.name == "nt" and dataset.path is not None and dataset.path.absolute() == target.absolute():
-            getattr(dataset.data, "close", bool)()  # an open file cannot be replaced there
-    return target
+    return Path(path).expanduser()
 
 
 def _write_dataset(file: h5py.File, dataset: Dataset, compression: str | None, check: Callable[[], None]) -> None:

@@ -19,7 +19,7 @@ from ptywidgets.engine.io.atomic import atomic_file
 
 
 @contextlib.contextmanager
-def atomic_hdf5(path: str | os.PathLike[str], overwrite: bool = True) -> Iterator[h5py.File]:
+def atomic_hdf5(path: str | os.PathLike[str], overwrite: bool = False, **rule: Any) -> Iterator[h5py.File]:
     """A new HDF5 file that becomes `path` when the block ends well; else the old one stays, see `atomic_file`.
 
     Examples
@@ -32,7 +32,7 @@ def atomic_hdf5(path: str | os.PathLike[str], overwrite: bool = True) -> Iterato
     ...         file["x"].shape
     (3,)
     """
-    with atomic_file(path, overwrite) as temporary, steady_hdf5(temporary) as (file, _):
+    with atomic_file(path, overwrite, **rule) as temporary, steady_hdf5(temporary) as (file, _):
         yield file
 
 

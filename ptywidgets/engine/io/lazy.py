@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 
 from ptywidgets.engine.errors import DataError, FileFormatError
+from ptywidgets.engine.files import files_of, listed_files
 from ptywidgets.engine.io.hdf5_tree import hdf5_errors, open_hdf5, readable_dataset, resolve
 
 
@@ -37,6 +38,7 @@ class LazyArray:
             self.shape = tuple(full[axis] for axis in keep)
             self.chunks = tuple(dataset.chunks[axis] for axis in keep) if dataset.chunks else None
             self.dtype = dataset.dtype.newbyteorder("=")
+            self.input_files = listed_files((self.path, *files_of(dataset)))
         self.ndim = len(self.shape)
 
     def _dataset(self) -> h5py.Dataset:
@@ -125,6 +127,7 @@ class ScanView:
         self.shape = (*scan_shape, *(int(n) for n in stack.shape[1:]))
         self.dtype = stack.dtype
         self.ndim = 4
+        self.input_files = files_of(stack)
 
     @staticmethod
     def of(stack: Any, scan_shape: tuple[int, int]) -> Any:

@@ -124,7 +124,7 @@ def test_atomic_file_keeps_links_and_permissions(tmp_path):
     real.write_text("old")
     real.chmod(0o640)
     link.symlink_to(real)
-    with atomic_file(link) as temporary:
+    with atomic_file(link, overwrite=True) as temporary:
         temporary.write_text("new")
         assert real.read_text() == "old"
     assert link.is_symlink() and real.read_text() == "new" and real.stat().st_mode & 0o777 == 0o640
