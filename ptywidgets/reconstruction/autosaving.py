@@ -22,7 +22,7 @@ class Autosaves:
         except Exception as error:  # whatever it is, hours of work must not end by it
             self.trouble = str(error) if isinstance(error, PtyError) else f"{type(error).__name__}: {error}."
             again = "The run goes on, and saving is tried again every minute."
-            return "" if self.trouble == before else f"Not autosaved: {self.trouble} {again}"
+            return "" if before else f"Not autosaved: {self.trouble} {again}"
         self.trouble, self.saved = "", iteration
         return f"Autosaved again, at iteration {iteration}." if before else ""
 
@@ -31,9 +31,7 @@ class Autosaves:
         """What has to be said when the run has ended; nothing where the latest save succeeded."""
         if not self.trouble:
             return ""
-        last = (
-            "Nothing of this run was autosaved" if self.saved is None else f"Last autosaved at iteration {self.saved}"
-        )
+        last = "Nothing was autosaved" if self.saved is None else f"Last autosaved at iteration {self.saved}"
         return f"{last}: {self.trouble} Save it by hand under another name."
 
 

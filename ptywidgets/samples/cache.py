@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ptywidgets.engine.errors import FileFormatError
+from ptywidgets.engine.errors import FileFormatError, FileInTheWay
 from ptywidgets.engine.io.atomic import Kind, atomic_file
 from ptywidgets.engine.io.recognise import head
 
@@ -55,8 +55,11 @@ def recorded_sha256(path: Path) -> str | None:
 
 def record_sha256(path: Path, digest: str) -> None:
     """Write the sum beside `path`, as `sha256sum --check` reads it."""
-    with atomic_file(_beside(path), replaces=_SUM) as file:
-        file.write_text(f"{digest}  {path.name}\n")
+    try:
+        with atomic_file(_beside(path), replaces=_SUM) as file:
+            file.write_text(f"{digest}  {path.name}\n")
+    except FileInTheWay as error:
+        raise FileInTheWay(error.problem, "move it away and fetch again, or name another folder") from None
 
 
 @contextlib.contextmanager

@@ -1,8 +1,8 @@
 """The one door through which files are written: nothing is lost by it, and a file is either whole or not there.
 
-A file is written beside its place, synced, and then put there. It goes to a new path, or over a file of ours of the same
-kind, such as one saved reconstruction over another. It never goes over a file that the data were read from, whatever
-that is called, and over anything else only where that was asked for.
+A file is written beside its place, synced, and then put there. It goes to a new path, or over a file of ours of the
+same kind, such as one saved reconstruction over another. It never goes over a file that the data were read from,
+whatever that is called, and over anything else only where that was asked for.
 """
 
 from __future__ import annotations
@@ -305,7 +305,7 @@ def _reason(error: OSError) -> str:
         return "no permission to write there, or another program has the file open"
     if error.errno == errno.ENAMETOOLONG:
         return "the name is too long; choose a shorter one"
-    return printable(text, 240)
+    return printable(error.strerror or text, 240)
 
 
 def _fate(target: Path) -> str:

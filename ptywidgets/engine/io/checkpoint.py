@@ -21,7 +21,7 @@ from ptywidgets.engine.errors import FileFormatError
 from ptywidgets.engine.io.atomic import Kind
 from ptywidgets.engine.io.emd_write import Axis, write_array, write_metadata, write_root
 from ptywidgets.engine.io.fingerprint import fingerprint
-from ptywidgets.engine.io.hdf5_tree import hdf5_errors, member, open_hdf5
+from ptywidgets.engine.io.hdf5_tree import hdf5_errors, member
 from ptywidgets.engine.io.hdf5_write import atomic_hdf5
 from ptywidgets.engine.io.recognise import HDF5_SIGNATURE, head
 from ptywidgets.engine.io.saved_views import SavedView, read_views, write_views
@@ -62,7 +62,8 @@ def is_reconstruction(path: Path) -> bool:
     if head(path, len(HDF5_SIGNATURE)) != HDF5_SIGNATURE:
         return False
     try:
-        with open_hdf5(path) as file, hdf5_errors(path):
+        # As bytes, so that it does not matter how the same file may be open elsewhere in this process.
+        with hdf5_errors(path), path.open("rb") as raw, h5py.File(raw, "r") as file:
             root = member(file, ROOT)
             return isinstance(root, h5py.Group) and len(file) == 1 and "metadatabundle" in root
     except FileFormatError:
