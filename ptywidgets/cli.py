@@ -178,11 +178,13 @@ def _open(options: argparse.Namespace) -> Any:
 def _reconstruct(options: argparse.Namespace) -> int:
     recon = _open(options)
     recon.check_save(options.output, options.overwrite)  # not after hours of work
+    with contextlib.suppress(FileInTheWay):  # what is to be overwritten stays until there is a result
+        recon.autosave = options.output
     print(recon)
     if recon.measurement is None:
         print(recon.prepare())
         print(recon.message)
-    bar = _Bar(recon.plan.iterations)
+    bar, failed = _Bar(recon.plan.iterations), None
     recon.start()
     try:
         while recon.status in ("running", "ready"):
@@ -191,14 +193,32 @@ def _reconstruct(options: argparse.Namespace) -> int:
         recon.wait()
     except KeyboardInterrupt:
         recon.stop()
+    except Exception as error:
+        if not recon.losses:
+            raise
+        failed = error  # the iterations before it are kept
     bar.show(recon)
     bar.end()
+    in_place = _save(recon, options)
+    if failed is not None:
+        raise failed
+    return 2 if not in_place else 0 if recon.status == "finished" else 130
+
+
+def _save(recon: Any, options: argparse.Namespace) -> bool:
+    """Save, and say where; whether that is where it was asked for."""
     try:
         print(f"{recon.status}: saved in {recon.save(options.output, options.overwrite)}")
     except PtyError as error:  # since the work began, the disk has run full or something was put there
-        print(f"ptywidgets: {error}\n{recon.status}: saved in {_save_elsewhere(recon, options.output)} instead")
-        return 2
-    return 0 if recon.status == "finished" else 130
+        words = getattr(error, "problem", error)
+        print(
+            f"ptywidgets: {words}",
+            f"saved in {_save_elsewhere(recon, options.output)} instead",
+            sep="\n",
+            file=sys.stderr,
+        )
+        return False
+    return True
 
 
 def _save_elsewhere(recon: Any, path: str) -> str:

@@ -3,10 +3,12 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from ptywidgets import samples, write
+from ptywidgets import Reconstruction, samples, write
 from ptywidgets.cli import main
+from ptywidgets.engine import PIE, DataError
 from ptywidgets.testing.series import example_tilts
 
 
@@ -27,6 +29,73 @@ def test_reconstruct_and_go_on(data, tmp_path, capsys):
     assert main(["reconstruct", str(first), "-o", str(second), "--iterations", "2"]) == 0
     assert main(["info", str(second)]) == 0
     assert "5 of 5 iterations, potential object" in capsys.readouterr().out
+
+
+def refused(arguments, path, words, capsys):
+    """The command does nothing, says why, and `path` is as it was."""
+    before, beside = path.read_bytes(), sorted(path.parent.iterdir())
+    assert main(["reconstruct", *map(str, arguments)]) == 2
+    told = capsys.readouterr()
+    assert words in told.err and "Reconstruction(" not in told.out, "the work had begun"
+    assert path.read_bytes() == before and sorted(path.parent.iterdir()) == beside
+
+
+def test_the_output_is_never_an_input(data, tmp_path, capsys):
+    words = "never written over"
+    refused([data, "-o", data], data, words, capsys)
+    refused([data, "-o", data, "--overwrite"], data, words, capsys)
+    link = tmp_path / "link.h5"
+    link.symlink_to(data)
+    refused([data, "-o", link, "--overwrite"], data, words, capsys)
+    refused([link, "-o", data, "--overwrite"], data, words, capsys)
+    vacuum = tmp_path / "vacuum.npy"
+    np.save(vacuum, samples.ducky("tiny").vacuum)
+    refused([data, "--vacuum", vacuum, "-o", vacuum, "--overwrite"], vacuum, words, capsys)
+    others = [write(tmp_path / f"{n}.h5", dataset) for n, dataset in enumerate(example_tilts())]
+    refused([*others, "--tilts=-60,-20,0,30,70", "-o", others[3], "--overwrite"], others[3], words, capsys)
+
+
+def test_the_output_replaces_something_else_only_when_asked_to(data, tmp_path, capsys):
+    other = write(tmp_path / "other.h5", samples.ducky("tiny", seed=1))
+    refused([data, "-o", other], other, "is not a saved reconstruction; add --overwrite to replace it", capsys)
+    quick = ["--defocus", "250", "--iterations", "1"]
+    assert main(["reconstruct", str(data), "-o", str(other), "--overwrite", *quick]) == 0
+    assert main(["reconstruct", str(data), "-o", str(other), *quick]) == 0, "a saved reconstruction is replaced"
+    assert main(["reconstruct", str(other), "-o", str(other), "--iterations", "2"]) == 0
+    assert main(["info", str(other)]) == 0
+    assert "3 of 3 iterations" in capsys.readouterr().out
+
+
+def test_what_is_put_there_while_it_works_is_kept_and_so_is_the_work(data, tmp_path, capsys, monkeypatch):
+    output, kept = tmp_path / "out.h5", tmp_path / "kept"
+    kept.mkdir()
+    start = Reconstruction.start
+
+    def start_and_write(self, *arguments, **options):
+        start(self, *arguments, **options)
+        output.write_text("theirs")
+
+    monkeypatch.setattr(Reconstruction, "start", start_and_write)
+    assert main(["reconstruct", str(data), "-o", str(output), "--defocus", "250", "--iterations", "2"]) == 2
+    told = capsys.readouterr()
+    assert output.read_text() == "theirs" and "out.h5 already exists" in told.err
+    (saved,) = tmp_path.glob("out_*.h5")
+    assert f"saved in {saved} instead" in told.err
+    assert Reconstruction.open(saved).iteration == 2
+
+
+def test_a_run_that_breaks_off_keeps_what_it_has(data, tmp_path, capsys, monkeypatch):
+    advance = PIE.advance
+
+    def breaks(self, problem, state, batch):
+        if len(state.losses) == 2:
+            raise DataError("the sky fell.")
+        return advance(self, problem, state, batch)
+
+    monkeypatch.setattr(PIE, "advance", breaks)
+    assert main(["reconstruct", str(data), "-o", str(tmp_path / "out.h5"), "--defocus", "250"]) == 2
+    assert "the sky fell" in capsys.readouterr().err
+    assert Reconstruction.open(tmp_path / "out.h5").iteration == 1
 
 
 def test_a_tilt_series_becomes_a_volume(tmp_path, capsys):

@@ -113,6 +113,7 @@ def test_a_vacuum_pattern_is_loaded_from_a_file(designer, data, tmp_path):
     designer.path.value = str(tmp_path / "vacuum.npy")
     designer.load.click()
     assert np.allclose(designer.recon.optics.vacuum, data.vacuum * 2)
+    assert tmp_path / "vacuum.npy" in designer.recon.inputs, "nothing is saved over it"
     np.save(tmp_path / "small.npy", np.ones((8, 8)))
     designer.path.value = str(tmp_path / "small.npy")
     designer.load.click()

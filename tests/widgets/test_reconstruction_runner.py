@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from waiting import until
 
-from ptywidgets import Calibration, Dataset, Reconstruction
+from ptywidgets import Calibration, Dataset, Reconstruction, write
 from ptywidgets.engine.algorithms import ALGORITHMS, PIE, Adam, GradientDescent
 from ptywidgets.engine.constraints import CONSTRAINTS, VOLUMES, Every, PurePhase
 from ptywidgets.widgets.convergence import Convergence, log_ticks
@@ -138,6 +138,24 @@ def test_a_path_that_cannot_be_is_told(runner, recon, tmp_path):
         runner.save.click()
         assert "pty-bad" in runner.status_line.value
     assert runner.saved == ""
+
+
+def test_save_over_what_is_something_else_is_refused_in_words_of_a_widget(tmp_path, data):
+    source = write(tmp_path / "data.h5", data)
+    other = write(tmp_path / "other.h5", data)
+    runner = ReconstructionRunner(str(source))
+    runner.recon.prepare()
+    for file, words in ((source, "holds data that this comes from"), (other, "is not a saved reconstruction")):
+        before = file.read_bytes()
+        runner.path.value = str(file)
+        runner.save.click()
+        assert "pty-bad" in runner.status_line.value and words in runner.words
+        assert "choose another name" in runner.words and "overwrite=" not in runner.words
+        assert runner.saved == "" and file.read_bytes() == before
+    runner.path.value = str(tmp_path / "new.h5")
+    for _ in range(2):  # one's own is replaced
+        runner.save.click()
+        assert "pty-good" in runner.status_line.value
 
 
 def test_reset_forgets(runner, recon):
