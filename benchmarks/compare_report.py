@@ -6,6 +6,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from ptywidgets.engine.io.atomic import PICTURE, atomic_file
+
 LEVELS = {
     "small": (0.90, 0.94, 0.96, 0.98, 0.99),
     "small_dose1e4": (0.85, 0.88, 0.90, 0.92, 0.94),
@@ -159,5 +161,6 @@ def plot(results: dict[str, Any], path: Path) -> None:
     figure.legend(shown.values(), shown.keys(), loc="lower center", ncols=columns, frameon=False, fontsize=8.5)
     figure.tight_layout(rect=(0, room, 1, 1))
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    with atomic_file(path, replaces=PICTURE) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")
     pyplot.close(figure)

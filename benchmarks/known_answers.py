@@ -21,6 +21,7 @@ import h5py
 import numpy as np
 
 from ptywidgets.engine import PIE, ConjugateGradient, Plan, Problem, State, iterate, make_problem
+from ptywidgets.engine.io.atomic import PICTURE, atomic_file
 from ptywidgets.engine.models import NearField, single_slice
 from ptywidgets.engine.models.passage import fresnel
 from ptywidgets.engine.prepare import measurement_of
@@ -113,7 +114,8 @@ def main(data: Path, pictures: Path | None) -> None:
     if pictures is not None:
         pictures.mkdir(parents=True, exist_ok=True)
         for name, state in results.items():
-            (pictures / f"{name}.png").write_bytes(picture(state))
+            with atomic_file(pictures / f"{name}.png", replaces=PICTURE) as temporary:
+                temporary.write_bytes(picture(state))
 
 
 if __name__ == "__main__":

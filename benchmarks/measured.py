@@ -15,6 +15,7 @@ import numpy as np
 from scipy import ndimage
 
 from ptywidgets import Reconstruction
+from ptywidgets.engine.io.atomic import PICTURE, atomic_file, checked_target
 from ptywidgets.engine.prepare import integrate
 from ptywidgets.widgets.png import png, side_by_side
 
@@ -39,13 +40,15 @@ def reconstruct(path: str) -> Reconstruction:
 
 def main(path: str, picture: str) -> None:
     """Reconstruct and draw: integrated centre of mass (left), ptychographic phase (right)."""
+    checked_target(picture, inputs=[Path(path)], replaces=PICTURE)
     recon = reconstruct(path)
     print(recon)
     phase = ndimage.gaussian_filter(recon.object_phase, 2.5)
     com = integrate(recon.measurement.com_corrected, recon.calibration.scan_step)
     com = ndimage.zoom(com, [n / m for n, m in zip(phase.shape, com.shape, strict=True)], order=0)
     views = [colours_of(com, 1, 99.5), colours_of(phase, 0.5, 99.7)]
-    Path(picture).write_bytes(png(side_by_side(views)))
+    with atomic_file(picture, inputs=recon.inputs, replaces=PICTURE) as temporary:
+        temporary.write_bytes(png(side_by_side(views)))
 
 
 def colours_of(image: np.ndarray, low: float, high: float) -> np.ndarray:

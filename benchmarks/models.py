@@ -20,6 +20,7 @@ import numpy as np
 
 from ptywidgets import read
 from ptywidgets.engine import Aberrations, Composition, Optics, auto_steps, make_problem, prepare
+from ptywidgets.engine.io.atomic import PICTURE, atomic_file
 from ptywidgets.engine.metrics import compare_to_truth
 
 THICKNESS = 199.0  # A, of the strontium titanate
@@ -111,7 +112,8 @@ def draw(known: Known, problem: Any, state: Any, path: str) -> None:
         row[1].set_xlabel("A")
         row[1].set_ylabel("depth, A")
     figure.tight_layout()
-    figure.savefig(path, dpi=90)
+    with atomic_file(path, replaces=PICTURE) as temporary:
+        figure.savefig(temporary, dpi=90, format="png")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from cases import Case, load_case
 from ptywidgets.engine import Aberrations, Optics, Plan, iterate, make_problem, prepare
 from ptywidgets.engine.algorithms import LSQML
 from ptywidgets.engine.constraints import Positivity, Until
+from ptywidgets.engine.io.atomic import PICTURE, atomic_file
 from ptywidgets.engine.metrics import position_errors
 from ptywidgets.engine.models import single_slice
 from ptywidgets.engine.problem import Problem
@@ -114,7 +115,8 @@ def main() -> None:
         found = run(wrong, true, plan.replace(refinements=refinements))
         fields += [wrong.first_positions - true, found - wrong.first_positions, found - true]
     if options.picture:
-        options.picture.write_bytes(png(drift_picture(fields, case.dataset.scan_shape, problem.sampling[0])))
+        with atomic_file(options.picture, inputs=case.dataset.inputs, replaces=PICTURE) as temporary:
+            temporary.write_bytes(png(drift_picture(fields, case.dataset.scan_shape, problem.sampling[0])))
 
 
 if __name__ == "__main__":

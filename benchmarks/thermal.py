@@ -32,6 +32,7 @@ from ptywidgets.engine import (
     prepare,
 )
 from ptywidgets.engine.constraints import default_constraints
+from ptywidgets.engine.io.atomic import PICTURE, atomic_file
 from ptywidgets.engine.metrics import chi_squared_rings, compare_to_truth, given_off, hold_out
 from ptywidgets.engine.models.learned_shape import LEARNED
 from ptywidgets.engine.refinements import RefineDiffuse, RefineObjectModes
@@ -232,7 +233,8 @@ def draw(drawn: list[Any], path: str) -> None:
         row[4].set_xlabel("mrad")
         row[4].legend()
     figure.tight_layout()
-    figure.savefig(path, dpi=90)
+    with atomic_file(path, replaces=PICTURE) as temporary:
+        figure.savefig(temporary, dpi=90, format="png")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import numpy as np
 from ptywidgets.engine import Aberrations, Calibration, Optics, Plan, iterate, prepare
 from ptywidgets.engine.algorithms import PIE, ConjugateGradient
 from ptywidgets.engine.constraints import Positivity, ProbeCentre, VolumeSupport
+from ptywidgets.engine.io.atomic import PICTURE, atomic_file
 from ptywidgets.engine.metrics import Ring, fsc
 from ptywidgets.engine.simulate import Atoms, gold_particle, scattering_factor, simulate_dataset
 from ptywidgets.engine.tomography import TiltSeries, filtered_back_projection, make_series
@@ -138,7 +139,8 @@ def draw(path: str, volumes: dict[str, np.ndarray], rings: dict[str, Ring], step
     plot.set(xlabel="frequency (1/Å)", ylabel="Fourier shell correlation with the truth", ylim=(0, 1.02))
     plot.legend(loc="lower left")
     figure.suptitle(title)
-    figure.savefig(path, dpi=80)
+    with atomic_file(path, replaces=PICTURE) as temporary:
+        figure.savefig(temporary, dpi=80, format="png")
 
 
 def main() -> None:
