@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return options.command(options)
     except FileInTheWay as error:
-        print(f"ptywidgets: {error.problem}; add --overwrite to replace it, or choose another name.", file=sys.stderr)
+        print(f"ptywidgets: {error.told('command line')}", file=sys.stderr)
         return 2
     except (PtyError, OSError) as error:
         print(f"ptywidgets: {error}", file=sys.stderr)

@@ -28,14 +28,30 @@ class FileInTheWay(FileFormatError):
     Parameters
     ----------
     problem : str
-        The message without the advice, kept for places where that is another one.
-    advice : str
-        What to do about it, in the words of the place.
+        The message without the advice.
+    advice : str, optional
+        What to do about it, where that is not the same as for everything that is saved.
+
+    Examples
+    --------
+    >>> error = FileInTheWay("a.h5 already exists")
+    >>> print(error)
+    a.h5 already exists; pass overwrite=True to replace it, or choose another name.
+    >>> error.told("command line")
+    'a.h5 already exists; add --overwrite to replace it, or choose another name.'
     """
 
-    def __init__(self, problem: str, advice: str = "pass overwrite=True to replace it, or choose another name") -> None:
-        super().__init__(f"{problem}; {advice}.")
-        self.problem = problem
+    def __init__(self, problem: str, advice: str = "") -> None:
+        self.problem, self.advice = problem, advice
+        super().__init__(self.told("code"))
+
+    def told(self, place: str = "code") -> str:
+        """The message in the words of a place: "code", "command line" or "widget"."""
+        asked = {"code": "pass overwrite=True to replace it, or ", "command line": "add --overwrite to replace it, or "}
+        return f"{self.problem}; {self.advice or asked.get(place, '') + 'choose another name'}."
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (self.problem, self.advice)
 
 
 class ParameterError(PtyError):

@@ -10,6 +10,8 @@ from ptywidgets.engine.errors import PtyError
 class Autosaves:
     """The automatic saves of one run, and what there is to say about them."""
 
+    FAILED = "Not autosaved"
+
     def __init__(self) -> None:
         self.trouble = ""  # why the latest save failed; empty when it did not
         self.saved: int | None = None  # iterations done when one last succeeded
@@ -22,7 +24,7 @@ class Autosaves:
         except Exception as error:  # whatever it is, hours of work must not end by it
             self.trouble = str(error) if isinstance(error, PtyError) else f"{type(error).__name__}: {error}."
             again = "The run goes on, and saving is tried again every minute."
-            return "" if before else f"Not autosaved: {self.trouble} {again}"
+            return "" if before else f"{self.FAILED}: {self.trouble} {again}"
         self.trouble, self.saved = "", iteration
         return f"Autosaved again, at iteration {iteration}." if before else ""
 

@@ -223,6 +223,13 @@ class Running(Making):
         if said:
             self.message = said
 
+    def _tell_of_autosaves(self) -> None:
+        """At the end of a run: whether what it saved by itself is what it has come to."""
+        verdict = "" if self._autosaves is None else self._autosaves.verdict
+        if verdict:
+            before = "" if self.message.startswith(Autosaves.FAILED) else self.message
+            self.message = f"{before} {verdict}".strip()
+
     def _on_status(self, status: str, error: BaseException | None) -> None:
         """Called by the worker when it pauses, goes on or ends."""
         self._error = error
@@ -239,8 +246,8 @@ class Running(Making):
             self.iteration = state.iteration
             if status == "finished":
                 self._goal = state.iteration  # which the automatic schedule finds by itself
-        if status in ("finished", "stopped", "error") and self._autosaves is not None and self._autosaves.verdict:
-            self.message = f"{self.message} {self._autosaves.verdict}" if error is not None else self._autosaves.verdict
+        if status not in ("running", "paused"):
+            self._tell_of_autosaves()
         self.status = status
         if state is not None:
             self._publish()

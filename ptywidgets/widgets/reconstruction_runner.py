@@ -11,7 +11,7 @@ import traitlets
 from ipywidgets import Accordion, Button, IntProgress, Text, ToggleButton
 
 from ptywidgets.engine.dataset import Dataset, in_bytes
-from ptywidgets.engine.errors import FileInTheWay, ParameterError
+from ptywidgets.engine.errors import FileFormatError, FileInTheWay, ParameterError
 from ptywidgets.reconstruction import Reconstruction, Snapshot
 from ptywidgets.reconstruction.hosts import shows_threads
 from ptywidgets.reconstruction.look import ACROSS, Line
@@ -151,7 +151,7 @@ class ReconstructionRunner(Panel):
         try:
             target = self.recon.save(path)
         except FileInTheWay as error:
-            raise FileInTheWay(error.problem, "choose another name") from None
+            raise FileFormatError(error.told("widget")) from None
         self.saved = ""  # so that the same path is told again
         self.saved = os.path.abspath(target)
         size = in_bytes(os.path.getsize(self.saved))

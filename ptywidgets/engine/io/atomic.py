@@ -77,22 +77,18 @@ def atomic_file(
     check = functools.partial(checked_target, path, overwrite, inputs=inputs, replaces=replaces)
     target = check()
     _remove_stale(target.parent)
-    temporary = target.with_name(_part_name(target.name))
     try:
         mode = stat.S_IMODE(target.stat().st_mode) & 0o777 if target.exists() else None
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666 if mode is None else mode))
-        yield temporary
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
-        if mode is not None:
-            os.chmod(temporary, mode)
-        put_in_place(temporary, target, check)
+        with _new_part(target, mode) as temporary:
+            yield temporary
+            with temporary.open("rb+") as written:
+                os.fsync(written.fileno())
+            if mode is not None:
+                os.chmod(temporary, mode)
+            put_in_place(temporary, target, check)
     except OSError as error:
         shown = printable(os.fsdecode(path))
         raise FileFormatError(f"{shown} could not be written: {_reason(error)}. {_fate(target)}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def checked_target(
@@ -140,11 +136,9 @@ def checked_target(
             _check_existing(target, asked, overwrite, inputs, replaces)
             if not (there.st_mode & 0o222 and os.access(target, os.W_OK)):
                 raise FileFormatError(f"{shown} is read-only; choose another name, or let it be written to.")
-        if not os.access(target.parent, os.W_OK | os.X_OK):
-            raise FileFormatError(
-                f"{shown} could not be written: no permission to write in {printable(str(target.parent))}; choose "
-                "another folder."
-            )
+        if not os.access(target.parent, os.W_OK | os.X_OK):  # network drives may say so and let one write
+            with _new_part(target):
+                pass
     except OSError as error:
         raise FileFormatError(f"{shown} could not be written: {_reason(error)}.") from error
     return target
@@ -242,9 +236,17 @@ def _same_file(target: Path, source: Path) -> bool:
 # ---------------------------------------------------------------- what killed processes leave behind
 
 
-def _part_name(name: str) -> str:
-    short = os.fsencode(name)[:100].decode(errors="ignore")  # of letters of several bytes, too
-    return f".{short}.{os.getpid()}-{secrets.token_hex(4)}-{_place()}.part"
+@contextlib.contextmanager
+def _new_part(target: Path, mode: int | None = None) -> Iterator[Path]:
+    """An empty temporary file beside a file, which is gone afterwards."""
+    short = os.fsencode(target.name)[:100].decode(errors="ignore")  # of letters of several bytes, too
+    part = target.with_name(f".{short}.{os.getpid()}-{secrets.token_hex(4)}-{_place()}.part")
+    try:
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666 if mode is None else mode))
+        yield part
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def _remove_stale(folder: Path) -> None:
@@ -302,7 +304,7 @@ def _reason(error: OSError) -> str:
     if error.errno == errno.EFBIG:
         return "it is larger than a file may be there; choose another folder"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return "no permission to write there, or another program has the file open"
+        return "no permission to write there, or another program has the file open; choose another folder"
     if error.errno == errno.ENAMETOOLONG:
         return "the name is too long; choose a shorter one"
     return printable(error.strerror or text, 240)

@@ -125,7 +125,7 @@ def save_checkpoint(
             write_views(root, checkpoint.views)
         if checkpoint.optics.vacuum is not None:
             write_array(root, "vacuum", checkpoint.optics.vacuum, unit="intensity", python_class="VirtualDiffraction")
-    return Path(path).expanduser()
+    return Path(os.fsdecode(path)).expanduser()
 
 
 def new_provenance(dataset: Dataset | None) -> dict[str, Any]:

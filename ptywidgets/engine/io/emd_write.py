@@ -148,7 +148,7 @@ def write(
             )
         with steady_hdf5(temporary) as (file, check):
             _write_dataset(file, dataset, compression, check)
-    return Path(path).expanduser()
+    return Path(os.fsdecode(path)).expanduser()
 
 
 def _write_dataset(file: h5py.File, dataset: Dataset, compression: str | None, check: Callable[[], None]) -> None:

@@ -303,8 +303,19 @@ def test_a_read_only_file_stays(tmp_path, saved):
 @posix
 def test_no_permission_is_said_before_the_work(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # a superuser may write everywhere
-    with pytest.raises(FileFormatError, match=r"no permission to write in .*choose another folder"):
+    assert atomic.checked_target(tmp_path / "a.h5") == tmp_path / "a.h5", "where one is told so, but may"
+
+    def refuses(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refuses)
+    with pytest.raises(FileFormatError, match=r"no permission to write there.*choose another folder"):
         atomic.checked_target(tmp_path / "a.h5")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_path_may_be_bytes(tmp_path):
+    assert write(os.fsencode(tmp_path / "a.h5"), Dataset(np.ones((2, 2, 4, 4)))) == tmp_path / "a.h5"
 
 
 @posix
