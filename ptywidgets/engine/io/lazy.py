@@ -127,7 +127,6 @@ class ScanView:
         self.shape = (*scan_shape, *(int(n) for n in stack.shape[1:]))
         self.dtype = stack.dtype
         self.ndim = 4
-        self.input_files = files_of(stack)
 
     @staticmethod
     def of(stack: Any, scan_shape: tuple[int, int]) -> Any:

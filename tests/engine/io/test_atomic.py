@@ -115,6 +115,41 @@ def test_a_data_set_knows_its_files(tmp_path, data):
         assert Dataset(file["datacube_root/datacube/data"]).inputs == (data,)
 
 
+class Wrapper:
+    """An array of another package, which holds the one that it reads from."""
+
+    def __init__(self, inner):
+        self.inner, self.shape, self.dtype = inner, inner.shape, inner.dtype
+
+    def __getitem__(self, key):
+        return self.inner[key]
+
+
+class Graph(Wrapper):
+    """As dask's: what is read from stands at the beginning of a graph."""
+
+    def __init__(self, inner):
+        super().__init__(inner)
+        self.inner = None
+        self.graph = {"original": inner, ("block", 0): ("read", "original"), ("block", 1): ("read", "original")}
+
+    def __dask_graph__(self):
+        return self.graph
+
+
+def test_arrays_within_arrays_are_followed(tmp_path, data):
+    np.save(tmp_path / "scan.npy", np.ones((3, 4, 6, 8)))
+    mapped = np.load(tmp_path / "scan.npy", mmap_mode="r")
+    assert files_of(Wrapper(Wrapper(mapped))) == files_of(Graph(mapped)) == (tmp_path / "scan.npy",)
+    assert Dataset(Wrapper(read(data).data)).inputs == (data,)
+    labelled = Wrapper(np.ones((3, 4, 6, 8)))
+    labelled.encoding = {"source": str(data)}  # xarray's
+    assert files_of(labelled) == (data,)
+    circle = Wrapper(mapped)
+    circle.inner = circle
+    assert files_of(circle) == ()
+
+
 def test_files_behind_links_are_inputs_too(tmp_path, data):
     np.ones((3, 4, 6, 8), np.float32).tofile(tmp_path / "raw.bin")
     with h5py.File(tmp_path / "master.h5", "w") as file:
