@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.errors import ParameterError, unknown_name
+from ptywidgets.engine.errors import ParameterError, look_up
 
 FIRST_SHARE = 0.7  # of the first mode at a start: far from neither coherent beams nor half coherent ones
 KINDS = ("hermite", "tilts")
@@ -197,8 +197,7 @@ def first_modes(
         probe = probe[0]
     if probe.ndim != 2:
         raise ParameterError(f"the probe is {probe.shape}; expected one mode (Ny, Nx): give the brightest alone.")
-    if kind not in KINDS:
-        raise unknown_name("kind of modes", kind, KINDS)
+    kind = look_up("kind of modes", kind, KINDS)
     if count != int(count) or count < 1:
         raise ParameterError(f"count is {count}; expected a whole number of at least 1.")
     if not 0 < main_share <= 1:

@@ -10,7 +10,7 @@ from traitlets import Instance, Tuple
 from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.direct import BrightField, DirectImage, bright_field, start_object
 from ptywidgets.engine.doctor import Finding, examine
-from ptywidgets.engine.errors import unknown_name
+from ptywidgets.engine.errors import look_up
 from ptywidgets.engine.prepare import (
     Measurement,
     Orientation,
@@ -161,8 +161,7 @@ class Starting(Inputs):
         """
         from ptywidgets.engine import direct
 
-        if method not in METHODS:
-            raise unknown_name("direct method", method, METHODS)
+        method = look_up("direct method", method, METHODS)
         if method == "dpc":
             return direct.dpc(self.measurement or self._prepare(), **options)
         if method == "parallax":

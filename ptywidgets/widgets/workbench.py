@@ -10,7 +10,7 @@ from ipywidgets import HTML, Accordion, Text, VBox
 
 from ptywidgets import samples
 from ptywidgets.engine.dataset import Dataset
-from ptywidgets.engine.errors import DataError, unknown_name
+from ptywidgets.engine.errors import DataError, look_up
 from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.base import Panel, as_reconstruction
 from ptywidgets.widgets.controls import button, note, set_words, tip, toolbar, words
@@ -141,8 +141,7 @@ class Workbench(Panel):
     def select(self, name: str) -> Panel:
         """Turn to a stage, such as "Rotation", or to the widget of that name; returns the widget."""
         name = next((stage for stage, (_, kind) in STAGES.items() if kind == name), name)
-        if name not in STAGES:
-            raise unknown_name("stage of the workbench", name, STAGES)
+        name = look_up("stage of the workbench", name, STAGES)
         self.tab.turn_to(name)
         self._show_stage()
         return self.stages[name]

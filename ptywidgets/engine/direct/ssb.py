@@ -28,7 +28,7 @@ from ptywidgets.engine.direct.overlaps import Aperture, Overlaps, Table, finenes
 from ptywidgets.engine.direct.real_part import crossed, less_real_part, sparse
 from ptywidgets.engine.direct.spectrum_prior import Portions, learnt, rising
 from ptywidgets.engine.direct.threads import THREADS
-from ptywidgets.engine.errors import ParameterError, unknown_name
+from ptywidgets.engine.errors import ParameterError, look_up
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.probe import Optics
 
@@ -144,8 +144,7 @@ class SideBands:
         DirectImage
             Its mean is zero: no method of the bright field sees a constant phase.
         """
-        if method not in METHODS:
-            raise unknown_name("direct method", method, METHODS)
+        method = look_up("direct method", method, METHODS)
         if not 0 < share <= 1:
             raise ParameterError(f"share is {share}; expected more than 0 and at most 1.")
         fine = self.finest if upsampling is None else int(upsampling)

@@ -20,7 +20,7 @@ import numpy as np
 from ptywidgets.engine.algorithms import ConjugateGradient, GradientDescent
 from ptywidgets.engine.batches import batches_of, shuffled
 from ptywidgets.engine.constraints.combine import acts_on
-from ptywidgets.engine.errors import ParameterError, unknown_name
+from ptywidgets.engine.errors import ParameterError, look_up
 from ptywidgets.engine.held_out import LEAST, hold_out
 from ptywidgets.engine.losses import get_loss
 from ptywidgets.engine.models import Gradients, Model
@@ -73,8 +73,7 @@ class TiltSeries:
 
     def __post_init__(self) -> None:
         if isinstance(self.ordering, str):
-            if self.ordering not in ORDERINGS:
-                raise unknown_name("ordering", self.ordering, ORDERINGS)
+            object.__setattr__(self, "ordering", look_up("ordering", self.ordering, ORDERINGS))
         elif sorted(self.ordering) != list(range(len(self.views))):
             raise ParameterError(
                 f"the ordering is {tuple(self.ordering)}; expected each of the {len(self.views)} views once, from 0."
