@@ -52,7 +52,8 @@ NAMES = {
 }
 
 
-def _known() -> list[str]:
+def known_names() -> list[str]:
+    """Names of coefficients that :class:`Aberrations` takes: polar, Cartesian and aliases."""
     names = ["defocus", *ALIASES]
     for symbol, (_, m) in SYMBOLS.items():
         names.append(symbol)
@@ -93,7 +94,7 @@ class Aberrations(Mapping[str, float]):
     def __init__(self, **coefficients: float) -> None:
         polar: dict[str, float] = {}
         cartesian: dict[str, list[float]] = {}
-        known = _known()
+        known = known_names()
         for name, value in coefficients.items():
             if name not in known:
                 raise unknown_name("aberration", name, known)
@@ -133,8 +134,8 @@ class Aberrations(Mapping[str, float]):
         if name == "defocus":
             return -self._polar.get("C10", 0.0) + 0.0
         symbol = ALIASES.get(name, name)
-        if symbol not in _known():
-            raise unknown_name("aberration", name, _known())
+        if symbol not in known_names():
+            raise unknown_name("aberration", name, known_names())
         if symbol[-1] in "ab":
             return self.cartesian[symbol]
         return self._polar.get(symbol, 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import threading
 from collections.abc import Sequence
@@ -9,8 +10,10 @@ from typing import Any, Union
 
 import numpy as np
 from traitlets import Any as AnyTrait
-from traitlets import Bool, Enum, Instance, Int, Unicode
+from traitlets import Bool, Enum, Instance, Int, Unicode, validate
 
+from ptywidgets.engine.aberrations import Aberrations
+from ptywidgets.engine.backends import checked_device
 from ptywidgets.engine.composition import Composition
 from ptywidgets.engine.constraints import default_constraints
 from ptywidgets.engine.dataset import Dataset
@@ -22,6 +25,7 @@ from ptywidgets.engine.plan import Plan
 from ptywidgets.engine.prepare import prepare
 from ptywidgets.engine.probe import Optics
 from ptywidgets.engine.refinements import default_refinements
+from ptywidgets.engine.registry import algorithm_of
 from ptywidgets.engine.schedule import Stage
 from ptywidgets.engine.state import State
 from ptywidgets.reconstruction import keeping
@@ -29,8 +33,10 @@ from ptywidgets.reconstruction.clock import Clock
 from ptywidgets.reconstruction.look import Look
 from ptywidgets.reconstruction.mailbox import Mailbox
 from ptywidgets.reconstruction.results import Results
+from ptywidgets.reconstruction.right_way import known_names, right_way
 from ptywidgets.reconstruction.runner import Runner
 from ptywidgets.reconstruction.running import Running
+from ptywidgets.reconstruction.safe import Name
 from ptywidgets.reconstruction.views import Views
 
 Path = Union[str, "os.PathLike[str]"]
@@ -69,7 +75,9 @@ class Reconstruction(Results, Running):
     (2, 3)
     """
 
-    object_type = Enum(tuple(SPECIMENS), "potential", help="What is unknown: a complex object or a potential.")
+    object_type = Name(
+        "object type", tuple(SPECIMENS), "potential", help="What is unknown: a complex object or a potential."
+    )
     composition = Instance(Composition, args=(), help="What the model is made of: slices, modes, coherence, diffuse.")
     plan = Instance(Plan, args=(), help="How long, in what batches, by which rule.")
     auto = Bool(True, help="The schedule that finds its own way, instead of the plan's batches and rule.")
@@ -88,10 +96,10 @@ class Reconstruction(Results, Running):
         defocus: float | None = None,
         **values: Any,
     ) -> None:
-        known = [n for n in self.trait_names() if n not in FOUND]
-        for name in values:
-            if name not in known:
-                raise unknown_name("argument of Reconstruction", name, [*known, "tilts", "defocus"])
+        for name, value in values.items():
+            if name in FOUND or not self.has_trait(name):
+                raise self._unknown_argument(name, value)
+        _check_data(dataset)
         self._lock = threading.RLock()
         self._runner: Runner | None = None
         self._problem: Any = None  # Problem or TiltSeries
@@ -181,12 +189,23 @@ class Reconstruction(Results, Running):
 
     # ---------------------------------------------------------------- changing
 
+    def update_optics(self, **changes: Any) -> None:
+        """Change fields of :attr:`optics`, or single aberrations by name: ``update_optics(defocus=500)``, in A."""
+        own = {k: v for k, v in changes.items() if k in {f.name for f in dataclasses.fields(Optics)}}
+        rest = {k: v for k, v in changes.items() if k not in own}
+        if rest:
+            aberrations = own.get("aberrations", self.optics.aberrations)
+            own["aberrations"] = Aberrations(**dict(aberrations)).replace(**rest)
+        self.optics = self.optics.replace(**own)
+
     def update_plan(self, **changes: Any) -> None:
         """Change fields of :attr:`plan`, or of its algorithm; a running reconstruction follows from its next batch."""
         own = {k: v for k, v in changes.items() if k in self.plan.to_dict()}
         rest = {k: v for k, v in changes.items() if k not in own}
         if rest:
-            own["algorithm"] = self.plan.algorithm.replace(**rest)
+            algorithm = own.get("algorithm", self.plan.algorithm)
+            self._check_fields(algorithm, rest)
+            own["algorithm"] = algorithm_of(algorithm).replace(**rest)
         if "iterations" in own:
             self._goal = None
         self.plan = self.plan.replace(**own)
@@ -256,6 +275,54 @@ class Reconstruction(Results, Running):
 
     # ---------------------------------------------------------------- inside
 
+    @classmethod
+    def _right_way(cls, name: str, value: Any) -> str:
+        return right_way(name, value)
+
+    @classmethod
+    def _other_names(cls) -> list[str]:
+        return known_names()
+
+    @classmethod
+    def _unknown_argument(cls, name: str, value: Any) -> ParameterError:
+        known = [n for n in cls.class_trait_names() if n not in FOUND]
+        way = right_way(name, value)
+        if not way:
+            return unknown_name("argument of Reconstruction", name, [*known, "tilts", "defocus"])
+        return ParameterError(f"unknown argument of Reconstruction {name!r}; make it without, and {way}")
+
+    def _check_fields(self, algorithm: Any, changes: dict[str, Any]) -> None:
+        """Refuse what neither the plan nor its algorithm has, with where it belongs."""
+        algorithm = algorithm_of(algorithm)
+        fields = {f.name for f in dataclasses.fields(algorithm)}
+        for name, value in changes.items():
+            if name not in fields:
+                way = right_way(name, value)
+                if way and "update_plan" not in way:
+                    raise ParameterError(f"a plan has no {name!r}; {way}")
+                kind = f"parameter of Plan or {type(algorithm).__name__}"
+                raise unknown_name(kind, name, [*self.plan.to_dict(), *fields])
+
+    @validate("device")
+    def _check_device(self, proposal: Any) -> str:
+        return checked_device(proposal["value"])
+
+    @validate("autosave")
+    def _check_autosave(self, proposal: Any) -> Any:
+        path = proposal["value"]
+        if path is not None and not (isinstance(path, (str, os.PathLike)) and os.fspath(path)):
+            raise ParameterError(f"autosave is {path!r}; expected the path of a file to write, or None.")
+        return path
+
+    @validate("iteration")
+    def _check_iteration(self, proposal: Any) -> int:
+        number, state = proposal["value"], self._state
+        if number not in (0, 0 if state is None else state.iteration):
+            raise ParameterError(
+                f"iteration is counted, not set; for more of them, run({number}) or update_plan(iterations={number})."
+            )
+        return number
+
     def _require_idle(self, what: str) -> None:
         if self._runner is not None and self._runner.active:
             raise ParameterError(f"cannot {what} while the reconstruction is {self.status}; stop it first.")
@@ -288,6 +355,19 @@ class Reconstruction(Results, Running):
 
     def _follow_look(self, change: Any) -> None:
         self._publish()
+
+
+def _check_data(dataset: Any) -> None:
+    """Refuse what is no data set, with the way to make one of it."""
+    if isinstance(dataset, (str, bytes, os.PathLike)):
+        raise ParameterError(f"a path is opened: Reconstruction.open({os.fspath(dataset)!r}).")
+    if dataset is None or isinstance(dataset, (Dataset, Sequence)):
+        return
+    kind = type(dataset).__name__
+    raise ParameterError(
+        f"the data are {'an' if kind[0] in 'aeiou' else 'a'} {kind}; expected a Dataset: "
+        "Dataset(array, Calibration(energy=..., scan_step=..., q_pixel=...)), or Reconstruction.open(path)."
+    )
 
 
 def _is_checkpoint(path: Any) -> bool:

@@ -88,6 +88,10 @@ class Workbench(Panel):
         self.hear(self.fold, lambda _index: self._show_fold(), "selected_index")
         self._bind()
 
+    @classmethod
+    def _right_way(cls, name: str, value: Any) -> str:
+        return "put another one on the bench with use(...)." if name == "recon" else super()._right_way(name, value)
+
     # ---------------------------------------------------------------- data
 
     def use(self, source: Reconstruction | Dataset | str | os.PathLike[str]) -> None:
@@ -97,7 +101,7 @@ class Workbench(Panel):
         for undo in self._undo:
             undo()
         self._undo.clear()
-        self.recon, self._saved_at = new, None
+        self._recon, self._saved_at = new, None
         self._bind()
 
     def _open(self) -> None:
