@@ -59,6 +59,14 @@ class Parameter:
             return str(value)  # numpy's texts become Python's
         return plain_number(value)
 
+    def typed(self, text: str) -> Any:
+        """The value that somebody has typed, checked; nothing at all stands for None."""
+        try:
+            number: Any = float(text) if text else None
+        except ValueError:
+            number = text  # which is refused in its own words
+        return self.check(number)
+
     @property
     def expected(self) -> str:
         """The expectation in words, such as ``a number from 0 to 5 1/A``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from traitlets import All, HasTraits, MetaHasTraits, TraitError, Unicode
@@ -117,7 +117,7 @@ def _a(kind: str) -> str:
 class Name(Unicode):
     """One of several names, in whatever case; unlike Enum it says which is nearest."""
 
-    def __init__(self, what: str, known: Sequence[str], default: str, **settings: Any) -> None:
+    def __init__(self, what: str, known: Iterable[str], default: str, **settings: Any) -> None:
         self.what, self.known = what, tuple(known)
         super().__init__(default, **settings)
 
