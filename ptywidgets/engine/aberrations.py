@@ -90,6 +90,7 @@ class Aberrations(Mapping[str, float]):
     """
 
     __slots__ = ("_polar",)
+    _polar: dict[str, float]
 
     def __init__(self, **coefficients: float) -> None:
         polar: dict[str, float] = {}

@@ -43,6 +43,7 @@ class Problem:
     first_probe: np.ndarray  # (M, Ny, Nx) complex64, corner-centred
     first_positions: np.ndarray  # (J, 2) A, from object pixel [0, 0]
     held_out: HeldOut | None = None  # counts that are not in `patterns`, to judge by
+    held: tuple[str, ...] = ()  # "probe", "object": what stays as it is at the start
 
     @property
     def count(self) -> int:
@@ -138,7 +139,7 @@ class Problem:
         """A state of the same problem at another window, on this one's grid; what an algorithm kept is gone."""
         window = tuple(state.probe.shape[-2:])
         if window == self.window:
-            return state
+            return self.as_held(state)
         host, device = self.backend.to_numpy, self.backend.to_device
         obj = resample_object(host(state.object), window, self.window, self.object_shape, self.vacuum)
         probe = resample_probe(host(state.probe), self.window)
@@ -156,7 +157,15 @@ class Problem:
         if "background" in found:
             beyond = float(found["background"].min())
             found["background"] = cut_spectrum(found["background"] - beyond, self.window) + np.float32(beyond)
-        return state.replace(object=device(obj), probe=device(probe), memory={}, parameters=self._placed(found))
+        state = state.replace(object=device(obj), probe=device(probe), memory={}, parameters=self._placed(found))
+        return self.as_held(state)
+
+    def as_held(self, state: State) -> State:
+        """A state with what is held as it is at the start, whatever became of it on another grid or under a model."""
+        first = {"probe": self.first_probe, "object": self.first_object}
+        return (
+            state.replace(**{name: self.backend.to_device(first[name]) for name in self.held}) if self.held else state
+        )
 
     def start(self) -> State:
         """The state before the first iteration."""
@@ -221,7 +230,7 @@ class Problem:
 
     def gradients(self, state: State, batch: Any, *, with_probe: bool = True, with_others: bool = False) -> Gradients:
         """Loss and gradients over a batch of position indices; `with_others`: also by the model's parameters."""
-        return self.model_at(state).gradients(
+        found = self.model_at(state).gradients(
             self.backend,
             state.object,
             state.probe,
@@ -232,6 +241,7 @@ class Problem:
             with_probe=with_probe,
             with_others=with_others,
         )
+        return replace(found, object=found.object * 0) if "object" in self.held else found
 
     def value(self, state: State, batch: Any) -> float:
         """Loss over a batch of position indices, without gradients."""

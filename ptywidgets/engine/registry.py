@@ -102,7 +102,8 @@ def same_class(one: type, other: type) -> bool:
 
 
 def _all() -> Iterable[type[Any]]:
-    for bricks in (*KINDS.values(), VOLUMES, SCHEDULES):
+    several: tuple[Mapping[str, type[Any]], ...] = (*KINDS.values(), VOLUMES, SCHEDULES)
+    for bricks in several:
         yield from bricks.values()
 
 

@@ -349,7 +349,9 @@ def _misfit_of_nothing(problem: Problem, window: tuple[int, int]) -> float | Non
 
 
 def _without_picture(problem: Problem) -> Problem:
-    """The problem with an empty object to begin with."""
+    """The problem with an empty object to begin with; one that is held stays."""
+    if "object" in problem.held:
+        return problem
     return replace(problem, first_object=np.full_like(problem.first_object, problem.vacuum))
 
 

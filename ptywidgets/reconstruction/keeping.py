@@ -48,6 +48,7 @@ def save(recon: Reconstruction, path: str | os.PathLike[str]) -> str:
         transpose=measurement.transpose,
         scan_shape=measurement.scan_shape,
         views=() if recon.views is None else _saved_views(recon.views),
+        given=recon.given,
         voxel_depth=problem.voxel[0] if isinstance(problem, TiltSeries) else None,
         provenance=new_provenance(recon.dataset)
         | {"started_from": recon.started_from, "schedule": "automatic" if recon.auto else "planned"},

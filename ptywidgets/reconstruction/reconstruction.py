@@ -59,7 +59,7 @@ class Reconstruction(Results, Running):
 
     Notes
     -----
-    Traits to observe: `dataset`, `views`, `preparation`, `measurement`, `optics`, `start_image`, `start_decisions`,
+    Traits to observe: `dataset`, `views`, `preparation`, `measurement`, `optics`, `given`, `start_image`, `start_decisions`,
     `object_type`, `composition`, `plan`, `device`, `look`, `status`, `iteration`, `message`. Their values are
     replaced, never changed in place. Observers may be called on any thread; one that fails is logged and disconnected.
     Of a tilt series, `dataset` and `measurement` are those of one tilt; ``recon.dataset = recon.views.datasets[12]``
@@ -141,6 +141,7 @@ class Reconstruction(Results, Running):
         if defocus is not None:
             self.optics = self.optics.replace(aberrations=self.optics.aberrations.replace(defocus=defocus))
         self.observe(self._follow_inputs, ["views", "dataset", "measurement", "optics"])
+        self.observe(self._follow_given, "given")
         self.observe(self._follow_object_type, "object_type")
         self.observe(self._follow_composition, "composition")
         self.observe(self._follow_plan, "plan")
@@ -214,15 +215,20 @@ class Reconstruction(Results, Running):
             runner.change_plan(self.plan.replace(iterations=self.goal))
 
     def reset(self) -> Reconstruction:
-        """Stop, and forget object, probe and losses; data, calibration and plan stay."""
+        """Stop, and forget object, probe and losses, and what :meth:`begin_with` gave; data, calibration and plan
+        stay."""
         self.stop()
+        said = ""
+        if self.given is not None:
+            said = f"Forgotten, with the {self.given.words}: begin_with(...) gives it again."
+            self.given = None
         self._state = None
         self._problem = None
         self._error = None
         self._stale = False
         self._goal = None
         self.iteration = 0
-        self.message = ""
+        self.message = said
         self.status = "empty" if self.dataset is None else "ready"
         return self
 
@@ -249,6 +255,7 @@ class Reconstruction(Results, Running):
             preparation=checkpoint.preparation,
             object_type=checkpoint.object_type,
             composition=checkpoint.composition,
+            given=checkpoint.given,
         )
         if checkpoint.state is not None:
             recon._started_from = checkpoint.provenance.get("started_from", "empty")

@@ -122,7 +122,10 @@ class Name(Unicode):
         super().__init__(default, **settings)
 
     def validate(self, obj: Any, value: Any) -> str:
-        return look_up(self.what, value, self.known)
+        try:
+            return look_up(self.what, value, self.known)
+        except ParameterError as error:
+            raise RefusedValueError(str(error)) from None
 
 
 class SafeTraits(Strict):

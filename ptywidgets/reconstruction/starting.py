@@ -36,6 +36,7 @@ class Starting(Inputs):
 
     rotation: Any
     composition: Any
+    _forget_object: Any
     _found: Aberrations | None = None  # by find_start(); others were set by somebody who knows
     _bright: tuple[Any, BrightField] | None = None
     _started_from = "empty"  # what the present run began from, for the record
@@ -181,6 +182,8 @@ class Starting(Inputs):
         >>> recon.run(1).started_from
         'DirectImage(dpc, 12x12, 1.5 A pixels)'
         """
+        if image is not None:
+            self._forget_object()  # the latest wish holds
         self.start_image = image
         self._stale = True
 

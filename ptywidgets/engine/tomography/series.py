@@ -69,6 +69,7 @@ class TiltSeries:
     sequential: bool = False
     ordering: str | tuple[int, ...] = "shuffled"
     held_out: HeldOutOfSeries | None = field(default=None, repr=False)
+    held: tuple[str, ...] = ()  # "probe", "object": what stays as it is at the start
     _found: dict[int, Projection] = field(default_factory=dict, init=False, repr=False)  # the latest of each view
 
     def __post_init__(self) -> None:
@@ -238,7 +239,10 @@ class TiltSeries:
     def bring(self, state: State) -> State:
         """The state itself, which has the one grid that there is."""
         self.at_window(tuple(state.probe.shape[-2:]))
-        return state
+        first = {"probe": self.first_probe, "object": self.first_object}
+        return (
+            state.replace(**{name: self.backend.to_device(first[name]) for name in self.held}) if self.held else state
+        )
 
     # ------------------------------------------------------------------------------ states
 
@@ -277,7 +281,8 @@ class TiltSeries:
 
     def gradients(self, state: State, batch: Any, *, with_probe: bool = True, with_others: bool = False) -> Gradients:
         """Loss and gradients over a batch of position indices of any views; :func:`sums.gradients`."""
-        return sums.gradients(self, state, batch, with_probe=with_probe, with_others=with_others)
+        found = sums.gradients(self, state, batch, with_probe=with_probe, with_others=with_others)
+        return replace(found, object=found.object * 0) if "object" in self.held else found
 
     def curvature(self, state: State, batch: Any, directions: Sequence[Direction]) -> np.ndarray:
         """Matrix (K, K) of the loss's second derivatives along directions; :func:`sums.curvature`."""
