@@ -226,7 +226,7 @@ class Problem:
         last = np.array(self.object_shape[-2:]) - np.array(window)
         if (geometry.corners < 0).any() or (geometry.corners > last).any():
             raise DataError("a position's window lies outside the object; make the object larger (object_padding).")
-        return geometry
+        return self.model.placed(geometry)
 
     def gradients(self, state: State, batch: Any, *, with_probe: bool = True, with_others: bool = False) -> Gradients:
         """Loss and gradients over a batch of position indices; `with_others`: also by the model's parameters."""

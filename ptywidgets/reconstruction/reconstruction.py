@@ -60,8 +60,9 @@ class Reconstruction(Results, Running):
     Notes
     -----
     Traits to observe: `dataset`, `views`, `preparation`, `measurement`, `optics`, `given`, `start_image`,
-    `start_decisions`, `object_type`, `composition`, `plan`, `device`, `look`, `status`, `iteration`, `message`. Their values are
-    replaced, never changed in place. Observers may be called on any thread; one that fails is logged and disconnected.
+    `start_decisions`, `object_type`, `composition`, `plan`, `device`, `look`, `status`, `iteration`, `message`. Their
+    values are replaced, never changed in place. Observers may be called on any thread; one that fails is logged and
+    disconnected.
     Of a tilt series, `dataset` and `measurement` are those of one tilt; ``recon.dataset = recon.views.datasets[12]``
     looks at another one.
 
