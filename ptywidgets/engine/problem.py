@@ -20,6 +20,7 @@ from ptywidgets.engine.models import Gradients, Model, single_slice
 from ptywidgets.engine.models.composed import Geometry
 from ptywidgets.engine.models.curvature import Direction, curvature
 from ptywidgets.engine.patterns import Patterns
+from ptywidgets.engine.prepare.consistent import check_measurement
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.probe import Optics, make_probe
 from ptywidgets.engine.protocols import Algorithm, Backend, Constraint, Loss, Refinement
@@ -317,6 +318,7 @@ def make_problem(
     if isinstance(measurement, Dataset):
         optics = optics or Optics.from_dataset(measurement)
         measurement = prepare(measurement)
+    check_measurement(measurement)
     model = model or single_slice()
     window = measurement.patterns.shape[-2:]
     if probe is None:
@@ -325,7 +327,11 @@ def make_problem(
         probe = make_probe(
             optics, window, measurement.sampling, measurement.calibration.require("energy"), measurement.mean_intensity
         )
+    if np.ndim(probe) not in (2, 3) or np.asarray(probe).dtype.kind not in "biufc":
+        raise ParameterError(f"the probe is {np.shape(probe)}; expected numbers (Ny, Nx), or (M, Ny, Nx) for modes.")
     probe = np.ascontiguousarray(probe, np.complex64).reshape(-1, *np.shape(probe)[-2:])  # as compiled loops need it
+    if not (np.isfinite(probe).all() and probe.any()):
+        raise ParameterError("the probe is zero everywhere, or has NaN or infinite pixels; expected a wave.")
     if probe.shape[-2:] != window:
         raise ParameterError(f"the probe is {probe.shape[-2:]} pixels but the patterns are {window}; make them equal.")
     sampling = np.array(measurement.sampling)
@@ -337,7 +343,7 @@ def make_problem(
     centre = (measurement.positions.max(0) + measurement.positions.min(0)) / 2
     positions = measurement.positions - centre + middle * sampling
     full = (model.passage.slices, *shape)
-    first = model.specimen.initial(full) if obj is None else np.ascontiguousarray(obj).reshape(full)
+    first = model.specimen.initial(full) if obj is None else _first_object(obj, model, full)
     backend = get_backend(device)
     return Problem(
         measurement=measurement,
@@ -349,3 +355,19 @@ def make_problem(
         first_probe=probe,
         first_positions=positions,
     )
+
+
+def _first_object(obj: Any, model: Model, shape: tuple[int, ...]) -> np.ndarray:
+    """A starting object of the model's kind; a phase and a transmission become each other."""
+    given = np.asarray(obj)
+    if given.shape not in (shape, shape[1:] if shape[0] == 1 else shape) or given.dtype.kind not in "biufc":
+        raise ParameterError(
+            f"the object is {given.shape} {given.dtype}; expected {shape}: slices, and pixels of the whole field; "
+            "engine.given.begin fits one of other pixels."
+        )
+    given = given.reshape(shape)
+    if not np.isfinite(given).all():
+        raise ParameterError("the object has NaN or infinite pixels; replace them.")
+    if model.specimen.object_type == "complex":
+        return np.ascontiguousarray(given if given.dtype.kind == "c" else np.exp(1j * given), np.complex64)
+    return np.ascontiguousarray(np.angle(given) if given.dtype.kind == "c" else given, np.float32)

@@ -12,6 +12,7 @@ from ptywidgets.engine.errors import DataError, ParameterError
 from ptywidgets.engine.io import read
 from ptywidgets.engine.io.checkpoint import Checkpoint, fingerprint, load_checkpoint, new_provenance, save_checkpoint
 from ptywidgets.engine.io.saved_views import SavedView
+from ptywidgets.engine.plain import check_saveable
 from ptywidgets.engine.tomography import TiltSeries
 from ptywidgets.reconstruction.views import Views
 
@@ -21,11 +22,18 @@ if TYPE_CHECKING:
 Source = Union[Dataset, str, "os.PathLike[str]"]
 
 
+def check_can_save(recon: Reconstruction) -> None:
+    """Raise ParameterError where something that a reconstruction is described by cannot be saved."""
+    for described in (recon.plan, recon.preparation, recon.composition, recon.optics):
+        check_saveable(described)
+
+
 def save(recon: Reconstruction, path: str | os.PathLike[str]) -> str:
     """Write a checkpoint of the latest whole state; returns the path."""
     measurement = recon.measurement
     if measurement is None or recon.dataset is None:
         raise ParameterError("nothing to save yet: prepare() or run() first.")
+    check_can_save(recon)
     present = recon.present
     state, problem = (None, None) if present is None else (present[1], present[0])
     if state is not None and problem is not None:

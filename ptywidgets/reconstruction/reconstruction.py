@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import threading
+import warnings
 from collections.abc import Sequence
 from typing import Any, Union
 
@@ -23,6 +24,7 @@ from ptywidgets.engine.io.checkpoint import load_checkpoint
 from ptywidgets.engine.models import SPECIMENS
 from ptywidgets.engine.plan import Plan
 from ptywidgets.engine.prepare import prepare
+from ptywidgets.engine.prepare.consistent import check_belongs
 from ptywidgets.engine.probe import Optics
 from ptywidgets.engine.refinements import default_refinements
 from ptywidgets.engine.registry import algorithm_of
@@ -42,6 +44,10 @@ from ptywidgets.reconstruction.views import Views
 Path = Union[str, "os.PathLike[str]"]
 STATUSES = ("empty", "ready", "running", "paused", "stopped", "finished", "error")
 FOUND = ("measurement", "start_decisions", "status", "iteration", "message")  # traits that nobody gives
+
+
+class NotSaveableWarning(UserWarning):
+    """A run begins whose result cannot be saved."""
 
 
 class Reconstruction(Results, Running):
@@ -109,6 +115,7 @@ class Reconstruction(Results, Running):
         self._stages: tuple[Stage, ...] = ()
         self._state: State | None = None
         self._stale = False
+        self._warned = ""  # of what cannot be saved
         self._goal: int | None = None  # where the present run ends, where that is not what is planned
         self._error: BaseException | None = None
         self._clock = Clock()
@@ -208,11 +215,18 @@ class Reconstruction(Results, Running):
             algorithm = own.get("algorithm", self.plan.algorithm)
             self._check_fields(algorithm, rest)
             own["algorithm"] = algorithm_of(algorithm).replace(**rest)
+        plan, before = self.plan.replace(**own), self.plan
         if "iterations" in own:
             self._goal = None
-        self.plan = self.plan.replace(**own)
+        self.plan = plan
         runner = self._runner
         if runner is not None and runner.active:
+            if self.autosave is not None:
+                try:
+                    self._say_unsaveable()
+                except ParameterError:
+                    self.plan = before
+                    raise
             runner.change_plan(self.plan.replace(iterations=self.goal))
 
     def reset(self) -> Reconstruction:
@@ -238,6 +252,33 @@ class Reconstruction(Results, Running):
     def save(self, path: str | os.PathLike[str]) -> str:
         """Save everything but the patterns themselves into one EMD file; an older file stays whole until it is done."""
         return keeping.save(self, path)
+
+    def can_save(self) -> bool:
+        """Whether everything that describes this reconstruction can be saved; what cannot is in :attr:`message`.
+
+        A constraint, refinement or algorithm of your own has to be registered: :func:`ptywidgets.engine.register`.
+        """
+        words = self._unsaveable()
+        if words:
+            self.message = words
+        return not words
+
+    def _unsaveable(self) -> str:
+        """Why this reconstruction cannot be saved; "" where it can."""
+        try:
+            keeping.check_can_save(self)
+        except ParameterError as error:
+            return f"This cannot be saved: {error}"
+        return ""
+
+    def _say_unsaveable(self) -> None:
+        """Before the work is done: an error where it is to be saved on the way, else a warning."""
+        words = self._unsaveable()
+        if words and self.autosave is not None:
+            raise ParameterError(f"autosave is on. {words}")
+        if words and words != self._warned:
+            self._warned = self.message = words
+            warnings.warn(words, NotSaveableWarning, stacklevel=2)
 
     @classmethod
     def load(cls, path: Path, dataset: Dataset | Path | Sequence[Dataset | Path] | None = None) -> Reconstruction:
@@ -322,6 +363,13 @@ class Reconstruction(Results, Running):
             raise ParameterError(f"autosave is {path!r}; expected the path of a file to write, or None.")
         return path
 
+    @validate("measurement")
+    def _check_measurement(self, proposal: Any) -> Any:
+        measurement = proposal["value"]
+        if measurement is not None and self.dataset is not None:
+            check_belongs(measurement, self.dataset)
+        return measurement
+
     @validate("iteration")
     def _check_iteration(self, proposal: Any) -> int:
         number, state = proposal["value"], self._state
@@ -386,4 +434,4 @@ def _is_checkpoint(path: Any) -> bool:
     return True
 
 
-__all__ = ["STATUSES", "Reconstruction"]
+__all__ = ["STATUSES", "NotSaveableWarning", "Reconstruction"]

@@ -41,6 +41,7 @@ class Running(Making):
     seconds_per_iteration: Any
     save: Any
     mailbox: Mailbox
+    _say_unsaveable: Any
     _lock: threading.RLock
     _publishing: threading.RLock
     _runner: Runner | None
@@ -175,6 +176,7 @@ class Running(Making):
             self._data().calibration.check_complete()
             self._error = None
             self.message = ""
+            self._say_unsaveable()
             for other in [r for r in _RUNNING if r is not self and r._same_data(self)]:
                 other.stop()  # a cell that was run again must not leave two runs fighting for the processor
                 other.message = "Stopped because the same data were started in another reconstruction."
