@@ -7,7 +7,10 @@ error texts, sliders, attributes in files and "copy as code" are all derived fro
 from __future__ import annotations
 
 import dataclasses
+import functools
+import inspect
 import math
+from collections.abc import Callable
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import numpy as np
@@ -16,6 +19,7 @@ from ptywidgets.engine.errors import ParameterError, look_up, unknown_name
 
 _KEY = "ptywidgets"
 T = TypeVar("T", bound="Params")
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,6 +169,46 @@ def whole_number(name: str, value: Any, low: int = 1, high: int | None = None, u
     ptywidgets.engine.errors.ParameterError: n is 0; expected a whole number of at least 1 iterations.
     """
     return Parameter(name, low, unit=unit, low=low, high=high, type=int).check(value)
+
+
+def counted(**least: int) -> Callable[[Function], Function]:
+    """A decorator of functions: these arguments are whole numbers of at least so much, or None where that is allowed.
+
+    Examples
+    --------
+    >>> @counted(rounds=1)
+    ... def turn(rounds=3):
+    ...     return rounds
+    >>> turn(np.int32(2))
+    2
+    >>> turn(rounds=2.5)
+    Traceback (most recent call last):
+    ...
+    ptywidgets.engine.errors.ParameterError: rounds is 2.5; expected a whole number of at least 1.
+    """
+
+    def decorate(function: Function) -> Function:
+        signature = inspect.signature(function)
+        unknown = set(least) - set(signature.parameters)
+        if unknown:
+            raise unknown_name(f"argument of {function.__qualname__}", min(unknown), signature.parameters)
+
+        @functools.wraps(function)
+        def checked(*arguments: Any, **named: Any) -> Any:
+            try:
+                given = signature.bind(*arguments, **named)
+            except TypeError:
+                return function(*arguments, **named)  # Python says what is wrong
+            for name, low in least.items():
+                if name in given.arguments:
+                    value, default = given.arguments[name], signature.parameters[name].default
+                    if value is not None or default is not None:
+                        given.arguments[name] = whole_number(name, value, low)
+            return function(*given.args, **given.kwargs)
+
+        return checked  # type: ignore[return-value]
+
+    return decorate
 
 
 def duration(name: str, value: Any) -> float:

@@ -18,6 +18,7 @@ from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.direct.deflection import scan_deflection
 from ptywidgets.engine.direct.image import DirectImage
 from ptywidgets.engine.errors import DataError, ParameterError, look_up
+from ptywidgets.engine.params import counted
 from ptywidgets.engine.prepare.measurement import Measurement, scan_frequencies
 
 METHODS = ("closed", "iterative")
@@ -44,6 +45,7 @@ class Filter:
         return out
 
 
+@counted(iterations=1)
 def dpc(
     source: Dataset | Measurement,
     method: str = "closed",
@@ -152,6 +154,7 @@ def integrate_field(
     return sfft.irfft2(spectrum, s=field.shape[1:])
 
 
+@counted(iterations=1)
 def integrate_iteratively(
     field: np.ndarray,
     scan_step: float,
