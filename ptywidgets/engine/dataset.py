@@ -149,8 +149,8 @@ pass scan_shape=(41, 41) or crop.
     def pattern(self, ry: int, rx: int) -> np.ndarray:
         """One diffraction pattern, (Qy, Qx)."""
         for axis, index, n in (("ry", ry, self.shape[0]), ("rx", rx, self.shape[1])):
-            if not 0 <= index < n:
-                raise DataError(f"{axis} is {index}; expected 0 to {n - 1} in a scan of {_by(self.scan_shape)}.")
+            if isinstance(index, (bool, str)) or not 0 <= index < n or index != int(index):
+                raise DataError(f"{axis} is {index!r}; expected 0 to {n - 1} in a scan of {_by(self.scan_shape)}.")
         check_memory(self.nbytes // math.prod(self.scan_shape), "one pattern")
         return self._native(self.data[int(ry), int(rx)])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 import weakref
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ptywidgets.engine.errors import FileInTheWay, PtyError
 from ptywidgets.engine.iterate import steps
+from ptywidgets.engine.params import duration, whole_number
 from ptywidgets.engine.plan import Plan
 from ptywidgets.engine.schedule import Stage, auto, for_auto, staged
 from ptywidgets.engine.state import State
@@ -41,6 +43,7 @@ class Running(Making):
     save: Any
     check_save: Any
     mailbox: Mailbox
+    _say_unsaveable: Any
     _lock: threading.RLock
     _publishing: threading.RLock
     _runner: Runner | None
@@ -61,6 +64,7 @@ class Running(Making):
             Work in the calling cell instead. By default only where the host does not show what threads send (Colab);
             the interrupt button then means stop and keep.
         """
+        n = None if n is None else whole_number("n", n, unit="iterations")
         runner = self._begin(n)
         if runner is None:
             return self
@@ -75,7 +79,18 @@ class Running(Making):
         return self
 
     def run(self, n: int | None = None) -> Self:
-        """Start and wait: for scripts. An interrupt stops the run and keeps what it has."""
+        """Start and wait: for scripts. An interrupt stops the run and keeps what it has.
+
+        Parameters
+        ----------
+        n : int, optional
+            Iterations to add, 1 or more; by default as :meth:`start`.
+
+        Raises
+        ------
+        ParameterError
+            When `n` is no whole number of at least 1.
+        """
         self.start(n, block=False)
         return self.wait()
 
@@ -107,11 +122,12 @@ class Running(Making):
             return self
         return self.start()
 
-    def stop(self, timeout: float = 60.0) -> Self:
+    def stop(self, timeout: float | None = 60.0) -> Self:
         """End before the next batch and keep everything; returns when the thread has ended."""
+        seconds = math.inf if timeout is None else duration("timeout", timeout)
         self.request_stop()
         if self._runner is not None:
-            self._runner.wait(timeout)
+            self._runner.wait(None if seconds == math.inf else seconds)
         return self
 
     def request_stop(self) -> None:
@@ -121,6 +137,7 @@ class Running(Making):
 
     def wait(self, timeout: float | None = None) -> Self:
         """Wait for the end of the run (or of `timeout` seconds); raises what went wrong in it."""
+        timeout = None if timeout is None else duration("timeout", timeout)
         runner = self._runner
         if runner is None:
             return self
@@ -165,6 +182,7 @@ class Running(Making):
             self._autosaves = None
             self._error = None
             self.message = ""
+            self._say_unsaveable()
             for other in [r for r in _RUNNING if r is not self and r._same_data(self)]:
                 other.stop()  # a cell that was run again must not leave two runs fighting for the processor
                 other.message = "Stopped because the same data were started in another reconstruction."

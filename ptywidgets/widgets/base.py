@@ -16,11 +16,14 @@ from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import PtyError
 from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.reconstruction.hosts import shows_threads
+from ptywidgets.reconstruction.right_way import known_names, right_way, short
+from ptywidgets.reconstruction.safe import Strict
 from ptywidgets.widgets.image_view import ImageView
 from ptywidgets.widgets.png import PngFallback, png, resized, side_by_side
 from ptywidgets.widgets.turns import Turns
 
 log = logging.getLogger("ptywidgets")
+READING = ("energy", "scan_step", "q_pixel", "semiangle", "vacuum", "scan_shape")  # what a file may not say
 HEAVY = 64e6  # bytes of data: more are read on a thread, so that the page stays alive
 
 
@@ -50,7 +53,7 @@ class StatusLine(ipywidgets.HTML):
         self.layout.display = "" if words else "none"
 
 
-class Panel(PngFallback, ipywidgets.VBox):
+class Panel(Strict, PngFallback, ipywidgets.VBox):
     """A composite widget: a view of one :class:`~ptywidgets.Reconstruction`, which it shares with others.
 
     Parameters
@@ -66,7 +69,7 @@ class Panel(PngFallback, ipywidgets.VBox):
     """
 
     def __init__(self, source: Reconstruction | Dataset | str | os.PathLike[str] | None = None) -> None:
-        self.recon = as_reconstruction(source)
+        self._recon = as_reconstruction(source)
         self.views: list[ImageView] = []
         self.status_line = StatusLine()
         self.turns = Turns()
@@ -76,6 +79,26 @@ class Panel(PngFallback, ipywidgets.VBox):
         self._closed = False
         super().__init__(layout={"grid_gap": "6px"})
         self.add_class("pty-widget")
+
+    @property
+    def recon(self) -> Reconstruction:
+        """The reconstruction that is shown."""
+        return self._recon
+
+    @classmethod
+    def _right_way(cls, name: str, value: Any) -> str:
+        if name == "recon":
+            return f"a widget keeps its reconstruction; make another one: {cls.__name__}(reconstruction)."
+        if name in READING:
+            return f"it belongs to opening the data: {cls.__name__}(Reconstruction.open(path, {name}={short(value)}))."
+        recon = "widget.recon"
+        if name[:1] != "_" and Reconstruction.class_traits().get(name) is not None:
+            return f"set it with {recon}.{name} = {short(value)}."
+        return right_way(name, value, recon)
+
+    @classmethod
+    def _other_names(cls) -> list[str]:
+        return [*Reconstruction.class_own_traits(), *known_names()]
 
     # ---------------------------------------------------------------- words
 
