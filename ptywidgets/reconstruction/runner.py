@@ -9,6 +9,7 @@ from typing import Any
 
 from ptywidgets.engine.plan import Plan
 from ptywidgets.engine.state import State
+from ptywidgets.reconstruction import ending
 
 States = Generator[State, Plan | None, None]
 
@@ -47,6 +48,7 @@ class Runner:
         self._pause_at: int | None = None
         self._thread: threading.Thread | None = None
         self._over = False  # nothing more will be computed
+        self._quiet = False  # nobody is told of its end
         self._done = threading.Event()  # and everybody has been told
 
     @property
@@ -61,7 +63,7 @@ class Runner:
 
     def start(self) -> None:
         """Work in a thread of its own; returns at once."""
-        self._thread = threading.Thread(target=self.work, name="ptywidgets-run", daemon=True)
+        self._thread = ending.Thread(self.work, "run")
         self._thread.start()
 
     def pause(self) -> None:
@@ -78,6 +80,20 @@ class Runner:
         """End before the next batch."""
         self._stop.set()
         self._go.set()
+
+    def leave(self) -> None:
+        """End before the next batch, and tell nobody: the process ends."""
+        self._quiet = True
+        self.stop()
+
+    def forked(self) -> None:
+        """In a forked child there is no thread that works: the run is over here, and goes on in the parent."""
+        self._over = True
+        self._lock = threading.Lock()
+        self._stop, self._done = threading.Event(), threading.Event()
+        self._stop.set()
+        self._done.set()
+        self._thread = None
 
     def change_plan(self, plan: Plan) -> None:
         """Hand a new plan to the generator before the next batch."""
@@ -106,7 +122,8 @@ class Runner:
             self._states.close()
             self._over = True
             try:
-                self._on_status(status, problem)
+                if not self._quiet:
+                    self._on_status(status, problem)
             except Forgotten:
                 pass  # nobody is left to tell
             finally:

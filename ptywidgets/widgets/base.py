@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import logging
 import os
-import threading
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import PtyError
 from ptywidgets.reconstruction import Reconstruction
+from ptywidgets.reconstruction.ending import Timer
 from ptywidgets.reconstruction.hosts import shows_threads
 from ptywidgets.widgets.image_view import ImageView
 from ptywidgets.widgets.png import PngFallback, png, resized, side_by_side
@@ -72,7 +72,7 @@ class Panel(PngFallback, ipywidgets.VBox):
         self.turns = Turns()
         self._undo: list[Callable[[], object]] = []
         self._failed: Hashable | None = None  # the callback whose error is in the status line
-        self._timer: threading.Timer | None = None
+        self._timer: Timer | None = None
         self._closed = False
         super().__init__(layout={"grid_gap": "6px"})
         self.add_class("pty-widget")
@@ -185,8 +185,7 @@ class Panel(PngFallback, ipywidgets.VBox):
         """End the streams of all views when nothing has been shown for `delay` seconds."""
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = threading.Timer(delay, self.turns.do, [self._settle])
-        self._timer.daemon = True
+        self._timer = Timer(delay, lambda: self.turns.do(self._settle))
         self._timer.start()
 
     def _settle(self) -> None:

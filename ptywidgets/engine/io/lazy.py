@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,22 @@ class LazyArray:
             if self._file and self._pid == os.getpid():
                 self._file.close()
             self._file = self._found = None
+
+
+def hold_hdf5(until: float, release: bool = False) -> bool:
+    """Take the one lock that h5py has for everything, and keep it; whether that worked before `until` (monotonic, s).
+
+    Kept to the end of the process by the thread that takes the interpreter down, it cannot be held by another one that
+    will never give it back. With `release` it is given back: then it only tells whether it can be had.
+    """
+    lock = getattr(h5py._objects, "phil", None)
+    if lock is None:
+        return True
+    while not (got := lock.acquire(False)) and time.monotonic() < until:
+        time.sleep(0.01)
+    if got and release:
+        lock.release()
+    return bool(got)
 
 
 def _reopen(path: Path, name: str, allow_external: bool, squeeze: bool) -> LazyArray:
