@@ -139,6 +139,7 @@ class Reconstruction(Results, Running):
         self.observe(self._follow_auto, "auto")
         self.observe(self._follow_model, ["composition", "object_type"])
         self.observe(self._follow_look, "look")
+        self._note_cell()
 
     # ---------------------------------------------------------------- opening
 

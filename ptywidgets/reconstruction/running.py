@@ -15,7 +15,7 @@ from ptywidgets.engine.schedule import Stage, auto, for_auto, staged
 from ptywidgets.engine.state import State
 from ptywidgets.reconstruction import ending
 from ptywidgets.reconstruction.clock import Clock
-from ptywidgets.reconstruction.hosts import shows_threads
+from ptywidgets.reconstruction.hosts import Cell, current_cell, shows_threads, variables
 from ptywidgets.reconstruction.inputs import Halted
 from ptywidgets.reconstruction.mailbox import Mailbox
 from ptywidgets.reconstruction.making import Making
@@ -45,6 +45,8 @@ class Running(Making):
     _goal: int | None  # where the present run ends, where that is not what is planned
     _error: BaseException | None
     _clock: Clock
+    _cell: Cell | None = None  # of a notebook, in which it was made
+    _names: frozenset[str] = frozenset()  # variables of the notebook that it had when last looked
     _forgotten: weakref.finalize[..., Any] | None = None  # stops a run whose owner is gone
 
     def start(self, n: int | None = None, *, block: bool | None = None) -> Self:
@@ -160,9 +162,10 @@ class Running(Making):
             self._data().calibration.check_complete()
             self._error = None
             self.message = ""
-            for other in [r for r in ending.RUNS if r is not self and r._same_data(self)]:
+            for other in [run for run in ending.RUNS if self._replaces(run)]:
                 other.stop()  # a cell that was run again must not leave two runs fighting for the processor
-                other.message = "Stopped because the same data were started in another reconstruction."
+                other.message = "Stopped: its cell was run again, which has started the same data anew."
+            self._names = variables(self)
             owner = weakref.ref(self)
             runner = Runner(_states(owner, n), weakly(self._on_state), weakly(self._on_status))
             if self._forgotten is not None:
@@ -187,6 +190,25 @@ class Running(Making):
         training = for_auto(problem, seed=plan.seed)
         self._stages = auto(training, iterations=target, constraints=plan.constraints)
         return staged(training, self._stages, plan, state if state.iteration or not state.at_iteration_end else None)
+
+    def _note_cell(self) -> None:
+        """Remember where this one is made, and which variables those have now that run."""
+        self._cell = current_cell()
+        if self._cell is not None:
+            for run in ending.RUNS:
+                run._names = variables(run) or run._names
+
+    def _replaces(self, other: Running) -> bool:
+        """Whether this one was made in the place of another, of the same data.
+
+        That is so when the cell of a notebook in which the other was made has been run again, or when another cell has
+        given its variable to this one. Reconstructions that one execution makes, those of scripts, threads and
+        processes, and those that have a variable of their own run beside each other.
+        """
+        mine, theirs = self._cell, other._cell
+        if mine is None or theirs is None or mine.execution == theirs.execution or not self._same_data(other):
+            return False
+        return mine.again(theirs) or (bool(other._names & variables(self)) and not variables(other))
 
     def _same_data(self, other: Running) -> bool:
         mine, theirs = (r.dataset if r.views is None else r.views.datasets[0] for r in (self, other))
