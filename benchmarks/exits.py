@@ -188,7 +188,8 @@ def main(arguments: list[str] | None = None) -> list[Outcome]:
     seconds = sorted(outcome.seconds for outcome in outcomes)
     good = sum(not outcome.faults for outcome in outcomes)
     middle, most = seconds[len(seconds) // 2], seconds[-1]
-    print(f"{good} of {len(outcomes)} scripts ended as they should; seconds to the end: median {middle:.2f}, most {most:.2f}")
+    times = f"seconds to the end: median {middle:.2f}, most {most:.2f}"
+    print(f"{good} of {len(outcomes)} scripts ended as they should; {times}")
     return outcomes
 
 

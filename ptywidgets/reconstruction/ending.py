@@ -16,7 +16,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from ptywidgets.engine.io.lazy import hold_hdf5
@@ -60,6 +60,7 @@ class Runs:
         for run in self:
             run._forked()
         self._known.clear()
+        _waiting.clear()
 
 
 RUNS = Runs()
@@ -115,10 +116,8 @@ def end() -> None:
 
     Called before the pools of threads are closed, and again when only daemon threads are left.
     """
-    try:
+    with suppress(KeyboardInterrupt):  # whoever is in a hurry gets what there is
         _end()
-    except KeyboardInterrupt:  # whoever is in a hurry gets what there is
-        pass
 
 
 def _end() -> None:
@@ -177,6 +176,6 @@ atexit.register(_end_for_good)
 # not fail, so this comes before that. The name begins with an underscore, but concurrent.futures is built on it, too.
 getattr(threading, "_register_atexit", lambda _call: None)(end)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: (_waiting.clear(), RUNS.forked()))
+    os.register_at_fork(after_in_child=RUNS.forked)
 
 __all__ = ["RUNS", "Ended", "Runs", "Thread", "Timer", "end", "waited_for"]

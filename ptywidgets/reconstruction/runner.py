@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 import weakref
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from ptywidgets.engine.plan import Plan
@@ -44,6 +46,8 @@ class Runner:
         self._go = threading.Event()
         self._go.set()
         self._lock = threading.Lock()
+        self._batch = threading.Lock()  # held while a batch is being done
+        self._held = 0  # how many want no batch to be begun
         self._plan: Plan | None = None
         self._pause_at: int | None = None
         self._thread: threading.Thread | None = None
@@ -86,10 +90,25 @@ class Runner:
         self._quiet = True
         self.stop()
 
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Within it no batch is done; one that is being done is waited for."""
+        if not self.active or self._thread is threading.current_thread():
+            yield
+            return
+        with self._lock:
+            self._held += 1
+        try:
+            with self._batch:
+                yield
+        finally:
+            with self._lock:
+                self._held -= 1
+
     def forked(self) -> None:
         """In a forked child there is no thread that works: the run is over here, and goes on in the parent."""
         self._over = True
-        self._lock = threading.Lock()
+        self._lock, self._batch = threading.Lock(), threading.Lock()
         self._stop, self._done = threading.Event(), threading.Event()
         self._stop.set()
         self._done.set()
@@ -140,8 +159,11 @@ class Runner:
                 if not self._stop.is_set():
                     self._on_status("running", None)
                 continue
+            while self._held:
+                time.sleep(0.001)
             try:
-                state = self._states.send(self._take_plan() if begun else None)
+                with self._batch if begun else nullcontext():
+                    state = self._states.send(self._take_plan() if begun else None)
             except StopIteration:
                 return "stopped" if self._stop.is_set() else "finished"
             begun = True

@@ -170,7 +170,9 @@ class Running(Making):
             runner = Runner(_states(owner, n), weakly(self._on_state), weakly(self._on_status))
             if self._forgotten is not None:
                 self._forgotten.detach()
-            self._forgotten = weakref.finalize(self, runner.stop)  # a paused one must not wait for an owner that is gone
+            self._forgotten = weakref.finalize(
+                self, runner.stop
+            )  # a paused one must not wait for an owner that is gone
             self._forgotten.atexit = False
             self._runner = runner
             ending.RUNS.add(self)
