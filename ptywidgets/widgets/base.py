@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import logging
 import os
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import ipywidgets
@@ -16,6 +16,7 @@ from ptywidgets.engine.errors import PtyError
 from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.reconstruction.ending import Timer
 from ptywidgets.reconstruction.hosts import shows_threads
+from ptywidgets.widgets.closing import close_all
 from ptywidgets.widgets.image_view import ImageView
 from ptywidgets.widgets.png import PngFallback, png, resized, side_by_side
 from ptywidgets.widgets.turns import Turns
@@ -214,9 +215,7 @@ class Panel(PngFallback, ipywidgets.VBox):
         for undo in self._undo:
             undo()
         self._undo.clear()
-        for child in self.children:
-            close_all(child)
-        super().close()
+        close_all(self, super().close)
 
     def rgb(self) -> np.ndarray:
         """The images of the widget side by side, (H, W, 3) uint8; one white pixel where there is none yet."""
@@ -238,20 +237,6 @@ class Panel(PngFallback, ipywidgets.VBox):
             return f"{type(self).__name__}()"
         data = "no data" if recon.dataset is None else f"{recon.dataset.name or 'unnamed'!r}"
         return f"{type(self).__name__}({data}; {self._describe()})"
-
-
-def close_all(widget: Any) -> None:
-    """Close a widget with everything in it: children, and the marks, axes and scales of a figure."""
-    parts: Sequence[Any] = [*getattr(widget, "children", ())]
-    for name in ("marks", "axes"):
-        parts = [*parts, *getattr(widget, name, ())]
-    scales = getattr(widget, "scales", None)
-    parts = [*parts, *(scales.values() if isinstance(scales, dict) else ())]
-    parts = [*parts, *filter(None, (getattr(widget, name, None) for name in ("scale_x", "scale_y", "interaction")))]
-    for part in parts:
-        close_all(part)
-    if hasattr(widget, "close"):
-        widget.close()
 
 
 __all__ = ["Panel", "StatusLine", "as_reconstruction", "close_all"]

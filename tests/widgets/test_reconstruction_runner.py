@@ -244,7 +244,9 @@ def test_two_widgets_watch_one_run_and_one_may_close(recon):
     assert not recon.mailbox.watched
 
 
-def test_another_cell_run_again_leaves_one_run(data):
+def test_a_cell_run_again_leaves_one_run(data, monkeypatch):
+    executions = iter("12")
+    monkeypatch.setattr(running, "current_cell", lambda: Cell("a cell", next(executions)))
     first = ReconstructionRunner(Reconstruction(data, defocus=250))
     first.recon.update_plan(iterations=100000)
     first.run.click()
