@@ -30,7 +30,7 @@ from ptywidgets.engine.refinements import default_refinements
 from ptywidgets.engine.registry import algorithm_of
 from ptywidgets.engine.schedule import Stage
 from ptywidgets.engine.state import State
-from ptywidgets.reconstruction import keeping
+from ptywidgets.reconstruction import copying, keeping
 from ptywidgets.reconstruction.clock import Clock
 from ptywidgets.reconstruction.look import Look
 from ptywidgets.reconstruction.mailbox import Mailbox
@@ -160,6 +160,7 @@ class Reconstruction(Results, Running):
         self.observe(self._follow_auto, "auto")
         self.observe(self._follow_model, ["composition", "object_type"])
         self.observe(self._follow_look, "look")
+        self._note_cell()
 
     # ---------------------------------------------------------------- opening
 
@@ -250,6 +251,31 @@ class Reconstruction(Results, Running):
         self.message = said
         self.status = "empty" if self.dataset is None else "ready"
         return self
+
+    # ---------------------------------------------------------------- copies
+
+    def copy(self) -> Reconstruction:
+        """An idle one that goes on from the same state, and by itself: the two share the counts, which nobody changes.
+
+        Of one that runs, the copy has the latest state. It does not run, saves nowhere by itself, and is watched by
+        nobody.
+
+        Examples
+        --------
+        >>> from ptywidgets import samples
+        >>> recon = Reconstruction(samples.ducky("tiny"), defocus=samples.ducky_defocus("tiny")).run(2)
+        >>> other = recon.copy()
+        >>> other.run(1).iteration, recon.iteration
+        (3, 2)
+        """
+        return copying.restored(type(self), copying.parts(self))
+
+    def __copy__(self) -> Reconstruction:
+        return self.copy()
+
+    def __reduce__(self) -> Any:
+        """What is pickled, also of one that runs: an idle one in its latest state; data on disk stay there."""
+        return copying.restored, (type(self), copying.parts(self))
 
     # ---------------------------------------------------------------- keeping
 

@@ -86,8 +86,9 @@ class ImageView(Strict, PngFallback, anywidget.AnyWidget):
     ImageView('Bright field', 3 x 4 px, 0.2 A/px, 1 region)
     """
 
-    _esm = STATIC / "image-view.js"
-    _css = STATIC / "ptywidgets.css"
+    # As text: to follow changes of a file, anywidget connects every widget with a signal of the class, for good.
+    _esm = (STATIC / "image-view.js").read_text(encoding="utf-8")
+    _css = (STATIC / "ptywidgets.css").read_text(encoding="utf-8")
 
     uid = traitlets.Unicode().tag(sync=True)  # names the model for the browser's own store
     title = traitlets.Unicode("").tag(sync=True)
