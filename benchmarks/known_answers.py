@@ -41,13 +41,11 @@ def siemens_star(data: Path) -> Problem:
     return make_problem(measurement, probe=np.fft.ifftshift(probe), object_padding=2)
 
 
-def near_field(data: Path, whole: bool = True) -> Problem:
+def near_field(data: Path) -> Problem:
     """200 projections of 100 x 100 through a diverging beam, in A.
 
     The beam's divergence is taken up by an effective distance z1 z2 / (z1 + z2) and by pixels that are smaller by
-    z1 / (z1 + z2). The first probe is the mean amplitude, taken back to the specimen. `whole` rounds positions to
-    pixels: with their fractions the error stays nearly twice as large, and half of them does the same harm taken off
-    as added, so they do not seem to be known better.
+    z1 / (z1 + z2). The first probe is the mean amplitude, taken back to the specimen.
     """
     with h5py.File(data / "p25-nearfield" / "PETRAIII_P25_Near_Field_Ptycho.cxi") as file:
         detector = file["entry_1/instrument_1/detector_1"]
@@ -58,8 +56,6 @@ def near_field(data: Path, whole: bool = True) -> Problem:
     smaller = FOCUS_TO_SAMPLE / (FOCUS_TO_SAMPLE + distance)
     sampling, far = 1e10 * pixel * smaller, 1e10 * distance * smaller
     positions = 1e10 * np.stack([y, x], axis=1)
-    if whole:
-        positions = np.rint((positions - positions.mean(0)) / sampling) * sampling
     measurement = measurement_of(counts, positions, sampling, mask=mask)
     extent = (100 * sampling, 100 * sampling)
     mean = counts.mean(0)

@@ -20,6 +20,7 @@ from ptywidgets.engine.prepare import Measurement, Preparation, prepare
 from ptywidgets.engine.probe import Optics, make_probe
 from ptywidgets.engine.probe_report import probe_report
 from ptywidgets.engine.problem import Problem, make_problem
+from ptywidgets.engine.registry import register
 from ptywidgets.engine.schedule import auto, auto_steps, for_auto, staged
 from ptywidgets.engine.state import State
 
@@ -58,6 +59,7 @@ __all__ = [
     "prepare",
     "probe_report",
     "read",
+    "register",
     "single_slice",
     "staged",
     "steps",

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.errors import ParameterError, unknown_name
+from ptywidgets.engine.errors import ParameterError, UnknownAttributeError, unknown_name
 from ptywidgets.engine.units import wavelength
 
 SYMBOLS: dict[str, tuple[int, int]] = {
@@ -51,7 +52,8 @@ NAMES = {
 }
 
 
-def _known() -> list[str]:
+def known_names() -> list[str]:
+    """Names of coefficients that :class:`Aberrations` takes: polar, Cartesian and aliases."""
     names = ["defocus", *ALIASES]
     for symbol, (_, m) in SYMBOLS.items():
         names.append(symbol)
@@ -87,15 +89,18 @@ class Aberrations(Mapping[str, float]):
     ptywidgets.engine.errors.ParameterError: unknown aberration 'defocsu'; did you mean 'defocus'? Known: ...
     """
 
+    __slots__ = ("_polar",)
+    _polar: dict[str, float]
+
     def __init__(self, **coefficients: float) -> None:
         polar: dict[str, float] = {}
         cartesian: dict[str, list[float]] = {}
-        known = _known()
+        known = known_names()
         for name, value in coefficients.items():
             if name not in known:
                 raise unknown_name("aberration", name, known)
             try:
-                number = float(value)
+                number = math.nan if isinstance(value, (str, bool)) else float(value)
             except (TypeError, ValueError):
                 number = math.nan
             if not math.isfinite(number):
@@ -116,14 +121,22 @@ class Aberrations(Mapping[str, float]):
                 raise ParameterError(f"aberration {symbol} is given in polar and in Cartesian form; give one of them.")
             polar[symbol] = math.hypot(a, b)
             polar[f"phi{symbol[1:]}"] = math.atan2(b, a) / SYMBOLS[symbol][1]
-        self._polar = {k: v + 0.0 for k, v in sorted(polar.items()) if v}
+        object.__setattr__(self, "_polar", {k: v + 0.0 for k, v in sorted(polar.items()) if v})
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise UnknownAttributeError(
+            f"{name} cannot be set: aberrations never change in place; make others, replace({name}={value!r})."
+        )
+
+    def __setstate__(self, state: Any) -> None:  # of copies and pickles, which set slots one by one
+        object.__setattr__(self, "_polar", dict(state[1]["_polar"]))
 
     def __getitem__(self, name: str) -> float:
         if name == "defocus":
             return -self._polar.get("C10", 0.0) + 0.0
         symbol = ALIASES.get(name, name)
-        if symbol not in _known():
-            raise unknown_name("aberration", name, _known())
+        if symbol not in known_names():
+            raise unknown_name("aberration", name, known_names())
         if symbol[-1] in "ab":
             return self.cartesian[symbol]
         return self._polar.get(symbol, 0.0)

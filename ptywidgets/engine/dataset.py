@@ -94,6 +94,20 @@ class Dataset:
         if self.path is not None:
             object.__setattr__(self, "path", Path(self.path))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Copied and pickled, data that are mapped into memory stay in their file, as those read from HDF5 do."""
+        from ptywidgets.engine.io.lazy import MappedArray
+
+        state = dict(vars(self))
+        mapped = MappedArray.of(self.data) if isinstance(self.data, np.ndarray) else None
+        return state if mapped is None else state | {"data": mapped}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        from ptywidgets.engine.io.lazy import MappedArray
+
+        data = state["data"]
+        vars(self).update(state | {"data": data.open() if isinstance(data, MappedArray) else data})
+
     @classmethod
     def from_stack(cls, stack: PatternArray, scan_shape: tuple[int, int], **fields: Any) -> Dataset:
         """A data set from a stack (J, Qy, Qx) of patterns, in the order in which a raster visits them.
@@ -149,8 +163,8 @@ pass scan_shape=(41, 41) or crop.
     def pattern(self, ry: int, rx: int) -> np.ndarray:
         """One diffraction pattern, (Qy, Qx)."""
         for axis, index, n in (("ry", ry, self.shape[0]), ("rx", rx, self.shape[1])):
-            if not 0 <= index < n:
-                raise DataError(f"{axis} is {index}; expected 0 to {n - 1} in a scan of {_by(self.scan_shape)}.")
+            if isinstance(index, (bool, str)) or not 0 <= index < n or index != int(index):
+                raise DataError(f"{axis} is {index!r}; expected 0 to {n - 1} in a scan of {_by(self.scan_shape)}.")
         check_memory(self.nbytes // math.prod(self.scan_shape), "one pattern")
         return self._native(self.data[int(ry), int(rx)])
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ptywidgets.engine.calibration import Calibration
-from ptywidgets.engine.errors import unknown_name
+from ptywidgets.engine.errors import look_up, unknown_name
 
 
 def disk_mask(shape: tuple[int, int], centre: tuple[float, float], radius: float) -> np.ndarray:
@@ -130,16 +130,15 @@ def preset_detector(name: str, disk: Disk, shape: tuple[int, int]) -> Detector:
     >>> preset_detector("ABF", Disk((32.0, 32.0), 10.0), (64, 64))
     Detector(shape='annulus', y=32.0, x=32.0, r=10.0, r_inner=5.0, h=0.0, w=0.0)
     """
+    name = look_up("detector", name, PRESETS)
     (y, x), r = disk.centre, disk.radius
     if name == "BF":
         return Detector("disk", y, x, r=r / 2)
     if name == "ABF":
         return Detector("annulus", y, x, r=r, r_inner=r / 2)
-    if name == "ADF":
-        inner = min(max(1.1 * r, disk.outer + 1), 1.5 * r)
-        edge = max(min(y, x, shape[0] - 1 - y, shape[1] - 1 - x), inner + 1)
-        return Detector("annulus", y, x, r=edge, r_inner=inner)
-    raise unknown_name("detector", name, PRESETS)
+    inner = min(max(1.1 * r, disk.outer + 1), 1.5 * r)
+    edge = max(min(y, x, shape[0] - 1 - y, shape[1] - 1 - x), inner + 1)
+    return Detector("annulus", y, x, r=edge, r_inner=inner)
 
 
 def disk_semiangle(radius: float, calibration: Calibration, rolloff: float = 0.0) -> float:

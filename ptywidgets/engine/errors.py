@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class PtyError(ValueError):
@@ -58,6 +59,63 @@ class ParameterError(PtyError):
     """A parameter has an unknown name or a value out of its range."""
 
 
+class UnknownAttributeError(ParameterError, AttributeError):
+    """An attribute that would be set and mean nothing; an AttributeError, too, as Python has it."""
+
+
+def look_up(what: str, got: Any, known: Iterable[str]) -> str:
+    """The one of the known names that is meant: case, blanks, hyphens and underscores do not matter.
+
+    Parameters
+    ----------
+    what : str
+        What the name should name, such as ``"loss"``.
+    got : str
+        The name that was given.
+    known : iterable of str
+        The names that exist.
+
+    Returns
+    -------
+    str
+        One of `known`, as it is written there.
+
+    Raises
+    ------
+    ParameterError
+        With the nearest known names, where there is none of this name.
+
+    Examples
+    --------
+    >>> look_up("algorithm", "lsqml", ["PIE", "LSQ-ML"])
+    'LSQ-ML'
+    """
+    names = list(known)
+    if not isinstance(got, str):
+        raise ParameterError(f"{what} is {got!r}; expected one of {', '.join(map(repr, names))}.")
+    if got in names:
+        return names[names.index(got)]
+    meant = [name for name in names if alike(name, got)]
+    if len(meant) != 1:
+        raise unknown_name(what, str(got), names)
+    return meant[0]
+
+
+def alike(one: str, other: str) -> bool:
+    """Whether two names differ in no more than case, blanks, hyphens and underscores.
+
+    Examples
+    --------
+    >>> alike("conjugate gradients", "Conjugate_Gradients")
+    True
+    """
+    return _plain(one) == _plain(other)
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.casefold() if letter not in " -_")
+
+
 def unknown_name(what: str, got: str, known: Iterable[str]) -> ParameterError:
     """The error for an unknown name, with the nearest known ones.
 
@@ -76,6 +134,18 @@ def unknown_name(what: str, got: str, known: Iterable[str]) -> ParameterError:
     unknown aberration 'defocsu'; did you mean 'defocus'? Known: C30, defocus.
     """
     names = sorted(known)
-    near = difflib.get_close_matches(got, names, n=2, cutoff=0.6)
+    near = nearest(got, names)
     hint = f"; did you mean {' or '.join(repr(n) for n in near)}?" if near else "."
     return ParameterError(f"unknown {what} {got!r}{hint} Known: {', '.join(names)}.")
+
+
+def nearest(got: str, known: Iterable[str]) -> list[str]:
+    """At most two of the known names that look like this one, whatever their case.
+
+    Examples
+    --------
+    >>> nearest("postivity", ["Positivity", "PurePhase"])
+    ['Positivity']
+    """
+    names = {_plain(name): name for name in sorted(known)}
+    return [names[near] for near in difflib.get_close_matches(_plain(got), names, n=2, cutoff=0.6)]

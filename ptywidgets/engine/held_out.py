@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ptywidgets.engine.losses import AnscombeLoss
+from ptywidgets.engine.params import counted
 from ptywidgets.engine.patterns import Patterns, Substitutes
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class HeldOut:
         return 2 * alone.with_loss(AnscombeLoss()).value(seen, np.arange(len(self.indices))) / len(self.indices)
 
 
+@counted(seed=0, least=1)
 def hold_out(problem: Problem, *, share: float = SHARE, seed: int = 0, least: int = LEAST) -> Problem:
     """The problem without some of the counts, which are in its `held_out`: some patterns are split at random.
 

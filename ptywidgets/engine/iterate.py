@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import Any
 
 import numpy as np
@@ -63,11 +63,13 @@ def steps(problem: Problem, plan: Plan, state: State | None = None) -> Generator
             refinements = [problem.refined(refinement) for refinement in refined]
         while state.batch < len(batches):
             index = state.batch
-            state = problem.advance(plan.algorithm, state, batches[index]).replace(batch=index + 1)
+            held = {name: getattr(state, name) for name in problem.held}
+            state = problem.advance(_holding(plan.algorithm, held), state, batches[index])
+            state = state.replace(batch=index + 1, **held)
             for refine in refinements:
-                state = refine(state, batches[index])
+                state = refine(state, batches[index]).replace(**held)
             if state.batch == len(batches):
-                state = _finish(problem, state, constraints)
+                state = _finish(problem, state, constraints, held)
             new = yield state
             plan = new or plan
             if state.order is None:
@@ -99,9 +101,16 @@ def iterate(problem: Problem, plan: Plan, state: State | None = None) -> Generat
             new = yield state
 
 
-def _finish(problem: Problem, state: State, constraints: list) -> State:
+def _holding(algorithm: Any, held: Mapping[str, Any]) -> Any:
+    """An algorithm that does not work on a probe that is held; one that cannot leave it alone finds it as it was."""
+    if "probe" in held and getattr(algorithm, "hold_probe", True) is False:
+        return algorithm.replace(hold_probe=True)
+    return algorithm
+
+
+def _finish(problem: Problem, state: State, constraints: list, held: Mapping[str, Any]) -> State:
     for apply in constraints:
-        state = apply(state)
+        state = apply(state).replace(**held)
     loss = state.partial_loss / (problem.mean_intensity * problem.count)
     misfit = np.nan if problem.held_out is None else problem.held_out.misfit(problem, state)
     return state.replace(

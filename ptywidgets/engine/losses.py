@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ptywidgets.engine.backends.kernels import darkest
-from ptywidgets.engine.errors import ParameterError, unknown_name
+from ptywidgets.engine.errors import ParameterError, look_up
 from ptywidgets.engine.protocols import Array, Backend, Loss
 
 # Numbers of single precision, which numba, unlike numpy, would not take plain ones for; exact, but for the last.
@@ -298,9 +298,7 @@ def get_loss(loss: str | Loss) -> Loss:
 anscombe, intensity, poisson.
     """
     if isinstance(loss, str):
-        if loss not in LOSSES:
-            raise unknown_name("loss", loss, LOSSES)
-        return LOSSES[loss]()
+        return LOSSES[look_up("loss", loss, LOSSES)]()
     if not hasattr(loss, "residual") or isinstance(loss, type):
         raise ParameterError(
             f"loss is {loss!r}; expected one of {', '.join(LOSSES)}, or an instance such as {PoissonLoss()}."

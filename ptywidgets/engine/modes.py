@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.errors import ParameterError, unknown_name
+from ptywidgets.engine.errors import ParameterError, look_up
+from ptywidgets.engine.params import counted
 
 FIRST_SHARE = 0.7  # of the first mode at a start: far from neither coherent beams nor half coherent ones
 KINDS = ("hermite", "tilts")
@@ -129,6 +130,7 @@ def hermite_modes(probe: np.ndarray, orders: int | Sequence[tuple[int, int]]) ->
     return np.fft.ifftshift(np.array(modes), axes=(-2, -1))
 
 
+@counted(count=1)
 def tilted_modes(probe: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
     """The probe, and copies of it tilted at random by up to half a detector pixel: P exp(2 pi i q r).
 
@@ -158,6 +160,7 @@ def tilted_modes(probe: np.ndarray, count: int, generator: np.random.Generator) 
     return probe * y[:, :, None] * x[:, None, :] / np.linalg.norm(probe)
 
 
+@counted(count=1, seed=0)
 def first_modes(
     probe: np.ndarray, count: int, kind: str = "hermite", *, main_share: float = 0.9, seed: int = 0
 ) -> np.ndarray:
@@ -197,10 +200,7 @@ def first_modes(
         probe = probe[0]
     if probe.ndim != 2:
         raise ParameterError(f"the probe is {probe.shape}; expected one mode (Ny, Nx): give the brightest alone.")
-    if kind not in KINDS:
-        raise unknown_name("kind of modes", kind, KINDS)
-    if count != int(count) or count < 1:
-        raise ParameterError(f"count is {count}; expected a whole number of at least 1.")
+    kind = look_up("kind of modes", kind, KINDS)
     if not 0 < main_share <= 1:
         raise ParameterError(f"main_share is {main_share}; expected a number above 0 and at most 1.")
     if count == 1:

@@ -7,13 +7,19 @@ error texts, sliders, attributes in files and "copy as code" are all derived fro
 from __future__ import annotations
 
 import dataclasses
+import functools
+import inspect
 import math
+from collections.abc import Callable
 from typing import Any, TypeVar, get_args, get_type_hints
 
-from ptywidgets.engine.errors import ParameterError, unknown_name
+import numpy as np
+
+from ptywidgets.engine.errors import ParameterError, look_up, unknown_name
 
 _KEY = "ptywidgets"
 T = TypeVar("T", bound="Params")
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,32 +49,66 @@ class Parameter:
                 return None
             raise ParameterError(f"{self.name} is None; expected {self.expected}.")
         if self.choices is not None:
-            if value not in self.choices:
-                raise unknown_name(f"value of {self.name}", str(value), [str(c) for c in self.choices])
-            return value
+            return self._chosen(value)
         kinds = get_args(self.type) or (self.type,)
-        if bool in kinds and isinstance(value, bool):
-            return value
+        if bool in kinds:
+            return self._switch(value)
         if int in kinds and float not in kinds:
             return self._in_range(self._whole(value))
         if float in kinds:
             return self._in_range(self._number(value))
-        return value
+        if str in kinds:
+            if not isinstance(value, str):
+                raise ParameterError(f"{self.name} is {value!r}; expected {self.expected}.")
+            return str(value)  # numpy's texts become Python's
+        return plain_number(value)
+
+    def typed(self, text: str) -> Any:
+        """The value that somebody has typed, checked; nothing at all stands for None."""
+        try:
+            number: Any = float(text) if text else None
+        except ValueError:
+            number = text  # which is refused in its own words
+        return self.check(number)
 
     @property
     def expected(self) -> str:
         """The expectation in words, such as ``a number from 0 to 5 1/A``."""
         if self.choices is not None:
             return "one of " + ", ".join(repr(c) for c in self.choices)
+        kinds = get_args(self.type) or (self.type,)
+        if bool in kinds:
+            return "True or False"
+        if str in kinds:
+            return "a text"
         unit = f" {self.unit}" if self.unit else ""
+        number = "a whole number" if int in kinds and float not in kinds else "a number"
+        form = ".0f" if number == "a whole number" else "g"
         if self.low is not None and self.high is not None:
-            return f"a number from {self.low:g} to {self.high:g}{unit}"
+            return f"{number} from {self.low:{form}} to {self.high:{form}}{unit}"
         if self.low is not None:
-            return f"a number of at least {self.low:g}{unit}"
-        return f"a number{unit}"
+            return f"{number} of at least {self.low:{form}}{unit}"
+        return f"{number}{unit}"
+
+    def _chosen(self, value: Any) -> Any:
+        assert self.choices is not None
+        if all(isinstance(choice, str) for choice in self.choices):
+            return look_up(f"value of {self.name}", value, self.choices)
+        value = plain_number(value)
+        if value not in self.choices:
+            raise unknown_name(f"value of {self.name}", str(value), [str(c) for c in self.choices])
+        return self.choices[self.choices.index(value)]
+
+    def _switch(self, value: Any) -> bool:
+        switch = plain_number(value)
+        if not isinstance(switch, (bool, int)) or switch not in (0, 1):  # files and tables have 0 and 1
+            raise ParameterError(f"{self.name} is {value!r}; expected {self.expected}.")
+        return bool(switch)
 
     def _number(self, value: Any) -> float:
         try:
+            if isinstance(plain_number(value), (str, bytes, bool)) or np.ndim(value):
+                raise TypeError  # which Python would take for numbers
             number = float(value)
         except (TypeError, ValueError):
             raise ParameterError(f"{self.name} is {value!r}; expected {self.expected}.") from None
@@ -79,7 +119,7 @@ class Parameter:
     def _whole(self, value: Any) -> int:
         number = self._number(value)
         if number != int(number):
-            raise ParameterError(f"{self.name} is {value!r}; expected a whole number, {self.expected}.")
+            raise ParameterError(f"{self.name} is {value!r}; expected {self.expected}.")
         return int(number)
 
     def _in_range(self, number: float) -> Any:
@@ -88,6 +128,100 @@ class Parameter:
         if below or above:
             raise ParameterError(f"{self.name} is {number:g}; expected {self.expected}.")
         return number
+
+
+def plain_number(value: Any) -> Any:
+    """A scalar of numpy, or an array of no axes, as Python's own; anything else as it is.
+
+    Examples
+    --------
+    >>> plain_number(np.int64(2)), plain_number(np.array(0.5)), plain_number("PIE")
+    (2, 0.5, 'PIE')
+    """
+    return value.item() if isinstance(value, (np.generic, np.ndarray)) and value.ndim == 0 else value
+
+
+def whole_number(name: str, value: Any, low: int = 1, high: int | None = None, unit: str = "") -> int:
+    """`value` as an int, for arguments that count something.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument, for the words of the error.
+    value : int
+        Of Python or of numpy; a float where it is whole. No text, no bool.
+    low, high : int
+        Range.
+    unit : str
+        What is counted.
+
+    Raises
+    ------
+    ParameterError
+
+    Examples
+    --------
+    >>> whole_number("n", np.int64(3))
+    3
+    >>> whole_number("n", 0, unit="iterations")
+    Traceback (most recent call last):
+    ...
+    ptywidgets.engine.errors.ParameterError: n is 0; expected a whole number of at least 1 iterations.
+    """
+    return Parameter(name, low, unit=unit, low=low, high=high, type=int).check(value)
+
+
+def counted(**least: int) -> Callable[[Function], Function]:
+    """A decorator of functions: these arguments are whole numbers of at least so much, or None where that is allowed.
+
+    Examples
+    --------
+    >>> @counted(rounds=1)
+    ... def turn(rounds=3):
+    ...     return rounds
+    >>> turn(np.int32(2))
+    2
+    >>> turn(rounds=2.5)
+    Traceback (most recent call last):
+    ...
+    ptywidgets.engine.errors.ParameterError: rounds is 2.5; expected a whole number of at least 1.
+    """
+
+    def decorate(function: Function) -> Function:
+        signature = inspect.signature(function)
+        unknown = set(least) - set(signature.parameters)
+        if unknown:
+            raise unknown_name(f"argument of {function.__qualname__}", min(unknown), signature.parameters)
+
+        @functools.wraps(function)
+        def checked(*arguments: Any, **named: Any) -> Any:
+            try:
+                given = signature.bind(*arguments, **named)
+            except TypeError:
+                return function(*arguments, **named)  # Python says what is wrong
+            for name, low in least.items():
+                if name in given.arguments:
+                    value, default = given.arguments[name], signature.parameters[name].default
+                    if value is not None or default is not None:
+                        given.arguments[name] = whole_number(name, value, low)
+            return function(*given.args, **given.kwargs)
+
+        return checked  # type: ignore[return-value]
+
+    return decorate
+
+
+def duration(name: str, value: Any) -> float:
+    """Seconds, at least 0, for arguments that say how long to wait; infinity is allowed.
+
+    Examples
+    --------
+    >>> duration("timeout", 2)
+    2.0
+    """
+    if isinstance(plain_number(value), float) and value == math.inf:
+        return math.inf
+    return Parameter(name, 0.0, unit="s", low=0, type=float).check(value)
 
 
 def param(
@@ -136,6 +270,10 @@ class Params:
             checked = parameter.check(value)
             if checked is not value:
                 object.__setattr__(self, parameter.name, checked)
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]  # those that no parameter describes, too
+            value = getattr(self, field.name)
+            if isinstance(value, (np.generic, np.ndarray)) and value.ndim == 0:
+                object.__setattr__(self, field.name, plain_number(value))
 
     @classmethod
     def describe(cls) -> tuple[Parameter, ...]:

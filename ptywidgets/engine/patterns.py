@@ -93,6 +93,13 @@ class Patterns:
                 f"the mask is {tuple(self.mask.shape)} {self.mask.dtype}; expected bool of {shape[1:]}, the detector, "
                 "True where a pixel counts."
             )
+        if self.substitutes is not None:
+            rows, others = self.substitutes.rows, len(self.substitutes.patterns)
+            if np.shape(rows) != (shape[0],) or (len(rows) and not -1 <= rows.min() <= rows.max() < others):
+                raise DataError(
+                    f"the substitutes name {np.shape(rows)} rows of {others} patterns; expected one for each of the "
+                    f"{shape[0]} patterns, -1 where nothing stands in."
+                )
 
     @classmethod
     def centred(cls, counts: Any) -> Patterns:

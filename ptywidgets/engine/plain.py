@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any
 
+import numpy as np
+
 from ptywidgets.engine.aberrations import Aberrations
-from ptywidgets.engine.algorithms import ALGORITHMS, RULES
 from ptywidgets.engine.composition import Composition
-from ptywidgets.engine.constraints import CONSTRAINTS, SCHEDULES, VOLUMES
 from ptywidgets.engine.dataset import Calibration
-from ptywidgets.engine.errors import FileFormatError
+from ptywidgets.engine.errors import FileFormatError, ParameterError
+from ptywidgets.engine.params import plain_number
 from ptywidgets.engine.plan import Plan
 from ptywidgets.engine.prepare import Preparation
 from ptywidgets.engine.probe import Optics
-from ptywidgets.engine.refinements import REFINEMENTS
+from ptywidgets.engine.registry import registered, same_class
 
-_NAMED = (ALGORITHMS, RULES, CONSTRAINTS, VOLUMES, REFINEMENTS, SCHEDULES)
-_CLASSES: dict[str, type] = {
-    c.__name__: c
-    for c in (
-        Plan,
-        Preparation,
-        Optics,
-        Calibration,
-        Composition,
-        *(kind for named in _NAMED for kind in named.values()),
-    )
-}
+_DESCRIPTIONS: dict[str, type] = {c.__name__: c for c in (Plan, Preparation, Optics, Calibration, Composition)}
+_ELSEWHERE = {(Optics, "vacuum")}  # arrays that a file has in a place of their own
 
 
 def to_plain(value: Any) -> Any:
-    """Numbers, texts, lists and dictionaries that say the same; arrays are left out.
+    """Numbers, texts, lists and dictionaries that say the same; a vacuum pattern is left out.
+
+    Raises
+    ------
+    ParameterError
+        For what a file cannot say: a class that is not registered, an array, a function.
 
     Examples
     --------
@@ -39,14 +36,63 @@ def to_plain(value: Any) -> Any:
     >>> to_plain(Every(2, PurePhase()))
     {'is': 'Every', 'n': 2, 'constraint': {'is': 'PurePhase'}}
     """
+    return _plain(value, "")
+
+
+def check_saveable(value: Any) -> None:
+    """Raise ParameterError where a description would not be the same after it was saved and loaded.
+
+    Examples
+    --------
+    >>> check_saveable(Plan(iterations=3))
+    """
+    again = from_plain(json.loads(json.dumps(to_plain(value))))
+    if not isinstance(value, Optics) and again != value:
+        raise ParameterError(
+            f"{value!r} would be loaded as {again!r}; a class of your own needs == of its fields, which are numbers, "
+            "texts, None and tuples of those: @dataclass(frozen=True)."
+        )
+
+
+def _plain(value: Any, place: str) -> Any:
+    value = plain_number(value)
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
     if isinstance(value, Aberrations):
         return {"is": "Aberrations", **dict(value)}
-    if type(value).__name__ in _CLASSES and dataclasses.is_dataclass(value):
-        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-        return {"is": type(value).__name__, **{k: to_plain(v) for k, v in fields.items() if not hasattr(v, "dtype")}}
     if isinstance(value, (list, tuple)):
-        return [to_plain(v) for v in value]
-    return value
+        return [_plain(v, place) for v in value]
+    kind = type(value)
+    if not dataclasses.is_dataclass(kind):
+        where = f"{place} is" if place else "this is"
+        raise ParameterError(
+            f"{where} {_short(value)}, which cannot be saved; expected a number, a text, None, a tuple of those, or a "
+            "registered brick: ptywidgets.engine.register."
+        )
+    known = _class_of(kind.__name__)
+    if known is None or not same_class(known, kind):
+        taken = "" if known is None else f", since there is another {kind.__name__} in {known.__module__}: rename it"
+        raise ParameterError(
+            f"{kind.__name__} cannot be saved{taken}; make the class known: put @register of ptywidgets.engine above "
+            "its @dataclass(frozen=True), in a module that is imported before the file is loaded."
+        )
+    fields = {
+        f.name: _plain(getattr(value, f.name), f"{kind.__name__}.{f.name}")
+        for f in dataclasses.fields(kind)
+        if f.init and (kind, f.name) not in _ELSEWHERE
+    }
+    return {"is": kind.__name__, **fields}
+
+
+def _class_of(name: Any) -> type | None:
+    """The class that a file names: from a fixed list, or registered in this process; nothing is imported."""
+    return (_DESCRIPTIONS.get(name) or registered(name)) if isinstance(name, str) else None
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"an array {value.shape} {value.dtype}"
+    return f"{value!r:.80}"
 
 
 def from_plain(value: Any) -> Any:
@@ -69,7 +115,14 @@ def from_plain(value: Any) -> Any:
         name = value.get("is")
         if name == "Aberrations":
             return Aberrations(**fields)
-        if name not in _CLASSES:
-            raise FileFormatError(f"the file names {name!r}, which this version does not know; update ptywidgets.")
-        return _CLASSES[name](**fields)
+        known = _class_of(name)
+        if known is None:
+            raise FileFormatError(
+                f"the file names {name!r}, which this version does not know; update ptywidgets, or, where it is a "
+                "class of your own, import the module that registers it before loading."
+            )
+        try:
+            return known(**fields)
+        except TypeError as error:
+            raise FileFormatError(f"the file describes {name!r} by other fields than there are: {error}.") from error
     return value

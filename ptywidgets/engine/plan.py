@@ -10,6 +10,7 @@ from ptywidgets.engine.algorithms import GradientDescent
 from ptywidgets.engine.constraints import default_constraints
 from ptywidgets.engine.losses import LOSSES
 from ptywidgets.engine.params import Params, param
+from ptywidgets.engine.registry import algorithm_of, constraints_of, refinements_of
 
 AUTOMATIC = "automatic"
 
@@ -22,17 +23,24 @@ class Plan(Params):
     ----------
     iterations, batch, loss, seed
         See the declarations below; the same sentences are the widgets' tool tips.
-    algorithm : Algorithm
-        The rule of one step.
-    constraints : tuple of Constraint
-        Applied in this order after every iteration.
-    refinements : tuple of Refinement
+    algorithm : Algorithm, str or type
+        The rule of one step; "PIE" or the class stand for one with its defaults.
+    constraints : sequence of Constraint, str or type
+        Applied in this order after every iteration; one alone, or None, will do.
+    refinements : sequence of Refinement, str or type
         What else is fitted, after every batch: positions, aberrations, thickness, diffuse scattering.
+
+    Raises
+    ------
+    ParameterError
+        For what is not known, does not fit, or is out of its range.
 
     Examples
     --------
     >>> Plan(iterations=10).replace(batch=64).batch
     64
+    >>> Plan(algorithm="pie", constraints="positivity").constraints
+    (Positivity(),)
     >>> Plan(iteration=10)
     Traceback (most recent call last):
     ...
@@ -55,3 +63,9 @@ class Plan(Params):
     algorithm: Any = dataclasses.field(default_factory=GradientDescent)
     constraints: tuple[Any, ...] = dataclasses.field(default_factory=lambda: default_constraints("complex"))
     refinements: tuple[Any, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "algorithm", algorithm_of(self.algorithm))
+        object.__setattr__(self, "constraints", constraints_of(self.constraints))
+        object.__setattr__(self, "refinements", refinements_of(self.refinements))

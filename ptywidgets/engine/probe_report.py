@@ -8,6 +8,7 @@ import numpy as np
 from scipy import fft as sfft
 
 from ptywidgets.engine.dataset import Calibration, Dataset
+from ptywidgets.engine.params import counted
 from ptywidgets.engine.probe import Optics, make_probe
 
 
@@ -127,6 +128,7 @@ def probe_report(
     return _report(probe, calibration, detector_shape, scan_shape, mean_intensity)
 
 
+@counted(count=1)
 def few_patterns_mean(dataset: Dataset, count: int = 5) -> float:
     """Mean counts of a pattern, from `count` of them along the diagonal of the scan: quick, whatever the size.
 

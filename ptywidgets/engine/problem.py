@@ -20,6 +20,7 @@ from ptywidgets.engine.models import Gradients, Model, single_slice
 from ptywidgets.engine.models.composed import Geometry
 from ptywidgets.engine.models.curvature import Direction, curvature
 from ptywidgets.engine.patterns import Patterns
+from ptywidgets.engine.prepare.consistent import check_measurement
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.probe import Optics, make_probe
 from ptywidgets.engine.protocols import Algorithm, Backend, Constraint, Loss, Refinement
@@ -43,6 +44,7 @@ class Problem:
     first_probe: np.ndarray  # (M, Ny, Nx) complex64, corner-centred
     first_positions: np.ndarray  # (J, 2) A, from object pixel [0, 0]
     held_out: HeldOut | None = None  # counts that are not in `patterns`, to judge by
+    held: tuple[str, ...] = ()  # "probe", "object": what stays as it is at the start
 
     @property
     def count(self) -> int:
@@ -138,7 +140,7 @@ class Problem:
         """A state of the same problem at another window, on this one's grid; what an algorithm kept is gone."""
         window = tuple(state.probe.shape[-2:])
         if window == self.window:
-            return state
+            return self.as_held(state)
         host, device = self.backend.to_numpy, self.backend.to_device
         obj = resample_object(host(state.object), window, self.window, self.object_shape, self.vacuum)
         probe = resample_probe(host(state.probe), self.window)
@@ -156,7 +158,15 @@ class Problem:
         if "background" in found:
             beyond = float(found["background"].min())
             found["background"] = cut_spectrum(found["background"] - beyond, self.window) + np.float32(beyond)
-        return state.replace(object=device(obj), probe=device(probe), memory={}, parameters=self._placed(found))
+        state = state.replace(object=device(obj), probe=device(probe), memory={}, parameters=self._placed(found))
+        return self.as_held(state)
+
+    def as_held(self, state: State) -> State:
+        """A state with what is held as it is at the start, whatever became of it on another grid or under a model."""
+        first = {"probe": self.first_probe, "object": self.first_object}
+        return (
+            state.replace(**{name: self.backend.to_device(first[name]) for name in self.held}) if self.held else state
+        )
 
     def start(self) -> State:
         """The state before the first iteration."""
@@ -217,11 +227,11 @@ class Problem:
         last = np.array(self.object_shape[-2:]) - np.array(window)
         if (geometry.corners < 0).any() or (geometry.corners > last).any():
             raise DataError("a position's window lies outside the object; make the object larger (object_padding).")
-        return geometry
+        return self.model.placed(geometry)
 
     def gradients(self, state: State, batch: Any, *, with_probe: bool = True, with_others: bool = False) -> Gradients:
         """Loss and gradients over a batch of position indices; `with_others`: also by the model's parameters."""
-        return self.model_at(state).gradients(
+        found = self.model_at(state).gradients(
             self.backend,
             state.object,
             state.probe,
@@ -232,6 +242,7 @@ class Problem:
             with_probe=with_probe,
             with_others=with_others,
         )
+        return replace(found, object=found.object * 0) if "object" in self.held else found
 
     def value(self, state: State, batch: Any) -> float:
         """Loss over a batch of position indices, without gradients."""
@@ -307,6 +318,7 @@ def make_problem(
     if isinstance(measurement, Dataset):
         optics = optics or Optics.from_dataset(measurement)
         measurement = prepare(measurement)
+    check_measurement(measurement)
     model = model or single_slice()
     window = measurement.patterns.shape[-2:]
     if probe is None:
@@ -315,7 +327,11 @@ def make_problem(
         probe = make_probe(
             optics, window, measurement.sampling, measurement.calibration.require("energy"), measurement.mean_intensity
         )
+    if np.ndim(probe) not in (2, 3) or np.asarray(probe).dtype.kind not in "biufc":
+        raise ParameterError(f"the probe is {np.shape(probe)}; expected numbers (Ny, Nx), or (M, Ny, Nx) for modes.")
     probe = np.ascontiguousarray(probe, np.complex64).reshape(-1, *np.shape(probe)[-2:])  # as compiled loops need it
+    if not (np.isfinite(probe).all() and probe.any()):
+        raise ParameterError("the probe is zero everywhere, or has NaN or infinite pixels; expected a wave.")
     if probe.shape[-2:] != window:
         raise ParameterError(f"the probe is {probe.shape[-2:]} pixels but the patterns are {window}; make them equal.")
     sampling = np.array(measurement.sampling)
@@ -327,7 +343,7 @@ def make_problem(
     centre = (measurement.positions.max(0) + measurement.positions.min(0)) / 2
     positions = measurement.positions - centre + middle * sampling
     full = (model.passage.slices, *shape)
-    first = model.specimen.initial(full) if obj is None else np.ascontiguousarray(obj).reshape(full)
+    first = model.specimen.initial(full) if obj is None else _first_object(obj, model, full)
     backend = get_backend(device)
     return Problem(
         measurement=measurement,
@@ -339,3 +355,19 @@ def make_problem(
         first_probe=probe,
         first_positions=positions,
     )
+
+
+def _first_object(obj: Any, model: Model, shape: tuple[int, ...]) -> np.ndarray:
+    """A starting object of the model's kind; a phase and a transmission become each other."""
+    given = np.asarray(obj)
+    if given.shape not in (shape, shape[1:] if shape[0] == 1 else shape) or given.dtype.kind not in "biufc":
+        raise ParameterError(
+            f"the object is {given.shape} {given.dtype}; expected {shape}: slices, and pixels of the whole field; "
+            "engine.given.begin fits one of other pixels."
+        )
+    given = given.reshape(shape)
+    if not np.isfinite(given).all():
+        raise ParameterError("the object has NaN or infinite pixels; replace them.")
+    if model.specimen.object_type == "complex":
+        return np.ascontiguousarray(given if given.dtype.kind == "c" else np.exp(1j * given), np.complex64)
+    return np.ascontiguousarray(np.angle(given) if given.dtype.kind == "c" else given, np.float32)

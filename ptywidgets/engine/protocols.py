@@ -224,13 +224,22 @@ class DetectorModel(Protocol):
     def scalable(self) -> bool:
         """Whether fewer detector pixels about the origin are larger pixels of the object."""
 
+    @property
+    def follows_window(self) -> bool:
+        """Whether a pattern lies as its window does in the object, so that it has to be moved back by the fraction of a
+        pixel that the probe is moved in the window: `shifts` are these fractions then, and else what is left of the
+        pattern's origin below a pixel."""
+
     def propagate(self, backend: Backend, exits: Array, shifts: Array | None) -> Array: ...
 
     def propagate_adjoint(self, backend: Backend, residual: Array, shifts: Array | None) -> Array: ...
 
     def lean(self, backend: Backend, waves: Array, shifts: Array | None, sign: int = 1) -> None:
         """Multiply waves by what the shifts of the origin are to exit waves, or by its conjugate, in place: to do so
-        and to propagate without shifts is to propagate."""
+        and to propagate without shifts is to propagate. Nothing where it follows the window."""
+
+    def moving(self, backend: Backend, far: Array, axis: int) -> Array | None:
+        """How waves in the detector plane change with the fractions along an axis, per px; None where they do not."""
 
 
 class Response(Protocol):

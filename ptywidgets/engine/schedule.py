@@ -18,6 +18,7 @@ from ptywidgets.engine.algorithms.pie import PIE
 from ptywidgets.engine.constraints import Positivity, default_constraints
 from ptywidgets.engine.iterate import steps
 from ptywidgets.engine.losses import AmplitudeLoss, AnscombeLoss
+from ptywidgets.engine.params import counted
 from ptywidgets.engine.plan import Plan
 from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.state import State
@@ -55,6 +56,7 @@ class Stage:
         return f"{self.name}, {much} iterations on {size} pixels: {self.why}"
 
 
+@counted(seed=0)
 def for_auto(problem: Problem, *, seed: int = 0) -> Problem:
     """A problem as the automatic schedule likes it: with some counts held out, and with a loss that suits counts.
 
@@ -75,6 +77,7 @@ def for_auto(problem: Problem, *, seed: int = 0) -> Problem:
     return problem
 
 
+@counted(iterations=1)
 def auto(problem: Problem, *, iterations: int = 64, constraints: Sequence[Any] = ()) -> tuple[Stage, ...]:
     """The stages that give the best image per second.
 
@@ -170,6 +173,7 @@ def _tilted(problem: Problem) -> Stage:
     )
 
 
+@counted(iterations=1, seed=0)
 def auto_steps(
     problem: Problem,
     state: State | None = None,
@@ -349,7 +353,9 @@ def _misfit_of_nothing(problem: Problem, window: tuple[int, int]) -> float | Non
 
 
 def _without_picture(problem: Problem) -> Problem:
-    """The problem with an empty object to begin with."""
+    """The problem with an empty object to begin with; one that is held stays."""
+    if "object" in problem.held:
+        return problem
     return replace(problem, first_object=np.full_like(problem.first_object, problem.vacuum))
 
 

@@ -20,6 +20,7 @@ from ptywidgets.engine.detectors import (
     rectangle_mask,
     scan_range,
 )
+from ptywidgets.engine.params import counted
 
 _COPY_LIMIT = 1.5e9  # bytes: up to here a second, detector-major copy is made for speed
 
@@ -39,6 +40,7 @@ class Histogram:
         return heights / max(heights.max(), 1e-12)
 
 
+@counted(bins=1)
 def histogram(image: np.ndarray, bins: int = 64, percentiles: tuple[float, float] = (0.0, 100.0)) -> Histogram:
     """Histogram of the finite values of an image; whole numbers get bins of whole width.
 

@@ -20,6 +20,7 @@ from ptywidgets.engine.io.checkpoint import (
     save_checkpoint,
 )
 from ptywidgets.engine.io.saved_views import SavedView
+from ptywidgets.engine.plain import check_saveable
 from ptywidgets.engine.tomography import TiltSeries
 from ptywidgets.reconstruction.views import Views
 
@@ -30,8 +31,15 @@ Source = Union[Dataset, str, "os.PathLike[str]"]
 
 
 def check_save(recon: Reconstruction, path: str | os.PathLike[str], overwrite: bool = False) -> None:
-    """Raise what saving would raise over a path, without saving."""
+    """Raise what saving would raise over a path, or over what is to be saved, without saving."""
+    check_can_save(recon)
     checked_target(path, overwrite, inputs=recon.inputs, replaces=RECONSTRUCTION)
+
+
+def check_can_save(recon: Reconstruction) -> None:
+    """Raise ParameterError where something that a reconstruction is described by cannot be saved."""
+    for described in (recon.plan, recon.preparation, recon.composition, recon.optics):
+        check_saveable(described)
 
 
 def save(recon: Reconstruction, path: str | os.PathLike[str], overwrite: bool = False) -> str:
@@ -62,6 +70,7 @@ def save(recon: Reconstruction, path: str | os.PathLike[str], overwrite: bool = 
         transpose=measurement.transpose,
         scan_shape=measurement.scan_shape,
         views=() if recon.views is None else _saved_views(recon.views),
+        given=recon.given,
         voxel_depth=problem.voxel[0] if isinstance(problem, TiltSeries) else None,
         inputs=tuple(map(str, recon.inputs)),
         provenance=new_provenance(recon.dataset)

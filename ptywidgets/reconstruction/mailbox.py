@@ -32,6 +32,11 @@ class Mailbox:
         with self._lock:
             return bool(self._observers)
 
+    def forked(self) -> None:
+        """In a forked child: nobody looks here, and the lock may have been held by a thread that is not here."""
+        self._lock = threading.Lock()
+        self._observers = []
+
     def subscribe(self, observer: Observer) -> Callable[[], None]:
         """Call `observer` with every new snapshot, from whatever thread makes it; returns what ends that."""
         with self._lock:

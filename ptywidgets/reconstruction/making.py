@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ptywidgets.engine.adopt import adopt
 from ptywidgets.engine.composition import Composition
 from ptywidgets.engine.problem import Problem, make_problem
 from ptywidgets.engine.state import State
 from ptywidgets.engine.tomography import TiltSeries, adopt_series, check_series, compose_series
-from ptywidgets.reconstruction.starting import Starting
+from ptywidgets.reconstruction.beginning import Beginning
 
 
-class Making(Starting):
+class Making(Beginning):
     """Problems of one view or of a tilt series, for the present model on the present device."""
 
     object_type: Any
@@ -35,7 +37,7 @@ class Making(Starting):
             check_series(composition, self.object_type)  # before the data of all tilts are read
         measurements = self.measurements
         if self.views is not None:
-            return compose_series(
+            series = compose_series(
                 measurements,
                 self.views.tilts,
                 self.views.optics or self.optics,
@@ -43,14 +45,22 @@ class Making(Starting):
                 object_type=self.object_type,
                 device=self.device,
             )
+            return self._with_given(series)
         (measurement,) = measurements
-        return make_problem(
+        problem = make_problem(
             measurement,
             self.optics,
             model=composition.model(self.object_type, measurement),
-            probe=composition.first_probe(self.optics, measurement),
+            probe=self._first_probe(measurement),
             device=self.device,
         )
+        return self._with_given(problem)
+
+    def _first_probe(self, measurement: Any) -> np.ndarray:
+        """What the optics make; where a probe is given, which needs none, anything that has its place."""
+        if self.probe_is_given:
+            return np.ones((self.composition.modes, *measurement.patterns.shape[-2:]), np.complex64)
+        return self.composition.first_probe(self.optics, measurement)
 
     def _ready(self) -> tuple[Any, State]:
         """The problem to work on and the state to go on from, in the present object type and on the present device."""
@@ -61,6 +71,9 @@ class Making(Starting):
             if state is not None:
                 self.message = "Started anew: data or probe have changed."
             problem = self._begin_from_image(problem)
+            if self.given is not None:
+                also = "" if self._started_from == "empty" else f"{self._started_from}, "
+                self._started_from = f"{also}{self.given.words}"
             state = problem.start()
             self.iteration = 0
             self._stale = False
@@ -68,7 +81,7 @@ class Making(Starting):
             problem = self._make_problem()
             # Stages of the automatic schedule, and the batches of an iteration, are those of a model.
             anew = {"stage": 0, "begun": state.iteration, "order": None, "batch": 0, "partial_loss": 0.0}
-            state = adopted(problem, old, state).replace(**anew)
+            state = adopted(problem, old, state).replace(**anew)  # what is held is put back where it is brought
         elif old.backend.name != self.device:
             host, problem = old.backend.to_numpy, self._make_problem()
             state = problem.on_device(state.replace(object=host(state.object), probe=host(state.probe)))

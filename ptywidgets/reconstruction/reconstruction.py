@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import threading
+import warnings
 from collections.abc import Sequence
 from typing import Any, Union
 
@@ -11,6 +13,8 @@ import numpy as np
 from traitlets import Any as AnyTrait
 from traitlets import Bool, Enum, Instance, Int, Unicode, validate
 
+from ptywidgets.engine.aberrations import Aberrations
+from ptywidgets.engine.backends import checked_device
 from ptywidgets.engine.composition import Composition
 from ptywidgets.engine.constraints import default_constraints
 from ptywidgets.engine.dataset import Dataset
@@ -20,22 +24,30 @@ from ptywidgets.engine.io.checkpoint import load_checkpoint
 from ptywidgets.engine.models import SPECIMENS
 from ptywidgets.engine.plan import Plan
 from ptywidgets.engine.prepare import prepare
+from ptywidgets.engine.prepare.consistent import check_belongs
 from ptywidgets.engine.probe import Optics
 from ptywidgets.engine.refinements import default_refinements
+from ptywidgets.engine.registry import algorithm_of
 from ptywidgets.engine.schedule import Stage
 from ptywidgets.engine.state import State
-from ptywidgets.reconstruction import keeping
+from ptywidgets.reconstruction import copying, keeping
 from ptywidgets.reconstruction.clock import Clock
 from ptywidgets.reconstruction.look import Look
 from ptywidgets.reconstruction.mailbox import Mailbox
 from ptywidgets.reconstruction.results import Results
+from ptywidgets.reconstruction.right_way import known_names, right_way
 from ptywidgets.reconstruction.runner import Runner
 from ptywidgets.reconstruction.running import Running
+from ptywidgets.reconstruction.safe import Name
 from ptywidgets.reconstruction.views import Views
 
 Path = Union[str, "os.PathLike[str]"]
 STATUSES = ("empty", "ready", "running", "paused", "stopped", "finished", "error")
 FOUND = ("measurement", "start_decisions", "status", "iteration", "message")  # traits that nobody gives
+
+
+class NotSaveableWarning(UserWarning):
+    """A run begins whose result cannot be saved."""
 
 
 class Reconstruction(Results, Running):
@@ -53,9 +65,10 @@ class Reconstruction(Results, Running):
 
     Notes
     -----
-    Traits to observe: `dataset`, `views`, `preparation`, `measurement`, `optics`, `start_image`, `start_decisions`,
-    `object_type`, `composition`, `plan`, `device`, `look`, `status`, `iteration`, `message`. Their values are
-    replaced, never changed in place. Observers may be called on any thread; one that fails is logged and disconnected.
+    Traits to observe: `dataset`, `views`, `preparation`, `measurement`, `optics`, `given`, `start_image`,
+    `start_decisions`, `object_type`, `composition`, `plan`, `device`, `look`, `status`, `iteration`, `message`. Their
+    values are replaced, never changed in place. Observers may be called on any thread; one that fails is logged and
+    disconnected.
     Of a tilt series, `dataset` and `measurement` are those of one tilt; ``recon.dataset = recon.views.datasets[12]``
     looks at another one.
 
@@ -69,7 +82,9 @@ class Reconstruction(Results, Running):
     (2, 3)
     """
 
-    object_type = Enum(tuple(SPECIMENS), "potential", help="What is unknown: a complex object or a potential.")
+    object_type = Name(
+        "object type", tuple(SPECIMENS), "potential", help="What is unknown: a complex object or a potential."
+    )
     composition = Instance(Composition, args=(), help="What the model is made of: slices, modes, coherence, diffuse.")
     plan = Instance(Plan, args=(), help="How long, in what batches, by which rule.")
     auto = Bool(True, help="The schedule that finds its own way, instead of the plan's batches and rule.")
@@ -92,10 +107,10 @@ class Reconstruction(Results, Running):
         defocus: float | None = None,
         **values: Any,
     ) -> None:
-        known = [n for n in self.trait_names() if n not in FOUND]
-        for name in values:
-            if name not in known:
-                raise unknown_name("argument of Reconstruction", name, [*known, "tilts", "defocus"])
+        for name, value in values.items():
+            if name in FOUND or not self.has_trait(name):
+                raise self._unknown_argument(name, value)
+        _check_data(dataset)
         self._lock = threading.RLock()
         self._runner: Runner | None = None
         self._problem: Any = None  # Problem or TiltSeries
@@ -104,6 +119,7 @@ class Reconstruction(Results, Running):
         self._stages: tuple[Stage, ...] = ()
         self._state: State | None = None
         self._stale = False
+        self._warned = ""  # of what cannot be saved
         self._goal: int | None = None  # where the present run ends, where that is not what is planned
         self._error: BaseException | None = None
         self._clock = Clock()
@@ -137,12 +153,14 @@ class Reconstruction(Results, Running):
         if defocus is not None:
             self.optics = self.optics.replace(aberrations=self.optics.aberrations.replace(defocus=defocus))
         self.observe(self._follow_inputs, ["views", "dataset", "measurement", "optics"])
+        self.observe(self._follow_given, "given")
         self.observe(self._follow_object_type, "object_type")
         self.observe(self._follow_composition, "composition")
         self.observe(self._follow_plan, "plan")
         self.observe(self._follow_auto, "auto")
         self.observe(self._follow_model, ["composition", "object_type"])
         self.observe(self._follow_look, "look")
+        self._note_cell()
 
     # ---------------------------------------------------------------- opening
 
@@ -185,31 +203,79 @@ class Reconstruction(Results, Running):
 
     # ---------------------------------------------------------------- changing
 
+    def update_optics(self, **changes: Any) -> None:
+        """Change fields of :attr:`optics`, or single aberrations by name: ``update_optics(defocus=500)``, in A."""
+        own = {k: v for k, v in changes.items() if k in {f.name for f in dataclasses.fields(Optics)}}
+        rest = {k: v for k, v in changes.items() if k not in own}
+        if rest:
+            aberrations = own.get("aberrations", self.optics.aberrations)
+            own["aberrations"] = Aberrations(**dict(aberrations)).replace(**rest)
+        self.optics = self.optics.replace(**own)
+
     def update_plan(self, **changes: Any) -> None:
         """Change fields of :attr:`plan`, or of its algorithm; a running reconstruction follows from its next batch."""
         own = {k: v for k, v in changes.items() if k in self.plan.to_dict()}
         rest = {k: v for k, v in changes.items() if k not in own}
         if rest:
-            own["algorithm"] = self.plan.algorithm.replace(**rest)
+            algorithm = own.get("algorithm", self.plan.algorithm)
+            self._check_fields(algorithm, rest)
+            own["algorithm"] = algorithm_of(algorithm).replace(**rest)
+        plan, before = self.plan.replace(**own), self.plan
         if "iterations" in own:
             self._goal = None
-        self.plan = self.plan.replace(**own)
+        self.plan = plan
         runner = self._runner
         if runner is not None and runner.active:
+            if self.autosave is not None:
+                try:
+                    self._say_unsaveable()
+                except ParameterError:
+                    self.plan = before
+                    raise
             runner.change_plan(self.plan.replace(iterations=self.goal))
 
     def reset(self) -> Reconstruction:
-        """Stop, and forget object, probe and losses; data, calibration and plan stay."""
+        """Stop, and forget object, probe and losses, and what :meth:`begin_with` gave; data, calibration and plan
+        stay."""
         self.stop()
+        said = ""
+        if self.given is not None:
+            said = f"Forgotten, with the {self.given.words}: begin_with(...) gives it again."
+            self.given = None
         self._state = None
         self._problem = None
         self._error = None
         self._stale = False
         self._goal = None
         self.iteration = 0
-        self.message = ""
+        self.message = said
         self.status = "empty" if self.dataset is None else "ready"
         return self
+
+    # ---------------------------------------------------------------- copies
+
+    def copy(self) -> Reconstruction:
+        """An idle one that goes on from the same state, and by itself: the two share the counts, which nobody changes.
+
+        Of one that runs, the copy has the latest state. It does not run, saves nowhere by itself, and is watched by
+        nobody.
+
+        Examples
+        --------
+        >>> from ptywidgets import samples
+        >>> recon = Reconstruction(samples.ducky("tiny"), defocus=samples.ducky_defocus("tiny")).run(2)
+        >>> other = recon.copy()
+        >>> other.run(1).iteration, recon.iteration
+        (3, 2)
+        """
+        return copying.restored(type(self), copying.parts(self))
+
+    def __copy__(self) -> Reconstruction:
+        return self.copy()
+
+    def __reduce__(self) -> Any:
+        """What is pickled, also of one that runs: an idle one in its latest state; data on disk stay there."""
+        return copying.restored, (type(self), copying.parts(self))
 
     # ---------------------------------------------------------------- keeping
 
@@ -253,6 +319,33 @@ class Reconstruction(Results, Running):
             self._check_autosave_path(proposal["value"])
         return proposal["value"]
 
+    def can_save(self) -> bool:
+        """Whether everything that describes this reconstruction can be saved; what cannot is in :attr:`message`.
+
+        A constraint, refinement or algorithm of your own has to be registered: :func:`ptywidgets.engine.register`.
+        """
+        words = self._unsaveable()
+        if words:
+            self.message = words
+        return not words
+
+    def _unsaveable(self) -> str:
+        """Why this reconstruction cannot be saved; "" where it can."""
+        try:
+            keeping.check_can_save(self)
+        except ParameterError as error:
+            return f"This cannot be saved: {error}"
+        return ""
+
+    def _say_unsaveable(self) -> None:
+        """Before the work is done: an error where it is to be saved on the way, else a warning."""
+        words = self._unsaveable()
+        if words and self.autosave is not None:
+            raise ParameterError(f"autosave is on. {words}")
+        if words and words != self._warned:
+            self._warned = self.message = words
+            warnings.warn(words, NotSaveableWarning, stacklevel=2)
+
     @classmethod
     def load(cls, path: Path, dataset: Dataset | Path | Sequence[Dataset | Path] | None = None) -> Reconstruction:
         """Load what :meth:`save` wrote, and go on where it stopped.
@@ -270,6 +363,7 @@ class Reconstruction(Results, Running):
             preparation=checkpoint.preparation,
             object_type=checkpoint.object_type,
             composition=checkpoint.composition,
+            given=checkpoint.given,
         )
         for file in checkpoint.inputs:
             recon.remember_input(file)
@@ -297,6 +391,61 @@ class Reconstruction(Results, Running):
         return f"Reconstruction({data}; {self.status}, iteration {self.iteration} of {self.goal}{error})"
 
     # ---------------------------------------------------------------- inside
+
+    @classmethod
+    def _right_way(cls, name: str, value: Any) -> str:
+        return right_way(name, value)
+
+    @classmethod
+    def _other_names(cls) -> list[str]:
+        return known_names()
+
+    @classmethod
+    def _unknown_argument(cls, name: str, value: Any) -> ParameterError:
+        known = [n for n in cls.class_trait_names() if n not in FOUND]
+        way = right_way(name, value)
+        if not way:
+            return unknown_name("argument of Reconstruction", name, [*known, "tilts", "defocus"])
+        return ParameterError(f"unknown argument of Reconstruction {name!r}; make it without, and {way}")
+
+    def _check_fields(self, algorithm: Any, changes: dict[str, Any]) -> None:
+        """Refuse what neither the plan nor its algorithm has, with where it belongs."""
+        algorithm = algorithm_of(algorithm)
+        fields = {f.name for f in dataclasses.fields(algorithm)}
+        for name, value in changes.items():
+            if name not in fields:
+                way = right_way(name, value)
+                if way and "update_plan" not in way:
+                    raise ParameterError(f"a plan has no {name!r}; {way}")
+                kind = f"parameter of Plan or {type(algorithm).__name__}"
+                raise unknown_name(kind, name, [*self.plan.to_dict(), *fields])
+
+    @validate("device")
+    def _check_device(self, proposal: Any) -> str:
+        return checked_device(proposal["value"])
+
+    @validate("autosave")
+    def _check_autosave(self, proposal: Any) -> Any:
+        path = proposal["value"]
+        if path is not None and not (isinstance(path, (str, os.PathLike)) and os.fspath(path)):
+            raise ParameterError(f"autosave is {path!r}; expected the path of a file to write, or None.")
+        return path
+
+    @validate("measurement")
+    def _check_measurement(self, proposal: Any) -> Any:
+        measurement = proposal["value"]
+        if measurement is not None and self.dataset is not None:
+            check_belongs(measurement, self.dataset)
+        return measurement
+
+    @validate("iteration")
+    def _check_iteration(self, proposal: Any) -> int:
+        number, state = proposal["value"], self._state
+        if number not in (0, 0 if state is None else state.iteration):
+            raise ParameterError(
+                f"iteration is counted, not set; for more of them, run({number}) or update_plan(iterations={number})."
+            )
+        return number
 
     def _require_idle(self, what: str) -> None:
         if self._runner is not None and self._runner.active:
@@ -332,6 +481,19 @@ class Reconstruction(Results, Running):
         self._publish()
 
 
+def _check_data(dataset: Any) -> None:
+    """Refuse what is no data set, with the way to make one of it."""
+    if isinstance(dataset, (str, bytes, os.PathLike)):
+        raise ParameterError(f"a path is opened: Reconstruction.open({os.fspath(dataset)!r}).")
+    if dataset is None or isinstance(dataset, (Dataset, Sequence)):
+        return
+    kind = type(dataset).__name__
+    raise ParameterError(
+        f"the data are {'an' if kind[0] in 'aeiou' else 'a'} {kind}; expected a Dataset: "
+        "Dataset(array, Calibration(energy=..., scan_step=..., q_pixel=...)), or Reconstruction.open(path)."
+    )
+
+
 def _is_checkpoint(path: Any) -> bool:
     try:
         load_checkpoint(path)
@@ -340,4 +502,4 @@ def _is_checkpoint(path: Any) -> bool:
     return True
 
 
-__all__ = ["STATUSES", "Reconstruction"]
+__all__ = ["STATUSES", "NotSaveableWarning", "Reconstruction"]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ptywidgets.engine.dataset import Calibration
+from ptywidgets.engine.given import fitted_probe
 from ptywidgets.engine.models.learned_shape import LEARNED, knots_of
 from ptywidgets.engine.modes import orthogonalise, shares
 from ptywidgets.engine.probe import make_probe
@@ -32,6 +33,7 @@ class Results:
     plan: Any
     status: Any
     look: Look
+    given: Any
     _state: State | None
     _problem: Any  # Problem or TiltSeries
     _coarse: tuple[Any, Any] | None
@@ -231,7 +233,12 @@ class Results:
         if self.dataset is None or self.calibration is None or self.calibration.missing:
             return None
         shape = self.dataset.detector_shape
-        return make_probe(self.optics, shape, self.calibration.sampling(shape), self.calibration.require("energy"))
+        sampling = self.calibration.sampling(shape)
+        if self.given is not None and self.given.probe is not None:
+            given = self.given
+            probe = fitted_probe(given.probe, given.probe_sampling, shape, sampling, len(given.probe), 1.0)
+            return probe[0] if len(probe) == 1 else probe
+        return make_probe(self.optics, shape, sampling, self.calibration.require("energy"))
 
     @property
     def probe_fourier(self) -> np.ndarray | None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
 import weakref
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from ptywidgets.engine.plan import Plan
 from ptywidgets.engine.state import State
+from ptywidgets.reconstruction import ending
 
 States = Generator[State, Plan | None, None]
 
@@ -43,10 +46,13 @@ class Runner:
         self._go = threading.Event()
         self._go.set()
         self._lock = threading.Lock()
+        self._batch = threading.Lock()  # held while a batch is being done
+        self._held = 0  # how many want no batch to be begun
         self._plan: Plan | None = None
         self._pause_at: int | None = None
         self._thread: threading.Thread | None = None
         self._over = False  # nothing more will be computed
+        self._quiet = False  # nobody is told of its end
         self._done = threading.Event()  # and everybody has been told
 
     @property
@@ -61,7 +67,7 @@ class Runner:
 
     def start(self) -> None:
         """Work in a thread of its own; returns at once."""
-        self._thread = threading.Thread(target=self.work, name="ptywidgets-run", daemon=True)
+        self._thread = ending.Thread(self.work, "run")
         self._thread.start()
 
     def pause(self) -> None:
@@ -78,6 +84,35 @@ class Runner:
         """End before the next batch."""
         self._stop.set()
         self._go.set()
+
+    def leave(self) -> None:
+        """End before the next batch, and tell nobody: the process ends."""
+        self._quiet = True
+        self.stop()
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Within it no batch is done; one that is being done is waited for."""
+        if not self.active or self._thread is threading.current_thread():
+            yield
+            return
+        with self._lock:
+            self._held += 1
+        try:
+            with self._batch:
+                yield
+        finally:
+            with self._lock:
+                self._held -= 1
+
+    def forked(self) -> None:
+        """In a forked child there is no thread that works: the run is over here, and goes on in the parent."""
+        self._over = True
+        self._lock, self._batch = threading.Lock(), threading.Lock()
+        self._stop, self._done = threading.Event(), threading.Event()
+        self._stop.set()
+        self._done.set()
+        self._thread = None
 
     def change_plan(self, plan: Plan) -> None:
         """Hand a new plan to the generator before the next batch."""
@@ -106,7 +141,8 @@ class Runner:
             self._states.close()
             self._over = True
             try:
-                self._on_status(status, problem)
+                if not self._quiet:
+                    self._on_status(status, problem)
             except Forgotten:
                 pass  # nobody is left to tell
             finally:
@@ -123,8 +159,11 @@ class Runner:
                 if not self._stop.is_set():
                     self._on_status("running", None)
                 continue
+            while self._held:
+                time.sleep(0.001)
             try:
-                state = self._states.send(self._take_plan() if begun else None)
+                with self._batch if begun else nullcontext():
+                    state = self._states.send(self._take_plan() if begun else None)
             except StopIteration:
                 return "stopped" if self._stop.is_set() else "finished"
             begun = True

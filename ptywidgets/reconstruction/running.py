@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 import weakref
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from ptywidgets.engine.errors import FileInTheWay, PtyError
 from ptywidgets.engine.iterate import steps
+from ptywidgets.engine.params import duration, whole_number
 from ptywidgets.engine.plan import Plan
 from ptywidgets.engine.schedule import Stage, auto, for_auto, staged
 from ptywidgets.engine.state import State
+from ptywidgets.reconstruction import ending
 from ptywidgets.reconstruction.autosaving import Autosaves
 from ptywidgets.reconstruction.clock import Clock
-from ptywidgets.reconstruction.hosts import shows_threads
+from ptywidgets.reconstruction.hosts import Cell, current_cell, shows_threads, variables
 from ptywidgets.reconstruction.inputs import Halted
 from ptywidgets.reconstruction.mailbox import Mailbox
 from ptywidgets.reconstruction.making import Making
@@ -24,8 +27,6 @@ from ptywidgets.reconstruction.snapshot import take_snapshot
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-_RUNNING: weakref.WeakSet[Running] = weakref.WeakSet()
 
 
 class Running(Making):
@@ -41,6 +42,7 @@ class Running(Making):
     save: Any
     check_save: Any
     mailbox: Mailbox
+    _say_unsaveable: Any
     _lock: threading.RLock
     _publishing: threading.RLock
     _runner: Runner | None
@@ -49,6 +51,9 @@ class Running(Making):
     _error: BaseException | None
     _clock: Clock
     _autosaves: Autosaves | None = None  # of the present run
+    _cell: Cell | None = None  # of a notebook, in which it was made
+    _names: frozenset[str] = frozenset()  # variables of the notebook that it had when last looked
+    _forgotten: weakref.finalize[..., Any] | None = None  # stops a run whose owner is gone
 
     def start(self, n: int | None = None, *, block: bool | None = None) -> Self:
         """Begin, or go on; returns at once while the work is done in a thread.
@@ -61,6 +66,7 @@ class Running(Making):
             Work in the calling cell instead. By default only where the host does not show what threads send (Colab);
             the interrupt button then means stop and keep.
         """
+        n = None if n is None else whole_number("n", n, unit="iterations")
         runner = self._begin(n)
         if runner is None:
             return self
@@ -75,7 +81,18 @@ class Running(Making):
         return self
 
     def run(self, n: int | None = None) -> Self:
-        """Start and wait: for scripts. An interrupt stops the run and keeps what it has."""
+        """Start and wait: for scripts. An interrupt stops the run and keeps what it has.
+
+        Parameters
+        ----------
+        n : int, optional
+            Iterations to add, 1 or more; by default as :meth:`start`.
+
+        Raises
+        ------
+        ParameterError
+            When `n` is no whole number of at least 1.
+        """
         self.start(n, block=False)
         return self.wait()
 
@@ -107,11 +124,12 @@ class Running(Making):
             return self
         return self.start()
 
-    def stop(self, timeout: float = 60.0) -> Self:
+    def stop(self, timeout: float | None = 60.0) -> Self:
         """End before the next batch and keep everything; returns when the thread has ended."""
+        seconds = math.inf if timeout is None else duration("timeout", timeout)
         self.request_stop()
         if self._runner is not None:
-            self._runner.wait(timeout)
+            self._runner.wait(None if seconds == math.inf else seconds)
         return self
 
     def request_stop(self) -> None:
@@ -121,14 +139,16 @@ class Running(Making):
 
     def wait(self, timeout: float | None = None) -> Self:
         """Wait for the end of the run (or of `timeout` seconds); raises what went wrong in it."""
+        timeout = None if timeout is None else duration("timeout", timeout)
         runner = self._runner
         if runner is None:
             return self
         end = None if timeout is None else time.monotonic() + timeout
         try:
-            while not runner.wait(0.2):  # short waits, so that an interrupt is heard on every platform
-                if self.status == "paused" or (end is not None and time.monotonic() > end):
-                    return self
+            with ending.waited_for(runner):
+                while not runner.wait(0.2):  # short waits, so that an interrupt is heard on every platform
+                    if self.status == "paused" or (end is not None and time.monotonic() > end):
+                        return self
         except KeyboardInterrupt:
             self.stop()
             print(f"Stopped after {self.iteration} iterations; everything is kept. run() or start() goes on.")
@@ -165,14 +185,19 @@ class Running(Making):
             self._autosaves = None
             self._error = None
             self.message = ""
-            for other in [r for r in _RUNNING if r is not self and r._same_data(self)]:
+            self._say_unsaveable()
+            for other in [run for run in ending.RUNS if self._replaces(run)]:
                 other.stop()  # a cell that was run again must not leave two runs fighting for the processor
-                other.message = "Stopped because the same data were started in another reconstruction."
+                other.message = "Stopped: its cell was run again, which has started the same data anew."
+            self._names = variables(self)
             owner = weakref.ref(self)
             runner = Runner(_states(owner, n), weakly(self._on_state), weakly(self._on_status))
-            weakref.finalize(self, runner.stop)  # a paused one must not wait for an owner that is gone
+            if self._forgotten is not None:
+                self._forgotten.detach()
+            self._forgotten = weakref.finalize(self, runner.stop)  # a paused one waits for no owner that is gone
+            self._forgotten.atexit = False
             self._runner = runner
-            _RUNNING.add(self)
+            ending.RUNS.add(self)
             self.status = "running"
             return runner
 
@@ -189,6 +214,25 @@ class Running(Making):
         training = for_auto(problem, seed=plan.seed)
         self._stages = auto(training, iterations=target, constraints=plan.constraints)
         return staged(training, self._stages, plan, state if state.iteration or not state.at_iteration_end else None)
+
+    def _note_cell(self) -> None:
+        """Remember where this one is made, and which variables those have now that run."""
+        self._cell = current_cell()
+        if self._cell is not None:
+            for run in ending.RUNS:
+                run._names = variables(run) or run._names
+
+    def _replaces(self, other: Running) -> bool:
+        """Whether this one was made in the place of another, of the same data.
+
+        That is so when the cell of a notebook in which the other was made has been run again, or when another cell has
+        given its variable to this one. Reconstructions that one execution makes, those of scripts, threads and
+        processes, and those that have a variable of their own run beside each other.
+        """
+        mine, theirs = self._cell, other._cell
+        if mine is None or theirs is None or mine.execution == theirs.execution or not self._same_data(other):
+            return False
+        return mine.again(theirs) or (bool(other._names & variables(self)) and not variables(other))
 
     def _same_data(self, other: Running) -> bool:
         mine, theirs = (r.dataset if r.views is None else r.views.datasets[0] for r in (self, other))
@@ -239,7 +283,7 @@ class Running(Making):
         if error is not None and not isinstance(error, KeyboardInterrupt):
             self.message = _in_words(error)
         if status in ("finished", "stopped", "error"):
-            _RUNNING.discard(self)
+            ending.RUNS.discard(self)
             if self._problem is not None:
                 self._problem.backend.close()
         if state is not None:
@@ -264,6 +308,39 @@ class Running(Making):
             shot = take_snapshot(problem, state, self.status, self.goal, self.seconds_per_iteration, self.look)
             self.mailbox.put(shot)
             self._clock.shown(time.perf_counter() - begun)
+
+    # ---------------------------------------------------------------- the end of the process
+
+    def _leave(self) -> None:
+        """Let the run end, as the process does."""
+        if self._runner is not None:
+            self._runner.leave()
+
+    def _last_words(self, may_save: bool) -> str:
+        """Save what the run has where it saves anyway, and say what becomes of it: the process ends."""
+        name = (None if self.dataset is None else self.dataset.name) or "unnamed data"
+        state, path = self._state, self.autosave
+        words = f"the program has ended in the middle of a run ({name}"
+        if state is None:
+            return f"{words}, before its first iteration). Wait for the end of a run by run() or wait()."
+        words = f"{words}, iteration {state.iteration} of {self.goal})"
+        if path is None:
+            return f"{words}; what it had is lost. Wait for the end of a run by run() or wait(), or set autosave."
+        if not may_save:
+            return f"{words}; it could not be saved to {path}, as data are still being read."
+        try:
+            self.save(path)
+        except Exception as error:
+            return f"{words}; it could not be saved to {path}: {_in_words(error)}"
+        return f"{words}; saved to {path}. Reconstruction.load(path).start() goes on."
+
+    def _forked(self) -> None:
+        """In a forked child: the run goes on in the parent only, and its locks may be held by threads not here."""
+        self._lock, self._publishing = threading.RLock(), threading.RLock()
+        self.mailbox.forked()
+        if self._runner is not None and self._runner.active:
+            self._runner.forked()
+            self._trait_values["status"] = "stopped"  # told to nobody: whoever observes shows it in the parent
 
     def _raise(self) -> None:
         if self.status == "error" and self._error is not None:

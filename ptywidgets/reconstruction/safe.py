@@ -1,17 +1,134 @@
-"""Traits whose observers cannot break what they observe."""
+"""Traits whose observers cannot break what they observe, and objects that refuse attributes which mean nothing."""
 
 from __future__ import annotations
 
+import inspect
 import logging
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from traitlets import All, HasTraits
+from traitlets import All, HasTraits, MetaHasTraits, TraitError, Unicode
+
+from ptywidgets.engine.errors import ParameterError, UnknownAttributeError, look_up, nearest
 
 log = logging.getLogger("ptywidgets")
+_NONE = object()
+_METHODS = (types.FunctionType, classmethod, staticmethod)
 
 
-class SafeTraits(HasTraits):
+class RefusedValueError(ParameterError, TraitError):
+    """A trait was given what it does not take."""
+
+
+class Sealing(MetaHasTraits):
+    """Makes objects that are sealed as soon as they are made."""
+
+    def __call__(cls, *args: Any, **values: Any) -> Any:
+        _check_arguments(cls, values)
+        made = super().__call__(*args, **values)
+        made.__dict__["_sealed"] = True
+        return made
+
+
+class Strict(HasTraits, metaclass=Sealing):
+    """HasTraits that refuses attributes it does not know, once it is made.
+
+    Private names, traits, what the class has and what `__init__` has set can be set, as ever; a name that would be
+    accepted and mean nothing, a result, and a method (but by another one) cannot.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name[:1] != "_" and name not in self.__dict__ and "_sealed" in self.__dict__:
+            self._check_settable(name, value)
+        try:
+            super().__setattr__(name, value)
+        except RefusedValueError:
+            raise
+        except TraitError as error:
+            raise RefusedValueError(str(error)) from None
+
+    @classmethod
+    def _right_way(cls, name: str, value: Any) -> str:
+        """A sentence with the right way to what somebody means who sets an attribute, or gives an argument, of this
+        name; empty where none is known."""
+        return ""
+
+    @classmethod
+    def _other_names(cls) -> list[str]:
+        """Names that :meth:`_right_way` knows besides traits."""
+        return []
+
+    def _check_settable(self, name: str, value: Any) -> None:
+        there = inspect.getattr_static(type(self), name, _NONE)
+        kind = type(self).__name__
+        if isinstance(there, property) and there.fset is None:
+            way = self._right_way(name, value) or f"{name} is worked out from the rest."
+            raise UnknownAttributeError(f"{name} of {_a(kind)} cannot be set; {way}")
+        if isinstance(there, _METHODS) and not callable(value):
+            way = self._right_way(name, value) or f"call it: {name}(...)."
+            raise UnknownAttributeError(f"{name} of {_a(kind)} is a method and cannot be set; {way}")
+        if there is _NONE:
+            raise UnknownAttributeError(f"{_a(kind)} has no {name!r} to set; {self._way_or_names(name, value)}")
+
+    @classmethod
+    def _way_or_names(cls, name: str, value: Any) -> str:
+        way = cls._right_way(name, value)
+        if way:
+            return way
+        own = [n for n in cls.class_trait_names() if n[:1] != "_"]
+        near = nearest(name, [*own, *cls._other_names()])
+        if not near:
+            return f"it has {', '.join(sorted(own_traits(cls)))}." if own_traits(cls) else "there is nothing like it."
+        hint = f"did you mean {' or '.join(map(repr, near))}?"
+        way = "" if near[0] in own else cls._right_way(near[0], value)
+        return f"{hint} {way[:1].upper()}{way[1:]}" if way else hint
+
+
+def _check_arguments(cls: Any, values: dict[str, Any]) -> None:
+    """Refuse keyword arguments that a constructor does not take; Python's own TypeError names no neighbour."""
+    taken = inspect.signature(cls.__init__).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in taken.values()):
+        return  # it checks them itself
+    for name, value in values.items():
+        if name not in taken:
+            raise ParameterError(
+                f"unknown argument of {cls.__name__} {name!r}; {cls._right_way(name, value) or _takes(taken)}"
+            )
+
+
+def _takes(taken: Any) -> str:
+    return f"it takes {', '.join(name for name in taken if name != 'self') or 'none'}."
+
+
+def own_traits(cls: type[HasTraits]) -> list[str]:
+    """Traits that are declared by this package."""
+    found: set[str] = set()
+    for base in cls.__mro__:
+        if base.__module__.startswith("ptywidgets") and issubclass(base, HasTraits):
+            found |= {n for n in vars(base) if n[:1] != "_" and n in cls.class_traits()}
+    return sorted(found)
+
+
+def _a(kind: str) -> str:
+    return f"an {kind}" if kind[0] in "AEIOU" else f"a {kind}"
+
+
+class Name(Unicode):
+    """One of several names, in whatever case; unlike Enum it says which is nearest."""
+
+    def __init__(self, what: str, known: Iterable[str], default: str, **settings: Any) -> None:
+        self.what, self.known = what, tuple(known)
+        super().__init__(default, **settings)
+
+    def validate(self, obj: Any, value: Any) -> str:
+        try:
+            return look_up(self.what, value, self.known)
+        except ParameterError as error:
+            raise RefusedValueError(str(error)) from None
+
+
+class SafeTraits(Strict):
     """HasTraits of which a failing observer is logged once and disconnected."""
 
     def __init__(self, **values: Any) -> None:

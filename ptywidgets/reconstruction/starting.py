@@ -10,7 +10,7 @@ from traitlets import Instance, Tuple
 from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.direct import BrightField, DirectImage, bright_field, start_object
 from ptywidgets.engine.doctor import Finding, examine
-from ptywidgets.engine.errors import unknown_name
+from ptywidgets.engine.errors import look_up
 from ptywidgets.engine.prepare import (
     Measurement,
     Orientation,
@@ -36,6 +36,7 @@ class Starting(Inputs):
 
     rotation: Any
     composition: Any
+    _forget_object: Any
     _found: Aberrations | None = None  # by find_start(); others were set by somebody who knows
     _bright: tuple[Any, BrightField] | None = None
     _started_from = "empty"  # what the present run began from, for the record
@@ -161,8 +162,7 @@ class Starting(Inputs):
         """
         from ptywidgets.engine import direct
 
-        if method not in METHODS:
-            raise unknown_name("direct method", method, METHODS)
+        method = look_up("direct method", method, METHODS)
         if method == "dpc":
             return direct.dpc(self.measurement or self._prepare(), **options)
         if method == "parallax":
@@ -182,6 +182,8 @@ class Starting(Inputs):
         >>> recon.run(1).started_from
         'DirectImage(dpc, 12x12, 1.5 A pixels)'
         """
+        if image is not None:
+            self._forget_object()  # the latest wish holds
         self.start_image = image
         self._stale = True
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.dataset import Calibration, Dataset
-from ptywidgets.engine.errors import unknown_name
+from ptywidgets.engine.errors import look_up
 from ptywidgets.engine.prepare.measurement import scan_positions
 from ptywidgets.engine.prepare.rotation import rotate_vectors
 from ptywidgets.engine.probe import Optics, make_probe
@@ -129,8 +129,7 @@ def ducky_truth(size: str = "small") -> tuple[np.ndarray, np.ndarray]:
 
 
 def _size(size: str) -> Size:
-    if size not in SIZES:
-        raise unknown_name("size of ducky", size, SIZES)
+    size = look_up("size of ducky", size, SIZES)
     return SIZES[size]
 
 

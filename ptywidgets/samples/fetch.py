@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ptywidgets.engine.dataset import Dataset, in_bytes
-from ptywidgets.engine.errors import FileFormatError, PtyError, unknown_name
+from ptywidgets.engine.errors import FileFormatError, PtyError, look_up
 from ptywidgets.engine.io.atomic import put_in_place
 from ptywidgets.samples.cache import (
     cache_folder,
@@ -115,8 +115,7 @@ def fetch(name: str = "ducky", cache: str | os.PathLike[str] | None = None, prog
     Traceback (most recent call last):
     ptywidgets.engine.errors.ParameterError: unknown sample 'duckling'; did you mean 'ducky'? Known: ducky.
     """
-    if name not in SAMPLES:
-        raise unknown_name("sample", name, SAMPLES)
+    name = look_up("sample", name, SAMPLES)
     sample = SAMPLES[name]
     folder = writable_folder(cache_folder(cache) / name)
     vacuum = fetch_file(sample.vacuum, folder, progress)  # the small one first: no connection is known at once

@@ -64,6 +64,9 @@ class ModelContract:
         exits = _noise((case.count, *case.probe.shape), case.probe.dtype)
         leaning = exits.copy()
         model.detector.lean(backend, leaning, where.shifts)
+        if model.detector.follows_window:  # a pattern that is moved is no exit wave with another phase
+            np.testing.assert_array_equal(leaning, exits)
+            return
         far = model.detector.propagate(backend, exits.copy(), where.shifts)
         np.testing.assert_allclose(model.detector.propagate(backend, leaning.copy(), None), far, rtol=0, atol=1e-10)
         model.detector.lean(backend, leaning, where.shifts, -1)

@@ -11,6 +11,7 @@ from ipywidgets import GridBox, IntSlider
 
 from ptywidgets.engine.aberrations import NAMES, SYMBOLS, Aberrations
 from ptywidgets.engine.params import Parameter
+from ptywidgets.widgets.closing import replace_children
 from ptywidgets.widgets.controls import Number
 
 COMMON = ("C10", "C12", "C21", "C30", "C23")
@@ -129,8 +130,6 @@ class AberrationControls(GridBox):
     @form.setter
     def form(self, form: str) -> None:
         if form != self._form:
-            for dial in self.children:
-                dial.close()
             self._build(form)
             self.show(self._shown)
 
@@ -157,7 +156,7 @@ class AberrationControls(GridBox):
                 self.dials[name], self._scales[name] = dial, scale
                 dial.observe(lambda change, name=name: self._changed(name, change["new"]), "value")
                 dial.observe(lambda change: change["new"] and self._on_error(change["new"]), "error")
-        self.children = list(self.dials.values())
+        replace_children(self, self.dials.values())
 
     def _changed(self, name: str, value: float) -> None:
         if not self._quiet:

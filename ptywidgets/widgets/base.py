@@ -5,8 +5,7 @@ from __future__ import annotations
 import html
 import logging
 import os
-import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import ipywidgets
@@ -15,12 +14,17 @@ import numpy as np
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import PtyError
 from ptywidgets.reconstruction import Reconstruction
+from ptywidgets.reconstruction.ending import Timer
 from ptywidgets.reconstruction.hosts import shows_threads
+from ptywidgets.reconstruction.right_way import known_names, right_way, short
+from ptywidgets.reconstruction.safe import Strict
+from ptywidgets.widgets.closing import close_all
 from ptywidgets.widgets.image_view import ImageView
 from ptywidgets.widgets.png import PngFallback, png, resized, side_by_side
 from ptywidgets.widgets.turns import Turns
 
 log = logging.getLogger("ptywidgets")
+READING = ("energy", "scan_step", "q_pixel", "semiangle", "vacuum", "scan_shape")  # what a file may not say
 HEAVY = 64e6  # bytes of data: more are read on a thread, so that the page stays alive
 
 
@@ -50,7 +54,7 @@ class StatusLine(ipywidgets.HTML):
         self.layout.display = "" if words else "none"
 
 
-class Panel(PngFallback, ipywidgets.VBox):
+class Panel(Strict, PngFallback, ipywidgets.VBox):
     """A composite widget: a view of one :class:`~ptywidgets.Reconstruction`, which it shares with others.
 
     Parameters
@@ -66,16 +70,36 @@ class Panel(PngFallback, ipywidgets.VBox):
     """
 
     def __init__(self, source: Reconstruction | Dataset | str | os.PathLike[str] | None = None) -> None:
-        self.recon = as_reconstruction(source)
+        self._recon = as_reconstruction(source)
         self.views: list[ImageView] = []
         self.status_line = StatusLine()
         self.turns = Turns()
         self._undo: list[Callable[[], object]] = []
         self._failed: Hashable | None = None  # the callback whose error is in the status line
-        self._timer: threading.Timer | None = None
+        self._timer: Timer | None = None
         self._closed = False
         super().__init__(layout={"grid_gap": "6px"})
         self.add_class("pty-widget")
+
+    @property
+    def recon(self) -> Reconstruction:
+        """The reconstruction that is shown."""
+        return self._recon
+
+    @classmethod
+    def _right_way(cls, name: str, value: Any) -> str:
+        if name == "recon":
+            return f"a widget keeps its reconstruction; make another one: {cls.__name__}(reconstruction)."
+        if name in READING:
+            return f"it belongs to opening the data: {cls.__name__}(Reconstruction.open(path, {name}={short(value)}))."
+        recon = "widget.recon"
+        if name[:1] != "_" and Reconstruction.class_traits().get(name) is not None:
+            return f"set it with {recon}.{name} = {short(value)}."
+        return right_way(name, value, recon)
+
+    @classmethod
+    def _other_names(cls) -> list[str]:
+        return [*Reconstruction.class_own_traits(), *known_names()]
 
     # ---------------------------------------------------------------- words
 
@@ -185,8 +209,7 @@ class Panel(PngFallback, ipywidgets.VBox):
         """End the streams of all views when nothing has been shown for `delay` seconds."""
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = threading.Timer(delay, self.turns.do, [self._settle])
-        self._timer.daemon = True
+        self._timer = Timer(delay, lambda: self.turns.do(self._settle))
         self._timer.start()
 
     def _settle(self) -> None:
@@ -215,9 +238,7 @@ class Panel(PngFallback, ipywidgets.VBox):
         for undo in self._undo:
             undo()
         self._undo.clear()
-        for child in self.children:
-            close_all(child)
-        super().close()
+        close_all(self, super().close)
 
     def rgb(self) -> np.ndarray:
         """The images of the widget side by side, (H, W, 3) uint8; one white pixel where there is none yet."""
@@ -239,20 +260,6 @@ class Panel(PngFallback, ipywidgets.VBox):
             return f"{type(self).__name__}()"
         data = "no data" if recon.dataset is None else f"{recon.dataset.name or 'unnamed'!r}"
         return f"{type(self).__name__}({data}; {self._describe()})"
-
-
-def close_all(widget: Any) -> None:
-    """Close a widget with everything in it: children, and the marks, axes and scales of a figure."""
-    parts: Sequence[Any] = [*getattr(widget, "children", ())]
-    for name in ("marks", "axes"):
-        parts = [*parts, *getattr(widget, name, ())]
-    scales = getattr(widget, "scales", None)
-    parts = [*parts, *(scales.values() if isinstance(scales, dict) else ())]
-    parts = [*parts, *filter(None, (getattr(widget, name, None) for name in ("scale_x", "scale_y", "interaction")))]
-    for part in parts:
-        close_all(part)
-    if hasattr(widget, "close"):
-        widget.close()
 
 
 __all__ = ["Panel", "StatusLine", "as_reconstruction", "close_all"]

@@ -12,7 +12,7 @@ from functools import cache
 
 import numpy as np
 
-from ptywidgets.engine.errors import unknown_name
+from ptywidgets.engine.errors import look_up
 
 STOPS: dict[str, str] = {
     "gray": ("000000ffffff"),
@@ -70,6 +70,5 @@ def table(name: str) -> np.ndarray:
 
 def check(name: str) -> str:
     """The name itself where there is such a map; else an error that names the nearest."""
-    if name not in STOPS:
-        raise unknown_name("colour map", name, STOPS)
+    name = look_up("colour map", name, STOPS)
     return name

@@ -14,6 +14,7 @@ import traitlets
 from ipywidgets import CallbackDispatcher
 
 from ptywidgets.engine.errors import ParameterError, unknown_name
+from ptywidgets.reconstruction.safe import Name, Strict, own_traits
 from ptywidgets.widgets.colormaps import check
 from ptywidgets.widgets.frames import Frame, Mailbox, quantise
 from ptywidgets.widgets.png import PngFallback, colours, png, resized
@@ -60,7 +61,7 @@ class Pair(traitlets.List):
         return super().validate(obj, value)
 
 
-class ImageView(PngFallback, anywidget.AnyWidget):
+class ImageView(Strict, PngFallback, anywidget.AnyWidget):
     """An image that may be live, with regions that may be dragged.
 
     Parameters
@@ -85,15 +86,16 @@ class ImageView(PngFallback, anywidget.AnyWidget):
     ImageView('Bright field', 3 x 4 px, 0.2 A/px, 1 region)
     """
 
-    _esm = STATIC / "image-view.js"
-    _css = STATIC / "ptywidgets.css"
+    # As text: to follow changes of a file, anywidget connects every widget with a signal of the class, for good.
+    _esm = (STATIC / "image-view.js").read_text(encoding="utf-8")
+    _css = (STATIC / "ptywidgets.css").read_text(encoding="utf-8")
 
     uid = traitlets.Unicode().tag(sync=True)  # names the model for the browser's own store
     title = traitlets.Unicode("").tag(sync=True)
     note = traitlets.Unicode("").tag(sync=True)  # small, right of the title: "iteration 12", "binned 2 x"
     cmap = traitlets.Unicode("gray").tag(sync=True)
-    kind = traitlets.Enum(("scalar", "complex"), "scalar").tag(sync=True)
-    scale = traitlets.Enum(SCALES, "linear").tag(sync=True)
+    kind = Name("kind of image", ("scalar", "complex"), "scalar").tag(sync=True)
+    scale = Name("scale", SCALES, "linear").tag(sync=True)
     gamma = traitlets.Float(0.5, min=0.05, max=10).tag(sync=True)
     percentiles = Pair((0.0, 100.0)).tag(sync=True)
     limits = Pair().tag(sync=True)
@@ -125,6 +127,9 @@ class ImageView(PngFallback, anywidget.AnyWidget):
         self._pick_callbacks = CallbackDispatcher()
         self._change: list[Any] = ["", 0]  # the browser's number of its last change of a region
         self._from_browser = False
+        for name in traits:
+            if not self.has_trait(name):
+                raise unknown_name("argument of ImageView", name, own_traits(type(self)))
         super().__init__(title=title, cmap=cmap, kind=kind, uid=uuid.uuid4().hex, **traits)
         self.on_msg(self._receive)
 

@@ -10,6 +10,7 @@ from ipywidgets import Box, Button, IntSlider, VBox
 from ptywidgets.engine.models.learned_shape import LEARNED
 from ptywidgets.reconstruction import Look, Snapshot
 from ptywidgets.widgets.boxes import button, note, set_words, tip, toolbar, words
+from ptywidgets.widgets.closing import replace_children
 from ptywidgets.widgets.number_box import number_text
 from ptywidgets.widgets.tilt_bar import SLIDER, TiltBar, view_words
 
@@ -80,7 +81,7 @@ class LookBar(VBox):
             for number, item in enumerate(there):
                 value = None if name == "mode" and number == len(labels) - 1 else number
                 item.on_click(lambda _button, value=value: self._on_look(name, value))
-            row.children = (row.children[0], *there)
+            replace_children(row, (row.children[0], *there))
         for number, (item, label) in enumerate(zip(there, labels, strict=True)):
             item.description = label
             item.button_style = "info" if number == chosen else ""

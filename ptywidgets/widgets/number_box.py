@@ -89,7 +89,7 @@ class Number(OneBox):
         if text == self._shown:
             return
         try:
-            value = self.parameter.check(text or None)
+            value = self.parameter.typed(text)
         except PtyError as error:
             self.box.add_class("pty-bad")
             self.error = ""  # so that the same mistake is told again

@@ -121,7 +121,7 @@ class ParallaxExplorer(Panel):
 
     def _make(self) -> None:
         self.angle = Slider(ANGLE, 0.0)
-        self.angle.slider.layout = {"width": "auto", "flex": "1 1 60px", "min_width": "50px"}
+        self.angle.give_room("1 1 60px", "50px")
         self.transposed = checkbox("transposed", False, "Detector rows and columns are exchanged.")
         self.dials = AberrationPanel(
             lambda values: self.guarded(lambda: self._change(aberrations=values), "aberrations")(), self.complain

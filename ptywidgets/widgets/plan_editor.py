@@ -15,6 +15,7 @@ from ptywidgets.engine.plan import AUTOMATIC, Plan
 from ptywidgets.engine.refinements import REFINEMENTS
 from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.brick_editor import BrickEditor, first_sentence
+from ptywidgets.widgets.closing import replace_children
 from ptywidgets.widgets.controls import Controls, Number, dropdown, panel, panels, words
 from ptywidgets.widgets.model_editor import ModelEditor
 from ptywidgets.widgets.run_words import in_words
@@ -139,18 +140,16 @@ class PlanEditor(VBox):
         if recon.auto:
             self._shown = type(None)
             lines = [words(f"{n}. {stage}", "pty-note") for n, stage in enumerate(recon.stages, 1)]
-            ahead = words("What it does, stage by stage, is told here once it runs.", "pty-note")
-            self._rule.children = (words("Automatic", "pty-title"), *(lines or [ahead]))
+            if not lines:
+                lines = [words("What it does, stage by stage, is told here once it runs.", "pty-note")]
+            replace_children(self._rule, (words("Automatic", "pty-title"), *lines))
         elif kind is self._shown:
             self.algorithm.show(algorithm)
         else:
             self._shown, self.algorithm = kind, self._controls(algorithm)
             self.algorithm_words = words(first_sentence(kind), "pty-note")
-            self._rule.children = (
-                words(name[0].upper() + name[1:], "pty-title"),
-                self.algorithm,
-                self.algorithm_words,
-            )
+            title = words(name[0].upper() + name[1:], "pty-title")
+            replace_children(self._rule, (title, self.algorithm, self.algorithm_words))
 
     def _update(self, **changes: Any) -> None:
         if not self._quiet:

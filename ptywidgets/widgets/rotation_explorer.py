@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 import numpy as np
-from ipywidgets import Layout
 
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError
@@ -133,7 +132,7 @@ class RotationExplorer(Panel):
     def _make(self) -> None:
         self.transposed = checkbox("transposed", False, "Detector rows and columns are exchanged.")
         self.angle = Slider(ANGLE, 0.0)
-        self.angle.slider.layout = Layout(width="auto", flex="1 1 90px", min_width="60px")
+        self.angle.give_room("1 1 90px", "60px")
         self.find_button = button("Find", "The angle of least curl", "", "search")
         self.flip_button = button("Flip 180°", "The twin of this angle: where atoms come out dark", "", "retweet")
         self.accept_button = button("Accept", "Prepare the reconstruction with this rotation", "primary", "check")

@@ -51,6 +51,11 @@ class Slider(HBox):
     def disabled(self, value: bool) -> None:
         self.slider.disabled = self.number.disabled = value
 
+    def give_room(self, flex: str, least: str) -> None:
+        """Let the slider grow with its row, and shrink to `least`."""
+        layout = self.slider.layout
+        layout.width, layout.flex, layout.min_width = "auto", flex, least
+
     def _slid(self, change: Any) -> None:
         if self.value is not None and is_rounding(self.slider, change["new"], self.value):
             return

@@ -12,8 +12,9 @@ from ipywidgets import Box, VBox
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.prepare import Decision, Start
 from ptywidgets.reconstruction import Reconstruction
-from ptywidgets.widgets.base import Panel, close_all
+from ptywidgets.widgets.base import Panel
 from ptywidgets.widgets.boxes import button, heading, note, set_words, toolbar, words
+from ptywidgets.widgets.closing import replace_children
 from ptywidgets.widgets.verdict_list import measured
 
 FEW = 4e6  # bytes of data of which a start is found at once; more on a thread
@@ -61,9 +62,7 @@ class StartPanel(Panel):
         return [row.children[0] for row in self.rows.children if hasattr(row.children[0], "on_click")]
 
     def _show(self) -> None:
-        old, self.rows.children = self.rows.children, [self._row(one) for one in self.recon.start_decisions]
-        for row in old:
-            close_all(row)
+        replace_children(self.rows, [self._row(one) for one in self.recon.start_decisions])
 
     def _row(self, decision: Decision) -> Box:
         value = measured(decision.value, decision.uncertainty, decision.unit)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ptywidgets.reconstruction.ending import Thread
 from ptywidgets.reconstruction.hosts import shows_threads
 
 QUICK = 0.02  # s: what takes longer is not done on the thread that the browser's messages come on
@@ -93,7 +94,7 @@ class Turns:
             started = name in self._late
             self._late[name] = job
         if not started:
-            threading.Thread(target=self._when_free, args=(name,), daemon=True).start()
+            Thread(lambda: self._when_free(name), "turn").start()
 
     def _when_free(self, name: Hashable) -> None:
         """On a thread that nobody waits for: it may wait, and so leaves its work to no other thread."""
@@ -123,7 +124,7 @@ class Turns:
 
             self.do(finish)
 
-        threading.Thread(target=run, daemon=True).start()
+        Thread(run, "apart").start()
 
     def wait(self, timeout: float = 30.0) -> bool:
         """Wait until nothing is being done nor waits to be; whether that came in time."""

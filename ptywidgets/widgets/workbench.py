@@ -10,7 +10,7 @@ from ipywidgets import HTML, Accordion, Text, VBox
 
 from ptywidgets import samples
 from ptywidgets.engine.dataset import Dataset
-from ptywidgets.engine.errors import DataError, unknown_name
+from ptywidgets.engine.errors import DataError, look_up
 from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.base import Panel, as_reconstruction
 from ptywidgets.widgets.controls import button, note, set_words, tip, toolbar, words
@@ -88,6 +88,10 @@ class Workbench(Panel):
         self.hear(self.fold, lambda _index: self._show_fold(), "selected_index")
         self._bind()
 
+    @classmethod
+    def _right_way(cls, name: str, value: Any) -> str:
+        return "put another one on the bench with use(...)." if name == "recon" else super()._right_way(name, value)
+
     # ---------------------------------------------------------------- data
 
     def use(self, source: Reconstruction | Dataset | str | os.PathLike[str]) -> None:
@@ -97,7 +101,7 @@ class Workbench(Panel):
         for undo in self._undo:
             undo()
         self._undo.clear()
-        self.recon, self._saved_at = new, None
+        self._recon, self._saved_at = new, None
         self._bind()
 
     def _open(self) -> None:
@@ -141,8 +145,7 @@ class Workbench(Panel):
     def select(self, name: str) -> Panel:
         """Turn to a stage, such as "Rotation", or to the widget of that name; returns the widget."""
         name = next((stage for stage, (_, kind) in STAGES.items() if kind == name), name)
-        if name not in STAGES:
-            raise unknown_name("stage of the workbench", name, STAGES)
+        name = look_up("stage of the workbench", name, STAGES)
         self.tab.turn_to(name)
         self._show_stage()
         return self.stages[name]

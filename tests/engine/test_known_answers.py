@@ -58,9 +58,9 @@ def test_a_siemens_star_in_the_far_field(shared):
 
 
 def test_a_siemens_star_in_the_near_field(shared):
-    """Known is 4.1e-3 after 120 iterations; after these few we are at 7e-3, and the star is there.
+    """Known is 4.1e-3 after 120 iterations; after these few we are at 4.5e-3, and the star is there.
 
-    Positions are rounded to pixels: with their fractions the error stays nearly twice as large.
+    With positions rounded to pixels it is 5.2e-3.
     """
     with h5py.File(shared / "data" / "p25-nearfield" / "PETRAIII_P25_Near_Field_Ptycho.cxi") as file:
         detector = file["entry_1/instrument_1/detector_1"]
@@ -70,7 +70,6 @@ def test_a_siemens_star_in_the_near_field(shared):
     smaller = 3.65e-3 / (3.65e-3 + 1.12)  # the beam comes from 3.65 mm before the specimen, 1.12 m before the detector
     sampling, distance = 1e10 * 55e-6 * smaller, 1e10 * 1.12 * smaller
     positions = 1e10 * np.stack([y, x], axis=1)
-    positions = np.rint((positions - positions.mean(0)) / sampling) * sampling
     measurement = measurement_of(counts, positions, sampling, mask=mask)
     extent = (100 * sampling, 100 * sampling)
     mean = np.where(mask, counts.mean(0), np.median(counts))
@@ -79,4 +78,4 @@ def test_a_siemens_star_in_the_near_field(shared):
     probe = np.fft.ifftshift(np.fft.ifft2(spectrum))
     problem = make_problem(measurement, probe=probe, model=model, object_padding=2 * sampling)
     state = after(problem, 20, None, ConjugateGradient(), after(problem, 8, 8, EPIE))
-    assert error(problem, state) < 7e-3
+    assert error(problem, state) < 4.6e-3

@@ -31,7 +31,7 @@ def test_values_are_converted_to_the_declared_type():
         ({"cutoff": "much"}, "cutoff is 'much'"),
         ({"cutoff": float("nan")}, "cutoff is nan"),
         ({"cutoff": None}, "cutoff is None"),
-        ({"count": 0}, "count is 0; expected a number of at least 1"),
+        ({"count": 0}, "count is 0; expected a whole number of at least 1"),
         ({"count": 1.5}, "whole number"),
         ({"mode": "sofd"}, "did you mean 'soft'"),
     ],

@@ -223,13 +223,6 @@ def test_interrupting_run_stops_and_keeps(recon, monkeypatch, capsys):
     assert recon.status == "stopped" and "kept" in capsys.readouterr().out
 
 
-def test_starting_the_same_data_again_stops_the_older_run(recon, ducky):
-    recon.start()
-    other = Reconstruction(ducky, defocus=DEFOCUS)
-    other.run(1)
-    assert recon.status == "stopped" and "another reconstruction" in recon.message
-
-
 def test_a_forgotten_reconstruction_ends(ducky):
     def begin():
         recon = Reconstruction(ducky, defocus=DEFOCUS)

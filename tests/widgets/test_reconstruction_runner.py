@@ -12,6 +12,8 @@ from waiting import until
 from ptywidgets import Calibration, Dataset, Reconstruction, write
 from ptywidgets.engine.algorithms import ALGORITHMS, PIE, Adam, GradientDescent
 from ptywidgets.engine.constraints import CONSTRAINTS, VOLUMES, Every, PurePhase
+from ptywidgets.reconstruction import running
+from ptywidgets.reconstruction.hosts import Cell
 from ptywidgets.widgets.convergence import Convergence, log_ticks
 from ptywidgets.widgets.plan_editor import first_sentence
 from ptywidgets.widgets.reconstruction_runner import ReconstructionRunner
@@ -262,7 +264,9 @@ def test_two_widgets_watch_one_run_and_one_may_close(recon):
     assert not recon.mailbox.watched
 
 
-def test_another_cell_run_again_leaves_one_run(data):
+def test_a_cell_run_again_leaves_one_run(data, monkeypatch):
+    executions = iter("12")
+    monkeypatch.setattr(running, "current_cell", lambda: Cell("a cell", next(executions)))
     first = ReconstructionRunner(Reconstruction(data, defocus=250))
     first.recon.update_plan(iterations=100000)
     first.run.click()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ptywidgets.engine.algorithms.rules import Plain
+from ptywidgets.engine.algorithms.rules import Plain, rule_of
 from ptywidgets.engine.params import Params, param
 from ptywidgets.engine.protocols import Array
 
@@ -39,6 +39,10 @@ class GradientDescent(Params):
     probe_from: int = param(0, low=0, high=100000, doc="First iteration in which the probe is refined too.")
     hold_probe: bool = param(False, doc="Keep the probe as it is.")
     rule: Any = field(default_factory=Plain)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "rule", rule_of(self.rule))
 
     def step_size(self, seen: Array, xp: Any) -> Array:
         """Step for every pixel, given how well each was seen."""

@@ -55,6 +55,8 @@ class LSQML(Params):
         with_probe = not self.hold_probe and state.iteration >= self.probe_from and self.probe_step > 0
         look = _Look(problem, state, np.asarray(batch), with_probe)
         first = look.directions(self.damping)
+        if "object" in problem.held:
+            first.object *= 0
         wanted = look.steps(first)
         changes = {"object": state.object + np.float32(self.object_step) * first.object * look.spread(wanted[:, 0])}
         if with_probe:

@@ -49,6 +49,8 @@ class PIE(Params):
         xp = problem.backend.xp
         light = xp.fft.fftshift((state.probe.real**2 + state.probe.imag**2).sum(0))
         step = self._over(light, slow * self.object_step / problem.model.passage.slices)  # they move for one residual
+        if "object" in problem.held:
+            step = step * 0
         sweep = _Sweep(problem, state, np.asarray(batch), step)
         total = sweep.run(with_probe)
         changes: dict[str, Any] = {"object": sweep.object}

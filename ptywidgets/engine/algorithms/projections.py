@@ -135,22 +135,28 @@ class Projections(Params):
 
     def _overlap(self, problem: Problem, state: State, waves: Array) -> tuple[Array, Array]:
         """Object and probe that make exit waves (J, M, Ny, Nx) nearest to these, from the present ones."""
-        model, backend = problem.model_at(state), problem.backend
+        model = problem.model_at(state)
         for _ in range(self.overlaps):
-            look = self._look(problem, state, waves, of_probe=False)
-            slab = model.slab(backend, state.object)
-            step = look.transmission * self._over(look.seen * np.float32(model.passage.slices))
-            if model.specimen.lossless and slab.turns is None:  # the phase of the mean, however far it is
-                turned = slab.transmission.conj() * (slab.transmission + step)
-                step = backend.xp.arctan2(turned.imag, turned.real)
-            elif slab.absorption is not None or slab.turns is not None:
-                step = slab.adjoint(backend, model.specimen, step)
-            state = state.replace(object=state.object + step.astype(state.object.dtype))
+            if "object" not in problem.held:
+                state = state.replace(object=state.object + self._object_step(problem, model, state, waves))
             if self.hold_probe or state.iteration < self.probe_from:
                 continue
             look = self._look(problem, state, waves, of_probe=True)
             state = state.replace(probe=state.probe + look.incident * self._over(look.seen))
         return state.object, state.probe
+
+    def _object_step(self, problem: Problem, model: Any, state: State, waves: Array) -> Array:
+        """How the object moves to come nearest to these exit waves with the present probe."""
+        backend = problem.backend
+        look = self._look(problem, state, waves, of_probe=False)
+        slab = model.slab(backend, state.object)
+        step = look.transmission * self._over(look.seen * np.float32(model.passage.slices))
+        if model.specimen.lossless and slab.turns is None:  # the phase of the mean, however far it is
+            turned = slab.transmission.conj() * (slab.transmission + step)
+            step = backend.xp.arctan2(turned.imag, turned.real)
+        elif slab.absorption is not None or slab.turns is not None:
+            step = slab.adjoint(backend, model.specimen, step)
+        return step.astype(state.object.dtype)
 
     def _look(self, problem: Problem, state: State, waves: Array, of_probe: bool) -> _Look:
         """What the exit waves ask of the object, or of the probe, with how well each pixel of it is seen."""

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ptywidgets.engine.bricks import brick_of, named
 from ptywidgets.engine.params import Params, param
 from ptywidgets.engine.protocols import Array
 
@@ -112,3 +113,14 @@ class Adam(Params):
 
 
 RULES: dict[str, type[Any]] = {"plain": Plain, "momentum": Momentum, "Adam": Adam}
+
+
+def rule_of(value: Any) -> Any:
+    """A rule from an instance, a name or a class.
+
+    Examples
+    --------
+    >>> rule_of("adam").beta1
+    0.9
+    """
+    return brick_of("rule", value, named(RULES))

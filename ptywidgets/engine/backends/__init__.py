@@ -8,10 +8,12 @@ between host and device are announced in the name: ``to_device``, ``to_numpy``.
 from __future__ import annotations
 
 from ptywidgets.engine.backends.cpu import CpuBackend
-from ptywidgets.engine.errors import ParameterError, unknown_name
+from ptywidgets.engine.errors import ParameterError, look_up
 from ptywidgets.engine.protocols import Backend
 
-__all__ = ["CpuBackend", "available_devices", "get_backend"]
+DEVICES = ("cpu", "gpu")
+
+__all__ = ["DEVICES", "CpuBackend", "available_devices", "checked_device", "get_backend"]
 
 
 def get_backend(device: str = "cpu") -> Backend:
@@ -32,19 +34,28 @@ def get_backend(device: str = "cpu") -> Backend:
     >>> get_backend("cpu").name
     'cpu'
     """
-    if device == "cpu":
+    if look_up("device", device, DEVICES) == "cpu":
         return CpuBackend()
-    if device == "gpu":
-        from ptywidgets.engine.backends import gpu
+    from ptywidgets.engine.backends import gpu
 
-        backend = gpu.find()
-        if backend is None:
-            raise ParameterError(
-                "device is 'gpu' but cupy finds no GPU here; "
-                "install ptywidgets[gpu] on a machine with one, or use device='cpu'."
-            )
-        return backend
-    raise unknown_name("device", device, ["cpu", "gpu"])
+    backend = gpu.find()
+    if backend is None:
+        raise ParameterError(
+            "device is 'gpu' but cupy finds no GPU here; "
+            "install ptywidgets[gpu] on a machine with one, or use device='cpu'."
+        )
+    return backend
+
+
+def checked_device(device: str) -> str:
+    """The device's name as :func:`get_backend` knows it; the same errors as there.
+
+    Examples
+    --------
+    >>> checked_device("CPU")
+    'cpu'
+    """
+    return get_backend(device).name
 
 
 def available_devices() -> tuple[str, ...]:

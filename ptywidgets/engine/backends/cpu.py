@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import pairwise
@@ -58,10 +59,19 @@ class CpuBackend:
         self._wanted = (kernels, transforms)
         self._kernels: Kernels | None = None
         self._transform: Transform | None = None
+        self._without_threads()
+        _BACKENDS.add(self)
+
+    def _without_threads(self) -> None:
+        """At first, and in a forked child, where threads are not and a lock may be held by one of them."""
         self._pool: ThreadPoolExecutor | None = None
         self._busy = threading.Lock()
         self._worker = threading.local()
         self._buffers: dict[tuple[int, str], np.ndarray] = {}
+
+    def __reduce__(self) -> Any:
+        """Copied and pickled without its threads and buffers, which are made when they are needed."""
+        return CpuBackend, (self.threads, *self._wanted)
 
     @property
     def kernels(self) -> Kernels:
@@ -288,7 +298,17 @@ class CpuBackend:
             return
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.threads - 1, thread_name_prefix="ptywidgets-cpu")
-        futures = [self._pool.submit(ranked, rank) for rank in range(1, workers)]
+        futures = []
+        try:
+            for rank in range(1, workers):
+                futures.append(self._pool.submit(ranked, rank))
+        except RuntimeError:  # no pool takes work any more once the main thread has ended, but other threads may go on
+            wait(futures)
+            for rank in (0, *range(len(futures) + 1, workers)):
+                ranked(rank)
+            for future in futures:
+                future.result()
+            return
         try:
             ranked(0)  # here: to wake a thread and to be woken takes as long as some transforms
             for future in futures:
@@ -305,6 +325,16 @@ class CpuBackend:
                 self._pool.shutdown(wait=True)
                 self._pool = None
             self._buffers.clear()
+
+
+def _forked() -> None:
+    for backend in _BACKENDS:
+        backend._without_threads()
+
+
+_BACKENDS: weakref.WeakSet[CpuBackend] = weakref.WeakSet()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 def _real_rows(array: np.ndarray) -> np.ndarray:

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ptywidgets.engine.bricks import brick_of
+from ptywidgets.engine.errors import ParameterError
+from ptywidgets.engine.params import Parameter, whole_number
 from ptywidgets.engine.protocols import Constraint, Refinement
 
 if TYPE_CHECKING:
@@ -22,6 +25,10 @@ class Every:
     n: int
     constraint: Constraint | Refinement
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "n", whole_number("n of Every", self.n, 1, unit="iterations"))
+        _check_inner(self)
+
     def prepare(self, problem: Problem) -> Callable[..., State]:
         apply = self.constraint.prepare(problem)
         return lambda state, *batch: apply(state, *batch) if (state.iteration + 1) % self.n == 0 else state
@@ -33,6 +40,10 @@ class From:
 
     first: int
     constraint: Constraint | Refinement
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "first", whole_number("first of From", self.first, 0, unit="iterations"))
+        _check_inner(self)
 
     def prepare(self, problem: Problem) -> Callable[..., State]:
         apply = self.constraint.prepare(problem)
@@ -46,6 +57,10 @@ class Until:
     last: int
     constraint: Constraint | Refinement
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "last", whole_number("last of Until", self.last, 0, unit="iterations"))
+        _check_inner(self)
+
     def prepare(self, problem: Problem) -> Callable[..., State]:
         apply = self.constraint.prepare(problem)
         return lambda state, *batch: apply(state, *batch) if state.iteration < self.last else state
@@ -57,6 +72,11 @@ class Relaxed:
 
     share: float
     constraint: Constraint
+
+    def __post_init__(self) -> None:
+        share = Parameter("share of Relaxed", 1.0, low=0, high=1, type=float).check(self.share)
+        object.__setattr__(self, "share", share)
+        _check_inner(self)
 
     def prepare(self, problem: Problem) -> Callable[[State], State]:
         apply = self.constraint.prepare(problem)
@@ -71,6 +91,14 @@ class Relaxed:
             )
 
         return relaxed
+
+
+def _check_inner(schedule: Any) -> None:
+    """What a schedule is given: an instance, or a class that needs nothing, of which an instance is made."""
+    if isinstance(schedule.constraint, str):
+        name = type(schedule).__name__
+        raise ParameterError(f"the constraint of {name} is {schedule.constraint!r}; expected one like PurePhase().")
+    object.__setattr__(schedule, "constraint", brick_of("constraint", schedule.constraint, {}))
 
 
 def acts_on(constraint: Any) -> str:

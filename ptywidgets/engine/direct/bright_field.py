@@ -17,6 +17,7 @@ from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.detectors import fit_disk
 from ptywidgets.engine.direct.threads import shared
 from ptywidgets.engine.errors import DataError
+from ptywidgets.engine.params import counted
 from ptywidgets.engine.prepare.measurement import Measurement, scan_frequencies
 from ptywidgets.engine.prepare.mend import mended
 from ptywidgets.engine.prepare.origin import fit_origin, moments
@@ -70,6 +71,7 @@ class BrightField:
         return self.to_detector(scan_frequencies(self.scan_shape, (self.scan_step, self.scan_step)))
 
 
+@counted(binning=1)
 def bright_field(
     source: Dataset,
     measurement: Measurement | None = None,

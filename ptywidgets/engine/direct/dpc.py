@@ -17,7 +17,8 @@ from scipy import fft as sfft
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.direct.deflection import scan_deflection
 from ptywidgets.engine.direct.image import DirectImage
-from ptywidgets.engine.errors import DataError, ParameterError, unknown_name
+from ptywidgets.engine.errors import DataError, ParameterError, look_up
+from ptywidgets.engine.params import counted
 from ptywidgets.engine.prepare.measurement import Measurement, scan_frequencies
 
 METHODS = ("closed", "iterative")
@@ -44,6 +45,7 @@ class Filter:
         return out
 
 
+@counted(iterations=1)
 def dpc(
     source: Dataset | Measurement,
     method: str = "closed",
@@ -100,10 +102,8 @@ def dpc(
     >>> dpc(samples.ducky("tiny"))
     DirectImage(dpc, 12x12, 1.5 A pixels)
     """
-    if method not in METHODS:
-        raise unknown_name("method of DPC", method, METHODS)
-    if edges not in EDGES:
-        raise unknown_name("kind of edges", edges, EDGES)
+    method = look_up("method of DPC", method, METHODS)
+    edges = look_up("kind of edges", edges, EDGES)
     if mask is not None and method == "closed":
         raise ParameterError('the closed form takes no mask; pass method="iterative".')
     field, turn, flip = scan_deflection(source, rotation, transpose, segments, origin)
@@ -154,6 +154,7 @@ def integrate_field(
     return sfft.irfft2(spectrum, s=field.shape[1:])
 
 
+@counted(iterations=1)
 def integrate_iteratively(
     field: np.ndarray,
     scan_step: float,

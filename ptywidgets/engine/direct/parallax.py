@@ -22,6 +22,7 @@ from ptywidgets.engine.direct.parallax_align import Alignment
 from ptywidgets.engine.direct.parallax_fit import ShiftFit, fit_shifts, predicted_shifts
 from ptywidgets.engine.direct.parallax_search import RoundFit, clear_coherence, coarse_search, merged
 from ptywidgets.engine.direct.tilt_spectra import TiltSpectra
+from ptywidgets.engine.params import counted
 
 STRONG = 0.2  # relative contrast of the aligned image from which on the specimen is no weak object
 
@@ -82,6 +83,7 @@ class Parallax:
         )
 
 
+@counted(order=1, iterations=1, most=1)
 def parallax(
     source: BrightField | Dataset,
     *,

@@ -13,7 +13,7 @@ from ptywidgets.engine.direct.parallax import Parallax
 from ptywidgets.engine.direct.parallax_fit import predicted_shifts
 from ptywidgets.engine.direct.transfer import sum_transfer
 from ptywidgets.engine.direct.upsample import Kernel, scattered, upsampling
-from ptywidgets.engine.errors import ParameterError, unknown_name
+from ptywidgets.engine.errors import ParameterError, look_up
 from ptywidgets.engine.prepare.measurement import scan_frequencies
 
 CORRECTIONS = ("wiener", "sign", "none")
@@ -98,8 +98,7 @@ def corrected(
     >>> corrected(parallax(samples.ducky("tiny")), factor=2)
     DirectImage(parallax, 24x24, 0.75 A pixels)
     """
-    if method not in CORRECTIONS:
-        raise unknown_name("correction", method, CORRECTIONS)
+    method = look_up("correction", method, CORRECTIONS)
     if not regularisation > 0:
         raise ParameterError(f"regularisation is {regularisation!r}; expected a positive number, such as 0.1.")
     known, shifts = result.aberrations, result.predicted

@@ -18,6 +18,7 @@ from ptywidgets.engine.direct.parallax_search import merged
 from ptywidgets.engine.direct.tilt_spectra import CHUNK
 from ptywidgets.engine.direct.upsample import FineImage, scattered
 from ptywidgets.engine.errors import ParameterError
+from ptywidgets.engine.params import counted
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class PositionFit:
     errors: tuple[float, ...]  # share of the images' variance left unexplained, before each round and after the last
 
 
+@counted(iterations=1, most=1)
 def correct_positions(
     result: Parallax,
     *,

@@ -13,8 +13,10 @@ import numpy as np
 
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError
+from ptywidgets.engine.params import counted
 
 
+@counted(count=1)
 def detector_segments(
     shape: tuple[int, int],
     centre: tuple[float, float],

@@ -28,7 +28,8 @@ from ptywidgets.engine.direct.overlaps import Aperture, Overlaps, Table, finenes
 from ptywidgets.engine.direct.real_part import crossed, less_real_part, sparse
 from ptywidgets.engine.direct.spectrum_prior import Portions, learnt, rising
 from ptywidgets.engine.direct.threads import THREADS
-from ptywidgets.engine.errors import ParameterError, unknown_name
+from ptywidgets.engine.errors import ParameterError, look_up
+from ptywidgets.engine.params import counted
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.probe import Optics
 
@@ -116,6 +117,7 @@ class SideBands:
         wanted = math.ceil(4 * REACH * self.aperture.radius * self.frame.scan_step)
         return max(1, min(wanted, MOST_FINE, int(math.sqrt(len(self.mean) / 2))))
 
+    @counted(upsampling=1)
     def image(
         self,
         aberrations: Aberrations | dict[str, float] | None = None,
@@ -144,13 +146,10 @@ class SideBands:
         DirectImage
             Its mean is zero: no method of the bright field sees a constant phase.
         """
-        if method not in METHODS:
-            raise unknown_name("direct method", method, METHODS)
+        method = look_up("direct method", method, METHODS)
         if not 0 < share <= 1:
             raise ParameterError(f"share is {share}; expected more than 0 and at most 1.")
-        fine = self.finest if upsampling is None else int(upsampling)
-        if fine < 1:
-            raise ParameterError(f"upsampling is {upsampling}; expected a whole number from 1 on.")
+        fine = self.finest if upsampling is None else upsampling
         chosen = self.aberrations if aberrations is None else Aberrations(**dict(aberrations))
         overlaps = self.overlaps(chosen)
         count = max(1, math.ceil(share * len(self.index)))

@@ -27,17 +27,28 @@ def shared(work: Callable[[slice], object], count: int, at_once: int | None = No
     ends = [n * count // THREADS for n in range(THREADS + 1)]
     portion = at_once or max(1, count)
 
+    stop = threading.Event()  # one part has failed, or was interrupted: the others are of no use
+
     def in_turn(first: int, end: int) -> None:
         for begin in range(first, end, portion):
+            if stop.is_set():
+                return
             work(slice(begin, min(begin + portion, end)))
 
     if getattr(_helper, "is_one", False):  # nobody is left to help
         in_turn(0, count)
         return
     first, *rest = pairwise(ends)
-    others = [_helpers().submit(in_turn, *part) for part in rest]
+    try:
+        others = [_helpers().submit(in_turn, *part) for part in rest]
+    except RuntimeError:  # no pool takes work any more once the main thread has ended, but other threads may go on
+        in_turn(0, count)
+        return
     try:
         in_turn(*first)
+    except BaseException:
+        stop.set()
+        raise
     finally:
         wait(others)
     for other in others:

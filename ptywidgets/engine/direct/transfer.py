@@ -18,6 +18,7 @@ from ptywidgets.engine.aberrations import SYMBOLS, Aberrations, chi
 from ptywidgets.engine.chi_terms import taylor_terms
 from ptywidgets.engine.direct.bright_field import BrightField
 from ptywidgets.engine.direct.parallax_search import merged_tilts
+from ptywidgets.engine.params import counted
 from ptywidgets.engine.prepare.rotation import unrotate_vectors
 
 TILTS = 36  # about, of which the mean transfer is taken; four times as many differ by 0.01 (rms; 0.4 is that of T)
@@ -63,6 +64,7 @@ def contrast_transfer(
     return np.sin(chi(aberrations, ky, kx, energy))
 
 
+@counted(directions=1)
 def contrast_zeros(
     aberrations: Mapping[str, float],
     highest: float,

@@ -25,6 +25,7 @@ from ptywidgets.engine.direct.overlaps import exact_beams
 from ptywidgets.engine.direct.ssb import REACH, SideBands, optics_of
 from ptywidgets.engine.direct.threads import THREADS, shared
 from ptywidgets.engine.errors import ParameterError
+from ptywidgets.engine.params import counted
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.probe import Optics
 
@@ -35,6 +36,7 @@ SMALL = 0.01  # regularises the two equations; share of what half a radius passe
 AT_ONCE = 2e6  # bytes of a beam, of all frequencies that a thread deconvolves at a time
 
 
+@counted(upsampling=1)
 def wdd(
     source: Dataset | BrightField,
     optics: Optics | None = None,
@@ -83,9 +85,7 @@ def wdd(
     bands = SideBands.prepare(bright, optics, whole=True)
     if epsilon is None:
         epsilon = SHARP if _folds(bands.aperture.radius, bright.scan_step) <= FEW else SOFT
-    fine = bands.finest if upsampling is None else int(upsampling)
-    if fine < 1:
-        raise ParameterError(f"upsampling is {upsampling}; expected a whole number from 1 on.")
+    fine = bands.finest if upsampling is None else upsampling
     transmission = _transmission(bands, fine, epsilon)
     return DirectImage(
         phase=np.angle(transmission),

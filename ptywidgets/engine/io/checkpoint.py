@@ -18,12 +18,14 @@ from ptywidgets._version import __version__
 from ptywidgets.engine.composition import Composition
 from ptywidgets.engine.dataset import Calibration, Dataset
 from ptywidgets.engine.errors import FileFormatError
+from ptywidgets.engine.given import Given
 from ptywidgets.engine.io.atomic import Kind
 from ptywidgets.engine.io.emd_write import Axis, write_array, write_metadata, write_root
 from ptywidgets.engine.io.fingerprint import fingerprint
 from ptywidgets.engine.io.hdf5_tree import hdf5_errors, member
 from ptywidgets.engine.io.hdf5_write import atomic_hdf5
 from ptywidgets.engine.io.recognise import HDF5_SIGNATURE, head
+from ptywidgets.engine.io.saved_given import read_given, write_given
 from ptywidgets.engine.io.saved_views import SavedView, read_views, write_views
 from ptywidgets.engine.plain import from_plain, to_plain
 from ptywidgets.engine.plan import Plan
@@ -55,6 +57,7 @@ class Checkpoint:
     views: tuple[SavedView, ...] = ()  # of a tilt series
     voxel_depth: float | None = None  # A, where the object is a volume
     inputs: tuple[str, ...] = ()  # files that the data were read from
+    given: Given | None = None  # a probe or an object that it began with
 
 
 def is_reconstruction(path: Path) -> bool:
@@ -123,6 +126,8 @@ def save_checkpoint(
         write_metadata(root, "provenance", {k: str(v) for k, v in checkpoint.provenance.items()})
         if checkpoint.views:
             write_views(root, checkpoint.views)
+        if checkpoint.given is not None:
+            write_given(root, checkpoint.given)
         if checkpoint.optics.vacuum is not None:
             write_array(root, "vacuum", checkpoint.optics.vacuum, unit="intensity", python_class="VirtualDiffraction")
     return Path(os.fsdecode(path)).expanduser()
@@ -229,6 +234,7 @@ def _read(root: h5py.Group) -> Checkpoint:
         views=read_views(root),
         voxel_depth=_voxel_depth(root),
         inputs=_inputs(root["metadatabundle"]),
+        given=read_given(root),
     )
 
 

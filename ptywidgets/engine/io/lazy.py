@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
+import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import h5py
 import numpy as np
@@ -73,7 +75,8 @@ class LazyArray:
         return self.shape[0]
 
     def __reduce__(self) -> Any:
-        return _reopen, (self.path, self.name, self.allow_external, self.squeeze)
+        path = Path(os.path.abspath(self.path))  # another process may work in another folder
+        return _reopen, (path, self.name, self.allow_external, self.squeeze, self._expected)
 
     def __repr__(self) -> str:
         return f"LazyArray({self.path.name!r}, {self.name!r}, shape={self.shape}, dtype={self.dtype})"
@@ -86,8 +89,67 @@ class LazyArray:
             self._file = self._found = None
 
 
-def _reopen(path: Path, name: str, allow_external: bool, squeeze: bool) -> LazyArray:
-    return LazyArray(path, name, allow_external=allow_external, squeeze=squeeze)
+def hold_hdf5(until: float, release: bool = False) -> bool:
+    """Take the one lock that h5py has for everything, and keep it; whether that worked before `until` (monotonic, s).
+
+    Kept to the end of the process by the thread that takes the interpreter down, it cannot be held by another one that
+    will never give it back. With `release` it is given back: then it only tells whether it can be had.
+    """
+    lock = getattr(h5py._objects, "phil", None)
+    if lock is None:
+        return True
+    while not (got := lock.acquire(False)) and time.monotonic() < until:
+        time.sleep(0.01)
+    if got and release:
+        lock.release()
+    return bool(got)
+
+
+def _reopen(path: Path, name: str, allow_external: bool, squeeze: bool, expected: Any) -> LazyArray:
+    array = LazyArray(path, name, allow_external=allow_external, squeeze=squeeze)
+    if array._expected != expected:
+        raise FileFormatError(f"{path.name} has been replaced since it was opened; read it again.")
+    return array
+
+
+@dataclass(frozen=True)
+class MappedArray:
+    """Where a memory map's values are: what is pickled in its stead, for numpy would pickle the values."""
+
+    path: str
+    offset: int  # bytes
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    order: Literal["C", "F"]
+    size: int  # bytes of the whole file
+
+    @classmethod
+    def of(cls, array: np.ndarray) -> MappedArray | None:
+        """Of a memory map, or of one whole block of one; None for what is none."""
+        if not isinstance(array, np.memmap) or array.filename is None:
+            return None
+        if not (array.flags.c_contiguous or array.flags.f_contiguous):
+            return None
+        root: Any = array
+        while isinstance(root.base, np.ndarray):
+            root = root.base
+        if not isinstance(root, np.memmap):
+            return None
+        offset = root.offset + array.__array_interface__["data"][0] - root.__array_interface__["data"][0]
+        order: Literal["C", "F"] = "C" if array.flags.c_contiguous else "F"
+        path = os.path.abspath(array.filename)
+        return cls(path, int(offset), array.dtype, array.shape, order, os.path.getsize(path))
+
+    def open(self) -> np.ndarray:
+        """The array again, mapped for reading."""
+        name = os.path.basename(self.path)
+        try:
+            size = os.path.getsize(self.path)
+        except OSError as error:
+            raise DataError(f"{name} is no longer where it was: {self.path} ({error.strerror}).") from None
+        if size != self.size:
+            raise FileFormatError(f"{name} has been replaced since it was opened; read it again.")
+        return np.memmap(self.path, self.dtype, "r", self.offset, self.shape, self.order)
 
 
 def whole_key(key: Any, ndim: int) -> list[Any]:

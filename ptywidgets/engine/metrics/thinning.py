@@ -8,8 +8,10 @@ import numpy as np
 
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError
+from ptywidgets.engine.params import counted
 
 
+@counted(seed=0)
 def thin_counts(dataset: Dataset, share: float = 0.5, seed: int = 0) -> tuple[Dataset, Dataset]:
     """Share out the counts of a dataset at random: two measurements at lower dose, independent of each other.
 

@@ -16,7 +16,7 @@ a function that puts parts together.
 
 from __future__ import annotations
 
-from ptywidgets.engine.errors import unknown_name
+from ptywidgets.engine.errors import look_up
 from ptywidgets.engine.models.composed import Gradients, Model, WindowGradients
 from ptywidgets.engine.models.detector import FarField, NearField
 from ptywidgets.engine.models.ensemble import PartialCoherence
@@ -60,6 +60,5 @@ def single_slice(object_type: str = "complex") -> Model:
     >>> single_slice("potential")
     Model(specimen=PotentialObject(), passage=Thin(), detector=FarField())
     """
-    if object_type not in SPECIMENS:
-        raise unknown_name("object_type", object_type, SPECIMENS)
+    object_type = look_up("object_type", object_type, SPECIMENS)
     return Model(specimen=SPECIMENS[object_type](), passage=Thin(), detector=FarField())

@@ -52,7 +52,7 @@ def batch_gradients(
     """See :meth:`Model.gradients`."""
     xp = backend.xp
     batch = np.asarray(batch)
-    where = geometry.at(backend, batch)
+    where = model.placed(geometry).at(backend, batch)
     slab = model.slab(backend, obj)
     incident = model.incident(backend, probe, where.fractions)
     light = xp.fft.fftshift((probe.real**2 + probe.imag**2).sum(0))

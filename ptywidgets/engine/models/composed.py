@@ -86,6 +86,10 @@ class Model:
         """The passage of waves through all that there is of the specimen: through each of its states."""
         return self.passage if self.object_modes is None else Configurations(self.passage, self.object_modes.count)
 
+    def placed(self, geometry: Geometry) -> Geometry:
+        """Where positions lie, with the shifts that their patterns have on this model's detector."""
+        return replace(geometry, shifts=geometry.fractions) if self.detector.follows_window else geometry
+
     def incident(self, backend: Backend, probe: Array, fractions: Array | None, exact: bool = False) -> Incident:
         """What meets the specimen at each position of a batch, of a probe (M, Ny, Nx), corner-centred."""
         return Incident.prepare(backend, probe, self.ensemble, fractions, exact)
@@ -218,7 +222,7 @@ class Model:
             for place, pattern in zip(places, backend.to_numpy(self.expected(backend, far)), strict=True):
                 out[place] = pattern
 
-        self._look(backend, obj, probe, geometry.at(backend, batch), look, lambda: None, exact=True)
+        self._look(backend, obj, probe, self.placed(geometry).at(backend, batch), look, lambda: None, exact=True)
         return np.array(out)
 
     def value(
@@ -238,7 +242,7 @@ class Model:
             measured = backend.amplitudes(patterns, batch[places], probe.real.dtype)
             total[0] += self.residual(backend, far, measured, loss)[0]
 
-        totals = self._look(backend, obj, probe, geometry.at(backend, batch), look, lambda: [0.0])
+        totals = self._look(backend, obj, probe, self.placed(geometry).at(backend, batch), look, lambda: [0.0])
         return sum(float(total[0]) for total in totals)
 
     def _look(
@@ -337,9 +341,10 @@ class Model:
             waves[...] = g.waves
             amplitudes[...] = g.passed
             return g.loss
-        far = self.far_field(backend, waves, slab, Where(where.corners, None, None))
+        shifts = where.shifts if self.detector.follows_window else None  # else the waves have leaned already
+        far = self.far_field(backend, waves, slab, Where(where.corners, None, shifts))
         value, residual, _ = self.residual(backend, far, amplitudes, loss)
-        exits = self.detector.propagate_adjoint(backend, residual, None)
+        exits = self.detector.propagate_adjoint(backend, residual, shifts)
         self.specimen.correct(backend, obj, slab.transmission, where.corners, waves, exits, step, amplitudes)
         return value
 

@@ -85,6 +85,9 @@ def curvature(problem: Problem, state: State, batch: Any, directions: Sequence[D
                 by_waves = aside if by_waves is None else by_waves + aside
             exits = model.through.tangent(backend, waves, slab.transmission, here.corners, by_waves, by_transmission)
             change[...] = model.detector.propagate(backend, exits, here.shifts)
+            if shifts is not None and model.detector.follows_window:
+                step = shifts[places].astype(waves.real.dtype)[..., None, None, None]
+                change += sum(model.detector.moving(backend, far.waves, axis) * step[:, axis] for axis in (0, 1))
         sums += model.bend(backend, far, changes, measured, loss)
 
     portions = backend.portions(np.arange(len(batch)), incident.nbytes)

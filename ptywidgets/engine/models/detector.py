@@ -21,6 +21,7 @@ class FarField:
     """
 
     scalable = True  # fewer detector pixels about the origin are larger pixels of the object
+    follows_window = False  # where the window lies in the object is a phase, which no far field shows
 
     def propagate(self, backend: Backend, exits: Array, shifts: Array | None) -> Array:
         """Waves in the detector plane (B, M, Ny, Nx); works in the memory of `exits`."""
@@ -38,12 +39,17 @@ class FarField:
         if shifts is not None:
             backend.ramp(waves, shifts, *_slopes(backend.xp, waves.shape[-2:], sign))
 
+    def moving(self, backend: Backend, far: Array, axis: int) -> None:
+        """Nothing: the pattern stays where it is when a position moves."""
+
 
 @dataclass(frozen=True)
 class NearField:
     """Fresnel diffraction over a short way: exit waves go on through free space, and the detector is an image plane.
 
-    Patterns are in the window's own order, pixel [0, 0] first (an origin of 0), not about an origin.
+    Patterns are in the window's own order, pixel [0, 0] first (an origin of 0), not about an origin. The detector keeps
+    still against the beam. A window begins at a whole pixel of the object, with the probe moved in it by the fraction
+    d of a pixel that is left of its position, so what it shows has to be moved back by as much: the `shifts`.
 
     Parameters
     ----------
@@ -60,22 +66,33 @@ class NearField:
     extent: tuple[float, float]
 
     scalable = False
+    follows_window = True
 
     def propagate(self, backend: Backend, exits: Array, shifts: Array | None) -> Array:
-        """Waves in the detector plane (B, M, Ny, Nx); works in the memory of `exits`."""
-        return self._over(backend, exits, self.distance)
+        """Waves in the detector plane (B, M, Ny, Nx), moved back by `shifts` (B, 2) px; works in the memory of
+        `exits`."""
+        return self._over(backend, exits, self.distance, shifts, 1)
 
     def propagate_adjoint(self, backend: Backend, residual: Array, shifts: Array | None) -> Array:
         """The adjoint, which is the way back; works in the memory of `residual`."""
-        return self._over(backend, residual, -self.distance)
+        return self._over(backend, residual, -self.distance, shifts, -1)
 
     def lean(self, backend: Backend, waves: Array, shifts: Array | None, sign: int = 1) -> None:
         """Nothing: a plane wave that leans is not known here."""
 
-    def _over(self, backend: Backend, waves: Array, distance: float) -> Array:
+    def moving(self, backend: Backend, far: Array, axis: int) -> Array:
+        """How waves in the detector plane change with the shifts along an axis, per px."""
+        k = backend.xp.fft.fftfreq(far.shape[axis - 2])
+        spectrum = backend.fft2(far.copy())
+        spectrum *= (2j * np.pi * (k[:, None] if axis == 0 else k[None])).astype(far.dtype)
+        return backend.ifft2(spectrum)
+
+    def _over(self, backend: Backend, waves: Array, distance: float, shifts: Array | None, sign: int) -> Array:
         spectrum = backend.fft2(waves)
         shape = tuple(waves.shape[-2:])
         spectrum *= _free_space(backend.xp, np.dtype(waves.dtype), shape, self.extent, self.wavelength, distance)
+        if shifts is not None:
+            backend.ramp(spectrum, shifts, *_frequencies(backend.xp, shape, sign))
         return backend.ifft2(spectrum)
 
 
@@ -84,6 +101,13 @@ def _free_space(
     xp: Any, dtype: Any, shape: tuple[int, int], extent: tuple[float, float], wavelength: float, distance: float
 ) -> Array:
     return xp.asarray(fresnel(shape, extent, wavelength, distance).astype(dtype))
+
+
+@lru_cache(maxsize=16)
+def _frequencies(xp: Any, shape: tuple[int, int], sign: int) -> tuple[Array, Array]:
+    """Phase of each frequency, rows (Ny,) and columns (Nx,) in FFT order, of a field that is moved back by a pixel."""
+    rows, columns = ((sign * 2 * np.pi) * xp.fft.fftfreq(n) for n in shape)
+    return rows, columns
 
 
 @lru_cache(maxsize=16)

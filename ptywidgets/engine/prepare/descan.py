@@ -13,12 +13,14 @@ from scipy.interpolate import RegularGridInterpolator
 
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError
+from ptywidgets.engine.params import counted
 from ptywidgets.engine.prepare.disk import DiskFit
 
 _BACKGROUND = 0.03  # of the disk's height: how surprising light beside the disk is
 _FINE = np.arange(-5, 6) * 0.25  # px, places that are tried about the coarse one
 
 
+@counted(block=1)
 def disk_origins(dataset: Dataset, disk: DiskFit, block: int | None = None) -> np.ndarray:
     """Centre of the bright-field disk in every pattern, by its edge.
 
@@ -66,6 +68,7 @@ def disk_origins(dataset: Dataset, disk: DiskFit, block: int | None = None) -> n
     return _spread(found, middles, (rows, columns))
 
 
+@counted(most=1)
 def centred_mean(dataset: Dataset, origin: np.ndarray, most: int = 400) -> np.ndarray:
     """Mean pattern (Qy, Qx) of about `most` positions, each rolled by whole pixels to the mean origin: no descan in it.
 

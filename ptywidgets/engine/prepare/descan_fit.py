@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.polynomial import legendre
 
-from ptywidgets.engine.errors import DataError, unknown_name
+from ptywidgets.engine.errors import DataError, look_up
 
 DEGREES = {"constant": 0, "plane": 1, "parabola": 2, "cubic": 3, "smooth": 6}  # of the polynomials in both directions
 NEGLIGIBLE = 0.05  # px: less is left to the specimen, whose own slow deflections must not be fitted away
@@ -53,8 +53,7 @@ def fit_descan(origins: np.ndarray, model: str = "auto") -> Descan:
     >>> fit.model, round(fit.residual, 1)
     ('parabola', 0.1)
     """
-    if model != "auto" and model not in DEGREES:
-        raise unknown_name("descan model", model, ("auto", *DEGREES))
+    model = look_up("descan model", model, ("auto", *DEGREES))
     origins = np.asarray(origins, float)
     if origins.ndim != 3 or len(origins) != 2:
         raise DataError(f"origins are {origins.shape}; expected (2, Ry, Rx): row and column in detector pixels.")

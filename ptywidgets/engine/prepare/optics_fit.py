@@ -18,6 +18,7 @@ import numpy as np
 from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.chi_terms import coefficient_names
 from ptywidgets.engine.errors import ParameterError, unknown_name
+from ptywidgets.engine.params import counted
 from ptywidgets.engine.prepare.coarse_search import search
 from ptywidgets.engine.prepare.rotation import wrapped_angle
 from ptywidgets.engine.prepare.side_bands import Normal, StrongBands
@@ -56,6 +57,7 @@ class OpticsFit:
         return replace(self, aberrations=aberrations, rotation=rotation, phase=-self.phase, message=message)
 
 
+@counted(strongest=1)
 def find_optics(
     bright: BrightField,
     optics: Optics | None = None,

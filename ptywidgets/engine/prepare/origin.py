@@ -6,7 +6,7 @@ import numpy as np
 
 from ptywidgets.engine.backends.pattern_kernels import pattern_kernels
 from ptywidgets.engine.dataset import Dataset
-from ptywidgets.engine.errors import DataError, unknown_name
+from ptywidgets.engine.errors import DataError, look_up
 
 _PORTION = 1e6  # bytes that are summed while they lie in the cache
 ORIGIN_MODELS = ("constant", "plane", "parabola", "none")
@@ -109,8 +109,7 @@ def fit_origin(com: np.ndarray, model: str = "plane", robust: bool = True) -> np
     >>> bool(np.allclose(fit_origin(com), com))
     True
     """
-    if model not in ORIGIN_MODELS:
-        raise unknown_name("origin model", model, ORIGIN_MODELS)
+    model = look_up("origin model", model, ORIGIN_MODELS)
     if model == "none":
         return com.copy()
     ny, nx = com.shape[1:]

@@ -15,6 +15,7 @@ import numpy as np
 from scipy import ndimage
 
 from ptywidgets.engine.dataset import Dataset
+from ptywidgets.engine.params import counted
 
 _STRUCTURE = 5.0  # times the neighbours' own spread
 _NOISE = 8.0  # sigmas of the noise
@@ -36,6 +37,7 @@ class BadPixels:
         return f"BadPixels({self.hot.sum()} hot, {self.dead.sum()} dead, {self.saturated.sum()} saturated)"
 
 
+@counted(most=1)
 def bad_pixels(dataset: Dataset, most: int | None = None) -> BadPixels:
     """Find hot, dead and saturated detector pixels.
 
@@ -82,6 +84,7 @@ def bad_pixels_of(blocks: Iterable[np.ndarray]) -> BadPixels:
     return _judged(mean, (squares / seen - mean**2).clip(0), highest, seen, dtype)
 
 
+@counted(most=1)
 def sample_patterns(dataset: Dataset, most: int) -> np.ndarray:
     """About `most` patterns (n, Qy, Qx), spread over the scan: some of its rows, first and last among them, whole or
     thinned out.

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ptywidgets.engine.aberrations import Aberrations
+from ptywidgets.engine.params import counted
 from ptywidgets.engine.prepare.coarse_model import CoarseModel
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.prepare.optics_fit import OpticsFit, in_words
@@ -37,6 +38,7 @@ class Polished:
     message: str
 
 
+@counted(rounds=1, side=1)
 def polish(
     measurement: Measurement,
     optics: Optics,

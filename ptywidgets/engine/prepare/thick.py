@@ -16,6 +16,7 @@ import numpy as np
 
 from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.errors import ParameterError
+from ptywidgets.engine.params import counted
 from ptywidgets.engine.prepare.cut_out import cut_out
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.probe import Optics
@@ -50,6 +51,7 @@ def depth_of_field(semiangle: float, energy: float) -> float:
     return wavelength(energy) / (semiangle * 1e-3) ** 2
 
 
+@counted(iterations=1, most=1)
 def thick_defocus(
     measurement: Measurement,
     optics: Optics,

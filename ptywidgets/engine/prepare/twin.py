@@ -12,6 +12,7 @@ import numpy as np
 
 from ptywidgets.engine.algorithms import GradientDescent
 from ptywidgets.engine.models import single_slice
+from ptywidgets.engine.params import counted
 from ptywidgets.engine.plan import Plan
 from ptywidgets.engine.prepare.cut_out import cut_out
 from ptywidgets.engine.prepare.measurement import Measurement
@@ -29,6 +30,7 @@ class TwinTest:
     message: str
 
 
+@counted(iterations=1, most=1)
 def resolve_twin(
     measurement: Measurement, optics: Optics, iterations: int = 4, most: int = 400, margin: float = 0.01
 ) -> TwinTest:

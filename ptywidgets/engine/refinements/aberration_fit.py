@@ -7,6 +7,7 @@ import numpy as np
 from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.chi_terms import coefficient_names, polynomials
 from ptywidgets.engine.errors import DataError
+from ptywidgets.engine.params import counted
 from ptywidgets.engine.probe import frequencies
 from ptywidgets.engine.units import wavelength
 
@@ -15,6 +16,7 @@ DIM = 0.1  # of the aperture's typical power: what is less is outside
 SETTLED = 1e-6  # rad
 
 
+@counted(order=1)
 def fit_aberrations(
     probe: np.ndarray,
     sampling: tuple[float, float],

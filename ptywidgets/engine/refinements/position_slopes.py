@@ -69,13 +69,17 @@ def position_slopes(problem: Problem, state: State, batch: Any) -> PositionSlope
         expected, psi = model.expected(backend, far), far.waves.copy()
         value, residual, slope = model.residual(backend, far, measured, loss)
         sums[0] += value
+        aside = [model.detector.moving(backend, psi, axis) for axis in (0, 1)]  # with the window, on the detector
+        asked = [0.0 if change is None else backend.to_numpy(_dots(change, residual)) for change in aside]
         by_waves = model.back(backend, residual, slope, far, slab, here, sums[1]).copy()  # products take its memory
         changes = []
         for axis in (0, 1):
             change = incident.tangent(backend, places, axis)
-            slopes[places, axis] = backend.to_numpy(_dots(change, by_waves))
+            slopes[places, axis] = backend.to_numpy(_dots(change, by_waves)) + asked[axis]
             exits = model.through.tangent(backend, waves, slab.transmission, here.corners, change, None)
-            changes.append(_change(backend, model, psi, model.detector.propagate(backend, exits, here.shifts)))
+            moved = model.detector.propagate(backend, exits, here.shifts)
+            moved = moved if aside[axis] is None else moved + aside[axis]
+            changes.append(_change(backend, model, psi, moved))
         weight = xp.maximum(loss.curvature(expected, measured), 0) / (8 * xp.maximum(expected, _least(expected)))
         for a in (0, 1):
             for b in range(a + 1):

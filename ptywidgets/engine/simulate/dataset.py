@@ -11,6 +11,7 @@ from scipy.fft import next_fast_len
 from ptywidgets.engine.calibration import Calibration
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import CalibrationError, ParameterError
+from ptywidgets.engine.params import counted
 from ptywidgets.engine.probe import Optics, make_probe
 from ptywidgets.engine.simulate.multislice import Scattered, frozen_phonons, multislice
 from ptywidgets.engine.simulate.potential import phase_slices, slice_count
@@ -37,6 +38,7 @@ class Simulation:
     atoms: Atoms
 
 
+@counted(binning=1, pixels=1, snapshots=0, workers=1)
 def simulate_dataset(
     atoms: Atoms,
     calibration: Calibration,

@@ -15,6 +15,7 @@ import numpy as np
 
 from ptywidgets.engine.backends.transforms import load_transform
 from ptywidgets.engine.errors import ParameterError
+from ptywidgets.engine.params import counted
 from ptywidgets.engine.probe import Optics
 from ptywidgets.engine.simulate.potential import phase_slices, slice_count
 from ptywidgets.engine.simulate.specimen import Atoms
@@ -33,6 +34,7 @@ class Scattered:
     total: np.ndarray  # (J,) float64, of all simulated angles; what 1 lacks went beyond them
 
 
+@counted(workers=1)
 def multislice(
     phases: np.ndarray,
     positions: np.ndarray,
@@ -79,6 +81,7 @@ def multislice(
     return run.mean(1)
 
 
+@counted(snapshots=1, workers=1)
 def frozen_phonons(
     atoms: Atoms,
     shape: tuple[int, int],

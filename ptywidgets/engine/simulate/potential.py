@@ -13,6 +13,7 @@ import numpy as np
 from scipy import fft as sfft
 
 from ptywidgets.engine.errors import ParameterError
+from ptywidgets.engine.params import counted
 from ptywidgets.engine.simulate.elements import atomic_number, scattering_factor
 from ptywidgets.engine.simulate.specimen import Atoms
 from ptywidgets.engine.units import interaction
@@ -20,6 +21,7 @@ from ptywidgets.engine.units import interaction
 _VOLT_ANGSTROM = 47.87764  # h^2 / (2 pi m e) in V A^2
 
 
+@counted(workers=1)
 def phase_slices(
     atoms: Atoms,
     shape: tuple[int, int],

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ptywidgets.engine.errors import ParameterError, unknown_name
+from ptywidgets.engine.errors import ParameterError, look_up
 
 _PLANES = {"z": (1, 2), "y": (2, 0), "x": (0, 1)}  # the two coordinates that a rotation about an axis mixes
 
@@ -104,8 +104,7 @@ class Atoms:
         >>> Atoms([[2, 2, 3]], [6], 0, (4, 4, 4)).rotated(90, "y").positions.round(6)
         array([[3., 2., 2.]])
         """
-        if axis not in _PLANES:
-            raise unknown_name("axis", axis, _PLANES)
+        axis = look_up("axis", axis, _PLANES)
         first, second = _PLANES[axis]
         c, s = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
         middle = np.array(self.cell) / 2

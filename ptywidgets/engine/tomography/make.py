@@ -11,6 +11,7 @@ import numpy as np
 from ptywidgets.engine.errors import DataError, ParameterError
 from ptywidgets.engine.models import Model, Multislice, Thin, single_slice
 from ptywidgets.engine.modes import FIRST_SHARE, first_modes
+from ptywidgets.engine.params import counted
 from ptywidgets.engine.probe import Optics
 from ptywidgets.engine.problem import Problem, make_problem
 from ptywidgets.engine.protocols import Loss
@@ -20,6 +21,7 @@ from ptywidgets.engine.tomography.tilt import Tilt
 from ptywidgets.engine.units import wavelength
 
 
+@counted(slices=1, modes=1)
 def make_series(
     measurements: Sequence[Any],
     tilts: Sequence[Any],

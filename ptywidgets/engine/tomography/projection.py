@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from ptywidgets.engine.errors import DataError, ParameterError, unknown_name
+from ptywidgets.engine.errors import DataError, ParameterError, look_up
 from ptywidgets.engine.tomography.tilt import PLANES, Tilt
 
 _AXES = "zyx"
@@ -82,8 +82,7 @@ class Projection:
     kernel: str = "cubic"
 
     def __post_init__(self) -> None:
-        if self.kernel not in KERNELS:
-            raise unknown_name("kernel", self.kernel, KERNELS)
+        object.__setattr__(self, "kernel", look_up("kernel", self.kernel, KERNELS))
         if len(self.shape) != 3 or min(self.shape) < 1 or len(self.voxel) != 3 or min(self.voxel) <= 0:
             raise ParameterError(
                 f"the volume is {self.shape} voxels of {self.voxel} A; expected three sizes of each, all above 0."

@@ -20,7 +20,7 @@ import numpy as np
 from ptywidgets.engine.algorithms import ConjugateGradient, GradientDescent
 from ptywidgets.engine.batches import batches_of, shuffled
 from ptywidgets.engine.constraints.combine import acts_on
-from ptywidgets.engine.errors import ParameterError, unknown_name
+from ptywidgets.engine.errors import ParameterError, look_up
 from ptywidgets.engine.held_out import LEAST, hold_out
 from ptywidgets.engine.losses import get_loss
 from ptywidgets.engine.models import Gradients, Model
@@ -69,12 +69,12 @@ class TiltSeries:
     sequential: bool = False
     ordering: str | tuple[int, ...] = "shuffled"
     held_out: HeldOutOfSeries | None = field(default=None, repr=False)
+    held: tuple[str, ...] = ()  # "probe", "object": what stays as it is at the start
     _found: dict[int, Projection] = field(default_factory=dict, init=False, repr=False)  # the latest of each view
 
     def __post_init__(self) -> None:
         if isinstance(self.ordering, str):
-            if self.ordering not in ORDERINGS:
-                raise unknown_name("ordering", self.ordering, ORDERINGS)
+            object.__setattr__(self, "ordering", look_up("ordering", self.ordering, ORDERINGS))
         elif sorted(self.ordering) != list(range(len(self.views))):
             raise ParameterError(
                 f"the ordering is {tuple(self.ordering)}; expected each of the {len(self.views)} views once, from 0."
@@ -239,7 +239,10 @@ class TiltSeries:
     def bring(self, state: State) -> State:
         """The state itself, which has the one grid that there is."""
         self.at_window(tuple(state.probe.shape[-2:]))
-        return state
+        first = {"probe": self.first_probe, "object": self.first_object}
+        return (
+            state.replace(**{name: self.backend.to_device(first[name]) for name in self.held}) if self.held else state
+        )
 
     # ------------------------------------------------------------------------------ states
 
@@ -278,7 +281,8 @@ class TiltSeries:
 
     def gradients(self, state: State, batch: Any, *, with_probe: bool = True, with_others: bool = False) -> Gradients:
         """Loss and gradients over a batch of position indices of any views; :func:`sums.gradients`."""
-        return sums.gradients(self, state, batch, with_probe=with_probe, with_others=with_others)
+        found = sums.gradients(self, state, batch, with_probe=with_probe, with_others=with_others)
+        return replace(found, object=found.object * 0) if "object" in self.held else found
 
     def curvature(self, state: State, batch: Any, directions: Sequence[Direction]) -> np.ndarray:
         """Matrix (K, K) of the loss's second derivatives along directions; :func:`sums.curvature`."""
