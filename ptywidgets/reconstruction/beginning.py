@@ -92,6 +92,8 @@ class Beginning(Starting):
             values |= _object_from(object, size)
             words.append(f"object of {_source_words(object)}{' (held)' if hold_object else ''}")
         self._give(Given(**values, words=", ".join(words)))
+        for source in filter(_is_path, (probe, object)):
+            self.remember_input(source)
         return self
 
     def _forget(self) -> None:

@@ -33,6 +33,11 @@ Source = Union[Dataset, str, "os.PathLike[str]"]
 def check_save(recon: Reconstruction, path: str | os.PathLike[str], overwrite: bool = False) -> None:
     """Raise what saving would raise over a path, or over what is to be saved, without saving."""
     check_can_save(recon)
+    check_path(recon, path, overwrite)
+
+
+def check_path(recon: Reconstruction, path: str | os.PathLike[str], overwrite: bool = False) -> None:
+    """Raise what saving would raise over a path alone."""
     checked_target(path, overwrite, inputs=recon.inputs, replaces=RECONSTRUCTION)
 
 

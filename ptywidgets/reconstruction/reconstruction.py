@@ -313,11 +313,8 @@ class Reconstruction(Results, Running):
         """Raise at once what :meth:`save` would raise over a path, for whoever works for hours before."""
         keeping.check_save(self, path, overwrite)
 
-    @validate("autosave")
-    def _accept_autosave(self, proposal: Any) -> Any:
-        if proposal["value"] is not None:
-            self._check_autosave_path(proposal["value"])
-        return proposal["value"]
+    def _check_path(self, path: Path) -> None:
+        keeping.check_path(self, path)
 
     def can_save(self) -> bool:
         """Whether everything that describes this reconstruction can be saved; what cannot is in :attr:`message`.
@@ -429,6 +426,8 @@ class Reconstruction(Results, Running):
         path = proposal["value"]
         if path is not None and not (isinstance(path, (str, os.PathLike)) and os.fspath(path)):
             raise ParameterError(f"autosave is {path!r}; expected the path of a file to write, or None.")
+        if path is not None:
+            self._check_autosave_path(path)
         return path
 
     @validate("measurement")

@@ -40,7 +40,7 @@ class Running(Making):
     present: Any
     seconds_per_iteration: Any
     save: Any
-    check_save: Any
+    _check_path: Any
     mailbox: Mailbox
     _say_unsaveable: Any
     _lock: threading.RLock
@@ -255,7 +255,7 @@ class Running(Making):
 
     def _check_autosave_path(self, path: Any) -> None:
         try:
-            self.check_save(path)
+            self._check_path(path)
         except FileInTheWay as error:
             advice = "give autosave another name, or save there once with save(path, overwrite=True)"
             raise FileInTheWay(error.problem, advice) from None

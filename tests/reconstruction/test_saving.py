@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ptywidgets import Reconstruction, read, samples, write
-from ptywidgets.engine import Dataset, GradientDescent
+from ptywidgets.engine import Dataset
 from ptywidgets.engine.errors import DataError, FileFormatError, FileInTheWay
 from ptywidgets.reconstruction import reconstruction
 from ptywidgets.testing.series import example_tilts
@@ -99,6 +99,18 @@ def test_inputs_are_remembered_by_what_is_saved(recon, files, tmp_path):
     with pytest.raises(FileFormatError, match="never written over"):
         again.save(files["vacuum"], overwrite=True)
     assert files["vacuum"].read_bytes() == before
+
+
+def test_nothing_is_saved_over_what_a_run_begins_with(recon, tmp_path):
+    known = Path(recon.run(1).save(tmp_path / "known.h5"))
+    np.save(tmp_path / "object.npy", recon.object)
+    before = known.read_bytes(), (tmp_path / "object.npy").read_bytes()
+    second = Reconstruction(recon.dataset, defocus=DEFOCUS).begin_with(known, tmp_path / "object.npy")
+    second.prepare()
+    for path in (known, tmp_path / "object.npy"):
+        with pytest.raises(FileFormatError, match="never written over"):
+            second.save(path, overwrite=True)
+    assert (known.read_bytes(), (tmp_path / "object.npy").read_bytes()) == before
 
 
 def test_one_goes_on_and_saves_over_what_one_came_from(recon, tmp_path):
@@ -192,13 +204,14 @@ def test_an_error_of_the_run_is_said_with_that_of_its_autosave(recon, tmp_path, 
     recon.autosave = tmp_path / "auto.h5"
     monkeypatch.setattr(reconstruction.keeping, "save", lambda *_: 1 / 0)
 
-    class Breaks(GradientDescent):
-        def advance(self, problem, state, batch):
-            if len(state.losses) == 2:
-                raise DataError("the sky fell.")
-            return super().advance(problem, state, batch)
+    on_state = Reconstruction._on_state
 
-    recon.plan = recon.plan.replace(algorithm=Breaks())
+    def breaks(self, state):
+        on_state(self, state)
+        if len(state.losses) == 2:
+            raise DataError("the sky fell.")
+
+    monkeypatch.setattr(Reconstruction, "_on_state", breaks)
     with pytest.raises(DataError, match="sky"):
         recon.run(3)
     assert recon.status == "error" and recon.iteration == 2
