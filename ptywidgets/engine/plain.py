@@ -15,6 +15,7 @@ from ptywidgets.engine.plan import Plan
 from ptywidgets.engine.prepare import Preparation
 from ptywidgets.engine.probe import Optics
 from ptywidgets.engine.refinements import REFINEMENTS
+from ptywidgets.engine.source import Bin, Crop, Repair, Source, Stated, Supplied
 
 _NAMED = (ALGORITHMS, RULES, CONSTRAINTS, VOLUMES, REFINEMENTS, SCHEDULES)
 _CLASSES: dict[str, type] = {
@@ -25,6 +26,12 @@ _CLASSES: dict[str, type] = {
         Optics,
         Calibration,
         Composition,
+        Source,
+        Supplied,
+        Stated,
+        Crop,
+        Bin,
+        Repair,
         *(kind for named in _NAMED for kind in named.values()),
     )
 }

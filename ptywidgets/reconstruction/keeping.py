@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Union
 
-from ptywidgets.engine.dataset import Calibration, Dataset
+from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError, ParameterError
-from ptywidgets.engine.io import read
-from ptywidgets.engine.io.checkpoint import Checkpoint, fingerprint, load_checkpoint, new_provenance, save_checkpoint
+from ptywidgets.engine.io.checkpoint import Checkpoint, load_checkpoint, new_provenance, save_checkpoint
+from ptywidgets.engine.io.saved_data import SavedData, open_again
 from ptywidgets.engine.io.saved_views import SavedView
 from ptywidgets.engine.tomography import TiltSeries
 from ptywidgets.reconstruction.views import Views
@@ -49,6 +48,7 @@ def save(recon: Reconstruction, path: str | os.PathLike[str]) -> str:
         scan_shape=measurement.scan_shape,
         views=() if recon.views is None else _saved_views(recon.views),
         voxel_depth=problem.voxel[0] if isinstance(problem, TiltSeries) else None,
+        data=SavedData.of(recon.dataset) if recon.views is None else None,
         provenance=new_provenance(recon.dataset)
         | {"started_from": recon.started_from, "schedule": "automatic" if recon.auto else "planned"},
     )
@@ -65,8 +65,14 @@ def load(
         if isinstance(dataset, (list, tuple)):
             raise DataError(f"{len(dataset)} data sets are given; the saved reconstruction is of one.")
         known = checkpoint.provenance
-        told = known.get("data_name", ""), known.get("data_path", ""), known.get("data_fingerprint", "")
-        found = _found(dataset, *told, checkpoint.calibration)  # type: ignore[arg-type]
+        found = open_again(
+            checkpoint.data,
+            dataset,  # type: ignore[arg-type]
+            name=known.get("data_name", ""),
+            path=known.get("data_path", ""),
+            expected=known.get("data_fingerprint", ""),
+            calibration=checkpoint.calibration,
+        )
         return checkpoint, {"dataset": found, "optics": checkpoint.optics}
     given = (
         [None] * len(views) if dataset is None else list(dataset) if isinstance(dataset, (list, tuple)) else [dataset]
@@ -74,32 +80,14 @@ def load(
     if len(given) != len(views):
         raise DataError(f"{len(given)} data sets but {len(views)} tilts were saved; pass dataset=[one for each tilt].")
     datasets = [
-        _found(one, view.name, view.path, view.fingerprint, view.calibration)
+        open_again(
+            view.data, one, name=view.name, path=view.path, expected=view.fingerprint, calibration=view.calibration
+        )
         for one, view in zip(given, views, strict=True)
     ]
     each = [view.optics for view in views if view.optics is not None]
     tilts = [view.tilt for view in views]
     return checkpoint, {"dataset": datasets, "tilts": tilts, "optics": each or checkpoint.optics}
-
-
-def _found(dataset: Source | None, name: str, remembered: str, expected: str, known: Calibration) -> Dataset:
-    """The data of one view, given or where they were, as they were calibrated."""
-    if dataset is None:
-        if not remembered or not os.path.exists(remembered):
-            raise DataError(
-                f"the data of this reconstruction ({name or remembered or 'its data'}) are not where they were; pass "
-                "them: Reconstruction.load(path, dataset=...)."
-            )
-        dataset = remembered
-    calibration = dataclasses.asdict(known)
-    if not isinstance(dataset, Dataset):
-        dataset = read(dataset, **{k: v for k, v in calibration.items() if v is not None})
-    dataset = dataset.with_calibration(**calibration)
-    if expected and fingerprint(dataset) != expected:
-        raise DataError(
-            f"these are not the data of the saved reconstruction: {fingerprint(dataset)} instead of {expected}."
-        )
-    return dataset
 
 
 def _saved_views(views: Views) -> tuple[SavedView, ...]:

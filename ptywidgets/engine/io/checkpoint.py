@@ -20,6 +20,7 @@ from ptywidgets.engine.errors import FileFormatError
 from ptywidgets.engine.io.emd_write import Axis, write_array, write_metadata, write_root
 from ptywidgets.engine.io.fingerprint import fingerprint
 from ptywidgets.engine.io.hdf5_write import atomic_hdf5
+from ptywidgets.engine.io.saved_data import SavedData, read_data, write_data
 from ptywidgets.engine.io.saved_views import SavedView, read_views, write_views
 from ptywidgets.engine.plain import from_plain, to_plain
 from ptywidgets.engine.plan import Plan
@@ -29,6 +30,7 @@ from ptywidgets.engine.state import State
 
 ROOT = "ptywidgets_reconstruction_root"
 PARAMETER = "parameter "  # then the name of what a model has found
+DATA = "data"  # what masks and vacuum pattern are named for
 MEMORY = "memory of "  # then the name of what an algorithm keeps
 
 
@@ -50,6 +52,7 @@ class Checkpoint:
     composition: Composition = field(default_factory=Composition)
     views: tuple[SavedView, ...] = ()  # of a tilt series
     voxel_depth: float | None = None  # A, where the object is a volume
+    data: SavedData | None = None  # of the one data set; None of a tilt series and in files of older versions
 
 
 def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> Path:
@@ -86,6 +89,8 @@ def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> Pat
             numbers["random"] = json.dumps(state.random)
             _write_state(root, state, checkpoint.sampling, checkpoint.voxel_depth)
         write_metadata(root, "reconstruction", numbers)
+        if checkpoint.data is not None:
+            described["source"] = write_data(root, checkpoint.data, DATA)
         write_metadata(root, "descriptions", described)
         write_metadata(root, "provenance", {k: str(v) for k, v in checkpoint.provenance.items()})
         if checkpoint.views:
@@ -155,7 +160,7 @@ def _write_state(root: h5py.Group, state: State, sampling: tuple[float, float], 
 def _read(root: h5py.Group) -> Checkpoint:
     numbers = {k: v[()] for k, v in root["metadatabundle/reconstruction"].items()}
     texts = {k: v[()].decode() for k, v in root["metadatabundle/descriptions"].items()}
-    described = {k: from_plain(json.loads(v)) for k, v in texts.items()}
+    described = {k: from_plain(json.loads(v)) for k, v in texts.items() if k != "source"}
     optics = described["optics"]
     if "vacuum" in root:
         optics = optics.replace(vacuum=root["vacuum/data"][...])
@@ -195,6 +200,7 @@ def _read(root: h5py.Group) -> Checkpoint:
         composition=described.get("composition", Composition()),
         views=read_views(root),
         voxel_depth=_voxel_depth(root),
+        data=read_data(root, texts["source"], DATA) if "source" in texts else None,
     )
 
 
