@@ -24,7 +24,9 @@ from ptywidgets.engine.source import Bin, Crop, Source, Stated, Supplied, checks
 if TYPE_CHECKING:
     from ptywidgets.engine.protocols import Backend
 
-__all__ = ["Calibration", "Dataset", "PatternArray"]
+__all__ = ["CALIBRATED", "Calibration", "Dataset", "PatternArray"]
+
+CALIBRATED = ("energy", "scan_step", "q_pixel", "semiangle")  # numbers of a Calibration
 
 
 class PatternArray(Protocol):
@@ -239,7 +241,7 @@ pass scan_shape=(41, 41) or crop.
         before = {one.name: one for one in self.source.calibration}
         stated = [
             Stated(name, value, origin)
-            for name in _CALIBRATED
+            for name in CALIBRATED
             if (value := getattr(calibration, name)) is not None and (name not in before or before[name].value != value)
         ]
         changed = {one.name for one in stated}
@@ -513,7 +515,7 @@ pass scan_shape=(41, 41) or crop.
                 supplied: Supplied = getattr(source, name)
                 parts[name], source = after, source.replace(**{name: supplied.now(after)})
         if calibration is not None:
-            scaled = {name: getattr(calibration, name) for name in _CALIBRATED}
+            scaled = {name: getattr(calibration, name) for name in CALIBRATED}
             source = source.replace(
                 calibration=tuple(
                     one
@@ -815,14 +817,11 @@ def _known_as(source: Source, name: str, array: np.ndarray, words: str) -> Sourc
     return source.replace(**{name: Supplied(words=words, after=len(source.operations), checksum=now)})
 
 
-_CALIBRATED = ("energy", "scan_step", "q_pixel", "semiangle")
-
-
 def _stating(source: Source, calibration: Calibration) -> Source:
     """The source with the numbers of this calibration; what nobody has spoken of was given."""
     said = {one.name: one for one in source.calibration}
     stated = []
-    for name in _CALIBRATED:
+    for name in CALIBRATED:
         value = getattr(calibration, name)
         if value is not None:
             one = said.get(name)

@@ -111,7 +111,8 @@ class Stated:
     where: str = "given"
 
     def __str__(self) -> str:
-        return f"{self.name.replace('_', ' ')} {self.where}"
+        name = "semi-angle" if self.name == "semiangle" else self.name.replace("_", " ")
+        return f"{name} {self.where}"
 
 
 @dataclass(frozen=True)

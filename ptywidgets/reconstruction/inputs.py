@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from traitlets import Instance
 
 from ptywidgets.engine.dataset import Dataset
@@ -58,12 +59,29 @@ class Inputs(SafeTraits):
             return self._measure_all()
         return (self.measurement or self._prepare(),)
 
-    def set_calibration(self, **changes: Any) -> None:
-        """Change energy (eV), scan_step (A), q_pixel (1/A) or semiangle (mrad); of a tilt series in all tilts."""
+    def crop(
+        self,
+        scan: tuple[int, int, int, int] | None = None,
+        detector: tuple[int, int, int, int] | None = None,
+        *,
+        cut_disk: bool = False,
+    ) -> None:
+        """Keep a part of the scan or of the detector, as :meth:`Dataset.crop` does; of a tilt series in all tilts."""
+        self._exchange(lambda dataset: dataset.crop(scan, detector, cut_disk=cut_disk), "crop the data")
+
+    def bin(self, scan: int | tuple[int, int] = 1, detector: int | tuple[int, int] = 1) -> None:
+        """Sum positions or pixels, as :meth:`Dataset.bin` does; of a tilt series in all tilts."""
+        self._exchange(lambda dataset: dataset.bin(scan, detector), "bin the data")
+
+    def set_calibration(self, *, origin: str = "given", **changes: Any) -> None:
+        """Change energy (eV), scan_step (A), q_pixel (1/A) or semiangle (mrad); of a tilt series in all tilts.
+
+        `origin` says where the numbers came from, such as "measured".
+        """
         dataset = self._data()
         self._require_idle("change the calibration")
         calibration = dataset.calibration.replace(**changes)
-        self._recalibrate(**changes)
+        self._recalibrate(origin=origin, **changes)
         self.measurement = None
         if "semiangle" in changes and not (self.views is not None and self.views.optics):
             self.optics = self.optics.replace(semiangle=calibration.semiangle)
@@ -72,6 +90,31 @@ class Inputs(SafeTraits):
         if self.dataset is None:
             raise DataError("there are no data yet: Reconstruction.open(path), or set `dataset`.")
         return self.dataset
+
+    def _exchange(self, change: Callable[[Dataset], Dataset], what: str) -> None:
+        """Other data of the same experiment; the optics' vacuum pattern, seen by the same detector, goes along."""
+        before = self._data()
+        self._require_idle(what)
+        views = self.views
+        number = None if views is None else views.number(before)
+        datasets = None if views is None else tuple(change(one) for one in views.datasets)
+        after = change(before) if datasets is None or number is None else datasets[number]
+        if after is before and (views is None or datasets == views.datasets):
+            return
+        optics, each = self.optics, () if views is None else views.optics
+        optics = _seen_as(optics, change, before, after)
+        if views is not None and datasets is not None:
+            pairs = zip(each, views.datasets, datasets, strict=False)
+            each = tuple(_seen_as(one, change, old, new) for one, old, new in pairs)
+            self.views = replace(views, datasets=datasets, optics=each)
+            if number is not None:
+                self.dataset = after
+            if not each and optics is not self.optics:
+                self.optics = optics
+            return
+        self.dataset = after
+        if optics is not self.optics:
+            self.optics = optics
 
     def _recalibrate(self, **changes: Any) -> None:
         views = self.views
@@ -179,6 +222,18 @@ class Inputs(SafeTraits):
             yield
         finally:
             self._turning = before
+
+
+def _seen_as(optics: Optics, change: Callable[[Dataset], Dataset], before: Dataset, after: Dataset) -> Optics:
+    """The optics, with a vacuum pattern of their own cropped or binned as the data were."""
+    vacuum = optics.vacuum
+    if vacuum is None or before.detector_shape == after.detector_shape:
+        return optics
+    if vacuum.shape != before.detector_shape:
+        return optics  # make_aperture says so
+    if before.vacuum is None or not np.array_equal(before.vacuum, vacuum):
+        after = change(before.with_vacuum(vacuum))
+    return optics.replace(vacuum=after.vacuum)
 
 
 def same_origin(measurement: Measurement, preparation: Preparation) -> bool:

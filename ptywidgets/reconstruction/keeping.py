@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
-from ptywidgets.engine.dataset import Dataset
-from ptywidgets.engine.errors import DataError, ParameterError
+import numpy as np
+
+from ptywidgets.engine.calibration import NAMES
+from ptywidgets.engine.dataset import CALIBRATED, Dataset
+from ptywidgets.engine.errors import DataError, ParameterError, unknown_name
 from ptywidgets.engine.io.checkpoint import Checkpoint, load_checkpoint, new_provenance, save_checkpoint
 from ptywidgets.engine.io.saved_data import SavedData, open_again
 from ptywidgets.engine.io.saved_views import SavedView
@@ -88,6 +92,48 @@ def load(
     each = [view.optics for view in views if view.optics is not None]
     tilts = [view.tilt for view in views]
     return checkpoint, {"dataset": datasets, "tilts": tilts, "optics": each or checkpoint.optics}
+
+
+def refuse_other(path: str | os.PathLike[str], checkpoint: Checkpoint, given: dict[str, Any]) -> None:
+    """Raise a ParameterError where what is given along with a saved reconstruction is not what it was made with.
+
+    A state belongs to its data and its calibration, so nothing of this can be changed by opening it; what says the
+    same as the file is taken.
+    """
+    name = Path(path).name
+    source = None if checkpoint.data is None else checkpoint.data.source
+    said: dict[str, Any] = {field: getattr(checkpoint.calibration, field) for field in CALIBRATED}
+    said["defocus"] = checkpoint.optics.aberrations["defocus"]
+    if source is not None:
+        said |= {"scan_shape": source.scan_shape, "choose": source.choose, "allow_external": source.allow_external}
+        said["dataset"] = source.dataset or None
+    known = (*NAMES, "dataset", "vacuum", "mask", "scan_shape", "choose", "allow_external", "tilts", "defocus")
+    for argument, value in given.items():
+        if argument not in known:
+            raise unknown_name("argument of Reconstruction.open", argument, known)
+        if value is None or _same(value, said.get(argument)):
+            continue
+        has = "it has its own" if argument not in said else f"it was made with {said[argument]!r}"
+        shown = repr(value) if isinstance(value, (int, float, str, tuple, list)) else f"a {type(value).__name__}"
+        change = {
+            "defocus": "set recon.optics",
+            "vacuum": "set recon.optics = recon.optics.replace(vacuum=...)",
+            "mask": "set recon.dataset = recon.dataset.with_mask(...)",
+        }.get(argument, f"recon.set_calibration({argument}=...)" if argument in NAMES else "open the data")
+        original = "" if source is None or not source.path else f" {source.path}"
+        raise ParameterError(
+            f"{name} is a saved reconstruction, and {argument}={shown} is given; {has}. Leave it out to go on with "
+            f"the saved one. To begin anew with another one, open the data{original} themselves, or after opening "
+            f"{change}, after which the next run starts anew."
+        )
+
+
+def _same(value: Any, saved: Any) -> bool:
+    """Whether an argument says what was saved."""
+    try:
+        return bool(np.all(np.isclose(np.asarray(value, float), np.asarray(saved, float), rtol=1e-6)))
+    except (TypeError, ValueError):
+        return bool(value == saved) if isinstance(value, (str, bool)) else False
 
 
 def _saved_views(views: Views) -> tuple[SavedView, ...]:

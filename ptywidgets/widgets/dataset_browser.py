@@ -241,7 +241,7 @@ class DatasetBrowser(Panel):
         if disk is None:
             raise DataError("the patterns are still being read; try again in a moment.")
         angle = disk_semiangle(disk.radius, dataset.calibration, self.recon.optics.rolloff)
-        self.recon.set_calibration(semiangle=float(f"{angle:.4g}"))
+        self.recon.set_calibration(origin="measured", semiangle=float(f"{angle:.4g}"))
         self.say(f"The disk has a radius of {disk.radius:.2f} px: semi-angle {angle:.2f} mrad.", "good")
 
     def _show_facts(self) -> None:

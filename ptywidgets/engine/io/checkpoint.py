@@ -141,6 +141,15 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         raise FileFormatError(f"{source.name!r} cannot be read as a saved reconstruction: {error}.") from error
 
 
+def is_checkpoint(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is a saved reconstruction; nothing of it is loaded."""
+    try:
+        with h5py.File(Path(path).expanduser(), "r") as file:
+            return ROOT in file
+    except (OSError, RuntimeError, KeyError, ValueError):
+        return False
+
+
 def _write_state(root: h5py.Group, state: State, sampling: tuple[float, float], deep: float | None) -> None:
     pixels = [Axis("y", sampling[0], "A"), Axis("x", sampling[1], "A")]
     along = Axis("slice") if deep is None else Axis("z", deep, "A")

@@ -170,7 +170,7 @@ def _calibrated(dataset: Dataset, semiangle: float | None, q_pixel: float | None
         else:
             rolloff = edge * known.semiangle / (1 + 0.64 * edge)  # the semi-angle is where the edge ends
             found = calibrate_detector(disk, known.energy, semiangle=known.semiangle, rolloff=rolloff)
-        dataset = dataset.with_calibration(**{absent[0]: getattr(found, absent[0])})
+        dataset = dataset.with_calibration(origin="measured", **{absent[0]: getattr(found, absent[0])})
         source = "from the bright-field disk"
         sigma = found.relative_uncertainty * getattr(found, absent[0])
         words = "follows from the radius of the bright-field disk"
