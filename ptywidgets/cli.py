@@ -10,7 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,25 +93,26 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
 
 
 def _pair(text: str) -> tuple[int, int]:
-    """Two whole numbers, or one for both."""
-    numbers = [int(part) for part in text.lower().replace("x", ",").split(",")]
-    if len(numbers) not in (1, 2):
-        raise ValueError(text)
-    return numbers[0], numbers[-1]
+    from ptywidgets.engine.source import bins_of
+
+    return _told(bins_of, text)
+
+
+def _region(text: str) -> tuple[int, int, int, int]:
+    from ptywidgets.engine.source import region_of
+
+    return _told(region_of, text)
+
+
+def _told(parse: Callable[[str], Any], text: str) -> Any:
+    try:
+        return parse(text)
+    except PtyError as error:  # argparse keeps the words of its own errors only
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _choice(text: str) -> int | str:
     return "sum" if text == "sum" else int(text)
-
-
-def _region(text: str) -> tuple[int, int, int, int]:
-    """Y0:Y1,X0:X1, half-open."""
-    (y0, y1), (x0, x1) = ([int(end) for end in part.split(":")] for part in text.split(","))
-    return y0, y1, x0, x1
-
-
-# argparse names these where a text is refused: "invalid region value"
-_pair.__name__, _choice.__name__, _region.__name__ = "pair of numbers", "choice", "region"
 
 
 def _numbers(text: str) -> list[float]:
@@ -209,9 +210,13 @@ def _open(options: argparse.Namespace) -> Any:
         recon.composition = Composition(
             slices=options.slices or 1, thickness=options.thickness or 0.0, modes=options.modes or 1
         )
-        if options.crop_scan or options.crop_detector:
-            recon.crop(options.crop_scan, options.crop_detector, cut_disk=options.cut_disk)
-        recon.bin(options.bin_scan or 1, options.bin_detector or 1)
+        recon.crop_and_bin(
+            options.crop_scan,
+            options.crop_detector,
+            bin_scan=options.bin_scan or 1,
+            bin_detector=options.bin_detector or 1,
+            cut_disk=options.cut_disk,
+        )
     recon.device = options.device
     by_hand: dict[str, Any] = {} if options.step is None else {"step": options.step}
     if options.batch is not None:
@@ -224,7 +229,15 @@ def _open(options: argparse.Namespace) -> Any:
 
 def _refuse_for_saved(options: argparse.Namespace) -> None:
     """A saved reconstruction has its data, model and orientation; flags for another one are not dropped in silence."""
-    flags = ("crop_scan", "crop_detector", "bin_scan", "bin_detector", "cut_disk", "rotation", "transpose")
+    flags: tuple[str, ...] = (
+        "crop_scan",
+        "crop_detector",
+        "bin_scan",
+        "bin_detector",
+        "cut_disk",
+        "rotation",
+        "transpose",
+    )
     flags += ("object_type", "slices", "thickness", "modes")
     given = [f"--{name.replace('_', '-')}" for name in flags if getattr(options, name) not in (None, False)]
     if options.transpose is False:

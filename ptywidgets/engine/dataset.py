@@ -227,7 +227,7 @@ pass scan_shape=(41, 41) or crop.
             total[~self.mask] = 0
         return total / ((y1 - y0) * (x1 - x0))
 
-    def with_calibration(self, *, origin: str = "given", **changes: float | None) -> Dataset:
+    def with_calibration(self, *, origin: str = "given", **changes: Any) -> Dataset:
         """A data set of the same patterns with some calibrations changed; see `Calibration.replace`.
 
         Parameters
@@ -343,8 +343,9 @@ pass scan_shape=(41, 41) or crop.
         return self._with("scan_mask", scan_mask, confirm, dataset, origin)
 
     def _with(self, name: str, mask: Any, confirm: bool, dataset: str | None, origin: Supplied | None) -> Dataset:
+        changes: dict[str, Any] = {name: None}
         if mask is None:
-            return dataclasses.replace(self, **{name: None})
+            return dataclasses.replace(self, **changes)
         if isinstance(mask, (str, os.PathLike)):
             from ptywidgets.engine.io import read_mask
 
@@ -358,7 +359,7 @@ pass scan_shape=(41, 41) or crop.
         checked = checked_mask(mask, self.detector_shape) if pixels else checked_scan_mask(mask, self.scan_shape)
         if not confirm:
             check_most(checked, "pixels" if pixels else "scan positions", f"with_{name}(mask, confirm=True)")
-        changes: dict[str, Any] = {name: checked, "source": self._supplied(name, origin, checked)}
+        changes = {name: checked, "source": self._supplied(name, origin, checked)}
         return dataclasses.replace(self, **changes)
 
     def _supplied(self, name: str, origin: Supplied, array: np.ndarray) -> Source:
@@ -493,6 +494,48 @@ pass scan_shape=(41, 41) or crop.
             calibration,
         )
 
+    def uncropped(self, whole: Dataset | None = None) -> Dataset:
+        """The data set without what :meth:`crop` and :meth:`bin` have done, with the calibration as it is now.
+
+        Parameters
+        ----------
+        whole : Dataset, optional
+            The data set before that; without it the file is opened again.
+
+        Raises
+        ------
+        DataError
+            When the data came as an array and `whole` is not given.
+
+        Examples
+        --------
+        >>> whole = Dataset(np.ones((4, 4, 8, 8), np.uint8))
+        >>> whole.bin(scan=2).with_calibration(scan_step=3.0).uncropped(whole)
+        Dataset '': scan 4 x 4, detector 8 x 8, uint8, 1.02 kB in memory; step 1.5 A
+        """
+        done = self.source.operations
+        if whole is None:
+            if not self.source.path:
+                raise DataError("these data came as an array; make the data set from it again: Dataset(array).")
+            kept = {name: getattr(self.source, name) for name in ("mask", "scan_mask", "vacuum")}
+            kept = {
+                name: one if one is not None and one.after == 0 and one.path else None for name, one in kept.items()
+            }
+            whole = self.source.replace(
+                operations=(), **{n: one and dataclasses.replace(one, checksum=0) for n, one in kept.items()}
+            ).open()
+        else:
+            done = done[len(whole.source.operations) :]
+        bins = [(op.scan, op.detector) for op in done if isinstance(op, Bin)]
+        changes: dict[str, Any] = {"energy": self.calibration.energy, "semiangle": self.calibration.semiangle}
+        for axis, name in enumerate(("scan_step", "q_pixel")):
+            by = tuple(math.prod(pair[axis][n] for pair in bins) for n in (0, 1))
+            now, before = getattr(self.calibration, name), getattr(whole.calibration, name)
+            if _scaled(before, by) != now:
+                before = None if now is None else _scaled(now, (1 / by[0], 1 / by[1]))
+            changes[name] = before
+        return whole.with_calibration(**changes)
+
     def _carried(
         self,
         done: Crop | Bin,
@@ -548,7 +591,7 @@ pass scan_shape=(41, 41) or crop.
         raise DataError(
             f"a crop of the detector to rows {y0} to {y1 - 1} and columns {x0} to {x1 - 1} cuts the bright-field disk, "
             f"of radius {r:.1f} px about row {y:.1f} and column {x:.1f}; keep it whole, detector={fits} at least, or "
-            "say that it may be cut: crop(..., cut_disk=True)."
+            "say that it may be cut: crop(..., cut_disk=True), --cut-disk, or the box of the browser."
         )
 
     def load(self) -> Dataset:
@@ -746,7 +789,7 @@ def _checked_bins(axes: str, bins: Any, shape: tuple[int, int]) -> tuple[int, in
     )
 
 
-def _scaled(value: Any, by: tuple[int, int]) -> Any:
+def _scaled(value: Any, by: tuple[float, ...]) -> Any:
     """A step, or the steps along rows and columns, after so many were made one."""
     if value is None:
         return None

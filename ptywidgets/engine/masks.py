@@ -114,7 +114,8 @@ def unmasked(data: np.ma.MaskedArray[Any, Any]) -> tuple[np.ndarray, np.ndarray 
     words = f"a masked array: {int(always.sum())} pixels masked in all patterns"
     if (sometimes & ~always).any():
         words += f", {int((sometimes & ~always).sum())} in some and left out of all"
-    return plain, ~sometimes if sometimes.any() else None, None if positions.all() else positions, words
+    pixels = np.asarray(~sometimes) if sometimes.any() else None
+    return plain, pixels, None if positions.all() else np.asarray(positions), words
 
 
 __all__ = ["check_most", "understood", "unmasked"]

@@ -91,7 +91,7 @@ class Supplied:
     dataset: str = ""  # in that file
     words: str = ""  # what was made of it
     after: int = 0  # operations that had been done when it was given
-    checksum: int = 0  # of what it is now
+    checksum: int = 0  # of what it is now; 0 where that is not known
 
     def now(self, array: np.ndarray) -> Supplied:
         """The same origin of what has been cropped or binned since."""
@@ -246,18 +246,23 @@ class Source:
                     dataset = _supply(dataset, name, supplied)
             if number < len(self.operations):
                 dataset = self.operations[number].apply(dataset)
-        final = {name: getattr(dataset, name) if array is None else array for name, array in given.items()}
+        final: dict[str, Any] = {
+            name: getattr(dataset, name) if array is None else array for name, array in given.items()
+        }
         final = {name: array for name, array in final.items() if getattr(self, name) is not None}
         for name, array in final.items():
             supplied = getattr(self, name)
-            if array is not None and supplied.checksum != checksum(np.asarray(array)):
+            if array is not None and supplied.checksum not in (0, checksum(np.asarray(array))):
                 what = name.replace("_", " ")
                 raise DataError(
                     f"the {what} is no longer what it was ({supplied}); pass the one that was used: {name}=array, or "
                     f"open the data anew with read(path, {name if name != 'scan_mask' else 'mask'}=...)."
                 )
+        supplied_now = {
+            name: getattr(self, name).now(np.asarray(array)) for name, array in final.items() if array is not None
+        }
         calibration = dataset.calibration.replace(**{one.name: one.value for one in self.calibration})
-        source = self.replace(path=dataset.source.path)
+        source = self.replace(path=dataset.source.path, **supplied_now)
         return dataclasses.replace(dataset, calibration=calibration, source=source, **final)
 
     def describe(self) -> str:
@@ -283,6 +288,38 @@ class Source:
         return "\n".join(f"{name:<13}{words}" for name, words in lines)
 
 
+def region_of(text: str) -> Region:
+    """A region in words, rows and then columns.
+
+    Examples
+    --------
+    >>> region_of("10:50, 0:40")
+    (10, 50, 0, 40)
+    """
+    try:
+        (y0, y1), (x0, x1) = ([int(end) for end in part.split(":")] for part in text.split(","))
+    except ValueError:
+        raise DataError(f"{text!r} is no region; expected rows and columns, half-open, such as 10:50, 0:40.") from None
+    return y0, y1, x0, x1
+
+
+def bins_of(text: str) -> tuple[int, int]:
+    """How many rows and columns make one, in words; one number stands for both.
+
+    Examples
+    --------
+    >>> bins_of("2"), bins_of("2 x 4"), bins_of("2,4")
+    ((2, 2), (2, 4), (2, 4))
+    """
+    try:
+        numbers = [int(part) for part in text.lower().replace("x", ",").replace("×", ",").split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (1, 2):
+        raise DataError(f"{text!r} is no binning; expected a whole number, or two for rows and columns, such as 2, 4.")
+    return numbers[0], numbers[-1]
+
+
 def checksum(array: np.ndarray) -> int:
     """A number that tells one mask or pattern from another."""
     packed = np.packbits(array) if array.dtype.kind == "b" else np.ascontiguousarray(array)
@@ -301,4 +338,16 @@ def _supply(dataset: Dataset, name: str, supplied: Supplied) -> Dataset:
     return dataset.with_scan_mask(supplied.path, dataset=at, confirm=True)
 
 
-__all__ = ["Bin", "Crop", "Operation", "Region", "Repair", "Source", "Stated", "Supplied", "checksum"]
+__all__ = [
+    "Bin",
+    "Crop",
+    "Operation",
+    "Region",
+    "Repair",
+    "Source",
+    "Stated",
+    "Supplied",
+    "bins_of",
+    "checksum",
+    "region_of",
+]

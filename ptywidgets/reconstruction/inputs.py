@@ -46,6 +46,7 @@ class Inputs(SafeTraits):
     _stale: bool  # the present state belongs to other data or another probe
     _taking = False  # a start is being taken over
     _turning = False  # another tilt is being looked at
+    _uncropped: tuple[Dataset, Optics] | None = None  # data before they were cropped or binned here, and their optics
     _lead: Measurement | None = None  # prepared last: its rotation is that of all tilts
 
     def __init__(self, **values: Any) -> None:
@@ -72,6 +73,44 @@ class Inputs(SafeTraits):
     def bin(self, scan: int | tuple[int, int] = 1, detector: int | tuple[int, int] = 1) -> None:
         """Sum positions or pixels, as :meth:`Dataset.bin` does; of a tilt series in all tilts."""
         self._exchange(lambda dataset: dataset.bin(scan, detector), "bin the data")
+
+    def crop_and_bin(
+        self,
+        scan: tuple[int, int, int, int] | None = None,
+        detector: tuple[int, int, int, int] | None = None,
+        *,
+        bin_scan: int | tuple[int, int] = 1,
+        bin_detector: int | tuple[int, int] = 1,
+        cut_disk: bool = False,
+    ) -> None:
+        """Both at once: if one of them is refused, nothing is changed."""
+
+        def change(dataset: Dataset) -> Dataset:
+            return dataset.crop(scan, detector, cut_disk=cut_disk).bin(bin_scan, bin_detector)
+
+        self._exchange(change, "crop or bin the data")
+
+    def uncrop(self) -> None:
+        """The whole data again, as they were before :meth:`crop` and :meth:`bin`; see :meth:`Dataset.uncropped`."""
+        self._require_idle("take the whole data")
+        dataset = self._data()
+        if self.views is not None:
+            raise DataError("a tilt series is not taken back as a whole; open its files again.")
+        if not dataset.source.operations:
+            return
+        before, optics = self._uncropped or (None, self.optics)
+        if before is not None and not _comes_from(dataset, before):
+            before = None
+        vacuum = self.optics.vacuum
+        whole = dataset.uncropped(before)
+        if vacuum is not None:
+            own = whole.vacuum if before is None else optics.vacuum
+            if own is None:
+                raise DataError("the whole vacuum pattern is not known any more; open the data again, with vacuum=...")
+            vacuum = own
+        self.dataset = whole
+        self._uncropped = None
+        self.optics = self.optics.replace(vacuum=vacuum)
 
     def set_calibration(self, *, origin: str = "given", **changes: Any) -> None:
         """Change energy (eV), scan_step (A), q_pixel (1/A) or semiangle (mrad); of a tilt series in all tilts.
@@ -112,6 +151,8 @@ class Inputs(SafeTraits):
             if not each and optics is not self.optics:
                 self.optics = optics
             return
+        if self._uncropped is None or not _comes_from(before, self._uncropped[0]):
+            self._uncropped = before, self.optics
         self.dataset = after
         if optics is not self.optics:
             self.optics = optics
@@ -234,6 +275,13 @@ def _seen_as(optics: Optics, change: Callable[[Dataset], Dataset], before: Datas
     if before.vacuum is None or not np.array_equal(before.vacuum, vacuum):
         after = change(before.with_vacuum(vacuum))
     return optics.replace(vacuum=after.vacuum)
+
+
+def _comes_from(dataset: Dataset, whole: Dataset) -> bool:
+    """Whether a data set is what was made of another one by cropping and binning."""
+    made, begun = dataset.source, whole.source
+    same = (made.path, made.dataset, made.shape) == (begun.path, begun.dataset, begun.shape)
+    return same and made.operations[: len(begun.operations)] == begun.operations
 
 
 def same_origin(measurement: Measurement, preparation: Preparation) -> bool:

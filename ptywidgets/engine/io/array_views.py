@@ -128,10 +128,12 @@ class SeriesView(_View):
     def _read(self, runs: tuple[tuple[int, int], ...]) -> np.ndarray:
         key = tuple(slice(*run) for run in runs)
         if self.choose != "sum":
-            return np.asarray(self.data[(int(self.choose), *key)]).astype(self.dtype, copy=False)
+            one = (int(self.choose), *key)
+            return np.asarray(self.data[one]).astype(self.dtype, copy=False)
         out = np.zeros([end - first for first, end in runs], self.dtype)
         for number in range(int(self.data.shape[0])):
-            out += np.asarray(self.data[(number, *key)])
+            one = (number, *key)
+            out += np.asarray(self.data[one])
         return out
 
 

@@ -45,7 +45,7 @@ class SavedData:
         return cls(dataset.source, **{name: getattr(dataset, name) for name in ARRAYS})
 
     @property
-    def arrays(self) -> dict[str, np.ndarray | None]:
+    def arrays(self) -> dict[str, Any]:
         """Masks and vacuum pattern by name."""
         return {name: getattr(self, name) for name in ARRAYS}
 

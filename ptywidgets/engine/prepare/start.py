@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -153,7 +154,7 @@ def _known(measurement: Measurement, fit: OpticsFit, told: bool) -> RotationFit:
 
 def _calibrated(dataset: Dataset, semiangle: float | None, q_pixel: float | None) -> tuple[Dataset, list[Decision]]:
     """The dataset with a complete calibration, and how it came about."""
-    given = {k: v for k, v in (("semiangle", semiangle), ("q_pixel", q_pixel)) if v is not None}
+    given: dict[str, Any] = {k: v for k, v in (("semiangle", semiangle), ("q_pixel", q_pixel)) if v is not None}
     if given:
         dataset = dataset.with_calibration(**given)
     known = dataset.calibration
