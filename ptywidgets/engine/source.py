@@ -34,6 +34,12 @@ class Crop:
         """Crop likewise; that the disk may be cut has been decided."""
         return dataset.crop(self.scan, self.detector, cut_disk=True)
 
+    @property
+    def code(self) -> str:
+        """The call, as Python."""
+        parts = [f"{name}={region}" for name, region in self._regions() if region is not None]
+        return f".crop({', '.join(parts)}{', cut_disk=True' if self.detector is not None else ''})"
+
     def __str__(self) -> str:
         parts = [f"{name} [{r[0]}:{r[1]}, {r[2]}:{r[3]}]" for name, r in self._regions() if r is not None]
         return f"cropped to {' and '.join(parts)}"
@@ -53,6 +59,12 @@ class Bin:
     def apply(self, dataset: Dataset) -> Dataset:
         """Bin likewise."""
         return dataset.bin(scan=self.scan, detector=self.detector)
+
+    @property
+    def code(self) -> str:
+        """The call, as Python."""
+        pairs = (("scan", tuple(self.scan)), ("detector", tuple(self.detector)))
+        return f".bin({', '.join(f'{name}={n}' for name, n in pairs if n != (1, 1))})"
 
     def __str__(self) -> str:
         parts = [f"{name} {n[0]} x {n[1]}" for name, n in (("scan", self.scan), ("detector", self.detector))]
@@ -75,6 +87,11 @@ class Repair:
         bad = np.zeros(int(np.prod(dataset.detector_shape)), bool)
         bad[list(self.pixels)] = True
         return mend_pixels(dataset, bad.reshape(dataset.detector_shape))
+
+    @property
+    def code(self) -> str:
+        """Nothing: which pixels are bad is found by `mend_pixels(dataset, bad_pixels(dataset))`."""
+        return ""
 
     def __str__(self) -> str:
         return f"{len(self.pixels)} pixels replaced by their neighbours"
@@ -264,6 +281,34 @@ class Source:
         calibration = dataset.calibration.replace(**{one.name: one.value for one in self.calibration})
         source = self.replace(path=dataset.source.path, **supplied_now)
         return dataclasses.replace(dataset, calibration=calibration, source=source, **final)
+
+    @property
+    def code(self) -> str:
+        """The call that opens the data again, as Python; arrays that were given have to be passed anew.
+
+        Examples
+        --------
+        >>> Source(path="scan.h5", scan_shape=(4, 4), operations=(Crop(scan=(0, 2, 0, 4)), Bin(detector=(2, 2)))).code
+        "ptywidgets.read('scan.h5', scan_shape=(4, 4)).crop(scan=(0, 2, 0, 4)).bin(detector=(2, 2))"
+        """
+        given: dict[str, Any] = {
+            "dataset": self.dataset or None,
+            "scan_shape": self.scan_shape,
+            "choose": self.choose,
+            "allow_external": self.allow_external or None,
+        }
+        given |= {one.name: one.value for one in self.calibration if one.where == "given"}
+        words = "".join(f", {name}={value!r}" for name, value in given.items() if value is not None)
+        text = f"ptywidgets.read({self.path!r}{words})"
+        for number in range(len(self.operations) + 1):
+            for name in ("vacuum", "mask", "scan_mask"):
+                one: Supplied | None = getattr(self, name)
+                if one is not None and one.after == number and one.path not in ("", self.path):
+                    inside = f", dataset={one.dataset!r}" if one.dataset else ""
+                    text += f".with_{name}({one.path!r}{inside})"
+            if number < len(self.operations):
+                text += self.operations[number].code
+        return text
 
     def describe(self) -> str:
         """A few lines of text."""

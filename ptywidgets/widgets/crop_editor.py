@@ -17,7 +17,7 @@ BINS = "How many of them are summed into one; two numbers for rows and columns: 
 
 
 class CropEditor(VBox):
-    """Fields for a crop and a binning, and the buttons `apply`, `whole` and `drawn`, which whoever shows it listens to."""
+    """Fields for a crop and a binning; whoever shows it listens to the buttons `apply`, `whole` and `drawn`."""
 
     def __init__(self) -> None:
         self.scan = Words(Parameter("scan", "", doc=PARTS, type=str), label="scan", width="118px")
