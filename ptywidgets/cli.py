@@ -149,6 +149,7 @@ def _info(options: argparse.Namespace) -> int:
     from ptywidgets.engine.errors import FileFormatError
     from ptywidgets.engine.io import contents, read
     from ptywidgets.engine.io.checkpoint import load_checkpoint
+    from ptywidgets.engine.io.recognise import is_hdf5
 
     try:
         saved = load_checkpoint(options.file)
@@ -176,7 +177,7 @@ def _info(options: argparse.Namespace) -> int:
     dataset = dataset.bin(options.bin_scan or 1, options.bin_detector or 1)
     print(dataset)
     print(dataset.describe())
-    for path, shape, dtype in contents(options.file):
+    for path, shape, dtype in contents(options.file) if is_hdf5(options.file) else ():
         if len(shape) > 1:
             print(f"  {path}  {'x'.join(map(str, shape))}  {dtype}")
     missing = dataset.calibration.missing
@@ -197,7 +198,8 @@ def _open(options: argparse.Namespace) -> Any:
     }
     several = len(options.file) > 1 or options.tilts is not None
     files = options.file if several else options.file[0]
-    saved = not several and is_checkpoint(files)
+    saved = len(options.file) == 1 and is_checkpoint(options.file[0])
+    files = options.file[0] if saved else files
     if saved:
         _refuse_for_saved(options)
         calibration["defocus"] = options.defocus

@@ -689,13 +689,19 @@ pass scan_shape=(41, 41) or crop.
             yield start, self._native(self.data[start:stop, x0:x1])
             start = stop
 
+    def _binned_bytes(self, by: int) -> float:
+        """Bytes after a binning of the detector, whose sums may need a wider type."""
+        from ptywidgets.engine.io.array_views import summed_dtype
+
+        return self.nbytes / self.dtype.itemsize / by**2 * summed_dtype(self.dtype, by**2).itemsize
+
     def _smaller(self) -> str:
         """The calls that make it small enough for the memory that is free."""
         from ptywidgets.engine.io.memory import available_memory
 
         free = available_memory() or self.nbytes
         by = 2
-        while self.nbytes > 0.8 * free * by**2 and by < min(self.detector_shape) // 8:
+        while self._binned_bytes(by) > 0.8 * free and by < min(self.detector_shape) // 8:
             by += 1
         share = min(1.0, math.sqrt(0.8 * free / max(self.nbytes, 1)))
         ry, rx = (max(1, int(n * share)) for n in self.scan_shape)

@@ -19,6 +19,7 @@ from ptywidgets.engine.dataset import Calibration, Dataset
 from ptywidgets.engine.errors import FileFormatError
 from ptywidgets.engine.io.emd_write import Axis, write_array, write_metadata, write_root
 from ptywidgets.engine.io.fingerprint import fingerprint
+from ptywidgets.engine.io.hdf5 import SAVED
 from ptywidgets.engine.io.hdf5_write import atomic_hdf5
 from ptywidgets.engine.io.saved_data import SavedData, read_data, write_data
 from ptywidgets.engine.io.saved_views import SavedView, read_views, write_views
@@ -28,7 +29,7 @@ from ptywidgets.engine.prepare import Preparation
 from ptywidgets.engine.probe import Optics
 from ptywidgets.engine.state import State
 
-ROOT = "ptywidgets_reconstruction_root"
+ROOT = SAVED
 PARAMETER = "parameter "  # then the name of what a model has found
 DATA = "data"  # what masks and vacuum pattern are named for
 MEMORY = "memory of "  # then the name of what an algorithm keeps

@@ -31,6 +31,7 @@ from ptywidgets.engine.io.lazy import LazyArray, ScanView, dropped_axes, likely_
 from ptywidgets.engine.io.recognise import is_hdf5, printable
 
 NAME = "HDF5 with a 4-D array (.h5, .hdf5, .emd, .hspy)"
+SAVED = "ptywidgets_reconstruction_root"  # root of a saved reconstruction
 understands = is_hdf5
 
 
@@ -75,6 +76,11 @@ def pick(file: h5py.File, path: Path, dataset: str | None, stack: bool, allow_ex
                 f"{printable(path.name)} holds {len(fitting)} arrays that could be the data: {listed}; say which: "
                 f"read(path, dataset={printable(fitting[0].path)!r})."
             )
+    if SAVED in file:
+        raise FileFormatError(
+            f"{printable(path.name)} is a saved reconstruction, not data; open it by Reconstruction.load(path), or "
+            "Reconstruction.open(path)."
+        )
     hint = ""
     stacks = [entry for entry in arrays if _is_3d(entry)]
     if stacks and not stack:
