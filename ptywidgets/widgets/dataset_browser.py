@@ -177,7 +177,7 @@ class DatasetBrowser(Panel):
     def _new_dataset(self) -> None:
         """Another calibration of the same patterns needs no new reading."""
         dataset = self.recon.dataset
-        if dataset is None or self._imager is None or self._imager.dataset.data is not dataset.data:
+        if dataset is None or self._imager is None or not _same_patterns(self._imager.dataset, dataset):
             self._new_data()
             return
         self._show_facts()
@@ -197,7 +197,7 @@ class DatasetBrowser(Panel):
         self.with_data(lambda: VirtualImager(dataset), self._take_imager, "Reading all patterns ...")
 
     def _take_imager(self, imager: VirtualImager) -> None:
-        if self.recon.dataset is None or imager.dataset.data is not self.recon.dataset.data:
+        if self.recon.dataset is None or not _same_patterns(imager.dataset, self.recon.dataset):
             return  # other data have come meanwhile
         mean = imager.mean_pattern()
         self._imager, self.pattern_pane.disk, self._mean_counts = imager, fit_disk(mean), float(mean.sum())
@@ -297,6 +297,11 @@ class DatasetBrowser(Panel):
         y, x = self.position
         place = f"position {y}, {x}" if self.region is None else f"region {self.region}"
         return f"{place}; {self.pattern_pane.choice.value}"
+
+
+def _same_patterns(one: Dataset, other: Dataset) -> bool:
+    """Whether virtual images of one are those of the other."""
+    return one.data is other.data and one.source.mask == other.source.mask
 
 
 __all__ = ["DatasetBrowser"]

@@ -221,7 +221,7 @@ def test_all_tilts_are_binned(duck):
 
 def test_a_saved_reconstruction_is_no_tilt_and_no_data(used, folder):
     Reconstruction(used, defocus=DEFOCUS).run(1).save(folder / "saved.h5")
-    with pytest.raises(ParameterError, match="saved.h5 is a saved reconstruction, not a data file"):
+    with pytest.raises(ParameterError, match=r"saved.h5 is a saved reconstruction, not a data file"):
         Reconstruction.open([folder / "saved.h5", folder / "stack.h5"], tilts=[0, 10])
     with pytest.raises(FileFormatError, match=r"saved.h5 is a saved reconstruction.*Reconstruction.load"):
         read(folder / "saved.h5")

@@ -287,3 +287,13 @@ def test_what_is_drawn_is_entered(browser):
     browser.detector = Detector("rectangle", 32, 32, h=40, w=44)
     browser.cropping.drawn.click()
     assert (browser.cropping.scan.value, browser.cropping.detector.value) == ("4:7, 3:8", "12:53, 10:55")
+
+
+def test_another_mask_makes_another_virtual_image(browser, data):
+    browser.detector = Detector("rectangle", 32, 32, h=64, w=64)
+    before = browser.virtual_image
+    mask = np.ones((64, 64), bool)
+    mask[32, 32] = False
+    browser.recon.dataset = data.with_mask(mask)
+    browser.detector = Detector("rectangle", 32, 32, h=64, w=64)
+    assert np.allclose(before - browser.virtual_image, data.data[..., 32, 32])

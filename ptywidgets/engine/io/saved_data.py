@@ -107,8 +107,9 @@ def open_again(
         dataset = _as_used(saved, given, expected)
     elif saved is not None and saved.source.path:
         dataset = saved.source.open(path if given is None else given, **saved.arrays)
-    else:
-        dataset = _as_used(saved, read(path if given is None else given, **known), expected)
+    else:  # a version that saved no mask knew none in the file either: its state is of all pixels
+        unmasked = read(path if given is None else given, mask=False, **known)
+        dataset = _as_used(saved, unmasked, expected)
     dataset = dataset.with_calibration(**dataclasses.asdict(calibration))
     if expected and fingerprint(dataset) != expected:
         raise DataError(
