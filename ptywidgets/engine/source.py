@@ -85,6 +85,8 @@ class Repair:
         from ptywidgets.engine.prepare.mend import mend_pixels
 
         bad = np.zeros(int(np.prod(dataset.detector_shape)), bool)
+        if not all(isinstance(pixel, int) and 0 <= pixel < bad.size for pixel in self.pixels):
+            raise DataError(f"pixels to be repaired lie beyond the detector's {bad.size}; these are other data.")
         bad[list(self.pixels)] = True
         return mend_pixels(dataset, bad.reshape(dataset.detector_shape))
 
@@ -181,6 +183,22 @@ class Source:
     scan_mask: Supplied | None = None
     vacuum: Supplied | None = None
     calibration: tuple[Stated, ...] = ()
+
+    def __post_init__(self) -> None:
+        """A file may tell anything; what is not of the right kind is refused here and not where it is used."""
+        one_of: dict[str, Any] = {"mask": Supplied, "scan_mask": Supplied, "vacuum": Supplied}
+        kinds: dict[str, Any] = dict.fromkeys(("path", "dataset", "format"), str) | {"operations": tuple}
+        wrong = [name for name, kind in one_of.items() if not isinstance(getattr(self, name), (kind, type(None)))]
+        wrong += [name for name, kind in kinds.items() if not isinstance(getattr(self, name), kind)]
+        if not wrong:
+            wrong += [
+                name
+                for name, kind in (("operations", (Crop, Bin, Repair)), ("calibration", Stated))
+                for one in getattr(self, name)
+                if not isinstance(one, kind)
+            ]
+        if wrong:
+            raise DataError(f"the description of where data came from has a wrong {wrong[0]}; its file is damaged.")
 
     def replace(self, **changes: Any) -> Source:
         """A copy with some fields changed."""

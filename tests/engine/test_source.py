@@ -15,7 +15,7 @@ from ptywidgets.engine.io import read
 from ptywidgets.engine.io.fingerprint import fingerprint
 from ptywidgets.engine.plain import from_plain, to_plain
 from ptywidgets.engine.prepare import bad_pixels, mend_pixels
-from ptywidgets.engine.source import Bin, Crop, Source, Supplied, bins_of, region_of
+from ptywidgets.engine.source import Bin, Crop, Repair, Source, Supplied, bins_of, region_of
 
 
 def patterns(shape=(6, 8, 16, 16), dtype=np.uint16):
@@ -201,3 +201,13 @@ def test_bins_in_words(words):
 def test_an_empty_source_is_an_array():
     assert Source().describe() == "source       an array"
     assert str(Supplied(path="m.h5", dataset="a/mask", words="flags")) == "from m.h5: a/mask (flags)"
+
+
+@pytest.mark.parametrize(
+    "changes", [{"path": 3}, {"operations": ("rm",)}, {"mask": "a"}, {"operations": 7}, {"calibration": (1,)}]
+)
+def test_a_description_that_is_none_is_refused(changes):
+    with pytest.raises(DataError, match="its file is damaged"):
+        Source(**changes)
+    with pytest.raises(DataError, match="beyond the detector"):
+        Repair((300,)).apply(Dataset(patterns()))

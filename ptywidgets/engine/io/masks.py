@@ -9,6 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from ptywidgets.engine.dataset import check_memory
 from ptywidgets.engine.errors import FileFormatError
 from ptywidgets.engine.io.hdf5_tree import (
     datasets,
@@ -123,10 +124,15 @@ def _only_mask(file: h5py.File, path: Path) -> str:
 
 
 def _plane(found: h5py.Dataset, path: Path) -> np.ndarray:
-    values = np.asarray(found[()])
-    return (
-        values.reshape(values.shape[-2:]) if values.ndim > 2 and values.size == np.prod(values.shape[-2:]) else values
-    )
+    """The values (Qy, Qx), axes of length one before them aside."""
+    shape = tuple(found.shape)
+    if len(shape) < 2 or any(n != 1 for n in shape[:-2]) or found.dtype.kind not in "biuf":
+        raise FileFormatError(
+            f"{printable(str(found.name))} in {printable(path.name)} is {' x '.join(map(str, shape)) or 'one value'} "
+            f"{found.dtype}; expected a 2-D mask."
+        )
+    check_memory(found.size * found.dtype.itemsize, "the mask")
+    return np.asarray(found[()]).reshape(shape[-2:])
 
 
 def _name(path: str) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ptywidgets.engine.dataset import Calibration, Dataset
-from ptywidgets.engine.errors import DataError, PtyError
+from ptywidgets.engine.dataset import Calibration, Dataset, check_memory
+from ptywidgets.engine.errors import DataError, FileFormatError, PtyError
 from ptywidgets.engine.io import read
 from ptywidgets.engine.io.emd_write import write_array
 from ptywidgets.engine.io.fingerprint import fingerprint
@@ -64,9 +64,13 @@ def read_data(root: h5py.Group, source: str, of: str) -> SavedData:
     arrays: dict[str, Any] = {}
     for name in ARRAYS:
         if f"{name} of {of}" in root:
-            stored = root[f"{name} of {of}"]["data"][...]
-            arrays[name] = stored if name == "vacuum" else stored.astype(bool)
-    return SavedData(from_plain(json.loads(source)), **arrays)
+            found = root[f"{name} of {of}"]["data"]
+            check_memory(found.size * found.dtype.itemsize, f"the {name.replace('_', ' ')} of the data")
+            arrays[name] = found[...] if name == "vacuum" else found[...].astype(bool)
+    told = from_plain(json.loads(source))
+    if not isinstance(told, Source):
+        raise FileFormatError(f"where the data came from is told as a {type(told).__name__}; the file is damaged.")
+    return SavedData(told, **arrays)
 
 
 def open_again(
