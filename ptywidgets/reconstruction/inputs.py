@@ -217,6 +217,8 @@ class Inputs(SafeTraits):
                 self.views = None  # these data are not of the series
             if self.status == "empty" and new is not None:
                 self.status = "ready"
+            if old is not None and new is not None:
+                self._bring_vacuum(old, new)
         elif name == "measurement" and self.views is not None:
             number = self.views.number(self.dataset)
             if new is None or number is None:
@@ -226,6 +228,14 @@ class Inputs(SafeTraits):
         elif name == "optics" and self.views is not None and self.views.optics:
             with self._quietly():
                 self.views = replace(self.views, optics=())  # set once, they are those of all
+
+    def _bring_vacuum(self, old: Dataset, new: Dataset) -> None:
+        """Where the optics have the vacuum pattern of the old data, they get that of the new ones."""
+        vacuum = self.optics.vacuum
+        if vacuum is None or old.vacuum is None or new.vacuum is None or not np.array_equal(vacuum, old.vacuum):
+            return
+        if not np.array_equal(vacuum, new.vacuum):
+            self.optics = self.optics.replace(vacuum=new.vacuum)
 
     def _begin_with(self, views: Views) -> None:
         """Another series."""

@@ -211,6 +211,17 @@ def test_crop_and_bin_of_a_reconstruction_take_the_optics_along(duck):
     assert recon.dataset.shape == duck.shape, "nothing is changed"
 
 
+def test_data_that_are_set_bring_their_vacuum_pattern(duck):
+    recon = Reconstruction(duck, defocus=DEFOCUS)
+    recon.dataset = recon.dataset[:, 1:].bin(detector=2)
+    assert np.array_equal(recon.optics.vacuum, recon.dataset.vacuum) and recon.optics.vacuum.shape == (32, 32)
+    assert recon.run(1).iteration == 1
+    own = recon.optics.vacuum + 1.0
+    recon.optics = recon.optics.replace(vacuum=own)
+    recon.dataset = recon.dataset.with_calibration(energy=81e3)
+    assert np.array_equal(recon.optics.vacuum, own), "one that is not of the data stays"
+
+
 def test_all_tilts_are_binned(duck):
     recon = Reconstruction(example_tilts(), tilts=[-60, -20, 0, 30, 70], optics=SERIES_OPTICS)
     shape = recon.dataset.detector_shape
