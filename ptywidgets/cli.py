@@ -10,13 +10,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ptywidgets._version import __version__
 from ptywidgets.engine.errors import FileInTheWay, PtyError
+
+_READING = ("dataset", "scan_shape", "choose", "mask")  # arguments of read()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
 
     info = commands.add_parser("info", help="say what is in a file")
     info.add_argument("file", type=Path)
+    _add_reading(info)
     info.set_defaults(command=_info)
 
     run = commands.add_parser("reconstruct", help="reconstruct a file and save the result")
@@ -57,21 +61,21 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("-o", "--output", required=True, help="file to save in: a new one, or a saved reconstruction")
     run.add_argument("--overwrite", action="store_true", help="replace OUTPUT even if it is something else")
     run.add_argument("--vacuum", type=Path, help="file with the vacuum pattern")
-    run.add_argument("--dataset", help="path of the 4-D data inside an HDF5 file")
+    _add_reading(run)
     run.add_argument("--energy", type=float, help="electron energy in eV")
     run.add_argument("--semiangle", type=float, help="convergence semi-angle in mrad")
     run.add_argument("--scan-step", type=float, help="scan step in A")
     run.add_argument("--q-pixel", type=float, help="detector pixel in 1/A")
-    run.add_argument("--defocus", type=float, default=0.0, help="defocus in A (default 0)")
+    run.add_argument("--defocus", type=float, help="defocus in A (default 0)")
     run.add_argument("--rotation", type=float, help="detector to scan in degrees (default: found)")
     run.add_argument("--transpose", action=argparse.BooleanOptionalAction, help="detector transposed (default: found)")
     run.add_argument(
         "--tilts", type=_numbers, metavar="A,B,...", help="degrees of several files: --tilts=-60,-30,0,30,60"
     )
-    run.add_argument("--slices", type=int, default=1, help="slices of the specimen, of its --thickness")
-    run.add_argument("--thickness", type=float, default=0.0, help="of the specimen, or of a series' volume, in A")
-    run.add_argument("--modes", type=int, default=1, help="probe modes")
-    run.add_argument("--object-type", choices=("complex", "potential"), default="potential")
+    run.add_argument("--slices", type=int, help="slices of the specimen, of its --thickness")
+    run.add_argument("--thickness", type=float, help="of the specimen, or of a series' volume, in A")
+    run.add_argument("--modes", type=int, help="probe modes")
+    run.add_argument("--object-type", choices=("complex", "potential"))
     run.add_argument("--iterations", type=int, default=64, help="at most")
     run.add_argument("--batch", type=int, help="gradient descent with so many patterns per update (0: all)")
     run.add_argument("--step", type=float, help="gradient descent with this step; without, a schedule finds its way")
@@ -79,6 +83,42 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     run.set_defaults(command=_reconstruct)
     return parser
+
+
+def _add_reading(parser: argparse.ArgumentParser) -> None:
+    """How the data are to be read, and what part of them."""
+    parser.add_argument("--dataset", help="path of the 4-D data inside an HDF5 file")
+    parser.add_argument("--scan-shape", type=_pair, metavar="ROWS,COLUMNS", help="how a stack of patterns was scanned")
+    parser.add_argument("--choose", type=_choice, metavar="N|sum", help="which scan of a series, or the sum of all")
+    parser.add_argument("--mask", type=Path, help="file with the detector pixels that count, or a pixel_mask")
+    parser.add_argument("--crop-scan", type=_region, metavar="Y0:Y1,X0:X1", help="part of the scan")
+    parser.add_argument("--crop-detector", type=_region, metavar="Y0:Y1,X0:X1", help="part of the detector")
+    parser.add_argument("--cut-disk", action="store_true", help="a part of the detector may cut the bright-field disk")
+    parser.add_argument("--bin-scan", type=_pair, metavar="N|NY,NX", help="sum so many scan positions")
+    parser.add_argument("--bin-detector", type=_pair, metavar="N|NY,NX", help="sum so many detector pixels")
+
+
+def _pair(text: str) -> tuple[int, int]:
+    from ptywidgets.engine.source import bins_of
+
+    return _told(bins_of, text)
+
+
+def _region(text: str) -> tuple[int, int, int, int]:
+    from ptywidgets.engine.source import region_of
+
+    return _told(region_of, text)
+
+
+def _told(parse: Callable[[str], Any], text: str) -> Any:
+    try:
+        return parse(text)
+    except PtyError as error:  # argparse keeps the words of its own errors only
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _choice(text: str) -> int | str:
+    return "sum" if text == "sum" else int(text)
 
 
 def _numbers(text: str) -> list[float]:
@@ -118,6 +158,7 @@ def _info(options: argparse.Namespace) -> int:
     from ptywidgets.engine.errors import FileFormatError
     from ptywidgets.engine.io import contents, read
     from ptywidgets.engine.io.checkpoint import load_checkpoint
+    from ptywidgets.engine.io.recognise import is_hdf5
 
     try:
         saved = load_checkpoint(options.file)
@@ -134,11 +175,18 @@ def _info(options: argparse.Namespace) -> int:
             )
         for name, value in saved.provenance.items():
             print(f"  {name}: {value}")
+        for one in [saved.data, *(view.data for view in saved.views)]:
+            if one is not None:
+                print(textwrap.indent(one.source.describe(), "  "))
         return 0
-    dataset = read(options.file)
+    reading = {name: getattr(options, name) for name in _READING if getattr(options, name) is not None}
+    dataset = read(options.file, **reading)
+    if options.crop_scan or options.crop_detector:
+        dataset = dataset.crop(options.crop_scan, options.crop_detector, cut_disk=options.cut_disk)
+    dataset = dataset.bin(options.bin_scan or 1, options.bin_detector or 1)
     print(dataset)
-    print(dataset.calibration.describe())
-    for path, shape, dtype in contents(options.file):
+    print(dataset.describe())
+    for path, shape, dtype in contents(options.file) if is_hdf5(options.file) else ():
         if len(shape) > 1:
             print(f"  {path}  {'x'.join(map(str, shape))}  {dtype}")
     missing = dataset.calibration.missing
@@ -149,22 +197,37 @@ def _info(options: argparse.Namespace) -> int:
 
 def _open(options: argparse.Namespace) -> Any:
     from ptywidgets.engine.composition import Composition
+    from ptywidgets.engine.io.checkpoint import is_checkpoint
     from ptywidgets.reconstruction import Reconstruction
 
     calibration = {
         name: getattr(options, name)
-        for name in ("energy", "semiangle", "scan_step", "q_pixel", "dataset")
+        for name in ("energy", "semiangle", "scan_step", "q_pixel", *_READING)
         if getattr(options, name) is not None
     }
     several = len(options.file) > 1 or options.tilts is not None
     files = options.file if several else options.file[0]
+    saved = len(options.file) == 1 and is_checkpoint(options.file[0])
+    files = options.file[0] if saved else files
+    if saved:
+        _refuse_for_saved(options)
+        calibration["defocus"] = options.defocus
     recon = Reconstruction.open(files, options.vacuum, tilts=options.tilts, **calibration)
-    if recon.state is None:
-        aberrations = recon.optics.aberrations.replace(defocus=options.defocus)
+    if not saved:
+        aberrations = recon.optics.aberrations.replace(defocus=options.defocus or 0.0)
         recon.optics = recon.optics.replace(aberrations=aberrations)
         recon.preparation = recon.preparation.replace(rotation=options.rotation, transpose=options.transpose)
-        recon.object_type = options.object_type
-        recon.composition = Composition(slices=options.slices, thickness=options.thickness, modes=options.modes)
+        recon.object_type = options.object_type or "potential"
+        recon.composition = Composition(
+            slices=options.slices or 1, thickness=options.thickness or 0.0, modes=options.modes or 1
+        )
+        recon.crop_and_bin(
+            options.crop_scan,
+            options.crop_detector,
+            bin_scan=options.bin_scan or 1,
+            bin_detector=options.bin_detector or 1,
+            cut_disk=options.cut_disk,
+        )
     recon.device = options.device
     by_hand: dict[str, Any] = {} if options.step is None else {"step": options.step}
     if options.batch is not None:
@@ -173,6 +236,29 @@ def _open(options: argparse.Namespace) -> Any:
     if by_hand:
         recon.auto = False
     return recon
+
+
+def _refuse_for_saved(options: argparse.Namespace) -> None:
+    """A saved reconstruction has its data, model and orientation; flags for another one are not dropped in silence."""
+    flags: tuple[str, ...] = (
+        "crop_scan",
+        "crop_detector",
+        "bin_scan",
+        "bin_detector",
+        "cut_disk",
+        "rotation",
+        "transpose",
+    )
+    flags += ("object_type", "slices", "thickness", "modes")
+    given = [f"--{name.replace('_', '-')}" for name in flags if getattr(options, name) not in (None, False)]
+    if options.transpose is False:
+        given.append("--no-transpose")
+    if given:
+        raise PtyError(
+            f"{options.file[0].name} is a saved reconstruction, which has its own data, orientation and model: "
+            f"{', '.join(given)} cannot be changed by going on. Leave {'it' if len(given) == 1 else 'them'} out, or "
+            "reconstruct the data file anew."
+        )
 
 
 def _reconstruct(options: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import h5py
 import numpy as np
 import pytest
 
@@ -15,6 +16,15 @@ from ptywidgets.testing.series import example_tilts
 @pytest.fixture
 def data(tmp_path):
     return write(tmp_path / "duck.h5", samples.ducky("tiny"))
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("saved")
+    write(folder / "duck.h5", samples.ducky("tiny"))
+    recon = Reconstruction.open(folder / "duck.h5", defocus=250)
+    recon.run(1).save(folder / "saved.h5")
+    return folder / "saved.h5"
 
 
 def test_info(data, capsys):
@@ -132,3 +142,67 @@ def test_it_needs_no_jupyter(data, tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_part_of_the_data(data, tmp_path, capsys):
+    part = ["--crop-scan", "1:11,0:12", "--bin-detector", "2"]
+    assert main(["info", str(data), *part, "--crop-detector=2:62,2:62"]) == 0
+    out = capsys.readouterr().out
+    assert "scan 10 x 12, detector 30 x 30" in out and "binned, detector 2 x 2" in out
+    saved = tmp_path / "a.h5"
+    assert main(["reconstruct", str(data), "-o", str(saved), "--defocus", "250", "--iterations", "2", *part]) == 0
+    assert main(["reconstruct", str(saved), "-o", str(saved), "--iterations", "1"]) == 0
+    capsys.readouterr()
+    assert main(["info", str(saved)]) == 0
+    out = capsys.readouterr().out
+    assert "3 of 3 iterations" in out and "cropped to scan [1:11, 0:12]; then binned, detector 2 x 2" in out
+
+
+def test_a_stack_with_a_mask(tmp_path, capsys):
+    duck = samples.ducky("tiny")
+    np.save(tmp_path / "stack.npy", np.asarray(duck.data).reshape(-1, 64, 64))
+    mask = np.zeros((64, 64), np.uint32)
+    mask[3, 4] = 8
+    with h5py.File(tmp_path / "mask.h5", "w") as file:
+        file["entry/pixel_mask"] = mask
+    reading = ["--scan-shape", "12,12", "--mask", str(tmp_path / "mask.h5")]
+    assert main(["info", str(tmp_path / "stack.npy"), *reading]) == 0
+    out = capsys.readouterr().out
+    assert "1 pixels masked" in out and "entry/pixel_mask" in out
+    known = ["--energy=80e3", "--semiangle=20", "--scan-step=1.5", "--q-pixel=0.05", "--defocus=250"]
+    saved = str(tmp_path / "a.h5")
+    assert main(["reconstruct", str(tmp_path / "stack.npy"), "-o", saved, "--iterations=1", *reading, *known]) == 0
+    assert main(["reconstruct", saved, "-o", saved, "--iterations=1", *known, "--scan-shape=12,12"]) == 0, "the same"
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "--energy=100e3",
+        "--defocus=-300",
+        "--rotation=10",
+        "--no-transpose",
+        "--thickness=20",
+        "--modes=2",
+        "--slices=2",
+        "--object-type=complex",
+        "--bin-detector=2",
+        "--crop-scan=0:4,0:4",
+        "--dataset=other",
+        "--choose=1",
+        "--tilts=0",
+    ],
+)
+def test_what_a_saved_reconstruction_cannot_take_is_refused(saved, tmp_path, flag, capsys):
+    assert main(["reconstruct", str(saved), "-o", str(tmp_path / "b.h5"), "--iterations", "1", flag]) == 2
+    said = capsys.readouterr().err
+    assert "saved.h5" in said and "saved reconstruction" in said
+    assert flag.split("=")[0].strip("-").removeprefix("no-") in said.replace("_", "-")
+    assert not (tmp_path / "b.h5").exists()
+
+
+@pytest.mark.parametrize("flag", ["--crop-scan=1:2", "--bin-scan=a", "--scan-shape=1,2,3", "--choose=first"])
+def test_what_cannot_be_read_is_told(data, flag, capsys):
+    with pytest.raises(SystemExit):
+        main(["info", str(data), flag])
+    assert flag.split("=")[0] in capsys.readouterr().err

@@ -17,8 +17,12 @@ from ptywidgets.engine.plan import Plan
 from ptywidgets.engine.prepare import Preparation
 from ptywidgets.engine.probe import Optics
 from ptywidgets.engine.registry import registered, same_class
+from ptywidgets.engine.source import Bin, Crop, Repair, Source, Stated, Supplied
 
-_DESCRIPTIONS: dict[str, type] = {c.__name__: c for c in (Plan, Preparation, Optics, Calibration, Composition)}
+_DESCRIPTIONS: dict[str, type] = {
+    c.__name__: c
+    for c in (Plan, Preparation, Optics, Calibration, Composition, Source, Supplied, Stated, Crop, Bin, Repair)
+}
 _ELSEWHERE = {(Optics, "vacuum")}  # arrays that a file has in a place of their own
 
 

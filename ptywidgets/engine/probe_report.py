@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import fft as sfft
@@ -139,7 +140,8 @@ def few_patterns_mean(dataset: Dataset, count: int = 5) -> float:
     """
     ry, rx = dataset.scan_shape
     places = zip(np.linspace(0, ry - 1, count).astype(int), np.linspace(0, rx - 1, count).astype(int), strict=True)
-    return float(np.mean([np.sum(dataset.pattern(int(y), int(x)), dtype=np.float64) for y, x in places]))
+    counted: Any = ... if dataset.mask is None else dataset.mask
+    return float(np.mean([np.sum(dataset.pattern(int(y), int(x))[counted], dtype=np.float64) for y, x in places]))
 
 
 def _report(

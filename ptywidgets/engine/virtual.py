@@ -90,6 +90,8 @@ class VirtualImager:
             self._pixels = np.empty((qy * qx, ry * rx), dataset.dtype)
             for first, block in dataset.rows():
                 flat = block.reshape(-1, qy * qx)
+                if dataset.mask is not None:
+                    flat = np.where(dataset.mask.ravel(), flat, flat.dtype.type(0))
                 self._pixels[:, first * rx : first * rx + len(flat)] = flat.T
             self._total = self._sum(np.arange(qy * qx))
 
@@ -99,8 +101,13 @@ class VirtualImager:
         return self._pixels is not None
 
     def image(self, mask: np.ndarray) -> np.ndarray:
-        """Sum over the mask (Qy, Qx), for every scan position: (Ry, Rx) float64."""
+        """Sum over the mask (Qy, Qx), for every scan position: (Ry, Rx) float64.
+
+        Pixels that the dataset's own mask leaves out are not summed.
+        """
         mask = np.asarray(mask, bool)
+        if self.dataset.mask is not None:
+            mask = mask & self.dataset.mask
         if self._pixels is None:
             out = np.empty(self.dataset.scan_shape)
             for first, block in self.dataset.rows():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from traitlets import Instance
 
 from ptywidgets.engine.dataset import Dataset
@@ -48,6 +49,7 @@ class Inputs(SafeTraits):
     _stale: bool  # the present state belongs to other data or another probe
     _taking = False  # a start is being taken over
     _turning = False  # another tilt is being looked at
+    _uncropped: tuple[Dataset, Optics] | None = None  # data before they were cropped or binned here, and their optics
     _lead: Measurement | None = None  # prepared last: its rotation is that of all tilts
     _also_read: tuple[Path, ...] = ()  # files
 
@@ -73,12 +75,67 @@ class Inputs(SafeTraits):
         """Count a file among :attr:`inputs` that something was read from which the data do not know of."""
         self._also_read = listed_files((*self._also_read, path))
 
-    def set_calibration(self, **changes: Any) -> None:
-        """Change energy (eV), scan_step (A), q_pixel (1/A) or semiangle (mrad); of a tilt series in all tilts."""
+    def crop(
+        self,
+        scan: tuple[int, int, int, int] | None = None,
+        detector: tuple[int, int, int, int] | None = None,
+        *,
+        cut_disk: bool = False,
+    ) -> None:
+        """Keep a part of the scan or of the detector, as :meth:`Dataset.crop` does; of a tilt series in all tilts."""
+        self._exchange(lambda dataset: dataset.crop(scan, detector, cut_disk=cut_disk), "crop the data")
+
+    def bin(self, scan: int | tuple[int, int] = 1, detector: int | tuple[int, int] = 1) -> None:
+        """Sum positions or pixels, as :meth:`Dataset.bin` does; of a tilt series in all tilts."""
+        self._exchange(lambda dataset: dataset.bin(scan, detector), "bin the data")
+
+    def crop_and_bin(
+        self,
+        scan: tuple[int, int, int, int] | None = None,
+        detector: tuple[int, int, int, int] | None = None,
+        *,
+        bin_scan: int | tuple[int, int] = 1,
+        bin_detector: int | tuple[int, int] = 1,
+        cut_disk: bool = False,
+    ) -> None:
+        """Both at once: if one of them is refused, nothing is changed."""
+
+        def change(dataset: Dataset) -> Dataset:
+            return dataset.crop(scan, detector, cut_disk=cut_disk).bin(bin_scan, bin_detector)
+
+        self._exchange(change, "crop or bin the data")
+
+    def uncrop(self) -> None:
+        """The whole data again, as they were before :meth:`crop` and :meth:`bin`; see :meth:`Dataset.uncropped`."""
+        self._require_idle("take the whole data")
+        dataset = self._data()
+        if self.views is not None:
+            raise DataError("a tilt series is not taken back as a whole; open its files again.")
+        if not dataset.source.operations:
+            return
+        before, optics = self._uncropped or (None, self.optics)
+        if before is not None and not _comes_from(dataset, before):
+            before = None
+        vacuum = self.optics.vacuum
+        whole = dataset.uncropped(before)
+        if vacuum is not None:
+            own = whole.vacuum if before is None else optics.vacuum
+            if own is None:
+                raise DataError("the whole vacuum pattern is not known any more; open the data again, with vacuum=...")
+            vacuum = own
+        self.dataset = whole
+        self._uncropped = None
+        self.optics = self.optics.replace(vacuum=vacuum)
+
+    def set_calibration(self, *, origin: str = "given", **changes: Any) -> None:
+        """Change energy (eV), scan_step (A), q_pixel (1/A) or semiangle (mrad); of a tilt series in all tilts.
+
+        `origin` says where the numbers came from, such as "measured".
+        """
         dataset = self._data()
         self._require_idle("change the calibration")
         calibration = dataset.calibration.replace(**changes)
-        self._recalibrate(**changes)
+        self._recalibrate(origin=origin, **changes)
         self.measurement = None
         if "semiangle" in changes and not (self.views is not None and self.views.optics):
             self.optics = self.optics.replace(semiangle=calibration.semiangle)
@@ -87,6 +144,33 @@ class Inputs(SafeTraits):
         if self.dataset is None:
             raise DataError("there are no data yet: Reconstruction.open(path), or set `dataset`.")
         return self.dataset
+
+    def _exchange(self, change: Callable[[Dataset], Dataset], what: str) -> None:
+        """Other data of the same experiment; the optics' vacuum pattern, seen by the same detector, goes along."""
+        before = self._data()
+        self._require_idle(what)
+        views = self.views
+        number = None if views is None else views.number(before)
+        datasets = None if views is None else tuple(change(one) for one in views.datasets)
+        after = change(before) if datasets is None or number is None else datasets[number]
+        if after is before and (views is None or datasets == views.datasets):
+            return
+        optics, each = self.optics, () if views is None else views.optics
+        optics = _seen_as(optics, change, before, after)
+        if views is not None and datasets is not None:
+            pairs = zip(each, views.datasets, datasets, strict=False)
+            each = tuple(_seen_as(one, change, old, new) for one, old, new in pairs)
+            self.views = replace(views, datasets=datasets, optics=each)
+            if number is not None:
+                self.dataset = after
+            if not each and optics is not self.optics:
+                self.optics = optics
+            return
+        if self._uncropped is None or not _comes_from(before, self._uncropped[0]):
+            self._uncropped = before, self.optics
+        self.dataset = after
+        if optics is not self.optics:
+            self.optics = optics
 
     def _recalibrate(self, **changes: Any) -> None:
         views = self.views
@@ -148,6 +232,8 @@ class Inputs(SafeTraits):
                 self.views = None  # these data are not of the series
             if self.status == "empty" and new is not None:
                 self.status = "ready"
+            if old is not None and new is not None:
+                self._bring_vacuum(old, new)
         elif name == "measurement" and self.views is not None:
             number = self.views.number(self.dataset)
             if new is None or number is None:
@@ -157,6 +243,14 @@ class Inputs(SafeTraits):
         elif name == "optics" and self.views is not None and self.views.optics:
             with self._quietly():
                 self.views = replace(self.views, optics=())  # set once, they are those of all
+
+    def _bring_vacuum(self, old: Dataset, new: Dataset) -> None:
+        """Where the optics have the vacuum pattern of the old data, they get that of the new ones."""
+        vacuum = self.optics.vacuum
+        if vacuum is None or old.vacuum is None or new.vacuum is None or not np.array_equal(vacuum, old.vacuum):
+            return
+        if not np.array_equal(vacuum, new.vacuum):
+            self.optics = self.optics.replace(vacuum=new.vacuum)
 
     def _begin_with(self, views: Views) -> None:
         """Another series."""
@@ -194,6 +288,25 @@ class Inputs(SafeTraits):
             yield
         finally:
             self._turning = before
+
+
+def _seen_as(optics: Optics, change: Callable[[Dataset], Dataset], before: Dataset, after: Dataset) -> Optics:
+    """The optics, with a vacuum pattern of their own cropped or binned as the data were."""
+    vacuum = optics.vacuum
+    if vacuum is None or before.detector_shape == after.detector_shape:
+        return optics
+    if vacuum.shape != before.detector_shape:
+        return optics  # make_aperture says so
+    if before.vacuum is None or not np.array_equal(before.vacuum, vacuum):
+        after = change(before.with_vacuum(vacuum))
+    return optics.replace(vacuum=after.vacuum)
+
+
+def _comes_from(dataset: Dataset, whole: Dataset) -> bool:
+    """Whether a data set is what was made of another one by cropping and binning."""
+    made, begun = dataset.source, whole.source
+    same = (made.path, made.dataset, made.shape) == (begun.path, begun.dataset, begun.shape)
+    return same and made.operations[: len(begun.operations)] == begun.operations
 
 
 def same_origin(measurement: Measurement, preparation: Preparation) -> bool:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
-from ptywidgets.engine.dataset import Calibration, Dataset
-from ptywidgets.engine.errors import DataError, ParameterError
-from ptywidgets.engine.io import read
+import numpy as np
+
+from ptywidgets.engine.calibration import NAMES
+from ptywidgets.engine.dataset import CALIBRATED, Dataset
+from ptywidgets.engine.errors import DataError, ParameterError, unknown_name
 from ptywidgets.engine.io.atomic import checked_target
 from ptywidgets.engine.io.checkpoint import (
     RECONSTRUCTION,
     Checkpoint,
-    fingerprint,
     load_checkpoint,
     new_provenance,
     save_checkpoint,
 )
+from ptywidgets.engine.io.saved_data import SavedData, open_again
 from ptywidgets.engine.io.saved_views import SavedView
 from ptywidgets.engine.plain import check_saveable
 from ptywidgets.engine.tomography import TiltSeries
@@ -78,6 +80,7 @@ def save(recon: Reconstruction, path: str | os.PathLike[str], overwrite: bool = 
         given=recon.given,
         voxel_depth=problem.voxel[0] if isinstance(problem, TiltSeries) else None,
         inputs=tuple(map(str, recon.inputs)),
+        data=SavedData.of(recon.dataset) if recon.views is None else None,
         provenance=new_provenance(recon.dataset)
         | {"started_from": recon.started_from, "schedule": "automatic" if recon.auto else "planned"},
     )
@@ -94,8 +97,14 @@ def load(
         if isinstance(dataset, (list, tuple)):
             raise DataError(f"{len(dataset)} data sets are given; the saved reconstruction is of one.")
         known = checkpoint.provenance
-        told = known.get("data_name", ""), known.get("data_path", ""), known.get("data_fingerprint", "")
-        found = _found(dataset, *told, checkpoint.calibration)  # type: ignore[arg-type]
+        found = open_again(
+            checkpoint.data,
+            dataset,  # type: ignore[arg-type]
+            name=known.get("data_name", ""),
+            path=known.get("data_path", ""),
+            expected=known.get("data_fingerprint", ""),
+            calibration=checkpoint.calibration,
+        )
         return checkpoint, {"dataset": found, "optics": checkpoint.optics}
     given = (
         [None] * len(views) if dataset is None else list(dataset) if isinstance(dataset, (list, tuple)) else [dataset]
@@ -103,7 +112,9 @@ def load(
     if len(given) != len(views):
         raise DataError(f"{len(given)} data sets but {len(views)} tilts were saved; pass dataset=[one for each tilt].")
     datasets = [
-        _found(one, view.name, view.path, view.fingerprint, view.calibration)
+        open_again(
+            view.data, one, name=view.name, path=view.path, expected=view.fingerprint, calibration=view.calibration
+        )
         for one, view in zip(given, views, strict=True)
     ]
     each = [view.optics for view in views if view.optics is not None]
@@ -111,24 +122,46 @@ def load(
     return checkpoint, {"dataset": datasets, "tilts": tilts, "optics": each or checkpoint.optics}
 
 
-def _found(dataset: Source | None, name: str, remembered: str, expected: str, known: Calibration) -> Dataset:
-    """The data of one view, given or where they were, as they were calibrated."""
-    if dataset is None:
-        if not remembered or not os.path.exists(remembered):
-            raise DataError(
-                f"the data of this reconstruction ({name or remembered or 'its data'}) are not where they were; pass "
-                "them: Reconstruction.load(path, dataset=...)."
-            )
-        dataset = remembered
-    calibration = dataclasses.asdict(known)
-    if not isinstance(dataset, Dataset):
-        dataset = read(dataset, **{k: v for k, v in calibration.items() if v is not None})
-    dataset = dataset.with_calibration(**calibration)
-    if expected and fingerprint(dataset) != expected:
-        raise DataError(
-            f"these are not the data of the saved reconstruction: {fingerprint(dataset)} instead of {expected}."
+def refuse_other(path: str | os.PathLike[str], checkpoint: Checkpoint, given: dict[str, Any]) -> None:
+    """Raise a ParameterError where what is given along with a saved reconstruction is not what it was made with.
+
+    A state belongs to its data and its calibration, so nothing of this can be changed by opening it; what says the
+    same as the file is taken.
+    """
+    name = Path(path).name
+    source = None if checkpoint.data is None else checkpoint.data.source
+    said: dict[str, Any] = {field: getattr(checkpoint.calibration, field) for field in CALIBRATED}
+    said["defocus"] = checkpoint.optics.aberrations["defocus"]
+    if source is not None:
+        said |= {"scan_shape": source.scan_shape, "choose": source.choose, "allow_external": source.allow_external}
+        said["dataset"] = source.dataset or None
+    known = (*NAMES, "dataset", "vacuum", "mask", "scan_shape", "choose", "allow_external", "tilts", "defocus")
+    for argument, value in given.items():
+        if argument not in known:
+            raise unknown_name("argument of Reconstruction.open", argument, known)
+        if value is None or _same(value, said.get(argument)):
+            continue
+        has = "it has its own" if argument not in said else f"it was made with {said[argument]!r}"
+        shown = repr(value) if isinstance(value, (int, float, str, tuple, list)) else f"a {type(value).__name__}"
+        change = {
+            "defocus": "set recon.optics",
+            "vacuum": "set recon.optics = recon.optics.replace(vacuum=...)",
+            "mask": "set recon.dataset = recon.dataset.with_mask(...)",
+        }.get(argument, f"recon.set_calibration({argument}=...)" if argument in NAMES else "open the data")
+        original = "" if source is None or not source.path else f" {source.path}"
+        raise ParameterError(
+            f"{name} is a saved reconstruction, and {argument}={shown} is given; {has}. Leave it out to go on with "
+            f"the saved one. To begin anew with another one, open the data{original} themselves, or after opening "
+            f"{change}, after which the next run starts anew."
         )
-    return dataset
+
+
+def _same(value: Any, saved: Any) -> bool:
+    """Whether an argument says what was saved."""
+    try:
+        return bool(np.all(np.isclose(np.asarray(value, float), np.asarray(saved, float), rtol=1e-6)))
+    except (TypeError, ValueError):
+        return bool(value == saved) if isinstance(value, (str, bool)) else False
 
 
 def _saved_views(views: Views) -> tuple[SavedView, ...]:

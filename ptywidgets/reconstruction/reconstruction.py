@@ -20,7 +20,7 @@ from ptywidgets.engine.constraints import default_constraints
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import ParameterError, PtyError, unknown_name
 from ptywidgets.engine.io import read
-from ptywidgets.engine.io.checkpoint import load_checkpoint
+from ptywidgets.engine.io.checkpoint import Checkpoint, is_checkpoint, load_checkpoint
 from ptywidgets.engine.models import SPECIMENS
 from ptywidgets.engine.plan import Plan
 from ptywidgets.engine.prepare import prepare
@@ -188,14 +188,29 @@ class Reconstruction(Results, Running):
             In A.
         **calibration
             What the file does not say: ``energy=80e3`` (eV), ``semiangle=20`` (mrad), ``scan_step`` (A), ``q_pixel``
-            (1/A).
+            (1/A); and how the data are to be read, as for :func:`ptywidgets.read`: ``dataset``, ``mask``,
+            ``scan_shape``, ``choose``, ``allow_external``.
+
+        Raises
+        ------
+        ParameterError
+            When something else than what it was made with is given along with a saved reconstruction.
         """
         if isinstance(path, (str, os.PathLike)):
-            if _is_checkpoint(path):
+            saved = _checkpoint(path)
+            if saved is not None:
+                given = {"vacuum": vacuum, "tilts": tilts, "defocus": defocus, **calibration}
+                keeping.refuse_other(path, saved, given)
                 return cls.load(path)
             files, several = [path], tilts is not None
         else:
             files, several = list(path), True
+            for one in files:
+                if is_checkpoint(one):
+                    raise ParameterError(
+                        f"{os.path.basename(one)} is a saved reconstruction, not a data file; a tilt series is opened "
+                        "from the data of each tilt, and a saved one by itself: Reconstruction.load(path)."
+                    )
         datasets = [read(one, **calibration) for one in files]
         if vacuum is not None:
             datasets = [dataset.with_vacuum(vacuum) for dataset in datasets]
@@ -493,12 +508,11 @@ def _check_data(dataset: Any) -> None:
     )
 
 
-def _is_checkpoint(path: Any) -> bool:
+def _checkpoint(path: Any) -> Checkpoint | None:
     try:
-        load_checkpoint(path)
+        return load_checkpoint(path)
     except PtyError:
-        return False
-    return True
+        return None
 
 
 __all__ = ["STATUSES", "NotSaveableWarning", "Reconstruction"]

@@ -104,7 +104,7 @@ class Starting(Inputs):
         try:
             with self.hold_trait_notifications():
                 if measurement.calibration != dataset.calibration:
-                    self._recalibrate(**dataclasses.asdict(measurement.calibration))
+                    self._recalibrate(origin="measured", **dataclasses.asdict(measurement.calibration))
                     self.start_image = None
                 turn = {"rotation": measurement.rotation, "transpose": measurement.transpose}
                 self.preparation = measurement.preparation.replace(**turn)

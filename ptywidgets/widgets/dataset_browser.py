@@ -10,11 +10,12 @@ from ipywidgets import HTML, ToggleButton
 
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError, unknown_name
-from ptywidgets.engine.virtual import PRESETS, Detector, VirtualImager, disk_semiangle, fit_disk
+from ptywidgets.engine.virtual import PRESETS, Detector, VirtualImager, disk_semiangle, fit_disk, scan_range
 from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.base import Panel
 from ptywidgets.widgets.boxes import heading, note, panel, panels, set_words, toolbar, words
 from ptywidgets.widgets.calibration_editor import CalibrationEditor
+from ptywidgets.widgets.crop_editor import CropEditor
 from ptywidgets.widgets.histogram import ContrastHistogram
 from ptywidgets.widgets.in_words import browser_code, facts
 from ptywidgets.widgets.pattern_pane import PatternPane
@@ -50,11 +51,13 @@ class DatasetBrowser(Panel):
         self._virtual: np.ndarray | None = None
         self._pattern: np.ndarray | None = None
         self._mean_counts = 0.0
+        self._cropping_of: Dataset | None = None  # whose regions the fields show
         self.scan_pane, self.pattern_pane = ScanPane(), PatternPane()
         self.scan_view, self.pattern_view = self.scan_pane.view, self.pattern_pane.view
         self.views = [self.scan_view, self.pattern_view]
         self.histogram = ContrastHistogram("counts")
         self.calibration = CalibrationEditor(self.guarded(self._calibrate), self.guarded(self.complain))
+        self.cropping = CropEditor()
         self.facts = note()
         self.show_code = ToggleButton(description="Code", layout={"width": "auto"}, icon="code")
         self.code_text = HTML(layout={"display": "none"})
@@ -66,6 +69,7 @@ class DatasetBrowser(Panel):
             panels(
                 panel(words(axes, "pty-note"), self.histogram),
                 panel(words("Calibration", "pty-note"), self.calibration, toolbar(self.show_code), self.code_text),
+                panel(words("Part of the data that is worked on", "pty-note"), self.cropping),
             ),
         ]
         self._connect()
@@ -136,6 +140,9 @@ class DatasetBrowser(Panel):
         self.hear(self.histogram, lambda limits: setattr(self.pattern_view, "limits", limits), "limits")
         self.hear(self.histogram, lambda pair: setattr(self.pattern_view, "percentiles", pair), "percentiles")
         self.click(self.calibration.from_disk, self._semiangle_from_disk)
+        self.click(self.cropping.drawn, self._take_drawn)
+        self.click(self.cropping.apply, self._crop)
+        self.click(self.cropping.whole, self._uncrop)
         self.hear(self.show_code, lambda on: self._show_code())
         self.watch(self._new_dataset, "dataset")
 
@@ -170,7 +177,7 @@ class DatasetBrowser(Panel):
     def _new_dataset(self) -> None:
         """Another calibration of the same patterns needs no new reading."""
         dataset = self.recon.dataset
-        if dataset is None or self._imager is None or self._imager.dataset.data is not dataset.data:
+        if dataset is None or self._imager is None or not _same_patterns(self._imager.dataset, dataset):
             self._new_data()
             return
         self._show_facts()
@@ -190,7 +197,7 @@ class DatasetBrowser(Panel):
         self.with_data(lambda: VirtualImager(dataset), self._take_imager, "Reading all patterns ...")
 
     def _take_imager(self, imager: VirtualImager) -> None:
-        if self.recon.dataset is None or imager.dataset.data is not self.recon.dataset.data:
+        if self.recon.dataset is None or not _same_patterns(imager.dataset, self.recon.dataset):
             return  # other data have come meanwhile
         mean = imager.mean_pattern()
         self._imager, self.pattern_pane.disk, self._mean_counts = imager, fit_disk(mean), float(mean.sum())
@@ -227,7 +234,7 @@ class DatasetBrowser(Panel):
 
     # ---------------------------------------------------------------- calibration and facts
 
-    def _calibrate(self, **changes: float | None) -> None:
+    def _calibrate(self, **changes: Any) -> None:
         try:
             self._dataset()
             self.recon.set_calibration(**changes)
@@ -235,18 +242,44 @@ class DatasetBrowser(Panel):
             self.calibration.show(self.recon.calibration)
         self.say("")
 
+    def _crop(self) -> None:
+        before = self._dataset()
+        self.recon.crop_and_bin(**self.cropping.wanted())
+        after = self._dataset()
+        if after is before:
+            self.say("Nothing to do: this is all of the data, and nothing is binned.")
+            return
+        done = "; then ".join(map(str, after.source.operations[len(before.source.operations) :]))
+        self.say(f"{done[:1].upper()}{done[1:]}.", "good")
+
+    def _uncrop(self) -> None:
+        self.recon.uncrop()
+        self.say("The whole data again.", "good")
+
+    def _take_drawn(self) -> None:
+        self._dataset()
+        detector, box = self.detector, None
+        if detector is not None and detector.shape == "rectangle":
+            box = scan_range((detector.y, detector.x), detector.h, detector.w, self._dataset().detector_shape)
+        if self.region is None and box is None:
+            raise DataError('nothing is drawn; choose "Region" for the scan or "Box" for the detector, and drag it.')
+        self.cropping.enter(self.region, box)
+
     def _semiangle_from_disk(self) -> None:
         dataset = self._dataset()
         disk = self.pattern_pane.disk
         if disk is None:
             raise DataError("the patterns are still being read; try again in a moment.")
         angle = disk_semiangle(disk.radius, dataset.calibration, self.recon.optics.rolloff)
-        self.recon.set_calibration(semiangle=float(f"{angle:.4g}"))
+        self.recon.set_calibration(origin="measured", semiangle=float(f"{angle:.4g}"))
         self.say(f"The disk has a radius of {disk.radius:.2f} px: semi-angle {angle:.2f} mrad.", "good")
 
     def _show_facts(self) -> None:
         dataset = self.recon.dataset
         self.calibration.show(self.recon.calibration)
+        if dataset is not self._cropping_of:
+            self._cropping_of = dataset
+            self.cropping.show(dataset)
         if dataset is None:
             set_words(self.facts, "No data yet: set recon.dataset, or open a file by Reconstruction.open(path).")
             return
@@ -264,6 +297,11 @@ class DatasetBrowser(Panel):
         y, x = self.position
         place = f"position {y}, {x}" if self.region is None else f"region {self.region}"
         return f"{place}; {self.pattern_pane.choice.value}"
+
+
+def _same_patterns(one: Dataset, other: Dataset) -> bool:
+    """Whether virtual images of one are those of the other."""
+    return one.data is other.data and one.source.mask == other.source.mask
 
 
 __all__ = ["DatasetBrowser"]

@@ -35,7 +35,7 @@ def browser_code(
     lines = ["import ptywidgets"]
     lines += ["from ptywidgets.engine.virtual import VirtualImager, annulus_mask, disk_mask, rectangle_mask", ""]
     if dataset is not None and dataset.path is not None:
-        lines.append(f"dataset = ptywidgets.read({str(dataset.path)!r})")
+        lines.append(f"dataset = {dataset.source.code}")
     chosen = f"mean_pattern({region})" if region is not None else f"pattern({position[0]}, {position[1]})"
     lines.append(f"pattern = dataset.{chosen}")
     if detector is not None:

@@ -114,7 +114,7 @@ class ProbeDesigner(Panel):
     def _change_aberrations(self, aberrations: Aberrations) -> None:
         self.guarded(lambda: self._change(aberrations=aberrations), "aberrations")()
 
-    def _complete(self, **values: float) -> None:
+    def _complete(self, **values: Any) -> None:
         self.recon.set_calibration(**values)
 
     def _complain(self, words: str) -> None:

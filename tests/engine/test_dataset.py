@@ -247,3 +247,174 @@ def test_vacuum_pattern_from_a_file(tmp_path):
 def test_repr_is_one_line_whatever_the_name():
     words = repr(Dataset(counts(), name="a\nb\x1b[31m"))
     assert "\n" not in words and "\x1b" not in words and "not calibrated" in words
+
+
+# ------------------------------------------------------------------ parts and sums
+
+
+def lit(shape=(6, 6, 24, 24), radius=5.0):
+    """Counts with a bright disk in the middle."""
+    y, x = np.mgrid[: shape[2], : shape[3]]
+    disk = np.hypot(y - shape[2] / 2 + 0.5, x - shape[3] / 2 + 0.5) < radius
+    return np.random.default_rng(1).poisson(np.where(disk, 60, 1), shape).astype(np.uint8)
+
+
+def test_ranges_cut_the_scan_and_the_detector():
+    data = lit()
+    dataset = Dataset(data, Calibration(scan_step=2.0, q_pixel=0.1))
+    part = dataset[1:5, :-1, ..., 4:20]
+    assert np.array_equal(part.data, data[1:5, :-1, :, 4:20]) and part.calibration == dataset.calibration
+    assert np.array_equal(dataset[2:].data, data[2:]) and dataset[:] is dataset
+    assert np.array_equal(dataset[..., 3:21].data, data[..., 3:21])
+
+
+@pytest.mark.parametrize("key", [3, (1, 2), slice(0, 6, 2), (slice(None),) * 5, [1, 2]])
+def test_what_is_no_range_is_told_what_to_do(key):
+    with pytest.raises(DataError, match=r"dataset\[10:50, 10:50\].*dataset.pattern\(3, 4\).*bin\(scan=2\)"):
+        Dataset(lit())[key]
+
+
+@pytest.mark.parametrize("region", [(0, 7, 0, 6), (3, 3, 0, 6), (-1, 2, 0, 2), (0, 1), "ab", (0, 2.5, 0, 2)])
+def test_a_crop_beyond_the_data_is_refused(region):
+    with pytest.raises(DataError, match=r"crop of the scan is .*0 <= y0 < y1 <= 6"):
+        Dataset(lit()).crop(scan=region)
+
+
+@pytest.mark.parametrize("bins", [0, -1, 7, 2.5, (1, 2, 3), "two", True])
+def test_a_binning_that_cannot_be_is_refused(bins):
+    with pytest.raises(DataError, match=r"binning of the scan is .*from 1 to 6"):
+        Dataset(lit()).bin(scan=bins)
+
+
+def test_what_belongs_to_the_data_goes_along():
+    data = lit()
+    mask, positions = np.ones((24, 24), bool), np.ones((6, 6), bool)
+    mask[7, 9] = positions[2, 5] = False
+    vacuum = data.astype(float).mean((0, 1))
+    dataset = Dataset(data, Calibration(80e3, 2.0, 0.1, 20.0), vacuum=vacuum, mask=mask, scan_mask=positions)
+    part = dataset.crop(scan=(1, 6, 0, 6), detector=(2, 23, 2, 22)).bin(scan=2, detector=(2, 2))
+    assert part.shape == (2, 3, 10, 10)
+    assert part.calibration == Calibration(80e3, 4.0, 0.2, 20.0)
+    assert np.argwhere(~part.mask).tolist() == [[2, 3]] and np.argwhere(~part.scan_mask).tolist() == [[0, 2]]
+    np.testing.assert_allclose(part.vacuum, vacuum[2:22, 2:22].reshape(10, 2, 10, 2).sum((1, 3)))
+    whole = data[1:5, :, 2:22, 2:22].astype(int).reshape(2, 2, 3, 2, 10, 2, 10, 2).sum((1, 3, 5, 7))
+    assert np.array_equal(part.load().data, whole)
+    assert "1 scan row, 1 detector row left out" in part.describe() and repr(part).endswith("cropped and binned")
+
+
+def test_the_disk_is_kept_whole():
+    dataset = Dataset(lit())
+    with pytest.raises(
+        DataError, match=r"cuts the bright-field disk, of radius 5.* detector=\((6|7), (17|18), (6|7), (17|18)\)"
+    ):
+        dataset.crop(detector=(9, 20, 4, 20))
+    assert dataset.crop(detector=(9, 20, 4, 20), cut_disk=True).detector_shape == (11, 16)
+    assert dataset.crop(detector=(5, 19, 5, 19)).detector_shape == (14, 14)
+    beside = Dataset(np.ones((2, 2, 24, 24)), vacuum=lit()[0, 0])  # the vacuum pattern tells, nothing is read
+    with pytest.raises(DataError, match="cuts the bright-field disk"):
+        beside.crop(detector=(0, 10, 0, 24))
+
+
+def test_nothing_that_counts_is_left():
+    mask = np.ones((24, 24), bool)
+    mask[4:8, 4:8] = False
+    with pytest.raises(DataError, match="of the mask nothing would be left"):
+        Dataset(lit(), mask=mask).crop(detector=(4, 8, 4, 8), cut_disk=True)
+
+
+def test_too_large_data_are_told_the_very_call(monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 30e6)
+    dataset = Dataset(Counting(np.broadcast_to(np.uint8(1), (64, 64, 128, 128))))
+    with pytest.raises(DataError) as error:
+        dataset.load()
+    words = str(error.value)
+    assert "dataset.bin(detector=3)" in words and "--bin-detector 3" in words and "--crop-scan" in words
+    crop = words.split("dataset.crop(scan=(")[1].split(")")[0]
+    dataset.crop(scan=tuple(int(n) for n in crop.split(","))).load()
+    dataset.bin(detector=3).load()  # by 2 it would not fit: the sums need a wider type
+
+
+# ------------------------------------------------------------------ masks are taken for what they are
+
+GOOD = np.ones((8, 8), bool)
+GOOD[2, 3] = GOOD[5, 6] = False
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        GOOD,
+        GOOD.astype(np.uint8),
+        GOOD * np.uint8(255),
+        GOOD.astype(float),
+        np.ma.MaskedArray(np.zeros((8, 8)), mask=~GOOD),
+        (~GOOD).astype(np.uint32),
+        np.where(GOOD, 0, 1 << 30).astype(np.uint32),
+        np.where(GOOD, 0, 16).astype(np.uint16),
+        np.where(GOOD, 0, np.arange(64).reshape(8, 8) + 1).astype(np.int64),
+    ],
+    ids=lambda mask: str(getattr(mask, "dtype", "")),
+)
+def test_a_mask_is_taken_for_what_it_is(mask):
+    dataset = Dataset(np.ones((2, 2, 8, 8), np.uint8))
+    assert np.array_equal(dataset.with_mask(mask).mask, GOOD)
+    assert np.array_equal(Dataset(dataset.data, mask=mask).mask, GOOD)
+
+
+@pytest.mark.parametrize("mask", [~GOOD, (~GOOD).astype(np.uint8), (~GOOD).astype(int), ~GOOD * np.uint8(255)])
+def test_a_mask_the_other_way_round_is_refused(mask):
+    dataset = Dataset(np.ones((2, 2, 8, 8), np.uint8))
+    with pytest.raises(DataError, match=r"2 of 64 pixels.*did you mean ~mask\?.*with_mask\(mask, confirm=True\)"):
+        dataset.with_mask(mask)
+    with pytest.raises(DataError, match="did you mean ~mask"):
+        Dataset(dataset.data, mask=mask)
+    meant = dataset.with_mask(mask, confirm=True)
+    assert np.array_equal(meant.mask, ~GOOD)
+    assert meant.with_calibration(energy=80e3).load().mask is not None, "confirmed once is confirmed"
+
+
+def test_scan_masks_likewise():
+    dataset, positions = Dataset(np.ones((4, 4, 2, 2))), np.ones((4, 4), bool)
+    positions[1, 1] = False
+    assert np.array_equal(dataset.with_scan_mask(np.ma.MaskedArray(positions, mask=~positions)).scan_mask, positions)
+    with pytest.raises(DataError, match=r"1 of 16 scan positions.*with_scan_mask\(mask, confirm=True\)"):
+        dataset.with_scan_mask(~positions)
+
+
+@pytest.mark.parametrize("mask", [np.full((8, 8), np.nan), np.ones((8, 8), complex), np.full((8, 8), "a")])
+def test_a_mask_of_something_else_is_refused(mask):
+    with pytest.raises(DataError, match="expected True"):
+        Dataset(np.ones((2, 2, 8, 8))).with_mask(mask)
+
+
+def test_masked_arrays_keep_their_masks():
+    data = lit((4, 4, 8, 8), 3)
+    bad = np.zeros(data.shape, bool)
+    bad[:, :, 2, 3] = True  # a pixel in all patterns
+    bad[1, 2] = True  # a whole pattern
+    bad[0, 0, 5, 5] = True  # one pixel of one pattern
+    dataset = Dataset(np.ma.MaskedArray(data, mask=bad))
+    assert type(dataset.data) is np.ndarray
+    assert np.argwhere(~dataset.mask).tolist() == [[2, 3], [5, 5]]
+    assert np.argwhere(~dataset.scan_mask).tolist() == [[1, 2]]
+    assert "1 pixels masked in all patterns, 1 in some and left out of all" in dataset.describe()
+    assert Dataset(np.ma.MaskedArray(data)).mask is None
+    more = Dataset(np.ma.MaskedArray(data, mask=bad), mask=np.arange(64).reshape(8, 8) != 0)
+    assert int((~more.mask).sum()) == 3
+
+
+def test_masked_arrays_that_mask_too_much_are_refused():
+    data = lit((4, 4, 8, 8), 3)
+    with pytest.raises(DataError, match="every value"):
+        Dataset(np.ma.MaskedArray(data, mask=True))
+    some = np.random.default_rng(0).random(data.shape) < 0.2
+    with pytest.raises(DataError, match=r"in some patterns only.*filled\(0\)"):
+        Dataset(np.ma.MaskedArray(data, mask=some))
+
+
+def test_masked_pixels_of_the_vacuum_are_repaired():
+    vacuum = np.full((8, 8), 10.0)
+    vacuum[4, 4] = 1e6
+    masked = np.ma.masked_greater(vacuum, 100)
+    for dataset in (Dataset(np.ones((2, 2, 8, 8)), vacuum=masked), Dataset(np.ones((2, 2, 8, 8))).with_vacuum(masked)):
+        assert (dataset.vacuum == 10).all() and "1 masked pixels replaced" in dataset.describe()

@@ -39,3 +39,17 @@ def test_hot_pixel_does_not_move_the_disk():
     pattern[3, 5] = 1e4
     disk = virtual.fit_disk(pattern)
     assert disk.centre == pytest.approx((30, 34), abs=0.3) and disk.radius == pytest.approx(12, abs=0.5)
+
+
+@pytest.mark.parametrize("limit", [None, 0])
+def test_masked_pixels_are_not_summed(monkeypatch, limit):
+    if limit is not None:
+        monkeypatch.setattr("ptywidgets.engine.virtual._COPY_LIMIT", limit)
+    data = np.ones((3, 4, 8, 8), np.float32)
+    data[..., 4, 4], data[..., 0, 0] = np.nan, 1e6
+    mask = np.ones((8, 8), bool)
+    mask[4, 4] = mask[0, 0] = False
+    imager = virtual.VirtualImager(Dataset(data).with_mask(mask))
+    assert (imager.image(np.ones((8, 8), bool)) == 62).all()
+    assert (imager.image(virtual.disk_mask((8, 8), (4, 4), 1)) == 4).all()
+    assert imager.mean_pattern().max() == 1

@@ -233,3 +233,67 @@ def test_a_closed_browser_hears_nothing_more(data):
     recon.set_calibration(energy=200e3)
     assert browser.comm is None
     browser.close()
+
+
+# ------------------------------------------------------------------ a part of the data
+
+
+def test_crop_and_bin_by_the_fields(browser, data):
+    fields = browser.cropping
+    assert (fields.scan.value, fields.detector.value) == ("0:12, 0:12", "0:64, 0:64") and fields.whole.disabled
+    fields.scan.box.value, fields.bin_detector.box.value = "1:11, 0:12", "2"
+    fields.apply.click()
+    part = browser.recon.dataset
+    assert part.shape == (10, 12, 32, 32) and part.calibration.q_pixel == 0.1
+    assert browser.words == "Cropped to scan [1:11, 0:12]; then binned, detector 2 x 2."
+    assert browser.pattern.shape == (32, 32) and browser.virtual_image.shape == (10, 12)
+    assert browser.recon.optics.vacuum.shape == (32, 32)
+    assert (fields.scan.value, fields.bin_detector.value) == ("0:10, 0:12", "1"), "what is there now"
+    assert ".crop(scan=(1, 11, 0, 12)).bin(detector=(2, 2))" in browser.code or data.path is None
+    fields.whole.click()
+    assert browser.recon.dataset.shape == data.shape and browser.recon.optics.vacuum.shape == (64, 64)
+    assert "whole" in browser.words and fields.whole.disabled
+
+
+@pytest.mark.parametrize(
+    ("field", "entry", "words"),
+    [
+        ("scan", "1:2", "no region"),
+        ("scan", "0:99, 0:12", "crop of the scan"),
+        ("detector", "0:30, 0:64", "cuts the bright-field disk"),
+        ("bin_scan", "0", "binning of the scan"),
+        ("bin_detector", HOSTILE, "no binning"),
+    ],
+)
+def test_a_part_that_cannot_be_is_told_and_nothing_changes(browser, data, field, entry, words):
+    getattr(browser.cropping, field).box.value = entry
+    browser.cropping.apply.click()
+    assert words in browser.words and browser.status_line.kind == "bad" and browser.recon.dataset is data
+    assert "<img" not in browser.status_line.value
+
+
+def test_the_disk_is_cut_where_that_is_wanted(browser):
+    browser.cropping.detector.box.value = "0:30, 0:64"
+    browser.cropping.cut_disk.value = True
+    browser.cropping.apply.click()
+    assert browser.recon.dataset.detector_shape == (30, 64)
+
+
+def test_what_is_drawn_is_entered(browser):
+    browser.cropping.drawn.click()
+    assert "nothing is drawn" in browser.words
+    browser.scan_pane.mode.value = "Region"
+    move(browser.scan_view, "box", y=5, x=5, h=2, w=4)
+    browser.detector = Detector("rectangle", 32, 32, h=40, w=44)
+    browser.cropping.drawn.click()
+    assert (browser.cropping.scan.value, browser.cropping.detector.value) == ("4:7, 3:8", "12:53, 10:55")
+
+
+def test_another_mask_makes_another_virtual_image(browser, data):
+    browser.detector = Detector("rectangle", 32, 32, h=64, w=64)
+    before = browser.virtual_image
+    mask = np.ones((64, 64), bool)
+    mask[32, 32] = False
+    browser.recon.dataset = data.with_mask(mask)
+    browser.detector = Detector("rectangle", 32, 32, h=64, w=64)
+    assert np.allclose(before - browser.virtual_image, data.data[..., 32, 32])

@@ -11,6 +11,7 @@ from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import PtyError
 from ptywidgets.engine.prepare.disk import DiskFit, measure_disk
 from ptywidgets.engine.prepare.measurement import Measurement
+from ptywidgets.engine.prepare.mend import mended
 from ptywidgets.engine.prepare.pixels import sample_patterns, sampled_positions
 from ptywidgets.engine.probe import Optics
 from ptywidgets.engine.probe_report import Quantity, probe_report
@@ -88,8 +89,8 @@ class Facts:
 
     @cached_property
     def sample(self) -> np.ndarray:
-        """Some patterns (n, Qy, Qx) as they are."""
-        return sample_patterns(self.dataset, self.most)
+        """Some patterns (n, Qy, Qx) as they are, but that masked pixels have the values of their neighbours."""
+        return sample_patterns(mended(self.dataset), self.most)
 
     @cached_property
     def places(self) -> np.ndarray:
@@ -140,7 +141,7 @@ class Facts:
     @cached_property
     def vacuum_disk(self) -> DiskFit:
         """The disk of the vacuum pattern."""
-        vacuum = self.dataset.vacuum
+        vacuum = mended(self.dataset).vacuum
         if vacuum is None and self._optics is not None and self._optics.vacuum is not None:
             vacuum = self._optics.vacuum
         if vacuum is None:

@@ -47,6 +47,8 @@ def check_pixels(facts: Facts) -> Finding:
     if bad.mask.any():
         remedy = f"Mend them: mend_pixels(dataset, bad_pixels(dataset)). {remedy}".strip()
     words = bad.sentence.split(";")[0].split(". ")[0].rstrip(".") + "."
+    if facts.dataset.mask is not None:
+        words += f" The mask leaves out {int((~facts.dataset.mask).sum())}."
     return Finding("detector pixels", verdict, count, "px", words, remedy)
 
 

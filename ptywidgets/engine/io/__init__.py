@@ -16,13 +16,16 @@ from ptywidgets.engine.calibration import NAMES
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError, unknown_name
 from ptywidgets.engine.io import emd, hdf5, npy
+from ptywidgets.engine.io.array_views import SeriesView
 from ptywidgets.engine.io.atomic import atomic_file
-from ptywidgets.engine.io.claims import settle
+from ptywidgets.engine.io.claims import origins, settle
 from ptywidgets.engine.io.emd_write import write
 from ptywidgets.engine.io.hdf5_tree import Entry, datasets, hdf5_errors, open_hdf5
-from ptywidgets.engine.io.recognise import existing_file, not_understood
+from ptywidgets.engine.io.masks import mask_beside, read_mask, scan_mask_beside, stored_mask
+from ptywidgets.engine.io.recognise import existing_file, is_hdf5, not_understood, printable
+from ptywidgets.engine.source import Source, Stated, Supplied
 
-__all__ = ["READERS", "atomic_file", "contents", "read", "read_pattern", "write"]
+__all__ = ["READERS", "atomic_file", "contents", "read", "read_mask", "read_pattern", "write"]
 
 READERS: tuple[Any, ...] = (emd, hdf5, npy)
 
@@ -32,7 +35,9 @@ def read(
     dataset: str | None = None,
     vacuum: np.ndarray | str | os.PathLike[str] | bool | None = None,
     *,
+    mask: Any = None,
     scan_shape: tuple[int, int] | None = None,
+    choose: int | str | None = None,
     allow_external: bool = False,
     **calibration: float | None,
 ) -> Dataset:
@@ -47,8 +52,13 @@ def read(
     vacuum : array, path or False, optional
         Pattern of the probe without a specimen, (Qy, Qx), or the file that holds it. When not given, a vacuum probe
         stored in the same file is used; False leaves it out.
+    mask : array, path or False, optional
+        Detector pixels that count, or the file that says it; see :meth:`Dataset.with_mask`. When not given, the
+        pixel_mask (NeXus, DECTRIS) or mask (CXI) beside the data is used; False leaves it out.
     scan_shape : (Ry, Rx), optional
         How a 3-D stack (J, Qy, Qx) was scanned.
+    choose : int or "sum", optional
+        Which scan of a series (T, Ry, Rx, Qy, Qx), from 0 on, or the sum of all of them.
     allow_external : bool
         Whether links to other files may be followed; only for files you trust.
     **calibration
@@ -69,27 +79,92 @@ def read(
     Dataset 'scan': scan 3 x 4, detector 8 x 8, float32, 3.07 kB on disk; 80 keV, step 4 A
     >>> folder.cleanup()
     """
-    known = (*NAMES, "dataset", "vacuum", "scan_shape", "allow_external")
+    known = (*NAMES, "dataset", "vacuum", "mask", "scan_shape", "choose", "allow_external")
     for name in calibration:
         if name not in NAMES:
             raise unknown_name("argument of read()", name, known)
     file = existing_file(path)
-    found = _reader(file).read(file, dataset, scan_shape, allow_external)
-    if scan_shape is not None and tuple(found.data.shape[:2]) != tuple(scan_shape):
-        raise DataError(
-            f"scan_shape is {tuple(scan_shape)} but the data already are {tuple(found.data.shape)}; leave it out."
-        )
+    reader = _reader(file)
+    found = reader.read(file, dataset, scan_shape, allow_external)
+    stored = tuple(int(n) for n in found.data.shape)
+    data = _one_scan(found.data, choose, file)
+    if scan_shape is not None and tuple(data.shape[:2]) != tuple(scan_shape):
+        raise DataError(f"scan_shape is {tuple(scan_shape)} but the data already are {stored}; leave it out.")
+    settled = settle(found.claims, calibration, file)
+    where = origins(found.claims, calibration)
+    stated = [(name, getattr(settled, name)) for name in where if getattr(settled, name, None) is not None]
+    source = Source(
+        path=str(file.absolute()),
+        dataset=found.at,
+        format=reader.NAME,
+        allow_external=allow_external,
+        shape=stored if scan_shape is None else (stored[0] * stored[1], *stored[2:]),
+        scan_shape=None if scan_shape is None else (int(scan_shape[0]), int(scan_shape[1])),
+        choose=choose,
+        calibration=tuple(Stated(name, value, where[name]) for name, value in stated),
+    )
     result = Dataset(
-        data=found.data,
-        calibration=settle(found.claims, calibration, file),
-        vacuum=found.vacuum if vacuum is None or vacuum is True else None,
+        data=data,
+        calibration=settled,
         name=file.name.removesuffix(file.suffix),
         path=file,
         metadata=found.metadata,
+        source=source,
     )
-    if vacuum is None or isinstance(vacuum, bool):
-        return result
-    return result.with_vacuum(vacuum)
+    if mask is None or mask is True:
+        result = _stored_masks(result, file, found.at)
+    elif mask is not False:
+        result = result.with_mask(mask)
+    if vacuum is None or vacuum is True:
+        return result if found.vacuum is None else result.with_vacuum(found.vacuum, origin=_at(file, found.vacuum_at))
+    return result if vacuum is False else result.with_vacuum(vacuum)
+
+
+def _one_scan(data: Any, choose: int | str | None, file: Path) -> Any:
+    """The data themselves, or what is chosen of a series."""
+    name, shape = printable(file.name), tuple(int(n) for n in data.shape)
+    if len(shape) != 5:
+        if choose is not None:
+            words = " x ".join(map(str, shape))
+            raise DataError(f"{name} holds no series of scans, its data are {words}; leave out choose={choose!r}.")
+        return data
+    count = shape[0]
+    if choose is None and count == 1:
+        choose = 0
+    if choose == "sum" or (isinstance(choose, (int, np.integer)) and 0 <= choose < count):
+        return SeriesView(data, choose if isinstance(choose, str) else int(choose))
+    got = "" if choose is None else f"choose is {choose!r}; "
+    raise DataError(
+        f"{got}{name} holds a series of {count} scans, {' x '.join(map(str, shape))}; take one of them, "
+        f"read(path, choose=0) to choose={count - 1}, or add them up, choose='sum' (--choose on the command line)."
+    )
+
+
+def _stored_masks(dataset: Dataset, file: Path, at: str) -> Dataset:
+    """With the masks that lie beside the data in an HDF5 file."""
+    if not is_hdf5(file):
+        return dataset
+    with open_hdf5(file) as opened, hdf5_errors(file):
+        pixels_at = mask_beside(opened, at, dataset.detector_shape)
+        scan_at = scan_mask_beside(opened, dataset.scan_shape)
+        pixels = None if pixels_at is None else stored_mask(opened, pixels_at, file)
+        positions = None if scan_at is None else stored_mask(opened, scan_at, file)
+    if pixels is not None and not pixels[0].all():
+        assert pixels_at is not None
+        if 2 * int(pixels[0].sum()) < pixels[0].size:
+            raise DataError(
+                f"{printable(pixels_at)} in {printable(file.name)} would leave {int(pixels[0].sum())} of "
+                f"{pixels[0].size} pixels; pass read(path, mask=False) to leave it out, or a mask of your own."
+            )
+        dataset = dataset.with_mask(pixels[0], origin=_at(file, pixels_at, pixels[1]))
+    if positions is not None and not positions[0].all():
+        assert scan_at is not None
+        dataset = dataset.with_scan_mask(positions[0], confirm=True, origin=_at(file, scan_at, positions[1]))
+    return dataset
+
+
+def _at(file: Path, place: str, words: str = "") -> Supplied:
+    return Supplied(path=str(file.absolute()), dataset=place, words=words)
 
 
 def read_pattern(

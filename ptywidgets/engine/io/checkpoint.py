@@ -22,9 +22,11 @@ from ptywidgets.engine.given import Given
 from ptywidgets.engine.io.atomic import Kind
 from ptywidgets.engine.io.emd_write import Axis, write_array, write_metadata, write_root
 from ptywidgets.engine.io.fingerprint import fingerprint
+from ptywidgets.engine.io.hdf5 import SAVED
 from ptywidgets.engine.io.hdf5_tree import hdf5_errors, member
 from ptywidgets.engine.io.hdf5_write import atomic_hdf5
 from ptywidgets.engine.io.recognise import HDF5_SIGNATURE, head
+from ptywidgets.engine.io.saved_data import SavedData, read_data, write_data
 from ptywidgets.engine.io.saved_given import read_given, write_given
 from ptywidgets.engine.io.saved_views import SavedView, read_views, write_views
 from ptywidgets.engine.plain import from_plain, to_plain
@@ -33,8 +35,9 @@ from ptywidgets.engine.prepare import Preparation
 from ptywidgets.engine.probe import Optics
 from ptywidgets.engine.state import State
 
-ROOT = "ptywidgets_reconstruction_root"
+ROOT = SAVED
 PARAMETER = "parameter "  # then the name of what a model has found
+DATA = "data"  # what masks and vacuum pattern are named for
 MEMORY = "memory of "  # then the name of what an algorithm keeps
 
 
@@ -58,6 +61,7 @@ class Checkpoint:
     voxel_depth: float | None = None  # A, where the object is a volume
     inputs: tuple[str, ...] = ()  # files that the data were read from
     given: Given | None = None  # a probe or an object that it began with
+    data: SavedData | None = None  # of the one data set; None of a tilt series and in files of older versions
 
 
 def is_reconstruction(path: Path) -> bool:
@@ -120,6 +124,8 @@ def save_checkpoint(
             numbers["random"] = json.dumps(state.random)
             _write_state(root, state, checkpoint.sampling, checkpoint.voxel_depth)
         write_metadata(root, "reconstruction", numbers)
+        if checkpoint.data is not None:
+            described["source"] = write_data(root, checkpoint.data, DATA)
         write_metadata(root, "descriptions", described)
         if checkpoint.inputs:
             write_metadata(root, "inputs", {"files": list(checkpoint.inputs)})
@@ -174,6 +180,15 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         raise FileFormatError(f"{source.name!r} cannot be read as a saved reconstruction: {error}.") from error
 
 
+def is_checkpoint(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is a saved reconstruction; nothing of it is loaded."""
+    try:
+        with h5py.File(Path(path).expanduser(), "r") as file:
+            return ROOT in file
+    except (OSError, RuntimeError, KeyError, ValueError):
+        return False
+
+
 def _write_state(root: h5py.Group, state: State, sampling: tuple[float, float], deep: float | None) -> None:
     pixels = [Axis("y", sampling[0], "A"), Axis("x", sampling[1], "A")]
     along = Axis("slice") if deep is None else Axis("z", deep, "A")
@@ -193,7 +208,7 @@ def _write_state(root: h5py.Group, state: State, sampling: tuple[float, float], 
 def _read(root: h5py.Group) -> Checkpoint:
     numbers = {k: v[()] for k, v in root["metadatabundle/reconstruction"].items()}
     texts = {k: v[()].decode() for k, v in root["metadatabundle/descriptions"].items()}
-    described = {k: from_plain(json.loads(v)) for k, v in texts.items()}
+    described = {k: from_plain(json.loads(v)) for k, v in texts.items() if k != "source"}
     optics = described["optics"]
     if "vacuum" in root:
         optics = optics.replace(vacuum=root["vacuum/data"][...])
@@ -235,6 +250,7 @@ def _read(root: h5py.Group) -> Checkpoint:
         voxel_depth=_voxel_depth(root),
         inputs=_inputs(root["metadatabundle"]),
         given=read_given(root),
+        data=read_data(root, texts["source"], DATA) if "source" in texts else None,
     )
 
 

@@ -87,6 +87,21 @@ def settle(claims: list[Claim], given: Mapping[str, float | None], path: Path) -
     return Calibration(**{k: v for k, v in stated.items() if k not in given}).replace(**given)
 
 
+def origins(claims: list[Claim], given: Mapping[str, Any]) -> dict[str, str]:
+    """Where each number of a settled calibration came from: given, or the place in the file.
+
+    Examples
+    --------
+    >>> origins([Claim("scan_step", 0.4, "nm", "dim1")], {"energy": 80e3})
+    {'energy': 'given', 'scan_step': 'from the file (dim1)'}
+    """
+    names = {"q_pixel" if name == "angle_pixel" else name for name, value in given.items() if value is not None}
+    found = {name: "given" for name in sorted(names)}
+    for c in claims:
+        found.setdefault(c.quantity, f"from the file ({printable(c.where)})")
+    return found
+
+
 def _standard(c: Claim, energy: float | None) -> float:
     kind, scale = unit_of(c.unit)
     if c.quantity == "q_pixel" and kind == "angle":

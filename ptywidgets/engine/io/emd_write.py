@@ -110,7 +110,7 @@ def write_metadata(
 def write(
     path: str | os.PathLike[str], dataset: Dataset, overwrite: bool = False, compression: str | None = None
 ) -> Path:
-    """Write a data set as EMD 1.0: patterns, calibration and vacuum probe, in a file that py4DSTEM.read opens.
+    """Write a data set as EMD 1.0: patterns, calibration, vacuum probe and masks, in a file that py4DSTEM.read opens.
 
     An old file stays whole until the new one is complete.
 
@@ -190,6 +190,10 @@ def _write_dataset(file: h5py.File, dataset: Dataset, compression: str | None, c
         write_array(
             patterns.parent, "vacuum_probe", dataset.vacuum, unit="intensity", python_class="VirtualDiffraction"
         )
+    if dataset.mask is not None:  # as NeXus says it: 0 where a pixel is good
+        write_array(patterns.parent, "pixel_mask", (~dataset.mask).astype(np.uint32))
+    if dataset.scan_mask is not None:
+        write_array(patterns.parent, "scan_mask", dataset.scan_mask.astype(np.uint8))
 
 
 def _write_item(group: h5py.Group, key: str, value: Any) -> None:

@@ -10,6 +10,9 @@ from ptywidgets.engine.dataset import Dataset
 def fingerprint(dataset: Dataset) -> str:
     """A few numbers that tell one dataset from another without reading it all: shape, type, sums of three patterns.
 
+    They are those of the patterns as the data set gives them, cropped and binned; what is not a number is left out of
+    the sums. Masks and the vacuum pattern have checksums of their own in ``dataset.source``.
+
     Examples
     --------
     >>> fingerprint(Dataset(np.ones((2, 2, 4, 4), np.float32)))
@@ -17,7 +20,7 @@ def fingerprint(dataset: Dataset) -> str:
     """
     ry, rx = dataset.scan_shape
     sums = [
-        float(np.sum(dataset.pattern(y, x), dtype=np.float64))
+        float(np.nansum(dataset.pattern(y, x), dtype=np.float64))
         for y, x in ((0, 0), (ry // 2, rx // 2), (ry - 1, rx - 1))
     ]
     return f"{'x'.join(map(str, dataset.shape))} {dataset.dtype} " + " ".join(f"{s:.10g}" for s in sums)

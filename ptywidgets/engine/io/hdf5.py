@@ -31,6 +31,7 @@ from ptywidgets.engine.io.lazy import LazyArray, ScanView, dropped_axes, likely_
 from ptywidgets.engine.io.recognise import is_hdf5, printable
 
 NAME = "HDF5 with a 4-D array (.h5, .hdf5, .emd, .hspy)"
+SAVED = "ptywidgets_reconstruction_root"  # root of a saved reconstruction
 understands = is_hdf5
 
 
@@ -50,7 +51,7 @@ def read(
     data: Any = LazyArray(path, name, allow_external=allow_external, squeeze=True)
     if data.ndim == 3 and scan_shape is not None:
         data = ScanView.of(data, scan_shape)
-    return Found(data, claims, vacuum, metadata, at=name)
+    return Found(data, claims, vacuum, metadata, at=name, vacuum_at=vacuum_at or "")
 
 
 def pick(file: h5py.File, path: Path, dataset: str | None, stack: bool, allow_external: bool) -> str:
@@ -65,7 +66,7 @@ def pick(file: h5py.File, path: Path, dataset: str | None, stack: bool, allow_ex
             f"{printable(dataset)!r} in {printable(path.name)} is a group without 'data'. {inventory(file, path)}"
         )
     arrays = [entry for entry in datasets(file, allow_external) if entry.dtype.kind in "biuf"]
-    for plausible in (_is_4d, _is_3d) if stack else (_is_4d,):
+    for plausible in (_is_4d, _is_3d) if stack else (_is_4d, _is_5d):
         fitting = [entry for entry in arrays if plausible(entry)]
         if len(fitting) == 1:
             return fitting[0].path
@@ -75,6 +76,11 @@ def pick(file: h5py.File, path: Path, dataset: str | None, stack: bool, allow_ex
                 f"{printable(path.name)} holds {len(fitting)} arrays that could be the data: {listed}; say which: "
                 f"read(path, dataset={printable(fitting[0].path)!r})."
             )
+    if SAVED in file:
+        raise FileFormatError(
+            f"{printable(path.name)} is a saved reconstruction, not data; open it by Reconstruction.load(path), or "
+            "Reconstruction.open(path)."
+        )
     hint = ""
     stacks = [entry for entry in arrays if _is_3d(entry)]
     if stacks and not stack:
@@ -139,17 +145,20 @@ def vacuum_path(file: h5py.File, detector_shape: tuple[int, ...]) -> str | None:
 def sibling_claims(found: h5py.Dataset) -> list[Claim]:
     """What stands beside an array: dimension scales, a calibration group, abTEM's sampling, HyperSpy's axes."""
     group, claims = found.parent, []
-    numbered = [f"dim{n}" for n in range(4)] if member(group, "dim0") is not None else [f"dim{n}" for n in range(1, 5)]
+    series = int(len(found.shape) == 5 and not dropped_axes(found.shape))  # its first axis is not of a scan
+    begin = series + (member(group, "dim0") is None)
+    numbered = [f"dim{n}" for n in range(begin, begin + 4)]
     quantities = ("scan_step", "scan_step", "q_pixel", "q_pixel")
     for name, quantity in zip(numbered, quantities, strict=True):
         dim = member(group, name)
         if isinstance(dim, h5py.Dataset) and dim.ndim == 1 and dim.size >= 2 and dim.dtype.kind in "iuf":
             claims += claim(quantity, float(dim[1]) - float(dim[0]), text(attribute(dim, "units")), str(dim.name))
     sampling, units = member(group, "sampling"), member(group, "units")
-    if isinstance(sampling, h5py.Dataset) and isinstance(units, h5py.Dataset) and sampling.shape == units.shape == (4,):
-        for i, quantity in enumerate(quantities):
+    four = (4 + series,)
+    if isinstance(sampling, h5py.Dataset) and isinstance(units, h5py.Dataset) and sampling.shape == units.shape == four:
+        for i, quantity in enumerate(quantities, series):
             claims += claim(quantity, sampling[i], text(units[i]), f"sampling[{i}]")
-    for i, quantity in enumerate(quantities):
+    for i, quantity in enumerate(quantities, series):
         axis = member(group, f"axis-{i}")
         if isinstance(axis, h5py.Group):
             claims += claim(quantity, attribute(axis, "scale"), text(attribute(axis, "units")), f"axis-{i}")
@@ -180,6 +189,11 @@ def _is_4d(entry: Entry) -> bool:
     if len(shape) > 4 and dropped_axes(shape):
         shape = tuple(n for axis, n in enumerate(shape) if axis not in dropped_axes(entry.shape))
     return len(shape) == 4 and min(shape[-2:]) > 1
+
+
+def _is_5d(entry: Entry) -> bool:
+    """A series of scans."""
+    return len(entry.shape) == 5 and not dropped_axes(entry.shape) and min(entry.shape[-2:]) > 1
 
 
 def _is_3d(entry: Entry) -> bool:

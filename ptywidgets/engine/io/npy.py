@@ -12,7 +12,7 @@ from ptywidgets.engine.dataset import checked_pattern
 from ptywidgets.engine.errors import DataError, FileFormatError
 from ptywidgets.engine.io.found import Found
 from ptywidgets.engine.io.lazy import ScanView, likely_scan_shape
-from ptywidgets.engine.io.recognise import head, printable
+from ptywidgets.engine.io.recognise import head, not_understood, printable
 
 NAME = "numpy .npy"
 
@@ -39,10 +39,17 @@ def read(
 
 def read_pattern(path: Path, dataset: str | None = None, allow_external: bool = False) -> np.ndarray:
     """A 2-D array, (Qy, Qx)."""
+    return checked_pattern(read_plane(path))
+
+
+def read_plane(path: Path) -> np.ndarray:
+    """A 2-D array of whatever is in it."""
+    if not understands(path):
+        raise not_understood(path, f"HDF5; {NAME}")
     data = _mapped(path)
     if data.ndim != 2:
         raise FileFormatError(f"{printable(path.name)} holds an array of shape {data.shape}; expected a 2-D pattern.")
-    return checked_pattern(data)
+    return data
 
 
 def _mapped(path: Path) -> np.ndarray:

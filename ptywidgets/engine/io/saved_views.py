@@ -12,6 +12,7 @@ import numpy as np
 from ptywidgets.engine.dataset import Calibration, Dataset
 from ptywidgets.engine.io.emd_write import write_array, write_metadata
 from ptywidgets.engine.io.fingerprint import fingerprint
+from ptywidgets.engine.io.saved_data import SavedData, read_data, write_data
 from ptywidgets.engine.plain import from_plain, to_plain
 from ptywidgets.engine.probe import Optics
 from ptywidgets.engine.tomography.tilt import Tilt
@@ -30,20 +31,25 @@ class SavedView:
     path: str = ""
     fingerprint: str = ""
     optics: Optics | None = None  # where each view has its own
+    data: SavedData | None = None  # None in files of older versions
 
     @classmethod
     def of(cls, dataset: Dataset, tilt: Tilt, optics: Optics | None = None) -> SavedView:
         """What there is to remember of a data set."""
         path = "" if dataset.path is None else str(dataset.path.absolute())
-        return cls(tilt, dataset.calibration, dataset.name, path, fingerprint(dataset), optics)
+        return cls(tilt, dataset.calibration, dataset.name, path, fingerprint(dataset), optics, SavedData.of(dataset))
 
 
 def write_views(root: h5py.Group, views: Sequence[SavedView]) -> None:
     """One table of tilts (T, 3), in degrees about x, y and z, and texts for each view."""
+    told = [
+        "" if view.data is None else write_data(root, view.data, f"tilt {number}") for number, view in enumerate(views)
+    ]
     write_metadata(
         root,
         GROUP,
         {
+            "sources": told,
             "tilts_degrees": np.array([(view.tilt.x, view.tilt.y, view.tilt.z) for view in views]),
             "names": [view.name for view in views],
             "paths": [view.path for view in views],
@@ -67,11 +73,13 @@ def read_views(root: h5py.Group) -> tuple[SavedView, ...]:
         name: [group[name][str(n)][()].decode() for n in range(len(tilts))]
         for name in ("names", "paths", "fingerprints", "calibrations", "optics")
     }
+    sources = group.get("sources")  # not in files of older versions
     views = []
     for number, angles in enumerate(tilts):
         optics = from_plain(json.loads(told["optics"][number]))
         if optics is not None and f"{VACUUM}{number}" in root:
             optics = optics.replace(vacuum=root[f"{VACUUM}{number}"]["data"][...])
+        source = "" if sources is None else sources[str(number)][()].decode()
         views.append(
             SavedView(
                 Tilt(*map(float, angles)),
@@ -80,6 +88,7 @@ def read_views(root: h5py.Group) -> tuple[SavedView, ...]:
                 told["paths"][number],
                 told["fingerprints"][number],
                 optics,
+                read_data(root, source, f"tilt {number}") if source else None,
             )
         )
     return tuple(views)

@@ -12,6 +12,7 @@ from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError
 from ptywidgets.engine.io.lazy import whole_key
 from ptywidgets.engine.prepare.pixels import BadPixels
+from ptywidgets.engine.source import Repair
 
 
 def mend_pixels(dataset: Dataset, mask: np.ndarray | BadPixels) -> Dataset:
@@ -48,7 +49,11 @@ def mend_pixels(dataset: Dataset, mask: np.ndarray | BadPixels) -> Dataset:
         raise DataError("the mask calls every pixel bad; expected True for bad pixels only.")
     mended = MendedArray(dataset.data, mask)
     vacuum = None if dataset.vacuum is None else mended.mend(dataset.vacuum)
-    return dataclasses.replace(dataset, data=mended, vacuum=vacuum)
+    done = Repair(tuple(int(n) for n in np.flatnonzero(mask)))
+    source = dataset.source.then(done)
+    if vacuum is not None and source.vacuum is not None:
+        source = source.replace(vacuum=source.vacuum.now(vacuum))
+    return dataclasses.replace(dataset, data=mended, vacuum=vacuum, source=source)
 
 
 def mended(dataset: Dataset) -> Dataset:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -153,7 +154,7 @@ def _known(measurement: Measurement, fit: OpticsFit, told: bool) -> RotationFit:
 
 def _calibrated(dataset: Dataset, semiangle: float | None, q_pixel: float | None) -> tuple[Dataset, list[Decision]]:
     """The dataset with a complete calibration, and how it came about."""
-    given = {k: v for k, v in (("semiangle", semiangle), ("q_pixel", q_pixel)) if v is not None}
+    given: dict[str, Any] = {k: v for k, v in (("semiangle", semiangle), ("q_pixel", q_pixel)) if v is not None}
     if given:
         dataset = dataset.with_calibration(**given)
     known = dataset.calibration
@@ -170,7 +171,7 @@ def _calibrated(dataset: Dataset, semiangle: float | None, q_pixel: float | None
         else:
             rolloff = edge * known.semiangle / (1 + 0.64 * edge)  # the semi-angle is where the edge ends
             found = calibrate_detector(disk, known.energy, semiangle=known.semiangle, rolloff=rolloff)
-        dataset = dataset.with_calibration(**{absent[0]: getattr(found, absent[0])})
+        dataset = dataset.with_calibration(origin="measured", **{absent[0]: getattr(found, absent[0])})
         source = "from the bright-field disk"
         sigma = found.relative_uncertainty * getattr(found, absent[0])
         words = "follows from the radius of the bright-field disk"
