@@ -172,7 +172,8 @@ def whole_number(name: str, value: Any, low: int = 1, high: int | None = None, u
 
 
 def counted(**least: int) -> Callable[[Function], Function]:
-    """A decorator of functions: these arguments are whole numbers of at least so much, or None where that is allowed.
+    """A decorator of functions: these arguments are whole numbers of at least so much, or None where the
+    annotation allows it.
 
     Examples
     --------
@@ -193,6 +194,8 @@ def counted(**least: int) -> Callable[[Function], Function]:
         if unknown:
             raise unknown_name(f"argument of {function.__qualname__}", min(unknown), signature.parameters)
 
+        optional = {name for name, p in signature.parameters.items() if "None" in str(p.annotation)}
+
         @functools.wraps(function)
         def checked(*arguments: Any, **named: Any) -> Any:
             try:
@@ -201,8 +204,8 @@ def counted(**least: int) -> Callable[[Function], Function]:
                 return function(*arguments, **named)  # Python says what is wrong
             for name, low in least.items():
                 if name in given.arguments:
-                    value, default = given.arguments[name], signature.parameters[name].default
-                    if value is not None or default is not None:
+                    value = given.arguments[name]
+                    if value is not None or name not in optional:
                         given.arguments[name] = whole_number(name, value, low)
             return function(*given.args, **given.kwargs)
 
