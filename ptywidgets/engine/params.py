@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import numpy as np
@@ -212,6 +212,25 @@ def counted(**least: int) -> Callable[[Function], Function]:
         return checked  # type: ignore[return-value]
 
     return decorate
+
+
+def check_options(function: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Refuse options that a function does not take, with the nearest that it does; Python names no neighbour.
+
+    Examples
+    --------
+    >>> check_options(whole_number, {"unti": "A"})
+    Traceback (most recent call last):
+    ...
+    ptywidgets.engine.errors.ParameterError: unknown option of whole_number 'unti'; did you mean 'unit'? Known: ...
+    """
+    parameters = inspect.signature(function).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return
+    known = [p.name for p in parameters]
+    for name in options:
+        if name not in known:
+            raise unknown_name(f"option of {function.__name__}", name, known)
 
 
 def duration(name: str, value: Any) -> float:

@@ -182,6 +182,15 @@ def test_aberrations_never_change_in_place_and_can_be_copied():
             Aberrations(C12=value)
 
 
+def test_unknown_options_are_refused_with_the_nearest(recon):
+    with pytest.raises(ParameterError, match="did you mean 'rotation'"):
+        recon.find_start(rotatoin=-15)
+    with pytest.raises(ParameterError, match="did you mean 'iterations'"):
+        recon.direct("dpc", iteratoins=3)
+    with pytest.raises(ParameterError, match="did you mean 'rotation'"):
+        recon.prepare(rotatoin=-15)
+
+
 # ------------------------------------------------------------------ numbers
 
 NO_COUNTS = [0, -3, 2.5, "3", True, math.nan, math.inf, [3], 1j, None]

@@ -6,6 +6,7 @@ import pytest
 import ptywidgets
 from ptywidgets import ImageView, Reconstruction, samples
 from ptywidgets.engine.errors import ParameterError, UnknownAttributeError
+from ptywidgets.widgets.run_words import plan_words
 
 PANELS = [name for name in ptywidgets.__all__ if name.endswith(("Browser", "Explorer", "Picker", "Designer", "Runner"))]
 PANELS.append("Workbench")
@@ -91,3 +92,12 @@ def test_a_workbench_puts_others_on_the_bench(ducky):
     bench.use(other)
     assert bench.recon is other
     bench.close()
+
+
+def test_the_settings_tell_what_a_run_begins_with(ducky):
+    recon = Reconstruction(ducky)
+    probe = recon.probe
+    recon.begin_with(probe=probe, hold_probe=True)
+    assert plan_words(recon).endswith("; begins with the probe of an array 64 x 64 (held)")
+    recon.begin_with()
+    assert "begins with" not in plan_words(recon)
