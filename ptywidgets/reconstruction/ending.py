@@ -23,8 +23,10 @@ from ptywidgets.engine.io.lazy import hold_hdf5
 
 PREFIX = "ptywidgets"
 PATIENCE = 0.2  # s: most batches end by themselves within that
-LIMIT = 1.0  # s, for all threads together
-LATER = 0.3  # s, after that, for saving to begin, and for a library that is still reading
+AGAIN = 0.25  # s: longer than it takes to clean up, which must not be interrupted; what goes on to another job needs it
+LIMIT = 0.7  # s, for all threads together
+LATER = 0.3  # s, after that, for saving to begin
+LATEST = 0.8  # s, after that, for a library that is still reading
 
 
 class Ended(SystemExit):
@@ -137,7 +139,7 @@ def _end() -> None:
 
 def _end_for_good() -> None:
     end()
-    if _threads() and not hold_hdf5(max(_until, time.monotonic() + LATER)):
+    if _threads() and not hold_hdf5(_until + LATEST):
         # What takes the interpreter down would wait for that lock for ever. Its status is not known here.
         print(f"{PREFIX}: left in the middle of reading a file.", file=sys.stderr, flush=True)
         os._exit(1)
@@ -150,6 +152,7 @@ def _threads() -> list[Thread | Timer]:
 def _end_threads(until: float) -> None:
     """Wait for our threads, and unwind what does not end by itself; not beyond `until`."""
     patience = min(until, time.monotonic() + PATIENCE)
+    due: dict[Thread, float] = {}  # when to unwind it
     before = sys.unraisablehook
     sys.unraisablehook = lambda it: None if isinstance(it.exc_value, Ended) else before(it)  # raised within a finalizer
     try:
@@ -157,7 +160,8 @@ def _end_threads(until: float) -> None:
             for one in alive:
                 if isinstance(one, Timer):
                     one.cancel()
-                elif now >= patience and not one.over:
+                elif now >= due.get(one, patience) and not one.over:
+                    due[one] = now + AGAIN
                     _unwind(one)
             alive[0].join(0.05)
     finally:

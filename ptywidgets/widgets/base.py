@@ -15,7 +15,7 @@ from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import PtyError
 from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.reconstruction.ending import Timer
-from ptywidgets.reconstruction.hosts import shows_threads
+from ptywidgets.reconstruction.hosts import shows_threads, until_run_again
 from ptywidgets.widgets.closing import close_all
 from ptywidgets.widgets.image_view import ImageView
 from ptywidgets.widgets.png import PngFallback, png, resized, side_by_side
@@ -77,6 +77,7 @@ class Panel(PngFallback, ipywidgets.VBox):
         self._closed = False
         super().__init__(layout={"grid_gap": "6px"})
         self.add_class("pty-widget")
+        self._own = frozenset(vars(self))  # names of what stays when it is closed
 
     # ---------------------------------------------------------------- words
 
@@ -116,6 +117,8 @@ class Panel(PngFallback, ipywidgets.VBox):
                 self.say("")
 
     def _fail(self, name: Hashable, error: Exception) -> None:
+        if self._closed:  # what it worked with is gone
+            return
         words = str(error) if isinstance(error, PtyError) else f"{type(error).__name__}: {error}"
         if not isinstance(error, PtyError):
             log.error("a callback of %s failed", type(self).__name__, exc_info=error)
@@ -205,8 +208,15 @@ class Panel(PngFallback, ipywidgets.VBox):
 
     # ---------------------------------------------------------------- as a whole
 
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        until_run_again(self, Panel.close)  # its page is gone then, but ipywidgets would keep it for good
+        return super()._repr_mimebundle_(**kwargs)
+
     def close(self) -> None:
-        """Take the widget away: it hears of nothing any more, and its models are closed."""
+        """Take the widget away: it hears of nothing any more, its models are closed, and it holds no data.
+
+        It is then a view of an empty reconstruction, since others may keep it: a notebook keeps all results of cells.
+        """
         if self._closed:
             return
         self._closed = True
@@ -216,6 +226,11 @@ class Panel(PngFallback, ipywidgets.VBox):
             undo()
         self._undo.clear()
         close_all(self, super().close)
+        for name in [name for name in vars(self) if name not in self._own and name != "_own"]:
+            if name != "_repr_mimebundle_":
+                delattr(self, name)
+        self._trait_values["children"] = ()
+        self.views, self.recon = [], Reconstruction()
 
     def rgb(self) -> np.ndarray:
         """The images of the widget side by side, (H, W, 3) uint8; one white pixel where there is none yet."""

@@ -12,6 +12,8 @@ from waiting import until
 from ptywidgets import Calibration, Dataset, Reconstruction
 from ptywidgets.engine.algorithms import ALGORITHMS, PIE, Adam, GradientDescent
 from ptywidgets.engine.constraints import CONSTRAINTS, VOLUMES, Every, PurePhase
+from ptywidgets.reconstruction import running
+from ptywidgets.reconstruction.hosts import Cell
 from ptywidgets.widgets.convergence import Convergence, log_ticks
 from ptywidgets.widgets.plan_editor import first_sentence
 from ptywidgets.widgets.reconstruction_runner import ReconstructionRunner
