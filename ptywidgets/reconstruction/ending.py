@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from ptywidgets.engine.helpers import BUSY
 from ptywidgets.engine.io.lazy import hold_hdf5
 
 PREFIX = "ptywidgets"
@@ -149,19 +150,28 @@ def _threads() -> list[Thread | Timer]:
     return [one for one in threading.enumerate() if isinstance(one, (Thread, Timer))]
 
 
+def _helpers() -> list[threading.Thread]:
+    """Threads of pools that are at work for nobody who goes on: pools are waited for, however long that takes."""
+    main, pools = threading.main_thread(), f"{PREFIX}-"
+    others = [one for one in threading.enumerate() if one is not main and not one.name.startswith(pools)]
+    if any(not one.daemon for one in others):
+        return []
+    return [one for one in threading.enumerate() if one.ident in BUSY]
+
+
 def _end_threads(until: float) -> None:
     """Wait for our threads, and unwind what does not end by itself; not beyond `until`."""
     patience = min(until, time.monotonic() + PATIENCE)
-    due: dict[Thread, float] = {}  # when to unwind it
+    due: dict[int | None, float] = {}  # when to unwind a thread, by its identifier
     before = sys.unraisablehook
     sys.unraisablehook = lambda it: None if isinstance(it.exc_value, Ended) else before(it)  # raised within a finalizer
     try:
-        while (now := time.monotonic()) < until and (alive := _threads()):
+        while (now := time.monotonic()) < until and (alive := _threads() or _helpers()):
             for one in alive:
                 if isinstance(one, Timer):
                     one.cancel()
-                elif now >= due.get(one, patience) and not one.over:
-                    due[one] = now + AGAIN
+                elif now >= due.get(one.ident, patience) and not getattr(one, "over", False):
+                    due[one.ident] = now + AGAIN
                     _unwind(one)
             alive[0].join(0.05)
     finally:

@@ -22,6 +22,7 @@ from ptywidgets.engine.backends.aligned import aligned, keep_freed_memory
 from ptywidgets.engine.backends.kernels import Kernels, load_kernels
 from ptywidgets.engine.backends.transforms import Transform, load_transform
 from ptywidgets.engine.backends.turns import Turns
+from ptywidgets.engine.helpers import helping
 from ptywidgets.engine.patterns import Patterns
 from ptywidgets.engine.protocols import Loss
 
@@ -298,6 +299,10 @@ class CpuBackend:
             finally:
                 del self._worker.rank
 
+        def helped(rank: int) -> None:
+            with helping():
+                ranked(rank)
+
         if workers == 1:
             ranked(0)
             return
@@ -307,7 +312,7 @@ class CpuBackend:
         try:
             for rank in range(1, workers):
                 try:
-                    futures.append(self._pool.submit(ranked, rank))
+                    futures.append(self._pool.submit(helped, rank))
                 except RuntimeError:  # no pool takes work once the main thread has ended, and other threads go on
                     ranked(rank)
             ranked(0)  # here: to wake a thread and to be woken takes as long as some transforms
