@@ -253,7 +253,7 @@ class Panel(Strict, PngFallback, ipywidgets.VBox):
             if name != "_repr_mimebundle_":
                 delattr(self, name)
         self._trait_values["children"] = ()
-        self.views, self.recon = [], Reconstruction()
+        self.views, self._recon = [], Reconstruction()
 
     def rgb(self) -> np.ndarray:
         """The images of the widget side by side, (H, W, 3) uint8; one white pixel where there is none yet."""
