@@ -299,10 +299,8 @@ pass scan_shape=(41, 41) or crop.
             vacuum = read_pattern(vacuum, dataset)
         if vacuum is None:
             return dataclasses.replace(self, vacuum=None)
-        plain, words = _without_mask(vacuum)
-        plain = checked_pattern(plain, self.detector_shape)
-        origin = Supplied(words=words) if origin is None else origin
-        return dataclasses.replace(self, vacuum=plain, source=self._supplied("vacuum", origin, plain))
+        origin = dataclasses.replace(origin or Supplied(), after=len(self.source.operations), checksum=0)
+        return dataclasses.replace(self, vacuum=vacuum, source=self.source.replace(vacuum=origin))
 
     def with_mask(
         self,
@@ -597,7 +595,7 @@ pass scan_shape=(41, 41) or crop.
     def _check_disk(self, detector: tuple[int, int, int, int]) -> None:
         """Refuse a part of the detector that cuts the bright-field disk."""
         if self.vacuum is not None:
-            pattern = np.asarray(self.vacuum, float)
+            pattern = np.nan_to_num(np.asarray(self.vacuum, float))
         else:
             ry, rx = self.scan_shape
             places = {(y, x) for y in (0, ry // 2, ry - 1) for x in (0, rx // 2, rx - 1)}
@@ -888,6 +886,8 @@ def _known_as(source: Source, name: str, array: np.ndarray, words: str) -> Sourc
     now = checksum(array)
     if known is not None and known.checksum == now:
         return source
+    if known is not None and known.checksum == 0:  # what it was made of is known, not yet what it is
+        return source.replace(**{name: dataclasses.replace(known, words=known.words or words, checksum=now)})
     return source.replace(**{name: Supplied(words=words, after=len(source.operations), checksum=now)})
 
 
