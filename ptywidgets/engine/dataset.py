@@ -299,10 +299,11 @@ pass scan_shape=(41, 41) or crop.
             vacuum = read_pattern(vacuum, dataset)
         if vacuum is None:
             return dataclasses.replace(self, vacuum=None)
+        files = (*self.files, *files_of(vacuum))  # of a memory map, before it becomes a copy
         plain, words = _without_mask(vacuum)
         plain = checked_pattern(plain, self.detector_shape)
         origin = Supplied(words=words) if origin is None else origin
-        return dataclasses.replace(self, vacuum=plain, source=self._supplied("vacuum", origin, plain))
+        return dataclasses.replace(self, vacuum=plain, source=self._supplied("vacuum", origin, plain), files=files)
 
     def with_mask(
         self,
@@ -371,6 +372,7 @@ pass scan_shape=(41, 41) or crop.
         changes: dict[str, Any] = {name: None}
         if mask is None:
             return dataclasses.replace(self, **changes)
+        files = (*self.files, *files_of(mask))
         if isinstance(mask, (str, os.PathLike)):
             from ptywidgets.engine.io import read_mask
 
@@ -384,7 +386,7 @@ pass scan_shape=(41, 41) or crop.
         checked = checked_mask(mask, self.detector_shape) if pixels else checked_scan_mask(mask, self.scan_shape)
         if not confirm:
             check_most(checked, "pixels" if pixels else "scan positions", f"with_{name}(mask, confirm=True)")
-        changes = {name: checked, "source": self._supplied(name, origin, checked)}
+        changes = {name: checked, "source": self._supplied(name, origin, checked), "files": files}
         return dataclasses.replace(self, **changes)
 
     def _supplied(self, name: str, origin: Supplied, array: np.ndarray) -> Source:
