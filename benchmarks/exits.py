@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import random
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -98,16 +99,20 @@ def run_trial(trial: Trial) -> Outcome:
     """Let a script run and look at its end."""
     code = SCRIPT.format(**{name: getattr(trial, name) for name in trial.__dataclass_fields__})
     process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY
+        [sys.executable, "-X", "faulthandler", "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=REPOSITORY,
     )
+    assert process.stdout is not None
+    said = re.match(r"END (\S+) (\d+)", process.stdout.readline())  # however long it takes to get there
     try:
-        out, err = process.communicate(timeout=HUNG)
+        _, err = process.communicate(timeout=HUNG)
     except subprocess.TimeoutExpired:
-        process.kill()
-        out, err = process.communicate()
-        return Outcome(float("inf"), ("it hung",), err)
+        process.send_signal(signal.SIGABRT)  # it says then where its threads are
+        return Outcome(float("inf"), ("it hung",), process.communicate()[1])
     now = time.monotonic()
-    said = re.search(r"END (\S+) (\d+)", out)
     if said is None:
         return Outcome(float("inf"), ("it failed before its end",), err)
     seconds = now - float(said[1])

@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--iterations", type=int, default=64, help="at most")
     run.add_argument("--batch", type=int, help="gradient descent with so many patterns per update (0: all)")
     run.add_argument("--step", type=float, help="gradient descent with this step; without, a schedule finds its way")
-    run.add_argument("--seed", type=int, default=0)
+    run.add_argument("--seed", type=int, help="of the random order of patterns (default 0)")
     run.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     run.set_defaults(command=_reconstruct)
     return parser
@@ -197,8 +197,8 @@ def _info(options: argparse.Namespace) -> int:
 
 def _open(options: argparse.Namespace) -> Any:
     from ptywidgets.engine.composition import Composition
-    from ptywidgets.engine.io.checkpoint import is_checkpoint
-    from ptywidgets.reconstruction import Reconstruction
+    from ptywidgets.engine.io.checkpoint import is_checkpoint, load_checkpoint
+    from ptywidgets.reconstruction import Reconstruction, keeping
 
     calibration = {
         name: getattr(options, name)
@@ -208,19 +208,20 @@ def _open(options: argparse.Namespace) -> Any:
     several = len(options.file) > 1 or options.tilts is not None
     files = options.file if several else options.file[0]
     saved = len(options.file) == 1 and is_checkpoint(options.file[0])
-    files = options.file[0] if saved else files
     if saved:
+        files = options.file[0]
         _refuse_for_saved(options)
-        calibration["defocus"] = options.defocus
-    recon = Reconstruction.open(files, options.vacuum, tilts=options.tilts, **calibration)
-    if not saved:
+        given = {**calibration, "defocus": options.defocus, "vacuum": options.vacuum, "tilts": options.tilts}
+        keeping.refuse_other(files, load_checkpoint(files), given, flags=True)
+        recon = Reconstruction.load(files)
+    else:
+        recon = Reconstruction.open(files, options.vacuum, tilts=options.tilts, **calibration)
         aberrations = recon.optics.aberrations.replace(defocus=options.defocus or 0.0)
         recon.optics = recon.optics.replace(aberrations=aberrations)
         recon.preparation = recon.preparation.replace(rotation=options.rotation, transpose=options.transpose)
         recon.object_type = options.object_type or "potential"
-        recon.composition = Composition(
-            slices=options.slices or 1, thickness=options.thickness or 0.0, modes=options.modes or 1
-        )
+        model = {name: getattr(options, name) for name in ("slices", "thickness", "modes")}
+        recon.composition = Composition(**{name: value for name, value in model.items() if value is not None})
         recon.crop_and_bin(
             options.crop_scan,
             options.crop_detector,
@@ -232,7 +233,8 @@ def _open(options: argparse.Namespace) -> Any:
     by_hand: dict[str, Any] = {} if options.step is None else {"step": options.step}
     if options.batch is not None:
         by_hand["batch"] = options.batch or None
-    recon.update_plan(iterations=recon.iteration + options.iterations, seed=options.seed, **by_hand)
+    seed = {} if options.seed is None else {"seed": options.seed}
+    recon.update_plan(iterations=recon.iteration + options.iterations, **seed, **by_hand)
     if by_hand:
         recon.auto = False
     return recon
@@ -250,7 +252,7 @@ def _refuse_for_saved(options: argparse.Namespace) -> None:
         "transpose",
     )
     flags += ("object_type", "slices", "thickness", "modes")
-    given = [f"--{name.replace('_', '-')}" for name in flags if getattr(options, name) not in (None, False)]
+    given = [f"--{name.replace('_', '-')}" for name in flags if _is_given(getattr(options, name))]
     if options.transpose is False:
         given.append("--no-transpose")
     if given:
@@ -259,6 +261,11 @@ def _refuse_for_saved(options: argparse.Namespace) -> None:
             f"{', '.join(given)} cannot be changed by going on. Leave {'it' if len(given) == 1 else 'them'} out, or "
             "reconstruct the data file anew."
         )
+
+
+def _is_given(value: Any) -> bool:
+    """Whether a flag was on the command line; 0 is a value."""
+    return value is not None and value is not False
 
 
 def _reconstruct(options: argparse.Namespace) -> int:

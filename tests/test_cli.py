@@ -172,7 +172,7 @@ def test_a_stack_with_a_mask(tmp_path, capsys):
     known = ["--energy=80e3", "--semiangle=20", "--scan-step=1.5", "--q-pixel=0.05", "--defocus=250"]
     saved = str(tmp_path / "a.h5")
     assert main(["reconstruct", str(tmp_path / "stack.npy"), "-o", saved, "--iterations=1", *reading, *known]) == 0
-    assert main(["reconstruct", saved, "-o", saved, "--iterations=1", *known, "--scan-shape=12,12"]) == 0, "the same"
+    assert main(["reconstruct", saved, "-o", saved, "--iterations=1", *known, *reading]) == 0, "the same"
 
 
 @pytest.mark.parametrize(
@@ -181,6 +181,8 @@ def test_a_stack_with_a_mask(tmp_path, capsys):
         "--energy=100e3",
         "--defocus=-300",
         "--rotation=10",
+        "--rotation=0",
+        "--thickness=0",
         "--no-transpose",
         "--thickness=20",
         "--modes=2",
@@ -191,13 +193,15 @@ def test_a_stack_with_a_mask(tmp_path, capsys):
         "--dataset=other",
         "--choose=1",
         "--tilts=0",
+        "--vacuum=other.h5",
+        "--mask=other.h5",
     ],
 )
 def test_what_a_saved_reconstruction_cannot_take_is_refused(saved, tmp_path, flag, capsys):
     assert main(["reconstruct", str(saved), "-o", str(tmp_path / "b.h5"), "--iterations", "1", flag]) == 2
     said = capsys.readouterr().err
     assert "saved.h5" in said and "saved reconstruction" in said
-    assert flag.split("=")[0].strip("-").removeprefix("no-") in said.replace("_", "-")
+    assert flag.split("=")[0] in said
     assert not (tmp_path / "b.h5").exists()
 
 

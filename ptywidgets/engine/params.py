@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import numpy as np
@@ -172,7 +172,8 @@ def whole_number(name: str, value: Any, low: int = 1, high: int | None = None, u
 
 
 def counted(**least: int) -> Callable[[Function], Function]:
-    """A decorator of functions: these arguments are whole numbers of at least so much, or None where that is allowed.
+    """A decorator of functions: these arguments are whole numbers of at least so much, or None where the
+    annotation allows it.
 
     Examples
     --------
@@ -193,6 +194,8 @@ def counted(**least: int) -> Callable[[Function], Function]:
         if unknown:
             raise unknown_name(f"argument of {function.__qualname__}", min(unknown), signature.parameters)
 
+        optional = {name for name, p in signature.parameters.items() if "None" in str(p.annotation)}
+
         @functools.wraps(function)
         def checked(*arguments: Any, **named: Any) -> Any:
             try:
@@ -201,14 +204,33 @@ def counted(**least: int) -> Callable[[Function], Function]:
                 return function(*arguments, **named)  # Python says what is wrong
             for name, low in least.items():
                 if name in given.arguments:
-                    value, default = given.arguments[name], signature.parameters[name].default
-                    if value is not None or default is not None:
+                    value = given.arguments[name]
+                    if value is not None or name not in optional:
                         given.arguments[name] = whole_number(name, value, low)
             return function(*given.args, **given.kwargs)
 
         return checked  # type: ignore[return-value]
 
     return decorate
+
+
+def check_options(function: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Refuse options that a function does not take, with the nearest that it does; Python names no neighbour.
+
+    Examples
+    --------
+    >>> check_options(whole_number, {"unti": "A"})
+    Traceback (most recent call last):
+    ...
+    ptywidgets.engine.errors.ParameterError: unknown option of whole_number 'unti'; did you mean 'unit'? Known: ...
+    """
+    parameters = inspect.signature(function).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return
+    known = [p.name for p in parameters]
+    for name in options:
+        if name not in known:
+            raise unknown_name(f"option of {function.__name__}", name, known)
 
 
 def duration(name: str, value: Any) -> float:

@@ -148,6 +148,8 @@ class Source:
         What the file is.
     allow_external : bool
         Whether links to other files were followed.
+    linked : tuple of str
+        Other files that the patterns lie in, absolute.
     shape : tuple of int
         As it was stored.
     scan_shape : (Ry, Rx), optional
@@ -175,6 +177,7 @@ class Source:
     dataset: str = ""
     format: str = ""
     allow_external: bool = False
+    linked: tuple[str, ...] = ()
     shape: tuple[int, ...] = ()
     scan_shape: tuple[int, int] | None = None
     choose: int | str | None = None
@@ -209,9 +212,9 @@ class Source:
         return self.replace(operations=(*self.operations, operation))
 
     def files(self) -> tuple[Path, ...]:
-        """Every file that the data set was made from: data, masks and vacuum pattern."""
+        """Every file that the data set was made from: data (also by links), masks and vacuum pattern."""
         supplied = [one.path for one in (self.mask, self.scan_mask, self.vacuum) if one is not None]
-        return tuple(Path(path) for path in dict.fromkeys(filter(None, [self.path, *supplied])))
+        return tuple(Path(path) for path in dict.fromkeys(filter(None, [self.path, *self.linked, *supplied])))
 
     def open(
         self,
@@ -297,7 +300,7 @@ class Source:
             name: getattr(self, name).now(np.asarray(array)) for name, array in final.items() if array is not None
         }
         calibration = dataset.calibration.replace(**{one.name: one.value for one in self.calibration})
-        source = self.replace(path=dataset.source.path, **supplied_now)
+        source = self.replace(path=dataset.source.path, linked=dataset.source.linked, **supplied_now)
         return dataclasses.replace(dataset, calibration=calibration, source=source, **final)
 
     @property

@@ -19,12 +19,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from ptywidgets.engine.helpers import BUSY
 from ptywidgets.engine.io.lazy import hold_hdf5
 
 PREFIX = "ptywidgets"
 PATIENCE = 0.2  # s: most batches end by themselves within that
-LIMIT = 1.0  # s, for all threads together
-LATER = 0.3  # s, after that, for saving to begin, and for a library that is still reading
+AGAIN = 0.25  # s: longer than it takes to clean up, which must not be interrupted; what goes on to another job needs it
+LIMIT = 0.7  # s, for all threads together
+LATER = 0.3  # s, after that, for saving to begin
+LATEST = 0.8  # s, after that, for a library that is still reading
 
 
 class Ended(SystemExit):
@@ -137,7 +140,7 @@ def _end() -> None:
 
 def _end_for_good() -> None:
     end()
-    if _threads() and not hold_hdf5(max(_until, time.monotonic() + LATER)):
+    if _threads() and not hold_hdf5(_until + LATEST):
         # What takes the interpreter down would wait for that lock for ever. Its status is not known here.
         print(f"{PREFIX}: left in the middle of reading a file.", file=sys.stderr, flush=True)
         os._exit(1)
@@ -147,17 +150,28 @@ def _threads() -> list[Thread | Timer]:
     return [one for one in threading.enumerate() if isinstance(one, (Thread, Timer))]
 
 
+def _helpers() -> list[threading.Thread]:
+    """Threads of pools that are at work for nobody who goes on: pools are waited for, however long that takes."""
+    main, pools = threading.main_thread(), f"{PREFIX}-"
+    others = [one for one in threading.enumerate() if one is not main and not one.name.startswith(pools)]
+    if any(not one.daemon for one in others):
+        return []
+    return [one for one in threading.enumerate() if one.ident in BUSY]
+
+
 def _end_threads(until: float) -> None:
     """Wait for our threads, and unwind what does not end by itself; not beyond `until`."""
     patience = min(until, time.monotonic() + PATIENCE)
+    due: dict[int | None, float] = {}  # when to unwind a thread, by its identifier
     before = sys.unraisablehook
     sys.unraisablehook = lambda it: None if isinstance(it.exc_value, Ended) else before(it)  # raised within a finalizer
     try:
-        while (now := time.monotonic()) < until and (alive := _threads()):
+        while (now := time.monotonic()) < until and (alive := _threads() or _helpers()):
             for one in alive:
                 if isinstance(one, Timer):
                     one.cancel()
-                elif now >= patience and not one.over:
+                elif now >= due.get(one.ident, patience) and not getattr(one, "over", False):
+                    due[one.ident] = now + AGAIN
                     _unwind(one)
             alive[0].join(0.05)
     finally:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
+import weakref
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 
@@ -56,6 +58,58 @@ def variables(value: Any) -> frozenset[str]:
     if shell is None:
         return frozenset()
     return frozenset(name for name, own in list(shell.user_ns.items()) if own is value and not name.startswith("_"))
+
+
+def until_run_again(thing: Any, let_go: Callable[[Any], object]) -> None:
+    """Call ``let_go(thing)`` once the present cell has been run again, where no variable of the notebook holds it then.
+
+    A variable holds it also in a list, tuple, set or dictionary. Outside of a cell nothing is done.
+    """
+    global _shell_heard
+    cell, shell = current_cell(), _shell()
+    if cell is None:
+        return
+    if shell is not _shell_heard:
+        shell.events.register("post_run_cell", lambda *_: _after_cell())
+        _shell_heard = shell
+    _noted.setdefault(cell.name, {})[id(thing)] = (cell.execution, weakref.ref(thing), let_go)
+
+
+def drop_results(thing: Any) -> None:
+    """Take an object out of what IPython keeps of every cell's result, ``Out`` and ``_``."""
+    shell = _shell()
+    results = shell.user_ns.get("_oh", {})
+    for number in [number for number, own in results.items() if own is thing]:
+        del results[number]
+    for names in (shell.user_ns, vars(shell.displayhook)):
+        for name in [name for name, own in names.items() if own is thing and name.startswith("_")]:
+            names[name] = ""
+
+
+_noted: dict[str, dict[int, tuple[str, weakref.ref[Any], Callable[[Any], object]]]] = {}  # by cell
+_shell_heard: Any = None
+
+
+def _after_cell() -> None:
+    cell = current_cell()
+    noted = {} if cell is None else _noted.get(cell.name, {})
+    for key, (execution, reference, let_go) in list(noted.items()):
+        thing = reference()
+        if thing is None or (cell is not None and execution != cell.execution and not _held(thing)):
+            del noted[key]
+            if thing is not None:
+                let_go(thing)
+
+
+def _held(thing: Any) -> bool:
+    """Whether a variable of the notebook holds an object, by itself or in a collection."""
+    for name, own in list(_shell().user_ns.items()):
+        if name.startswith("_") or name in ("In", "Out"):
+            continue
+        several = own.values() if type(own) is dict else own if type(own) in (list, tuple, set) else ()
+        if own is thing or any(one is thing for one in list(several)):
+            return True
+    return False
 
 
 def _shell() -> Any:

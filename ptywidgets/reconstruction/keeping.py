@@ -122,25 +122,37 @@ def load(
     return checkpoint, {"dataset": datasets, "tilts": tilts, "optics": each or checkpoint.optics}
 
 
-def refuse_other(path: str | os.PathLike[str], checkpoint: Checkpoint, given: dict[str, Any]) -> None:
+def refuse_other(
+    path: str | os.PathLike[str], checkpoint: Checkpoint, given: dict[str, Any], *, flags: bool = False
+) -> None:
     """Raise a ParameterError where what is given along with a saved reconstruction is not what it was made with.
 
     A state belongs to its data and its calibration, so nothing of this can be changed by opening it; what says the
-    same as the file is taken.
+    same as the file is taken. With `flags` in the words of the command line.
     """
     name = Path(path).name
     source = None if checkpoint.data is None else checkpoint.data.source
     said: dict[str, Any] = {field: getattr(checkpoint.calibration, field) for field in CALIBRATED}
+    if None not in (said["energy"], said["q_pixel"]):
+        said["angle_pixel"] = checkpoint.calibration.angle_pixel
     said["defocus"] = checkpoint.optics.aberrations["defocus"]
     if source is not None:
         said |= {"scan_shape": source.scan_shape, "choose": source.choose, "allow_external": source.allow_external}
         said["dataset"] = source.dataset or None
+        files = {"vacuum": source.vacuum, "mask": source.mask}
+        said |= {field: one.path for field, one in files.items() if one is not None and one.path}
     known = (*NAMES, "dataset", "vacuum", "mask", "scan_shape", "choose", "allow_external", "tilts", "defocus")
     for argument, value in given.items():
         if argument not in known:
             raise unknown_name("argument of Reconstruction.open", argument, known)
         if value is None or _same(value, said.get(argument)):
             continue
+        if isinstance(value, os.PathLike):
+            value = str(value)
+        if isinstance(value, str) and argument in ("vacuum", "mask"):
+            value = str(Path(value).expanduser().absolute())
+            if value == said.get(argument):
+                continue
         has = "it has its own" if argument not in said else f"it was made with {said[argument]!r}"
         shown = repr(value) if isinstance(value, (int, float, str, tuple, list)) else f"a {type(value).__name__}"
         change = {
@@ -149,6 +161,12 @@ def refuse_other(path: str | os.PathLike[str], checkpoint: Checkpoint, given: di
             "mask": "set recon.dataset = recon.dataset.with_mask(...)",
         }.get(argument, f"recon.set_calibration({argument}=...)" if argument in NAMES else "open the data")
         original = "" if source is None or not source.path else f" {source.path}"
+        if flags:
+            flag = f"--{argument.replace('_', '-')}"
+            raise ParameterError(
+                f"{name} is a saved reconstruction, and {flag} {shown} is given; {has}. Leave {flag} out to go on with "
+                f"the saved one. To begin anew with another one, reconstruct the data{original} themselves."
+            )
         raise ParameterError(
             f"{name} is a saved reconstruction, and {argument}={shown} is given; {has}. Leave it out to go on with "
             f"the saved one. To begin anew with another one, open the data{original} themselves, or after opening "

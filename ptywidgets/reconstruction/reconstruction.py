@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import threading
-import warnings
 from collections.abc import Sequence
 from typing import Any, Union
 
@@ -41,13 +41,10 @@ from ptywidgets.reconstruction.running import Running
 from ptywidgets.reconstruction.safe import Name
 from ptywidgets.reconstruction.views import Views
 
+log = logging.getLogger("ptywidgets")
 Path = Union[str, "os.PathLike[str]"]
 STATUSES = ("empty", "ready", "running", "paused", "stopped", "finished", "error")
 FOUND = ("measurement", "start_decisions", "status", "iteration", "message")  # traits that nobody gives
-
-
-class NotSaveableWarning(UserWarning):
-    """A run begins whose result cannot be saved."""
 
 
 class Reconstruction(Results, Running):
@@ -350,13 +347,13 @@ class Reconstruction(Results, Running):
         return ""
 
     def _say_unsaveable(self) -> None:
-        """Before the work is done: an error where it is to be saved on the way, else a warning."""
+        """Before the work is done: an error where it is to be saved on the way, else a word in the log."""
         words = self._unsaveable()
         if words and self.autosave is not None:
             raise ParameterError(f"autosave is on. {words}")
         if words and words != self._warned:
             self._warned = self.message = words
-            warnings.warn(words, NotSaveableWarning, stacklevel=2)
+            log.warning(words)
 
     @classmethod
     def load(cls, path: Path, dataset: Dataset | Path | Sequence[Dataset | Path] | None = None) -> Reconstruction:
@@ -515,4 +512,4 @@ def _checkpoint(path: Any) -> Checkpoint | None:
         return None
 
 
-__all__ = ["STATUSES", "NotSaveableWarning", "Reconstruction"]
+__all__ = ["STATUSES", "Reconstruction"]

@@ -18,7 +18,7 @@ from ptywidgets.engine.state import State
 from ptywidgets.reconstruction import ending
 from ptywidgets.reconstruction.autosaving import Autosaves
 from ptywidgets.reconstruction.clock import Clock
-from ptywidgets.reconstruction.hosts import Cell, current_cell, shows_threads, variables
+from ptywidgets.reconstruction.hosts import Cell, current_cell, drop_results, shows_threads, until_run_again, variables
 from ptywidgets.reconstruction.inputs import Halted
 from ptywidgets.reconstruction.mailbox import Mailbox
 from ptywidgets.reconstruction.making import Making
@@ -218,6 +218,7 @@ class Running(Making):
     def _note_cell(self) -> None:
         """Remember where this one is made, and which variables those have now that run."""
         self._cell = current_cell()
+        until_run_again(self, drop_results)
         if self._cell is not None:
             for run in ending.RUNS:
                 run._names = variables(run) or run._names

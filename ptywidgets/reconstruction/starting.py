@@ -11,6 +11,7 @@ from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.direct import BrightField, DirectImage, bright_field, start_object
 from ptywidgets.engine.doctor import Finding, examine
 from ptywidgets.engine.errors import look_up
+from ptywidgets.engine.params import check_options
 from ptywidgets.engine.prepare import (
     Measurement,
     Orientation,
@@ -90,6 +91,7 @@ class Starting(Inputs):
         Start
             What was found; each decision with value, uncertainty and reason is also in :attr:`start_decisions`.
         """
+        check_options(find_start, known)
         dataset = self._data()
         self._require_idle("look for a start")
         known.setdefault("preparation", self.preparation.replace(rotation=None, transpose=None, flip=False))
@@ -163,6 +165,7 @@ class Starting(Inputs):
         from ptywidgets.engine import direct
 
         method = look_up("direct method", method, METHODS)
+        check_options(getattr(direct, method), options)
         if method == "dpc":
             return direct.dpc(self.measurement or self._prepare(), **options)
         if method == "parallax":

@@ -15,7 +15,7 @@ from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import PtyError
 from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.reconstruction.ending import Timer
-from ptywidgets.reconstruction.hosts import shows_threads
+from ptywidgets.reconstruction.hosts import shows_threads, until_run_again
 from ptywidgets.reconstruction.right_way import known_names, right_way, short
 from ptywidgets.reconstruction.safe import Strict
 from ptywidgets.widgets.closing import close_all
@@ -80,6 +80,7 @@ class Panel(Strict, PngFallback, ipywidgets.VBox):
         self._closed = False
         super().__init__(layout={"grid_gap": "6px"})
         self.add_class("pty-widget")
+        self._own = frozenset(vars(self))  # names of what stays when it is closed
 
     @property
     def recon(self) -> Reconstruction:
@@ -139,6 +140,8 @@ class Panel(Strict, PngFallback, ipywidgets.VBox):
                 self.say("")
 
     def _fail(self, name: Hashable, error: Exception) -> None:
+        if self._closed:  # what it worked with is gone
+            return
         words = str(error) if isinstance(error, PtyError) else f"{type(error).__name__}: {error}"
         if not isinstance(error, PtyError):
             log.error("a callback of %s failed", type(self).__name__, exc_info=error)
@@ -228,8 +231,15 @@ class Panel(Strict, PngFallback, ipywidgets.VBox):
 
     # ---------------------------------------------------------------- as a whole
 
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        until_run_again(self, Panel.close)  # its page is gone then, but ipywidgets would keep it for good
+        return super()._repr_mimebundle_(**kwargs)
+
     def close(self) -> None:
-        """Take the widget away: it hears of nothing any more, and its models are closed."""
+        """Take the widget away: it hears of nothing any more, its models are closed, and it holds no data.
+
+        It is then a view of an empty reconstruction, since others may keep it: a notebook keeps all results of cells.
+        """
         if self._closed:
             return
         self._closed = True
@@ -239,6 +249,11 @@ class Panel(Strict, PngFallback, ipywidgets.VBox):
             undo()
         self._undo.clear()
         close_all(self, super().close)
+        for name in [name for name in vars(self) if name not in self._own and name != "_own"]:
+            if name != "_repr_mimebundle_":
+                delattr(self, name)
+        self._trait_values["children"] = ()
+        self.views, self._recon = [], Reconstruction()
 
     def rgb(self) -> np.ndarray:
         """The images of the widget side by side, (H, W, 3) uint8; one white pixel where there is none yet."""

@@ -117,7 +117,7 @@ class ReconstructionRunner(Panel):
         self.watch(self._show_status, "status", "iteration", "message")
         self.drag(self.image_views["phase"], self._drag_line)
         self.watch(self._show_look, "look")
-        self.watch(self._show_plan, "plan", "auto", "object_type", "composition", "device", "views")
+        self.watch(self._show_plan, "plan", "auto", "object_type", "composition", "device", "views", "given")
         self.watch(self._new_data, "dataset")
         self.until_closed(self.recon.mailbox.subscribe(self.guarded(self._receive, "snapshot")))
 

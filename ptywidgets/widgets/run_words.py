@@ -62,7 +62,8 @@ def plan_words(recon: Reconstruction) -> str:
         how += f", {plan.loss} loss"
     refined = ", ".join(in_words(type(r).__name__).lower() for r in plan.refinements)
     acting = f"{constraints}; {refined}" if refined else constraints
-    return f"{how}, {recon.object_type} object{model_words(recon.composition, recon.views)}; {acting}"
+    begun = "" if recon.given is None else f"; begins with the {recon.given.words}"
+    return f"{how}, {recon.object_type} object{model_words(recon.composition, recon.views)}; {acting}{begun}"
 
 
 def model_words(composition: Composition, views: Views | None = None) -> str:

@@ -66,11 +66,13 @@ class StartPanel(Panel):
 
     def _row(self, decision: Decision) -> Box:
         value = measured(decision.value, decision.uncertainty, decision.unit)
-        name: Any = words(decision.name, "pty-name")
+        name: Any
         if self._on_open is not None and decision.widget:
             name = button(decision.name, f"Look at it, and change it, in {decision.widget}", "", "pencil")
             name.add_class("pty-link")
             self.click(name, partial(self._on_open, decision.widget))
+        else:
+            name = words(decision.name, "pty-name")
         number = words(value, "pty-value")
         sentence = words(f"{decision.sentence} ({decision.source})".replace("+-", "±"), "pty-note")
         row = Box([name, number, sentence])

@@ -90,6 +90,21 @@ def test_a_calibration_that_cannot_be_is_told_in_words(lab):
     notebook.kernel.wait("browser.recon.calibration.energy == 200e3")
 
 
+def test_crop_and_bin_by_the_button_and_back(lab):
+    notebook = lab(CELL)
+    notebook.canvas(SCAN).wait_seq(1)
+    fields = notebook.locator(".pty-panel:has(> .pty-toolbar button:text-is('Crop and bin')) input[type=text]")
+    fields.nth(0).fill("2:10, 0:12")
+    fields.nth(0).press("Enter")
+    fields.nth(3).fill("2")
+    fields.nth(3).press("Enter")
+    notebook.button("Crop and bin").click()
+    notebook.kernel.wait("browser.recon.dataset.shape == (8, 12, 32, 32)")
+    notebook.text("Cropped to scan [2:10, 0:12]").wait_for()
+    notebook.button("Whole").click()
+    notebook.kernel.wait("browser.recon.dataset.shape == (12, 12, 64, 64)")
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 400])
 def test_pictures_of_it_in_both_themes(lab, theme, width):

@@ -2,13 +2,22 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
+from ptywidgets.engine import direct, schedule
 from ptywidgets.engine.algorithms import ALGORITHMS
 from ptywidgets.engine.constraints import CONSTRAINTS
 from ptywidgets.engine.errors import ParameterError
+from ptywidgets.engine.modes import first_modes
 from ptywidgets.engine.params import Params, param
 from ptywidgets.engine.plan import Plan
+from ptywidgets.engine.prepare.pixels import bad_pixels
+from ptywidgets.engine.prepare.polish import polish
+from ptywidgets.engine.prepare.twin import resolve_twin
+from ptywidgets.engine.simulate import simulate_dataset
+from ptywidgets.engine.tomography import make_series
+from ptywidgets.engine.virtual import histogram
 
 
 @dataclass(frozen=True)
@@ -53,3 +62,46 @@ def test_every_parameter_of_the_engine_says_what_it_is(cls):
     for parameter in cls.describe():
         assert parameter.doc.endswith("."), f"{cls.__name__}.{parameter.name} has no sentence"
         assert parameter.check(parameter.default) == parameter.default
+
+
+@pytest.mark.parametrize("value", ["3", b"3", True, np.bool_(True), np.array([3.0]), None, [3], 1j, object()], ids=repr)
+def test_what_python_would_take_for_a_number_is_refused(value):
+    with pytest.raises(ParameterError, match="cutoff is"):
+        Example(cutoff=value)
+
+
+@pytest.mark.parametrize("value", ["no", "True", 2, None, [], 0.0], ids=repr)
+def test_a_switch_is_true_or_false(value):
+    with pytest.raises(ParameterError, match=r"on is .*; expected True or False"):
+        Example(on=value)
+    assert Example(on=np.bool_(False)).on is False and Example(on=1).on is True
+
+
+def test_a_text_that_is_typed_is_read_where_it_is_typed():
+    cutoff, count = Example.describe()[:2]
+    assert cutoff.typed("0.25") == 0.25 and count.typed("") is None and count.typed("3") == 3
+    with pytest.raises(ParameterError, match="cutoff is 'much'"):
+        cutoff.typed("much")
+
+
+COUNTED = {
+    "dpc": lambda n: direct.dpc(None, method="iterative", iterations=n),
+    "parallax": lambda n: direct.parallax(None, iterations=n),
+    "bright_field": lambda n: direct.bright_field(None, binning=n),
+    "auto": lambda n: schedule.auto(None, iterations=n),
+    "auto_steps": lambda n: schedule.auto_steps(None, iterations=n),
+    "first_modes": lambda n: first_modes(None, n),
+    "histogram": lambda n: histogram(None, bins=n),
+    "bad_pixels": lambda n: bad_pixels(None, most=n),
+    "resolve_twin": lambda n: resolve_twin(None, None, iterations=n),
+    "polish": lambda n: polish(None, None, None, rounds=n),
+    "simulate_dataset": lambda n: simulate_dataset(None, None, None, snapshots=n),
+    "make_series": lambda n: make_series((), (), depth=1.0, slices=n),
+}
+
+
+@pytest.mark.parametrize("value", [-1, 2.5, "3", True, float("nan")], ids=repr)
+@pytest.mark.parametrize("name", COUNTED)
+def test_functions_refuse_counts_that_are_none_before_they_look_at_anything(name, value):
+    with pytest.raises(ParameterError, match="expected a whole number of at least"):
+        COUNTED[name](value)

@@ -211,3 +211,18 @@ def test_a_description_that_is_none_is_refused(changes):
         Source(**changes)
     with pytest.raises(DataError, match="beyond the detector"):
         Repair((300,)).apply(Dataset(patterns()))
+
+
+def test_files_that_are_linked_to_are_files_of_the_data(tmp_path):
+    with h5py.File(tmp_path / "raw.h5", "w") as file:
+        file["data"] = patterns()
+    with h5py.File(tmp_path / "link.h5", "w") as file:
+        file["data"] = h5py.ExternalLink("raw.h5", "data")
+    with h5py.File(tmp_path / "virtual.h5", "w") as file:
+        layout = h5py.VirtualLayout(patterns().shape, np.uint16)
+        layout[...] = h5py.VirtualSource("raw.h5", "data", patterns().shape)
+        file.create_virtual_dataset("data", layout)
+    for name in ("link.h5", "virtual.h5"):
+        source = read(tmp_path / name, dataset="data", allow_external=True).bin(detector=2).source
+        assert source.files() == (tmp_path / name, tmp_path / "raw.h5")
+        assert source.open().shape == (6, 8, 8, 8)

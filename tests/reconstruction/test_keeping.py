@@ -11,6 +11,7 @@ import pytest
 from ptywidgets import Reconstruction, samples
 from ptywidgets.engine import DataError, Dataset, FileFormatError, ParameterError, read
 from ptywidgets.engine.io.checkpoint import load_checkpoint, save_checkpoint
+from ptywidgets.engine.metrics import compare_to_truth
 from ptywidgets.testing.series import SERIES_OPTICS, example_tilts
 
 pytestmark = pytest.mark.usefixtures("no_thread_survives")
@@ -236,3 +237,29 @@ def test_a_saved_reconstruction_is_no_tilt_and_no_data(used, folder):
         Reconstruction.open([folder / "saved.h5", folder / "stack.h5"], tilts=[0, 10])
     with pytest.raises(FileFormatError, match=r"saved.h5 is a saved reconstruction.*Reconstruction.load"):
         read(folder / "saved.h5")
+
+
+def test_a_part_of_the_data_gives_the_same_specimen(simulated):
+    recon = Reconstruction.open(simulated / "small.h5", energy=80e3, semiangle=20, defocus=350)
+    recon.crop_and_bin(scan=(2, 22, 2, 22), detector=(8, 88, 8, 88))
+    recon.run(8)
+    places = np.load(simulated / "small_positions_A.npy").reshape(24, 24, 2)[2:22, 2:22].reshape(-1, 2)
+    truth = np.load(simulated / "small_truth.npz")["phase"]
+    found = compare_to_truth(
+        recon.object,
+        recon.state.positions,
+        truth,
+        places,
+        sampling=recon.problem.sampling,
+        truth_sampling=0.1388888888888889,
+    )
+    assert found.correlation > 0.93
+
+
+def test_a_binning_that_leaves_the_probe_no_room_is_told(simulated):
+    recon = Reconstruction.open(simulated / "small.h5", energy=80e3, semiangle=20, defocus=350)
+    before = {finding.name: finding.verdict for finding in recon.examine()}
+    recon.bin(detector=3)
+    after = {finding.name: finding.verdict for finding in recon.examine()}
+    assert before["probe box"] == "good" and after["probe box"] == "bad"
+    assert after["disk and semi-angle"] == before["disk and semi-angle"] == "good"

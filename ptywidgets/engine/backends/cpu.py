@@ -22,6 +22,7 @@ from ptywidgets.engine.backends.aligned import aligned, keep_freed_memory
 from ptywidgets.engine.backends.kernels import Kernels, load_kernels
 from ptywidgets.engine.backends.transforms import Transform, load_transform
 from ptywidgets.engine.backends.turns import Turns
+from ptywidgets.engine.helpers import helping
 from ptywidgets.engine.patterns import Patterns
 from ptywidgets.engine.protocols import Loss
 
@@ -280,10 +281,15 @@ class CpuBackend:
                 raise
 
         with self._busy:
-            self._work(work, max(1, min(self.threads, max(sizes, default=1))))
+            self._work(work, max(1, min(self.threads, max(sizes, default=1))), turns.stop)
 
-    def _work(self, work: Callable[[int, threading.Event], None], workers: int) -> None:
-        """Call ``work(rank, stop)`` by every worker; `stop` is set when it should end early."""
+    def _work(
+        self,
+        work: Callable[[int, threading.Event], None],
+        workers: int,
+        release: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Call ``work(rank, stop)`` by every worker; when it should end early, `stop` is set and `release` called."""
         stop = threading.Event()
 
         def ranked(rank: int) -> None:
@@ -293,28 +299,28 @@ class CpuBackend:
             finally:
                 del self._worker.rank
 
+        def helped(rank: int) -> None:
+            with helping():
+                ranked(rank)
+
         if workers == 1:
             ranked(0)
             return
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.threads - 1, thread_name_prefix="ptywidgets-cpu")
-        futures = []
+        futures: list[Any] = []
         try:
             for rank in range(1, workers):
-                futures.append(self._pool.submit(ranked, rank))
-        except RuntimeError:  # no pool takes work any more once the main thread has ended, but other threads may go on
-            wait(futures)
-            for rank in (0, *range(len(futures) + 1, workers)):
-                ranked(rank)
-            for future in futures:
-                future.result()
-            return
-        try:
+                try:
+                    futures.append(self._pool.submit(helped, rank))
+                except RuntimeError:  # no pool takes work once the main thread has ended, and other threads go on
+                    ranked(rank)
             ranked(0)  # here: to wake a thread and to be woken takes as long as some transforms
             for future in futures:
                 future.result()
         except BaseException:  # also an interrupt of the main thread: leave no worker behind at work
             stop.set()
+            release()
             wait(futures)
             raise
 

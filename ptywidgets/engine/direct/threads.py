@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from itertools import pairwise
 
+from ptywidgets.engine.helpers import helping
+
 THREADS = 2
 _helper = threading.local()  # `is_one` is set in the threads that help
 
@@ -39,8 +41,13 @@ def shared(work: Callable[[slice], object], count: int, at_once: int | None = No
         in_turn(0, count)
         return
     first, *rest = pairwise(ends)
+
+    def helped(first: int, end: int) -> None:
+        with helping():
+            in_turn(first, end)
+
     try:
-        others = [_helpers().submit(in_turn, *part) for part in rest]
+        others = [_helpers().submit(helped, *part) for part in rest]
     except RuntimeError:  # no pool takes work any more once the main thread has ended, but other threads may go on
         in_turn(0, count)
         return

@@ -20,7 +20,15 @@ from ptywidgets.engine.io.array_views import SeriesView
 from ptywidgets.engine.io.atomic import atomic_file
 from ptywidgets.engine.io.claims import origins, settle
 from ptywidgets.engine.io.emd_write import write
-from ptywidgets.engine.io.hdf5_tree import Entry, datasets, hdf5_errors, open_hdf5
+from ptywidgets.engine.io.hdf5_tree import (
+    Entry,
+    datasets,
+    hdf5_errors,
+    linked_files,
+    open_hdf5,
+    readable_dataset,
+    resolve,
+)
 from ptywidgets.engine.io.masks import mask_beside, read_mask, scan_mask_beside, stored_mask
 from ptywidgets.engine.io.recognise import existing_file, is_hdf5, not_understood, printable
 from ptywidgets.engine.source import Source, Stated, Supplied
@@ -98,6 +106,7 @@ def read(
         dataset=found.at,
         format=reader.NAME,
         allow_external=allow_external,
+        linked=_linked(file, found.at) if allow_external else (),
         shape=stored if scan_shape is None else (stored[0] * stored[1], *stored[2:]),
         scan_shape=None if scan_shape is None else (int(scan_shape[0]), int(scan_shape[1])),
         choose=choose,
@@ -118,6 +127,14 @@ def read(
     if vacuum is None or vacuum is True:
         return result if found.vacuum is None else result.with_vacuum(found.vacuum, origin=_at(file, found.vacuum_at))
     return result if vacuum is False else result.with_vacuum(vacuum)
+
+
+def _linked(file: Path, at: str) -> tuple[str, ...]:
+    """Other files that the data lie in."""
+    if not is_hdf5(file):
+        return ()
+    with open_hdf5(file) as opened, hdf5_errors(file):
+        return linked_files(readable_dataset(resolve(opened, at, file, True), file, True), file)
 
 
 def _one_scan(data: Any, choose: int | str | None, file: Path) -> Any:

@@ -165,6 +165,17 @@ def external_links(file: h5py.File) -> list[str]:
     ]
 
 
+def linked_files(found: h5py.Dataset, path: Path) -> tuple[str, ...]:
+    """Absolute paths of the other files that hold the values of a dataset: by a link, or in parts."""
+    here = Path(found.file.filename)
+    names = [here]
+    if found.is_virtual:
+        names += [here.parent / part.file_name for part in found.virtual_sources() if part.file_name != "."]
+    elif found.external:
+        names += [here.parent / os.fsdecode(part[0]) for part in found.external]
+    return tuple(dict.fromkeys(str(name.absolute()) for name in names if name.absolute() != path.absolute()))
+
+
 def datasets(file: h5py.File, allow_external: bool = False) -> list[Entry]:
     """Path, shape and type of every dataset."""
     return [

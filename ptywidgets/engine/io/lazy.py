@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +17,8 @@ import numpy as np
 from ptywidgets.engine.errors import DataError, FileFormatError
 from ptywidgets.engine.files import files_of, listed_files
 from ptywidgets.engine.io.hdf5_tree import hdf5_errors, open_hdf5, readable_dataset, resolve
+
+PIECE = 8_000_000  # bytes that are read at once, where chunks are not larger
 
 
 class LazyArray:
@@ -57,8 +61,27 @@ class LazyArray:
         if self._pid != os.getpid():  # in a forked child: the lock may be held by a thread that is not here
             self._pid, self._lock, self._file, self._found = os.getpid(), threading.RLock(), None, None
         with self._lock, hdf5_errors(self.path):
-            block = self._dataset()[self._full_key(key)]
+            block = self._read(self._dataset(), self._full_key(key))
         return np.asarray(block).astype(self.dtype, copy=False)
+
+    def _read(self, dataset: h5py.Dataset, key: Any) -> Any:
+        """A block, in pieces of whole chunks: between them others have a turn, and the thread can be interrupted."""
+        rows, *rest = whole_key(key, dataset.ndim)
+        if not isinstance(rows, slice):
+            return dataset[key]
+        start, stop, step = rows.indices(dataset.shape[0])
+        chunk = dataset.chunks[0] if dataset.chunks else 1
+        row_bytes = dataset.dtype.itemsize * math.prod(dataset.shape[1:])
+        piece = max(1, PIECE // max(1, row_bytes * chunk)) * chunk
+        if step != 1 or stop - start <= piece or not all(isinstance(part, slice) for part in rest):
+            return dataset[key]
+        edges = [start, *range((start // piece + 1) * piece, stop, piece), stop]
+        lengths = [len(range(*part.indices(n))) for part, n in zip(rest, dataset.shape[1:], strict=True)]
+        whole = np.empty((stop - start, *lengths), dataset.dtype)
+        for first, last in pairwise(edges):
+            part = (slice(first, last), *rest)
+            whole[first - start : last - start] = dataset[part]
+        return whole
 
     def _full_key(self, key: Any) -> Any:
         if not self._dropped:

@@ -7,7 +7,7 @@ from typing import Any
 
 import h5py
 
-from ptywidgets.engine.given import Given
+from ptywidgets.engine.given import Given, checked_object, checked_probe
 from ptywidgets.engine.io.emd_write import write_array, write_metadata
 
 NAME = "given"
@@ -32,7 +32,8 @@ def read_given(root: h5py.Group) -> Given | None:
     values: dict[str, Any] = {
         name: tuple(v) if isinstance(v, list) else v for name, v in numbers.items() if name in NUMBERS
     }
-    for what in ("probe", "object"):
-        if f"{NAME} {what}" in root:
-            values[what] = root[f"{NAME} {what}"]["data"][...]
+    if f"{NAME} probe" in root:
+        values["probe"] = checked_probe(root[f"{NAME} probe"]["data"][...], centred=False)
+    if f"{NAME} object" in root:
+        values["object"] = checked_object(root[f"{NAME} object"]["data"][...])
     return Given(**values)
