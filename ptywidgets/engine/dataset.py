@@ -369,6 +369,7 @@ pass scan_shape=(41, 41) or crop.
         changes: dict[str, Any] = {name: None}
         if mask is None:
             return dataclasses.replace(self, **changes)
+        files = (*self.files, *files_of(mask))
         if isinstance(mask, (str, os.PathLike)):
             from ptywidgets.engine.io import read_mask
 
@@ -382,7 +383,7 @@ pass scan_shape=(41, 41) or crop.
         checked = checked_mask(mask, self.detector_shape) if pixels else checked_scan_mask(mask, self.scan_shape)
         if not confirm:
             check_most(checked, "pixels" if pixels else "scan positions", f"with_{name}(mask, confirm=True)")
-        changes = {name: checked, "source": self._supplied(name, origin, checked)}
+        changes = {name: checked, "source": self._supplied(name, origin, checked), "files": files}
         return dataclasses.replace(self, **changes)
 
     def _supplied(self, name: str, origin: Supplied, array: np.ndarray) -> Source:

@@ -100,9 +100,11 @@ def test_a_data_set_knows_its_files(tmp_path, data):
     np.save(tmp_path / "stack.npy", np.ones((12, 6, 8)))
     vacuum, mask, stack = (tmp_path / f"{name}.npy" for name in ("vacuum", "mask", "stack"))
     given = read(data, vacuum=vacuum).with_mask(mask)
-    assert given.inputs == (data, vacuum, mask)
+    assert set(given.inputs) == {data, vacuum, mask}
+    assert set(given.crop(scan=(0, 2, 0, 2)).bin(scan=2).inputs) == {data, vacuum, mask}
     assert read(data).with_vacuum(str(vacuum)).inputs == (data, vacuum)
     assert read(data).with_vacuum(np.load(vacuum, mmap_mode="r")[:]).inputs == (data, vacuum)
+    assert set(read(data).with_mask(np.load(mask, mmap_mode="r")).inputs) == {data, mask}
     assert given.with_calibration(energy=1e5).load().inputs == given.inputs
     assert read(stack, scan_shape=(3, 4)).inputs == (stack,)
     mapped = np.load(stack, mmap_mode="r")
