@@ -19,6 +19,7 @@ from ptywidgets.engine.dataset import Calibration, Dataset
 from ptywidgets.engine.errors import FileFormatError
 from ptywidgets.engine.io.emd_write import Axis, write_array, write_metadata, write_root
 from ptywidgets.engine.io.fingerprint import fingerprint
+from ptywidgets.engine.io.hdf5_tree import check_all, hdf5_errors, member, open_hdf5
 from ptywidgets.engine.io.hdf5_write import atomic_hdf5
 from ptywidgets.engine.io.saved_views import SavedView, read_views, write_views
 from ptywidgets.engine.plain import from_plain, to_plain
@@ -124,16 +125,15 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     source = Path(path).expanduser()
     if not source.is_file():
         raise FileFormatError(f"there is no file {source.name!r} in {str(source.parent)!r}.")
-    try:
-        with h5py.File(source, "r") as file:
-            if ROOT not in file:
-                raise FileFormatError(
-                    f"{source.name!r} is an HDF5 file but holds no reconstruction of ptywidgets; "
-                    "data are opened by ptywidgets.read."
-                )
-            return _read(file[ROOT])
-    except (OSError, KeyError, RuntimeError, json.JSONDecodeError, TypeError) as error:
-        raise FileFormatError(f"{source.name!r} cannot be read as a saved reconstruction: {error}.") from error
+    with open_hdf5(source) as file, hdf5_errors(source):
+        root = member(file, ROOT)
+        if not isinstance(root, h5py.Group):
+            raise FileFormatError(
+                f"{source.name!r} is an HDF5 file but holds no reconstruction of ptywidgets; "
+                "data are opened by ptywidgets.read."
+            )
+        check_all(file, source)
+        return _read(root)
 
 
 def _write_state(root: h5py.Group, state: State, sampling: tuple[float, float], deep: float | None) -> None:
