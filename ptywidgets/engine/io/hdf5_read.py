@@ -12,6 +12,7 @@ Patterns are not read this way: their arrays know no heap, and the library's own
 
 from __future__ import annotations
 
+import mmap
 import os
 import re
 import struct
@@ -73,12 +74,25 @@ class _Watched:
         view[filled:] = bytes(view.nbytes - filled)  # zeros beyond the end, as the library's own drivers give
         self._at += view.nbytes
         start = bytes(view[:8])
-        if start[:4] == HEAP and broken_heap(view, self._length_bytes):
+        if start[:4] == HEAP and self._broken(view, self._at - view.nbytes):
             view[:4] = bytes(4)
         elif start == _SIGNATURE and view.nbytes > 14:
             said = view[14] if view[8] < 2 else view[10]
             self._length_bytes = said if said in (2, 4, 8) else 8
         return view.nbytes
+
+    def _broken(self, view: memoryview, at: int) -> bool:
+        """Whether the heap at `at` is; the library reads the first 4096 bytes of a large one, and then the rest."""
+        size = int.from_bytes(view[8 : 8 + self._length_bytes], "little")
+        end = os.fstat(self._raw.fileno()).st_size
+        if size <= view.nbytes or at + view.nbytes >= end:
+            return broken_heap(view, self._length_bytes)
+        with (
+            mmap.mmap(self._raw.fileno(), 0, access=mmap.ACCESS_READ) as mapped,  # only the entries' heads are touched
+            memoryview(mapped) as file,
+            file[at : min(at + size, end)] as heap,
+        ):
+            return broken_heap(heap, self._length_bytes)
 
     def read(self, n: int) -> bytes:
         buffer = bytearray(n)

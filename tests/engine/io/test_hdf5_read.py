@@ -69,6 +69,19 @@ def test_the_damaged_table_of_a_virtual_dataset_is_an_error_and_no_crash(tmp_pat
                 file["data"]
 
 
+def test_a_large_heap_is_looked_at_to_its_end(tmp_path):
+    path = tmp_path / "large.h5"
+    with h5py.File(path, "w") as file:
+        file["long"] = ["a text " * 2000, "the last text"]  # the library reads 4096 bytes first, and then the rest
+    with watched_hdf5(path) as file:
+        assert list(file["long"].asstr()) == ["a text " * 2000, "the last text"]
+    data = path.read_bytes()
+    assert data.count(HEAP) == 1
+    stand_still(path, b"the last text")
+    with watched_hdf5(path) as file, pytest.raises(OSError, match="heap"):
+        file["long"][0]
+
+
 def test_a_sound_file_reads_as_by_the_library_itself(texts):
     with watched_hdf5(texts) as ours, h5py.File(texts, "r") as theirs:
         assert dict(ours["data"].attrs) == dict(theirs["data"].attrs)
