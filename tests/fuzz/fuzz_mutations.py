@@ -69,11 +69,14 @@ def _number(out: bytearray, chance: random.Random, places: list[int]) -> None:
 
 
 def _addresses(out: bytearray, chance: random.Random, places: list[int]) -> None:
-    """Something that is an address already now leads somewhere else."""
-    known = set(places)
-    found = [at for at in range(0, min(len(out) - 8, 65536), 8) if struct.unpack_from("<Q", out, at)[0] in known]
+    """What may be an address now leads to where something else lies, or to where it stands itself."""
+    end = min(len(out) - 8, 65536)
+    numbers = [(at, struct.unpack_from("<Q", out, at)[0]) for at in range(0, end, 8)]
+    found = [(at, value) for at, value in numbers if 8 <= value < len(out) and value % 8 == 0]
     if found:
-        struct.pack_into("<Q", out, chance.choice(found), chance.choice(places))
+        at, _ = chance.choice(found)
+        target = chance.choice((chance.choice(places), chance.choice(found)[1], at, at - 8, at - 24))
+        struct.pack_into("<Q", out, at, max(target, 0))
 
 
 def _cut(out: bytearray, chance: random.Random, places: list[int]) -> None:

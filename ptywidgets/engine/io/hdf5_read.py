@@ -3,16 +3,16 @@
 The HDF5 library (1.8 to 2.0 at least) never comes back from a global heap, where texts of variable length lie, in which
 an entry has the length 0 and the number 0: it goes on by no bytes, for ever. And it writes beyond its memory over the
 table of a virtual dataset, which lies in such a heap too, because it uses the table before it compares its checksum.
-Nothing in its interface tells beforehand in which heap something lies. So structures are read through a file object,
-which sees each heap before the library does and hands a broken one over without its signature; the library then says
-itself that the heap is damaged.
+A group's own heap, of names, whose list of free places goes in a circle, takes all memory that there is. Nothing in the
+interface tells beforehand in which heap something lies. So structures are read through a file object, which sees each
+heap before the library does and hands a broken one over without its signature; the library then says itself that the
+heap is damaged.
 
 Patterns are not read this way: their arrays know no heap, and the library's own driver is quicker for large blocks.
 """
 
 from __future__ import annotations
 
-import mmap
 import os
 import re
 import struct
@@ -20,11 +20,14 @@ from pathlib import Path
 
 import h5py
 
-HEAP = b"GCOL"
+HEAP = b"GCOL"  # of all the file
+LOCAL_HEAP = b"HEAP"  # of one group
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # the table of a virtual dataset: version, number of sources, then of the first its file, its dataset and a selection
 _VIRTUAL = re.compile(rb"[\0\1].{8}[\0-\7]?(?:[^\0-\x1f]+\0){1,2}[\0-\3]\0\0\0", re.DOTALL)
 _WORD = 0xFFFFFFFF
+_HEAPS = re.compile(HEAP + b"|" + LOCAL_HEAP)
+_LARGEST = 64 * 1024**2  # bytes of a heap; nothing that is read here lies in a larger one
 _FARTHEST = 2**62  # an address that no file reaches, and most systems cannot seek
 _LEAST = 16  # bytes of a heap's head, and of an entry's
 
@@ -51,7 +54,8 @@ class _Watched:
     def __init__(self, path: Path):
         self._raw = path.open("rb", buffering=0)
         self._at = 0
-        self._length_bytes = 8  # as the superblock says
+        self._known: dict[int, bool] = {}  # heaps, by address, and whether they are broken
+        self._base, self._address_bytes, self._length_bytes = 0, 8, 8  # as the superblock says
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         if whence == os.SEEK_END:
@@ -66,33 +70,55 @@ class _Watched:
 
     def readinto(self, buffer: bytearray) -> int:
         view = memoryview(buffer).cast("B")
-        filled = view.nbytes if self._at > _FARTHEST else 0
+        filled = 0 if self._at <= _FARTHEST else view.nbytes
         if not filled:
             self._raw.seek(self._at)
         while filled < view.nbytes and (n := self._raw.readinto(view[filled:])):
             filled += n
         view[filled:] = bytes(view.nbytes - filled)  # zeros beyond the end, as the library's own drivers give
+        self._look(view, self._at)
         self._at += view.nbytes
-        start = bytes(view[:8])
-        if start[:4] == HEAP and self._broken(view, self._at - view.nbytes):
-            view[:4] = bytes(4)
-        elif start == _SIGNATURE and view.nbytes > 14:
-            said = view[14] if view[8] < 2 else view[10]
-            self._length_bytes = said if said in (2, 4, 8) else 8
         return view.nbytes
 
-    def _broken(self, view: memoryview, at: int) -> bool:
-        """Whether the heap at `at` is; the library reads the first 4096 bytes of a large one, and then the rest."""
-        size = int.from_bytes(view[8 : 8 + self._length_bytes], "little")
-        end = os.fstat(self._raw.fileno()).st_size
-        if size <= view.nbytes or at + view.nbytes >= end:
-            return broken_heap(view, self._length_bytes)
-        with (
-            mmap.mmap(self._raw.fileno(), 0, access=mmap.ACCESS_READ) as mapped,  # only the entries' heads are touched
-            memoryview(mapped) as file,
-            file[at : min(at + size, end)] as heap,
-        ):
-            return broken_heap(heap, self._length_bytes)
+    def _look(self, view: memoryview, at: int) -> None:
+        """Take the signatures from broken heaps; learn from the superblock how long numbers are.
+
+        A heap may begin anywhere in what the library reads, even be cut by its edge: it keeps what it has read before
+        and asks for what is missing.
+        """
+        if view.nbytes > 14 and view[:8] == _SIGNATURE:
+            said = view[13:15] if view[8] < 2 else view[9:11]
+            self._base, self._address_bytes, self._length_bytes = (at, *(n if n in (2, 4, 8) else 8 for n in said))
+        edge = len(HEAP) - 1
+        before, after = self._bytes(max(at - edge, 0), min(at, edge)), self._bytes(at + view.nbytes, edge)
+        for match in _HEAPS.finditer(b"".join((before, view, after))):
+            start = match.start() - len(before)
+            if at + start not in self._known:
+                self._known[at + start] = self._broken(match[0], at + start)
+            if self._known[at + start]:
+                inside = slice(max(start, 0), min(start + len(HEAP), view.nbytes))
+                view[inside] = bytes(inside.stop - inside.start)
+
+    def _bytes(self, at: int, n: int) -> bytes:
+        """So many bytes of the file, or as many as there are."""
+        if at > _FARTHEST:
+            return b""
+        self._raw.seek(at)
+        return self._raw.read(n)
+
+    def _broken(self, signature: bytes, at: int) -> bool:
+        """Whether the heap at `at` would keep the library for ever or have it write beyond its memory."""
+        n = self._length_bytes
+        head = self._bytes(at, 8 + 2 * n + self._address_bytes)
+        size = int.from_bytes(head[8 : 8 + n], "little")
+        if signature == HEAP:
+            return head[4:5] == b"\1" and (size > _LARGEST or broken_heap(memoryview(self._bytes(at, size)), n))
+        free, data = int.from_bytes(head[8 + n : 8 + 2 * n], "little"), int.from_bytes(head[8 + 2 * n :], "little")
+        seen: set[int] = set()
+        while free + 2 * n <= size and free not in seen:
+            seen.add(free)
+            free = int.from_bytes(self._bytes(self._base + data + free, n), "little")
+        return free in seen
 
     def read(self, n: int) -> bytes:
         buffer = bytearray(n)

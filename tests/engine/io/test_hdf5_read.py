@@ -10,7 +10,7 @@ import pytest
 from ptywidgets import Calibration, Dataset, read, write
 from ptywidgets.engine.errors import FileFormatError
 from ptywidgets.engine.io import contents
-from ptywidgets.engine.io.hdf5_read import HEAP, broken_heap, watched_hdf5
+from ptywidgets.engine.io.hdf5_read import HEAP, LOCAL_HEAP, _Watched, broken_heap, watched_hdf5
 from ptywidgets.engine.io.hdf5_tree import attribute, open_hdf5
 
 COUNTS = np.random.default_rng(0).poisson(4.0, (3, 4, 8, 8)).astype(np.uint16)
@@ -69,6 +69,27 @@ def test_the_damaged_table_of_a_virtual_dataset_is_an_error_and_no_crash(tmp_pat
                 file["data"]
 
 
+@pytest.mark.parametrize("options", [{}, {"userblock_size": 512}])
+def test_a_list_of_free_places_that_goes_in_a_circle_is_an_error(tmp_path, options):
+    path = tmp_path / "free.h5"
+    with h5py.File(path, "w", **options) as file:
+        for number in range(8):
+            file.create_group(f"group {number}")
+        for number in (2, 5):
+            del file[f"group {number}"]
+    with watched_hdf5(path) as file:
+        assert len(file) == 6
+    data = bytearray(path.read_bytes())
+    at = data.index(LOCAL_HEAP)
+    free, heap = (int.from_bytes(data[at + n : at + n + 8], "little") for n in (16, 24))
+    heap += options.get("userblock_size", 0)
+    second = int.from_bytes(data[heap + free : heap + free + 8], "little")
+    data[heap + second : heap + second + 8] = free.to_bytes(8, "little")
+    path.write_bytes(data)
+    with watched_hdf5(path) as file, pytest.raises((OSError, RuntimeError), match="heap"):
+        list(file)
+
+
 def test_a_large_heap_is_looked_at_to_its_end(tmp_path):
     path = tmp_path / "large.h5"
     with h5py.File(path, "w") as file:
@@ -109,6 +130,20 @@ def test_lengths_of_four_bytes(tmp_path):
     stand_still(path, b"a text of some length")
     with watched_hdf5(path) as file:
         assert attribute(file["data"], "text") is None
+
+
+@pytest.mark.parametrize("step", [1, 3, 7, 64])
+def test_a_heap_is_recognised_however_it_is_cut_into_pieces(tmp_path, step):
+    sound = (
+        HEAP + bytes([1, 0, 0, 0]) + (128).to_bytes(8, "little") + bytes(8) + (112).to_bytes(8, "little") + bytes(96)
+    )
+    broken = HEAP + bytes([1, 0, 0, 0]) + (128).to_bytes(8, "little") + bytes(112)
+    data = bytes(37) + sound + bytes(11) + broken + bytes(5)
+    (tmp_path / "a").write_bytes(data)
+    file, read = _Watched(tmp_path / "a"), b""
+    while len(read) < len(data):
+        read += file.read(min(step, len(data) - len(read)))
+    assert read == data.replace(broken, bytes(4) + broken[4:])
 
 
 def test_pixels_that_look_like_a_heap_are_only_pixels(tmp_path):
