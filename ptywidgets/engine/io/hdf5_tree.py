@@ -18,6 +18,7 @@ from ptywidgets.engine.io.recognise import is_hdf5, looks_like, printable
 
 _MOST_OBJECTS = 50_000
 _DEEPEST = 64
+_MOST_PACKED = 1e6  # times the size of the file; deflate packs zeros 1032 times
 _LARGEST_ATTRIBUTE = 1_000_000  # bytes; the format itself stops at 64 kB, a damaged file claims more
 _FILTERS = {32001: "blosc", 32004: "lz4", 32008: "bitshuffle", 32013: "zfp", 32015: "zstd", 32026: "blosc2"}
 
@@ -124,6 +125,13 @@ def readable_dataset(found: Any, path: Path, allow_external: bool = False) -> h5
     if not allow_external and (found.is_virtual or found.external):
         sources = found.virtual_sources() if found.is_virtual else found.external
         raise FileFormatError(_refusal(path, str(found.name), str(sources[0][1 if found.is_virtual else 0])))
+    said, there = float(found.size) * found.dtype.itemsize, path.stat().st_size
+    if not allow_external and said > _MOST_PACKED * there:
+        raise FileFormatError(
+            f"{printable(str(found.name))!r} in {printable(path.name)} is said to be "
+            f"{' x '.join(map(str, found.shape))} {printable(str(found.dtype), 40)}, which is {said / there:.0e} times "
+            "the size of the file; it seems damaged, or hardly anything has been written yet."
+        )
     filters = found.id.get_create_plist()
     for i in range(filters.get_nfilters()):
         code = filters.get_filter(i)[0]

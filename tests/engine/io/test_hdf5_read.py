@@ -175,3 +175,11 @@ def test_a_file_cut_off_is_an_error(texts):
             file["data"][()]
         with pytest.raises(FileFormatError):
             read(texts).load()
+
+
+def test_a_shape_that_the_file_cannot_hold_is_not_believed(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("data", (10**6, 10**6, 8, 8), np.uint16, chunks=(1, 1, 8, 8))
+    with pytest.raises(FileFormatError, match="times the size of the file; it seems damaged"):
+        read(path)
