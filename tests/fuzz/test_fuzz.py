@@ -45,7 +45,7 @@ def test_what_hangs_crashes_and_is_foreign_is_found_and_the_rest_gone_on_with(tm
         "    print(f'e {number} ' + json.dumps(['KeyError in read'] if number == 3 else []), flush=True)\n"
     )
     monkeypatch.setattr(fuzz_hunt, "CHILD", child)
-    monkeypatch.setattr(fuzz_hunt, "SECONDS", 3.0)
+    monkeypatch.setattr(fuzz_hunt, "SECONDS", 1.0)  # it sleeps, so that this is had six times
     names = ["data.a.npy"]
     report = fuzz_hunt.hunt([f"data.a.npy:{n}" for n in range(5)], tmp_path, names, tmp_path / "kept")
     assert report.count == 5 and not report.clean
