@@ -92,6 +92,7 @@ class Soak:
         self.lost: list[str] = []
         self.memory: list[tuple[float, int]] = []  # s from the beginning, bytes
         self.threads: list[tuple[float, list[str]]] = []
+        self.alive: list[int] = []  # reconstructions that the kernel still holds; IPython's Out holds some itself
         self.began = time.monotonic()
 
     def last_frame_is_painted(self, title: str, view: str, when: str) -> None:
@@ -142,6 +143,7 @@ class Soak:
         now = time.monotonic() - self.began
         self.memory.append((now, kernel.eval("resident()")))
         self.threads.append((now, kernel.eval("threads()")))
+        self.alive.append(kernel.eval("sum(isinstance(one, Reconstruction) for one in gc.get_objects())"))
 
     def found(self) -> dict[str, Any]:
         """The figures, and what is wrong with them."""
@@ -167,6 +169,7 @@ class Soak:
             "last_frames_looked_for": self.painted + len(self.lost), "last_frames_lost": len(self.lost),
             "memory_after_warm_up_MB": round(first / 1e6, 1), "memory_at_the_end_MB": round(last / 1e6, 1),
             "memory_growth": round(growth, 4), "threads_after_first_turn": counts[0] if counts else 0,
+            "reconstructions_alive": self.alive[-1] if self.alive else 0,
             "threads_at_the_end": counts[-1] if counts else 0, "wrong": wrong,
             "memory_MB": [round(size / 1e6, 1) for _, size in self.memory],
         }  # fmt: skip
