@@ -197,7 +197,7 @@ def _info(options: argparse.Namespace) -> int:
 
 def _open(options: argparse.Namespace) -> Any:
     from ptywidgets.engine.composition import Composition
-    from ptywidgets.engine.io.checkpoint import is_checkpoint, load_checkpoint
+    from ptywidgets.engine.io.checkpoint import is_reconstruction, load_checkpoint
     from ptywidgets.reconstruction import Reconstruction, keeping
 
     calibration = {
@@ -207,7 +207,7 @@ def _open(options: argparse.Namespace) -> Any:
     }
     several = len(options.file) > 1 or options.tilts is not None
     files = options.file if several else options.file[0]
-    saved = len(options.file) == 1 and is_checkpoint(options.file[0])
+    saved = len(options.file) == 1 and is_reconstruction(options.file[0])
     if saved:
         files = options.file[0]
         _refuse_for_saved(options)

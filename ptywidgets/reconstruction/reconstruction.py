@@ -20,7 +20,7 @@ from ptywidgets.engine.constraints import default_constraints
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import ParameterError, PtyError, unknown_name
 from ptywidgets.engine.io import read
-from ptywidgets.engine.io.checkpoint import Checkpoint, is_checkpoint, load_checkpoint
+from ptywidgets.engine.io.checkpoint import Checkpoint, is_reconstruction, load_checkpoint
 from ptywidgets.engine.models import SPECIMENS
 from ptywidgets.engine.plan import Plan
 from ptywidgets.engine.prepare import prepare
@@ -203,7 +203,7 @@ class Reconstruction(Results, Running):
         else:
             files, several = list(path), True
             for one in files:
-                if is_checkpoint(one):
+                if is_reconstruction(one):
                     raise ParameterError(
                         f"{os.path.basename(one)} is a saved reconstruction, not a data file; a tilt series is opened "
                         "from the data of each tilt, and a saved one by itself: Reconstruction.load(path)."

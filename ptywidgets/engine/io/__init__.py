@@ -197,7 +197,7 @@ def read_pattern(
 def contents(path: str | os.PathLike[str], *, allow_external: bool = False) -> list[Entry]:
     """What is in an HDF5 file: `path`, `shape` and `dtype` of every array."""
     file = existing_file(path)
-    with open_hdf5(file) as opened, hdf5_errors(Path(file)):
+    with open_hdf5(file, allow_external) as opened, hdf5_errors(Path(file)):
         return datasets(opened, allow_external)
 
 

@@ -17,13 +17,13 @@ import numpy as np
 from ptywidgets._version import __version__
 from ptywidgets.engine.composition import Composition
 from ptywidgets.engine.dataset import Calibration, Dataset
-from ptywidgets.engine.errors import FileFormatError
+from ptywidgets.engine.errors import FileFormatError, PtyError
 from ptywidgets.engine.given import Given
 from ptywidgets.engine.io.atomic import Kind
 from ptywidgets.engine.io.emd_write import Axis, write_array, write_metadata, write_root
 from ptywidgets.engine.io.fingerprint import fingerprint
 from ptywidgets.engine.io.hdf5 import SAVED
-from ptywidgets.engine.io.hdf5_tree import hdf5_errors, member
+from ptywidgets.engine.io.hdf5_tree import check_all, hdf5_errors, member, open_hdf5
 from ptywidgets.engine.io.hdf5_write import atomic_hdf5
 from ptywidgets.engine.io.recognise import HDF5_SIGNATURE, head
 from ptywidgets.engine.io.saved_data import SavedData, read_data, write_data
@@ -64,16 +64,16 @@ class Checkpoint:
     data: SavedData | None = None  # of the one data set; None of a tilt series and in files of older versions
 
 
-def is_reconstruction(path: Path) -> bool:
+def is_reconstruction(path: str | os.PathLike[str]) -> bool:
     """Whether a file is a saved reconstruction and nothing else, by its first groups; no array is read."""
-    if head(path, len(HDF5_SIGNATURE)) != HDF5_SIGNATURE:
-        return False
+    file = Path(path).expanduser()
     try:
-        # As bytes, so that it does not matter how the same file may be open elsewhere in this process.
-        with hdf5_errors(path), path.open("rb") as raw, h5py.File(raw, "r") as file:
-            root = member(file, ROOT)
-            return isinstance(root, h5py.Group) and len(file) == 1 and "metadatabundle" in root
-    except FileFormatError:
+        if not file.is_file() or head(file, len(HDF5_SIGNATURE)) != HDF5_SIGNATURE:
+            return False
+        with open_hdf5(file) as opened, hdf5_errors(file):
+            root = member(opened, ROOT)
+            return isinstance(root, h5py.Group) and len(opened) == 1 and "metadatabundle" in root
+    except (PtyError, OSError):
         return False
 
 
@@ -168,25 +168,15 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     source = Path(path).expanduser()
     if not source.is_file():
         raise FileFormatError(f"there is no file {source.name!r} in {str(source.parent)!r}.")
-    try:
-        with h5py.File(source, "r") as file:
-            if ROOT not in file:
-                raise FileFormatError(
-                    f"{source.name!r} is an HDF5 file but holds no reconstruction of ptywidgets; "
-                    "data are opened by ptywidgets.read."
-                )
-            return _read(file[ROOT])
-    except (OSError, KeyError, RuntimeError, json.JSONDecodeError, TypeError) as error:
-        raise FileFormatError(f"{source.name!r} cannot be read as a saved reconstruction: {error}.") from error
-
-
-def is_checkpoint(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is a saved reconstruction; nothing of it is loaded."""
-    try:
-        with h5py.File(Path(path).expanduser(), "r") as file:
-            return ROOT in file
-    except (OSError, RuntimeError, KeyError, ValueError):
-        return False
+    with open_hdf5(source) as file, hdf5_errors(source):
+        root = member(file, ROOT)
+        if not isinstance(root, h5py.Group):
+            raise FileFormatError(
+                f"{source.name!r} is an HDF5 file but holds no reconstruction of ptywidgets; "
+                "data are opened by ptywidgets.read."
+            )
+        check_all(file, source)
+        return _read(root)
 
 
 def _write_state(root: h5py.Group, state: State, sampling: tuple[float, float], deep: float | None) -> None:

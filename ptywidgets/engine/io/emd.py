@@ -12,7 +12,7 @@ import numpy as np
 from ptywidgets.engine.errors import FileFormatError
 from ptywidgets.engine.io import hdf5
 from ptywidgets.engine.io.found import Found
-from ptywidgets.engine.io.hdf5_tree import attribute, hdf5_errors, inventory, member, open_hdf5, text, walk
+from ptywidgets.engine.io.hdf5_tree import attribute, hdf5_errors, inventory, member, open_hdf5, text, walk, whole
 from ptywidgets.engine.io.recognise import is_hdf5, printable
 
 NAME = "EMD 1.0 (py4DSTEM)"
@@ -33,7 +33,7 @@ def read(
     path: Path, dataset: str | None = None, scan_shape: tuple[int, int] | None = None, allow_external: bool = False
 ) -> Found:
     """The datacube at `dataset` (a group or an array), or the only one, with the calibration of its tree."""
-    with open_hdf5(path) as file, hdf5_errors(path):
+    with open_hdf5(path, allow_external) as file, hdf5_errors(path):
         if dataset is None:
             cubes = [
                 name
@@ -83,14 +83,14 @@ def read_metadata(group: h5py.Group) -> dict[str, Any]:
             value = _scalar_or_array(found)
             items[name] = None if kind == "None" or value == "_None" else value
         elif kind == "array":
-            items[name] = found[()]
+            items[name] = whole(found)
         elif kind in ("tuple", "list"):
-            items[name] = (tuple if kind == "tuple" else list)(np.asarray(found[()]).tolist())
+            items[name] = (tuple if kind == "tuple" else list)(np.asarray(whole(found)).tolist())
     return items
 
 
 def _scalar_or_array(found: Any) -> Any:
-    value = found[()]
+    value = whole(found) if isinstance(found, h5py.Dataset) else None
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     if isinstance(value, np.ndarray) and value.ndim and value.dtype.kind != "O":

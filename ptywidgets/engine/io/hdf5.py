@@ -26,6 +26,7 @@ from ptywidgets.engine.io.hdf5_tree import (
     resolve,
     text,
     walk,
+    whole,
 )
 from ptywidgets.engine.io.lazy import LazyArray, ScanView, dropped_axes, likely_scan_shape
 from ptywidgets.engine.io.recognise import is_hdf5, printable
@@ -39,7 +40,7 @@ def read(
     path: Path, dataset: str | None = None, scan_shape: tuple[int, int] | None = None, allow_external: bool = False
 ) -> Found:
     """The 4-D array at `dataset`, or the only one in the file."""
-    with open_hdf5(path) as file, hdf5_errors(path):
+    with open_hdf5(path, allow_external) as file, hdf5_errors(path):
         name = pick(file, path, dataset, scan_shape is not None, allow_external)
         found = readable_dataset(resolve(file, name, path, allow_external), path, allow_external)
         claims = sibling_claims(found)
@@ -102,7 +103,7 @@ def pick(file: h5py.File, path: Path, dataset: str | None, stack: bool, allow_ex
 
 def read_pattern(path: Path, dataset: str | None = None, allow_external: bool = False) -> np.ndarray:
     """The 2-D pattern at `dataset`, the one called vacuum or probe, or the only one, (Qy, Qx)."""
-    with open_hdf5(path) as file, hdf5_errors(path):
+    with open_hdf5(path, allow_external) as file, hdf5_errors(path):
         if dataset is None:
             found = [e for e in datasets(file, allow_external) if e.dtype.kind in "biuf" and _is_pattern(e)]
             named = [e for e in found if _says_vacuum(e.path)]
@@ -122,7 +123,7 @@ def array_2d(found: h5py.Dataset, path: Path) -> np.ndarray:
     shape = tuple(found.shape or ())
     first = shape[0] == 2 and len(shape) == 3 and text(attribute(found.parent, "python_class")) == "Probe"
     with hdf5_errors(path):
-        values = np.asarray(readable_dataset(found, path)[0] if first else readable_dataset(found, path)[()])
+        values = np.asarray(whole(readable_dataset(found, path), 0 if first else ()))
     return checked_pattern(values.squeeze() if values.ndim > 2 and values.squeeze().ndim == 2 else values)
 
 
@@ -173,7 +174,7 @@ def calibration_claims(group: h5py.Group) -> list[Claim]:
 
     def item(name: str) -> Any:
         found = member(group, name)
-        return found[()] if isinstance(found, h5py.Dataset) and found.shape == () else None
+        return whole(found) if isinstance(found, h5py.Dataset) and found.shape == () else None
 
     where = str(group.name)
     return [

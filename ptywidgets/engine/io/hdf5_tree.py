@@ -11,11 +11,14 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from ptywidgets.engine.errors import FileFormatError, PtyError
+from ptywidgets.engine.dataset import check_memory
+from ptywidgets.engine.errors import DataError, FileFormatError, PtyError
+from ptywidgets.engine.io.hdf5_read import watched_hdf5
 from ptywidgets.engine.io.recognise import is_hdf5, looks_like, printable
 
 _MOST_OBJECTS = 50_000
 _DEEPEST = 64
+_MOST_PACKED = 1e6  # times the size of the file; deflate packs zeros 1032 times
 _LARGEST_ATTRIBUTE = 1_000_000  # bytes; the format itself stops at 64 kB, a damaged file claims more
 _FILTERS = {32001: "blosc", 32004: "lz4", 32008: "bitshuffle", 32013: "zfp", 32015: "zstd", 32026: "blosc2"}
 
@@ -37,9 +40,14 @@ def hdf5_errors(path: Path) -> Iterator[None]:
     """Turn whatever h5py raises over a damaged file into a FileFormatError."""
     try:
         yield
-    except (PtyError, MemoryError):
+    except PtyError:
         raise
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, NotImplementedError) as error:
+    except MemoryError as error:
+        raise DataError(
+            f"there is not enough memory for what is asked of {printable(path.name)}; ask for less at a time, or crop "
+            "or bin the data."
+        ) from error
+    except (OSError, RuntimeError, LookupError, ArithmeticError, ValueError, TypeError, AttributeError) as error:
         reason = printable(" ".join(str(error).split()) or type(error).__name__, 240)
         if "filter" in reason:
             advice = "; its compression is not known here, try: pip install hdf5plugin"
@@ -50,8 +58,16 @@ def hdf5_errors(path: Path) -> Iterator[None]:
         raise FileFormatError(f"{printable(path.name)} could not be read{advice} ({reason}).") from error
 
 
-def open_hdf5(path: Path) -> h5py.File:
-    """The file, open for reading without a lock where the library can do that."""
+def open_hdf5(path: Path, trusted: bool = False) -> h5py.File:
+    """The file, open for reading without a lock where the library can do that.
+
+    Parameters
+    ----------
+    path : Path
+    trusted : bool
+        Whether the structure is known to be sound, because it has been read before, or links to other files are to be
+        followed. Then the library reads for itself, which is quicker for patterns; else see :func:`watched_hdf5`.
+    """
     try:
         hdf5 = is_hdf5(path)
     except OSError as error:
@@ -59,6 +75,8 @@ def open_hdf5(path: Path) -> h5py.File:
     if not hdf5:
         raise FileFormatError(f"{printable(path.name)} is not HDF5; it looks like {looks_like(path)}.")
     try:
+        if not trusted:
+            return watched_hdf5(path)
         try:
             return h5py.File(path, "r", locking=False, rdcc_nbytes=32 * 1024**2)
         except (TypeError, ValueError):  # an HDF5 library that cannot choose
@@ -107,6 +125,13 @@ def readable_dataset(found: Any, path: Path, allow_external: bool = False) -> h5
     if not allow_external and (found.is_virtual or found.external):
         sources = found.virtual_sources() if found.is_virtual else found.external
         raise FileFormatError(_refusal(path, str(found.name), str(sources[0][1 if found.is_virtual else 0])))
+    said, there = float(found.size) * found.dtype.itemsize, path.stat().st_size
+    if not allow_external and said > _MOST_PACKED * there:
+        raise FileFormatError(
+            f"{printable(str(found.name))!r} in {printable(path.name)} is said to be "
+            f"{' x '.join(map(str, found.shape))} {printable(str(found.dtype), 40)}, which is {said / there:.0e} times "
+            "the size of the file; it seems damaged, or hardly anything has been written yet."
+        )
     filters = found.id.get_create_plist()
     for i in range(filters.get_nfilters()):
         code = filters.get_filter(i)[0]
@@ -119,16 +144,38 @@ def readable_dataset(found: Any, path: Path, allow_external: bool = False) -> h5
     return found
 
 
+def whole(found: h5py.Dataset, key: Any = ()) -> Any:
+    """The values of a dataset that is read at once, or of its part `key`, if there is memory for all of it."""
+    check_memory(float(found.size or 0) * found.dtype.itemsize, printable(str(found.name)))
+    return found[key]
+
+
+def check_all(file: h5py.File, path: Path) -> None:
+    """Refuse a file, all of which is to be read, that leads to other files or says to hold more than memory does."""
+    needed, outside = 0.0, external_links(file)
+    for name, found in walk(file):
+        if isinstance(found, h5py.Dataset) and found.shape is not None:
+            needed += float(found.size) * found.dtype.itemsize
+            outside += [printable(name)] if found.is_virtual or found.external else []
+    if outside:
+        raise FileFormatError(
+            f"{printable(path.name)} takes {outside[0]} from another file, which nothing saved by ptywidgets does; "
+            "it is not opened."
+        )
+    check_memory(needed, printable(path.name))
+
+
 def walk(file: h5py.File, allow_external: bool = False) -> Iterator[tuple[str, h5py.Group | h5py.Dataset]]:
     """Every group and dataset once, parents first; links that leave the file only when allowed."""
     todo: list[tuple[str, Any, int]] = [("", file, 0)]
     seen: set[Any] = set()
     while todo and len(seen) < _MOST_OBJECTS:
         path, here, depth = todo.pop()
-        info = h5py.h5o.get_info(here.id)
-        if (info.fileno, info.addr) in seen:
+        # not h5o.get_info: it measures the tree of a group as well, from node to node, for ever if they lie in a ring
+        info = h5py.h5g.get_objinfo(here.id)
+        if (info.fileno, info.objno) in seen:
             continue
-        seen.add((info.fileno, info.addr))
+        seen.add((info.fileno, info.objno))
         yield path, here
         if not isinstance(here, h5py.Group) or depth >= _DEEPEST:
             continue

@@ -5,6 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 # a container's limit, cgroup v2 and then v1: limit, in use, statistics
 _CGROUPS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat"),
@@ -17,11 +22,12 @@ _CGROUPS = (
 
 
 def available_memory() -> float | None:
-    """Bytes that can still be had, of the machine or of the container; None where that is not known.
+    """Bytes that can still be had, of the machine, the container or the process; None where that is not known.
 
     Where only the size of the machine is known (macOS) it is that: an upper bound.
     """
-    known = [free for free in (_machine(), *(_container(*files) for files in _CGROUPS)) if free is not None]
+    every = (_machine(), _process(), *(_container(*files) for files in _CGROUPS))
+    known = [free for free in every if free is not None]
     return min(known) if known else None
 
 
@@ -33,6 +39,17 @@ def _machine() -> float | None:
         return float(os.sysconf("SC_PAGE_SIZE")) * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return None
+
+
+def _process() -> float | None:
+    """What a limit on this process alone leaves (`ulimit -v`, as batch systems set it)."""
+    if resource is None:
+        return None
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit in (-1, resource.RLIM_INFINITY):
+        return None
+    pages = _text("/proc/self/statm").split()
+    return max(0.0, float(limit) - (float(pages[0]) * resource.getpagesize() if pages else 0.0))
 
 
 def _container(limit: str, usage: str, statistics: str) -> float | None:

@@ -1,0 +1,175 @@
+"""Whole files to be damaged: one of every layout that `read` knows, small, so that most bytes are structure."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ptywidgets import Calibration, Composition, Dataset, Reconstruction, samples, write
+from ptywidgets.testing.series import example_tilts
+
+LARGEST = 120_000  # bytes of a file of the shared data that is worth damaging
+# what is new each time: identifiers and times, so that a seed means the same damage tomorrow
+_VARIES = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
+
+
+def make_files(folder: Path, shared: Path | None = None) -> list[Path]:
+    """Write all of them; the name's part before the first dot says by which door a file is opened.
+
+    Parameters
+    ----------
+    folder : Path
+        Empty.
+    shared : Path, optional
+        Folder with files of other programs; those of HDF5 that are small are taken along.
+
+    Returns
+    -------
+    list of Path
+        ``data.*``, ``pattern.*`` and ``saved.*``; and ``beside.h5``, the data of the saved reconstructions, is not
+        among them.
+    """
+    made = [*_written_by_us(folder), *_hdf5(folder), *_npy(folder), *_saved(folder)]
+    for file in made:
+        file.write_bytes(_VARIES.sub(lambda match: re.sub(rb"[0-9a-f]", b"0", match[0]), file.read_bytes()))
+    if shared is not None:
+        for file in sorted((shared / "data").rglob("*")):
+            if file.suffix.lower() in (".h5", ".hdf5", ".emd", ".hspy") and file.stat().st_size <= LARGEST:
+                copy = folder / f"data.shared.{file.parent.name}.{file.name.replace(' ', '_')}"
+                copy.write_bytes(file.read_bytes())
+                made.append(copy)
+    return made
+
+
+def _counts(*shape: int, dtype: Any = np.uint16) -> np.ndarray:
+    return np.random.default_rng(1).poisson(3.0, shape).astype(dtype)
+
+
+def _written_by_us(folder: Path) -> list[Path]:
+    calibration = Calibration(energy=80e3, scan_step=1.5, q_pixel=0.05, semiangle=20)
+    dataset = Dataset(_counts(3, 4, 8, 8), calibration, vacuum=np.ones((8, 8)) + _counts(8, 8), name="ours")
+    return [Path(write(folder / "data.emd.h5", dataset))]
+
+
+def _hdf5(folder: Path) -> list[Path]:
+    made = []
+
+    def new(name: str, **options: Any) -> h5py.File:
+        made.append(folder / name)
+        return h5py.File(folder / name, "w", **options)
+
+    with new("data.contiguous.h5") as file:
+        found = file.create_dataset("scan/data", data=_counts(3, 4, 8, 8))
+        found.attrs["units"] = "counts"
+        found.attrs["title"] = np.bytes_(b"fixed length")
+        found.attrs["list"] = np.arange(7.0)
+        found.attrs["texts"] = ["one", "two", "three"]  # variable length, in a global heap
+        file.attrs["author"] = "somebody"
+        file["vacuum_probe"] = _counts(8, 8, dtype=np.float32) + 1
+    with new("data.gzip.h5") as file:
+        for number, options in enumerate(({"compression": "gzip"}, {"compression": "lzf"}, {"fletcher32": True})):
+            group = file.create_group(f"g{number}")
+            group.create_dataset(
+                "data", data=_counts(3, 4, 8, 8) if number == 0 else _counts(9, 9), chunks=True, **options
+            )
+            group.attrs["many"] = np.arange(3)
+    with new("data.chunks.h5") as file:
+        file.create_dataset("data", data=_counts(5, 4, 8, 8), chunks=(1, 2, 4, 4), maxshape=(None, 4, 8, 8))
+    with new("data.latest.h5", libver="latest") as file:  # superblock 3, heaps and trees of the second kind
+        found = file.create_dataset("data", data=_counts(3, 4, 8, 8), chunks=(1, 1, 8, 8), compression="gzip")
+        for number in range(12):
+            found.attrs[f"attribute {number}"] = f"text {number}"
+            file.create_group(f"group {number}")
+    with new("data.userblock.h5", userblock_size=512) as file:
+        found = file.create_dataset("matlab", data=_counts(3, 4, 8, 8, dtype=">i2"))
+        found.attrs["MATLAB_class"] = np.bytes_("int16")
+    with new("data.scales.h5") as file:  # EMD 0.1 and its like: dimension scales, references between objects
+        group = file.create_group("experiment")
+        group.attrs["emd_group_type"] = 1
+        found = group.create_dataset("data", data=_counts(3, 4, 8, 8, dtype=np.float32))
+        for axis, step in enumerate((1.5, 1.5, 0.05, 0.05)):
+            scale = group.create_dataset(f"dim{axis + 1}", data=step * np.arange(found.shape[axis]))
+            scale.attrs["units"] = ("A", "A", "A^-1", "A^-1")[axis]
+            scale.make_scale(f"axis {axis}")
+            found.dims[axis].attach_scale(scale)
+        group.attrs["see"] = found.ref
+        group.attrs["region"] = found.regionref[0, 0, :2, :2]
+    with new("data.abtem.h5") as file:
+        file["array"] = _counts(3, 4, 8, 8, dtype=np.float32)
+        file["sampling"] = np.array([1.5, 1.5, 2.0, 2.0])
+        file["units"] = np.array(["Å", "Å", "mrad", "mrad"], h5py.string_dtype())
+        file["energy"] = 80e3
+    with new("data.hyperspy.h5") as file:
+        group = file.create_group("Experiments/one")
+        group["data"] = _counts(3, 4, 1, 8, 8)[:, :, 0]
+        for axis in range(4):
+            each = group.create_group(f"axis-{axis}")
+            each.attrs.update({"scale": 0.5, "units": "nm" if axis < 2 else "1/nm", "size": 4, "name": "x"})
+        group.create_group("metadata/General").attrs["title"] = "a title"
+    with new("data.many.h5") as file:  # a tree of several nodes, a compound type, links of every kind
+        for number in range(70):
+            file.create_group(f"group {number}").attrs["n"] = number
+        file["group 3/data"] = _counts(3, 4, 8, 8)
+        file["table"] = np.zeros(4, dtype=[("a", "f4"), ("b", "S5"), ("c", "i2", (3,))])
+        file["soft"] = h5py.SoftLink("/group 3/data")
+        file["outside"] = h5py.ExternalLink("other.h5", "/data")
+        file["words"] = np.array(["x", "yy"], h5py.string_dtype())
+        file["ragged"] = np.array([np.arange(2), np.arange(3)], dtype=object).astype(h5py.vlen_dtype(np.int32))
+    with new("data.virtual.h5") as file:
+        file["real"] = _counts(3, 8, 8)
+        layout = h5py.VirtualLayout((1, 3, 8, 8), np.uint16)
+        layout[0] = h5py.VirtualSource(".", "real", shape=(3, 8, 8))
+        file.create_virtual_dataset("data", layout)
+    with new("pattern.plain.h5") as file:
+        file["vacuum"] = _counts(8, 8, dtype=np.float32) + 1
+        file["vacuum"].attrs["units"] = "counts"
+    with new("pattern.probe.h5") as file:
+        group = file.create_group("root/probe")
+        group.attrs["python_class"] = "Probe"
+        group["data"] = _counts(2, 8, 8, dtype=np.float64) + 1
+    with new("pattern.mask.h5") as file:
+        file.create_dataset("mask", data=_counts(8, 8) > 1, chunks=(4, 4), compression="gzip")
+    return made
+
+
+def _npy(folder: Path) -> list[Path]:
+    made = []
+    stored = {
+        "c": _counts(3, 4, 8, 8),
+        "fortran": np.asfortranarray(_counts(3, 4, 8, 8, dtype=np.float32)),
+        "big": _counts(3, 4, 8, 8, dtype=">f8"),
+        "bool": _counts(3, 4, 8, 8) > 2,
+    }
+    for version in ((1, 0), (2, 0), (3, 0)):
+        for name, array in stored.items():
+            made.append(folder / f"data.v{version[0]}.{name}.npy")
+            with made[-1].open("wb") as file:
+                np.lib.format.write_array(file, array, version=version)
+    for name, array in {"pattern.npy": _counts(8, 8), "pattern.mask.npy": _counts(8, 8) > 2}.items():
+        made.append(folder / name)
+        np.save(made[-1], array)
+    return made
+
+
+def _saved(folder: Path) -> list[Path]:
+    duck = samples.ducky("tiny")
+    few = Dataset(duck.data[:4, :4, 22:42, 22:42], duck.calibration)
+    write(folder / "beside.h5", few)
+    made = []
+    for name, composition in {
+        "plain": Composition(),
+        "composed": Composition(slices=2, thickness=10, modes=2, background=True),
+    }.items():
+        recon = Reconstruction(few, defocus=100, composition=composition)
+        recon.prepare(rotation=0.0, transpose=False)
+        recon.run(2)
+        made.append(Path(recon.save(folder / f"saved.{name}.h5")))
+    recon = Reconstruction(example_tilts()[:2], tilts=[-20, 30], composition=Composition(slices=2, thickness=8))
+    recon.prepare(rotation=0.0, transpose=False)
+    recon.run(1)
+    made.append(Path(recon.save(folder / "saved.volume.h5")))
+    return made
