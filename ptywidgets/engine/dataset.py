@@ -8,14 +8,14 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ptywidgets.engine.calibration import Calibration
+from ptywidgets.engine.calibration import Calibration, in_words
 from ptywidgets.engine.errors import DataError
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ pass scan_shape=(41, 41) or crop.
             total[~self.mask] = 0
         return total / ((y1 - y0) * (x1 - x0))
 
-    def with_calibration(self, **changes: float | None) -> Dataset:
+    def with_calibration(self, **changes: float | Sequence[float] | None) -> Dataset:
         """A data set of the same patterns with some calibrations changed; see `Calibration.replace`."""
         return dataclasses.replace(self, calibration=self.calibration.replace(**changes))
 
@@ -285,8 +285,8 @@ pass scan_shape=(41, 41) or crop.
         c = self.calibration
         known = [
             f"{c.energy / 1e3:g} keV" if c.energy is not None else "",
-            f"step {c.scan_step:.4g} A" if c.scan_step is not None else "",
-            f"q pixel {c.q_pixel:.4g} 1/A" if c.q_pixel is not None else "",
+            f"step {in_words(c.scan_step, 4)} A" if c.scan_step is not None else "",
+            f"q pixel {in_words(c.q_pixel, 4)} 1/A" if c.q_pixel is not None else "",
             f"{c.semiangle:.4g} mrad" if c.semiangle is not None else "",
             "with vacuum pattern" if self.vacuum is not None else "",
             f"{int((~self.mask).sum())} pixels masked" if self.mask is not None else "",

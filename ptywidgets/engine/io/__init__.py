@@ -7,6 +7,7 @@ one, ``read_pattern(path, ...)``; adding one is that file and one line in ``READ
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from ptywidgets.engine.io.atomic import atomic_file
 from ptywidgets.engine.io.claims import settle
 from ptywidgets.engine.io.emd_write import write
 from ptywidgets.engine.io.hdf5_tree import Entry, datasets, hdf5_errors, open_hdf5
-from ptywidgets.engine.io.recognise import existing_file, not_understood
+from ptywidgets.engine.io.recognise import existing_file, not_understood, printable
 
 __all__ = ["READERS", "atomic_file", "contents", "read", "read_pattern", "write"]
 
@@ -33,8 +34,9 @@ def read(
     vacuum: np.ndarray | str | os.PathLike[str] | bool | None = None,
     *,
     scan_shape: tuple[int, int] | None = None,
+    axes: str | Sequence[str] | None = None,
     allow_external: bool = False,
-    **calibration: float | None,
+    **calibration: float | Sequence[float] | None,
 ) -> Dataset:
     """Open 4D-STEM data; the patterns stay on disk until they are asked for.
 
@@ -49,11 +51,15 @@ def read(
         stored in the same file is used; False leaves it out.
     scan_shape : (Ry, Rx), optional
         How a 3-D stack (J, Qy, Qx) was scanned.
+    axes : str, optional
+        What the axes of the array are, in its own order, such as ``"Qy Qx Ry Rx"``, where the file does not say so or
+        is wrong. Without it units, names and marks in the file decide (``dataset.metadata["axes"]`` says how where
+        that is another order), and an array that says nothing is taken for (Ry, Rx, Qy, Qx).
     allow_external : bool
         Whether links to other files may be followed; only for files you trust.
     **calibration
         `energy` (eV), `scan_step` (A), `q_pixel` (1/A) or `angle_pixel` (mrad), `semiangle` (mrad); each wins over
-        what the file says. py4DSTEM does not store the energy.
+        what the file says. `scan_step` and `q_pixel` may be pairs (rows, columns). py4DSTEM does not store the energy.
 
     Raises
     ------
@@ -69,19 +75,19 @@ def read(
     Dataset 'scan': scan 3 x 4, detector 8 x 8, float32, 3.07 kB on disk; 80 keV, step 4 A
     >>> folder.cleanup()
     """
-    known = (*NAMES, "dataset", "vacuum", "scan_shape", "allow_external")
+    known = (*NAMES, "dataset", "vacuum", "scan_shape", "axes", "allow_external")
     for name in calibration:
         if name not in NAMES:
             raise unknown_name("argument of read()", name, known)
     file = existing_file(path)
-    found = _reader(file).read(file, dataset, scan_shape, allow_external)
+    found = _reader(file).read(file, dataset, scan_shape, allow_external).in_order(axes, printable(file.name))
     if scan_shape is not None and tuple(found.data.shape[:2]) != tuple(scan_shape):
         raise DataError(
             f"scan_shape is {tuple(scan_shape)} but the data already are {tuple(found.data.shape)}; leave it out."
         )
     result = Dataset(
         data=found.data,
-        calibration=settle(found.claims, calibration, file),
+        calibration=settle(found.claims, calibration, file.name),
         vacuum=found.vacuum if vacuum is None or vacuum is True else None,
         name=file.name.removesuffix(file.suffix),
         path=file,

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from ptywidgets.engine.io.axes import (
+    AXES,
+    Mark,
+    axis_claims,
+    found_order,
+    given_order,
+    listed,
+    order_in_words,
+    reordered,
+)
 from ptywidgets.engine.io.claims import Claim
 
 
@@ -14,8 +25,45 @@ from ptywidgets.engine.io.claims import Claim
 class Found:
     """Patterns and what the file states about them, before the user's own values are put on top."""
 
-    data: Any  # (Ry, Rx, Qy, Qx), lazy
+    data: Any  # of four axes, lazy; in the order (Ry, Rx, Qy, Qx) unless `axes` or `order` say another
     claims: list[Claim] = field(default_factory=list)
     vacuum: np.ndarray | None = None  # (Qy, Qx)
     metadata: dict[str, str] = field(default_factory=dict)
     at: str = ""  # path inside the file
+    axes: tuple[Mark, ...] = ()  # what is said about each of the four
+    order: tuple[int, ...] = ()  # the axis that holds each of (Ry, Rx, Qy, Qx), where the format itself fixes that
+    order_from: str = ""  # why
+
+    def in_order(self, axes: str | Sequence[str] | None = None, what: str = "the data") -> Found:
+        """The same with the axes of `data` in the order (Ry, Rx, Qy, Qx), and what they state among the claims.
+
+        Parameters
+        ----------
+        axes : str, optional
+            Names of the axes as stored, which win over what is said about them, such as "Qy Qx Ry Rx".
+        what : str
+            What it is, for messages.
+        """
+        if len(self.data.shape) != 4:
+            return self  # refused by Dataset, which says how
+        marks = self.axes if len(self.axes) == 4 else (Mark(),) * 4
+        if axes is not None:
+            order, why = given_order(axes), "as was asked for"
+        elif self.order:
+            order, why = self.order, self.order_from
+        else:
+            order, why = found_order(marks, what), f"its axes are called {listed(marks)}"
+        metadata = dict(self.metadata)
+        if order != (0, 1, 2, 3):
+            metadata[AXES] = order_in_words(order, why)
+        data, vacuum = reordered(self.data, order), self.vacuum
+        if vacuum is not None and vacuum.shape != tuple(data.shape[2:]):
+            vacuum = None  # it was looked for by the shape that other axes have
+            metadata.pop("vacuum", None)
+        return Found(
+            data=data,
+            claims=[*self.claims, *axis_claims(marks, order)],
+            vacuum=vacuum,
+            metadata=metadata,
+            at=self.at,
+        )
