@@ -41,7 +41,10 @@ class Dataset:
     Parameters
     ----------
     data : array-like, (Ry, Rx, Qy, Qx)
-        Intensities or counts; slow scan axis first, then detector rows. Never loaded until asked.
+        Intensities or counts; slow scan axis first, then detector rows. Never loaded until asked. Besides numpy arrays:
+        HDF5 datasets, dask, zarr, xarray, HyperSpy's signals, py4DSTEM's DataCube, abTEM's and quantem's 4-D data, and
+        whatever else has a shape, a type and slices; energy, steps, pixels and the order of axes are taken over where
+        they say so (``metadata["axes"]``), and `calibration` wins.
     calibration : Calibration
         Energy, scan step, detector pixel, semi-angle.
     vacuum : ndarray, (Qy, Qx), optional
@@ -78,6 +81,8 @@ class Dataset:
     scan_mask: np.ndarray | None = None
 
     def __post_init__(self) -> None:
+        if type(self.data) is not np.ndarray or self.data.dtype.kind in "bf":
+            self._understand()
         _check_patterns(self.data, 4, "(Ry, Rx, Qy, Qx)", "pass a stack to Dataset.from_stack(stack, scan_shape=...)")
         if self.vacuum is not None:
             object.__setattr__(self, "vacuum", checked_pattern(self.vacuum, self.detector_shape))
@@ -87,6 +92,24 @@ class Dataset:
             object.__setattr__(self, "scan_mask", checked_scan_mask(self.scan_mask, self.scan_shape))
         if self.path is not None:
             object.__setattr__(self, "path", Path(self.path))
+
+    def _understand(self) -> None:
+        """Put a plain view in the place of another package's array, and take over the calibration that it holds."""
+        from ptywidgets.engine.io.array_likes import understood
+        from ptywidgets.engine.io.claims import settle
+
+        found = understood(self.data)
+        if found is None:
+            return
+        if hasattr(found.data, "shape"):
+            found = found.in_order(what="the data")
+        object.__setattr__(self, "data", found.data)
+        if found.claims:
+            known = {n: getattr(self.calibration, n) for n in ("energy", "scan_step", "q_pixel", "semiangle")}
+            calibration = settle(found.claims, known, "data", "Dataset(data, Calibration({}))")
+            object.__setattr__(self, "calibration", calibration)
+        if found.metadata:
+            object.__setattr__(self, "metadata", {**found.metadata, **self.metadata})
 
     @classmethod
     def from_stack(cls, stack: PatternArray, scan_shape: tuple[int, int], **fields: Any) -> Dataset:
@@ -99,8 +122,11 @@ class Dataset:
         ptywidgets.engine.errors.DataError: 1681 diffraction patterns but 40 x 40 = 1600 scan positions; \
 pass scan_shape=(41, 41) or crop.
         """
+        from ptywidgets.engine.io.array_likes import understood
         from ptywidgets.engine.io.lazy import ScanView
 
+        found = understood(stack)
+        stack = stack if found is None else found.data
         _check_patterns(stack, 3, "(J, Qy, Qx)", "pass 4-D data to Dataset(data)")
         return cls(ScanView.of(stack, scan_shape), **fields)
 
@@ -279,6 +305,7 @@ pass scan_shape=(41, 41) or crop.
             f"scan         {_by(self.scan_shape)} positions\n"
             f"detector     {_by(self.detector_shape)} px, {self.dtype}, {in_bytes(self.nbytes)}\n"
             f"vacuum       {vacuum}\n{self.calibration.describe()}"
+            + (f"\naxes         {self.metadata['axes']}" if "axes" in self.metadata else "")
         )
 
     def __repr__(self) -> str:
