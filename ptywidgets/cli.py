@@ -54,8 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--dataset", help="path of the 4-D data inside an HDF5 file")
     run.add_argument("--energy", type=float, help="electron energy in eV")
     run.add_argument("--semiangle", type=float, help="convergence semi-angle in mrad")
-    run.add_argument("--scan-step", type=float, help="scan step in A")
-    run.add_argument("--q-pixel", type=float, help="detector pixel in 1/A")
+    run.add_argument("--scan-step", type=_pair, help="scan step in A, such as 4 or, for rows and columns, 4x3.2")
+    run.add_argument("--q-pixel", type=_pair, help="detector pixel in 1/A, such as 0.025 or 0.025x0.02")
     run.add_argument("--defocus", type=float, default=0.0, help="defocus in A (default 0)")
     run.add_argument("--rotation", type=float, help="detector to scan in degrees (default: found)")
     run.add_argument("--transpose", action=argparse.BooleanOptionalAction, help="detector transposed (default: found)")
@@ -73,6 +73,17 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     run.set_defaults(command=_reconstruct)
     return parser
+
+
+def _pair(text: str) -> float | tuple[float, float]:
+    """One number, or one for rows and one for columns, with an x or a comma between them."""
+    rows, *columns = (float(part) for part in text.replace(",", "x").split("x"))
+    if len(columns) > 1:
+        raise ValueError("more than two numbers")
+    return (rows, columns[0]) if columns else rows
+
+
+_pair.__name__ = "number, or two as 4x3.2"  # what argparse calls it in its error
 
 
 def _numbers(text: str) -> list[float]:

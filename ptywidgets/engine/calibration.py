@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
+import numpy as np
+
 from ptywidgets.engine.errors import CalibrationError, unknown_name
 from ptywidgets.engine.units import inverse_angstrom_to_mrad, mrad_to_inverse_angstrom, wavelength
 
@@ -128,12 +130,13 @@ class Calibration:
             return changed
         if changed.energy is None:
             raise CalibrationError(
-                f"angle_pixel is {in_words(angle)} mrad, and turning mrad into 1/A needs the energy; pass energy=80e3 as well."
+                f"angle_pixel is {in_words(angle)} mrad, and turning mrad into 1/A needs the energy; pass energy=80e3 "
+                "as well."
             )
-        q_pixel: Any = tuple(mrad_to_inverse_angstrom(a, changed.energy) for a in _both(angle))
+        q_pixel: Any = tuple(mrad_to_inverse_angstrom(a, changed.energy) for a in both(angle))
         q_pixel = q_pixel if isinstance(angle, tuple) else q_pixel[0]
         given = changed.q_pixel
-        if changes.get("q_pixel") is not None and given is not None and not all(map(agree, _both(given), _both(q_pixel))):
+        if changes.get("q_pixel") is not None and given is not None and not all(map(agree, both(given), both(q_pixel))):
             raise CalibrationError(
                 f"q_pixel={in_words(given)} 1/A and angle_pixel={in_words(angle)} mrad contradict each other: at "
                 f"{changed.energy:g} eV, {in_words(angle)} mrad is {in_words(q_pixel, 4)} 1/A; pass only one of them."
@@ -152,14 +155,14 @@ class Calibration:
         """Distance in A from row to row and from column to column of the scan."""
         self._need("scan_step")
         assert self.scan_step is not None
-        return _both(self.scan_step)
+        return both(self.scan_step)
 
     @property
     def q_pixels(self) -> tuple[float, float]:
         """Height and width of a detector pixel in 1/A."""
         self._need("q_pixel")
         assert self.q_pixel is not None
-        return _both(self.q_pixel)
+        return both(self.q_pixel)
 
     @property
     def angle_pixel(self) -> float:
@@ -176,10 +179,25 @@ class Calibration:
         return inverse_angstrom_to_mrad(rows, energy), inverse_angstrom_to_mrad(columns, energy)
 
     @property
-    def detector_aspect(self) -> float:
-        """Height over width of a detector pixel; 1.0 where it is not known."""
-        rows, columns = _both(self.q_pixel or 1.0)
-        return rows / columns
+    def angle_mean(self) -> float:
+        """Side in mrad of a square detector pixel of the same area: what areas and mean radii are counted in."""
+        self._need("energy", "q_pixel")
+        return inverse_angstrom_to_mrad(mean_of(self.q_pixels), self.require("energy"))
+
+    @property
+    def relative_pixels(self) -> tuple[float, float]:
+        """Height and width of a detector pixel over their geometric mean; 1 and 1 where they are equal or not known."""
+        return relative(both(self.q_pixel or 1.0))
+
+    @property
+    def relative_steps(self) -> tuple[float, float]:
+        """Steps along rows and columns over their geometric mean; 1 and 1 where they are equal or not known."""
+        return relative(both(self.scan_step or 1.0))
+
+    def even(self, vectors: np.ndarray) -> np.ndarray:
+        """Vectors (2, ...) in detector pixels, rows and columns in the same unit: the square pixel of the same area."""
+        rows, columns = self.relative_pixels
+        return vectors if rows == columns else np.stack([vectors[0] * rows, vectors[1] * columns])
 
     def sampling(self, detector_shape: tuple[int, int]) -> tuple[float, float]:
         """Real-space pixel in A of a detector of `detector_shape` = (Qy, Qx), for each axis: 1 / (q_pixel N)."""
@@ -222,8 +240,9 @@ class Calibration:
             self._need(name)
         if isinstance(value, tuple):
             raise CalibrationError(
-                f"{name} is {in_words(value)} {_LIMITS[name][0]} along rows and columns, and this works with one number "
-                f"only; bin or resample the data until both are the same, or pass one: {name}={_LIMITS[name][3]}."
+                f"{name} is {in_words(value)} {_LIMITS[name][0]} along rows and columns, and this works with one "
+                "number only; bin or resample the data until both are the same, or pass one: "
+                f"{name}={_LIMITS[name][3]}."
             )
         return float(value)
 
@@ -276,7 +295,30 @@ dataset.with_calibration(scan_step=4.0), or pass it to read(path, ...).
         return f"energy       {energy}\nscan step    {step}\nq pixel      {q}\nsemi-angle   {angle}"
 
 
-def _both(value: float | tuple[float, float]) -> tuple[float, float]:
+def mean_of(pair: tuple[float, float]) -> float:
+    """Geometric mean of what rows and columns have: the side of a square of the same area.
+
+    Examples
+    --------
+    >>> mean_of((4.0, 4.0)), mean_of((4.0, 1.0))
+    (4.0, 2.0)
+    """
+    return pair[0] if pair[0] == pair[1] else math.sqrt(pair[0] * pair[1])
+
+
+def single(pair: tuple[float, ...]) -> float | tuple[float, float]:
+    """One number where rows and columns have the same, else the pair."""
+    return pair[0] if math.isclose(*pair, rel_tol=SAME) else (pair[0], pair[1])
+
+
+def relative(pair: tuple[float, float]) -> tuple[float, float]:
+    """The two over their geometric mean: 1 and 1 where they are equal."""
+    mean = mean_of(pair)
+    return pair[0] / mean, pair[1] / mean
+
+
+def both(value: float | tuple[float, float]) -> tuple[float, float]:
+    """What rows and columns have, where both have the same too."""
     return value if isinstance(value, tuple) else (value, value)
 
 

@@ -1,6 +1,7 @@
 """The data set: a lazy (Ry, Rx, Qy, Qx) array of diffraction patterns with its calibration.
 
-Nothing is read from disk until a pattern, a block of rows or a mean is asked for.
+Nothing is read from disk until a pattern, a block of rows or a mean is asked for; of an array of an unknown kind one
+pattern is, so that what could not be read later is refused at once.
 """
 
 from __future__ import annotations

@@ -145,7 +145,8 @@ def preset_detector(name: str, disk: Disk, shape: tuple[int, int]) -> Detector:
 def disk_semiangle(radius: float, calibration: Calibration, rolloff: float = 0.0) -> float:
     """Convergence semi-angle (mrad) of a bright-field disk of `radius` px at half of its height.
 
-    The angle of the radius is radius times q_pixel times wavelength. An aperture whose edge falls off over `rolloff`
+    The angle of the radius is radius times q_pixel times wavelength; where pixels are not square, the disk is an
+    ellipse on them, whose radius is the geometric mean of its axes. An aperture whose edge falls off over `rolloff`
     mrad, as in :func:`ptywidgets.engine.probe.aperture_amplitude`, is at half height somewhat inside its semi-angle.
 
     Examples
@@ -154,7 +155,7 @@ def disk_semiangle(radius: float, calibration: Calibration, rolloff: float = 0.0
     20.0
     """
     half = math.acos(math.sqrt(2) - 1) / math.pi  # of the roll-off: where the square of half a cosine is one half
-    return radius * calibration.angle_pixel + (1 - half) * rolloff
+    return radius * calibration.angle_mean + (1 - half) * rolloff
 
 
 def scan_range(

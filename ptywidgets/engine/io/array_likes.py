@@ -124,10 +124,10 @@ def _opened(data: Any) -> tuple[Any, list[Claim], list[Mark]]:
 def _xarray(data: Any) -> tuple[Any, list[Claim], list[Mark]]:
     marks = []
     for name in data.dims:
-        along = data.coords[name] if name in data.coords else None
-        if along is None:
+        if name not in data.coords:
             marks.append(Mark(str(name)))
         else:
+            along = data.coords[name]
             unit = str(along.attrs.get("units", "") or "")
             marks.append(Mark.of_coordinates(along.values, str(name), unit, f"coordinates {name!r}"))
     return data.data, [], marks
@@ -218,7 +218,7 @@ def _hdf5(data: h5py.Dataset) -> Found:
 def _checked(data: Any) -> Any:
     """Any other array, of which one pattern is looked at now, so that nothing fails later."""
     if hasattr(data, "__cuda_array_interface__") or _words(getattr(data, "device", "")).startswith(("cuda", "<CUDA")):
-        raise DataError(f"data is {_kind(data)} in a device's memory; expected an array of the host: copy it there first.")
+        raise DataError(f"data is {_kind(data)} in a device's memory; expected an array of the host: copy it there.")
     lazy = hasattr(data, "__dask_graph__")
     if not lazy and not (_has_dtype(data) and hasattr(data, "shape") and hasattr(data, "__getitem__")):
         # no type that numpy knows, as of torch
@@ -294,4 +294,3 @@ def _is_number(value: Any) -> bool:
 
 def _is_whole(value: Any) -> bool:
     return isinstance(value, (int, np.integer))
-

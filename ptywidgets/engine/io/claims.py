@@ -34,9 +34,7 @@ class Claim:
         return f"{self.value:g} {printable(self.unit, 20)} ({printable(self.where)})"
 
 
-def claim(
-    quantity: str, value: Any, unit: Any, where: str, axis: int | None = None, uneven: str = ""
-) -> list[Claim]:
+def claim(quantity: str, value: Any, unit: Any, where: str, axis: int | None = None, uneven: str = "") -> list[Claim]:
     """The statement as a list of one; empty where there is no number, or no unit that means something.
 
     Two numbers are taken for the rows and the columns, one statement for each.
@@ -73,9 +71,7 @@ def unit_of(unit: str) -> tuple[str, float]:
     return "", 0.0
 
 
-def settle(
-    claims: list[Claim], given: Mapping[str, Any], name: str, call: str = "read(path, {})"
-) -> Calibration:
+def settle(claims: list[Claim], given: Mapping[str, Any], name: str, call: str = "read(path, {})") -> Calibration:
     """One calibration: what the user gives wins, what the data state must not contradict itself.
 
     Parameters

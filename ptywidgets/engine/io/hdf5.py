@@ -69,7 +69,7 @@ def read(
 def _detector_axes(marks: list[Mark], order: tuple[int, ...]) -> tuple[int, ...]:
     """Axes of the stored array that hold a pattern's rows and columns, counted from the end."""
     if not order and len(marks) == 4:
-        with contextlib.suppress(DataError):  # raised where the axes are put in order, unless the user says what they are
+        with contextlib.suppress(DataError):  # raised when the axes are put in order, unless the user names them
             order = found_order(marks, "")
     n = len(order)
     return tuple(axis - n for axis in order[-2:]) if order else (-2, -1)
@@ -277,7 +277,7 @@ def calibration_claims(group: h5py.Group) -> list[Claim]:
     where = str(group.name)
     sizes = []
     for quantity, letter in (("q_pixel", "Q"), ("scan_step", "R")):
-        pair = member(group, f"{letter}_pixel_sizes")  # ours, where rows and columns differ, for which there is no other
+        pair = member(group, f"{letter}_pixel_sizes")  # ours, where rows and columns differ
         name = f"{letter}_pixel_size"
         if isinstance(pair, h5py.Dataset) and pair.shape == (2,):
             name = f"{name}s"

@@ -14,8 +14,8 @@ import pytest
 
 from ptywidgets.engine.dataset import Calibration, Dataset
 from ptywidgets.engine.errors import FileFormatError
-from ptywidgets.engine.io.array_likes import counted
 from ptywidgets.engine.io import atomic_file, emd_write, read, write
+from ptywidgets.engine.io.array_likes import counted
 from ptywidgets.engine.io.emd import read_metadata
 from ptywidgets.engine.io.emd_write import Axis, write_array, write_metadata, write_root
 
