@@ -107,7 +107,8 @@ def check_vacuum(facts: Facts) -> Finding:
 def check_reach(facts: Facts) -> Finding:
     """How far the detector reaches, in radii of the disk, and how finely it divides the disk."""
     disk = facts.disk
-    edges = [d for c, n in zip(disk.centre, facts.dataset.detector_shape, strict=True) for d in (c, n - 1 - c)]
+    along = zip(disk.centre, facts.dataset.detector_shape, facts.calibration.relative_pixels, strict=True)
+    edges = [d * size for c, n, size in along for d in (c, n - 1 - c)]
     reach = min(edges) / disk.radius
     words = f"The detector reaches {reach:.2g} times the aperture's angle"
     if facts.calibration.q_pixel is not None:
