@@ -61,7 +61,7 @@ def read(
         data = ScanView.of(reordered(data, order or (0, 1, 2)), scan_shape)
         marks = [*(positions or (Mark(), Mark())), *([Mark(), Mark()] if order else marks[1:])]
         if order:
-            metadata[AXES] = f"stored as (J, Qx, Qy), read as (J, Qy, Qx): {why}"
+            metadata[AXES] = f"stored as (J, Qx, Qy), read as (J, Qy, Qx), scan rows one after the other: {why}"
         order = ()
     return Found(data, claims, vacuum, metadata, at=name, axes=tuple(marks), order=order, order_from=why)
 
