@@ -11,20 +11,33 @@ from ptywidgets.engine.calibration import Calibration
 from ptywidgets.engine.errors import unknown_name
 
 
-def disk_mask(shape: tuple[int, int], centre: tuple[float, float], radius: float) -> np.ndarray:
+def disk_mask(
+    shape: tuple[int, int], centre: tuple[float, float], radius: float, pixels: tuple[float, float] = (1.0, 1.0)
+) -> np.ndarray:
     """Pixels (Qy, Qx) whose centre lies within `radius` of `centre` (row, column).
+
+    `pixels` are their height and width in the unit of the radius: the detector's ``q_pixels`` make a disk in 1/A of it,
+    also where pixels are not square. The centre is in pixels.
 
     Examples
     --------
     >>> int(disk_mask((5, 5), (2, 2), 1).sum())
     5
+    >>> disk_mask((5, 5), (2, 2), 0.05, pixels=(0.05, 0.02)).sum(1).tolist()
+    [0, 1, 5, 1, 0]
     """
-    return _distance(shape, centre) <= radius
+    return _distance(shape, centre, pixels) <= radius
 
 
-def annulus_mask(shape: tuple[int, int], centre: tuple[float, float], inner: float, outer: float) -> np.ndarray:
-    """Pixels (Qy, Qx) farther than `inner` and within `outer` of `centre`."""
-    distance = _distance(shape, centre)
+def annulus_mask(
+    shape: tuple[int, int],
+    centre: tuple[float, float],
+    inner: float,
+    outer: float,
+    pixels: tuple[float, float] = (1.0, 1.0),
+) -> np.ndarray:
+    """Pixels (Qy, Qx) farther than `inner` and within `outer` of `centre`; `pixels` as of :func:`disk_mask`."""
+    distance = _distance(shape, centre, pixels)
     return (distance > inner) & (distance <= outer)
 
 
@@ -34,9 +47,9 @@ def rectangle_mask(shape: tuple[int, int], centre: tuple[float, float], height: 
     return (np.abs(y - centre[0]) <= height / 2) & (np.abs(x - centre[1]) <= width / 2)
 
 
-def _distance(shape: tuple[int, int], centre: tuple[float, float]) -> np.ndarray:
+def _distance(shape: tuple[int, int], centre: tuple[float, float], pixels: tuple[float, float]) -> np.ndarray:
     y, x = np.ogrid[: shape[0], : shape[1]]
-    return np.hypot(y - centre[0], x - centre[1])
+    return np.hypot((y - centre[0]) * pixels[0], (x - centre[1]) * pixels[1])
 
 
 @dataclass(frozen=True)
