@@ -20,6 +20,7 @@ from ptywidgets.engine.calibration import Calibration, in_words
 from ptywidgets.engine.errors import DataError
 
 if TYPE_CHECKING:
+    from ptywidgets.engine.io.found import Found
     from ptywidgets.engine.protocols import Backend
 
 __all__ = ["Calibration", "Dataset", "PatternArray"]
@@ -97,20 +98,11 @@ class Dataset:
     def _understand(self) -> None:
         """Put a plain view in the place of another package's array, and take over the calibration that it holds."""
         from ptywidgets.engine.io.array_likes import understood
-        from ptywidgets.engine.io.claims import settle
 
         found = understood(self.data)
-        if found is None:
-            return
-        if hasattr(found.data, "shape"):
-            found = found.in_order(what="the data")
-        object.__setattr__(self, "data", found.data)
-        if found.claims:
-            known = {n: getattr(self.calibration, n) for n in ("energy", "scan_step", "q_pixel", "semiangle")}
-            calibration = settle(found.claims, known, "data", "Dataset(data, Calibration({}))")
-            object.__setattr__(self, "calibration", calibration)
-        if found.metadata:
-            object.__setattr__(self, "metadata", {**found.metadata, **self.metadata})
+        if found is not None:
+            for name, value in _taken_over(found, self.calibration, self.metadata).items():
+                object.__setattr__(self, name, value)
 
     @classmethod
     def from_stack(cls, stack: PatternArray, scan_shape: tuple[int, int], **fields: Any) -> Dataset:
@@ -124,12 +116,12 @@ class Dataset:
 pass scan_shape=(41, 41) or crop.
         """
         from ptywidgets.engine.io.array_likes import understood
-        from ptywidgets.engine.io.lazy import ScanView
+        from ptywidgets.engine.io.found import Found
 
-        found = understood(stack)
-        stack = stack if found is None else found.data
-        _check_patterns(stack, 3, "(J, Qy, Qx)", "pass 4-D data to Dataset(data)")
-        return cls(ScanView.of(stack, scan_shape), **fields)
+        found = understood(stack) or Found(stack)
+        _check_patterns(found.data, 3, "(J, Qy, Qx)", "pass 4-D data to Dataset(data)")
+        given = fields.get("calibration", Calibration()), fields.get("metadata", {})
+        return cls(**{**fields, **_taken_over(found.as_scan(scan_shape), *given)})
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -342,6 +334,18 @@ pass scan_shape=(41, 41) or crop.
 
     def _native(self, block: Any) -> np.ndarray:
         return np.asarray(block).astype(self.dtype, copy=False)
+
+
+def _taken_over(found: Found, calibration: Calibration, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Fields of a data set from an array that says something about itself; what is given wins."""
+    from ptywidgets.engine.io.claims import settle
+
+    if hasattr(found.data, "shape"):
+        found = found.in_order(what="the data")
+    if found.claims:
+        known = {name: getattr(calibration, name) for name in ("energy", "scan_step", "q_pixel", "semiangle")}
+        calibration = settle(found.claims, known, "data", "Dataset(data, Calibration({}))")
+    return {"data": found.data, "calibration": calibration, "metadata": {**found.metadata, **metadata}}
 
 
 def checked_pattern(pattern: Any, shape: tuple[int, ...] | None = None) -> np.ndarray:

@@ -13,8 +13,10 @@ from typing import Any
 import h5py
 import numpy as np
 
+from ptywidgets.engine.dataset import check_memory
 from ptywidgets.engine.errors import DataError, PtyError
-from ptywidgets.engine.io.axes import Mark
+from ptywidgets.engine.io import hdf5
+from ptywidgets.engine.io.axes import Mark, reordered
 from ptywidgets.engine.io.claims import Claim, claim
 from ptywidgets.engine.io.found import Found
 from ptywidgets.engine.io.lazy import LazyArray
@@ -81,9 +83,12 @@ def understood(data: Any) -> Found | None:
         target = counted(data.dtype) if data.dtype.kind in "bf" else data.dtype
         if data.dtype.kind == "b":
             return Found(data.view(np.uint8))
-        if target != data.dtype.newbyteorder("="):
-            return Found(Foreign(data) if isinstance(data, np.memmap) else _plain(data).astype(target))
-        return None
+        if target == data.dtype.newbyteorder("="):
+            return None
+        if isinstance(data, np.memmap):
+            return Found(Foreign(data))
+        check_memory(data.size * target.itemsize, f"the data set as {target}", "crop or bin it first")
+        return Found(data.astype(target))
     if isinstance(data, LazyArray):
         return None if counted(data.dtype) == data.dtype else Found(Foreign(data))
     if type(data).__module__.startswith("ptywidgets."):
@@ -195,24 +200,19 @@ def _quantem(data: Any) -> tuple[Any, list[Claim], list[Mark]]:
 
 def _hdf5(data: h5py.Dataset) -> Found:
     """An open HDF5 dataset, opened anew where that can be done, so that it outlives its file object."""
-    from ptywidgets.engine.io import hdf5
-
     if not data:
         raise DataError("the HDF5 file of the data is closed; open it again, or use ptywidgets.read(path).")
     file, name = data.file, str(data.name or "")
     path = Path(str(file.filename))
     if file.mode == "r" and file.driver not in ("core", "fileobj") and path.is_file() and name:
-        if data.ndim == 3:  # a stack, for which nothing is said about the scan
-            return Found(LazyArray(path, name, allow_external=True))
-        found = hdf5.read(path, name, allow_external=True)
-        return Found(
-            found.data if counted(found.data.dtype) == found.data.dtype else Foreign(found.data),
-            found.claims,
-            axes=found.axes,
-            order=found.order,
-            order_from=found.order_from,
-        )
-    return Found(Foreign(data), hdf5.sibling_claims(data), axes=tuple(hdf5.axis_marks(data)))
+        array: Any = LazyArray(path, name, allow_external=True, squeeze=True)
+        array = array if counted(array.dtype) == array.dtype else Foreign(array)
+    else:
+        array = Foreign(data) if data.dtype.kind in "biuf" else data
+    marks, (order, why) = hdf5.axis_marks(data), hdf5.reversed_by_matlab(data, len(array.shape))
+    if len(array.shape) == 3 and order:
+        array, order, marks = reordered(array, order), (), []
+    return Found(array, hdf5.sibling_claims(data), axes=tuple(marks), order=order, order_from=why)
 
 
 def _checked(data: Any) -> Any:
@@ -236,11 +236,7 @@ def _checked(data: Any) -> Any:
 
 
 def _plain(data: Any) -> Any:
-    from ptywidgets.engine.dataset import check_memory
-
     try:
-        if isinstance(data, np.ndarray):
-            check_memory(data.nbytes * 2, "the data set as 32-bit numbers", "crop or bin it first")
         array = np.asarray(data)
     except PtyError:
         raise

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from ptywidgets.engine.errors import DataError
 from ptywidgets.engine.io.axes import (
     AXES,
     Mark,
@@ -18,7 +19,8 @@ from ptywidgets.engine.io.axes import (
     order_in_words,
     reordered,
 )
-from ptywidgets.engine.io.claims import Claim
+from ptywidgets.engine.io.claims import Claim, unit_of
+from ptywidgets.engine.io.lazy import ScanView
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,21 @@ class Found:
     axes: tuple[Mark, ...] = ()  # what is said about each of the four
     order: tuple[int, ...] = ()  # the axis that holds each of (Ry, Rx, Qy, Qx), where the format itself fixes that
     order_from: str = ""  # why
+
+    def as_scan(self, scan_shape: tuple[int, int]) -> Found:
+        """A stack (J, Qy, Qx) as (Ry, Rx, Qy, Qx), with what is said about the detector's axes.
+
+        Raises
+        ------
+        DataError
+            When `scan_shape` does not go with it, or its first axis is one of the detector's.
+        """
+        marks = self.axes if len(self.axes) == 3 else (Mark(),) * 3
+        if any(unit_of(mark.unit)[0] in ("inverse", "angle") for mark in marks[:1]):
+            raise DataError(
+                f"the axes of the stack are {listed(marks)}; expected the number of the pattern first: (J, Qy, Qx)."
+            )
+        return replace(self, data=ScanView.of(self.data, scan_shape), axes=(Mark(), Mark(), *marks[1:]))
 
     def in_order(self, axes: str | Sequence[str] | None = None, what: str = "the data") -> Found:
         """The same with the axes of `data` in the order (Ry, Rx, Qy, Qx), and what they state among the claims.

@@ -46,7 +46,7 @@ def read(
         name = pick(file, path, dataset, scan_shape is not None, allow_external)
         found = readable_dataset(resolve(file, name, path, allow_external), path, allow_external)
         claims, marks, kept = sibling_claims(found), axis_marks(found), dropped_axes(tuple(found.shape))
-        order, why = _reversed_by_matlab(found, found.ndim - len(kept))
+        order, why = reversed_by_matlab(found, found.ndim - len(kept))
         metadata = {} if allow_external else attributes_as_text(file, name)
         detector = _detector_axes(marks, order)
         vacuum_at = vacuum_path(file, tuple(found.shape[axis] for axis in sorted(detector)))
@@ -75,7 +75,7 @@ def _detector_axes(marks: list[Mark], order: tuple[int, ...]) -> tuple[int, ...]
     return tuple(axis - n for axis in order[-2:]) if order else (-2, -1)
 
 
-def _reversed_by_matlab(found: h5py.Dataset, ndim: int) -> tuple[tuple[int, ...], str]:
+def reversed_by_matlab(found: h5py.Dataset, ndim: int) -> tuple[tuple[int, ...], str]:
     """MATLAB's arrays run the other way: what it calls [Qy Qx Ry Rx] is (Rx, Ry, Qx, Qy) here. () for others."""
     if attribute(found, "MATLAB_class") is None:
         return (), ""

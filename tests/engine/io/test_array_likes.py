@@ -128,6 +128,16 @@ def test_xarray(inner):
     assert Dataset(turned, Calibration(q_pixel=0.02)).calibration == Calibration(scan_step=(4.0, 3.0), q_pixel=0.02)
 
 
+def test_a_stack_brings_what_it_knows_of_the_detector():
+    stack = Labelled(TRUTH.reshape(12, 8, 6), ("frame", "ky", "kx"), (1, 0.05, 0.04), ("", "1/A", "1/A"))
+    dataset = Dataset.from_stack(stack, scan_shape=(3, 4), name="x")
+    np.testing.assert_array_equal(dataset.load().data, TRUTH)
+    assert dataset.calibration == Calibration(q_pixel=(0.05, 0.04)) and dataset.name == "x"
+    with pytest.raises(DataError, match=r"axes of the stack are ky \[1/A\].*number of the pattern first"):
+        turned = TRUTH.reshape(12, 8, 6).transpose(1, 2, 0)
+        Dataset.from_stack(Labelled(turned, ("ky", "kx", "n"), (0.05, 0.04, 1), ("1/A", "1/A", "")), scan_shape=(2, 4))
+
+
 def test_unequal_coordinates_are_refused():
     uneven = Labelled(TRUTH, y=np.array([0, 0.1, 0.8]))
     with pytest.raises(CalibrationError, match=r"along its rows: steps from 0.1 to 0.7 nm.*Dataset\(data, Calibration"):
@@ -181,6 +191,19 @@ def test_hdf5_datasets_outlive_their_file(tmp_path):
     np.testing.assert_array_equal(hit.load().data, (TRUTH > 40).astype(np.uint8))
     with pytest.raises(DataError, match=r"file of the data is closed"):
         Dataset(found)
+
+
+@pytest.mark.parametrize("mode", ["r", "r+"])
+def test_hdf5_datasets_bring_what_lies_beside_them(tmp_path, mode):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["scan/data"], file["m"] = TRUTH.transpose(2, 3, 0, 1), TRUTH.transpose(1, 0, 3, 2)
+        file["m"].attrs["MATLAB_class"] = b"uint16"
+        for n, axis in enumerate((2, 3, 0, 1)):
+            dim = file.create_dataset(f"scan/dim{n}", data=[0, STEPS[axis]])
+            dim.attrs["units"] = UNITS[axis]
+    with h5py.File(tmp_path / "a.h5", mode) as file:
+        assert works(file["scan/data"]).calibration == ANISOTROPIC
+        assert "MATLAB" in works(file["m"]).metadata["axes"]
 
 
 @pytest.mark.parametrize("kind", ["?", "f2", ">u2", ">f4", "f8", "i8", "u8", "i4", "g"])
