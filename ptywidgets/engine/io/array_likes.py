@@ -17,7 +17,7 @@ from ptywidgets.engine.dataset import check_memory
 from ptywidgets.engine.errors import DataError, PtyError
 from ptywidgets.engine.io import hdf5
 from ptywidgets.engine.io.axes import Mark, reordered
-from ptywidgets.engine.io.claims import Claim, claim
+from ptywidgets.engine.io.claims import Claim, claim, claim_if_set
 from ptywidgets.engine.io.found import Found
 from ptywidgets.engine.io.lazy import LazyArray
 from ptywidgets.engine.io.recognise import printable
@@ -152,8 +152,8 @@ def _hyperspy(data: Any) -> tuple[Any, list[Claim], list[Mark]]:
     return (
         data.data,
         [
-            *claim("energy", get(f"{tem}.beam_energy"), "keV", "metadata, beam_energy"),
-            *claim("semiangle", get(f"{tem}.convergence_angle"), "mrad", "metadata, convergence_angle"),
+            *claim_if_set("energy", get(f"{tem}.beam_energy"), "keV", "metadata, beam_energy"),
+            *claim_if_set("semiangle", get(f"{tem}.convergence_angle"), "mrad", "metadata, convergence_angle"),
         ],
         marks,
     )
@@ -182,8 +182,8 @@ def _abtem(data: Any) -> tuple[Any, list[Claim], list[Mark]]:
     return (
         data.array,
         [
-            *claim("energy", metadata.get("energy"), "eV", "metadata, energy"),
-            *claim("semiangle", metadata.get("semiangle_cutoff"), "mrad", "metadata, semiangle_cutoff"),
+            *claim_if_set("energy", metadata.get("energy"), "eV", "metadata, energy"),
+            *claim_if_set("semiangle", metadata.get("semiangle_cutoff"), "mrad", "metadata, semiangle_cutoff"),
         ],
         marks,
     )

@@ -50,6 +50,11 @@ def claim(quantity: str, value: Any, unit: Any, where: str, axis: int | None = N
     return [Claim(quantity, number, str(unit), where, axis, uneven)] if kind in known[quantity] and scale else []
 
 
+def claim_if_set(quantity: str, value: Any, unit: str, where: str) -> list[Claim]:
+    """The same of an entry that is often there without a value: 0 and what is no finite number state nothing."""
+    return [c for c in claim(quantity, value, unit, where) if math.isfinite(c.value) and c.value > 0]
+
+
 def unit_of(unit: str) -> tuple[str, float]:
     """Kind and scale of a unit, however it is spelled.
 

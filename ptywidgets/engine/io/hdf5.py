@@ -13,7 +13,7 @@ import numpy as np
 from ptywidgets.engine.dataset import checked_pattern
 from ptywidgets.engine.errors import DataError, FileFormatError
 from ptywidgets.engine.io.axes import AXES, EVEN, Mark, found_order, reordered
-from ptywidgets.engine.io.claims import Claim, claim
+from ptywidgets.engine.io.claims import Claim, claim, claim_if_set
 from ptywidgets.engine.io.found import Found
 from ptywidgets.engine.io.hdf5_tree import (
     Entry,
@@ -229,8 +229,9 @@ def sibling_claims(found: h5py.Dataset) -> list[Claim]:
     for name in ("metadata", "Acquisition_instrument", "TEM"):
         microscope = member(microscope, name) if isinstance(microscope, h5py.Group) else None
     if isinstance(microscope, h5py.Group):
-        claims += claim("energy", attribute(microscope, "beam_energy"), "keV", "metadata, beam_energy")
-        claims += claim("semiangle", attribute(microscope, "convergence_angle"), "mrad", "metadata, convergence_angle")
+        claims += claim_if_set("energy", attribute(microscope, "beam_energy"), "keV", "metadata, beam_energy")
+        angle = attribute(microscope, "convergence_angle")
+        claims += claim_if_set("semiangle", angle, "mrad", "metadata, convergence_angle")
     return claims
 
 

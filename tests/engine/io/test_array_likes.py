@@ -150,6 +150,7 @@ def test_hyperspy(inner):
     dataset = works(signal(inner(TRUTH), beam_energy=80.0, convergence_angle=20.0))
     assert dataset.calibration == Calibration(80e3, (4.0, 3.0), (0.05, 0.04), 20.0)
     assert works(signal(inner(TRUTH))).calibration == ANISOTROPIC
+    assert Dataset(signal(inner(TRUTH), beam_energy=80.0, convergence_angle=0.0)).calibration.semiangle is None
 
 
 @pytest.mark.parametrize("inner", [np.asarray, Blocks])
