@@ -13,6 +13,7 @@ import numpy as np
 import traitlets
 from ipywidgets import CallbackDispatcher
 
+from ptywidgets.engine.calibration import in_words, single
 from ptywidgets.engine.errors import ParameterError, unknown_name
 from ptywidgets.widgets.colormaps import check
 from ptywidgets.widgets.frames import Frame, Mailbox, quantise
@@ -306,7 +307,7 @@ class ImageView(PngFallback, anywidget.AnyWidget):
         words = [repr(self.title)] if self.title else []
         words.append(f"{latest[1].full[0]} x {latest[1].full[1]} px" if latest else "no image yet")
         if self.sampling:
-            words.append(f"{self.sampling[1]:.4g} {self.unit}/px")
+            words.append(f"{in_words(single(tuple(self.sampling)), 4, ' × ')} {self.unit}/px")
         if self.regions:
             words.append(f"{len(self.regions)} region{'s' if len(self.regions) > 1 else ''}")
         return f"ImageView({', '.join(words)})"

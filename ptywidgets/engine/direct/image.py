@@ -11,6 +11,7 @@ from scipy import ndimage
 from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.backends.kernels import load_kernels
 from ptywidgets.engine.backends.pattern_kernels import SPLINE_MARGIN, pattern_kernels
+from ptywidgets.engine.calibration import in_words, single
 from ptywidgets.engine.direct.threads import shared
 from ptywidgets.engine.prepare.rotation import rotate_vectors
 
@@ -39,7 +40,7 @@ class DirectImage:
 
     def __repr__(self) -> str:
         ny, nx = self.phase.shape
-        return f"DirectImage({self.method}, {ny}x{nx}, {self.sampling[0]:.3g} A pixels)"
+        return f"DirectImage({self.method}, {ny}x{nx}, {in_words(single(self.sampling), 3)} A pixels)"
 
 
 def start_object(image: DirectImage, problem: Problem) -> np.ndarray:

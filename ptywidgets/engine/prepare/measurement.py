@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.calibration import both
+from ptywidgets.engine.calibration import both, in_words, single
 from ptywidgets.engine.dataset import Calibration, Dataset
 from ptywidgets.engine.params import Params, param
 from ptywidgets.engine.patterns import Patterns
@@ -78,7 +78,7 @@ class Measurement:
 
     def __repr__(self) -> str:
         j, ny, nx = self.patterns.shape
-        size = f"{j} patterns of {ny}x{nx}, {self.sampling[0]:.3g} A pixels"
+        size = f"{j} patterns of {ny}x{nx}, {in_words(single(self.sampling), 3)} A pixels"
         return f"Measurement({size}, rotation {self.rotation:.2f} degrees)"
 
 
