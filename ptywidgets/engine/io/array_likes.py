@@ -19,6 +19,7 @@ from ptywidgets.engine.io import hdf5
 from ptywidgets.engine.io.axes import Mark, reordered
 from ptywidgets.engine.io.claims import Claim, claim, claim_if_set
 from ptywidgets.engine.io.found import Found
+from ptywidgets.engine.io.hdf5_tree import hdf5_errors
 from ptywidgets.engine.io.lazy import LazyArray
 from ptywidgets.engine.io.recognise import printable
 
@@ -209,10 +210,12 @@ def _hdf5(data: h5py.Dataset) -> Found:
         array = array if counted(array.dtype) == array.dtype else Foreign(array)
     else:
         array = Foreign(data) if data.dtype.kind in "biuf" else data
-    marks, (order, why) = hdf5.axis_marks(data), hdf5.reversed_by_matlab(data, len(array.shape))
+    with hdf5_errors(path):
+        marks, (order, why) = hdf5.axis_marks(data), hdf5.reversed_by_matlab(data, len(array.shape))
+        claims = hdf5.sibling_claims(data)
     if len(array.shape) == 3 and order:
         array, order, marks = reordered(array, order), (), []
-    return Found(array, hdf5.sibling_claims(data), axes=tuple(marks), order=order, order_from=why)
+    return Found(array, claims, axes=tuple(marks), order=order, order_from=why)
 
 
 def _checked(data: Any) -> Any:

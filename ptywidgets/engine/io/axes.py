@@ -60,11 +60,12 @@ def spacing(values: np.ndarray) -> tuple[float, str]:
     ((0.5, ''), (2.0, 'steps from 1 to 3'))
     """
     exact = values.astype(np.float64)
-    steps = np.diff(exact)
-    mean = float(steps.mean())
+    with np.errstate(over="ignore", invalid="ignore"):
+        steps = np.diff(exact)
+        mean = float(steps.mean())
+    if not (np.isfinite(exact).all() and np.isfinite(mean)):
+        return float("nan"), "coordinates that are not numbers, or too large"
     rounding = np.finfo(values.dtype).eps * float(np.abs(exact).max()) if values.dtype.kind == "f" else 0.0
-    if not np.isfinite(exact).all():
-        return float("nan"), "coordinates that are not numbers"
     if np.abs(steps - mean).max() > EVEN * abs(mean) + 4 * rounding:
         return mean, f"steps from {steps.min():.4g} to {steps.max():.4g}"
     # of equal steps the first is closest to what was meant: a mean has the rounding of the sum in it

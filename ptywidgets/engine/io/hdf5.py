@@ -181,7 +181,11 @@ def axis_marks(found: h5py.Dataset) -> list[Mark]:
             continue
         axis = member(group, f"axis-{i}")
         dim = member(group, named[i]) if named else member(group, f"dim{first + i}")
-        if isinstance(dim, h5py.Dataset) and dim.ndim == 1 and dim.size <= max(found.shape[i], 2):
+        if (
+            isinstance(dim, h5py.Dataset)
+            and dim.ndim == 1
+            and dim.size <= min(max(found.shape[i], 2), MOST_COORDINATES)
+        ):
             name = named[i] if named else text(attribute(dim, "name") or "")
             marks.append(Mark.of_coordinates(dim[()], name, text(attribute(dim, "units") or ""), str(dim.name)))
         elif sampled:
