@@ -64,8 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_reading(run)
     run.add_argument("--energy", type=float, help="electron energy in eV")
     run.add_argument("--semiangle", type=float, help="convergence semi-angle in mrad")
-    run.add_argument("--scan-step", type=float, help="scan step in A")
-    run.add_argument("--q-pixel", type=float, help="detector pixel in 1/A")
+    run.add_argument("--scan-step", type=_pair, help="scan step in A, such as 4 or, for rows and columns, 4x3.2")
+    run.add_argument("--q-pixel", type=_pair, help="detector pixel in 1/A, such as 0.025 or 0.025x0.02")
     run.add_argument("--defocus", type=float, help="defocus in A (default 0)")
     run.add_argument("--rotation", type=float, help="detector to scan in degrees (default: found)")
     run.add_argument("--transpose", action=argparse.BooleanOptionalAction, help="detector transposed (default: found)")
@@ -88,17 +88,17 @@ def _parser() -> argparse.ArgumentParser:
 def _add_reading(parser: argparse.ArgumentParser) -> None:
     """How the data are to be read, and what part of them."""
     parser.add_argument("--dataset", help="path of the 4-D data inside an HDF5 file")
-    parser.add_argument("--scan-shape", type=_pair, metavar="ROWS,COLUMNS", help="how a stack of patterns was scanned")
+    parser.add_argument("--scan-shape", type=_bins, metavar="ROWS,COLUMNS", help="how a stack of patterns was scanned")
     parser.add_argument("--choose", type=_choice, metavar="N|sum", help="which scan of a series, or the sum of all")
     parser.add_argument("--mask", type=Path, help="file with the detector pixels that count, or a pixel_mask")
     parser.add_argument("--crop-scan", type=_region, metavar="Y0:Y1,X0:X1", help="part of the scan")
     parser.add_argument("--crop-detector", type=_region, metavar="Y0:Y1,X0:X1", help="part of the detector")
     parser.add_argument("--cut-disk", action="store_true", help="a part of the detector may cut the bright-field disk")
-    parser.add_argument("--bin-scan", type=_pair, metavar="N|NY,NX", help="sum so many scan positions")
-    parser.add_argument("--bin-detector", type=_pair, metavar="N|NY,NX", help="sum so many detector pixels")
+    parser.add_argument("--bin-scan", type=_bins, metavar="N|NY,NX", help="sum so many scan positions")
+    parser.add_argument("--bin-detector", type=_bins, metavar="N|NY,NX", help="sum so many detector pixels")
 
 
-def _pair(text: str) -> tuple[int, int]:
+def _bins(text: str) -> tuple[int, int]:
     from ptywidgets.engine.source import bins_of
 
     return _told(bins_of, text)
@@ -119,6 +119,17 @@ def _told(parse: Callable[[str], Any], text: str) -> Any:
 
 def _choice(text: str) -> int | str:
     return "sum" if text == "sum" else int(text)
+
+
+def _pair(text: str) -> float | tuple[float, float]:
+    """One number, or one for rows and one for columns, with an x or a comma between them."""
+    rows, *columns = (float(part) for part in text.replace(",", "x").split("x"))
+    if len(columns) > 1:
+        raise ValueError("more than two numbers")
+    return (rows, columns[0]) if columns else rows
+
+
+_pair.__name__ = "number, or two as 4x3.2"  # what argparse calls it in its error
 
 
 def _numbers(text: str) -> list[float]:

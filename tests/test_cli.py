@@ -10,6 +10,7 @@ import pytest
 from ptywidgets import Reconstruction, samples, write
 from ptywidgets.cli import main
 from ptywidgets.engine import DataError
+from ptywidgets.engine.dataset import Calibration, Dataset
 from ptywidgets.testing.series import example_tilts
 
 
@@ -106,6 +107,19 @@ def test_a_run_that_breaks_off_keeps_what_it_has(data, tmp_path, capsys, monkeyp
     assert main(["reconstruct", str(data), "-o", str(tmp_path / "out.h5"), "--defocus", "250"]) == 2
     assert "the sky fell" in capsys.readouterr().err
     assert Reconstruction.open(tmp_path / "out.h5").iteration == 2
+
+
+def test_rows_and_columns_may_differ(tmp_path, capsys):
+    kind = {"scan_step": (1.5, 1.2), "q_pixel": (0.05, 0.04)}
+    duck = samples.ducky("tiny", **kind)
+    data, result = write(tmp_path / "duck.h5", Dataset(duck.data, Calibration(80e3))), tmp_path / "a.h5"
+    arguments = ["--scan-step", "1.5x1.2", "--q-pixel", "0.05,0.04", "--semiangle", "20", "--defocus", "250"]
+    assert main(["reconstruct", str(data), "-o", str(result), *arguments, "--iterations", "1", "--rotation=-15"]) == 0
+    assert Reconstruction.open(result).calibration == duck.calibration
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["reconstruct", str(data), "-o", str(result), "--scan-step", "1x2x3"])
+    assert "argument --scan-step: invalid number, or two as 4x3.2 value: '1x2x3'" in capsys.readouterr().err
 
 
 def test_a_tilt_series_becomes_a_volume(tmp_path, capsys):

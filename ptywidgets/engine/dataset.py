@@ -1,6 +1,7 @@
 """The data set: a lazy (Ry, Rx, Qy, Qx) array of diffraction patterns with its calibration.
 
-Nothing is read from disk until a pattern, a block of rows or a mean is asked for.
+Nothing is read from disk until a pattern, a block of rows or a mean is asked for; of an array of an unknown kind one
+pattern is, so that what could not be read later is refused at once.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ptywidgets.engine.calibration import Calibration
+from ptywidgets.engine.calibration import Calibration, in_words
 from ptywidgets.engine.detectors import fit_disk
 from ptywidgets.engine.errors import DataError
 from ptywidgets.engine.files import files_of, listed_files
@@ -23,6 +24,7 @@ from ptywidgets.engine.masks import check_most, understood, unmasked
 from ptywidgets.engine.source import Bin, Crop, Source, Stated, Supplied, checksum
 
 if TYPE_CHECKING:
+    from ptywidgets.engine.io.found import Found
     from ptywidgets.engine.protocols import Backend
 
 __all__ = ["CALIBRATED", "Calibration", "Dataset", "PatternArray"]
@@ -47,7 +49,10 @@ class Dataset:
     Parameters
     ----------
     data : array-like, (Ry, Rx, Qy, Qx)
-        Intensities or counts; slow scan axis first, then detector rows. Never loaded until asked.
+        Intensities or counts; slow scan axis first, then detector rows. Never loaded until asked. Besides numpy arrays:
+        HDF5 datasets, dask, zarr, xarray, HyperSpy's signals, py4DSTEM's DataCube, abTEM's and quantem's 4-D data, and
+        whatever else has a shape, a type and slices; energy, steps, pixels and the order of axes are taken over where
+        they say so (``metadata["axes"]``), and `calibration` wins.
     calibration : Calibration
         Energy, scan step, detector pixel, semi-angle.
     vacuum : ndarray, (Qy, Qx), optional
@@ -96,11 +101,13 @@ class Dataset:
     files: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
-        _check_patterns(self.data, 4, "(Ry, Rx, Qy, Qx)", _advice_for(self.data))
         read = files_of(self.data, self.vacuum, self.mask, self.scan_mask)  # before copies are made of them
         object.__setattr__(self, "files", listed_files((*self.files, *read)))
         if isinstance(self.data, np.ma.MaskedArray):
             self._take_masked(self.data)
+        if type(self.data) is not np.ndarray or self.data.dtype.kind in "bf":
+            self._understand()
+        _check_patterns(self.data, 4, "(Ry, Rx, Qy, Qx)", _advice_for(self.data))
         if self.path is not None:
             object.__setattr__(self, "path", Path(self.path))
         source = self.source
@@ -161,6 +168,15 @@ class Dataset:
         data = state["data"]
         vars(self).update(state | {"data": data.open() if isinstance(data, MappedArray) else data})
 
+    def _understand(self) -> None:
+        """Put a plain view in the place of another package's array, and take over the calibration that it holds."""
+        from ptywidgets.engine.io import array_likes
+
+        found = array_likes.understood(self.data)
+        if found is not None:
+            for name, value in _taken_over(found, self.calibration, self.metadata).items():
+                object.__setattr__(self, name, value)
+
     @classmethod
     def from_stack(cls, stack: PatternArray, scan_shape: tuple[int, int], **fields: Any) -> Dataset:
         """A data set from a stack (J, Qy, Qx) of patterns, in the order in which a raster visits them.
@@ -172,10 +188,13 @@ class Dataset:
         ptywidgets.engine.errors.DataError: 1681 diffraction patterns but 40 x 40 = 1600 scan positions; \
 pass scan_shape=(41, 41) or crop.
         """
-        from ptywidgets.engine.io.lazy import ScanView
+        from ptywidgets.engine.io.array_likes import understood
+        from ptywidgets.engine.io.found import Found
 
-        _check_patterns(stack, 3, "(J, Qy, Qx)", "pass 4-D data to Dataset(data)")
-        return cls(ScanView.of(stack, scan_shape), **fields)
+        found = understood(stack) or Found(stack)
+        _check_patterns(found.data, 3, "(J, Qy, Qx)", "pass 4-D data to Dataset(data)")
+        given = fields.get("calibration", Calibration()), fields.get("metadata", {})
+        return cls(**{**fields, **_taken_over(found.as_scan(scan_shape), *given)})
 
     @property
     def inputs(self) -> tuple[Path, ...]:
@@ -677,14 +696,15 @@ pass scan_shape=(41, 41) or crop.
             f"scan         {_by(self.scan_shape)} positions\n"
             f"detector     {_by(self.detector_shape)} px, {self.dtype}, {in_bytes(self.nbytes)}\n"
             f"vacuum       {vacuum}{''.join(left_out)}\n{self.calibration.describe()}\n{self.source.describe()}"
+            + (f"\naxes         {self.metadata['axes']}" if "axes" in self.metadata else "")
         )
 
     def __repr__(self) -> str:
         c, done = self.calibration, {type(operation) for operation in self.source.operations}
         known = [
             f"{c.energy / 1e3:g} keV" if c.energy is not None else "",
-            f"step {c.scan_step:.4g} A" if c.scan_step is not None else "",
-            f"q pixel {c.q_pixel:.4g} 1/A" if c.q_pixel is not None else "",
+            f"step {in_words(c.scan_step, 4)} A" if c.scan_step is not None else "",
+            f"q pixel {in_words(c.q_pixel, 4)} 1/A" if c.q_pixel is not None else "",
             f"{c.semiangle:.4g} mrad" if c.semiangle is not None else "",
             "with vacuum pattern" if self.vacuum is not None else "",
             f"{int((~self.mask).sum())} pixels masked" if self.mask is not None else "",
@@ -736,6 +756,18 @@ pass scan_shape=(41, 41) or crop.
 
     def _native(self, block: Any) -> np.ndarray:
         return np.asarray(block).astype(self.dtype, copy=False)
+
+
+def _taken_over(found: Found, calibration: Calibration, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Fields of a data set from an array that says something about itself; what is given wins."""
+    from ptywidgets.engine.io.claims import settle
+
+    if hasattr(found.data, "shape"):
+        found = found.in_order(what="the data")
+    if found.claims:
+        known = {name: getattr(calibration, name) for name in ("energy", "scan_step", "q_pixel", "semiangle")}
+        calibration = settle(found.claims, known, "data", "Dataset(data, Calibration({}))")
+    return {"data": found.data, "calibration": calibration, "metadata": {**found.metadata, **metadata}}
 
 
 def checked_pattern(pattern: Any, shape: tuple[int, ...] | None = None) -> np.ndarray:

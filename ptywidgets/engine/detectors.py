@@ -11,20 +11,33 @@ from ptywidgets.engine.calibration import Calibration
 from ptywidgets.engine.errors import look_up, unknown_name
 
 
-def disk_mask(shape: tuple[int, int], centre: tuple[float, float], radius: float) -> np.ndarray:
+def disk_mask(
+    shape: tuple[int, int], centre: tuple[float, float], radius: float, pixels: tuple[float, float] = (1.0, 1.0)
+) -> np.ndarray:
     """Pixels (Qy, Qx) whose centre lies within `radius` of `centre` (row, column).
+
+    `pixels` are their height and width in the unit of the radius: the detector's ``q_pixels`` make a disk in 1/A of it,
+    also where pixels are not square. The centre is in pixels.
 
     Examples
     --------
     >>> int(disk_mask((5, 5), (2, 2), 1).sum())
     5
+    >>> disk_mask((5, 5), (2, 2), 0.05, pixels=(0.05, 0.02)).sum(1).tolist()
+    [0, 1, 5, 1, 0]
     """
-    return _distance(shape, centre) <= radius
+    return _distance(shape, centre, pixels) <= radius
 
 
-def annulus_mask(shape: tuple[int, int], centre: tuple[float, float], inner: float, outer: float) -> np.ndarray:
-    """Pixels (Qy, Qx) farther than `inner` and within `outer` of `centre`."""
-    distance = _distance(shape, centre)
+def annulus_mask(
+    shape: tuple[int, int],
+    centre: tuple[float, float],
+    inner: float,
+    outer: float,
+    pixels: tuple[float, float] = (1.0, 1.0),
+) -> np.ndarray:
+    """Pixels (Qy, Qx) farther than `inner` and within `outer` of `centre`; `pixels` as of :func:`disk_mask`."""
+    distance = _distance(shape, centre, pixels)
     return (distance > inner) & (distance <= outer)
 
 
@@ -34,9 +47,9 @@ def rectangle_mask(shape: tuple[int, int], centre: tuple[float, float], height: 
     return (np.abs(y - centre[0]) <= height / 2) & (np.abs(x - centre[1]) <= width / 2)
 
 
-def _distance(shape: tuple[int, int], centre: tuple[float, float]) -> np.ndarray:
+def _distance(shape: tuple[int, int], centre: tuple[float, float], pixels: tuple[float, float]) -> np.ndarray:
     y, x = np.ogrid[: shape[0], : shape[1]]
-    return np.hypot(y - centre[0], x - centre[1])
+    return np.hypot((y - centre[0]) * pixels[0], (x - centre[1]) * pixels[1])
 
 
 @dataclass(frozen=True)
@@ -144,7 +157,8 @@ def preset_detector(name: str, disk: Disk, shape: tuple[int, int]) -> Detector:
 def disk_semiangle(radius: float, calibration: Calibration, rolloff: float = 0.0) -> float:
     """Convergence semi-angle (mrad) of a bright-field disk of `radius` px at half of its height.
 
-    The angle of the radius is radius times q_pixel times wavelength. An aperture whose edge falls off over `rolloff`
+    The angle of the radius is radius times q_pixel times wavelength; where pixels are not square, the disk is an
+    ellipse on them, whose radius is the geometric mean of its axes. An aperture whose edge falls off over `rolloff`
     mrad, as in :func:`ptywidgets.engine.probe.aperture_amplitude`, is at half height somewhat inside its semi-angle.
 
     Examples
@@ -153,7 +167,7 @@ def disk_semiangle(radius: float, calibration: Calibration, rolloff: float = 0.0
     20.0
     """
     half = math.acos(math.sqrt(2) - 1) / math.pi  # of the roll-off: where the square of half a cosine is one half
-    return radius * calibration.angle_pixel + (1 - half) * rolloff
+    return radius * calibration.angle_mean + (1 - half) * rolloff
 
 
 def scan_range(

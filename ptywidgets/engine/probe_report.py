@@ -154,18 +154,19 @@ def _report(
     sampling = calibration.sampling(detector_shape)
     diameter = probe_diameter(probe, sampling)
     box = min(n * s for n, s in zip(detector_shape, sampling, strict=True))
-    step = calibration.scan_step
+    steps = calibration.scan_steps if calibration.scan_step is not None else None
     numbers = [Quantity("probe diameter", diameter, "A", *_judge_diameter(diameter, box))]
-    if step is not None:
-        overlap = max(0.0, 1 - step / diameter)
+    if steps is not None:
+        overlap = max(0.0, 1 - max(steps) / diameter)  # along the axis where it is least
         numbers.append(Quantity("overlap", 100 * overlap, "%", *_judge_overlap(overlap)))
     numbers += [Quantity("object pixel", max(sampling), "A"), Quantity("probe box", box, "A")]
-    if step is not None:
-        field = max((n - 1) * step for n in scan_shape)
+    if steps is not None:
+        field = max((n - 1) * step for n, step in zip(scan_shape, steps, strict=True))
         numbers += [Quantity("scan field", field, "A"), Quantity("object field", field + box, "A")]
     numbers.append(Quantity("highest angle", 1e3 * calibration.wavelength * 0.5 / max(sampling), "mrad"))
-    if mean_intensity is not None and step is not None:
-        numbers.append(Quantity("dose", mean_intensity / step**2, "e/A^2", *_judge_counts(mean_intensity)))
+    if mean_intensity is not None and steps is not None:
+        dose = calibration.dose(mean_intensity)
+        numbers.append(Quantity("dose", dose, "e/A^2", *_judge_counts(mean_intensity)))
     return tuple(numbers)
 
 

@@ -156,6 +156,8 @@ class Source:
         How a stack was scanned, where that was given.
     choose : int, "sum" or None
         Which scan of a series was taken, where there are several.
+    axes : str
+        Names of the axes as stored, where those were given.
     operations : tuple of Crop, Bin or Repair
         What was done, in this order.
     mask, scan_mask, vacuum : Supplied, optional
@@ -181,6 +183,7 @@ class Source:
     shape: tuple[int, ...] = ()
     scan_shape: tuple[int, int] | None = None
     choose: int | str | None = None
+    axes: str = ""
     operations: tuple[Operation, ...] = ()
     mask: Supplied | None = None
     scan_mask: Supplied | None = None
@@ -190,7 +193,7 @@ class Source:
     def __post_init__(self) -> None:
         """A file may tell anything; what is not of the right kind is refused here and not where it is used."""
         one_of: dict[str, Any] = {"mask": Supplied, "scan_mask": Supplied, "vacuum": Supplied}
-        kinds: dict[str, Any] = dict.fromkeys(("path", "dataset", "format"), str) | {"operations": tuple}
+        kinds: dict[str, Any] = dict.fromkeys(("path", "dataset", "format", "axes"), str) | {"operations": tuple}
         wrong = [name for name, kind in one_of.items() if not isinstance(getattr(self, name), (kind, type(None)))]
         wrong += [name for name, kind in kinds.items() if not isinstance(getattr(self, name), kind)]
         if not wrong:
@@ -262,6 +265,7 @@ class Source:
             scan_shape=self.scan_shape,
             allow_external=self.allow_external,
             choose=self.choose,
+            axes=self.axes or None,
             **{one.name: one.value for one in self.calibration},
         )
         return self.redo(opened, mask=mask, scan_mask=scan_mask, vacuum=vacuum)
@@ -316,6 +320,7 @@ class Source:
             "dataset": self.dataset or None,
             "scan_shape": self.scan_shape,
             "choose": self.choose,
+            "axes": self.axes or None,
             "allow_external": self.allow_external or None,
         }
         given |= {one.name: one.value for one in self.calibration if one.where == "given"}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ptywidgets.engine.calibration import both
 from ptywidgets.engine.direct import BrightField
 from ptywidgets.engine.direct.transfer import sum_transfer
 from ptywidgets.reconstruction.snapshot import fourier_amplitude
@@ -13,13 +14,13 @@ from ptywidgets.reconstruction.snapshot import fourier_amplitude
 SEEN = (20.0, 99.7)  # percentiles of the transform that are drawn dark and bright
 
 
-def spectrum(image: np.ndarray, step: float) -> tuple[np.ndarray, float]:
+def spectrum(image: np.ndarray, step: float | tuple[float, float]) -> tuple[np.ndarray, float | tuple[float, float]]:
     """Amplitude (N, N) of an image's transform, 0 to 1, logarithmic, zero frequency at N // 2; and its pixel in 1/A.
 
     Parameters
     ----------
     image : ndarray (Y, X)
-    step : float
+    step : float or (float, float)
         A per pixel.
     """
     amplitude, pixel = fourier_amplitude(image, step)
@@ -28,7 +29,7 @@ def spectrum(image: np.ndarray, step: float) -> tuple[np.ndarray, float]:
 
 
 def beside_transfer(
-    amplitude: np.ndarray, pixel: float, bright: BrightField, aberrations: Mapping[str, float]
+    amplitude: np.ndarray, pixel: float | tuple[float, float], bright: BrightField, aberrations: Mapping[str, float]
 ) -> np.ndarray:
     """A spectrum of which the right half is the transfer of the aligned sum: rings of one should go on in the other.
 
@@ -51,8 +52,8 @@ def beside_transfer(
     ((12, 12), 0.0)
     """
     middle = len(amplitude) // 2
-    along = (np.arange(len(amplitude)) - middle) * pixel
-    frequencies = np.stack(np.meshgrid(along, along[middle:], indexing="ij"))
+    down, along = ((np.arange(len(amplitude)) - middle) * width for width in both(pixel))
+    frequencies = np.stack(np.meshgrid(down, along[middle:], indexing="ij"))
     picture = amplitude.copy()
     picture[:, middle:] = np.abs(sum_transfer(bright, aberrations, frequencies)) / 2
     return picture

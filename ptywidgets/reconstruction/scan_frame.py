@@ -114,8 +114,8 @@ def thicknesses(problem: Problem | TiltSeries, state: State) -> np.ndarray:
 def into_scan_frame(problem: Problem | TiltSeries, largest: int | None) -> Map:
     """Affine map from shown pixels to object pixels, the shown shape, and the shown pixel in A."""
     measurement = problem.measurement
-    scan_step = measurement.calibration.require("scan_step")
-    extent = [(n - 1) * scan_step for n in measurement.scan_shape]
+    steps = measurement.calibration.scan_steps
+    extent = [(n - 1) * step for n, step in zip(measurement.scan_shape, steps, strict=True)]
     fine = min(problem.sampling)
     step = max(fine, max(extent) / (largest - 1)) if largest else fine
     shape = (max(2, int(extent[0] / step) + 1), max(2, int(extent[1] / step) + 1))

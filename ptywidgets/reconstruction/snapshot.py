@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import fft as sfft
 
+from ptywidgets.engine.calibration import both, single
 from ptywidgets.engine.modes import orthogonalise, shares
 from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.state import State
@@ -32,11 +33,11 @@ class Snapshot:
     object_amplitude: np.ndarray  # (H, W) float32
     object_sampling: float  # A per shown pixel
     object_fft: np.ndarray  # (K, K) float32, log of the amplitude of the Fourier transform, zero in the middle
-    fft_sampling: float  # 1/A per shown pixel
+    fft_sampling: float | tuple[float, float]  # 1/A per shown pixel
     probe: np.ndarray  # (Ny, Nx) complex64, centred; all modes beside each other where all are looked at
-    probe_sampling: float  # A
+    probe_sampling: float | tuple[float, float]  # A
     probe_fourier: np.ndarray  # as `probe`, zero in the middle
-    probe_fourier_sampling: float  # 1/A
+    probe_fourier_sampling: float | tuple[float, float]  # 1/A
     depths: tuple[float, ...] = (0.0, 0.0)  # A, of the faces of all slices, the beam's entrance first: S + 1
     slice: int | None = None  # of `object_phase`, `object_amplitude` and `object_fft`; None: all together
     shares: tuple[float, ...] = (1.0,)  # of the modes in the counts, the brightest first
@@ -48,7 +49,7 @@ class Snapshot:
     channel: int | None = None  # of `strength`
     strength: np.ndarray | None = None  # (H, W) float32, share of the electrons that an element scatters diffusely
     drift: np.ndarray | None = None  # (Ry, Rx) complex64 A, rows + i columns: how far positions have been moved
-    scan_step: float = 1.0  # A, of `drift`
+    scan_step: float | tuple[float, float] = 1.0  # A, of `drift`
     displacement: np.ndarray | None = None  # (H, W) float32 A, rms of atoms along one axis, of object modes
     background: np.ndarray | None = None  # (Ny, Nx) float32 counts, zero in the middle
     tilts: tuple[Tilt, ...] = ()  # of a series, whose slices are the layers of the volume
@@ -100,9 +101,11 @@ def take_snapshot(
         object_fft=transform,
         fft_sampling=frequency,
         probe=beside(np.fft.fftshift(probe, axes=(-2, -1))),
-        probe_sampling=problem.sampling[0],
+        probe_sampling=single(problem.sampling),
         probe_fourier=beside(np.fft.fftshift(spectra, axes=(-2, -1))),
-        probe_fourier_sampling=1 / (problem.sampling[0] * modes.shape[-2]),
+        probe_fourier_sampling=single(
+            (1 / (problem.sampling[0] * modes.shape[-2]), 1 / (problem.sampling[1] * modes.shape[-1]))
+        ),
         depths=tuple(np.r_[0.0, np.cumsum(thicknesses(problem, state))].tolist()),
         slice=shown,
         shares=tuple(shares(modes).tolist()),
@@ -151,7 +154,7 @@ def _more(problem: Problem, state: State, look: Look) -> dict[str, Any]:
             found["strength"] = shown_map(problem, known["strength"][channel], LARGEST)
     moved = drift(problem, state)
     if moved is not None:
-        found["drift"], found["scan_step"] = moved, problem.measurement.calibration.require("scan_step")
+        found["drift"], found["scan_step"] = moved, single(problem.measurement.calibration.scan_steps)
     if "displacement" in known:
         found["displacement"] = shown_map(problem, known["displacement"][None], LARGEST)
     if "background" in known:
@@ -178,15 +181,20 @@ def beside(waves: np.ndarray) -> np.ndarray:
     return tiles.reshape(down, across, ny, nx).swapaxes(1, 2).reshape(down * ny, across * nx)
 
 
-def fourier_amplitude(field: np.ndarray, step: float) -> tuple[np.ndarray, float]:
+def fourier_amplitude(
+    field: np.ndarray, step: float | tuple[float, float]
+) -> tuple[np.ndarray, float | tuple[float, float]]:
     """Log amplitude of the Fourier transform, Hann-windowed, zero in the middle; and its pixel in 1/A.
 
-    The pixel is that of the longer side; the shorter is padded to a square.
+    The pixel is that of the longer side; the shorter is padded to a square. Step and pixel are one number, or one for
+    rows and one for columns.
     """
     side = max(field.shape)
     window = np.hanning(field.shape[0])[:, None] * np.hanning(field.shape[1])[None]
     spectrum = sfft.fft2((field - field.mean()) * window, s=(side, side))
-    return np.fft.fftshift(np.log1p(np.abs(spectrum))).astype(np.float32), 1 / (side * step)
+    return np.fft.fftshift(np.log1p(np.abs(spectrum))).astype(np.float32), single(
+        (1 / (side * both(step)[0]), 1 / (side * both(step)[1]))
+    )
 
 
 def _is_real(problem: Problem | TiltSeries) -> bool:

@@ -42,7 +42,15 @@ SIZES = {
 }
 
 
-def ducky(size: str = "small", *, dose: float | None = 1e5, descan: float = 1.0, seed: int = 2024) -> Dataset:
+def ducky(
+    size: str = "small",
+    *,
+    dose: float | None = 1e5,
+    descan: float = 1.0,
+    seed: int = 2024,
+    scan_step: float | tuple[float, float] | None = None,
+    q_pixel: float | tuple[float, float] | None = None,
+) -> Dataset:
     """Simulated 4D-STEM data of a duck.
 
     Parameters
@@ -55,6 +63,10 @@ def ducky(size: str = "small", *, dose: float | None = 1e5, descan: float = 1.0,
         Strength of the planar descan; 1 moves the patterns by a few per cent of the detector across the scan.
     seed : int
         Of the counting noise.
+    scan_step : float or (float, float), optional
+        A, instead of the size's own; two numbers for rows and columns. :func:`ducky_truth` is asked with the same.
+    q_pixel : float or (float, float), optional
+        1/A, instead of the size's own, likewise.
 
     Returns
     -------
@@ -67,12 +79,12 @@ def ducky(size: str = "small", *, dose: float | None = 1e5, descan: float = 1.0,
     (12, 12, 64, 64)
     """
     s = _size(size)
-    calibration = Calibration(energy=ENERGY, scan_step=s.scan_step, q_pixel=s.q_pixel, semiangle=SEMIANGLE)
+    calibration = _calibration(s, scan_step, q_pixel)
     detector = (s.detector, s.detector)
     sampling = calibration.sampling(detector)
-    phase, positions = ducky_truth(size)
+    phase, positions = ducky_truth(size, scan_step=scan_step, q_pixel=q_pixel)
     optics = Optics(semiangle=SEMIANGLE, aberrations=Aberrations(defocus=s.defocus))
-    counts = 1.0 if dose is None else dose * s.scan_step**2
+    counts = 1.0 if dose is None else dose * calibration.scan_steps[0] * calibration.scan_steps[1]
     probe = make_probe(optics, detector, sampling, ENERGY, counts)
     y, x = np.meshgrid(*[np.linspace(-1, 1, s.scan)] * 2, indexing="ij")
     wander = descan * 0.01 * s.detector * np.stack([x - 2 * y, -x - 3 * y])
@@ -107,8 +119,18 @@ def ducky_defocus(size: str = "small") -> float:
     return _size(size).defocus
 
 
-def ducky_truth(size: str = "small") -> tuple[np.ndarray, np.ndarray]:
+def ducky_truth(
+    size: str = "small",
+    *,
+    scan_step: float | tuple[float, float] | None = None,
+    q_pixel: float | tuple[float, float] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
     """The true phase and positions of :func:`ducky`.
+
+    Parameters
+    ----------
+    size, scan_step, q_pixel
+        As there.
 
     Returns
     -------
@@ -118,14 +140,24 @@ def ducky_truth(size: str = "small") -> tuple[np.ndarray, np.ndarray]:
         In A, from pixel [0, 0].
     """
     s = _size(size)
-    sampling = 1 / (s.detector * s.q_pixel)
-    positions = scan_positions((s.scan, s.scan), s.scan_step, ROTATION)
+    calibration = _calibration(s, scan_step, q_pixel)
+    sampling = np.array(calibration.sampling((s.detector, s.detector)))
+    positions = scan_positions((s.scan, s.scan), calibration.scan_steps, ROTATION)
     extent = np.ptp(positions, axis=0).max() / sampling
-    pixels = int(np.ceil(extent)) + s.detector + 4
+    pixels = np.ceil(extent).astype(int) + s.detector + 4
     field = pixels * sampling
-    atoms, sheets = _atoms(field, 0.42 * (s.scan - 1) * s.scan_step, s.layers)
-    phase = projected_phase(atoms, (pixels, pixels), sampling, ENERGY, weights=sheets)
+    atoms, sheets = _atoms(field, 0.42 * (s.scan - 1) * min(calibration.scan_steps), s.layers)
+    shape = int(pixels[0]), int(pixels[1])
+    phase = projected_phase(atoms, shape, (float(sampling[0]), float(sampling[1])), ENERGY, weights=sheets)
     return phase, positions + pixels // 2 * sampling
+
+
+def _calibration(
+    s: Size, scan_step: float | tuple[float, float] | None, q_pixel: float | tuple[float, float] | None
+) -> Calibration:
+    step = s.scan_step if scan_step is None else scan_step
+    pixel = s.q_pixel if q_pixel is None else q_pixel
+    return Calibration(energy=ENERGY, scan_step=step, q_pixel=pixel, semiangle=SEMIANGLE)
 
 
 def _size(size: str) -> Size:
@@ -133,11 +165,12 @@ def _size(size: str) -> Size:
     return SIZES[size]
 
 
-def _atoms(field: float, radius: float, layers: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+def _atoms(field: np.ndarray, radius: float, layers: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Positions (A, 2) of carbon columns in A and the number of sheets in each; the duck stands upright in the scan."""
     bond = 1.42
-    rows = np.arange(-field, field, 1.5 * bond)
-    columns = np.arange(-field, field, np.sqrt(3) * bond)
+    reach = field.max()
+    rows = np.arange(-reach, reach, 1.5 * bond)
+    columns = np.arange(-reach, reach, np.sqrt(3) * bond)
     y, x = np.meshgrid(rows, columns, indexing="ij")
     x = x + np.where(np.arange(len(rows)) % 2, np.sqrt(3) / 2 * bond, 0)[:, None]
     sheet = np.concatenate([np.stack([y, x], -1).reshape(-1, 2), np.stack([y + bond, x], -1).reshape(-1, 2)])

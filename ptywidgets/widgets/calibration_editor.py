@@ -7,14 +7,22 @@ from typing import Any
 
 from ipywidgets import VBox
 
-from ptywidgets.engine.dataset import Calibration
+from ptywidgets.engine.calibration import PAIRED, Calibration, in_words, single
 from ptywidgets.widgets.boxes import button, note, set_words, toolbar
 from ptywidgets.widgets.number_box import Number, number
 
 ENTRIES = {
     "energy": ("energy", "keV", "Beam energy."),
-    "scan_step": ("scan step", "A", "Distance of neighbouring probe positions."),
-    "q_pixel": ("q pixel", "1/A", "Width of a detector pixel."),
+    "scan_step": (
+        "scan step",
+        "A",
+        "Distance of probe positions; 4.0 x 3.2 where rows and columns differ.",
+    ),
+    "q_pixel": (
+        "q pixel",
+        "1/A",
+        "Width of a detector pixel; 0.025 x 0.02 where its height is another.",
+    ),
     "semiangle": ("semi-angle", "mrad", "Convergence semi-angle: radius of the bright-field disk."),
 }
 
@@ -34,7 +42,7 @@ class CalibrationEditor(VBox):
         self._on_change, self._on_error, self._showing = on_change, on_error, False
         self.boxes: dict[str, Number] = {}
         for name, (label, unit, doc) in ENTRIES.items():
-            box = number(label, None, unit=unit, doc=doc, optional=True)
+            box = number(label, None, unit=unit, doc=doc, optional=True, pair=name in PAIRED)
             box.observe(lambda change, name=name: self._changed(name, change["new"]), "value")
             box.observe(lambda change: self._on_error(change["new"]), "error")
             self.boxes[name] = box
@@ -58,10 +66,10 @@ class CalibrationEditor(VBox):
         if calibration.energy is not None:
             facts.append(f"wavelength {calibration.wavelength:.4g} Å")
             if calibration.q_pixel is not None:
-                facts.append(f"q pixel {calibration.angle_pixel:.4g} mrad")
+                facts.append(f"q pixel {in_words(single(calibration.angle_pixels), 4, ' × ')} mrad")
         set_words(self.facts, " · ".join(facts))
         self.from_disk.disabled = "energy" in calibration.missing or "q_pixel" in calibration.missing
 
-    def _changed(self, name: str, value: float | None) -> None:
+    def _changed(self, name: str, value: Any) -> None:
         if not self._showing:
             self._on_change(**{name: value * 1e3 if name == "energy" and value is not None else value})

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ptywidgets.engine.calibration import both
 from ptywidgets.engine.dataset import Calibration, Dataset
 from ptywidgets.engine.prepare import (
     Curves,
@@ -37,8 +38,9 @@ class ComField:
         self.com, self.patterns = com, patterns  # (2, Ry, Rx) px, and the array that it was measured on
         pixel, step = calibration.q_pixel, calibration.scan_step
         self.unit = "px" if pixel is None else "1/A"
-        self.step = (1.0, "px") if step is None else (step, "A")
-        self.vectors = deflection(com, model, robust) * (pixel or 1.0)  # (2, Ry, Rx), detector frame
+        self.step: tuple[float | tuple[float, float], str] = (1.0, "px") if step is None else (step, "A")
+        # (2, Ry, Rx), detector frame
+        self.vectors = deflection(com, model, robust) * np.reshape(both(pixel or 1.0), (2, 1, 1))
 
     @property
     def in_rad(self) -> bool:
@@ -59,8 +61,8 @@ class ComField:
 
     def curves(self) -> Curves:
         """Curl and divergence over the whole turn."""
-        return rotation_curves(self.vectors, np.arange(-180.0, 181.0, 2.0))
+        return rotation_curves(self.vectors, np.arange(-180.0, 181.0, 2.0), both(self.step[0]))
 
     def find(self) -> RotationFit:
         """The angle of least curl."""
-        return find_rotation(self.vectors)
+        return find_rotation(self.vectors, steps=both(self.step[0]))

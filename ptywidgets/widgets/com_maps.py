@@ -33,7 +33,14 @@ class ComMaps(VBox):
         )
         self.add_class("pty-panel")
 
-    def show(self, com: np.ndarray, field: np.ndarray, unit: str, step: tuple[float, str], live: bool = False) -> None:
+    def show(
+        self,
+        com: np.ndarray,
+        field: np.ndarray,
+        unit: str,
+        step: tuple[float | tuple[float, float], str],
+        live: bool = False,
+    ) -> None:
         """Show the field that is chosen.
 
         Parameters
@@ -44,7 +51,7 @@ class ComMaps(VBox):
             Without descan, turned into the scan frame.
         unit : str
             Of `field`, as it is shown.
-        step : (float, str)
+        step : (float or (float, float), str)
             Scan step and its unit.
         """
         if self.shown.value != "corrected":

@@ -225,7 +225,7 @@ class DirectExplorer(Panel):
         self.phase_view.title = f"Phase by {image.method.upper()}"
         self.phase_view.note = "rad"
         self.phase_view.show(image.phase, live=live, sampling=image.sampling, unit="A")
-        transform, step = fourier_amplitude(image.phase, image.sampling[0])
+        transform, step = fourier_amplitude(image.phase, image.sampling)
         self.transform_view.origin = [n // 2 for n in transform.shape]
         self.transform_view.show(transform, live=live, sampling=step, unit="1/A")
 

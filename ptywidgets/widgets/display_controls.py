@@ -6,7 +6,7 @@ from typing import Any
 
 from ipywidgets import Box, FloatSlider
 
-from ptywidgets.engine.dataset import Calibration
+from ptywidgets.engine.calibration import Calibration, single
 from ptywidgets.widgets.boxes import dropdown, tip, unit_text
 from ptywidgets.widgets.image_view import SCALES, ImageView
 
@@ -34,11 +34,11 @@ class DisplayControls(Box):
         view.observe(lambda change: setattr(self.scale, "value", change["new"]), "scale")  # the key l
         self._scaled(None)
 
-    def pixel(self, calibration: Calibration) -> tuple[float, str]:
-        """Width of a pixel in the chosen unit, or in the nearest to it that the calibration knows."""
+    def pixel(self, calibration: Calibration) -> tuple[float | tuple[float, float], str]:
+        """Width of a pixel (or height and width) in the chosen unit, or in the nearest that the calibration knows."""
         unit = self.unit.value
         if unit == "mrad" and "energy" not in calibration.missing and "q_pixel" not in calibration.missing:
-            return calibration.angle_pixel, unit
+            return single(calibration.angle_pixels), unit
         if unit != "px" and calibration.q_pixel is not None:
             return calibration.q_pixel, "1/A"
         return 1.0, "px"

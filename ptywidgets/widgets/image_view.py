@@ -13,6 +13,7 @@ import numpy as np
 import traitlets
 from ipywidgets import CallbackDispatcher
 
+from ptywidgets.engine.calibration import in_words, single
 from ptywidgets.engine.errors import ParameterError, unknown_name
 from ptywidgets.reconstruction.safe import Name, Strict, own_traits
 from ptywidgets.widgets.colormaps import check
@@ -311,7 +312,7 @@ class ImageView(Strict, PngFallback, anywidget.AnyWidget):
         words = [repr(self.title)] if self.title else []
         words.append(f"{latest[1].full[0]} x {latest[1].full[1]} px" if latest else "no image yet")
         if self.sampling:
-            words.append(f"{self.sampling[1]:.4g} {self.unit}/px")
+            words.append(f"{in_words(single(tuple(self.sampling)), 4, ' × ')} {self.unit}/px")
         if self.regions:
             words.append(f"{len(self.regions)} region{'s' if len(self.regions) > 1 else ''}")
         return f"ImageView({', '.join(words)})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import traitlets
@@ -11,6 +12,8 @@ from ptywidgets.engine.errors import PtyError
 from ptywidgets.engine.params import Parameter
 from ptywidgets.widgets.boxes import unit_text, words
 from ptywidgets.widgets.one_box import OneBox
+
+_PARTS = re.compile(r"\s*[x×;]\s*|,\s+|\s+")  # between two numbers; a comma within one is its decimal point
 
 
 def number_text(value: Any) -> str:
@@ -23,6 +26,8 @@ def number_text(value: Any) -> str:
     """
     if value is None:
         return ""
+    if isinstance(value, tuple):
+        return " x ".join(map(number_text, value))
     if isinstance(value, float) and value != 0 and not 1e-4 <= abs(value) < 1e7:
         return f"{value:.5g}"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
@@ -50,6 +55,8 @@ class Number(OneBox):
     value : float, int or None
     label : str, optional
         Instead of the name.
+    pair : bool
+        Whether two numbers may be given, such as ``4.0 x 3.2``, for rows and columns; `value` is a tuple then.
 
     Notes
     -----
@@ -60,8 +67,10 @@ class Number(OneBox):
     value = traitlets.Any(allow_none=True)
     error = traitlets.Unicode("")
 
-    def __init__(self, parameter: Parameter, value: Any = None, label: str | None = None, width: str = "72px") -> None:
-        self.parameter = parameter
+    def __init__(
+        self, parameter: Parameter, value: Any = None, label: str | None = None, width: str = "72px", pair: bool = False
+    ) -> None:
+        self.parameter, self.pair = parameter, pair
         self._shown = ""
         self.box = Text(value="", continuous_update=False, layout={"width": width})
         unit = unit_text(parameter.unit)
@@ -85,11 +94,17 @@ class Number(OneBox):
         self.error = ""
 
     def _typed(self, change: Any) -> None:
-        text = str(change["new"]).strip().replace(",", ".").replace("−", "-")
+        typed = str(change["new"]).strip()
+        parts = _PARTS.split(typed) if self.pair else [typed]
+        numbers = [part.replace(",", ".").replace("−", "-") for part in parts]
+        text = " x ".join(numbers)
         if text == self._shown:
             return
         try:
-            value = self.parameter.typed(text)
+            if len(numbers) == 2:
+                value = tuple(self.parameter.check(number) for number in numbers)
+            else:
+                value = self.parameter.typed(text)
         except PtyError as error:
             self.box.add_class("pty-bad")
             self.error = ""  # so that the same mistake is told again
@@ -110,8 +125,9 @@ def number(
     label: str | None = None,
     optional: bool = False,
     width: str = "72px",
+    pair: bool = False,
 ) -> Number:
     """A number box of a parameter that is described right here."""
     kind: Any = float | None if optional else float
     parameter = Parameter(name, 0.0, unit=unit, low=low, high=high, doc=doc, type=kind)
-    return Number(parameter, value, label, width)
+    return Number(parameter, value, label, width, pair)

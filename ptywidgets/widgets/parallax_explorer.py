@@ -9,6 +9,7 @@ import numpy as np
 from ipywidgets import HTML
 
 from ptywidgets.engine.aberrations import Aberrations
+from ptywidgets.engine.calibration import in_words
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError
 from ptywidgets.reconstruction import Reconstruction
@@ -170,7 +171,9 @@ class ParallaxExplorer(Panel):
             return  # other data have come meanwhile
         self.images, self.fit = images, None
         count, (ry, rx) = len(images.bright.images), images.bright.scan_shape
-        set_words(self.facts, f"{count} tilted images of {ry} × {rx} positions, {images.step:.4g} Å apart")
+        set_words(
+            self.facts, f"{count} tilted images of {ry} × {rx} positions, {in_words(images.step, 4, ' × ')} Å apart"
+        )
         self.say("")
         self._follow()
         self._settle()
@@ -253,7 +256,7 @@ class ParallaxExplorer(Panel):
         if made is None:
             return
         guess, fine = made
-        self.aligned_view.note = f"{fine.step:.3g} Å per pixel"
+        self.aligned_view.note = f"{in_words(fine.step, 3, ' × ')} Å per pixel"
         self.aligned_view.show(fine.aligned, sampling=fine.step, unit="A")
         self.corrected_view.show(fine.phase.phase, sampling=fine.phase.sampling, unit="A")
         self._show_transfer(guess, live=False)

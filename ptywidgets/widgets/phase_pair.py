@@ -16,7 +16,14 @@ class PhasePair:
         self.twin = ImageView("Phase of the twin", "magma", placeholder=placeholder, max_width=max_width)
         self.views = [self.chosen, self.twin]
 
-    def show(self, phase: np.ndarray, angle: float, step: tuple[float, str], in_rad: bool, live: bool = False) -> None:
+    def show(
+        self,
+        phase: np.ndarray,
+        angle: float,
+        step: tuple[float | tuple[float, float], str],
+        in_rad: bool,
+        live: bool = False,
+    ) -> None:
         """Show a phase (Ry, Rx) and, as that of the twin, its negative.
 
         Parameters
@@ -24,7 +31,7 @@ class PhasePair:
         phase : ndarray (Ry, Rx)
         angle : float
             Degrees.
-        step : (float, str)
+        step : (float or (float, float), str)
             Scan step and its unit.
         in_rad : bool
             Whether the calibration gives the phase its unit.

@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 
+from ptywidgets.engine.calibration import in_words
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError
 from ptywidgets.engine.params import Parameter
@@ -216,7 +217,7 @@ class RotationExplorer(Panel):
         self._field = field
         self.plot.show(field.curves())
         ry, rx = com.shape[1:]
-        apart = "" if field.step[1] == "px" else f", {field.step[0]:.4g} Å apart"
+        apart = "" if field.step[1] == "px" else f", {in_words(field.step[0], 4, ' × ')} Å apart"
         set_words(self.facts, f"{ry} × {rx} positions{apart}")
         self._show_angle()
 

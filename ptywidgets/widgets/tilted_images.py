@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ptywidgets.engine.aberrations import Aberrations
+from ptywidgets.engine.calibration import single
 from ptywidgets.engine.direct import BrightField, DirectImage
 from ptywidgets.engine.direct.parallax import Parallax, align_with, parallax
 from ptywidgets.engine.direct.parallax_fit import predicted_shifts
@@ -34,7 +35,7 @@ class Fine:
     """What is shown when the sliders rest."""
 
     aligned: np.ndarray  # (Y, X), relative to its mean
-    step: float  # A
+    step: float | tuple[float, float]  # A
     phase: DirectImage
 
 
@@ -45,12 +46,12 @@ class TiltedImages:
         self.bright = bright
         self.spectra = TiltSpectra.prepare(bright)
         self._spectrum = spectrum(self.spectra.aligned(np.zeros_like(bright.tilts)), bright.scan_step)
-        index = np.rint(bright.tilts / bright.q_pixel).astype(int)
+        index = np.rint(bright.tilts / bright.q_pixels).astype(int)
         every = int(np.ceil(np.sqrt(len(index) / ARROWS)))
         self._some = np.flatnonzero((index % every == 0).all(1))
 
     @property
-    def step(self) -> float:
+    def step(self) -> float | tuple[float, float]:
         """Scan step in A."""
         return self.bright.scan_step
 
@@ -82,7 +83,7 @@ class TiltedImages:
         """(Ry, Rx): sum of the images shifted by what is predicted, relative to its mean."""
         return align_with(self.spectra, guess.aberrations, guess.rotation, guess.transpose)
 
-    def transfer(self, guess: Guess) -> tuple[np.ndarray, float]:
+    def transfer(self, guess: Guess) -> tuple[np.ndarray, float | tuple[float, float]]:
         """Half of the last fine image's transform beside half of the contrast transfer, and its pixel in 1/A."""
         amplitude, pixel = self._spectrum
         turned = self.bright.turned(guess.rotation, guess.transpose)
@@ -92,8 +93,8 @@ class TiltedImages:
         """What takes longer: the sum on a finer grid, and the phase with its contrast transfer corrected."""
         result = self._read_as(guess)
         image, sampling = upsampled(result)
-        self._spectrum = spectrum(image, sampling[0])
-        return Fine(image, sampling[0], corrected(result))
+        self._spectrum = spectrum(image, sampling)
+        return Fine(image, single(sampling), corrected(result))
 
     def fit(self, guess: Guess, order: int) -> Parallax:
         """Rotation and aberrations that align the images best; of the twins the one nearer to the guess."""

@@ -93,9 +93,9 @@ def test_nothing_is_read_until_asked():
     assert dataset.shape == (5, 4, 6, 8) and dataset.scan_shape == (5, 4) and dataset.detector_shape == (6, 8)
     assert dataset.nbytes == 5 * 4 * 6 * 8 * 2 and dataset.is_lazy
     repr(dataset), dataset.describe(), dataset.with_calibration(scan_step=2)
-    assert data.read == []
+    assert data.read == [6 * 8 * 2]  # the first, to see that it can be
     dataset.pattern(1, 2)
-    assert data.read == [6 * 8 * 2]
+    assert data.read == [6 * 8 * 2] * 2
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 1000, 64e6])

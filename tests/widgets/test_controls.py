@@ -95,3 +95,19 @@ def test_a_panel_says_what_went_wrong_and_forgets_it_when_it_goes_right():
     guarded()
     assert panel.words == ""
     panel.close()
+
+
+@pytest.mark.parametrize("entry", ["4.0 x 3.2", "4 × 3.2", "4.0, 3.2", "4,0 x 3,2", "4; 3,2", "4 3.2"])
+def test_a_box_for_rows_and_columns_takes_two_numbers(entry):
+    item = number("step", None, unit="A", optional=True, pair=True)
+    item.box.value = entry
+    assert item.value == (4.0, 3.2) and item.box.value == "4 x 3.2" and not item.error
+    item.box.value = "2,5"  # a comma alone is a decimal point
+    assert item.value == 2.5
+    item.box.value = "1 x 2 x 3"
+    assert item.value == 2.5 and "expected a number" in item.error
+    item.box.value = ""
+    assert item.value is None
+    single = number("step", 1.0)
+    single.box.value = "4 x 3"
+    assert single.value == 1.0 and "expected a number" in single.error

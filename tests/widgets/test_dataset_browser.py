@@ -117,6 +117,11 @@ def test_the_calibration_is_edited_in_boxes(browser):
     assert browser.recon.calibration.energy == 200e3
     boxes["scan_step"].box.value = "2,5"
     assert browser.scan_view.sampling == [2.5, 2.5]
+    boxes["scan_step"].box.value = "4 x 3"
+    assert browser.recon.calibration.scan_step == (4.0, 3.0) and browser.scan_view.sampling == [4.0, 3.0]
+    boxes["q_pixel"].box.value = "0.05 x 0.04"
+    assert browser.pattern_view.sampling == [0.05, 0.04] and "q pixel" in browser.calibration.facts.value
+    assert boxes["q_pixel"].box.value == "0.05 x 0.04"
     boxes["scan_step"].box.value = ""
     assert browser.recon.calibration.scan_step is None and browser.scan_view.unit == "px"
 

@@ -136,7 +136,7 @@ class Facts:
     @cached_property
     def disk(self) -> DiskFit:
         """The bright-field disk of that mean."""
-        return measure_disk(self.mean)
+        return measure_disk(self.mean, self.calibration.relative_pixels)
 
     @cached_property
     def vacuum_disk(self) -> DiskFit:
@@ -146,7 +146,7 @@ class Facts:
             vacuum = self._optics.vacuum
         if vacuum is None:
             raise NotKnown("there is no vacuum pattern")
-        return measure_disk(vacuum)
+        return measure_disk(vacuum, self.calibration.relative_pixels)
 
     @cached_property
     def report(self) -> dict[str, Quantity]:

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from ptywidgets.engine.calibration import in_words, mean_of, single
 from ptywidgets.engine.checks.facts import Facts, Finding, NotKnown
 
 _EXAMPLES = {"energy": "energy=80e3", "scan_step": "scan_step=4.0", "q_pixel": "q_pixel=0.025"}
@@ -27,14 +28,14 @@ def check_calibration(facts: Facts) -> Finding:
         return Finding("calibration", "bad", 1, "missing", f"The aperture is not known: {error}.", remedy)
     c = facts.calibration
     angle = "a vacuum pattern" if aperture.vacuum is not None else f"a semi-angle of {aperture.semiangle:.4g} mrad"
-    words = f"{c.require('energy') / 1e3:g} keV, steps of {c.require('scan_step'):.4g} A, detector pixels of "
-    return Finding("calibration", "good", 0, "missing", f"{words}{c.require('q_pixel'):.4g} 1/A, {angle}.")
+    words = f"{c.require('energy') / 1e3:g} keV, steps of {in_words(single(c.scan_steps), 4)} A, detector pixels of "
+    return Finding("calibration", "good", 0, "missing", f"{words}{in_words(single(c.q_pixels), 4)} 1/A, {angle}.")
 
 
 def check_overlap(facts: Facts) -> Finding:
     """Overlap of neighbouring probes."""
     overlap, diameter = facts.report["overlap"], facts.report["probe diameter"]
-    step = facts.calibration.require("scan_step")
+    step = max(facts.calibration.scan_steps)
     words = f"Neighbouring probes overlap by {overlap.value:.0f} % (probe {diameter.value:.3g} A, step {step:.3g} A)."
     remedy = {
         "bad": "Use more defocus or smaller steps; if there is a defocus, give it: the probe is larger than it seems.",
@@ -72,7 +73,8 @@ def check_box(facts: Facts) -> Finding:
 
 def check_raster(facts: Facts) -> Finding:
     """Whether the scan's own period can hide in object and probe: a perfect grid that few probes tie together."""
-    step = facts.calibration.require("scan_step")
+    steps = facts.calibration.scan_steps
+    step = mean_of(steps)
     diameter = facts.report["probe diameter"].value
     seen = math.pi / 4 * (diameter / step) ** 2
     jitter = 0.0
@@ -84,7 +86,9 @@ def check_raster(facts: Facts) -> Finding:
     words = f"On this perfect grid {seen:.3g} positions see each point of the object."
     if seen >= 8:
         return Finding("scan grid", "good", seen, "positions", words)
-    words += f" A pattern with the period of the scan, {step:.3g} A, may build up in object and probe."
+    words += (
+        f" A pattern with the period of the scan, {in_words(single(steps), 3)} A, may build up in object and probe."
+    )
     remedy = "Use smaller steps or more defocus, hold the probe at first, or scan a grid that is not perfect."
     return Finding("scan grid", "warn", seen, "positions", words, remedy)
 

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from ptywidgets.engine.calibration import in_words, single
 from ptywidgets.engine.checks.facts import Facts, Finding, NotKnown
 from ptywidgets.engine.detectors import disk_semiangle
 from ptywidgets.engine.prepare.descan_fit import fit_descan
@@ -59,10 +60,10 @@ def check_disk(facts: Facts) -> Finding:
     given = facts.optics.semiangle or facts.calibration.semiangle
     if given is None:
         raise NotKnown("no semi-angle is given")
-    energy, q_pixel = facts.calibration.require("energy"), facts.calibration.require("q_pixel")
+    energy, q_pixel = facts.calibration.require("energy"), single(facts.calibration.q_pixels)
     low = disk_semiangle(disk.radius, facts.calibration)
     # Where the edge is soft, the semi-angle may be at its half height or at its end.
-    rolloff = min(disk.edge_width, 0.35 * disk.radius) / _ROLLOFF_SHARE * facts.calibration.angle_pixel
+    rolloff = min(disk.edge_width, 0.35 * disk.radius) / _ROLLOFF_SHARE * facts.calibration.angle_mean
     high = disk_semiangle(disk.radius, facts.calibration, rolloff)
     off = max(low / given - 1, given / high - 1, 0.0)
     pattern = "vacuum" if vacuum else "mean"
@@ -74,13 +75,16 @@ def check_disk(facts: Facts) -> Finding:
     if off > 0.03:
         right = calibrate_detector(disk, energy, semiangle=given).q_pixel
         remedy = (
-            f"Correct one of them: with this semi-angle a detector pixel is {right:.4g} 1/A, not {q_pixel:.4g}. "
+            f"Correct one of them: with this semi-angle a detector pixel is {in_words(right, 4)} 1/A, not "
+            f"{in_words(q_pixel, 4)}. "
             "Has the detector been binned, or the energy changed?"
         )
         return Finding("disk and semi-angle", "bad" if off > 0.08 else "warn", measured, "mrad", words, remedy)
     if not disk.is_round and not disk.is_smeared:
-        share = 100 * (disk.ellipticity - 1)
-        words += f" It is an ellipse, {share:.1f} % longer at {disk.ellipse_angle:.0f} degrees from the rows' axis."
+        ellipticity, angle = disk.distortion
+        words += (
+            f" It is an ellipse, {100 * (ellipticity - 1):.1f} % longer at {angle:.0f} degrees from the rows' axis."
+        )
         remedy = "Correct the projector lens, or expect an object that is stretched as much."
         return Finding("disk and semi-angle", "warn", measured, "mrad", words, remedy)
     return Finding("disk and semi-angle", "good", measured, "mrad", words)
@@ -105,7 +109,8 @@ def check_vacuum(facts: Facts) -> Finding:
 def check_reach(facts: Facts) -> Finding:
     """How far the detector reaches, in radii of the disk, and how finely it divides the disk."""
     disk = facts.disk
-    edges = [d for c, n in zip(disk.centre, facts.dataset.detector_shape, strict=True) for d in (c, n - 1 - c)]
+    along = zip(disk.centre, facts.dataset.detector_shape, facts.calibration.relative_pixels, strict=True)
+    edges = [d * size for c, n, size in along for d in (c, n - 1 - c)]
     reach = min(edges) / disk.radius
     words = f"The detector reaches {reach:.2g} times the aperture's angle"
     if facts.calibration.q_pixel is not None:

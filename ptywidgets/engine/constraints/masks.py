@@ -58,8 +58,8 @@ class VacuumRegion(Params):
 def in_scan_frame(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     """Row and column (Y, X) in A, from the first row and column of the scan, of every pixel of the object."""
     measurement = problem.measurement
-    scan_step = measurement.calibration.require("scan_step")
-    extent = [(n - 1) * scan_step for n in measurement.scan_shape]
+    steps = measurement.calibration.scan_steps
+    extent = [(n - 1) * step for n, step in zip(measurement.scan_shape, steps, strict=True)]
     middle = (problem.first_positions.max(0) + problem.first_positions.min(0)) / 2
     y, x = (np.arange(n) * d - m for n, d, m in zip(problem.object_shape[-2:], problem.sampling, middle, strict=True))
     rows, columns = np.meshgrid(y, x, indexing="ij")

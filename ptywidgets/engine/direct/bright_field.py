@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ptywidgets.engine.backends.pattern_kernels import pattern_kernels
+from ptywidgets.engine.calibration import both, mean_of, single
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.detectors import fit_disk
 from ptywidgets.engine.direct.threads import shared
@@ -35,8 +36,8 @@ class BrightField:
 
     images: np.ndarray  # (K, Ry, Rx) float32, counts
     tilts: np.ndarray  # (K, 2) 1/A, detector frame, from the patterns' origin
-    q_pixel: float  # 1/A, distance of neighbouring tilts: the detector pixel, times the binning
-    scan_step: float  # A
+    q_pixel: float | tuple[float, float]  # 1/A, distance of neighbouring tilts: the detector pixel, times the binning
+    scan_step: float | tuple[float, float]  # A; both: one number, or one for rows and one for columns
     energy: float  # eV
     radius: float  # 1/A, of the aperture as it was taken
     rotation: float  # degrees, detector to scan
@@ -48,6 +49,26 @@ class BrightField:
     def scan_shape(self) -> tuple[int, int]:
         """(Ry, Rx)."""
         return self.images.shape[1:]  # type: ignore[return-value]
+
+    @property
+    def q_pixels(self) -> tuple[float, float]:
+        """Distance in 1/A of neighbouring tilts along rows and columns."""
+        return both(self.q_pixel)
+
+    @property
+    def q_mean(self) -> float:
+        """1/A: side of a square of the same area."""
+        return mean_of(self.q_pixels)
+
+    @property
+    def scan_steps(self) -> tuple[float, float]:
+        """A, along rows and columns."""
+        return both(self.scan_step)
+
+    @property
+    def step_mean(self) -> float:
+        """A: side of a square of the same area."""
+        return mean_of(self.scan_steps)
 
     @property
     def wavelength(self) -> float:
@@ -68,7 +89,7 @@ class BrightField:
 
     def frequencies(self) -> np.ndarray:
         """Spatial frequencies (2, Ry, Rx // 2 + 1) of the scan, 1/A, detector frame, ordered as by rfft2."""
-        return self.to_detector(scan_frequencies(self.scan_shape, (self.scan_step, self.scan_step)))
+        return self.to_detector(scan_frequencies(self.scan_shape, self.scan_steps))
 
 
 @counted(binning=1)
@@ -90,7 +111,8 @@ def bright_field(
     measurement : Measurement, optional
         Where origin, rotation and transpose are taken from; by default they are found (plane of descan, least curl).
     radius : float, optional
-        Of the aperture, in detector pixels; by default from the semi-angle of the calibration, else from the disk of
+        Of the aperture, in detector pixels (square ones of the same area, where they are not); by default
+        from the semi-angle of the calibration, else from the disk of
         the vacuum pattern or of the mean pattern.
     rotation, transpose : float (degrees), bool, optional
         Instead of those found.
@@ -118,12 +140,11 @@ def bright_field(
     source = mended(source)
     calibration = source.calibration
     calibration.check_complete()
-    q_pixel = calibration.require("q_pixel")
     if measurement is None:
         com = moments(source)[1]
         origin = fit_origin(com)
         if rotation is None or transpose is None:
-            fit = find_rotation(com - origin, transpose)
+            fit = find_rotation(calibration.even(com - origin), transpose, calibration.scan_steps)
             rotation, transpose = fit.rotation if rotation is None else rotation, fit.transpose
     else:
         origin = measurement.origin
@@ -139,18 +160,19 @@ def bright_field(
     if binning is None:
         pixels = math.pi * radius**2 * math.prod(source.scan_shape) * 4
         binning = max(1, math.ceil(math.sqrt(pixels / STACK_LIMIT)))
-    side = 2 * math.ceil(radius / binning) + 1
+    tall, wide = calibration.relative_pixels
+    side = 2 * math.ceil(radius / binning / min(tall, wide)) + 1
     index = (np.arange(side) - (side - 1) / 2) * binning
-    inside = np.hypot(index[:, None], index[None]) <= radius
+    inside = np.hypot(index[:, None] * tall, index[None] * wide) <= radius
     images = _gathered(source, origin, inside, binning)
-    tilts = np.stack(np.broadcast_arrays(index[:, None], index[None]), axis=-1)[inside] * q_pixel
+    tilts = np.stack(np.broadcast_arrays(index[:, None], index[None]), axis=-1)[inside] * calibration.q_pixels
     return BrightField(
         images=images,
         tilts=tilts,
-        q_pixel=q_pixel * binning,
-        scan_step=calibration.require("scan_step"),
+        q_pixel=single(tuple(q * binning for q in calibration.q_pixels)),
+        scan_step=single(calibration.scan_steps),
         energy=calibration.require("energy"),
-        radius=radius * q_pixel,
+        radius=radius * mean_of(calibration.q_pixels),
         rotation=float(rotation),
         transpose=bool(transpose),
         binning=binning,
@@ -159,9 +181,9 @@ def bright_field(
 
 
 def aperture_radius(source: Dataset) -> float:
-    """Radius of the aperture in detector pixels."""
+    """Radius of the aperture in detector pixels; in square ones of the same area, where they are not."""
     if source.calibration.semiangle:
-        return source.calibration.semiangle / source.calibration.angle_pixel
+        return source.calibration.semiangle / source.calibration.angle_mean
     return fit_disk(source.mean_pattern() if source.vacuum is None else source.vacuum).radius
 
 

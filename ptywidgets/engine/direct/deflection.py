@@ -32,10 +32,10 @@ def scan_deflection(
         rotation = source.rotation if rotation is None else rotation
         transpose = source.transpose if transpose is None else transpose
     else:
-        for name in ("scan_step", "q_pixel"):
-            calibration.require(name)
+        assert calibration.scan_steps and calibration.q_pixels  # or raise
         com = deflection(centre_of_mass(source) if segments is None else segmented_deflection(source, segments), origin)
     if rotation is None or transpose is None:
-        fit = find_rotation(com, transpose)
+        fit = find_rotation(calibration.even(com), transpose, calibration.scan_steps)
         rotation, transpose = (fit.rotation if rotation is None else rotation), fit.transpose
-    return rotate_vectors(com * calibration.require("q_pixel"), rotation, transpose), float(rotation), bool(transpose)
+    field = com * np.array(calibration.q_pixels)[:, None, None]
+    return rotate_vectors(field, rotation, transpose), float(rotation), bool(transpose)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft as sfft
 
+from ptywidgets.engine.calibration import both
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.direct.deflection import scan_deflection
 from ptywidgets.engine.direct.image import DirectImage
@@ -107,18 +108,18 @@ def dpc(
     if mask is not None and method == "closed":
         raise ParameterError('the closed form takes no mask; pass method="iterative".')
     field, turn, flip = scan_deflection(source, rotation, transpose, segments, origin)
-    scan_step = source.calibration.require("scan_step")
+    steps = source.calibration.scan_steps
     passed = Filter(low_pass, high_pass, gaussian)
     errors: tuple[float, ...] = ()
     if method == "closed":
-        phase = integrate_field(field, scan_step, edges=edges, passed=passed)
+        phase = integrate_field(field, steps, edges=edges, passed=passed)
     else:
         phase, errors = integrate_iteratively(
-            field, scan_step, mask, passed, iterations=iterations, step=step, padding=padding, tolerance=tolerance
+            field, steps, mask, passed, iterations=iterations, step=step, padding=padding, tolerance=tolerance
         )
     return DirectImage(
         phase=phase.astype(np.float32),
-        sampling=(scan_step, scan_step),
+        sampling=steps,
         method="dpc",
         rotation=turn,
         transpose=flip,
@@ -127,9 +128,11 @@ def dpc(
 
 
 def integrate_field(
-    field: np.ndarray, scan_step: float, *, edges: str = "mirror", passed: Filter | None = None
+    field: np.ndarray, scan_step: float | tuple[float, float], *, edges: str = "mirror", passed: Filter | None = None
 ) -> np.ndarray:
     """Phase (Ry, Rx) in rad whose gradient is 2 pi times the field (2, Ry, Rx) in 1/A, best in the least-squares sense.
+
+    The step in A is one number, or one for rows and one for columns.
 
     Examples
     --------
@@ -157,7 +160,7 @@ def integrate_field(
 @counted(iterations=1)
 def integrate_iteratively(
     field: np.ndarray,
-    scan_step: float,
+    scan_step: float | tuple[float, float],
     mask: np.ndarray | None = None,
     passed: Filter | None = None,
     *,
@@ -214,9 +217,11 @@ def integrate_iteratively(
     return image - image[weights > 0].mean(), tuple(errors[1:])
 
 
-def _integrator(shape: tuple[int, ...], scan_step: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _integrator(
+    shape: tuple[int, ...], scan_step: float | tuple[float, float]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Frequencies in 1/A, and 1 / (i Q^2): field . Q times it is the phase whose gradient is 2 pi times the field."""
-    qy, qx = scan_frequencies(shape, (scan_step, scan_step))
+    qy, qx = scan_frequencies(shape, both(scan_step))
     squared = qy**2 + qx**2
     squared[0, 0] = 1
     inverse = 1 / (1j * squared)

@@ -55,10 +55,10 @@ def folded(frame: BrightField, index: np.ndarray, fine: int) -> tuple[list[np.nd
     """
     places: list[np.ndarray] = []
     values: list[np.ndarray] = []
-    for axis, n in enumerate(frame.scan_shape):
+    for axis, (n, step) in enumerate(zip(frame.scan_shape, frame.scan_steps, strict=True)):
         along = index[:, axis, None] + n * np.arange(fine)
         shape = (len(index), fine, 1) if axis == 0 else (len(index), 1, fine)
-        frequency = np.fft.fftfreq(n * fine, frame.scan_step / fine)[along]
+        frequency = np.fft.fftfreq(n * fine, step / fine)[along]
         for kept, of_axis in ((places, along), (values, frequency)):
             kept.append(np.broadcast_to(of_axis.reshape(shape), (len(index), fine, fine)).reshape(len(index), -1))
     return places, frame.to_detector(np.stack(values))

@@ -11,6 +11,7 @@ from scipy import ndimage
 from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.backends.kernels import load_kernels
 from ptywidgets.engine.backends.pattern_kernels import SPLINE_MARGIN, pattern_kernels
+from ptywidgets.engine.calibration import in_words, single
 from ptywidgets.engine.direct.threads import shared
 from ptywidgets.engine.prepare.rotation import rotate_vectors
 
@@ -39,7 +40,7 @@ class DirectImage:
 
     def __repr__(self) -> str:
         ny, nx = self.phase.shape
-        return f"DirectImage({self.method}, {ny}x{nx}, {self.sampling[0]:.3g} A pixels)"
+        return f"DirectImage({self.method}, {ny}x{nx}, {in_words(single(self.sampling), 3)} A pixels)"
 
 
 def start_object(image: DirectImage, problem: Problem) -> np.ndarray:
@@ -88,7 +89,7 @@ def start_object(image: DirectImage, problem: Problem) -> np.ndarray:
 def _on_grid(image: DirectImage, problem: Problem) -> np.ndarray:
     """The phase (Y, X) float32 on the grid of the problem's object, by a cubic spline; it fades beyond the image."""
     positions, measurement = problem.first_positions, problem.measurement
-    step, sampling = measurement.calibration.require("scan_step"), np.array(image.sampling)
+    step, sampling = np.array(measurement.calibration.scan_steps), np.array(image.sampling)
     middle = (positions.max(0) + positions.min(0)) / 2
     vectors = np.column_stack([-middle, np.diag(problem.sampling)])  # the grid's corner, from the middle, and its steps
     corner, *steps = rotate_vectors(vectors, measurement.rotation, measurement.transpose).T / sampling

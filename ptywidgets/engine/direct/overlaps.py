@@ -17,6 +17,7 @@ from scipy import ndimage
 
 from ptywidgets.engine.aberrations import Aberrations, chi
 from ptywidgets.engine.backends.pattern_kernels import pattern_kernels
+from ptywidgets.engine.calibration import both, mean_of, relative
 from ptywidgets.engine.direct.bright_field import BrightField
 from ptywidgets.engine.direct.threads import shared
 from ptywidgets.engine.errors import CalibrationError, ParameterError
@@ -37,7 +38,7 @@ class Aperture:
     rolloff: float  # mrad
     energy: float  # eV
     vacuum: np.ndarray | None = None  # (n, n) amplitude, origin in the middle
-    q_pixel: float = 0.0  # 1/A, of the vacuum pattern
+    q_pixel: float | tuple[float, float] = 0.0  # 1/A, of the vacuum pattern; or one for rows and one for columns
 
     @classmethod
     def of(cls, optics: Optics, bright: BrightField) -> Aperture:
@@ -50,19 +51,19 @@ class Aperture:
                 )
             radius = optics.semiangle * per_mrad
             return cls(radius, optics.semiangle, optics.rolloff, bright.energy)
-        q_pixel = bright.q_pixel / bright.binning
+        pixels = bright.q_pixels[0] / bright.binning, bright.q_pixels[1] / bright.binning
         amplitude = np.sqrt(np.fft.fftshift(centred_to_corner(optics.vacuum)))
         amplitude = amplitude / np.percentile(amplitude[amplitude > 0.5 * amplitude.max()], 50)
         amplitude[amplitude < FAINT] = 0
         lit = np.argwhere(amplitude) - np.array(amplitude.shape) // 2
         half = int(np.abs(lit).max()) + 1
         middle = tuple(slice(max(0, n // 2 - half), n // 2 + half + 1) for n in amplitude.shape)
-        radius = (float(np.hypot(*lit.T).max()) + 0.5) * q_pixel
+        radius = (float(np.hypot(*(lit * relative(pixels)).T).max()) + 0.5) * mean_of(pixels)
         framed = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
         part = amplitude[middle]
         first = [half - (n // 2 - s.start) for n, s in zip(amplitude.shape, middle, strict=True)]
         framed[first[0] : first[0] + part.shape[0], first[1] : first[1] + part.shape[1]] = part
-        return cls(radius, radius / per_mrad, 0.0, bright.energy, framed, q_pixel)
+        return cls(radius, radius / per_mrad, 0.0, bright.energy, framed, pixels)
 
     def amplitude(self, ky: np.ndarray, kx: np.ndarray) -> np.ndarray:
         """Amplitude at `ky`, `kx` (1/A)."""
@@ -70,7 +71,7 @@ class Aperture:
             alpha = np.hypot(ky, kx) * (self.semiangle / self.radius)
             return aperture_amplitude(self.semiangle, self.rolloff, alpha)
         half = (len(self.vacuum) - 1) / 2
-        index = [k / self.q_pixel + half for k in (ky, kx)]
+        index = [k / pixel + half for k, pixel in zip((ky, kx), both(self.q_pixel), strict=True)]
         return ndimage.map_coordinates(self.vacuum, index, order=1, mode="constant")
 
 
@@ -80,7 +81,7 @@ class Table:
 
     fine: int  # points in a detector pixel
     width: int  # detector pixels on a side of the table
-    step: float  # 1/A, detector pixel
+    step: tuple[float, float]  # 1/A, detector pixel
     energy: float  # eV
     places: np.ndarray  # (P,) int, in the flat table (fine, fine, width, width)
     ky: np.ndarray  # (P,) 1/A
@@ -95,21 +96,23 @@ class Table:
         return out
 
     @classmethod
-    def make(cls, aperture: Aperture, step: float, fine: int, reach: float = 3.0) -> Table:
-        """`fine` points in each pixel of `step`; frequencies up to `reach` radii may be asked for."""
-        half = math.ceil(aperture.radius / step)  # the aperture's own part of the table
-        whole = math.ceil(reach * aperture.radius / step) + 2
+    def make(cls, aperture: Aperture, step: float | tuple[float, float], fine: int, reach: float = 3.0) -> Table:
+        """`fine` points in each pixel of `step`, for rows and columns; frequencies up to `reach` radii may be asked
+        for."""
+        steps = both(step)
+        half = math.ceil(aperture.radius / min(steps))  # the aperture's own part of the table
+        whole = math.ceil(reach * aperture.radius / min(steps)) + 2
         width = 2 * whole + 1
         pixel, part = np.arange(-half, half + 1), np.arange(fine)
-        axis = (pixel[None] + part[:, None] / fine) * step  # (fine, 2 half + 1)
-        ky, kx = np.broadcast_arrays(axis[:, None, :, None], axis[None, :, None, :])
+        down, right = ((pixel[None] + part[:, None] / fine) * s for s in steps)  # (fine, 2 half + 1)
+        ky, kx = np.broadcast_arrays(down[:, None, :, None], right[None, :, None, :])
         inside = ky**2 + kx**2 <= aperture.radius**2
         ky, kx = ky[inside], kx[inside]
         phases = (part[:, None] * fine + part) * width**2
         pixels = (pixel[:, None] + whole) * width + (pixel + whole)
         places = (phases[:, :, None, None] + pixels)[inside]
         amplitude = aperture.amplitude(ky, kx).astype(np.float32)
-        return cls(fine, width, step, aperture.energy, places, ky, kx, amplitude)
+        return cls(fine, width, steps, aperture.energy, places, ky, kx, amplitude)
 
     def transfer(self, aberrations: Aberrations) -> np.ndarray:
         """A on the flat table, complex64."""
@@ -127,14 +130,15 @@ class Table:
 
     def bases(self, ky: np.ndarray, kx: np.ndarray) -> np.ndarray:
         """Where in the flat table the spatial frequencies (1/A) lie, at the nearest point; pixels add to it."""
-        scale = self.fine / self.step
-        (row, y), (column, x) = (np.divmod(np.rint(k * scale).astype(np.intp), self.fine) for k in (ky, kx))
+        scaled = (k * (self.fine / step) for k, step in zip((ky, kx), self.step, strict=True))
+        (row, y), (column, x) = (np.divmod(np.rint(k).astype(np.intp), self.fine) for k in scaled)
         middle = self.width // 2
         return ((y * self.fine + x) * self.width + row + middle) * self.width + column + middle
 
 
-def fineness(aperture: Aperture, step: float, aberrations: Aberrations) -> int:
-    """How many points of the table in a detector pixel follow the aberrations, within reason.
+def fineness(aperture: Aperture, step: float | tuple[float, float], aberrations: Aberrations) -> int:
+    """How many points of the table in a detector pixel, whose longer side counts, follow the aberrations, within
+    reason.
 
     Examples
     --------
@@ -142,13 +146,14 @@ def fineness(aperture: Aperture, step: float, aberrations: Aberrations) -> int:
     >>> fineness(aperture, 0.025, Aberrations()), fineness(aperture, 0.025, Aberrations(defocus=500))
     (4, 8)
     """
-    axis = np.linspace(-aperture.radius, aperture.radius, max(9, 2 * math.ceil(aperture.radius / step) + 1))
+    short, long = min(both(step)), max(both(step))
+    axis = np.linspace(-aperture.radius, aperture.radius, max(9, 2 * math.ceil(aperture.radius / short) + 1))
     phase = chi(aberrations, axis[:, None], axis[None], aperture.energy)
     inside = axis[:, None] ** 2 + axis[None] ** 2 <= aperture.radius**2
     phase = np.where(inside, phase, np.nan)
     steepest = max(float(np.nanmax(np.abs(np.diff(phase, axis=a)), initial=0.0)) for a in (0, 1))
-    steepest *= step / (axis[1] - axis[0])
-    widest = 2 * math.ceil(3 * aperture.radius / step) + 5
+    steepest *= long / (axis[1] - axis[0])
+    widest = 2 * math.ceil(3 * aperture.radius / short) + 5
     most = max(1, min(FINEST, int(math.sqrt(TABLE_LIMIT) / widest)))
     return min(most, max(4, math.ceil(steepest / PHASE_STEP)))
 
@@ -166,7 +171,7 @@ class Overlaps:
     def of(cls, table: Table, aberrations: Aberrations, tilts: np.ndarray) -> Overlaps:
         """For tilts (K, 2) in 1/A on the detector's grid."""
         steps = np.rint(tilts / table.step).astype(np.intp)
-        if np.abs(steps * table.step - tilts).max(initial=0) > 0.01 * table.step:
+        if (np.abs(steps * table.step - tilts) > 0.01 * np.array(table.step)).any():
             raise ParameterError("the tilts do not lie on a grid of detector pixels about the origin.")
         transfer = table.transfer(aberrations)
         pixels = steps @ np.array([table.width, 1])

@@ -222,14 +222,14 @@ def _refined(
             )
             before, error = shifts, step.residual
             shifts = predicted_shifts(bright.tilts, fit.aberrations, fit.rotation, fit.transpose, bright.wavelength)
-            if np.abs(shifts - before).max() < 0.02 * bright.scan_step:
+            if np.abs(shifts - before).max() < 0.02 * bright.step_mean:
                 break
     return fit, error
 
 
 def _margin(bright: BrightField, shifts: np.ndarray, reserve: float = 1.0) -> int:
     """Scan pixels by which the frame must be larger than the scan."""
-    return min(max(4, math.ceil(reserve * np.abs(shifts).max() / bright.scan_step) + 1), max(bright.scan_shape))
+    return min(max(4, math.ceil(reserve * (np.abs(shifts) / bright.scan_steps).max()) + 1), max(bright.scan_shape))
 
 
 def _in_words(fit: ShiftFit, clear: bool) -> str:

@@ -53,8 +53,8 @@ class Alignment:
         ny, nx = spectra.scan_shape
         window = edge_window(spectra.scan_shape, max(2.0, min(ny, nx) / 8))
         self.window, self.squared = window, window**2
-        self.ky = np.fft.fftfreq(spectra.frame[0], spectra.scan_step)
-        self.kx = np.fft.rfftfreq(spectra.frame[1], spectra.scan_step)
+        self.ky = np.fft.fftfreq(spectra.frame[0], spectra.scan_steps[0])
+        self.kx = np.fft.rfftfreq(spectra.frame[1], spectra.scan_steps[1])
         self.data = self._transformed(self.contrast * self.squared)
         self.flat = flat_radius(bright)
         self.trusted: _Trusted | None = None
@@ -159,8 +159,8 @@ def flat_radius(bright: BrightField) -> float:
     """Radius (1/A) within which the aperture is evenly bright: its soft edge dims one beam before the other."""
     distance = np.hypot(*bright.tilts.T)
     means = bright.images.mean(axis=(1, 2), dtype=np.float64)
-    ring = (distance / bright.q_pixel).astype(int)
+    ring = (distance / bright.q_mean).astype(int)
     profile = np.bincount(ring, means) / np.maximum(np.bincount(ring), 1)
     dim = np.flatnonzero(profile < 0.9 * np.median(means[distance <= 0.7 * bright.radius]))
-    last = dim[0] - 1 if len(dim) else bright.radius / bright.q_pixel - 1  # beams that fall on whole pixels
-    return bright.radius * float(np.clip(last * bright.q_pixel / bright.radius, 0.6, 1))
+    last = dim[0] - 1 if len(dim) else bright.radius / bright.q_mean - 1  # beams that fall on whole pixels
+    return bright.radius * float(np.clip(last * bright.q_mean / bright.radius, 0.6, 1))

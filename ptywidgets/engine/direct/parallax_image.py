@@ -109,8 +109,8 @@ def corrected(
     factor = upsampling(bright) if factor is None else factor
     if factor == 1:
         common, seen = result.spectra.aligned_frame(shifts)
-        contrast, sampling, shape = (common - 1) * np.clip(seen, 0, 1), (bright.scan_step,) * 2, bright.scan_shape
-        smear = Kernel(0.0, 0)
+        contrast, sampling, shape = (common - 1) * np.clip(seen, 0, 1), bright.scan_steps, bright.scan_shape
+        smear = Kernel((0.0, 0.0), (0.0, 0.0))
     else:
         fine = scattered(bright, shifts, factor, kernel)
         contrast, sampling, shape = (fine.image - 1) * fine.seen, fine.sampling, fine.shape

@@ -69,13 +69,13 @@ def correct_positions(
         raise ParameterError(f"iterations is {iterations}; expected at least 1.")
     bright = merged(result.bright, most)
     shifts = predicted_shifts(bright.tilts, result.aberrations, result.rotation, result.transpose, bright.wavelength)
-    limit = largest * bright.scan_step
+    limit = largest * np.array(bright.scan_steps)[:, None, None]
     offsets = np.zeros((2, *bright.scan_shape))
     best = offsets
     errors: list[float] = []
     for turn in range(iterations + 1):
         fine = scattered(bright, shifts, factor, kernel, offsets)
-        pull, stiffness, error = _position_step(bright.images, fine, shifts, offsets, bright.scan_step)
+        pull, stiffness, error = _position_step(bright.images, fine, shifts, offsets, bright.scan_steps)
         if not errors or error < min(errors):
             best = offsets
         errors.append(error)
@@ -95,7 +95,7 @@ def correct_positions(
 
 
 def _position_step(
-    images: np.ndarray, fine: FineImage, shifts: np.ndarray, offsets: np.ndarray, scan_step: float
+    images: np.ndarray, fine: FineImage, shifts: np.ndarray, offsets: np.ndarray, steps: tuple[float, float]
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Pull (2, Ry, Rx), stiffness (2, 2, Ry, Rx) of every position, and the share of variance left."""
     scan = images.shape[1:]
@@ -104,7 +104,8 @@ def _position_step(
     slopes = [
         ndimage.spline_filter(g * s, order=3, mode="nearest") for g, s in zip(_slopes(fine.image), scale, strict=True)
     ]
-    grid = np.stack(np.meshgrid(*[np.arange(n) * scan_step for n in scan], indexing="ij")) + offsets
+    axes = [np.arange(n) * step for n, step in zip(scan, steps, strict=True)]
+    grid = np.stack(np.meshgrid(*axes, indexing="ij")) + offsets
     pull, stiffness = np.zeros((2, *scan)), np.zeros((2, 2, *scan))
     left = whole = 0.0
     for first in range(0, len(shifts), CHUNK):

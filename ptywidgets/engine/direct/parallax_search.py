@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ptywidgets.engine.calibration import single
 from ptywidgets.engine.direct.bright_field import BrightField
 from ptywidgets.engine.direct.tilt_spectra import TiltSpectra
 from ptywidgets.engine.prepare.rotation import rotate_vectors, wrapped_angle
@@ -96,14 +97,14 @@ class _Search:
         self.outermost = float(np.hypot(*bright.tilts.T).max())
         self.furthest = min(bright.scan_shape) / 3
         q = np.hypot(spectra.rows[:, None], spectra.columns)
-        self.use = (q > 0.12 / bright.scan_step) & (q < 0.5 / bright.scan_step)  # lower ones hardly know a shift
+        self.use = (q > 0.12 / bright.step_mean) & (q < 0.5 / bright.step_mean)  # lower ones hardly know a shift
         self.alone = (np.abs(spectra.spectra) ** 2).sum(1)
 
     def over(self, edges: list[float], rotations: list[float], flips: list[bool]) -> RoundFit:
         """The best of all combinations; `edges` are shifts of the outermost tilt in scan pixels."""
         best = RoundFit(0.0, rotations[0], flips[0], 0.0)
         for edge in edges:
-            defocus = edge * self.bright.scan_step / (self.bright.wavelength * self.outermost)
+            defocus = edge * self.bright.step_mean / (self.bright.wavelength * self.outermost)
             for rotation in rotations:
                 for flip in flips:
                     coherence = self.coherence(defocus, rotation, flip)
@@ -125,7 +126,7 @@ def merged(bright: BrightField, most: int) -> BrightField:
     images = np.zeros((group.max() + 1, *bright.scan_shape), np.float32)
     for into, image in zip(group.tolist(), bright.images, strict=True):
         images[into] += image
-    return replace(bright, images=images, tilts=merged_tilts(bright, most)[0], q_pixel=bright.q_pixel * bin)
+    return replace(bright, images=images, tilts=merged_tilts(bright, most)[0], q_pixel=_widened(bright, bin))
 
 
 def merged_tilts(bright: BrightField, most: int) -> tuple[np.ndarray, np.ndarray, float]:
@@ -134,11 +135,16 @@ def merged_tilts(bright: BrightField, most: int) -> tuple[np.ndarray, np.ndarray
     weights = bright.images.mean(axis=(1, 2), dtype=np.float64)
     total = np.bincount(group, weights)
     tilts = [np.bincount(group, weights * bright.tilts[:, axis]) / total for axis in (0, 1)]
-    return np.stack(tilts, 1), total, bright.q_pixel * bin
+    return np.stack(tilts, 1), total, bright.q_mean * bin
+
+
+def _widened(bright: BrightField, bin: int) -> float | tuple[float, float]:
+    """Distance of tilts of which `bin` x `bin` are one (1/A)."""
+    return single((bright.q_pixels[0] * bin, bright.q_pixels[1] * bin))
 
 
 def _groups(bright: BrightField, most: int) -> tuple[int, np.ndarray]:
     """How many tilts in each direction are merged, and the group (K,) of each."""
     bin = max(1, math.ceil(math.sqrt(len(bright.images) / most)))
-    cell = np.floor((bright.tilts - bright.tilts.min(0)) / (bin * bright.q_pixel) + 1e-6).astype(int)
+    cell = np.floor((bright.tilts - bright.tilts.min(0)) / (bin * np.array(bright.q_pixels)) + 1e-6).astype(int)
     return bin, np.unique(cell @ np.array([cell.max() + 1, 1]), return_inverse=True)[1].ravel()

@@ -21,7 +21,7 @@ PIXELS = 64  # of the detector, about, by which the sum is told: it is smooth
 ROUNDS = 2  # half of the way each: more change little
 
 
-def sparse(tilts: np.ndarray, step: float, about: int = PIXELS) -> np.ndarray:
+def sparse(tilts: np.ndarray, step: tuple[float, float], about: int = PIXELS) -> np.ndarray:
     """Indices of every n-th pixel of every n-th row, of tilts (K, 2) on a grid of `step`: `about` so many."""
     every = max(1, round(math.sqrt(len(tilts) / about)))
     return np.flatnonzero((np.rint(tilts / step).astype(int) % every == 0).all(1))

@@ -114,7 +114,7 @@ class SideBands:
     @property
     def finest(self) -> int:
         """How many times finer than the scan the picture may be: as fine as the side bands reach and are told apart."""
-        wanted = math.ceil(4 * REACH * self.aperture.radius * self.frame.scan_step)
+        wanted = math.ceil(4 * REACH * self.aperture.radius * max(self.frame.scan_steps))
         return max(1, min(wanted, MOST_FINE, int(math.sqrt(len(self.mean) / 2))))
 
     @counted(upsampling=1)
@@ -182,10 +182,10 @@ class SideBands:
         if method == "obf":
             phase = less_real_part(phase, share_of_real)
         part = "" if count == len(self.index) else f", the strongest {count} of {len(self.index)} frequencies"
-        reach = min(2 * REACH * self.aperture.radius, fine / (2 * self.frame.scan_step))
+        reach = min(2 * REACH * self.aperture.radius, fine / (2 * max(self.frame.scan_steps)))
         return DirectImage(
             phase=np.ascontiguousarray(phase, np.float32),
-            sampling=(self.frame.scan_step / fine,) * 2,
+            sampling=(self.frame.scan_steps[0] / fine, self.frame.scan_steps[1] / fine),
             method=method,
             rotation=self.frame.rotation,
             transpose=self.frame.transpose,
@@ -195,7 +195,7 @@ class SideBands:
 
     def overlaps(self, aberrations: Aberrations) -> Overlaps:
         """Gamma for these pixels; the table that it reads from is kept."""
-        step = self.frame.q_pixel
+        step = self.frame.q_pixels
         fine = fineness(self.aperture, step, aberrations)
         if fine not in self.tables:
             self.tables[fine] = Table.make(self.aperture, step, fine)
@@ -212,9 +212,10 @@ class SideBands:
         self, overlaps: Overlaps, rows: np.ndarray, columns: np.ndarray, fine: int, weights: np.ndarray
     ) -> np.ndarray:
         """:func:`crossed` at places in the spectrum of a picture `fine` times finer than the scan."""
-        some = sparse(self.frame.tilts, self.frame.q_pixel)
+        some = sparse(self.frame.tilts, self.frame.q_pixels)
         few = overlaps.restricted(some).weighted(np.sqrt(weights[some] * np.float32(len(weights) / len(some))))
-        axes = [np.fft.fftfreq(n * fine, self.frame.scan_step / fine) for n in self.frame.scan_shape]
+        scan = zip(self.frame.scan_shape, self.frame.scan_steps, strict=True)
+        axes = [np.fft.fftfreq(n * fine, step / fine) for n, step in scan]
         q = self.frame.to_detector(np.stack([axes[0][rows], axes[1][columns]]))
         return crossed(few, q[0], q[1], self.aperture.radius)
 
@@ -232,8 +233,8 @@ class SideBands:
 
 
 def _folds(bright: BrightField, aperture: Aperture) -> bool:
-    """Whether frequencies beyond the scan's own are folded into it everywhere."""
-    return 2 * bright.scan_step * 2 * REACH * aperture.radius > 1
+    """Whether frequencies beyond the scan's own are folded into it, along its coarser axis at least."""
+    return 2 * max(bright.scan_steps) * 2 * REACH * aperture.radius > 1
 
 
 def ssb(source: Dataset | BrightField, optics: Optics | None = None, **options: Any) -> DirectImage:

@@ -31,7 +31,7 @@ class TiltSpectra:
     columns: np.ndarray  # (Px' // 2 + 1,) 1/A
     frame: tuple[int, int]  # (Py, Px), the scan with its margin
     scan_shape: tuple[int, int]
-    scan_step: float  # A
+    scan_steps: tuple[float, float]  # A, along rows and columns
     tilts: np.ndarray  # (K, 2) 1/A, detector frame
     wavelength: float  # A
     rotation: float  # degrees, of the bright field that was transformed
@@ -74,11 +74,11 @@ class TiltSpectra:
             spectra=spectra,
             window=sfft.rfft2(window, s=frame)[keep, : band[1] // 2 + 1].astype(np.complex64),
             means=means,
-            rows=np.fft.fftfreq(frame[0], bright.scan_step)[keep],
-            columns=np.fft.rfftfreq(frame[1], bright.scan_step)[: band[1] // 2 + 1],
+            rows=np.fft.fftfreq(frame[0], bright.scan_steps[0])[keep],
+            columns=np.fft.rfftfreq(frame[1], bright.scan_steps[1])[: band[1] // 2 + 1],
             frame=frame,  # type: ignore[arg-type]
             scan_shape=bright.scan_shape,
-            scan_step=bright.scan_step,
+            scan_steps=bright.scan_steps,
             tilts=bright.tilts,
             wavelength=bright.wavelength,
             rotation=bright.rotation,

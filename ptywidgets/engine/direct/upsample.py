@@ -18,13 +18,15 @@ from ptywidgets.engine.errors import ParameterError
 class Kernel:
     """Bilinear sharing among four pixels, followed by a Gaussian."""
 
-    sigma: float  # A
-    pixel: float  # A
+    sigma: tuple[float, float]  # A, along rows and columns
+    pixel: tuple[float, float]  # A
 
     def transfer(self, frequencies: np.ndarray) -> np.ndarray:
         """What it leaves of spatial frequencies (2, ...) in 1/A."""
-        gauss = np.exp(-2 * (math.pi * self.sigma) ** 2 * (frequencies**2).sum(0))
-        return gauss * (np.sinc(frequencies * self.pixel) ** 2).prod(0)
+        across = (2, *[1] * (frequencies.ndim - 1))
+        sigma, pixel = (np.reshape(size, across) for size in (self.sigma, self.pixel))
+        gauss = np.exp(-2 * math.pi**2 * ((frequencies * sigma) ** 2).sum(0))
+        return gauss * (np.sinc(frequencies * pixel) ** 2).prod(0)
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def upsampling(bright: BrightField) -> float:
     >>> upsampling(bright_field(samples.ducky("small")))
     4.0
     """
-    wanted = 4 * bright.radius * bright.scan_step
+    wanted = 4 * bright.radius * max(bright.scan_steps)
     filled = math.sqrt(len(bright.images) / 4)  # at least four values in each pixel
     return float(max(1, min(math.ceil(wanted), math.floor(filled))))
 
@@ -84,11 +86,11 @@ def scattered(
     """
     if not 0.5 <= factor <= 32:
         raise ParameterError(f"factor is {factor!r}; expected a number from 0.5 to 32 pixels per scan step.")
-    scan, step = bright.scan_shape, bright.scan_step
+    scan, steps = bright.scan_shape, np.array(bright.scan_steps)
     shape = tuple(max(1, round(n * factor)) for n in scan)
-    scale = np.array([fine / n / step for fine, n in zip(shape, scan, strict=True)])  # fine pixels per A
-    furthest = np.minimum(np.abs(shifts).max(0), step * np.array(scan))
-    margin = np.ceil(furthest * scale + 4 * kernel * step * scale + 2).astype(int)
+    scale = np.array([fine / n / step for fine, n, step in zip(shape, scan, steps, strict=True)])  # fine pixels per A
+    furthest = np.minimum(np.abs(shifts).max(0), steps * np.array(scan))
+    margin = np.ceil(furthest * scale + 4 * kernel * steps * scale + 2).astype(int)
     frame = np.array(shape) + 2 * margin
     means = bright.images.mean(axis=(1, 2), dtype=np.float64)
     window = edge_window(scan)
@@ -98,10 +100,11 @@ def scattered(
         weight = means.astype(np.float32)[:, None, None] * window
         values, density = (_pasted(a, shifts * scale + margin, round(factor), frame) for a in (contrast, weight))
     else:
-        grid = np.stack(np.meshgrid(*[np.arange(n) * step for n in scan], indexing="ij"))
+        axes = [np.arange(n) * step for n, step in zip(scan, steps, strict=True)]
+        grid = np.stack(np.meshgrid(*axes, indexing="ij"))
         grid = grid if offsets is None else grid + offsets
         values, density = _shared(bright.images, means, window, grid, shifts, scale, margin, frame)
-    sigma = kernel * step * scale
+    sigma = kernel * steps * scale
     values, density = (ndimage.gaussian_filter(a, sigma, mode="constant") for a in (values, density))
     seen = density / (means.sum() / np.prod(np.array(shape) / np.array(scan)))
     image = 1 + np.where(seen > 0.05, values / np.maximum(density, 0.05 / np.maximum(seen, 1e-9) * density + 1e-30), 0)
@@ -112,7 +115,7 @@ def scattered(
         margin=(int(margin[0]), int(margin[1])),
         shape=shape,  # type: ignore[arg-type]
         sampling=sampling,  # type: ignore[arg-type]
-        kernel=Kernel(kernel * step, sampling[0]),
+        kernel=Kernel((kernel * steps[0], kernel * steps[1]), sampling),  # type: ignore[arg-type]
     )
 
 

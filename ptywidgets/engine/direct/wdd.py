@@ -17,6 +17,7 @@ from scipy import fft as sfft
 
 from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.backends.pattern_kernels import pattern_kernels
+from ptywidgets.engine.calibration import mean_of
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.direct.bright_field import BrightField, aperture_radius, bright_field
 from ptywidgets.engine.direct.folding import folded
@@ -84,17 +85,17 @@ def wdd(
     bright = source if isinstance(source, BrightField) else _gathered(source, measurement, epsilon)
     bands = SideBands.prepare(bright, optics, whole=True)
     if epsilon is None:
-        epsilon = SHARP if _folds(bands.aperture.radius, bright.scan_step) <= FEW else SOFT
+        epsilon = SHARP if _folds(bands.aperture.radius, bright.step_mean) <= FEW else SOFT
     fine = bands.finest if upsampling is None else upsampling
     transmission = _transmission(bands, fine, epsilon)
     return DirectImage(
         phase=np.angle(transmission),
-        sampling=(bright.scan_step / fine,) * 2,
+        sampling=(bright.scan_steps[0] / fine, bright.scan_steps[1] / fine),
         method="wdd",
         rotation=bright.rotation,
         transpose=bright.transpose,
         aberrations=optics.aberrations,
-        message=f"WDD to {1 / min(2 * REACH * bands.aperture.radius, fine / (2 * bright.scan_step)):.3g} A",
+        message=f"WDD to {1 / min(2 * REACH * bands.aperture.radius, fine / (2 * max(bright.scan_steps))):.3g} A",
     )
 
 
@@ -106,8 +107,8 @@ def _folds(radius: float, scan_step: float) -> float:
 def _gathered(source: Dataset, measurement: Measurement | None, epsilon: float | None) -> BrightField:
     """Patterns beyond the bright field where they are of use."""
     source.calibration.check_complete()
-    pixels, step = aperture_radius(source), source.calibration.require("scan_step")
-    folds = _folds(pixels * source.calibration.require("q_pixel"), step)
+    pixels, known = aperture_radius(source), source.calibration
+    folds = _folds(pixels * mean_of(known.q_pixels), mean_of(known.scan_steps))
     sharp = folds <= FEW if epsilon is None else epsilon < 1
     return bright_field(source, measurement, radius=GATHERED * pixels if sharp else None)
 
@@ -115,7 +116,7 @@ def _gathered(source: Dataset, measurement: Measurement | None, epsilon: float |
 def _transmission(bands: SideBands, fine: int, epsilon: float) -> np.ndarray:
     """(Y, X) complex64, about 1."""
     overlaps = bands.overlaps(bands.aberrations)
-    tilts = np.rint(bands.frame.tilts / bands.frame.q_pixel).astype(int)
+    tilts = np.rint(bands.frame.tilts / bands.frame.q_pixels).astype(int)
     side = sfft.next_fast_len(int(np.ptp(tilts, axis=0).max()) + 1)
     places = (tilts - tilts.min(0)) @ np.array([side, 1])
     lit = np.flatnonzero(np.abs(overlaps.at) > 0)

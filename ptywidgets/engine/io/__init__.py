@@ -6,7 +6,9 @@ one, ``read_pattern(path, ...)``; adding one is that file and one line in ``READ
 
 from __future__ import annotations
 
+import dataclasses
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +48,9 @@ def read(
     mask: Any = None,
     scan_shape: tuple[int, int] | None = None,
     choose: int | str | None = None,
+    axes: str | Sequence[str] | None = None,
     allow_external: bool = False,
-    **calibration: float | None,
+    **calibration: float | Sequence[float] | None,
 ) -> Dataset:
     """Open 4D-STEM data; the patterns stay on disk until they are asked for.
 
@@ -67,11 +70,15 @@ def read(
         How a 3-D stack (J, Qy, Qx) was scanned.
     choose : int or "sum", optional
         Which scan of a series (T, Ry, Rx, Qy, Qx), from 0 on, or the sum of all of them.
+    axes : str, optional
+        What the axes of the array are, in its own order, such as ``"Qy Qx Ry Rx"``, where the file does not say so or
+        is wrong. Without it units, names and marks in the file decide (``dataset.metadata["axes"]`` says how where
+        that is another order), and an array that says nothing is taken for (Ry, Rx, Qy, Qx).
     allow_external : bool
         Whether links to other files may be followed; only for files you trust.
     **calibration
         `energy` (eV), `scan_step` (A), `q_pixel` (1/A) or `angle_pixel` (mrad), `semiangle` (mrad); each wins over
-        what the file says. py4DSTEM does not store the energy.
+        what the file says. `scan_step` and `q_pixel` may be pairs (rows, columns). py4DSTEM does not store the energy.
 
     Raises
     ------
@@ -87,7 +94,7 @@ def read(
     Dataset 'scan': scan 3 x 4, detector 8 x 8, float32, 3.07 kB on disk; 80 keV, step 4 A
     >>> folder.cleanup()
     """
-    known = (*NAMES, "dataset", "vacuum", "mask", "scan_shape", "choose", "allow_external")
+    known = (*NAMES, "dataset", "vacuum", "mask", "scan_shape", "choose", "axes", "allow_external")
     for name in calibration:
         if name not in NAMES:
             raise unknown_name("argument of read()", name, known)
@@ -95,10 +102,11 @@ def read(
     reader = _reader(file)
     found = reader.read(file, dataset, scan_shape, allow_external)
     stored = tuple(int(n) for n in found.data.shape)
-    data = _one_scan(found.data, choose, file)
+    found = dataclasses.replace(found, data=_one_scan(found.data, choose, file)).in_order(axes, printable(file.name))
+    data = found.data
     if scan_shape is not None and tuple(data.shape[:2]) != tuple(scan_shape):
         raise DataError(f"scan_shape is {tuple(scan_shape)} but the data already are {stored}; leave it out.")
-    settled = settle(found.claims, calibration, file)
+    settled = settle(found.claims, calibration, file.name)
     where = origins(found.claims, calibration)
     stated = [(name, getattr(settled, name)) for name in where if getattr(settled, name, None) is not None]
     source = Source(
@@ -110,6 +118,7 @@ def read(
         shape=stored if scan_shape is None else (stored[0] * stored[1], *stored[2:]),
         scan_shape=None if scan_shape is None else (int(scan_shape[0]), int(scan_shape[1])),
         choose=choose,
+        axes="" if axes is None else axes if isinstance(axes, str) else " ".join(axes),
         calibration=tuple(Stated(name, value, where[name]) for name, value in stated),
     )
     result = Dataset(

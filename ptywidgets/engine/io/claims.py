@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from ptywidgets.engine.calibration import Calibration, agree, checked
+import numpy as np
+
+from ptywidgets.engine.calibration import PAIRED, Calibration, agree, checked
 from ptywidgets.engine.errors import CalibrationError
 from ptywidgets.engine.io.recognise import printable
 from ptywidgets.engine.units import mrad_to_inverse_angstrom
@@ -26,20 +27,32 @@ class Claim:
     value: float
     unit: str
     where: str
+    axis: int | None = None  # 0 for rows, 1 for columns, None for both
+    uneven: str = ""  # how unequal the steps are of which `value` is the mean; empty where they are equal
 
     def __str__(self) -> str:
         return f"{self.value:g} {printable(self.unit, 20)} ({printable(self.where)})"
 
 
-def claim(quantity: str, value: Any, unit: Any, where: str) -> list[Claim]:
-    """The statement as a list of one; empty where there is no number, or no unit that means something."""
+def claim(quantity: str, value: Any, unit: Any, where: str, axis: int | None = None, uneven: str = "") -> list[Claim]:
+    """The statement as a list of one; empty where there is no number, or no unit that means something.
+
+    Two numbers are taken for the rows and the columns, one statement for each.
+    """
+    if quantity in PAIRED and np.shape(value) == (2,):
+        return [c for n in (0, 1) for c in claim(quantity, value[n], unit, where, axis=n)]
     try:
         number = float(value)
     except (TypeError, ValueError):
         return []
     known = {"scan_step": ("length",), "q_pixel": ("inverse", "angle"), "semiangle": ("angle",), "energy": ("energy",)}
     kind, scale = unit_of(str(unit))
-    return [Claim(quantity, number, str(unit), where)] if kind in known[quantity] and scale else []
+    return [Claim(quantity, number, str(unit), where, axis, uneven)] if kind in known[quantity] and scale else []
+
+
+def claim_if_set(quantity: str, value: Any, unit: str, where: str) -> list[Claim]:
+    """The same of an entry that is often there without a value: 0 and what is no finite number state nothing."""
+    return [c for c in claim(quantity, value, unit, where) if math.isfinite(c.value) and c.value > 0]
 
 
 def unit_of(unit: str) -> tuple[str, float]:
@@ -63,15 +76,27 @@ def unit_of(unit: str) -> tuple[str, float]:
     return "", 0.0
 
 
-def settle(claims: list[Claim], given: Mapping[str, float | None], path: Path) -> Calibration:
-    """One calibration: what the user gives wins, what the file states must not contradict itself."""
-    given = {name: value for name, value in given.items() if value is not None}
+def settle(claims: list[Claim], given: Mapping[str, Any], name: str, call: str = "read(path, {})") -> Calibration:
+    """One calibration: what the user gives wins, what the data state must not contradict itself.
+
+    Parameters
+    ----------
+    claims : list of Claim
+    given : mapping
+        The user's own values, by name.
+    name : str
+        Of the file or the object that states it, for messages.
+    call : str
+        How a value is given there, with {} for ``name=value``.
+    """
+    given = {quantity: value for quantity, value in given.items() if value is not None}
     if "angle_pixel" in given and "q_pixel" not in given:
         claims = [c for c in claims if c.quantity != "q_pixel"]
     claims = [c for c in claims if c.quantity not in given]
-    stated: dict[str, float | None] = {}
+    source = _Source(printable(name), call)
+    stated: dict[str, float | tuple[float, float] | None] = {}
     energies = [c for c in claims if c.quantity == "energy"]
-    stated["energy"] = _agreed(energies, [c.value * unit_of(c.unit)[1] for c in energies], path)
+    stated["energy"] = source.agreed(energies, [c.value * unit_of(c.unit)[1] for c in energies])
     energy = checked("energy", given.get("energy", stated["energy"]))
     for quantity in ("scan_step", "q_pixel", "semiangle"):
         those = [c for c in claims if c.quantity == quantity]
@@ -79,12 +104,12 @@ def settle(claims: list[Claim], given: Mapping[str, float | None], path: Path) -
         if angles and energy is None:
             if len(angles) == len(those):
                 raise CalibrationError(
-                    f"{printable(path.name)} gives the detector pixel as {angles[0]}, and turning mrad into 1/A needs "
-                    "the energy, which is not in the file; pass it: read(path, energy=80e3)."
+                    f"{source.name} gives the detector pixel as {angles[0]}, and turning mrad into 1/A needs "
+                    f"the energy, which is not in the file; pass it: {call.format('energy=80e3')}."
                 )
             those = [c for c in those if c not in angles]
-        stated[quantity] = _agreed(those, [_standard(c, energy) for c in those], path)
-    return Calibration(**{k: v for k, v in stated.items() if k not in given}).replace(**given)
+        stated[quantity] = source.along_axes(those, [_standard(c, energy) for c in those])
+    return Calibration(**{k: v for k, v in stated.items() if k not in given}).replace(**given)  # type: ignore[arg-type]
 
 
 def origins(claims: list[Claim], given: Mapping[str, Any]) -> dict[str, str]:
@@ -110,16 +135,49 @@ def _standard(c: Claim, energy: float | None) -> float:
     return c.value * scale
 
 
-def _agreed(claims: list[Claim], values: list[float], path: Path) -> float | None:
-    for c, value in zip(claims, values, strict=True):
-        if not (math.isfinite(value) and value > 0):
-            raise CalibrationError(
-                f"{printable(path.name)} gives {c.quantity} as {c}, which cannot be; pass the right value: "
-                f"read(path, {c.quantity}=...)."
-            )
-        if not agree(value, values[0]):
-            raise CalibrationError(
-                f"{printable(path.name)} contradicts itself: {c.quantity} is {claims[0]} and {c}; say which is right: "
-                f"read(path, {c.quantity}={values[0]:.6g}) or {c.quantity}={value:.6g}."
-            )
-    return checked(claims[0].quantity, values[0], printable(path.name)) if values else None
+@dataclass(frozen=True)
+class _Source:
+    """Who states something, and how the user can overrule it."""
+
+    name: str
+    call: str
+
+    def along_axes(self, claims: list[Claim], values: list[float]) -> float | tuple[float, float] | None:
+        """One value, or one for rows and one for columns where the statements about the two differ."""
+        for c in claims:
+            if c.uneven:
+                raise CalibrationError(
+                    f"{self.name} says that the {'scan' if c.quantity == 'scan_step' else 'detector'} is not equally "
+                    f"spaced along its {('rows', 'columns')[c.axis or 0]}: {c.uneven} {printable(c.unit, 20)} "
+                    f"({printable(c.where)}). A raster of equal steps is expected; to take it for one nevertheless, "
+                    f"pass the mean step, {self.call.format(self.mean(claims, values))}, and refine the positions."
+                )
+        rows, columns = ([(c, v) for c, v in zip(claims, values, strict=True) if c.axis in (None, n)] for n in (0, 1))
+        both = [self.agreed([c for c, _ in some], [v for _, v in some]) for some in (rows, columns)]
+        if both[0] is None or both[1] is None or agree(*both):
+            # of statements that agree the first, whichever axis it is about
+            return self.agreed(claims, values)
+        return both[0], both[1]
+
+    def agreed(self, claims: list[Claim], values: list[float]) -> float | None:
+        """The first value, after a look at the others."""
+        for c, value in zip(claims, values, strict=True):
+            if not (math.isfinite(value) and value > 0):
+                raise CalibrationError(
+                    f"{self.name} gives {c.quantity} as {c}, which cannot be; pass the right value: "
+                    f"{self.call.format(f'{c.quantity}=...')}."
+                )
+            if not agree(value, values[0]):
+                raise CalibrationError(
+                    f"{self.name} contradicts itself: {c.quantity} is {claims[0]} and {c}; say which is right: "
+                    f"{self.call.format(f'{c.quantity}={values[0]:.6g}')} or {c.quantity}={value:.6g}."
+                )
+        return checked(claims[0].quantity, values[0], self.name) if values else None
+
+    @staticmethod
+    def mean(claims: list[Claim], values: list[float]) -> str:
+        """The mean steps as they would be given."""
+        steps = [next((v for c, v in zip(claims, values, strict=True) if c.axis in (None, n)), None) for n in (0, 1)]
+        known = [step for step in steps if step is not None]
+        words = f"{known[0]:.4g}" if len(known) == 1 or agree(*known) else f"({known[0]:.4g}, {known[1]:.4g})"
+        return f"{claims[0].quantity}={words}"

@@ -153,25 +153,28 @@ def write(
 
 def _write_dataset(file: h5py.File, dataset: Dataset, compression: str | None, check: Callable[[], None]) -> None:
     calibration = dataset.calibration
-    step, step_unit = (calibration.scan_step, "A") if calibration.scan_step else (1.0, "pixels")
-    q_pixel, q_unit = (calibration.q_pixel, "A^-1") if calibration.q_pixel else (1.0, "pixels")
+    steps, step_unit = (calibration.scan_steps, "A") if calibration.scan_step else ((1.0, 1.0), "pixels")
+    q_pixels, q_unit = (calibration.q_pixels, "A^-1") if calibration.q_pixel else ((1.0, 1.0), "pixels")
     root = write_root(file, "datacube_root")
     items: dict[str, Any] = {
-        "Q_pixel_size": q_pixel,
+        "Q_pixel_size": q_pixels[0],
         "Q_pixel_units": q_unit,
-        "R_pixel_size": step,
+        "R_pixel_size": steps[0],
         "R_pixel_units": step_unit,
         "QR_flip": False,
         "_root_treepath": "",
         "_target_paths": ["/datacube"],
     }
+    for name, pair in (("Q_pixel_sizes", q_pixels), ("R_pixel_sizes", steps)):
+        if pair[0] != pair[1]:  # for which py4DSTEM has no place
+            items[name] = pair
     if calibration.energy is not None:  # py4DSTEM has no place for it and keeps what it does not know
         items["energy"] = calibration.energy
     if calibration.semiangle is not None:
         items["convergence_semiangle_mrad"] = calibration.semiangle
     write_metadata(root, "calibration", items, python_class="Calibration")
-    scan = [Axis(name, step, step_unit) for name in ("Rx", "Ry")]
-    detector = [Axis(name, q_pixel, q_unit) for name in ("Qx", "Qy")]
+    scan = [Axis(name, step, step_unit) for name, step in zip(("Rx", "Ry"), steps, strict=True)]
+    detector = [Axis(name, q_pixel, q_unit) for name, q_pixel in zip(("Qx", "Qy"), q_pixels, strict=True)]
     patterns = write_array(
         root,
         "datacube",

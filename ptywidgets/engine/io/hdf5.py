@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,9 @@ import h5py
 import numpy as np
 
 from ptywidgets.engine.dataset import checked_pattern
-from ptywidgets.engine.errors import FileFormatError
-from ptywidgets.engine.io.claims import Claim, claim
+from ptywidgets.engine.errors import DataError, FileFormatError
+from ptywidgets.engine.io.axes import AXES, EVEN, Mark, found_order, reordered
+from ptywidgets.engine.io.claims import Claim, claim, claim_if_set
 from ptywidgets.engine.io.found import Found
 from ptywidgets.engine.io.hdf5_tree import (
     Entry,
@@ -31,6 +34,7 @@ from ptywidgets.engine.io.hdf5_tree import (
 from ptywidgets.engine.io.lazy import LazyArray, ScanView, dropped_axes, likely_scan_shape
 from ptywidgets.engine.io.recognise import is_hdf5, printable
 
+MOST_COORDINATES = 1_000_000  # along one axis
 NAME = "HDF5 with a 4-D array (.h5, .hdf5, .emd, .hspy)"
 SAVED = "ptywidgets_reconstruction_root"  # root of a saved reconstruction
 understands = is_hdf5
@@ -43,16 +47,53 @@ def read(
     with open_hdf5(path, allow_external) as file, hdf5_errors(path):
         name = pick(file, path, dataset, scan_shape is not None, allow_external)
         found = readable_dataset(resolve(file, name, path, allow_external), path, allow_external)
-        claims = sibling_claims(found)
+        claims, marks, kept = sibling_claims(found), axis_marks(found), dropped_axes(tuple(found.shape))
+        order, why = reversed_by_matlab(found, found.ndim - len(kept))
         metadata = {} if allow_external else attributes_as_text(file, name)
-        vacuum_at = vacuum_path(file, tuple(found.shape[-2:]))
+        detector = _detector_axes(marks, order)
+        vacuum_at = vacuum_path(file, tuple(found.shape[axis] for axis in sorted(detector)))
         vacuum = None if vacuum_at is None else array_2d(file[vacuum_at], path)
+        if vacuum is not None and list(detector) != sorted(detector):
+            vacuum = vacuum.T
         if vacuum_at is not None:
             metadata["vacuum"] = vacuum_at
+        positions = grid_marks(file, scan_shape) if scan_shape is not None and found.ndim == 3 else []
     data: Any = LazyArray(path, name, allow_external=allow_external, squeeze=True)
     if data.ndim == 3 and scan_shape is not None:
-        data = ScanView.of(data, scan_shape)
-    return Found(data, claims, vacuum, metadata, at=name, vacuum_at=vacuum_at or "")
+        data = ScanView.of(reordered(data, order or (0, 1, 2)), scan_shape)
+        marks = [*(positions or (Mark(), Mark())), *([Mark(), Mark()] if order else marks[1:])]
+        if order:
+            metadata[AXES] = f"stored as (J, Qx, Qy), read as (J, Qy, Qx), scan rows one after the other: {why}"
+        order = ()
+    return Found(
+        data,
+        claims,
+        vacuum,
+        metadata,
+        at=name,
+        vacuum_at=vacuum_at or "",
+        axes=tuple(marks[-4:]),  # those before are of a series
+        order=order,
+        order_from=why,
+    )
+
+
+def _detector_axes(marks: list[Mark], order: tuple[int, ...]) -> tuple[int, ...]:
+    """Axes of the stored array that hold a pattern's rows and columns, counted from the end."""
+    if not order and len(marks) == 4:
+        with contextlib.suppress(DataError):  # raised when the axes are put in order, unless the user names them
+            order = found_order(marks, "")
+    n = len(order)
+    return tuple(axis - n for axis in order[-2:]) if order else (-2, -1)
+
+
+def reversed_by_matlab(found: h5py.Dataset, ndim: int) -> tuple[tuple[int, ...], str]:
+    """MATLAB's arrays run the other way: what it calls [Qy Qx Ry Rx] is (Rx, Ry, Qx, Qy) here. () for others."""
+    if attribute(found, "MATLAB_class") is None:
+        return (), ""
+    if ndim == 3:
+        return (0, 2, 1), "MATLAB's axes run backwards, taken for [Qy Qx J]"
+    return (1, 0, 3, 2), "MATLAB's axes run backwards, taken for [Qy Qx Ry Rx]"
 
 
 def pick(file: h5py.File, path: Path, dataset: str | None, stack: bool, allow_external: bool) -> str:
@@ -143,30 +184,109 @@ def vacuum_path(file: h5py.File, detector_shape: tuple[int, ...]) -> str | None:
     return names[0] if len(names) == 1 else None
 
 
-def sibling_claims(found: h5py.Dataset) -> list[Claim]:
-    """What stands beside an array: dimension scales, a calibration group, abTEM's sampling, HyperSpy's axes."""
-    group, claims = found.parent, []
-    series = int(len(found.shape) == 5 and not dropped_axes(found.shape))  # its first axis is not of a scan
-    begin = series + (member(group, "dim0") is None)
-    numbered = [f"dim{n}" for n in range(begin, begin + 4)]
-    quantities = ("scan_step", "scan_step", "q_pixel", "q_pixel")
-    for name, quantity in zip(numbered, quantities, strict=True):
-        dim = member(group, name)
-        if isinstance(dim, h5py.Dataset) and dim.ndim == 1 and dim.size >= 2 and dim.dtype.kind in "iuf":
-            claims += claim(quantity, float(dim[1]) - float(dim[0]), text(attribute(dim, "units")), str(dim.name))
+def axis_marks(found: h5py.Dataset) -> list[Mark]:
+    """What stands beside an array about each of its four axes: dimension scales, abTEM's sampling, HyperSpy's axes,
+    the coordinates that NeXus names. Of an array with more axes those of length one are left out, as in reading."""
+    group, n = found.parent, found.ndim
+    first = 0 if member(group, "dim0") is not None else 1
     sampling, units = member(group, "sampling"), member(group, "units")
-    four = (4 + series,)
-    if isinstance(sampling, h5py.Dataset) and isinstance(units, h5py.Dataset) and sampling.shape == units.shape == four:
-        for i, quantity in enumerate(quantities, series):
-            claims += claim(quantity, sampling[i], text(units[i]), f"sampling[{i}]")
-    for i, quantity in enumerate(quantities, series):
+    sampled = all(isinstance(x, h5py.Dataset) and x.shape == (n,) for x in (sampling, units))
+    named = _nexus_axes(group, found)
+    marks = []
+    for i in range(n):
+        if i in dropped_axes(tuple(found.shape)):
+            continue
         axis = member(group, f"axis-{i}")
-        if isinstance(axis, h5py.Group):
-            claims += claim(quantity, attribute(axis, "scale"), text(attribute(axis, "units")), f"axis-{i}")
+        dim = member(group, named[i]) if named else member(group, f"dim{first + i}")
+        if (
+            isinstance(dim, h5py.Dataset)
+            and dim.ndim == 1
+            and dim.size <= min(max(found.shape[i], 2), MOST_COORDINATES)
+        ):
+            name = named[i] if named else text(attribute(dim, "name") or "")
+            marks.append(Mark.of_coordinates(dim[()], name, text(attribute(dim, "units") or ""), str(dim.name)))
+        elif sampled:
+            step = float(sampling[i]) if sampling.dtype.kind in "iuf" else None
+            marks.append(Mark(unit=text(units[i]), step=step, where=f"sampling[{i}]"))
+        elif isinstance(axis, h5py.Group):
+            marks.append(_hyperspy_mark(axis, f"axis-{i}"))
+        else:
+            marks.append(Mark())
+    return marks
+
+
+def _hyperspy_mark(axis: h5py.Group, where: str) -> Mark:
+    name, unit = text(attribute(axis, "name") or ""), text(attribute(axis, "units") or "")
+    navigate = attribute(axis, "navigate")
+    kind = "" if navigate is None else "scan" if bool(navigate) else "detector"
+    values = member(axis, "axis")  # of one that is not uniform
+    if isinstance(values, h5py.Dataset) and values.ndim == 1 and values.size <= MOST_COORDINATES:
+        return Mark.of_coordinates(values[()], name, unit, where, kind)
+    given = attribute(axis, "axis")
+    if given is not None:
+        return Mark.of_coordinates(given, name, unit, where, kind)
+    scale = attribute(axis, "scale")
+    return Mark(name, unit, float(scale) if isinstance(scale, (int, float, np.number)) else None, kind, where=where)
+
+
+def _nexus_axes(group: h5py.Group, found: h5py.Dataset) -> list[str]:
+    """Names of the coordinates of each axis, as an NXdata group gives them; none where it does not."""
+    axes = attribute(group, "axes") if isinstance(group, h5py.Group) else None
+    if axes is None or text(attribute(group, "NX_class")) != "NXdata":
+        return []
+    names = [text(name) for name in np.atleast_1d(axes)]
+    signal = attribute(group, "signal")
+    is_signal = signal is None or text(signal) == str(found.name).rsplit("/", 1)[-1]
+    return names if len(names) == found.ndim and is_signal else []
+
+
+def sibling_claims(found: h5py.Dataset) -> list[Claim]:
+    """What stands beside an array besides its axes: a calibration group, HyperSpy's metadata."""
+    group, claims = found.parent, []
     beside = member(group, "calibration")
     if isinstance(beside, h5py.Group):
         claims += calibration_claims(beside)
+    microscope: Any = group
+    for name in ("metadata", "Acquisition_instrument", "TEM"):
+        microscope = member(microscope, name) if isinstance(microscope, h5py.Group) else None
+    if isinstance(microscope, h5py.Group):
+        claims += claim_if_set("energy", attribute(microscope, "beam_energy"), "keV", "metadata, beam_energy")
+        angle = attribute(microscope, "convergence_angle")
+        claims += claim_if_set("semiangle", angle, "mrad", "metadata, convergence_angle")
     return claims
+
+
+def grid_marks(file: h5py.File, scan_shape: tuple[int, int]) -> list[Mark]:
+    """What a list of positions in the file (CXI's translation, x, y and z in m) says about the two axes of a scan.
+
+    Each row of the scan is expected to have the same columns, at equal steps.
+    """
+    rows, columns = scan_shape
+    for name, found in walk(file):
+        if not isinstance(found, h5py.Dataset) or not name.endswith("/translation") or found.dtype.kind != "f":
+            continue
+        if found.ndim != 2 or found.shape[0] != rows * columns or not 2 <= found.shape[1] <= 3:
+            continue
+        x, y = np.moveaxis(np.asarray(found[()], np.float64)[:, :2].reshape(rows, columns, 2), 2, 0)
+        if rows > 1 and columns > 1 and np.ptp(x[:, 0]) > np.ptp(x[0]) and np.ptp(y[0]) > np.ptp(y[:, 0]):
+            raise DataError(
+                f"{printable(name)!r} says that of {rows} x {columns} positions columns come first: its x changes "
+                f"from row to row. Expected y to do that; check scan_shape=({rows}, {columns})."
+            )
+        marks = []
+        for axis, values, label in ((0, y, "y"), (1, x, "x")):
+            lines = np.moveaxis(values, axis, -1)
+            mean = lines.mean(0)
+            mark = Mark.of_coordinates(mean, label, "m", f"{name}, {label}")
+            apart = float(np.abs(lines - mean).max())
+            if mark.step is not None and not mark.uneven and apart > EVEN * abs(mark.step):
+                share = apart / abs(mark.step) if mark.step else np.inf
+                mark = replace(mark, uneven=f"positions up to {share:.2g} steps beside a raster, steps")
+            if mark.step is not None and mark.step < 0:  # a stage's axes may point against the picture's
+                mark = replace(mark, step=-mark.step)
+            marks.append(mark)
+        return marks
+    return []
 
 
 def calibration_claims(group: h5py.Group) -> list[Claim]:
@@ -177,9 +297,16 @@ def calibration_claims(group: h5py.Group) -> list[Claim]:
         return whole(found) if isinstance(found, h5py.Dataset) and found.shape == () else None
 
     where = str(group.name)
+    sizes = []
+    for quantity, letter in (("q_pixel", "Q"), ("scan_step", "R")):
+        pair = member(group, f"{letter}_pixel_sizes")  # ours, where rows and columns differ
+        name = f"{letter}_pixel_size"
+        if isinstance(pair, h5py.Dataset) and pair.shape == (2,):
+            name = f"{name}s"
+        value = np.asarray(pair[()]) if name.endswith("s") else item(name)
+        sizes += claim(quantity, value, text(item(f"{letter}_pixel_units")), f"{where}/{name}")
     return [
-        *claim("q_pixel", item("Q_pixel_size"), text(item("Q_pixel_units")), f"{where}/Q_pixel_size"),
-        *claim("scan_step", item("R_pixel_size"), text(item("R_pixel_units")), f"{where}/R_pixel_size"),
+        *sizes,
         *claim("energy", item("energy"), "eV", f"{where}/energy"),
         *claim("semiangle", item("convergence_semiangle_mrad"), "mrad", f"{where}/convergence_semiangle_mrad"),
     ]

@@ -81,6 +81,10 @@ def open_hdf5(path: Path, trusted: bool = False) -> h5py.File:
             return h5py.File(path, "r", locking=False, rdcc_nbytes=32 * 1024**2)
         except (TypeError, ValueError):  # an HDF5 library that cannot choose
             return h5py.File(path, "r", rdcc_nbytes=32 * 1024**2)
+        except OSError as error:
+            if "locking flag" not in str(error):
+                raise
+            return h5py.File(path, "r", rdcc_nbytes=32 * 1024**2)  # open already in this process, with a lock
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())
         if "truncated" in reason:

@@ -82,7 +82,8 @@ def measurement_of(
         raise DataError("all patterns are empty where they count; expected at least one count.")
     if calibration is None:
         widths = 1 / (size * np.array(counts.shape[-2:]))
-        calibration = Calibration(q_pixel=float(widths[0]) if np.isclose(*widths) else None)
+        widths = (widths[0], widths[0]) if np.isclose(*widths) else widths
+        calibration = Calibration(q_pixel=(float(widths[0]), float(widths[1])))
     flat = exact.T.reshape(2, -1, 1).copy()
     return Measurement(
         patterns=counts,

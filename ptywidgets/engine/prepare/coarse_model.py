@@ -18,6 +18,7 @@ import numpy as np
 from scipy import fft as sfft
 from scipy import ndimage
 
+from ptywidgets.engine.calibration import relative
 from ptywidgets.engine.chi_terms import polynomials
 from ptywidgets.engine.prepare.coarse_part import asked_pixels, deflected_block, moved_aperture
 from ptywidgets.engine.prepare.measurement import Measurement
@@ -52,7 +53,8 @@ class CoarseModel:
         aperture = make_aperture(optics, shape, measurement.sampling, energy)
         lit = np.fft.fftshift(aperture > 0.5 * aperture.max())
         radius = math.sqrt(np.count_nonzero(lit) / math.pi) + 0.5
-        n = min(*shape, sfft.next_fast_len(2 * math.ceil(REACH * radius)))
+        pixels = relative((1 / (shape[0] * measurement.sampling[0]), 1 / (shape[1] * measurement.sampling[1])))
+        n = min(*shape, sfft.next_fast_len(2 * math.ceil(REACH * radius / min(pixels))))
         n -= n % 2
         chosen, self.grid = deflected_block(measurement, side)
         cut = [np.r_[0 : n // 2, full - n // 2 : full] for full in shape]
@@ -69,7 +71,7 @@ class CoarseModel:
         self.apertures = moved_aperture(wave.astype(np.float32), self.tilts)
         self.floor = FLOOR * measurement.mean_intensity / n**2
         self.basis = self._basis(wavelength(energy), wave)
-        self.asked = asked_pixels(n, radius - 0.5, self.tilts)
+        self.asked = asked_pixels(n, radius - 0.5, self.tilts, pixels)
         if patterns.mask is not None:
             self.asked = self.asked * (amplitudes >= 0)
         extent = np.hypot(*np.ptp(self.grid, axis=1))
@@ -192,7 +194,8 @@ class CoarseModel:
         """Derivative of the object by the rotation, when it turns with the scan."""
         y, x = (np.arange(self.size, dtype=np.float32) - self.size / 2 for _ in range(2))
         gy, gx = (np.gradient(self.object, axis=a).astype(np.complex64) for a in (0, 1))
-        out = y[:, None] * gx - x[None, :] * gy
+        tall = np.float32(self.sampling[0] / self.sampling[1])  # of a pixel, over its width
+        out = y[:, None] * tall * gx - x[None, :] / tall * gy
         return -out if transpose else out
 
     def _forward(self, change: np.ndarray) -> np.ndarray:

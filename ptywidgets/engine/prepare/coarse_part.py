@@ -15,7 +15,7 @@ ASKED = 0.8  # part of half the detector whose pixels count; what is scattered b
 RIM = 1.0  # detector pixels on both sides of the aperture's edge that are not asked; wider, and low frequencies go
 
 
-def asked_pixels(n: int, radius: float, tilts: np.ndarray) -> np.ndarray:
+def asked_pixels(n: int, radius: float, tilts: np.ndarray, pixels: tuple[float, float] = (1.0, 1.0)) -> np.ndarray:
     """1 for the pixels that count (J, n, n), corner-centred, and 0 at the rim of the aperture and near the cut.
 
     Parameters
@@ -26,6 +26,8 @@ def asked_pixels(n: int, radius: float, tilts: np.ndarray) -> np.ndarray:
         Of the aperture, in pixels.
     tilts : ndarray (J, 2)
         Where its middle is, in pixels.
+    pixels : (float, float)
+        Height and width of a pixel in those that the radius is counted in.
 
     Examples
     --------
@@ -34,7 +36,7 @@ def asked_pixels(n: int, radius: float, tilts: np.ndarray) -> np.ndarray:
     """
     k = np.fft.fftfreq(n, 1 / n)
     y, x = (k - tilts[:, axis, None] for axis in (0, 1))
-    rim = np.abs(np.hypot(y[:, :, None], x[:, None, :]) - radius) <= RIM
+    rim = np.abs(np.hypot(y[:, :, None] * pixels[0], x[:, None, :] * pixels[1]) - radius) <= RIM
     near = np.hypot(k[:, None], k[None]) < ASKED * n / 2
     return (near & ~rim).astype(np.float32)
 
@@ -58,6 +60,6 @@ def deflected_block(measurement: Measurement, side: int) -> tuple[np.ndarray, np
     inside = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
     y0, x0 = np.unravel_index(int(inside.argmax()), inside.shape)
     rows, columns = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
-    step = measurement.calibration.require("scan_step")
-    grid = np.stack([(rows - (height - 1) / 2).ravel(), (columns - (width - 1) / 2).ravel()]) * step
+    down, right = measurement.calibration.scan_steps
+    grid = np.stack([(rows - (height - 1) / 2).ravel() * down, (columns - (width - 1) / 2).ravel() * right])
     return ((rows + y0) * nx + columns + x0).ravel(), grid

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import erfc
 
-from ptywidgets.engine.calibration import Calibration
+from ptywidgets.engine.calibration import Calibration, in_words, relative, single
 from ptywidgets.engine.detectors import Disk, disk_semiangle
 from ptywidgets.engine.errors import CalibrationError, DataError
 from ptywidgets.engine.prepare.disk_edge import binned, binning_for, distance, first_guess, fit_edge
@@ -33,6 +33,7 @@ class DiskFit:
     ellipse_angle_uncertainty: float  # degrees
     contrast: float  # step at the edge over the height of the inside: 1 where all is dark outside
     cut: float = 0.0  # share of the edge that lies beyond the detector
+    pixels: tuple[float, float] = (1.0, 1.0)  # height and width of a detector pixel, over their geometric mean
     message: str = ""
 
     @property
@@ -46,9 +47,22 @@ class DiskFit:
         return self.edge_width > 0.35 * self.radius
 
     @property
+    def distortion(self) -> tuple[float, float]:
+        """Ellipticity and angle (degrees) as angles of scattering have them: pixels that are not square make an ellipse
+        of a round disk, too."""
+        if self.pixels[0] == self.pixels[1]:
+            return self.ellipticity, self.ellipse_angle
+        angle = math.radians(self.ellipse_angle)
+        along = np.array([math.cos(angle), math.sin(angle)])
+        shape = np.eye(2) / self.ellipticity + (self.ellipticity - 1 / self.ellipticity) * np.outer(along, along)
+        sizes, axes = np.linalg.eigh(np.diag(self.pixels) @ shape @ np.diag(self.pixels))
+        turned = math.degrees(math.atan2(axes[1, 1], axes[0, 1]))
+        return float(sizes[1]), 90 - (90 - turned) % 180
+
+    @property
     def is_round(self) -> bool:
         """Whether no distortion is seen: the axes differ by less than 2 %, or than four sigmas."""
-        return self.ellipticity - 1 < max(ROUND, 4 * self.ellipticity_uncertainty)
+        return self.distortion[0] - 1 < max(ROUND, 4 * self.ellipticity_uncertainty)
 
     def profile(self, y: np.ndarray, x: np.ndarray, width: float | None = None) -> np.ndarray:
         """The disk at rows `y` and columns `x` (which broadcast): 1 inside, 0 outside, `width` px from 90 to 10 %."""
@@ -58,7 +72,7 @@ class DiskFit:
         return 0.5 * erfc((rho - self.radius) / (math.sqrt(2) * sigma))
 
 
-def measure_disk(pattern: np.ndarray) -> DiskFit:
+def measure_disk(pattern: np.ndarray, pixels: tuple[float, float] = (1.0, 1.0)) -> DiskFit:
     """Measure the bright-field disk of a mean or vacuum pattern.
 
     Parameters
@@ -66,6 +80,8 @@ def measure_disk(pattern: np.ndarray) -> DiskFit:
     pattern : ndarray (Qy, Qx)
         Counts or intensities. Where descan moves the disk, the mean of patterns brought to one origin
         (:func:`ptywidgets.engine.prepare.descan.centred_mean`) has a sharp edge, the plain mean has not.
+    pixels : (float, float)
+        Height and width of a detector pixel, of which the ratio matters: where they differ, a round disk is an ellipse.
 
     Returns
     -------
@@ -115,6 +131,7 @@ def measure_disk(pattern: np.ndarray) -> DiskFit:
         ellipse_angle_uncertainty=min(90.0, math.degrees(0.5 * max(errors[4:]) / max(stretch, 1e-12))),
         contrast=fit.contrast,
         cut=fit.cut,
+        pixels=relative(pixels),
     )
     return replace(found, message=_in_words(found))
 
@@ -124,14 +141,14 @@ class DetectorCalibration:
     """What the disk says about the detector."""
 
     energy: float  # eV
-    q_pixel: float  # 1/A
+    q_pixel: float | tuple[float, float]  # 1/A
     semiangle: float  # mrad
     relative_uncertainty: float  # of what was found, one sigma
     is_round: bool
     message: str
 
     @property
-    def changes(self) -> dict[str, float]:
+    def changes(self) -> dict[str, float | tuple[float, float]]:
         """For ``dataset.with_calibration(**found.changes)``."""
         return {"energy": self.energy, "q_pixel": self.q_pixel, "semiangle": self.semiangle}
 
@@ -141,7 +158,7 @@ def calibrate_detector(
     energy: float,
     *,
     semiangle: float | None = None,
-    q_pixel: float | None = None,
+    q_pixel: float | tuple[float, float] | None = None,
     rolloff: float = 0.0,
 ) -> DetectorCalibration:
     """The width of a detector pixel from the disk and a known semi-angle, or the semi-angle from a known pixel.
@@ -154,7 +171,7 @@ def calibrate_detector(
         eV.
     semiangle : float, optional
         mrad, where it is known; then `q_pixel` is found.
-    q_pixel : float, optional
+    q_pixel : float or (float, float), optional
         1/A, where it is known; then the semi-angle is found.
     rolloff : float
         mrad: width of the soft edge of the aperture as :class:`ptywidgets.engine.Optics` has it, whose semi-angle is
@@ -182,7 +199,7 @@ def calibrate_detector(
             "calibrate_detector needs the semi-angle to find the detector pixel, or the pixel to find the semi-angle: "
             "pass either semiangle=20.0 (mrad) or q_pixel=0.025 (1/A)."
         )
-    if q_pixel is None:
+    if q_pixel is None:  # of pixels whose ratio is that with which the disk was measured
         unit = Calibration(energy=energy, q_pixel=1.0, semiangle=semiangle)  # all angles grow with the pixel
         semiangle = unit.require("semiangle")
         half_height = semiangle - disk_semiangle(0.0, unit, rolloff)
@@ -190,23 +207,27 @@ def calibrate_detector(
             raise CalibrationError(
                 f"rolloff is {rolloff:g} mrad; expected an edge narrower than the semi-angle, {semiangle:g} mrad."
             )
-        q_pixel = half_height / disk_semiangle(disk.radius, unit)
+        size = half_height / disk_semiangle(disk.radius, unit)
+        q_pixel = single((size * disk.pixels[0], size * disk.pixels[1]))
         share = disk.radius_uncertainty / disk.radius
         words = (
-            f"A detector pixel is {q_pixel:.5g} +- {share * q_pixel:.1g} 1/A, for a semi-angle of {semiangle:g} mrad"
+            f"A detector pixel is {in_words(q_pixel, 5)} +- {share * size:.1g} 1/A, for a semi-angle of "
+            f"{semiangle:g} mrad"
         )
     else:
         known = Calibration(energy=energy, q_pixel=q_pixel)
         semiangle = disk_semiangle(disk.radius, known, rolloff)
-        share = disk.radius_uncertainty * known.angle_pixel / semiangle
-        words = f"The semi-angle is {semiangle:.4g} +- {share * semiangle:.1g} mrad, as a pixel is {q_pixel:g} 1/A"
+        share = disk.radius_uncertainty * known.angle_mean / semiangle
+        words = (
+            f"The semi-angle is {semiangle:.4g} +- {share * semiangle:.1g} mrad, as a pixel is {in_words(q_pixel)} 1/A"
+        )
     words += f" and the disk has a radius of {disk.radius:.2f} px."
     if not disk.is_round:
         words += f" {_ellipse_in_words(disk)}"
     found = Calibration(energy=energy, q_pixel=q_pixel, semiangle=semiangle)
     return DetectorCalibration(
         energy=found.require("energy"),
-        q_pixel=found.require("q_pixel"),
+        q_pixel=single(found.q_pixels),
         semiangle=found.require("semiangle"),
         relative_uncertainty=share,
         is_round=disk.is_round,
@@ -241,8 +262,9 @@ def _in_words(disk: DiskFit) -> str:
 
 
 def _ellipse_in_words(disk: DiskFit) -> str:
+    ellipticity, angle = disk.distortion
     return (
-        f"It is an ellipse, {100 * (disk.ellipticity - 1):.1f} % longer at {disk.ellipse_angle:.0f} degrees from the "
+        f"It is an ellipse, {100 * (ellipticity - 1):.1f} % longer at {angle:.0f} degrees from the "
         "rows' axis, so the scale of angles depends on the direction: correct the projector lens, or expect an object "
         "that is stretched as much."
     )

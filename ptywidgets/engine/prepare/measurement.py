@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ptywidgets.engine.calibration import both, in_words, single
 from ptywidgets.engine.dataset import Calibration, Dataset
 from ptywidgets.engine.params import Params, param
 from ptywidgets.engine.patterns import Patterns
@@ -67,7 +68,8 @@ class Measurement:
     @property
     def com(self) -> np.ndarray:
         """(2, Ry, Rx) 1/A: centre of mass without descan, detector frame."""
-        return (self.com_measured - self.origin) * self.calibration.q_pixel
+        com = self.com_measured - self.origin
+        return com * np.reshape(self.calibration.q_pixels, (2, *[1] * (com.ndim - 1)))
 
     @property
     def com_corrected(self) -> np.ndarray:
@@ -76,14 +78,17 @@ class Measurement:
 
     def __repr__(self) -> str:
         j, ny, nx = self.patterns.shape
-        size = f"{j} patterns of {ny}x{nx}, {self.sampling[0]:.3g} A pixels"
+        size = f"{j} patterns of {ny}x{nx}, {in_words(single(self.sampling), 3)} A pixels"
         return f"Measurement({size}, rotation {self.rotation:.2f} degrees)"
 
 
 def scan_positions(
-    scan_shape: tuple[int, int], scan_step: float, rotation: float, transpose: bool = False
+    scan_shape: tuple[int, int],
+    scan_step: float | tuple[float, float],
+    rotation: float,
+    transpose: bool = False,
 ) -> np.ndarray:
-    """Positions (J, 2) in A in the detector frame, about their middle.
+    """Positions (J, 2) in A in the detector frame, about their middle; the step is one number, or (rows, columns).
 
     The scan grid is turned by -rotation, since vectors measured on the detector turn by +rotation into the scan frame;
     where the detector is transposed, rows and columns are exchanged after that.
@@ -93,7 +98,8 @@ def scan_positions(
     >>> scan_positions((1, 3), 2.0, 0.0).tolist()
     [[0.0, -2.0], [0.0, 0.0], [0.0, 2.0]]
     """
-    y, x = np.meshgrid(*[(np.arange(n) - (n - 1) / 2) * scan_step for n in scan_shape], indexing="ij")
+    steps = zip(scan_shape, both(scan_step), strict=True)
+    y, x = np.meshgrid(*[(np.arange(n) - (n - 1) / 2) * step for n, step in steps], indexing="ij")
     grid = np.stack([y.ravel(), x.ravel()])
     return unrotate_vectors(grid, rotation, transpose).T.copy()
 
@@ -159,13 +165,14 @@ def prepare(
     origin = fit_origin(com, preparation.origin, preparation.robust)
     # With no surface fitted the centre of mass is the origin, and nothing is left to find a rotation from.
     signal = com - (fit_origin(com, "plane") if preparation.origin == "none" else origin)
-    fit = find_rotation(signal, preparation.transpose)
+    known = dataset.calibration
+    fit = find_rotation(known.even(signal), preparation.transpose, known.scan_steps)
     rotation, transpose = _chosen(fit, preparation)
     patterns, shifts = centred_patterns(dataset, origin)
     return Measurement(
         patterns=patterns,
         shifts=shifts,
-        positions=scan_positions(dataset.scan_shape, dataset.calibration.require("scan_step"), rotation, transpose),
+        positions=scan_positions(dataset.scan_shape, known.scan_steps, rotation, transpose),
         sampling=dataset.calibration.sampling(dataset.detector_shape),
         mean_intensity=float(totals.mean()),
         com_measured=com,
@@ -184,12 +191,12 @@ def reorient(measurement: Measurement, preparation: Preparation) -> Measurement:
     signal = measurement.com_measured - (
         fit_origin(measurement.com_measured, "plane") if preparation.origin == "none" else measurement.origin
     )
-    fit = find_rotation(signal, preparation.transpose)
+    steps = measurement.calibration.scan_steps
+    fit = find_rotation(measurement.calibration.even(signal), preparation.transpose, steps)
     rotation, transpose = _chosen(fit, preparation)
-    step = measurement.calibration.require("scan_step")
     return replace(
         measurement,
-        positions=scan_positions(measurement.scan_shape, step, rotation, transpose),
+        positions=scan_positions(measurement.scan_shape, steps, rotation, transpose),
         rotation=rotation,
         transpose=transpose,
         rotation_fit=fit,

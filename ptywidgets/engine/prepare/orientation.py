@@ -106,7 +106,8 @@ def find_orientation(
         optics = optics or Optics.from_dataset(source)
         source = bright_field(source, measurement)
     com = _deflection(source) if measurement is None else measurement.com
-    curls = {t: find_rotation(com, t).rotation for t in (False, True)}
+    steps = source.scan_steps
+    curls = {t: find_rotation(com, t, steps).rotation for t in (False, True)}
     sign = np.sign(0.0 if optics is None else optics.aberrations["defocus"])
     if fit is None:
         fit = find_optics(source, optics)
@@ -143,11 +144,11 @@ def find_orientation(
                 Candidate(
                     rotation,
                     transpose,
-                    curl_share(com, rotation, transpose),
+                    curl_share(com, rotation, transpose, steps),
                     likelihood,
                     min(1.0, max(0.0, (likelihood - chance) / (float(top.sum()) - chance))),
                     weight * belief,
-                    integrate(rotate_vectors(com, rotation, transpose), source.scan_step).astype(np.float32),
+                    integrate(rotate_vectors(com, rotation, transpose), steps).astype(np.float32),
                 )
             )
     total = sum(c.confidence for c in candidates)

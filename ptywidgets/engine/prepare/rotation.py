@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ptywidgets.engine.calibration import both, mean_of, relative
+
 
 @dataclass(frozen=True)
 class Curves:
@@ -81,7 +83,9 @@ def directions(field: np.ndarray) -> np.ndarray:
     return field[1] - 1j * field[0]
 
 
-def rotation_curves(com: np.ndarray, angles: np.ndarray | None = None) -> Curves:
+def rotation_curves(
+    com: np.ndarray, angles: np.ndarray | None = None, steps: tuple[float, float] = (1.0, 1.0)
+) -> Curves:
     """Mean absolute curl and divergence of a centre-of-mass field for many angles.
 
     Both are sinusoids in the angle for every scan point: curl(theta) = cos theta curl_0 + sin theta div_0.
@@ -92,6 +96,8 @@ def rotation_curves(com: np.ndarray, angles: np.ndarray | None = None) -> Curves
         Centre of mass without descan.
     angles : ndarray (A,), optional
         Degrees; by default -90 to 90 in steps of 1.
+    steps : (float, float)
+        Of the scan along rows and columns.
 
     Examples
     --------
@@ -101,24 +107,34 @@ def rotation_curves(com: np.ndarray, angles: np.ndarray | None = None) -> Curves
     """
     angles = np.arange(-90.0, 91.0) if angles is None else np.asarray(angles, float)
     curl, divergence = [], []
+
+    def down(part: np.ndarray) -> np.ndarray:
+        return (part[2:, 1:-1] - part[:-2, 1:-1]) / steps[0]
+
+    def right(part: np.ndarray) -> np.ndarray:
+        return (part[1:-1, 2:] - part[1:-1, :-2]) / steps[1]
+
     for field in (com, com[::-1]):
-        div0 = field[0][2:, 1:-1] - field[0][:-2, 1:-1] + field[1][1:-1, 2:] - field[1][1:-1, :-2]
-        curl0 = field[1][2:, 1:-1] - field[1][:-2, 1:-1] - (field[0][1:-1, 2:] - field[0][1:-1, :-2])
+        div0, curl0 = down(field[0]) + right(field[1]), down(field[1]) - right(field[0])
         turns = [(math.cos(t), math.sin(t)) for t in np.radians(angles)]
         curl.append([np.abs(c * curl0 + s * div0).mean() for c, s in turns])
         divergence.append([np.abs(c * div0 - s * curl0).mean() for c, s in turns])
     return Curves(angles, np.array(curl), np.array(divergence))
 
 
-def find_rotation(com: np.ndarray, transpose: bool | None = None) -> RotationFit:
+def find_rotation(
+    com: np.ndarray, transpose: bool | None = None, steps: tuple[float, float] = (1.0, 1.0)
+) -> RotationFit:
     """Rotation and transpose that leave the least energy in the divergence-free part of the field.
 
     Parameters
     ----------
     com : ndarray (2, Ry, Rx)
-        Centre of mass without descan, any unit.
+        Centre of mass without descan, any unit that is the same along rows and columns.
     transpose : bool, optional
         Given where it is known.
+    steps : (float, float)
+        Of the scan along rows and columns; only their ratio matters.
 
     Returns
     -------
@@ -138,10 +154,11 @@ def find_rotation(com: np.ndarray, transpose: bool | None = None) -> RotationFit
     (-15.0, False, True)
     """
     candidates = [False, True] if transpose is None else [transpose]
-    fits = {t: _closed_form(com[::-1] if t else com) for t in (False, True)}
+    steps = relative(steps)
+    fits = {t: _closed_form(com[::-1] if t else com, steps) for t in (False, True)}
     best = min(candidates, key=lambda t: fits[t][1])
     rotation, share, uncertainty = fits[best]
-    skewness, clear = _peakedness(rotate_vectors(com, rotation, best))
+    skewness, clear = _peakedness(rotate_vectors(com, rotation, best), steps)
     if clear and skewness < 0:
         rotation += 180
     other = fits[not best][1]
@@ -157,8 +174,10 @@ def find_rotation(com: np.ndarray, transpose: bool | None = None) -> RotationFit
     return RotationFit(wrapped_angle(rotation), best, uncertainty, share, other, clear, "; ".join(words) + ".")
 
 
-def integrate(field: np.ndarray, scan_step: float = 1.0) -> np.ndarray:
+def integrate(field: np.ndarray, scan_step: float | tuple[float, float] = 1.0) -> np.ndarray:
     """Phase (rad) whose gradient is 2 pi times the field (2, Ry, Rx) in 1/A, steps in A: integrated centre of mass.
+
+    The step is one number, or one for rows and one for columns.
 
     Phi(k) = k . F[field](k) / (i |k|^2), the least-squares solution with periodic edges; Lazic, Bosch and Lazar,
     Ultramicroscopy 160, 265 (2016).
@@ -171,22 +190,27 @@ def integrate(field: np.ndarray, scan_step: float = 1.0) -> np.ndarray:
     >>> bool(np.allclose(integrate(np.stack([gradient, 0 * gradient]) / (2 * np.pi)), phase))
     True
     """
-    ky, kx, squared = _frequencies(field.shape[1:])
+    steps = both(scan_step)
+    ky, kx, squared = _frequencies(field.shape[1:], relative(steps))
     spectrum = (ky * np.fft.fft2(field[0]) + kx * np.fft.fft2(field[1])) / (1j * squared)
-    return np.real(np.fft.ifft2(spectrum)) * scan_step
+    return np.real(np.fft.ifft2(spectrum)) * mean_of(steps)
 
 
-def _frequencies(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _frequencies(
+    shape: tuple[int, ...], steps: tuple[float, float] = (1.0, 1.0)
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     ky, kx = np.fft.fftfreq(shape[0])[:, None], np.fft.fftfreq(shape[1])[None, :]
     # The frequency at the very edge of the band has no sign; a gradient has nothing there.
-    ky = np.where(np.abs(ky) == 0.5, 0, ky)
-    kx = np.where(np.abs(kx) == 0.5, 0, kx)
+    ky = np.where(np.abs(ky) == 0.5, 0, ky) / steps[0]
+    kx = np.where(np.abs(kx) == 0.5, 0, kx) / steps[1]
     squared = ky**2 + kx**2
     return ky, kx, np.where(squared > 0, squared, 1.0)
 
 
-def curl_share(com: np.ndarray, rotation: float, transpose: bool) -> float:
+def curl_share(com: np.ndarray, rotation: float, transpose: bool, steps: tuple[float, float] = (1.0, 1.0)) -> float:
     """Share of the energy of a deflection (2, Ry, Rx) that is divergence-free once it is turned into the scan frame.
+
+    `steps` are those of the scan along rows and columns.
 
     Examples
     --------
@@ -195,22 +219,23 @@ def curl_share(com: np.ndarray, rotation: float, transpose: bool) -> float:
     >>> round(curl_share(field, 0, False), 2), round(curl_share(field, 90, False), 2)
     (0.0, 1.0)
     """
-    along, across = (float((np.abs(part) ** 2).sum()) for part in _helmholtz(rotate_vectors(com, rotation, transpose)))
+    parts = _helmholtz(rotate_vectors(com, rotation, transpose), relative(steps))
+    along, across = (float((np.abs(part) ** 2).sum()) for part in parts)
     return across / (along + across) if along + across > 0 else 0.5
 
 
-def _helmholtz(field: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _helmholtz(field: np.ndarray, steps: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
     """Spectra of the parts of a field (2, Ry, Rx) along its spatial frequencies (curl-free) and across them."""
-    ky, kx, squared = _frequencies(field.shape[1:])
+    ky, kx, squared = _frequencies(field.shape[1:], steps)
     spectrum = np.fft.fft2(field)
     norm = 1 / np.sqrt(squared)
     return (ky * spectrum[0] + kx * spectrum[1]) * norm, (ky * spectrum[1] - kx * spectrum[0]) * norm
 
 
-def _closed_form(com: np.ndarray) -> tuple[float, float, float]:
+def _closed_form(com: np.ndarray, steps: tuple[float, float]) -> tuple[float, float, float]:
     """Angle (degrees, in (-90, 90]), its share of solenoidal energy, and the jackknife uncertainty."""
-    ky, kx, _ = _frequencies(com.shape[1:])
-    along, across = _helmholtz(com)
+    ky, kx, _ = _frequencies(com.shape[1:], steps)
+    along, across = _helmholtz(com, steps)
     aa, bb, ab = np.abs(along) ** 2, np.abs(across) ** 2, np.real(along * across.conj())
     total = float(aa.sum() + bb.sum())
     if total <= 0:
@@ -230,9 +255,9 @@ def _closed_form(com: np.ndarray) -> tuple[float, float, float]:
     return math.degrees(theta), share, math.degrees(spread)
 
 
-def _peakedness(field: np.ndarray) -> tuple[float, bool]:
+def _peakedness(field: np.ndarray, steps: tuple[float, float]) -> tuple[float, bool]:
     """Skewness of the integrated phase, and whether it is beyond chance."""
-    phase = integrate(field)
+    phase = integrate(field, steps)
     phase = phase - phase.mean()
     spread = phase.std()
     if spread == 0:

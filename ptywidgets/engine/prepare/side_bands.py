@@ -54,7 +54,7 @@ class StrongBands:
     radius: float  # 1/A
     edge: float  # 1/A, width of the aperture's edge
     wavelength: float  # A
-    scan_step: float
+    scan_steps: tuple[float, float]  # A
     scan_shape: tuple[int, int]
     energy: float  # sum of |spectra|^2
 
@@ -71,18 +71,18 @@ class StrongBands:
             Of the detector, about, at most: of more, neighbours are summed.
         """
         distance = np.hypot(*bright.tilts.T)
-        inside = np.flatnonzero(distance <= max(bright.radius - RIM * bright.q_pixel, 0.6 * bright.radius))
+        inside = np.flatnonzero(distance <= max(bright.radius - RIM * bright.q_mean, 0.6 * bright.radius))
         inside = inside[bright.images[inside].mean((1, 2)) > 0]
         images, tilts, weights = _summed(bright, inside, max(1, round(math.sqrt(len(inside) / pixels))))
         images *= (weights / images.mean((1, 2)))[:, None, None]
         whole = sfft.rfft2(images, workers=2).reshape(len(tilts), -1)
-        step = bright.scan_step
-        grid = scan_frequencies(bright.scan_shape, (step, step))
+        grid = scan_frequencies(bright.scan_shape, bright.scan_steps)
+        longest = max(n * step for n, step in zip(bright.scan_shape, bright.scan_steps, strict=True))
         scan = grid.reshape(2, -1)
         size = np.hypot(*scan)
         # Each frequency once, and none so low that it is no more than a slope or a bow across the whole scan.
         once = (scan[1] > 0) | (scan[0] > 0)
-        allowed = once & (size > 1.2 / (step * max(bright.scan_shape))) & (size < 2 * bright.radius)
+        allowed = once & (size > 1.2 / longest) & (size < 2 * bright.radius)
         power = (np.abs(whole) ** 2).sum(0) * allowed
         chosen = np.sort(np.argsort(-power)[: min(strongest, int(allowed.sum()))])
         spectra = np.ascontiguousarray(whole[:, chosen].T, np.complex64)
@@ -93,9 +93,9 @@ class StrongBands:
             tilts=tilts,
             weights=weights,
             radius=bright.radius,
-            edge=bright.q_pixel,
+            edge=bright.q_mean,
             wavelength=wavelength(bright.energy),
-            scan_step=step,
+            scan_steps=bright.scan_steps,
             scan_shape=bright.scan_shape,
             energy=float((np.abs(spectra) ** 2).sum()),
         )
@@ -215,7 +215,7 @@ def _summed(bright: BrightField, inside: np.ndarray, side: int) -> tuple[np.ndar
     tilts = bright.tilts[inside]
     if side == 1:
         return bright.images[inside], _complex(tilts), np.ones(len(inside), np.float32)
-    squares = np.floor(tilts / (side * bright.q_pixel) + 0.25).astype(int)
+    squares = np.floor(tilts / (side * np.array(bright.q_pixels)) + 0.25).astype(int)
     _, square, count = np.unique(squares, axis=0, return_inverse=True, return_counts=True)
     square = square.reshape(-1)
     images = np.zeros((len(count), *bright.scan_shape), np.float32)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ptywidgets.engine.aberrations import Aberrations
+from ptywidgets.engine.calibration import in_words as words_of
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.prepare.decisions import GIVEN, Decision, about_descan, about_lens, about_orientation
 from ptywidgets.engine.prepare.descan import centred_mean
@@ -48,7 +49,7 @@ def find_start(
     dataset: Dataset,
     *,
     semiangle: float | None = None,
-    q_pixel: float | None = None,
+    q_pixel: float | tuple[float, float] | None = None,
     rotation: float | None = None,
     transpose: bool | None = None,
     defocus: float | None = None,
@@ -152,7 +153,9 @@ def _known(measurement: Measurement, fit: OpticsFit, told: bool) -> RotationFit:
     )
 
 
-def _calibrated(dataset: Dataset, semiangle: float | None, q_pixel: float | None) -> tuple[Dataset, list[Decision]]:
+def _calibrated(
+    dataset: Dataset, semiangle: float | None, q_pixel: float | tuple[float, float] | None
+) -> tuple[Dataset, list[Decision]]:
     """The dataset with a complete calibration, and how it came about."""
     given: dict[str, Any] = {k: v for k, v in (("semiangle", semiangle), ("q_pixel", q_pixel)) if v is not None}
     if given:
@@ -162,11 +165,11 @@ def _calibrated(dataset: Dataset, semiangle: float | None, q_pixel: float | None
     source, sigma, words = GIVEN, None, "was given"
     if len(absent) == 1 and known.energy is not None:
         pattern = mended(dataset).mean_pattern() if dataset.vacuum is None else np.asarray(dataset.vacuum)
-        disk = measure_disk(pattern)
+        disk = measure_disk(pattern, known.relative_pixels)
         edge = min(disk.edge_width / EDGE / disk.radius, WIDEST)  # of the radius
         if known.semiangle is None:
             found = calibrate_detector(
-                disk, known.energy, q_pixel=known.q_pixel, rolloff=edge * disk.radius * known.angle_pixel
+                disk, known.energy, q_pixel=known.q_pixel, rolloff=edge * disk.radius * known.angle_mean
             )
         else:
             rolloff = edge * known.semiangle / (1 + 0.64 * edge)  # the semi-angle is where the edge ends
@@ -182,7 +185,7 @@ def _calibrated(dataset: Dataset, semiangle: float | None, q_pixel: float | None
         value, own = getattr(calibration, name), name in absent
         if value is not None:
             told = words if own else "was given"
-            sentence = f"The {title}, {value:.4g} {unit}, {told}."
+            sentence = f"The {title}, {words_of(value, 4)} {unit}, {told}."
             decisions.append(
                 Decision(
                     title, value, sigma if own else None, unit, source if own else GIVEN, sentence, "DatasetBrowser"
@@ -194,6 +197,6 @@ def _calibrated(dataset: Dataset, semiangle: float | None, q_pixel: float | None
 def _edge(dataset: Dataset, measurement: Measurement) -> float:
     """Width of the aperture's soft edge in mrad, from the edge of the disk in the mean of the patterns."""
     semiangle = dataset.calibration.semiangle or 0.0
-    disk = measure_disk(centred_mean(dataset, measurement.origin))
-    width = disk.edge_width * dataset.calibration.angle_pixel / EDGE
+    disk = measure_disk(centred_mean(dataset, measurement.origin), dataset.calibration.relative_pixels)
+    width = disk.edge_width * dataset.calibration.angle_mean / EDGE
     return float(np.clip(width, 0.0, WIDEST * semiangle))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.fft import next_fast_len
 
-from ptywidgets.engine.calibration import Calibration
+from ptywidgets.engine.calibration import Calibration, both
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import CalibrationError, ParameterError
 from ptywidgets.engine.params import counted
@@ -96,7 +96,7 @@ def simulate_dataset(
     Raises
     ------
     CalibrationError
-        When energy, scan step or detector pixel are not given.
+        When energy, scan step or detector pixel are not given, or the detector's pixels are not square.
     ParameterError
         When the generator is missing, or the detector is not square.
 
@@ -110,8 +110,7 @@ def simulate_dataset(
     """
     if calibration.missing:
         raise CalibrationError(f"the simulation needs {', '.join(calibration.missing)}; set them in the Calibration.")
-    energy, step, q_pixel = calibration.energy, calibration.scan_step, calibration.q_pixel
-    assert energy is not None and step is not None and q_pixel is not None
+    energy, steps, q_pixel = calibration.require("energy"), calibration.scan_steps, calibration.require("q_pixel")
     if detector[0] != detector[1]:
         raise ParameterError(f"the detector is {detector[0]} x {detector[1]} pixels; expected as many rows as columns.")
     if generator is None:
@@ -120,7 +119,7 @@ def simulate_dataset(
         generator = np.random.default_rng(0)
     phonons, counting = generator.spawn(2)
     window = Window(detector, q_pixel, pixels or next_fast_len(2 * binning * detector[0]), binning)
-    positions = raster(atoms, scan, step)
+    positions = raster(atoms, scan, steps)
     shape = grid_shape(atoms, window.sampling)
     if snapshots:
         result = frozen_phonons(
@@ -133,19 +132,21 @@ def simulate_dataset(
         result = multislice(phases, positions, window, optics, energy, depth, annuli=annuli, workers=workers)
     return _with_truth(
         result, atoms, calibration, optics, window, scan, positions, annuli, name,
-        truth_thickness or thickness, None if dose is None else dose * step**2, counting, snapshots,
+        truth_thickness or thickness, None if dose is None else dose * steps[0] * steps[1], counting, snapshots,
     )  # fmt: skip
 
 
-def raster(atoms: Atoms, scan: tuple[int, int], step: float) -> np.ndarray:
-    """Positions (J, 2) in A of a scan in the middle of the atoms' cell, slow axis first.
+def raster(atoms: Atoms, scan: tuple[int, int], step: float | tuple[float, float]) -> np.ndarray:
+    """Positions (J, 2) in A of a scan in the middle of the atoms' cell, slow axis first; the step is one number, or one
+    from row to row and one from column to column.
 
     Examples
     --------
     >>> raster(Atoms([[0, 0, 0]], [6], 0, (1, 10, 10)), (2, 2), 1.0).tolist()
     [[4.5, 4.5], [4.5, 5.5], [5.5, 4.5], [5.5, 5.5]]
     """
-    axes = [side / 2 + step * (np.arange(n) - (n - 1) / 2) for side, n in zip(atoms.cell[1:], scan, strict=True)]
+    along = zip(atoms.cell[1:], scan, both(step), strict=True)
+    axes = [side / 2 + apart * (np.arange(n) - (n - 1) / 2) for side, n, apart in along]
     return np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 2)
 
 

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from scipy import fft as sfft
 
+from ptywidgets.engine.calibration import both
 from ptywidgets.engine.errors import ParameterError
 from ptywidgets.engine.params import counted
 from ptywidgets.engine.simulate.elements import atomic_number, scattering_factor
@@ -95,7 +96,7 @@ def slice_count(atoms: Atoms, thickness: float | None) -> int:
 def projected_phase(
     atoms: np.ndarray,
     shape: tuple[int, int],
-    sampling: float,
+    sampling: float | tuple[float, float],
     energy: float,
     *,
     element: str = "C",
@@ -110,7 +111,7 @@ def projected_phase(
         Row and column positions in A.
     shape : (int, int)
         Pixels of the periodic result.
-    sampling : float
+    sampling : float or (float, float)
         Pixel size in A.
     energy : float
         Electron energy in eV.
@@ -132,8 +133,9 @@ def projected_phase(
     """
     k, unspread = _frequencies(shape, sampling)
     form = scattering_factor(atomic_number(element), k) * np.exp(-b_factor * k**2 / 4) * unspread
-    spectrum = points_spectrum(atoms / sampling, shape, weights, workers=2)
-    spectrum *= form * (_VOLT_ANGSTROM * interaction(energy) / sampling**2)
+    tall, wide = both(sampling)
+    spectrum = points_spectrum(atoms / np.array([tall, wide]), shape, weights, workers=2)
+    spectrum *= form * (_VOLT_ANGSTROM * interaction(energy) / (tall * wide))
     return np.ascontiguousarray(sfft.irfft2(spectrum, s=shape, workers=2), np.float32)
 
 
@@ -152,13 +154,14 @@ def points_spectrum(
     return sfft.fft(half, axis=0, workers=workers)[rows]
 
 
-def _frequencies(shape: tuple[int, int], sampling: float) -> tuple[np.ndarray, np.ndarray]:
+def _frequencies(shape: tuple[int, int], sampling: float | tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
     """|k| (Y, X // 2 + 1) in 1/A, and what undoes the B-spline: 1 / sinc^4, 0 from half a pixel's frequency on."""
-    ky = np.fft.fftfreq(shape[0], sampling)[:, None]
-    kx = np.fft.rfftfreq(shape[1], sampling)[None]
+    tall, wide = both(sampling)
+    ky = np.fft.fftfreq(shape[0], tall)[:, None]
+    kx = np.fft.rfftfreq(shape[1], wide)[None]
     k = np.hypot(ky, kx)
-    spread = (np.sinc(ky * sampling / 2) * np.sinc(kx * sampling / 2)) ** 4
-    return k, (k < 0.5 / sampling) / spread
+    spread = (np.sinc(ky * tall / 2) * np.sinc(kx * wide / 2)) ** 4
+    return k, (k < 0.5 / max(tall, wide)) / spread
 
 
 def _spline_shares(points: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
