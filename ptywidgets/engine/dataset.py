@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ptywidgets.engine.calibration import Calibration
-from ptywidgets.engine.errors import DataError
+from ptywidgets.engine.errors import DataError, DataWarning
 
 if TYPE_CHECKING:
     from ptywidgets.engine.protocols import Backend
@@ -45,7 +46,8 @@ class Dataset:
     calibration : Calibration
         Energy, scan step, detector pixel, semi-angle.
     vacuum : ndarray, (Qy, Qx), optional
-        Pattern of the probe without a specimen.
+        Pattern of the probe without a specimen. Of a scan or a stack of them the mean is taken, which is told in a
+        warning. It may be NaN where the mask leaves a pixel out.
     name : str
         For titles.
     path : Path, optional
@@ -79,10 +81,11 @@ class Dataset:
 
     def __post_init__(self) -> None:
         _check_patterns(self.data, 4, "(Ry, Rx, Qy, Qx)", "pass a stack to Dataset.from_stack(stack, scan_shape=...)")
-        if self.vacuum is not None:
-            object.__setattr__(self, "vacuum", checked_pattern(self.vacuum, self.detector_shape))
         if self.mask is not None:
             object.__setattr__(self, "mask", checked_mask(self.mask, self.detector_shape))
+        if self.vacuum is not None:
+            vacuum = _averaged(self.vacuum, self.detector_shape, self.mask)
+            object.__setattr__(self, "vacuum", checked_pattern(vacuum, self.detector_shape, self.mask))
         if self.scan_mask is not None:
             object.__setattr__(self, "scan_mask", checked_scan_mask(self.scan_mask, self.scan_shape))
         if self.path is not None:
@@ -156,10 +159,17 @@ pass scan_shape=(41, 41) or crop.
     def mean_pattern(self, region: tuple[int, int, int, int] | None = None) -> np.ndarray:
         """Mean diffraction pattern, (Qy, Qx) float64; 0 where a pixel is masked.
 
+        Positions that the scan mask leaves out do not count, nor does a single pixel that is NaN or infinite.
+
         Parameters
         ----------
         region : (y0, y1, x0, x1), optional
             Half-open range of scan pixels; the whole scan when not given.
+
+        Raises
+        ------
+        DataError
+            When the region lies outside of the scan, or all of it is left out.
         """
         y0, y1, x0, x1 = (0, self.shape[0], 0, self.shape[1]) if region is None else (int(edge) for edge in region)
         if not (0 <= y0 < y1 <= self.shape[0] and 0 <= x0 < x1 <= self.shape[1]):
@@ -167,19 +177,42 @@ pass scan_shape=(41, 41) or crop.
                 f"region (y0, y1, x0, x1) is {(y0, y1, x0, x1)}; expected 0 <= y0 < y1 <= {self.shape[0]} and "
                 f"0 <= x0 < x1 <= {self.shape[1]}."
             )
+        counted = None if self.scan_mask is None else self.scan_mask[y0:y1, x0:x1]
+        if counted is not None and not counted.any():
+            raise DataError(
+                f"all positions of the region {(y0, y1, x0, x1)} are left out; choose another one, or take them back "
+                "with with_scan_mask(None)."
+            )
         total = np.zeros(self.detector_shape, np.float64)
-        for _, block in self._blocks((y0, y1, x0, x1), 64e6):
-            total += block.sum(axis=(0, 1), dtype=np.float64)
+        seen = np.zeros(self.detector_shape, np.int64)
+        for first, block in self._blocks((y0, y1, x0, x1), 64e6):
+            if counted is not None and not counted[first - y0 : first - y0 + len(block)].all():
+                block = block[counted[first - y0 : first - y0 + len(block)]][:, None]
+            with np.errstate(invalid="ignore"):
+                part = block.sum(axis=(0, 1), dtype=np.float64)
+            count = np.full(self.detector_shape, len(block) * block.shape[1])
+            broken = ~np.isfinite(part)
+            if broken.any():  # few frames, or few pixels
+                values = block[..., broken]
+                finite = np.isfinite(values)
+                part[broken] = np.where(finite, values, 0).sum(axis=(0, 1), dtype=np.float64)
+                count[broken] = finite.sum(axis=(0, 1))
+            total += part
+            seen += count
         if self.mask is not None:
             total[~self.mask] = 0
-        return total / ((y1 - y0) * (x1 - x0))
+        return total / np.maximum(seen, 1)
 
     def with_calibration(self, **changes: float | None) -> Dataset:
         """A data set of the same patterns with some calibrations changed; see `Calibration.replace`."""
         return dataclasses.replace(self, calibration=self.calibration.replace(**changes))
 
     def with_vacuum(self, vacuum: np.ndarray | str | os.PathLike[str] | None) -> Dataset:
-        """A data set of the same patterns with another vacuum pattern, given as an array or as a file."""
+        """A data set of the same patterns with another vacuum pattern, given as an array or as a file.
+
+        Of a scan (Ry, Rx, Qy, Qx) or a stack (J, Qy, Qx) of vacuum patterns the mean is taken, each brought to one
+        origin; a `DataWarning` says so.
+        """
         if isinstance(vacuum, (str, os.PathLike)):
             from ptywidgets.engine.io import read_pattern
 
@@ -225,6 +258,25 @@ pass scan_shape=(41, 41) or crop.
         """
         return dataclasses.replace(self, scan_mask=scan_mask)
 
+    def without_bad_frames(self) -> Dataset:
+        """A data set of the same patterns without those that :func:`ptywidgets.engine.prepare.bad_frames` finds.
+
+        Positions that are left out already stay so.
+
+        Examples
+        --------
+        >>> data = np.random.default_rng(0).poisson(5, (6, 6, 16, 16)).astype(np.uint16)
+        >>> data[2, 3] = 0
+        >>> np.argwhere(~Dataset(data).without_bad_frames().scan_mask).tolist()
+        [[2, 3]]
+        """
+        from ptywidgets.engine.prepare.frames import bad_frames
+
+        bad = bad_frames(self)
+        if not bad.mask.any():
+            return self
+        return self.with_scan_mask(~bad.mask if self.scan_mask is None else self.scan_mask & ~bad.mask)
+
     def load(self) -> Dataset:
         """A data set whose patterns are in memory.
 
@@ -246,7 +298,7 @@ pass scan_shape=(41, 41) or crop.
         kinds = {
             "NaN or infinite values": "replace them, or crop the scan",
             "negative values": "subtract less background, or clip with numpy.maximum(data, 0)",
-            "no counts at all": "crop the scan, or check that the detector was on",
+            "no counts at all": "leave them out, without_bad_frames(), or check that the detector was on",
         }
         found: dict[str, list[Any]] = {kind: [0, None] for kind in kinds}
         for first, block in self.rows():
@@ -258,6 +310,8 @@ pass scan_shape=(41, 41) or crop.
                 ~block.any(axis=(2, 3)),
             ]
             for kind, where in zip(kinds, bad, strict=True):
+                if where is not None and self.scan_mask is not None:
+                    where = where & self.scan_mask[first : first + len(block)]
                 if where is not None and where.any():
                     if found[kind][1] is None:
                         y, x = np.argwhere(where)[0]
@@ -290,6 +344,7 @@ pass scan_shape=(41, 41) or crop.
             f"{c.semiangle:.4g} mrad" if c.semiangle is not None else "",
             "with vacuum pattern" if self.vacuum is not None else "",
             f"{int((~self.mask).sum())} pixels masked" if self.mask is not None else "",
+            f"{int((~self.scan_mask).sum())} positions left out" if self.scan_mask is not None else "",
         ]
         facts = ", ".join(fact for fact in known if fact) or "not calibrated"
         return (
@@ -316,8 +371,26 @@ pass scan_shape=(41, 41) or crop.
         return np.asarray(block).astype(self.dtype, copy=False)
 
 
-def checked_pattern(pattern: Any, shape: tuple[int, ...] | None = None) -> np.ndarray:
-    """`pattern` as a real, finite 2-D array, of `shape` when given."""
+def _averaged(vacuum: Any, shape: tuple[int, ...], mask: np.ndarray | None) -> Any:
+    """A vacuum pattern, or the mean of a scan or stack of them: with a word."""
+    many = tuple(getattr(vacuum, "shape", ()) or np.shape(vacuum))
+    if len(many) not in (3, 4):
+        return vacuum
+    if many[-2:] != tuple(shape):
+        raise DataError(
+            f"the vacuum patterns are {_by(many[-2:])} but the detector is {_by(shape)}; crop, pad or bin one of them."
+        )
+    from ptywidgets.engine.prepare.vacuum import vacuum_of_scan
+
+    mean, sentence = vacuum_of_scan(vacuum if hasattr(vacuum, "dtype") else np.asarray(vacuum), mask)
+    warnings.warn(sentence, DataWarning, stacklevel=4)
+    return mean
+
+
+def checked_pattern(
+    pattern: Any, shape: tuple[int, ...] | None = None, mask: np.ndarray | None = None
+) -> np.ndarray:
+    """`pattern` as a real 2-D array, of `shape` when given, and finite where `mask` says that a pixel counts."""
     array = np.asarray(pattern)
     if array.ndim != 2 or array.dtype.kind not in "biuf" or 0 in array.shape:
         raise DataError(
@@ -328,9 +401,10 @@ def checked_pattern(pattern: Any, shape: tuple[int, ...] | None = None) -> np.nd
             f"the vacuum pattern is {_by(array.shape)} but the detector is {_by(shape)}; crop, pad or bin one of them."
         )
     array = np.array(array, dtype=array.dtype.newbyteorder("="))
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise DataError(f"the vacuum pattern has {int((~np.isfinite(array)).sum())} NaN or infinite values; mask them.")
-    if not array.any():
+    broken = ~np.isfinite(array) if mask is None else ~np.isfinite(array) & mask
+    if broken.mean() > 0.1:  # fewer are repaired from their neighbours where the probe is made
+        raise DataError(f"the vacuum pattern has {int(broken.sum())} NaN or infinite values; mask them.")
+    if not np.nan_to_num(array).any():
         raise DataError("the vacuum pattern is zero everywhere; was the beam on?")
     array.setflags(write=False)
     return array

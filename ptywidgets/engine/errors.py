@@ -26,6 +26,10 @@ class ParameterError(PtyError):
     """A parameter has an unknown name or a value out of its range."""
 
 
+class DataWarning(UserWarning):
+    """Something in the data does not count and was left out; the message says what, how much and why."""
+
+
 def unknown_name(what: str, got: str, known: Iterable[str]) -> ParameterError:
     """The error for an unknown name, with the nearest known ones.
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ptywidgets.engine.backends.pattern_kernels import pattern_kernels
 from ptywidgets.engine.dataset import Dataset
-from ptywidgets.engine.errors import DataError, unknown_name
+from ptywidgets.engine.errors import unknown_name
+from ptywidgets.engine.prepare.frames import screened_or_warned
 
-_PORTION = 1e6  # bytes that are summed while they lie in the cache
 ORIGIN_MODELS = ("constant", "plane", "parabola", "none")
 
 
@@ -25,12 +24,18 @@ def centre_of_mass(dataset: Dataset, mask: np.ndarray | None = None) -> np.ndarr
     Returns
     -------
     ndarray (2, Ry, Rx) float64
-        Row and column in detector pixels.
+        Row and column in detector pixels; where a position does not count, filled from its neighbours
+        (:func:`ptywidgets.engine.prepare.fill_positions`).
 
     Raises
     ------
     DataError
-        When a pattern is empty, has NaN or negative counts.
+        When most patterns are empty, or have NaN or negative counts.
+
+    Warns
+    -----
+    DataWarning
+        When some are: they are left out.
 
     Examples
     --------
@@ -44,42 +49,10 @@ def centre_of_mass(dataset: Dataset, mask: np.ndarray | None = None) -> np.ndarr
 def moments(dataset: Dataset, mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Total counts (Ry, Rx) and centre of mass (2, Ry, Rx) px of every pattern, in one pass over the data.
 
-    Portions are checked as they are summed.
+    Positions that do not count are filled from their neighbours. What has to be left out besides is told in a warning.
     """
-    qy, qx = dataset.detector_shape
-    weights = None if mask is None else np.asarray(mask, np.float32)
-    bad = None if dataset.mask is None else ~dataset.mask
-    middle = (qy // 2, qx // 2)  # moments about the middle lose no digits in single precision
-    kernels = pattern_kernels()
-    sums = np.empty((*dataset.scan_shape, 3))
-    portion = max(1, int(_PORTION / (qy * qx * dataset.dtype.itemsize)))
-    for first, block in dataset.rows():
-        patterns = block.reshape(-1, qy, qx)
-        out = sums[first : first + len(block)].reshape(-1, 3)
-        for start in range(0, len(patterns), portion):
-            part = patterns[start : start + portion]
-            if bad is not None:
-                part = part.copy()
-                part[:, bad] = 0
-            negative = kernels.moments(part, middle, out[start : start + portion])
-            if negative:
-                remedy = "subtract the detector's dark reference and clip at 0"
-                asked = block if bad is None else block[..., ~bad]
-                _complain("negative counts", remedy, first, asked.reshape(*block.shape[:2], -1).min(-1) < 0)
-            if weights is not None:
-                kernels.moments(part * weights, middle, out[start : start + portion])
-    total = sums[..., 0]
-    if not np.isfinite(total).all():
-        _complain("NaN or infinite counts", "replace them, for instance by 0", 0, ~np.isfinite(total))
-    if (total <= 0).any():
-        _complain("no counts at all", "leave those positions out or crop the scan", 0, total <= 0)
-    return total, np.stack([sums[..., n + 1] / total + middle[n] for n in (0, 1)])
-
-
-def _complain(what: str, remedy: str, first: int, bad: np.ndarray) -> None:
-    """`bad` (n, Rx) says which patterns, from scan row `first` on."""
-    row, column = np.argwhere(bad)[0]
-    raise DataError(f"{int(bad.sum())} patterns have {what}, the first at scan [{first + row}, {column}]; {remedy}.")
+    screened = screened_or_warned(dataset, mask)
+    return screened.totals, screened.com
 
 
 def fit_origin(com: np.ndarray, model: str = "plane", robust: bool = True) -> np.ndarray:
