@@ -10,6 +10,7 @@ import numpy as np
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import PtyError
 from ptywidgets.engine.prepare.disk import DiskFit, measure_disk
+from ptywidgets.engine.prepare.frames import BadFrames, bad_frames
 from ptywidgets.engine.prepare.measurement import Measurement, left_out_alike
 from ptywidgets.engine.prepare.mend import MendedArray
 from ptywidgets.engine.prepare.pixels import gap_pixels, sample_patterns, sampled_positions
@@ -167,6 +168,17 @@ class Facts:
     def disk(self) -> DiskFit:
         """The bright-field disk of that mean."""
         return measure_disk(self.mean)
+
+    @cached_property
+    def bad_frames(self) -> BadFrames:
+        """Scan positions that should not count, and that are not left out yet; all patterns are read."""
+        return bad_frames(self.dataset)
+
+    @property
+    def vacuum_words(self) -> str:
+        """What is wrong with pixels of the vacuum pattern; empty where nothing is."""
+        vacuum = self.dataset.vacuum
+        return "" if vacuum is None else clean_vacuum(vacuum, self.dataset.mask).sentence
 
     @cached_property
     def vacuum_disk(self) -> DiskFit:

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from ptywidgets.engine.prepare.frames import Screened
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.prepare.optics_fit import OpticsFit
 from ptywidgets.engine.prepare.polish import Polished
 from ptywidgets.engine.prepare.rotation import wrapped_angle
 from ptywidgets.engine.prepare.thick import ThickFit
+from ptywidgets.engine.prepare.vacuum import clean_vacuum
 from ptywidgets.engine.probe import Optics
 
 GIVEN = "given"
@@ -31,11 +33,37 @@ class Decision:
     widget: str  # the one that shows it and lets one change it
 
 
-def about_descan(measurement: Measurement) -> Decision:
-    """How far descan moved the patterns."""
+def about_data(screened: Screened) -> list[Decision]:
+    """What was left out, and what was repaired; nothing where all is in order."""
+    out = []
+    dataset, notes = screened.dataset, screened.notes
+    if dataset.scan_mask is not None and not dataset.scan_mask.all():
+        count, total = int((~dataset.scan_mask).sum()), dataset.scan_mask.size
+        told = [note.removeprefix("Left out: ") for note in notes if note.startswith("Left out: ")]
+        source = "from the data" if told else GIVEN
+        words = f"{count} of {total} scan positions are left out" + (f": {' '.join(told)}" if told else ", as given.")
+        out.append(Decision("positions left out", count, None, "positions", source, words, "DatasetBrowser"))
+    masked = [note for note in notes if not note.startswith("Left out: ")]
+    if masked:
+        count = int(screened.bad.pixels.sum())
+        out.append(
+            Decision("pixels masked", count, None, "px", "from the data", " ".join(masked), "DatasetBrowser")
+        )
+    if dataset.vacuum is not None:
+        clean = clean_vacuum(dataset.vacuum, dataset.mask)
+        if clean.sentence:
+            count = int((clean.odd | clean.unmeasured).sum())
+            out.append(
+                Decision("vacuum pattern", count, None, "px", "from its neighbours", clean.sentence, "ProbeDesigner")
+            )
+    return out
+
+
+def about_descan(measurement: Measurement, why: str = "") -> Decision:
+    """How far descan moved the patterns, and why a surface was taken that nobody asked for."""
     span = float(np.hypot(*np.ptp(measurement.origin, axis=(1, 2))))
     model = measurement.preparation.origin
-    sentence = f"Descan moves the patterns by {span:.2f} px across the scan; a {model} is taken off."
+    sentence = f"Descan moves the patterns by {span:.2f} px across the scan; a {model} is taken off" + (f": {why}." if why else ".")
     return Decision("descan", span, None, "px", "from the centre of mass", sentence, "DatasetBrowser")
 
 

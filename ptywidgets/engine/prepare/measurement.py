@@ -190,7 +190,7 @@ def prepare(
         from ptywidgets.engine.prepare.start import find_start
 
         return find_start(dataset, preparation=preparation).measurement
-    return prepared(screen(_in_memory(dataset)), preparation)
+    return prepared(screen(in_memory(dataset)), preparation)
 
 
 def prepared(screened: Screened, preparation: Preparation) -> Measurement:
@@ -289,7 +289,7 @@ def centred_patterns(dataset: Dataset, origin: np.ndarray) -> tuple[Patterns, np
     """
     whole = np.rint(origin)
     shifts = (origin - whole).reshape(2, -1).T.copy()
-    counts = _in_memory(dataset).data
+    counts = in_memory(dataset).data
     counts = counts.reshape(-1, *dataset.detector_shape)  # type: ignore[attr-defined]  # an array by now
     corners, counted = whole.reshape(2, -1).T.astype(np.int64), _left_in(dataset)
     if not isinstance(counted, slice):
@@ -299,6 +299,6 @@ def centred_patterns(dataset: Dataset, origin: np.ndarray) -> tuple[Patterns, np
     return Patterns(counts, corners, mask=dataset.mask), shifts
 
 
-def _in_memory(dataset: Dataset) -> Dataset:
+def in_memory(dataset: Dataset) -> Dataset:
     """The dataset as an array, in its own type; a memory map is one."""
     return dataset if isinstance(dataset.data, np.ndarray) else dataset.load()

@@ -10,10 +10,19 @@ import numpy as np
 
 from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.dataset import Dataset
-from ptywidgets.engine.prepare.decisions import GIVEN, Decision, about_descan, about_lens, about_orientation
+from ptywidgets.engine.prepare.decisions import (
+    GIVEN,
+    Decision,
+    about_data,
+    about_descan,
+    about_lens,
+    about_orientation,
+)
 from ptywidgets.engine.prepare.descan import centred_mean
+from ptywidgets.engine.prepare.descan_model import descan_model
 from ptywidgets.engine.prepare.disk import calibrate_detector, measure_disk
-from ptywidgets.engine.prepare.measurement import Measurement, Preparation, prepare, reorient
+from ptywidgets.engine.prepare.frames import screen, suspects
+from ptywidgets.engine.prepare.measurement import Measurement, Preparation, in_memory, prepared, reorient
 from ptywidgets.engine.prepare.mend import mended
 from ptywidgets.engine.prepare.optics_fit import TERMS, OpticsFit, find_optics
 from ptywidgets.engine.prepare.polish import Polished, polish
@@ -53,6 +62,7 @@ def find_start(
     defocus: float | None = None,
     aberrations: Aberrations | None = None,
     preparation: Preparation | None = None,
+    origin: str | None = None,
     thickness: float | None = None,
     refine: bool = True,
 ) -> Start:
@@ -71,7 +81,9 @@ def find_start(
     aberrations : Aberrations, optional
         Those beyond defocus, astigmatism and coma are kept; of the defocus the sign is used.
     preparation : Preparation, optional
-        For the model of the origin.
+        For the model of the origin, where that is not the default.
+    origin : {"plane", "parabola", "constant", "none"}, optional
+        Model of the origin. By default a plane, or a parabola where centres of mass and edges of the disks are bent.
     thickness : float, optional
         Of the specimen, in A. The defocus found is that of its middle; with this the one of its entrance is told, too.
         Where it is more than half the depth of field, lambda / semiangle^2, no single plane describes the specimen, and
@@ -93,13 +105,23 @@ def find_start(
     from ptywidgets.engine.direct.bright_field import bright_field
 
     begin = time.perf_counter()
-    dataset, decisions = _calibrated(dataset, semiangle, q_pixel)
+    screened = screen(in_memory(dataset))
+    screened = screened.without(suspects(screened))
+    decisions = about_data(screened)
+    dataset, told = _calibrated(screened.dataset, semiangle, q_pixel)
+    screened, decisions = replace(screened, dataset=dataset), [*decisions, *told]
     wanted = preparation or Preparation()
     rotation = wanted.rotation if rotation is None else rotation
     transpose = wanted.transpose if transpose is None else transpose
     wanted = wanted.replace(rotation=rotation, transpose=transpose)
-    measurement = prepare(dataset, wanted)
-    decisions.append(about_descan(measurement))
+    why = ""
+    if origin is not None:
+        wanted = wanted.replace(origin=origin)
+    elif wanted.origin == Preparation().origin:
+        model, why = descan_model(screened)
+        wanted = wanted.replace(origin=model)
+    measurement = prepared(screened, wanted)
+    decisions.append(about_descan(measurement, why))
     bright = bright_field(dataset, measurement)
     optics = Optics.from_dataset(dataset, aberrations=aberrations or Aberrations())
     if dataset.vacuum is None:
@@ -160,7 +182,7 @@ def _calibrated(dataset: Dataset, semiangle: float | None, q_pixel: float | None
     absent = [name for name in ("semiangle", "q_pixel") if getattr(known, name) is None]
     source, sigma, words = GIVEN, None, "was given"
     if len(absent) == 1 and known.energy is not None:
-        pattern = mended(dataset).mean_pattern() if dataset.vacuum is None else np.asarray(dataset.vacuum)
+        pattern = mended(dataset).mean_pattern() if dataset.vacuum is None else Optics.from_dataset(dataset).vacuum
         disk = measure_disk(pattern)
         edge = min(disk.edge_width / EDGE / disk.radius, WIDEST)  # of the radius
         if known.semiangle is None:
