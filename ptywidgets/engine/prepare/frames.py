@@ -17,6 +17,7 @@ from ptywidgets.engine.backends.pattern_kernels import pattern_kernels
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError, DataWarning
 from ptywidgets.engine.prepare.fill import fill_positions
+from ptywidgets.engine.prepare.masked_sums import neighbour_sums, with_mean_disk
 from ptywidgets.engine.prepare.pixels import gap_pixels, sample_patterns
 
 _PORTION = 1e6  # bytes that are summed while they lie in the cache
@@ -154,20 +155,20 @@ def screen(dataset: Dataset, weights: np.ndarray | None = None) -> Screened:
     odd = np.zeros(dataset.detector_shape, bool)
     lost = np.zeros(dataset.scan_shape, bool)
     for turn in range(_ROUNDS):
-        sums, negative = pattern_sums(dataset, weights)
-        broken = (~np.isfinite(sums[..., 0]) | negative) & counted & ~lost
+        found = pattern_sums(dataset, weights)
+        broken = (~np.isfinite(found.seen[..., 0]) | found.negative) & counted & ~lost
         if not broken.any():
             break
         if turn == _ROUNDS - 1:
             lost |= broken
             break
-        pixels, frames = _least_loss(dataset, broken, counted, negative)
+        pixels, frames = _least_loss(dataset, broken, counted, found.negative)
         lost |= frames
         if not pixels.any():
             break
         odd |= pixels
         dataset = dataset.with_mask(~(pixels | _masked(dataset)))
-    total = sums[..., 0]
+    total = found.seen[..., 0]
     if odd.any():
         notes.append(
             f"{_count(int(odd.sum()), 'detector pixel')} without a measurement in some frames masked: that loses less "
@@ -192,6 +193,10 @@ def screen(dataset: Dataset, weights: np.ndarray | None = None) -> Screened:
     notes += [f"Left out: {sentence}" for sentence in sentences]
     if kinds:
         dataset = dataset.with_scan_mask(left)
+    sums = found.repaired
+    if dataset.mask is not None and weights is None:
+        sums = with_mean_disk(dataset, found.seen, sums, measured)
+    total = sums[..., 0]
     middle = [n // 2 for n in dataset.detector_shape]
     with np.errstate(invalid="ignore", divide="ignore"):
         com = np.stack([sums[..., n + 1] / total + middle[n] for n in (0, 1)])
@@ -207,34 +212,47 @@ def screened_or_warned(dataset: Dataset, weights: np.ndarray | None = None) -> S
     return screened
 
 
-def pattern_sums(dataset: Dataset, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Total and first moments (Ry, Rx, 3) about the detector's middle pixel, and which patterns have negative counts.
+@dataclass(frozen=True, eq=False)
+class PatternSums:
+    """Total and first moments of every pattern about the detector's middle pixel."""
 
-    Masked pixels count as 0; positions that are left out are summed like the others, and mean nothing.
-    """
+    seen: np.ndarray  # (Ry, Rx, 3), masked pixels as nothing
+    repaired: np.ndarray  # (Ry, Rx, 3), masked pixels interpolated from their neighbours
+    negative: np.ndarray  # (Ry, Rx) bool: patterns with negative counts
+
+
+def pattern_sums(dataset: Dataset, weights: np.ndarray | None = None) -> PatternSums:
+    """Sum every pattern, in one pass; positions that are left out are summed like the others, and mean nothing."""
     qy, qx = dataset.detector_shape
     weighted = None if weights is None else np.asarray(weights, np.float32)
-    bad = None if dataset.mask is None else ~dataset.mask
+    bad = None if dataset.mask is None or dataset.mask.all() else ~dataset.mask
     middle = (qy // 2, qx // 2)  # moments about the middle lose no digits in single precision
     kernels = pattern_kernels()
     sums = np.empty((*dataset.scan_shape, 3))
+    hidden = None if bad is None else np.empty_like(sums)
     negative = np.zeros(dataset.scan_shape, bool)
     portion = max(1, int(_PORTION / (qy * qx * dataset.dtype.itemsize)))
+    if bad is not None:
+        beside, share = neighbour_sums(bad, middle, weighted)
     with np.errstate(invalid="ignore", over="ignore"):
         for first, block in dataset.rows():
             patterns = block.reshape(-1, qy, qx)
-            out = sums[first : first + len(block)].reshape(-1, 3)
-            signs = negative[first : first + len(block)].reshape(-1)
+            rows = slice(first, first + len(block))
+            out, signs = sums[rows].reshape(-1, 3), negative[rows].reshape(-1)
             for start in range(0, len(patterns), portion):
-                part = patterns[start : start + portion]
+                few = slice(start, start + portion)
+                part = patterns[few]
                 if bad is not None:
                     part = part.copy()
                     part[:, bad] = 0
-                if kernels.moments(part, middle, out[start : start + portion]):
-                    signs[start : start + portion] = (part < 0).any((1, 2))
+                if kernels.moments(part, middle, out[few]):
+                    signs[few] = (part < 0).any((1, 2))
                 if weighted is not None:
-                    kernels.moments(part * weighted, middle, out[start : start + portion])
-    return sums, negative
+                    kernels.moments(part * weighted, middle, out[few])
+                if hidden is not None:
+                    near = part.reshape(len(part), -1)[:, beside].astype(np.float64)
+                    hidden[rows].reshape(-1, 3)[few] = near @ share
+    return PatternSums(sums, sums if hidden is None else sums + hidden, negative)
 
 
 def suspects(screened: Screened) -> BadFrames:

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
+from scipy import ndimage, sparse
+from scipy.spatial import cKDTree
 
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError
@@ -139,7 +140,7 @@ def gap_pixels(sample: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray
     """Detector pixels (Qy, Qx) that hold a mark in the place of a measurement, in all of a sample (n, Qy, Qx).
 
     NaN or an infinite value; one and the same negative number in every pattern; or there one and the same 2^n - 1
-    (such as 65535 or 2^32 - 1), or 67108872, four times beyond whatever the other pixels count. Pixels that `mask`
+    (such as 65535 or 2^32 - 1), or 67108872, twice beyond whatever the other pixels count. Pixels that `mask`
     leaves out already are not among them.
 
     Examples
@@ -170,13 +171,23 @@ def gap_pixels(sample: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray
         # The largest first: as long as a constant mark towers over all that is smaller, it counts nothing.
         for value in np.unique(highest[same & others & (highest > 0)])[::-1]:
             smaller = highest[others & (highest < value)]
-            if not (is_mark(float(value)) and smaller.size and value > 4 * max(float(smaller.max()), 1.0)):
+            if not (is_mark(float(value)) and smaller.size and value > 2 * max(float(smaller.max()), 1.0)):
                 break
             if (highest > value)[others].any() or (~same & (highest == value))[others].any():
                 break  # some pixels come up to it at times, or further: saturation
             gaps |= same & others & (highest == value)
             others &= ~gaps
     return gaps & looked
+
+
+def neighbour_means(bad: np.ndarray, count: int = 8) -> sparse.csr_matrix:
+    """Matrix (n, Qy Qx) that makes the means of the `count` nearest good pixels of each of n bad ones."""
+    good = np.argwhere(~bad)
+    count = min(count, len(good))
+    _, nearest = cKDTree(good).query(np.argwhere(bad), k=[*range(1, count + 1)])
+    flat = np.ravel_multi_index(tuple(good[nearest].transpose(2, 0, 1)), bad.shape)
+    rows = np.repeat(np.arange(len(flat)), count)
+    return sparse.csr_matrix((np.full(flat.size, 1 / count), (rows, flat.ravel())), shape=(len(flat), bad.size))
 
 
 def is_mark(value: float) -> bool:
