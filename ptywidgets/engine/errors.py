@@ -14,6 +14,10 @@ class DataError(PtyError):
     """The patterns themselves cannot be used: wrong shape, NaN, negative counts, empty."""
 
 
+class InsufficientData(DataError):
+    """There is too little data to tell what was asked: too few scan positions, or too few detector pixels."""
+
+
 class CalibrationError(PtyError):
     """A calibration is missing, impossible or contradicts another."""
 

@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from ptywidgets.engine.dataset import Dataset
-from ptywidgets.engine.errors import DataError
+from ptywidgets.engine.errors import DataError, InsufficientData
 from ptywidgets.engine.prepare.fill import fill_positions
 from ptywidgets.engine.prepare.frames import screened_or_warned
 from ptywidgets.engine.prepare.mend import mended
@@ -106,6 +106,10 @@ def segmented_deflection(dataset: Dataset, segments: np.ndarray, pattern: np.nda
     """
     dataset = screened_or_warned(dataset).dataset
     signals, total = segment_signals(dataset, segments)
+    if min(dataset.detector_shape) < 2:
+        raise InsufficientData(
+            f"the detector has {dataset.detector_shape} pixels; expected 2 x 2 at least to tell a shift of the disk."
+        )
     disk = np.asarray(mended(dataset).mean_pattern() if pattern is None else pattern, float)
     slopes = np.gradient(disk / disk.sum())
     response = -np.array([[float((s * g).sum()) for g in slopes] for s in np.asarray(segments, float)])

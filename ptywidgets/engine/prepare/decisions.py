@@ -17,6 +17,7 @@ from ptywidgets.engine.prepare.vacuum import clean_vacuum
 from ptywidgets.engine.probe import Optics
 
 GIVEN = "given"
+CANNOT = "cannot tell"
 TRANSPARENT = 1000.0  # A; hardly an electron goes through more without being scattered many times
 
 
@@ -74,11 +75,15 @@ def about_orientation(
     rotation: float | None,
     transpose: bool | None,
     sign_known: bool,
+    cannot: str = "",
 ) -> list[Decision]:
-    """Rotation, transpose, and whether half a turn is told."""
+    """Rotation, transpose, and whether half a turn is told; `cannot` says why the data are too few to tell."""
     angle, sigma = measurement.rotation, fit.uncertainties["rotation"]
     if rotation is not None:
         source, words, spread = GIVEN, f"The rotation, {angle:.2f} degrees, was given.", None
+    elif cannot:
+        source, spread = CANNOT, None
+        words = f"The rotation is taken for {angle:.2f} degrees, but the data {_without_stop(cannot)}."
     elif not fit.found:
         source, spread = "from least curl", measurement.rotation_fit.uncertainty
         words = f"The bright field shows too little; the centre of mass has least curl at {angle:.2f} degrees."
@@ -90,6 +95,8 @@ def about_orientation(
     out = [Decision("rotation", angle, spread, "degrees", source, words, "RotationExplorer")]
     turned = "transposed" if measurement.transpose else "not transposed"
     source = GIVEN if transpose is not None else source if rotation is None else "from the bright field"
+    if cannot and transpose is None:
+        source, turned = CANNOT, f"taken for {turned}; the data cannot tell"
     out.append(
         Decision(
             "transpose", measurement.transpose, None, "", source, f"The detector is {turned}.", "OrientationPicker"
@@ -122,18 +129,22 @@ def about_lens(
     thickness: float | None,
     thick: ThickFit | None,
     thin: float,
+    cannot: str = "",
 ) -> list[Decision]:
     """Defocus, astigmatism and coma, each with the plane or the size that its number is of. Specimens up to `thin`, in
     A, are one plane."""
     refined = polished is not None and polished.accepted
     source = "from the bright field" + (" and a coarse reconstruction" if refined else "")
     if not fit.found:
-        source = "not found"
+        source = CANNOT if cannot else "not found"
     value = optics.aberrations["defocus"]
     sigma = fit.uncertainties["defocus"]
     if defocus is not None:
         words = f"The defocus, {value:.4g} A, was given."
         out = [Decision("defocus", value, None, "A", GIVEN, words, "ProbeDesigner")]
+    elif cannot:
+        words = f"The defocus is taken for {value:.4g} A, but the data {_without_stop(cannot)}."
+        out = [Decision("defocus", value, None, "A", CANNOT, words, "ProbeDesigner")]
     else:
         if thick is not None:
             sigma, source = thick.uncertainty, "from a coarse multislice reconstruction"
@@ -150,6 +161,8 @@ def about_lens(
                     "thickness=...), to have it found with several slices."
                 )
         out = [Decision("defocus", value, sigma if fit.found else None, "A", source, words, "ProbeDesigner")]
+    if cannot:
+        return out
     for symbol, name, widget in (("C12", "astigmatism", "ParallaxExplorer"), ("C21", "coma", "ParallaxExplorer")):
         size = optics.aberrations[symbol]
         spread = float(np.hypot(fit.uncertainties[f"{symbol}a"], fit.uncertainties[f"{symbol}b"]) / np.sqrt(2))
@@ -157,3 +170,7 @@ def about_lens(
         words = f"The {name} is {size:.3g} A (+- {spread:.2g}){seen}."
         out.append(Decision(name, size, spread, "A", source, words, widget))
     return out
+
+
+def _without_stop(reason: str) -> str:
+    return reason[:1].lower() + reason[1:].rstrip(".")

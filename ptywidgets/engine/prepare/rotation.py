@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ptywidgets.engine.prepare.enough import LEAST
+
 
 @dataclass(frozen=True)
 class Curves:
@@ -93,6 +95,11 @@ def rotation_curves(com: np.ndarray, angles: np.ndarray | None = None) -> Curves
     angles : ndarray (A,), optional
         Degrees; by default -90 to 90 in steps of 1.
 
+    Returns
+    -------
+    Curves
+        0 everywhere where the scan has less than 3 x 3 positions, which have neither curl nor divergence.
+
     Examples
     --------
     >>> curves = rotation_curves(np.random.default_rng(0).normal(size=(2, 8, 8)))
@@ -100,6 +107,8 @@ def rotation_curves(com: np.ndarray, angles: np.ndarray | None = None) -> Curves
     (2, 181)
     """
     angles = np.arange(-90.0, 91.0) if angles is None else np.asarray(angles, float)
+    if min(com.shape[1:]) < 3:
+        return Curves(angles, np.zeros((2, len(angles))), np.zeros((2, len(angles))))
     curl, divergence = [], []
     for field in (com, com[::-1]):
         div0 = field[0][2:, 1:-1] - field[0][:-2, 1:-1] + field[1][1:-1, 2:] - field[1][1:-1, :-2]
@@ -125,7 +134,8 @@ def find_rotation(com: np.ndarray, transpose: bool | None = None) -> RotationFit
     RotationFit
         Its `rotation` lies in (-180, 180]. Of the two angles 180 degrees apart, which have the same curl, the one is
         taken whose integrated phase is peaked upwards (atoms attract electrons) where that is beyond chance, and else
-        the one in (-90, 90]; `twin_resolved` says which. A known defocus tells more: see
+        the one in (-90, 90]; `twin_resolved` says which. Where the scan has fewer than 4 positions on a side nothing can
+        be told: 0, and the message says so. A known defocus tells more: see
         :func:`ptywidgets.engine.prepare.twin.resolve_twin`.
 
     Examples
@@ -138,6 +148,10 @@ def find_rotation(com: np.ndarray, transpose: bool | None = None) -> RotationFit
     (-15.0, False, True)
     """
     candidates = [False, True] if transpose is None else [transpose]
+    if min(com.shape[1:]) < LEAST:
+        by = f"{com.shape[1]} x {com.shape[2]}"
+        words = f"cannot tell the rotation from a scan of {by} positions, {LEAST} x {LEAST} are the least: set it by hand."
+        return RotationFit(0.0, candidates[0], 90.0, 0.5, 0.5, False, words)
     fits = {t: _closed_form(com[::-1] if t else com) for t in (False, True)}
     best = min(candidates, key=lambda t: fits[t][1])
     rotation, share, uncertainty = fits[best]

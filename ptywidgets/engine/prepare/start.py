@@ -10,7 +10,9 @@ import numpy as np
 
 from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.dataset import Dataset
+from ptywidgets.engine.errors import InsufficientData
 from ptywidgets.engine.prepare.decisions import (
+    CANNOT,
     GIVEN,
     Decision,
     about_data,
@@ -24,7 +26,7 @@ from ptywidgets.engine.prepare.disk import calibrate_detector, measure_disk
 from ptywidgets.engine.prepare.frames import screen, suspects
 from ptywidgets.engine.prepare.measurement import Measurement, Preparation, in_memory, prepared, reorient
 from ptywidgets.engine.prepare.mend import mended
-from ptywidgets.engine.prepare.optics_fit import TERMS, OpticsFit, find_optics
+from ptywidgets.engine.prepare.optics_fit import TERMS, OpticsFit, cannot_tell, find_optics
 from ptywidgets.engine.prepare.polish import Polished, polish
 from ptywidgets.engine.prepare.rotation import RotationFit
 from ptywidgets.engine.prepare.thick import ThickFit, depth_of_field, thick_defocus, with_defocus
@@ -94,6 +96,13 @@ def find_start(
     Returns
     -------
     Start
+        Bad frames and pixels that were not measured are left out of its measurement. What the data are too few to tell
+        has "cannot tell" for the source of its decision.
+
+    Raises
+    ------
+    CalibrationError, DataError
+        Where nothing can go on.
 
     Examples
     --------
@@ -126,15 +135,23 @@ def find_start(
     optics = Optics.from_dataset(dataset, aberrations=aberrations or Aberrations())
     if dataset.vacuum is None:
         optics = optics.replace(rolloff=_edge(mended(dataset), measurement))
-    fit = find_optics(bright, optics, rotation=rotation, transpose=transpose, defocus=defocus)
+    cannot = ""
+    try:
+        fit = find_optics(bright, optics, rotation=rotation, transpose=transpose, defocus=defocus)
+    except InsufficientData as error:
+        cannot = str(error)
+        fit = cannot_tell(optics, measurement.rotation, measurement.transpose, measurement.scan_shape, cannot)
     polished: Polished | None = None
     thick: ThickFit | None = None
     if fit.found:
         hold = (*(("rotation",) if rotation is not None else ()), *(("C10",) if defocus is not None else ()))
         rounds = 3 if refine else 1
         others = tuple(n for n in fit.uncertainties if n not in (*TERMS, "rotation"))
-        polished = polish(measurement, optics, fit, hold=hold + others, rounds=rounds)
-        fit = polished.fit
+        try:
+            polished = polish(measurement, optics, fit, hold=hold + others, rounds=rounds)
+            fit = polished.fit
+        except InsufficientData as error:  # the bright field has told what it can
+            decisions.append(Decision("coarse reconstruction", "none", None, "", CANNOT, str(error), "ProbeDesigner"))
     sign_known = defocus is not None or optics.aberrations["defocus"] != 0
     if polished is not None and rotation is None and not sign_known and polished.peaks < 0:
         fit = fit.twin()
@@ -150,8 +167,8 @@ def find_start(
             fit = replace(fit, aberrations=optics.aberrations, uncertainties={**fit.uncertainties, **sigma})
     elif defocus is not None:
         optics = optics.replace(aberrations=optics.aberrations.replace(defocus=defocus))
-    decisions += about_orientation(measurement, fit, polished, rotation, transpose, sign_known)
-    decisions += about_lens(fit, polished, defocus, optics, thickness, thick, _thin(dataset))
+    decisions += about_orientation(measurement, fit, polished, rotation, transpose, sign_known, cannot)
+    decisions += about_lens(fit, polished, defocus, optics, thickness, thick, _thin(dataset), cannot)
     return Start(measurement, optics, tuple(decisions), fit, time.perf_counter() - begin)
 
 
