@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ptywidgets.engine.calibration import Calibration
-from ptywidgets.engine.errors import DataError, DataWarning
+from ptywidgets.engine.errors import DataError, DataWarning, PtyError
 
 if TYPE_CHECKING:
     from ptywidgets.engine.protocols import Backend
@@ -214,9 +214,15 @@ pass scan_shape=(41, 41) or crop.
         origin; a `DataWarning` says so.
         """
         if isinstance(vacuum, (str, os.PathLike)):
-            from ptywidgets.engine.io import read_pattern
+            from ptywidgets.engine.io import read, read_pattern
 
-            vacuum = read_pattern(vacuum)
+            try:
+                vacuum = read_pattern(vacuum)
+            except PtyError as error:
+                try:
+                    vacuum = read(vacuum, vacuum=False).data  # a scan of vacuum patterns
+                except PtyError:
+                    raise error from None
         return dataclasses.replace(self, vacuum=vacuum)
 
     def with_mask(self, mask: Any) -> Dataset:

@@ -89,7 +89,7 @@ def read(
     )
     if vacuum is None or isinstance(vacuum, bool):
         return result
-    return result.with_vacuum(read_pattern(vacuum) if isinstance(vacuum, (str, os.PathLike)) else vacuum)
+    return result.with_vacuum(vacuum)
 
 
 def read_pattern(

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy import ndimage
 
 from ptywidgets.engine.backends.pattern_kernels import pattern_kernels
 from ptywidgets.engine.dataset import Dataset
@@ -26,6 +27,7 @@ _SAMPLE = 64  # patterns in which pixels without a measurement are looked for
 _NEGATIVE = 0.1  # share of the data beyond which negative counts are no accident of a few frames or pixels
 _BLANKED = 0.02  # of the scan's median total
 _DIM = 0.3  # of the median: what lies between is neither blanked nor lit, and a specimen has it at its edges
+_BLOB = 3  # rows that are dark below each other, from which on it is the specimen
 _FLYBACK = 3  # columns at either edge that are compared with the others
 _LIKELY = 0.5  # expected number of empty patterns, by chance alone, from which on they are measurements like others
 
@@ -96,7 +98,7 @@ def bad_frames(dataset: Dataset) -> BadFrames:
     """Find scan positions that do not count, in one pass over the data.
 
     Lost and empty frames are recognised by their totals, blanked ones by a total far below the scan's median without
-    anything between (a dark specimen fades in over some positions, a blanker does not), a flyback column by totals and
+    anything between (a dark specimen fades in over some positions and is dark in row below row, a blanker does not), a flyback column by totals and
     centres of mass unlike those of all other columns, repeated frames by being equal, count by count, to the one
     before, and saturated ones by far too many counts and many pixels at the end of their range.
 
@@ -282,6 +284,13 @@ def _blanked(total: np.ndarray, counted: np.ndarray, typical: float) -> np.ndarr
     dark = counted & (total < _BLANKED * typical)
     if not dark.any() or typical * _BLANKED < 1 and typical < 100:
         return np.zeros_like(dark)
+    labels, count = ndimage.label(dark)
+    starts = dark.ravel().copy()  # in the order of the scan, the first frame of each run
+    starts[1:] &= ~dark.ravel()[:-1]
+    runs_of = np.bincount(labels.ravel(), starts, minlength=count + 1)
+    dark &= runs_of[labels] < _BLOB  # dark in row below row is a place, not a time: something that stops the beam
+    if not dark.any():
+        return dark
     dim = counted & ~dark & (total < _DIM * typical)
     beside = np.zeros_like(dark)  # dim frames next to dark ones across the rows: a blanker works along them
     for axis, step in ((0, 1), (0, -1)):

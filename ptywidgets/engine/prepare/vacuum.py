@@ -67,11 +67,11 @@ def clean_vacuum(vacuum: np.ndarray, mask: np.ndarray | None = None) -> CleanVac
         _repair(pattern, odd | unmeasured)
     words = []
     if unmeasured.any():
-        words.append(f"{int(unmeasured.sum())} pixels of the vacuum pattern are masked or without a measurement")
+        words.append(f"pixels of the vacuum pattern that are masked or without a measurement: {int(unmeasured.sum())}")
     if odd.any():
         y, x = np.argwhere(odd)[0]
-        words.append(f"{int(odd.sum())} {'is' if odd.sum() == 1 else 'are'} hot or dead, the first at [{y}, {x}]")
-    sentence = f"{'; '.join(words)}: replaced by their neighbours." if words else ""
+        words.append(f"pixels of the vacuum pattern that are hot or dead: {int(odd.sum())}, the first at [{y}, {x}]")
+    sentence = f"Replaced by their neighbours: {'; '.join(words)}." if words else ""
     if not words:
         return CleanVacuum(values, unmeasured, odd, "")
     return CleanVacuum(pattern.astype(values.dtype if values.dtype.kind == "f" else float), unmeasured, odd, sentence)
