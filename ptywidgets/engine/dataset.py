@@ -393,9 +393,7 @@ def _averaged(vacuum: Any, shape: tuple[int, ...], mask: np.ndarray | None) -> A
     return mean
 
 
-def checked_pattern(
-    pattern: Any, shape: tuple[int, ...] | None = None, mask: np.ndarray | None = None
-) -> np.ndarray:
+def checked_pattern(pattern: Any, shape: tuple[int, ...] | None = None, mask: np.ndarray | None = None) -> np.ndarray:
     """`pattern` as a real 2-D array, of `shape` when given, and finite where `mask` says that a pixel counts."""
     array = np.asarray(pattern)
     if array.ndim != 2 or array.dtype.kind not in "biuf" or 0 in array.shape:

@@ -33,7 +33,9 @@ def check_counts(facts: Facts) -> Finding:
     if count > 0.1 * max(1, kept.sum()):
         remedy = "Subtract the detector's dark reference and clip at 0, mask what is not measured, or crop the scan."
         return Finding("counts", "bad", count, "patterns", words, remedy)
-    remedy = "So few are left out, or their pixels are masked, when the data are prepared: dataset.without_bad_frames()."
+    remedy = (
+        "So few are left out, or their pixels are masked, when the data are prepared: dataset.without_bad_frames()."
+    )
     return Finding("counts", "warn", count, "patterns", words, remedy)
 
 

@@ -47,9 +47,7 @@ def about_data(screened: Screened) -> list[Decision]:
     masked = [note for note in notes if not note.startswith("Left out: ")]
     if masked:
         count = int(screened.bad.pixels.sum())
-        out.append(
-            Decision("pixels masked", count, None, "px", "from the data", " ".join(masked), "DatasetBrowser")
-        )
+        out.append(Decision("pixels masked", count, None, "px", "from the data", " ".join(masked), "DatasetBrowser"))
     if dataset.vacuum is not None:
         clean = clean_vacuum(dataset.vacuum, dataset.mask)
         if clean.sentence:
@@ -64,7 +62,9 @@ def about_descan(measurement: Measurement, why: str = "") -> Decision:
     """How far descan moved the patterns, and why a surface was taken that nobody asked for."""
     span = float(np.hypot(*np.ptp(measurement.origin, axis=(1, 2))))
     model = measurement.preparation.origin
-    sentence = f"Descan moves the patterns by {span:.2f} px across the scan; a {model} is taken off" + (f": {why}." if why else ".")
+    sentence = f"Descan moves the patterns by {span:.2f} px across the scan; a {model} is taken off" + (
+        f": {why}." if why else "."
+    )
     return Decision("descan", span, None, "px", "from the centre of mass", sentence, "DatasetBrowser")
 
 

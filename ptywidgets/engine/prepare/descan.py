@@ -14,8 +14,8 @@ from scipy.interpolate import RegularGridInterpolator
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError
 from ptywidgets.engine.prepare.disk import DiskFit
-from ptywidgets.engine.prepare.fill import fill_positions
 from ptywidgets.engine.prepare.mend import mended
+from ptywidgets.engine.prepare.origin_fit import fill_com
 
 _BACKGROUND = 0.03  # of the disk's height: how surprising light beside the disk is
 _FINE = np.arange(-5, 6) * 0.25  # px, places that are tried about the coarse one
@@ -67,7 +67,7 @@ def disk_origins(dataset: Dataset, disk: DiskFit, block: int | None = None) -> n
     found = np.stack(parts, axis=1)  # (2, blocks down, blocks across)
     if counted is not None:
         seen = np.add.reduceat(counted, np.arange(0, rows, block), axis=0, dtype=int)
-        found = fill_positions(found, np.add.reduceat(seen, np.arange(0, columns, block), axis=1) > 0)
+        found = fill_com(found, np.add.reduceat(seen, np.arange(0, columns, block), axis=1) > 0)
     if block == 1:
         return found
     middles = [np.array([(s + min(s + block, n) - 1) / 2 for s in range(0, n, block)]) for n in (rows, columns)]

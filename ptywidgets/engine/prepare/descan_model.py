@@ -1,4 +1,5 @@
-"""Whether descan is a plane or bent: by the centre of mass, and by the edge of the disk, which specimens hardly move."""
+"""Whether descan is a plane or bent: by the centre of mass, and by the edge of the disk, which specimens hardly
+move."""
 
 from __future__ import annotations
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from ptywidgets.engine.errors import InsufficientData
 
-LEAST = 4  # positions on a side of the scan from which on directions, and frequencies between none and the highest, exist
+LEAST = (
+    4  # positions on a side of the scan from which on directions, and frequencies between none and the highest, exist
+)
 
 
 def require_scan(shape: tuple[int, ...], what: str, least: int = LEAST) -> None:

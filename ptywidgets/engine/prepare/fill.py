@@ -66,7 +66,7 @@ def fill_positions(values: np.ndarray, known: np.ndarray | None) -> np.ndarray:
     for first in range(0, len(flat), _AT_ONCE):
         part = flat[first : first + _AT_ONCE]
         seen = part[:, sound].astype(complex if out.dtype.kind == "c" else np.float64)
-        right = np.ascontiguousarray((weights @ seen.T))
+        right = np.ascontiguousarray(weights @ seen.T)
         if out.dtype.kind == "c":
             found = solve.solve(right.real.copy()) + 1j * solve.solve(right.imag.copy())
         else:

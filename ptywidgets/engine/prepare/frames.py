@@ -19,6 +19,7 @@ from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError, DataWarning
 from ptywidgets.engine.prepare.fill import fill_positions
 from ptywidgets.engine.prepare.masked_sums import neighbour_sums, with_mean_disk
+from ptywidgets.engine.prepare.origin_fit import fill_com
 from ptywidgets.engine.prepare.pixels import gap_pixels, sample_patterns
 
 _PORTION = 1e6  # bytes that are summed while they lie in the cache
@@ -88,7 +89,7 @@ class Screened:
         return Screened(
             self.dataset.with_scan_mask(counted),
             fill_positions(self.totals, counted),
-            fill_positions(self.com, counted),
+            fill_com(self.com, counted),
             merged,
             (*self.notes, *(f"Left out: {sentence}" for sentence in bad.sentences)),
         )
@@ -97,10 +98,10 @@ class Screened:
 def bad_frames(dataset: Dataset) -> BadFrames:
     """Find scan positions that do not count, in one pass over the data.
 
-    Lost and empty frames are recognised by their totals, blanked ones by a total far below the scan's median without
-    anything between (a dark specimen fades in over some positions and is dark in row below row, a blanker does not), a flyback column by totals and
-    centres of mass unlike those of all other columns, repeated frames by being equal, count by count, to the one
-    before, and saturated ones by far too many counts and many pixels at the end of their range.
+    Lost and empty frames are recognised by their totals; blanked ones by a total far below the scan's median without
+    anything between (a dark specimen fades in over some positions, and is dark in row below row); a flyback column by
+    totals and centres of mass unlike those of all other columns; repeated frames by being equal, count by count, to
+    the one before; and saturated ones by far too many counts and many pixels at the end of their range.
 
     Parameters
     ----------
@@ -203,7 +204,7 @@ def screen(dataset: Dataset, weights: np.ndarray | None = None) -> Screened:
     with np.errstate(invalid="ignore", divide="ignore"):
         com = np.stack([sums[..., n + 1] / total + middle[n] for n in (0, 1)])
     bad = BadFrames(lost | empty, kinds, gaps | odd, sentences)
-    return Screened(dataset, fill_positions(total, left), fill_positions(com, measured), bad, tuple(notes))
+    return Screened(dataset, fill_positions(total, left), fill_com(com, measured), bad, tuple(notes))
 
 
 def screened_or_warned(dataset: Dataset, weights: np.ndarray | None = None) -> Screened:
@@ -282,7 +283,7 @@ def suspects(screened: Screened) -> BadFrames:
 def _blanked(total: np.ndarray, counted: np.ndarray, typical: float) -> np.ndarray:
     """Far below the median, without frames between: at the edge of a dark specimen there are some."""
     dark = counted & (total < _BLANKED * typical)
-    if not dark.any() or typical * _BLANKED < 1 and typical < 100:
+    if not dark.any() or typical * _BLANKED < 1:
         return np.zeros_like(dark)
     labels, count = ndimage.label(dark)
     starts = dark.ravel().copy()  # in the order of the scan, the first frame of each run
@@ -337,9 +338,7 @@ def _flyback(total: np.ndarray, com: np.ndarray, counted: np.ndarray) -> np.ndar
     return out & counted
 
 
-def _repeated(
-    dataset: Dataset, total: np.ndarray, com: np.ndarray, counted: np.ndarray, typical: float
-) -> np.ndarray:
+def _repeated(dataset: Dataset, total: np.ndarray, com: np.ndarray, counted: np.ndarray, typical: float) -> np.ndarray:
     """Frames equal to the one before, count by count: noise is never the same twice."""
     out = np.zeros(counted.size, bool)
     if dataset.dtype.kind not in "iu" or typical < 100:
@@ -393,9 +392,7 @@ def _least_loss(
             else ("NaN or infinite counts", "mask those pixels, or leave those positions out")
         )
         row, column = np.argwhere(refused)[0]
-        raise DataError(
-            f"{int(refused.sum())} patterns have {what}, the first at scan [{row}, {column}]; {remedy}."
-        )
+        raise DataError(f"{int(refused.sum())} patterns have {what}, the first at scan [{row}, {column}]; {remedy}.")
     if by_pixels <= by_frames:
         return pixels, frames
     return np.zeros_like(pixels), broken

@@ -13,11 +13,11 @@ from scipy import fft as sfft
 from scipy import ndimage
 
 from ptywidgets.engine.dataset import Dataset
-from ptywidgets.engine.prepare.fill import fill_positions
 from ptywidgets.engine.prepare.origin_fit import fit_origin
 from ptywidgets.engine.prepare.pixels import neighbour_means, sample_patterns, sampled_positions
 
 _LEAST = 1e-3  # share of the counts in masked pixels below which their neighbours do
+_NOTHING = 1e-4  # the same, below which they are nothing: what is interpolated there is noise
 _TEMPLATES, _ROUNDS = 2, 6  # mean disks made, and fits of the origin with each
 _PATTERNS = 400  # that a mean disk is made of
 
@@ -51,7 +51,9 @@ def with_mean_disk(dataset: Dataset, seen: np.ndarray, repaired: np.ndarray, cou
     """
     assert dataset.mask is not None
     share = 1 - seen[counted, 0].sum() / repaired[counted, 0].sum()
-    if not share > _LEAST or counted.sum() < 4:
+    if not share > _NOTHING:
+        return seen
+    if share < _LEAST or counted.sum() < 4:
         return repaired
     middle = np.array([n // 2 for n in dataset.detector_shape])
     sums = repaired
@@ -75,7 +77,7 @@ def _origin(sums: np.ndarray, counted: np.ndarray) -> np.ndarray:
     """Smooth origin (2, Ry, Rx), from the detector's middle pixel."""
     with np.errstate(invalid="ignore", divide="ignore"):
         com = np.moveaxis(sums[..., 1:] / sums[..., :1], -1, 0)
-    return fit_origin(fill_positions(com, counted), "parabola" if min(counted.shape) > 2 else "plane")
+    return fit_origin(com, "parabola" if min(counted.shape) > 2 else "plane", known=counted)
 
 
 def _mean_disk(dataset: Dataset, origin: np.ndarray, counted: np.ndarray) -> np.ndarray | None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from ptywidgets.engine.errors import unknown_name
+from ptywidgets.engine.prepare.fill import fill_positions
 
 ORIGIN_MODELS = ("constant", "plane", "parabola", "none")
 
 
-def fit_origin(com: np.ndarray, model: str = "plane", robust: bool = True) -> np.ndarray:
+def fit_origin(
+    com: np.ndarray, model: str = "plane", robust: bool = True, known: np.ndarray | None = None
+) -> np.ndarray:
     """Smooth origin of the patterns: what the scan coils did, without what the specimen did.
 
     Linear least squares on the scan indices; with `robust`, points beyond 2.5 times the median deviation are left out
@@ -23,6 +26,8 @@ def fit_origin(com: np.ndarray, model: str = "plane", robust: bool = True) -> np
         The surface; "none" takes the centre of mass itself, which also removes the signal.
     robust : bool
         Leave outliers out.
+    known : ndarray (Ry, Rx) bool, optional
+        True where a position counts; the surface goes on beyond.
 
     Returns
     -------
@@ -49,17 +54,38 @@ def fit_origin(com: np.ndarray, model: str = "plane", robust: bool = True) -> np
         terms += [t for t, n in ((y * y, ny), (x * x, nx), (x * y, min(ny, nx))) if n > 2]
     basis = np.stack([t.ravel() for t in terms], axis=1)
     measured = com.reshape(2, -1).T
-    keep = np.ones(len(measured), bool)
+    used = np.ones(len(measured), bool) if known is None else known.ravel()
+    measured = np.where(used[:, None], measured, 0)
+    keep = used
     for _ in range(5 if robust else 1):
         kept = basis * keep[:, None]
         coefficients = np.linalg.pinv(kept.T @ basis, hermitian=True) @ (kept.T @ measured)
         deviation = np.hypot(*(measured - basis @ coefficients).T)
-        limit = 2.5 * np.median(deviation) * 1.2  # 1.2: median to rms of a two-dimensional normal deviation
-        new = deviation <= max(limit, 1e-9)
+        limit = 2.5 * np.median(deviation[used]) * 1.2  # 1.2: median to rms of a two-dimensional normal deviation
+        new = used & (deviation <= max(limit, 1e-9))
         if not robust or new.sum() < 3 * len(terms) or (new == keep).all():
             break
         keep = new
     return (basis @ coefficients).T.reshape(com.shape)
 
 
-__all__ = ["ORIGIN_MODELS", "fit_origin"]
+def fill_com(com: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Centres of mass (2, Ry, Rx) with the unknown ones interpolated: descan as a smooth surface that goes on, and what
+    the specimen does as :func:`ptywidgets.engine.prepare.fill_positions` fills any map.
+
+    At an edge descan would end with a step of its own else, which looks like a turned detector.
+
+    Examples
+    --------
+    >>> com = np.indices((5, 6)) * 0.5
+    >>> known = np.ones((5, 6), bool); known[:, 5] = False
+    >>> fill_com(np.where(known, com, np.nan), known)[1, 0].round(6).tolist()
+    [0.0, 0.5, 1.0, 1.5, 2.0, 2.5]
+    """
+    if known.all():
+        return com
+    smooth = fit_origin(com, "parabola" if known.sum() >= 36 else "plane", known=known)
+    return smooth + fill_positions(com - smooth, known)
+
+
+__all__ = ["ORIGIN_MODELS", "fill_com", "fit_origin"]

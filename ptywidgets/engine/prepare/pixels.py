@@ -65,8 +65,11 @@ def bad_pixels(dataset: Dataset, most: int | None = None) -> BadPixels:
     ([[4, 7]], [[10, 3]])
     """
     known = dataset.mask
-    gaps = gap_pixels(sample_patterns(dataset, _SAMPLE, counting=True), known)
+    sample = sample_patterns(dataset, _SAMPLE, counting=True)
+    gaps = gap_pixels(sample, known)
     left_out = gaps if known is None else gaps | ~known
+    alone = ndimage.uniform_filter(gaps.astype(float), 3, mode="constant") < 1.5 / 9
+    stuck = gaps & alone & (sample.max(0) > 0)  # a single pixel at the end of the range is no gap between chips
     blocks: Iterable[np.ndarray]
     if most is not None:
         blocks = [sample_patterns(dataset, most, counting=True)]
@@ -77,15 +80,19 @@ def bad_pixels(dataset: Dataset, most: int | None = None) -> BadPixels:
             else block[dataset.scan_mask[first : first + len(block)]]
             for first, block in dataset.rows()
         )
-    return bad_pixels_of(blocks, gaps, left_out)
+    return bad_pixels_of(blocks, gaps & ~stuck, left_out, stuck)
 
 
 def bad_pixels_of(
-    blocks: Iterable[np.ndarray], gaps: np.ndarray | None = None, left_out: np.ndarray | None = None
+    blocks: Iterable[np.ndarray],
+    gaps: np.ndarray | None = None,
+    left_out: np.ndarray | None = None,
+    stuck: np.ndarray | None = None,
 ) -> BadPixels:
     """The same for blocks (n, Qy, Qx) of patterns, one at a time.
 
-    Pixels in `left_out`, among which are the `gaps`, take their neighbours' place and are not judged.
+    Pixels in `left_out`, among which are the `gaps` and those that are `stuck`, take their neighbours' counts and are
+    not judged.
     """
     repair = _neighbours(left_out) if left_out is not None and left_out.any() and not left_out.all() else None
     total = squares = highest = np.zeros(())
@@ -105,7 +112,7 @@ def bad_pixels_of(
     if not seen:
         raise DataError("the scan mask leaves out every position; expected some patterns to judge the pixels by.")
     mean = total / seen
-    return _judged(mean, (squares / seen - mean**2).clip(0), highest, seen, dtype, gaps, left_out)
+    return _judged(mean, (squares / seen - mean**2).clip(0), highest, seen, dtype, gaps, left_out, stuck)
 
 
 def _neighbours(left_out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -220,6 +227,7 @@ def _judged(
     dtype: np.dtype,
     gaps: np.ndarray | None = None,
     left_out: np.ndarray | None = None,
+    stuck: np.ndarray | None = None,
 ) -> BadPixels:
     counted = dtype.kind in "iub"
     lit = mean > 0.02 * max(float(np.quantile(mean, 0.98)), 0)
@@ -236,6 +244,8 @@ def _judged(
     saturated = _saturated(highest, dtype)
     if left_out is not None:
         hot, dead, saturated = (m & ~left_out for m in (hot, dead, saturated))
+    if stuck is not None:
+        hot = hot | stuck
     if gaps is not None and not gaps.any():
         gaps = None
     bad = hot | dead if gaps is None else hot | dead | gaps

@@ -134,8 +134,8 @@ def find_rotation(com: np.ndarray, transpose: bool | None = None) -> RotationFit
     RotationFit
         Its `rotation` lies in (-180, 180]. Of the two angles 180 degrees apart, which have the same curl, the one is
         taken whose integrated phase is peaked upwards (atoms attract electrons) where that is beyond chance, and else
-        the one in (-90, 90]; `twin_resolved` says which. Where the scan has fewer than 4 positions on a side nothing can
-        be told: 0, and the message says so. A known defocus tells more: see
+        the one in (-90, 90]; `twin_resolved` says which. Where the scan has fewer than 4 positions on a side nothing
+        can be told: 0, and the message says so. A known defocus tells more: see
         :func:`ptywidgets.engine.prepare.twin.resolve_twin`.
 
     Examples
@@ -150,7 +150,9 @@ def find_rotation(com: np.ndarray, transpose: bool | None = None) -> RotationFit
     candidates = [False, True] if transpose is None else [transpose]
     if min(com.shape[1:]) < LEAST:
         by = f"{com.shape[1]} x {com.shape[2]}"
-        words = f"cannot tell the rotation from a scan of {by} positions, {LEAST} x {LEAST} are the least: set it by hand."
+        words = (
+            f"cannot tell the rotation from a scan of {by} positions, {LEAST} x {LEAST} are the least: set it by hand."
+        )
         return RotationFit(0.0, candidates[0], 90.0, 0.5, 0.5, False, words)
     fits = {t: _closed_form(com[::-1] if t else com) for t in (False, True)}
     best = min(candidates, key=lambda t: fits[t][1])
