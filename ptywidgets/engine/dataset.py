@@ -217,12 +217,13 @@ pass scan_shape=(41, 41) or crop.
             from ptywidgets.engine.io import read, read_pattern
 
             try:
-                vacuum = read_pattern(vacuum)
+                pattern: Any = read_pattern(vacuum)
             except PtyError as error:
                 try:
-                    vacuum = read(vacuum, vacuum=False).data  # a scan of vacuum patterns
+                    pattern = read(vacuum, vacuum=False).data  # a scan of vacuum patterns
                 except PtyError:
                     raise error from None
+            return dataclasses.replace(self, vacuum=pattern)
         return dataclasses.replace(self, vacuum=vacuum)
 
     def with_mask(self, mask: Any) -> Dataset:

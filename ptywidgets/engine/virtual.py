@@ -107,9 +107,10 @@ class VirtualImager:
         else:
             chosen = np.flatnonzero(mask)
             if 2 * len(chosen) > self._good.sum():  # fewer pixels to read in what is left out
-                out.flat = self._total - self._sum(np.flatnonzero(self._good & ~mask))
+                sums = self._total - self._sum(np.flatnonzero(self._good & ~mask))
             else:
-                out.flat = self._sum(chosen)
+                sums = self._sum(chosen)
+            out = sums.reshape(self.dataset.scan_shape)
         if self.dataset.scan_mask is not None:
             out[~self.dataset.scan_mask] = np.nan
         return out

@@ -87,10 +87,9 @@ def cepstral_image(dataset: Dataset, mask: np.ndarray, background: float | None 
     image = np.empty(dataset.scan_shape[0] * dataset.scan_shape[1])
     for first, part in _cepstra(dataset, _background(dataset, background)):
         image[first : first + len(part)] = part[:, mask].sum(1, dtype=np.float64)
-    image = image.reshape(dataset.scan_shape)
     if dataset.scan_mask is not None:
-        image[~dataset.scan_mask] = np.nan
-    return image
+        image[~dataset.scan_mask.ravel()] = np.nan
+    return image.reshape(dataset.scan_shape)
 
 
 def _cepstra(dataset: Dataset, background: float) -> Iterator[tuple[int, np.ndarray]]:

@@ -150,10 +150,10 @@ def find_rotation(com: np.ndarray, transpose: bool | None = None) -> RotationFit
     candidates = [False, True] if transpose is None else [transpose]
     if min(com.shape[1:]) < LEAST:
         by = f"{com.shape[1]} x {com.shape[2]}"
-        words = (
+        message = (
             f"cannot tell the rotation from a scan of {by} positions, {LEAST} x {LEAST} are the least: set it by hand."
         )
-        return RotationFit(0.0, candidates[0], 90.0, 0.5, 0.5, False, words)
+        return RotationFit(0.0, candidates[0], 90.0, 0.5, 0.5, False, message)
     fits = {t: _closed_form(com[::-1] if t else com) for t in (False, True)}
     best = min(candidates, key=lambda t: fits[t][1])
     rotation, share, uncertainty = fits[best]

@@ -117,8 +117,8 @@ def find_start(
     screened = screen(in_memory(dataset))
     screened = screened.without(suspects(screened))
     decisions = about_data(screened)
-    dataset, told = _calibrated(screened.dataset, semiangle, q_pixel)
-    screened, decisions = replace(screened, dataset=dataset), [*decisions, *told]
+    dataset, calibrated = _calibrated(screened.dataset, semiangle, q_pixel)
+    screened, decisions = replace(screened, dataset=dataset), [*decisions, *calibrated]
     wanted = preparation or Preparation()
     rotation = wanted.rotation if rotation is None else rotation
     transpose = wanted.transpose if transpose is None else transpose
