@@ -14,6 +14,7 @@ from ptywidgets.engine.prepare.descan_fit import fit_descan
 from ptywidgets.engine.prepare.disk import measure_disk
 from ptywidgets.engine.prepare.frames import Screened
 from ptywidgets.engine.prepare.mend import mended
+from ptywidgets.engine.prepare.origin_fit import fit_origin
 from ptywidgets.engine.probe import Optics
 
 _BENT = 0.5  # px beyond a plane, over the scan: less does little harm
@@ -30,13 +31,14 @@ def descan_model(screened: Screened) -> tuple[str, str]:
     """
     stride = math.ceil(max(screened.com.shape[1:]) / _SAMPLED)
     com = screened.com[:, ::stride, ::stride]
+    plane, parabola = (fit_origin(com, model) for model in ("plane", "parabola"))
+    if _span(parabola - plane) < _BENT:
+        return "plane", ""
     found = fit_descan(com)
     errors = found.errors
     if found.model in ("constant", "plane") or "parabola" not in errors:
         return "plane", ""
-    plane, parabola = (fit_descan(com, model).origin for model in ("plane", "parabola"))
-    bend = float(np.hypot(*np.ptp((parabola - plane).reshape(2, -1), axis=1)))
-    if bend < _BENT or errors["parabola"] > 0.95 * errors["plane"]:
+    if errors["parabola"] > 0.95 * errors["plane"]:
         return "plane", ""
     try:
         left, rest = _by_edges(screened)
@@ -72,6 +74,10 @@ def _by_edges(screened: Screened) -> tuple[float, float]:
     if "parabola" not in errors:
         raise DataError("too few disks to tell a plane from a parabola.")
     return errors["plane"], errors["parabola"]
+
+
+def _span(surface: np.ndarray) -> float:
+    return float(np.hypot(*np.ptp(surface.reshape(2, -1), axis=1)))
 
 
 def _some(scan_mask: np.ndarray) -> np.ndarray:

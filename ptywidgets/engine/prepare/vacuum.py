@@ -17,6 +17,7 @@ from ptywidgets.engine.prepare.pixels import is_mark
 
 _SEEN = 0.02  # of the disk's height: a pixel that is off by less does no harm
 _STRUCTURE, _NOISE = 5.0, 8.0  # times the neighbours' spread, sigmas: as of :mod:`ptywidgets.engine.prepare.pixels`
+_BRIGHTEST = 30  # pixels: the hot ones are among them, and the disk is as high as the last of them
 _NEIGHBOURS = 8  # whose median stands in for a pixel
 
 
@@ -136,21 +137,39 @@ def _marked(pattern: np.ndarray, unmeasured: np.ndarray) -> np.ndarray:
 def _odd(pattern: np.ndarray) -> np.ndarray:
     """Single pixels unlike their 24 neighbours: beyond the third of them by far, as these spread and as they are
     noisy."""
-    if min(pattern.shape) < 5:
-        return np.zeros(pattern.shape, bool)
-    ring = np.ones((5, 5), bool)
-    ring[2, 2] = False
-    median = ndimage.median_filter(pattern, footprint=ring, mode="mirror")
-    height = float(np.quantile(median, 0.98)) or float(median.max()) or float(pattern.max())
-    lit = median > 0.5 * height
-    gain = float(np.median((pattern[lit] - median[lit]) ** 2) / 0.455 / height) if lit.any() else 0.0
-    noise = np.sqrt(gain * np.maximum(median, 0.01 * height))
     out = np.zeros(pattern.shape, bool)
-    for sign in (1, -1):
-        third = sign * ndimage.rank_filter(sign * pattern, -3, footprint=ring, mode="mirror")
-        beyond = sign * (pattern - third) - _STRUCTURE * sign * (third - median) - _NOISE * noise
-        out |= (beyond > _SEEN * height) & (sign > 0 or pattern < 0.5 * median)
+    if min(pattern.shape) < 5:
+        return out
+    top = np.sort(pattern, axis=None)[-min(_BRIGHTEST, pattern.size)]
+    inside = np.argwhere(pattern > 0.3 * top)
+    if not top > 0 or not len(inside):
+        return out
+    height = float(np.median(pattern[tuple(inside.T)]))
+    some = inside[:: max(1, len(inside) // 1000)]
+    around = np.median(_around(pattern, some), axis=1)
+    lit = around > 0.5 * height
+    own = pattern[tuple(some.T)]
+    gain = float(np.median((own[lit] - around[lit]) ** 2) / 0.455 / height) if lit.any() else 0.0
+    # Few pixels differ from the mean of their neighbours by as much as is looked for; only these are asked further.
+    apart = pattern - (9 * ndimage.uniform_filter(pattern, 3, mode="mirror") - pattern) / 8
+    places = np.argwhere(np.abs(apart) > 0.5 * _SEEN * height)
+    if not len(places):
+        return out
+    ring = np.sort(_around(pattern, places), axis=1)
+    own, median = pattern[tuple(places.T)], np.median(ring, axis=1)
+    noise = _NOISE * np.sqrt(gain * np.maximum(median, 0.01 * height))
+    bright = own - ring[:, -3] - _STRUCTURE * (ring[:, -3] - median) - noise > _SEEN * height
+    dark = (ring[:, 2] - own - _STRUCTURE * (median - ring[:, 2]) - noise > _SEEN * height) & (own < 0.5 * median)
+    out[tuple(places[bright | dark].T)] = True
     return out
+
+
+def _around(pattern: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The 24 neighbours (n, 24) of pixels (n, 2), mirrored at the edges."""
+    padded = np.pad(pattern, 2, mode="reflect")
+    steps = np.array([(y, x) for y in range(5) for x in range(5) if (y, x) != (2, 2)])
+    where = places[:, None] + steps
+    return padded[where[..., 0], where[..., 1]]
 
 
 def _repair(pattern: np.ndarray, bad: np.ndarray) -> None:
