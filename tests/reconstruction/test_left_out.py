@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ptywidgets import Reconstruction, samples
-from ptywidgets.engine import Dataset, DataWarning
+from ptywidgets.engine import DataError, Dataset, DataWarning
 from ptywidgets.engine.metrics.truth import compare_to_truth
 from ptywidgets.reconstruction.scan_frame import into_scan_frame
 
@@ -106,3 +106,17 @@ def test_a_vacuum_scan_is_averaged_when_a_dataset_is_made(duck):
     with pytest.warns(DataWarning, match="mean of 2 patterns"):
         dataset = Dataset(duck.data[:2, :2], duck.calibration, vacuum=np.stack([duck.vacuum, duck.vacuum]))
     np.testing.assert_allclose(dataset.vacuum, duck.vacuum)
+
+
+def test_going_on_needs_the_same_positions(duck, tmp_path):
+    part = replace(duck, data=duck.data[:12, :12])
+    mask = np.ones((12, 12), bool)
+    mask[:, 0] = False
+    recon = Reconstruction(part.with_scan_mask(mask), defocus=350)
+    recon.prepare(rotation=-15.0, transpose=False)
+    recon.run(1)
+    path = recon.save(tmp_path / "part.h5")
+    with pytest.raises(DataError, match="132 scan positions, but 144 of these data count"):
+        Reconstruction.load(path, part.with_scan_mask(None))
+    again = Reconstruction.load(path, part.with_scan_mask(mask))
+    assert again.run(1).iteration == 2
