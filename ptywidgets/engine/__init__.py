@@ -11,7 +11,15 @@ from ptywidgets.engine.algorithms import LSQML, PIE, Adam, ConjugateGradient, Gr
 from ptywidgets.engine.backends import available_devices, get_backend
 from ptywidgets.engine.composition import Composition
 from ptywidgets.engine.dataset import Calibration, Dataset
-from ptywidgets.engine.errors import CalibrationError, DataError, FileFormatError, ParameterError, PtyError
+from ptywidgets.engine.errors import (
+    CalibrationError,
+    DataError,
+    DataWarning,
+    FileFormatError,
+    InsufficientData,
+    ParameterError,
+    PtyError,
+)
 from ptywidgets.engine.io import read, write
 from ptywidgets.engine.iterate import iterate, steps
 from ptywidgets.engine.models import Model, single_slice
@@ -34,9 +42,11 @@ __all__ = [
     "Composition",
     "ConjugateGradient",
     "DataError",
+    "DataWarning",
     "Dataset",
     "FileFormatError",
     "GradientDescent",
+    "InsufficientData",
     "Measurement",
     "Model",
     "Momentum",

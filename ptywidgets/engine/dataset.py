@@ -9,16 +9,17 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
 from ptywidgets.engine.calibration import Calibration, in_words
 from ptywidgets.engine.detectors import fit_disk
-from ptywidgets.engine.errors import DataError
+from ptywidgets.engine.errors import DataError, DataWarning, PtyError
 from ptywidgets.engine.files import files_of, listed_files
 from ptywidgets.engine.masks import check_most, understood, unmasked
 from ptywidgets.engine.source import Bin, Crop, Source, Stated, Supplied, checksum
@@ -56,7 +57,8 @@ class Dataset:
     calibration : Calibration
         Energy, scan step, detector pixel, semi-angle.
     vacuum : ndarray, (Qy, Qx), optional
-        Pattern of the probe without a specimen.
+        Pattern of the probe without a specimen. Of a scan or a stack of them the mean is taken, which is told in a
+        warning. It may be NaN where the mask leaves a pixel out.
     name : str
         For titles.
     path : Path, optional
@@ -117,10 +119,6 @@ class Dataset:
         if not source.shape:
             source = source.replace(shape=self.shape)
         after = len(source.operations)
-        if self.vacuum is not None:
-            vacuum, words = _without_mask(self.vacuum)
-            object.__setattr__(self, "vacuum", checked_pattern(vacuum, self.detector_shape))
-            source = _known_as(source, "vacuum", self.vacuum, words)
         for name, shape, check, what in (
             ("mask", self.detector_shape, checked_mask, "pixels"),
             ("scan_mask", self.scan_shape, checked_scan_mask, "scan positions"),
@@ -135,6 +133,11 @@ class Dataset:
             if known is None or known.checksum != checksum(mask):
                 check_most(mask, what, f"with_{name}(mask, confirm=True)")
                 source = source.replace(**{name: Supplied(words=words, after=after, checksum=checksum(mask))})
+        if self.vacuum is not None:
+            vacuum, words = _without_mask(self.vacuum)
+            vacuum = _averaged(vacuum, self.detector_shape, self.mask)
+            object.__setattr__(self, "vacuum", checked_pattern(vacuum, self.detector_shape, self.mask))
+            source = _known_as(source, "vacuum", self.vacuum, words)
         for name in ("vacuum", "mask", "scan_mask"):
             if getattr(self, name) is None and getattr(source, name) is not None:
                 source = source.replace(**{name: None})
@@ -253,10 +256,17 @@ pass scan_shape=(41, 41) or crop.
     def mean_pattern(self, region: tuple[int, int, int, int] | None = None) -> np.ndarray:
         """Mean diffraction pattern, (Qy, Qx) float64; 0 where a pixel is masked.
 
+        Positions that the scan mask leaves out do not count, nor does a single pixel that is NaN or infinite.
+
         Parameters
         ----------
         region : (y0, y1, x0, x1), optional
             Half-open range of scan pixels; the whole scan when not given.
+
+        Raises
+        ------
+        DataError
+            When the region lies outside of the scan, or all of it is left out.
         """
         y0, y1, x0, x1 = (0, self.shape[0], 0, self.shape[1]) if region is None else (int(edge) for edge in region)
         if not (0 <= y0 < y1 <= self.shape[0] and 0 <= x0 < x1 <= self.shape[1]):
@@ -264,12 +274,31 @@ pass scan_shape=(41, 41) or crop.
                 f"region (y0, y1, x0, x1) is {(y0, y1, x0, x1)}; expected 0 <= y0 < y1 <= {self.shape[0]} and "
                 f"0 <= x0 < x1 <= {self.shape[1]}."
             )
+        counted = None if self.scan_mask is None else self.scan_mask[y0:y1, x0:x1]
+        if counted is not None and not counted.any():
+            raise DataError(
+                f"all positions of the region {(y0, y1, x0, x1)} are left out; choose another one, or take them back "
+                "with with_scan_mask(None)."
+            )
         total = np.zeros(self.detector_shape, np.float64)
-        for _, block in self._blocks((y0, y1, x0, x1), 64e6):
-            total += block.sum(axis=(0, 1), dtype=np.float64)
+        seen = np.zeros(self.detector_shape, np.int64)
+        for first, block in self._blocks((y0, y1, x0, x1), 64e6):
+            if counted is not None and not counted[first - y0 : first - y0 + len(block)].all():
+                block = block[counted[first - y0 : first - y0 + len(block)]][:, None]
+            with np.errstate(invalid="ignore"):
+                part = block.sum(axis=(0, 1), dtype=np.float64)
+            count = np.full(self.detector_shape, len(block) * block.shape[1])
+            broken = ~np.isfinite(part)
+            if broken.any():  # few frames, or few pixels
+                values = block[..., broken]
+                finite = np.isfinite(values)
+                part[broken] = np.where(finite, values, 0).sum(axis=(0, 1), dtype=np.float64)
+                count[broken] = finite.sum(axis=(0, 1))
+            total += part
+            seen += count
         if self.mask is not None:
             total[~self.mask] = 0
-        return total / ((y1 - y0) * (x1 - x0))
+        return total / np.maximum(seen, 1)
 
     def with_calibration(self, *, origin: str = "given", **changes: Any) -> Dataset:
         """A data set of the same patterns with some calibrations changed; see `Calibration.replace`.
@@ -302,6 +331,9 @@ pass scan_shape=(41, 41) or crop.
     ) -> Dataset:
         """A data set of the same patterns with another vacuum pattern, given as an array or as a file.
 
+        Of a scan (Ry, Rx, Qy, Qx) or a stack (J, Qy, Qx) of vacuum patterns the mean is taken, each brought to one
+        origin; a `DataWarning` says so.
+
         Parameters
         ----------
         vacuum : ndarray (Qy, Qx), path or None
@@ -312,14 +344,21 @@ pass scan_shape=(41, 41) or crop.
             Where an array came from; for readers.
         """
         if isinstance(vacuum, (str, os.PathLike)):
-            from ptywidgets.engine.io import read_pattern
+            from ptywidgets.engine.io import read, read_pattern
 
             origin = Supplied(path=str(Path(vacuum).expanduser().absolute()), dataset=dataset or "")
-            vacuum = read_pattern(vacuum, dataset)
+            try:
+                pattern: Any = read_pattern(vacuum, dataset)
+            except PtyError as error:
+                try:
+                    pattern = read(vacuum, dataset, vacuum=False).data  # a scan of vacuum patterns
+                except PtyError:
+                    raise error from None
+            vacuum = pattern
         if vacuum is None:
             return dataclasses.replace(self, vacuum=None)
         origin = dataclasses.replace(origin or Supplied(), after=len(self.source.operations), checksum=0)
-        return dataclasses.replace(self, vacuum=vacuum, source=self.source.replace(vacuum=origin))
+        return dataclasses.replace(self, vacuum=cast(Any, vacuum), source=self.source.replace(vacuum=origin))
 
     def with_mask(
         self,
@@ -637,6 +676,25 @@ pass scan_shape=(41, 41) or crop.
             "say that it may be cut: crop(..., cut_disk=True), --cut-disk, or the box of the browser."
         )
 
+    def without_bad_frames(self) -> Dataset:
+        """A data set of the same patterns without those that :func:`ptywidgets.engine.prepare.bad_frames` finds.
+
+        Positions that are left out already stay so.
+
+        Examples
+        --------
+        >>> data = np.random.default_rng(0).poisson(5, (6, 6, 16, 16)).astype(np.uint16)
+        >>> data[2, 3] = 0
+        >>> np.argwhere(~Dataset(data).without_bad_frames().scan_mask).tolist()
+        [[2, 3]]
+        """
+        from ptywidgets.engine.prepare.frames import bad_frames
+
+        bad = bad_frames(self)
+        if not bad.mask.any():
+            return self
+        return self.with_scan_mask(~bad.mask if self.scan_mask is None else self.scan_mask & ~bad.mask)
+
     def load(self) -> Dataset:
         """A data set whose patterns are in memory.
 
@@ -658,7 +716,7 @@ pass scan_shape=(41, 41) or crop.
         kinds = {
             "NaN or infinite values": "replace them, or crop the scan",
             "negative values": "subtract less background, or clip with numpy.maximum(data, 0)",
-            "no counts at all": "crop the scan, or check that the detector was on",
+            "no counts at all": "leave them out, without_bad_frames(), or check that the detector was on",
         }
         found: dict[str, list[Any]] = {kind: [0, None] for kind in kinds}
         for first, block in self.rows():
@@ -670,6 +728,8 @@ pass scan_shape=(41, 41) or crop.
                 ~block.any(axis=(2, 3)),
             ]
             for kind, where in zip(kinds, bad, strict=True):
+                if where is not None and self.scan_mask is not None:
+                    where = where & self.scan_mask[first : first + len(block)]
                 if where is not None and where.any():
                     if found[kind][1] is None:
                         y, x = np.argwhere(where)[0]
@@ -770,8 +830,24 @@ def _taken_over(found: Found, calibration: Calibration, metadata: Mapping[str, s
     return {"data": found.data, "calibration": calibration, "metadata": {**found.metadata, **metadata}}
 
 
-def checked_pattern(pattern: Any, shape: tuple[int, ...] | None = None) -> np.ndarray:
-    """`pattern` as a real, finite 2-D array, of `shape` when given."""
+def _averaged(vacuum: Any, shape: tuple[int, ...], mask: np.ndarray | None) -> Any:
+    """A vacuum pattern, or the mean of a scan or stack of them: with a word."""
+    many = tuple(getattr(vacuum, "shape", ()) or np.shape(vacuum))
+    if len(many) not in (3, 4):
+        return vacuum
+    if many[-2:] != tuple(shape):
+        raise DataError(
+            f"the vacuum patterns are {_by(many[-2:])} but the detector is {_by(shape)}; crop, pad or bin one of them."
+        )
+    from ptywidgets.engine.prepare.vacuum import vacuum_of_scan
+
+    mean, sentence = vacuum_of_scan(vacuum if hasattr(vacuum, "dtype") else np.asarray(vacuum), mask)
+    warnings.warn(sentence, DataWarning, stacklevel=4)
+    return mean
+
+
+def checked_pattern(pattern: Any, shape: tuple[int, ...] | None = None, mask: np.ndarray | None = None) -> np.ndarray:
+    """`pattern` as a real 2-D array, of `shape` when given, and finite where `mask` says that a pixel counts."""
     array = np.asarray(pattern)
     if array.ndim != 2 or array.dtype.kind not in "biuf" or 0 in array.shape:
         raise DataError(
@@ -782,9 +858,10 @@ def checked_pattern(pattern: Any, shape: tuple[int, ...] | None = None) -> np.nd
             f"the vacuum pattern is {_by(array.shape)} but the detector is {_by(shape)}; crop, pad or bin one of them."
         )
     array = np.array(array, dtype=array.dtype.newbyteorder("="))
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise DataError(f"the vacuum pattern has {int((~np.isfinite(array)).sum())} NaN or infinite values; mask them.")
-    if not array.any():
+    broken = ~np.isfinite(array) if mask is None else ~np.isfinite(array) & mask
+    if broken.mean() > 0.1:  # fewer are repaired from their neighbours where the probe is made
+        raise DataError(f"the vacuum pattern has {int(broken.sum())} NaN or infinite values; mask them.")
+    if not np.nan_to_num(array).any():
         raise DataError("the vacuum pattern is zero everywhere; was the beam on?")
     array.setflags(write=False)
     return array

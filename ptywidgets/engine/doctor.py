@@ -12,6 +12,7 @@ from ptywidgets.engine.probe import Optics
 CHECKS: dict[str, Callable[[Facts], Finding]] = {
     "calibration": geometry.check_calibration,
     "counts": patterns.check_counts,
+    "scan positions": patterns.check_frames,
     "detector pixels": patterns.check_pixels,
     "dose": geometry.check_dose,
     "disk and semi-angle": patterns.check_disk,

@@ -15,6 +15,10 @@ class DataError(PtyError):
     """The patterns themselves cannot be used: wrong shape, NaN, negative counts, empty."""
 
 
+class InsufficientData(DataError):
+    """There is too little data to tell what was asked: too few scan positions, or too few detector pixels."""
+
+
 class CalibrationError(PtyError):
     """A calibration is missing, impossible or contradicts another."""
 
@@ -114,6 +118,10 @@ def alike(one: str, other: str) -> bool:
 
 def _plain(name: str) -> str:
     return "".join(letter for letter in name.casefold() if letter not in " -_")
+
+
+class DataWarning(UserWarning):
+    """Something in the data does not count and was left out; the message says what, how much and why."""
 
 
 def unknown_name(what: str, got: str, known: Iterable[str]) -> ParameterError:

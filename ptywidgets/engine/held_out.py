@@ -102,9 +102,11 @@ def hold_out(problem: Problem, *, share: float = SHARE, seed: int = 0, least: in
     counts = np.asarray(problem.backend.to_numpy(few.counts))
     origin = np.asarray(problem.backend.to_numpy(few.origin))
     mask = None if few.mask is None else np.asarray(problem.backend.to_numpy(few.mask))
+    if mask is not None:  # what stands at a masked pixel is no count: NaN, -1, the end of the range
+        counts = np.where(mask, counts, counts.dtype.type(0))
     if counts.dtype.kind == "f" and not np.array_equal(counts, np.rint(counts)):
         return problem
-    lit = np.flatnonzero(counts != 0)  # nothing comes of nothing, and most of a detector is dark
+    lit = np.flatnonzero(counts > 0)  # nothing comes of nothing, and most of a detector is dark
     taken = np.zeros_like(counts)
     taken.flat[lit] = generator.binomial(counts.flat[lit].astype(np.int64), share)
     held, left = (Patterns(part, origin, window=problem.window, mask=mask) for part in (taken, counts - taken))

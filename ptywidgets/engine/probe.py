@@ -55,8 +55,17 @@ class Optics(Params):
 
     @classmethod
     def from_dataset(cls, dataset: Dataset, **changes: Any) -> Optics:
-        """The optics that a dataset brings: its vacuum pattern if there is one, and its semi-angle."""
-        return cls(**{"vacuum": dataset.vacuum, "semiangle": dataset.calibration.semiangle, **changes})
+        """The optics that a dataset brings: its vacuum pattern if there is one, and its semi-angle.
+
+        Pixels of the vacuum pattern that the dataset's mask leaves out, that were not measured, or that are hot or
+        dead, are repaired from their neighbours: :func:`ptywidgets.engine.prepare.vacuum.clean_vacuum`.
+        """
+        from ptywidgets.engine.prepare.vacuum import clean_vacuum  # which knows datasets, and these know optics
+
+        vacuum = changes.get("vacuum", dataset.vacuum)
+        if vacuum is not None and np.shape(vacuum) == dataset.detector_shape:
+            changes["vacuum"] = clean_vacuum(vacuum, dataset.mask).pattern
+        return cls(**{"vacuum": vacuum, "semiangle": dataset.calibration.semiangle, **changes})
 
 
 def _checked_vacuum(vacuum: Any) -> np.ndarray:

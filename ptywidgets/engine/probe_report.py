@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy import fft as sfft
@@ -138,10 +137,15 @@ def few_patterns_mean(dataset: Dataset, count: int = 5) -> float:
     >>> few_patterns_mean(Dataset(np.ones((3, 3, 4, 4), np.float32)))
     16.0
     """
+    if dataset.scan_mask is not None or dataset.mask is not None:
+        counted = np.ones(dataset.scan_shape, bool) if dataset.scan_mask is None else dataset.scan_mask
+        good = slice(None) if dataset.mask is None else dataset.mask
+        some = np.argwhere(counted)
+        some = some[np.linspace(0, len(some) - 1, count).astype(int)]
+        return float(np.mean([dataset.pattern(int(y), int(x))[good].sum(dtype=np.float64) for y, x in some]))
     ry, rx = dataset.scan_shape
     places = zip(np.linspace(0, ry - 1, count).astype(int), np.linspace(0, rx - 1, count).astype(int), strict=True)
-    counted: Any = ... if dataset.mask is None else dataset.mask
-    return float(np.mean([np.sum(dataset.pattern(int(y), int(x))[counted], dtype=np.float64) for y, x in places]))
+    return float(np.mean([dataset.pattern(int(y), int(x)).sum(dtype=np.float64) for y, x in places]))
 
 
 def _report(

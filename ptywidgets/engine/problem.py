@@ -21,7 +21,7 @@ from ptywidgets.engine.models.composed import Geometry
 from ptywidgets.engine.models.curvature import Direction, curvature
 from ptywidgets.engine.patterns import Patterns
 from ptywidgets.engine.prepare.consistent import check_measurement
-from ptywidgets.engine.prepare.measurement import Measurement
+from ptywidgets.engine.prepare.measurement import Measurement, scan_positions
 from ptywidgets.engine.probe import Optics, make_probe
 from ptywidgets.engine.protocols import Algorithm, Backend, Constraint, Loss, Refinement
 from ptywidgets.engine.resample import cut_spectrum, resample_object, resample_probe, resampled_shape
@@ -99,6 +99,19 @@ class Problem:
     def with_held_out(self, *, seed: int = 0) -> Problem:
         """The same problem without some of the counts; :func:`ptywidgets.engine.held_out.hold_out`."""
         return hold_out(self, seed=seed)
+
+    @property
+    def scan_middle(self) -> np.ndarray:
+        """(2,) A, from object pixel [0, 0]: where the middle of the scan lies in the object.
+
+        Positions that are left out count here: without an edge column the others lie off the middle.
+        """
+        first, known = self.first_positions, self.measurement
+        if known.scan_mask is None or len(known.scan_indices) != len(first):
+            return (first.max(0) + first.min(0)) / 2
+        step = known.calibration.scan_steps
+        whole = scan_positions(known.scan_shape, step, known.rotation, known.transpose)  # about its middle
+        return (first - whole[known.scan_indices]).mean(0)
 
     @property
     def scalable(self) -> bool:

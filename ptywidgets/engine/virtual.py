@@ -65,7 +65,7 @@ def histogram(image: np.ndarray, bins: int = 64, percentiles: tuple[float, float
 
 
 class VirtualImager:
-    """Virtual images of a dataset.
+    """Virtual images of a dataset; NaN where a scan position is left out, without the pixels that the mask leaves out.
 
     Sums over a mask read only the pixels in it when the data are held detector-major: pixel by pixel an image. That
     copy is made once where it fits; larger data are summed portion by portion from where they are.
@@ -84,16 +84,15 @@ class VirtualImager:
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
         self._pixels: np.ndarray | None = None
+        self._good = np.ones(dataset.detector_shape, bool) if dataset.mask is None else dataset.mask
         if dataset.nbytes <= _COPY_LIMIT:
             qy, qx = dataset.detector_shape
             ry, rx = dataset.scan_shape
             self._pixels = np.empty((qy * qx, ry * rx), dataset.dtype)
             for first, block in dataset.rows():
                 flat = block.reshape(-1, qy * qx)
-                if dataset.mask is not None:
-                    flat = np.where(dataset.mask.ravel(), flat, flat.dtype.type(0))
                 self._pixels[:, first * rx : first * rx + len(flat)] = flat.T
-            self._total = self._sum(np.arange(qy * qx))
+            self._total = self._sum(np.flatnonzero(self._good))
 
     @property
     def fast(self) -> bool:
@@ -101,29 +100,32 @@ class VirtualImager:
         return self._pixels is not None
 
     def image(self, mask: np.ndarray) -> np.ndarray:
-        """Sum over the mask (Qy, Qx), for every scan position: (Ry, Rx) float64.
-
-        Pixels that the dataset's own mask leaves out are not summed.
-        """
-        mask = np.asarray(mask, bool)
-        if self.dataset.mask is not None:
-            mask = mask & self.dataset.mask
+        """Sum over the mask (Qy, Qx), for every scan position: (Ry, Rx) float64, NaN where one is left out."""
+        mask = np.asarray(mask, bool) & self._good
+        out = np.empty(self.dataset.scan_shape)
         if self._pixels is None:
-            out = np.empty(self.dataset.scan_shape)
             for first, block in self.dataset.rows():
                 out[first : first + len(block)] = block[..., mask].sum(-1, dtype=np.float64)
-            return out
-        chosen = np.flatnonzero(mask)
-        if 2 * len(chosen) > mask.size:  # fewer pixels to read in what is left out
-            return (self._total - self._sum(np.flatnonzero(~mask))).reshape(self.dataset.scan_shape)
-        return self._sum(chosen).reshape(self.dataset.scan_shape)
+        else:
+            chosen = np.flatnonzero(mask)
+            if 2 * len(chosen) > self._good.sum():  # fewer pixels to read in what is left out
+                sums = self._total - self._sum(np.flatnonzero(self._good & ~mask))
+            else:
+                sums = self._sum(chosen)
+            out = sums.reshape(self.dataset.scan_shape)
+        if self.dataset.scan_mask is not None:
+            out[~self.dataset.scan_mask] = np.nan
+        return out
 
     def mean_pattern(self) -> np.ndarray:
         """Mean pattern (Qy, Qx) float64: of all positions, or of some rows where the data are not held in memory."""
-        shape = self.dataset.detector_shape
+        shape, counted = self.dataset.detector_shape, self.dataset.scan_mask
+        if self._pixels is not None and counted is None and np.isfinite(self._total).all():
+            return np.where(self._good, self._pixels.mean(1, dtype=np.float64).reshape(shape), 0)
         if self._pixels is not None:
-            return self._pixels.mean(1, dtype=np.float64).reshape(shape)
-        rows = np.unique(np.linspace(0, self.dataset.scan_shape[0] - 1, 8).astype(int))
+            return self.dataset.mean_pattern()
+        rows = np.arange(self.dataset.scan_shape[0]) if counted is None else np.flatnonzero(counted.any(1))
+        rows = rows[np.unique(np.linspace(0, len(rows) - 1, 8).astype(int))]
         width = self.dataset.scan_shape[1]
         return np.mean([self.dataset.mean_pattern((int(y), int(y) + 1, 0, width)) for y in rows], axis=0)
 

@@ -18,7 +18,7 @@ from ptywidgets.engine.backends import checked_device
 from ptywidgets.engine.composition import Composition
 from ptywidgets.engine.constraints import default_constraints
 from ptywidgets.engine.dataset import Dataset
-from ptywidgets.engine.errors import ParameterError, PtyError, unknown_name
+from ptywidgets.engine.errors import DataError, ParameterError, PtyError, unknown_name
 from ptywidgets.engine.io import read
 from ptywidgets.engine.io.checkpoint import Checkpoint, is_reconstruction, load_checkpoint
 from ptywidgets.engine.models import SPECIMENS
@@ -383,7 +383,14 @@ class Reconstruction(Results, Running):
         return recon
 
     def _continue_from(self, state: State) -> None:
-        self.measurement = prepare(self._data(), self.preparation)
+        measurement = prepare(self._data(), self.preparation)
+        if self.views is None and len(measurement.patterns) != len(state.positions):
+            raise DataError(
+                f"the saved reconstruction is of {len(state.positions)} scan positions, but "
+                f"{len(measurement.patterns)} of these data count; leave out the same ones: "
+                "dataset=data.with_scan_mask(...), or what Auto left out, dataset=data.without_bad_frames()."
+            )
+        self.measurement = measurement
         self._problem = problem = self._make_problem()
         self._composed = (self.composition, self.object_type)
         self._state = problem.on_device(state)

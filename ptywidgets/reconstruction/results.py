@@ -254,7 +254,10 @@ class Results:
 
     @property
     def drift(self) -> np.ndarray | None:
-        """(Ry, Rx, 2) A: how far each position has been moved along rows and columns, scan frame; None if none has."""
+        """(Ry, Rx, 2) A: how far each position has been moved along rows and columns, scan frame; None if none has.
+
+        NaN where a position is left out.
+        """
         present = self._seen
         moved = None if present is None else drift(*present)
         return None if moved is None else np.stack([moved.real, moved.imag], axis=-1)

@@ -90,14 +90,15 @@ def depth_section(
 def drift(problem: Problem | TiltSeries, state: State) -> np.ndarray | None:
     """How far positions have been moved from where they began (Ry, Rx) complex64, A: rows + i columns, scan frame.
 
-    None where none has, or where they lie on no grid.
+    NaN where a position is left out; None where none has moved, or where they lie on no grid.
     """
-    moved = state.positions - problem.first_positions
-    scan_shape = problem.measurement.scan_shape
-    if len(moved) != np.prod(scan_shape) or not moved.any():
+    moved, measurement = state.positions - problem.first_positions, problem.measurement
+    if len(moved) != len(measurement.scan_indices) or len(moved) != len(measurement.patterns) or not moved.any():
+        return None
+    if measurement.scan_mask is None and len(moved) != np.prod(measurement.scan_shape):
         return None
     rows, columns = (moved @ _turn(problem)).T
-    return (rows + 1j * columns).reshape(scan_shape).astype(np.complex64)
+    return measurement.on_scan((rows + 1j * columns).astype(np.complex64))
 
 
 def thicknesses(problem: Problem | TiltSeries, state: State) -> np.ndarray:
@@ -120,7 +121,7 @@ def into_scan_frame(problem: Problem | TiltSeries, largest: int | None) -> Map:
     step = max(fine, max(extent) / (largest - 1)) if largest else fine
     shape = (max(2, int(extent[0] / step) + 1), max(2, int(extent[1] / step) + 1))
     matrix = _turn(problem) * step / np.array(problem.sampling)[:, None]
-    middle = (problem.first_positions.max(0) + problem.first_positions.min(0)) / 2 / np.array(problem.sampling)
+    middle = problem.scan_middle / np.array(problem.sampling)
     offset = middle - matrix @ ((np.array(shape) - 1) / 2)
     return matrix, offset, shape, step
 

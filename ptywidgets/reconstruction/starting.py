@@ -22,6 +22,7 @@ from ptywidgets.engine.prepare import (
     reorient,
     wrapped_angle,
 )
+from ptywidgets.engine.prepare.measurement import left_out_alike
 from ptywidgets.engine.prepare.twin import resolve_twin
 from ptywidgets.reconstruction.inputs import Inputs, same_origin
 
@@ -67,9 +68,24 @@ class Starting(Inputs):
             if test.resolved and test.rotation != measurement.rotation and not given:
                 measurement = reorient(measurement, self.preparation.replace(rotation=test.rotation))
             message = f"{message.split(';')[0].rstrip('.')}; {test.message}"
+        message = message[:1].upper() + message[1:]
         self.measurement = measurement
-        self.message = message[:1].upper() + message[1:]
+        self._leave_out(measurement)
+        self.message = " ".join([*measurement.notes, message])
         return measurement
+
+    def _leave_out(self, measurement: Measurement) -> None:
+        """Let the dataset say what its measurement leaves out, so that pictures of it and what is saved do, too."""
+        dataset = self.dataset
+        if dataset is None or self.views is not None or dataset.scan_shape != measurement.scan_shape:
+            return
+        masked = left_out_alike(dataset, measurement)
+        if masked is not dataset:
+            before, self._taking = self._taking, True
+            try:
+                self.dataset = masked
+            finally:
+                self._taking = before
 
     def _can_tell_twins(self) -> bool:
         has_aperture = self.optics.vacuum is not None or self.optics.semiangle is not None
@@ -108,6 +124,7 @@ class Starting(Inputs):
                 if measurement.calibration != dataset.calibration:
                     self._recalibrate(origin="measured", **dataclasses.asdict(measurement.calibration))
                     self.start_image = None
+                self._leave_out(measurement)
                 turn = {"rotation": measurement.rotation, "transpose": measurement.transpose}
                 self.preparation = measurement.preparation.replace(**turn)
                 self.optics, self._found = start.optics, start.optics.aberrations
@@ -117,7 +134,7 @@ class Starting(Inputs):
                     self.composition = self.composition.replace(focus="middle")
         finally:
             self._taking = False
-        self.message = f"Start found in {start.seconds:.1f} s."
+        self.message = " ".join([*measurement.notes, f"Start found in {start.seconds:.1f} s."])
         return start
 
     def find_orientation(self) -> Orientation:

@@ -177,7 +177,7 @@ class ProbeDesigner(Panel):
         if optics.vacuum is not None:
             self._vacuum = optics.vacuum
         elif self._vacuum is None and dataset is not None:
-            self._vacuum = dataset.vacuum
+            self._vacuum = Optics.from_dataset(dataset).vacuum
         measured = optics.vacuum is not None
         self.put(self.kind, APERTURES[0 if measured else 1])
         for box, value in ((self.semiangle, optics.semiangle), (self.rolloff, optics.rolloff)):

@@ -10,7 +10,8 @@ from ptywidgets.engine.calibration import in_words
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError
 from ptywidgets.engine.params import Parameter
-from ptywidgets.engine.prepare import RotationFit, centre_of_mass, wrapped_angle
+from ptywidgets.engine.prepare import RotationFit, wrapped_angle
+from ptywidgets.engine.prepare.frames import Screened, screen
 from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.base import Panel
 from ptywidgets.widgets.boxes import button, checkbox, heading, note, panel, panels, set_words, toolbar, unit_text
@@ -182,19 +183,22 @@ class RotationExplorer(Panel):
             self._new_measurement()
         else:
             words = "Centre of mass of all patterns ..."
-            self.with_data(lambda: (dataset, centre_of_mass(dataset)), lambda read: self._take_com(*read), words)
+            self.with_data(lambda: (dataset, screen(dataset)), lambda read: self._take_com(*read), words)
 
-    def _take_com(self, dataset: Dataset, com: np.ndarray) -> None:
+    def _take_com(self, dataset: Dataset, screened: Screened) -> None:
         if self.recon.dataset is None or dataset.data is not self.recon.dataset.data:
             return  # other data have come meanwhile
         preparation = self.recon.preparation
         self.put(self.model, preparation.origin)
         self.put(self.robust, preparation.robust)
-        self._new_field(com)
+        self._new_field(screened.com)
         self.find()
         if preparation.rotation is not None:
             self._put(preparation.rotation, bool(preparation.transpose))
             self.say("")
+        if screened.notes:
+            said = _sentence(self._fit.message) if self._fit is not None and preparation.rotation is None else ""
+            self.say(" ".join([*screened.notes, said]).strip(), "warn")
 
     def _new_measurement(self) -> None:
         """Somebody has prepared the data: show what they took."""

@@ -51,9 +51,20 @@ def test_a_healthy_start_is_called_good(duck):
 
 
 SICK = {
-    "NaN": ("counts", "bad", lambda d: changed(d, lambda a: spoil(a, (1, 2, 3, 4), np.nan))),
-    "negative": ("counts", "bad", lambda d: changed(d, lambda a: spoil(a, (1, 2, 3, 4), -7))),
-    "empty": ("counts", "bad", lambda d: changed(d, lambda a: spoil(a, (4, 5), 0))),
+    "NaN": ("counts", "warn", lambda d: changed(d, lambda a: spoil(a, (1, 2, 3, 4), np.nan))),
+    "negative": ("counts", "warn", lambda d: changed(d, lambda a: spoil(a, (1, 2, 3, 4), -7))),
+    "negative everywhere": ("counts", "bad", lambda d: changed(d, lambda a: a - 7)),
+    "empty": ("counts", "warn", lambda d: changed(d, lambda a: spoil(a, (4, 5), 0))),
+    "empty half": ("counts", "bad", lambda d: changed(d, lambda a: spoil(a, slice(6), 0))),
+    "lost frame": ("scan positions", "warn", lambda d: changed(d, lambda a: spoil(a, (4, 5), np.nan))),
+    "repeated": ("scan positions", "warn", lambda d: replace(d, data=spoil(d.data.copy(), (4, 5), d.data[4, 4]))),
+    "flyback": (
+        "scan positions",
+        "warn",
+        lambda d: replace(d, data=spoil(d.data.copy(), np.s_[:, 0], d.data[:, 0] // 2)),
+    ),
+    "gap": ("detector pixels", "warn", lambda d: replace(d, data=spoil(d.data.copy(), np.s_[:, :, 5:7], 65535))),
+    "hot vacuum": ("vacuum pattern", "warn", lambda d: d.with_vacuum(spoil(d.vacuum.copy(), (5, 9), 1e7))),
     "hot": ("detector pixels", "warn", lambda d: changed(d, lambda a: spoil(a, (..., 5, 9), 1e5))),
     "dead": ("detector pixels", "warn", lambda d: replace(d, data=spoil(d.data.copy(), (..., 32, 33), 0))),
     "saturated": ("detector pixels", "bad", lambda d: replace(d, data=np.minimum(d.data, 400))),

@@ -149,6 +149,10 @@ def test_data_that_cannot_be_are_told_in_words(data):
     broken = data.data.copy()
     broken[2, 3] = 0
     explorer = RotationExplorer(Dataset(broken))
+    assert "1 frame of 144 without a single count, at scan [2, 3]" in explorer.words and explorer.phase is not None
+    explorer.close()
+    broken[2:] = 0
+    explorer = RotationExplorer(Dataset(broken))
     assert "no counts at all" in explorer.words
     explorer.recon.dataset = data
     assert explorer.rotation == pytest.approx(-15, abs=2)

@@ -10,9 +10,11 @@ import numpy as np
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import PtyError
 from ptywidgets.engine.prepare.disk import DiskFit, measure_disk
-from ptywidgets.engine.prepare.measurement import Measurement
-from ptywidgets.engine.prepare.mend import mended
-from ptywidgets.engine.prepare.pixels import sample_patterns, sampled_positions
+from ptywidgets.engine.prepare.frames import BadFrames, bad_frames
+from ptywidgets.engine.prepare.measurement import Measurement, left_out_alike
+from ptywidgets.engine.prepare.mend import MendedArray
+from ptywidgets.engine.prepare.pixels import gap_pixels, sample_patterns, sampled_positions
+from ptywidgets.engine.prepare.vacuum import clean_vacuum
 from ptywidgets.engine.probe import Optics
 from ptywidgets.engine.probe_report import Quantity, probe_report
 
@@ -51,6 +53,8 @@ class Facts:
     """
 
     def __init__(self, dataset: Dataset, measurement: Measurement | None = None, optics: Optics | None = None) -> None:
+        if measurement is not None:
+            dataset = left_out_alike(dataset, measurement)
         self.dataset, self.calibration = dataset, dataset.calibration
         self._measurement, self._optics = measurement, optics
 
@@ -89,8 +93,8 @@ class Facts:
 
     @cached_property
     def sample(self) -> np.ndarray:
-        """Some patterns (n, Qy, Qx) as they are, but that masked pixels have the values of their neighbours."""
-        return sample_patterns(mended(self.dataset), self.most)
+        """Some patterns (n, Qy, Qx) as they are."""
+        return sample_patterns(self.dataset, self.most)
 
     @cached_property
     def places(self) -> np.ndarray:
@@ -98,15 +102,41 @@ class Facts:
         return sampled_positions(self.dataset, self.most)
 
     @cached_property
+    def kept(self) -> np.ndarray:
+        """Which of the sample (n,) the scan mask lets count."""
+        mask = self.dataset.scan_mask
+        return np.ones(len(self.places), bool) if mask is None else mask[tuple(self.places.T)]
+
+    @cached_property
+    def gaps(self) -> np.ndarray:
+        """Detector pixels (Qy, Qx) that are marked as not measured, and that no mask leaves out."""
+        sample = self.sample[self.kept]
+        return gap_pixels(sample if len(sample) else self.sample, self.dataset.mask)
+
+    @cached_property
+    def unmeasured(self) -> np.ndarray:
+        """Detector pixels (Qy, Qx) that a mask leaves out, or that are gaps."""
+        return self.gaps if self.dataset.mask is None else self.gaps | ~self.dataset.mask
+
+    @cached_property
     def clean(self) -> np.ndarray:
-        """The sample (n, Qy, Qx) float32 without NaN and negative values."""
-        sample = self.sample.astype(np.float32)
-        return np.nan_to_num(sample, copy=False, posinf=0, neginf=0).clip(0, out=sample)
+        """The sample (n, Qy, Qx) float32 without NaN and negative values; pixels that do not count are mended."""
+        sample = self.sample
+        if self.unmeasured.any() and not self.unmeasured.all():
+            sample = MendedArray(self.dataset.data, self.unmeasured).mend(sample)
+        sample = sample.astype(np.float32)
+        return np.nan_to_num(sample, copy=False, nan=0, posinf=0, neginf=0).clip(0, out=sample)
 
     @cached_property
     def counts(self) -> np.ndarray:
-        """Counts (n,) of the patterns of the sample."""
-        return self.clean.sum((1, 2), dtype=np.float64)
+        """Counts (n,) of the patterns of the sample; 0 where a position is left out."""
+        return np.where(self.kept, self.clean.sum((1, 2), dtype=np.float64), 0)
+
+    @cached_property
+    def mean_counts(self) -> float:
+        """Mean counts of the patterns that have any."""
+        lit = self.counts[self.counts > 0]
+        return float(lit.mean()) if len(lit) else 0.0
 
     @cached_property
     def centres(self) -> np.ndarray:
@@ -129,9 +159,10 @@ class Facts:
             origin = fit_descan(self.centres, "plane").origin.reshape(2, -1)
         shifts = np.rint(origin.mean(1)[:, None] - origin).astype(int).T
         total = np.zeros(self.dataset.detector_shape)
-        for pattern, shift in zip(self.clean, shifts, strict=True):
+        lit = self.counts > 0
+        for pattern, shift in zip(self.clean[lit], shifts[lit], strict=True):
             total += np.roll(pattern, shift, (0, 1)) if shift.any() else pattern
-        return total / len(self.clean)
+        return total / max(1, int(lit.sum()))
 
     @cached_property
     def disk(self) -> DiskFit:
@@ -139,19 +170,30 @@ class Facts:
         return measure_disk(self.mean, self.calibration.relative_pixels)
 
     @cached_property
+    def bad_frames(self) -> BadFrames:
+        """Scan positions that should not count, and that are not left out yet; all patterns are read."""
+        return bad_frames(self.dataset)
+
+    @property
+    def vacuum_words(self) -> str:
+        """What is wrong with pixels of the vacuum pattern; empty where nothing is."""
+        vacuum = self.dataset.vacuum
+        return "" if vacuum is None else clean_vacuum(vacuum, self.dataset.mask).sentence
+
+    @cached_property
     def vacuum_disk(self) -> DiskFit:
         """The disk of the vacuum pattern."""
-        vacuum = mended(self.dataset).vacuum
+        vacuum = self.dataset.vacuum
         if vacuum is None and self._optics is not None and self._optics.vacuum is not None:
             vacuum = self._optics.vacuum
         if vacuum is None:
             raise NotKnown("there is no vacuum pattern")
-        return measure_disk(vacuum, self.calibration.relative_pixels)
+        return measure_disk(clean_vacuum(vacuum, ~self.unmeasured).pattern, self.calibration.relative_pixels)
 
     @cached_property
     def report(self) -> dict[str, Quantity]:
         """The numbers of the experiment by name."""
-        counts = self._measurement.mean_intensity if self._measurement is not None else float(self.counts.mean())
+        counts = self._measurement.mean_intensity if self._measurement is not None else self.mean_counts
         if not self.has_optics:
             raise NotKnown("nobody has said what the defocus is")
         shapes = self.dataset.detector_shape, self.dataset.scan_shape

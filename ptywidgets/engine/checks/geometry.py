@@ -8,6 +8,7 @@ import numpy as np
 
 from ptywidgets.engine.calibration import in_words, mean_of, single
 from ptywidgets.engine.checks.facts import Facts, Finding, NotKnown
+from ptywidgets.engine.prepare.measurement import Measurement
 
 _EXAMPLES = {"energy": "energy=80e3", "scan_step": "scan_step=4.0", "q_pixel": "q_pixel=0.025"}
 _WORDS = {"energy": "energy (eV)", "scan_step": "scan step (A)", "q_pixel": "detector pixel (1/A)"}
@@ -46,7 +47,7 @@ def check_overlap(facts: Facts) -> Finding:
 
 def check_dose(facts: Facts) -> Finding:
     """Counts and dose."""
-    counts = facts.measurement.mean_intensity if facts.has_measurement else float(facts.counts.mean())
+    counts = facts.measurement.mean_intensity if facts.has_measurement else facts.mean_counts
     dose = facts.calibration.dose(counts)
     if counts < 2:
         words = f"A pattern has {counts:.2g} counts in the mean: intensities that are scaled, not counted."
@@ -79,7 +80,7 @@ def check_raster(facts: Facts) -> Finding:
     seen = math.pi / 4 * (diameter / step) ** 2
     jitter = 0.0
     if facts.has_measurement:
-        jitter = _off_the_grid(facts.measurement.positions, facts.measurement.scan_shape) / step
+        jitter = _off_the_grid(facts.measurement) / step
     if jitter > 0.02:
         words = f"The positions lie {100 * jitter:.0f} % of a step off a perfect grid, so its period cannot build up."
         return Finding("scan grid", "good", seen, "positions", words)
@@ -93,11 +94,12 @@ def check_raster(facts: Facts) -> Finding:
     return Finding("scan grid", "warn", seen, "positions", words, remedy)
 
 
-def _off_the_grid(positions: np.ndarray, scan_shape: tuple[int, int]) -> float:
-    """Rms distance (A) of positions (J, 2) from the best grid that is straight, whatever its angles."""
-    grid = np.stack(np.meshgrid(*[np.arange(n) for n in scan_shape], indexing="ij")).reshape(2, -1).T
-    if len(grid) != len(positions):
+def _off_the_grid(measurement: Measurement) -> float:
+    """Rms distance (A) of the positions from the best grid that is straight, whatever its angles."""
+    positions, indices = measurement.positions, measurement.scan_indices
+    if len(indices) != len(positions):
         return math.inf
+    grid = np.stack(np.unravel_index(indices, measurement.scan_shape), axis=1)
     basis = np.concatenate([grid, np.ones((len(grid), 1))], axis=1)
     left = positions - basis @ np.linalg.lstsq(basis, positions, rcond=None)[0]
     return float(np.sqrt((left**2).sum(1).mean()))

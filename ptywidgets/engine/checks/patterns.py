@@ -13,40 +13,64 @@ from ptywidgets.engine.prepare.descan_fit import fit_descan
 from ptywidgets.engine.prepare.disk import calibrate_detector
 from ptywidgets.engine.prepare.pixels import bad_pixels_of
 
+_LOOKED_AT = 64e6  # bytes of data on disk that are read as a whole
 _ROLLOFF_SHARE = 0.474  # of a half-cosine amplitude's roll-off lies between 90 and 10 % of its intensity
 
 
 def check_counts(facts: Facts) -> Finding:
-    """NaN, negative and empty patterns."""
-    sample = facts.sample
-    kind = sample.dtype.kind
-    broken = ~np.isfinite(sample).all((1, 2)) if kind == "f" else np.zeros(len(sample), bool)
-    negative = (sample < 0).any((1, 2)) if kind in "fi" else np.zeros(len(sample), bool)
-    empty = ~(facts.counts > 0)
+    """NaN, negative and empty patterns, in pixels and at positions that count."""
+    sample, kept = facts.sample, facts.kept
+    kind, good = sample.dtype.kind, ~facts.unmeasured
+    broken = kept & ~np.isfinite(sample[:, good]).all(1) if kind == "f" else np.zeros(len(sample), bool)
+    negative = kept & (sample[:, good] < 0).any(1) if kind in "fi" else np.zeros(len(sample), bool)
+    empty = kept & ~(facts.counts > 0)
     kinds = (("NaN or infinite values", broken), ("negative values", negative), ("no counts", empty))
     found = [f"{where.sum()} have {what}" for what, where in kinds if where.any()]
-    count, looked = int((broken | negative | empty).sum()), f"{len(sample)} of {math.prod(facts.dataset.scan_shape)}"
+    count, looked = int((broken | negative | empty).sum()), f"{kept.sum()} of {math.prod(facts.dataset.scan_shape)}"
     if not found:
         return Finding("counts", "good", 0, "", f"No NaN, negative or empty pattern among the {looked} looked at.")
     y, x = facts.places[np.flatnonzero(broken | negative | empty)[0]]
-    return Finding(
-        "counts",
-        "bad",
-        count,
-        "patterns",
-        f"Of the {looked} patterns looked at, {', '.join(found)}, the first at scan ({y}, {x}).",
-        "Set NaN and negative values to 0, and crop the scan where patterns are empty.",
+    words = f"Of the {looked} patterns looked at, {', '.join(found)}, the first at scan ({y}, {x})."
+    if count > 0.1 * max(1, kept.sum()):
+        remedy = "Subtract the detector's dark reference and clip at 0, mask what is not measured, or crop the scan."
+        return Finding("counts", "bad", count, "patterns", words, remedy)
+    remedy = (
+        "So few are left out, or their pixels are masked, when the data are prepared: dataset.without_bad_frames()."
     )
+    return Finding("counts", "warn", count, "patterns", words, remedy)
+
+
+def check_frames(facts: Facts) -> Finding:
+    """Which scan positions count, and which should not."""
+    mask, total = facts.dataset.scan_mask, math.prod(facts.dataset.scan_shape)
+    out = 0 if mask is None else int((~mask).sum())
+    words = f"All {total} scan positions count." if not out else f"{out} of {total} scan positions are left out."
+    if facts.has_measurement and facts.measurement.notes:
+        words += " " + " ".join(facts.measurement.notes)
+    if facts.dataset.is_lazy and facts.dataset.nbytes > _LOOKED_AT:
+        return Finding("scan positions", "good", out, "left out", words)
+    bad = facts.bad_frames
+    if not bad.mask.any():
+        verdict = "warn" if out > 0.1 * total else "good"
+        remedy = "Where that many are left out the reconstruction has holes." if verdict == "warn" else ""
+        return Finding("scan positions", verdict, out, "left out", words, remedy)
+    count = int(bad.mask.sum())
+    remedy = "Auto leaves them out; by hand: dataset.without_bad_frames()."
+    verdict = "bad" if count > 0.1 * total else "warn"
+    return Finding("scan positions", verdict, out + count, "left out", f"{words} {bad.sentence}", remedy)
 
 
 def check_pixels(facts: Facts) -> Finding:
-    """Hot, dead and saturated detector pixels."""
-    bad = bad_pixels_of([facts.sample])
+    """Hot, dead and saturated detector pixels, and gaps; those that are masked are not looked at."""
+    kept = facts.kept & (facts.counts > 0)
+    bad = bad_pixels_of([facts.sample[kept] if kept.any() else facts.sample], facts.gaps, facts.unmeasured)
     count = int((bad.mask | bad.saturated).sum())
-    verdict = "bad" if bad.saturated.any() or bad.mask.mean() > 0.01 else "warn" if count else "good"
+    verdict = "bad" if bad.saturated.any() or (bad.hot | bad.dead).mean() > 0.01 else "warn" if count else "good"
     remedy = "Record with less dose or a larger range." if bad.saturated.any() else ""
     if bad.mask.any():
-        remedy = f"Mend them: mend_pixels(dataset, bad_pixels(dataset)). {remedy}".strip()
+        remedy = f"Mask them: dataset.with_mask(bad_pixels(dataset)). {remedy}".strip()
+    if bad.gaps is not None and not (bad.hot | bad.dead).any():
+        remedy = f"They are masked when the data are prepared. {remedy}".strip()
     words = bad.sentence.split(";")[0].split(". ")[0].rstrip(".") + "."
     if facts.dataset.mask is not None:
         words += f" The mask leaves out {int((~facts.dataset.mask).sum())}."
@@ -100,6 +124,9 @@ def check_vacuum(facts: Facts) -> Finding:
     words = (
         f"The disk of the vacuum pattern has a radius of {vacuum.radius:.2f} px, that of the data {mean.radius:.2f} px."
     )
+    if off < max(0.03, uncertain) and facts.vacuum_words:
+        remedy = "Nothing needs to be done; a vacuum pattern recorded longer has fewer of them."
+        return Finding("vacuum pattern", "warn", vacuum.radius, "px", f"{words} {facts.vacuum_words}", remedy)
     if off < max(0.03, uncertain):
         return Finding("vacuum pattern", "good", vacuum.radius, "px", words)
     remedy = "Take a vacuum pattern at the same camera length, binning and aperture, or use the semi-angle instead."

@@ -60,7 +60,7 @@ def in_scan_frame(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     measurement = problem.measurement
     steps = measurement.calibration.scan_steps
     extent = [(n - 1) * step for n, step in zip(measurement.scan_shape, steps, strict=True)]
-    middle = (problem.first_positions.max(0) + problem.first_positions.min(0)) / 2
+    middle = problem.scan_middle
     y, x = (np.arange(n) * d - m for n, d, m in zip(problem.object_shape[-2:], problem.sampling, middle, strict=True))
     rows, columns = np.meshgrid(y, x, indexing="ij")
     if measurement.transpose:

@@ -19,10 +19,13 @@ from ptywidgets.engine.detectors import fit_disk
 from ptywidgets.engine.direct.threads import shared
 from ptywidgets.engine.errors import DataError
 from ptywidgets.engine.params import counted
-from ptywidgets.engine.prepare.measurement import Measurement, scan_frequencies
+from ptywidgets.engine.prepare.fill import fill_positions
+from ptywidgets.engine.prepare.frames import screened_or_warned
+from ptywidgets.engine.prepare.measurement import Measurement, left_out_alike, scan_frequencies
 from ptywidgets.engine.prepare.mend import mended
-from ptywidgets.engine.prepare.origin import fit_origin, moments
+from ptywidgets.engine.prepare.origin import fit_origin
 from ptywidgets.engine.prepare.rotation import find_rotation, rotate_vectors, unrotate_vectors
+from ptywidgets.engine.probe import Optics
 from ptywidgets.engine.units import wavelength
 
 LOBES = 4  # of the windowed sinc by which patterns are read between pixels
@@ -123,12 +126,20 @@ def bright_field(
     -------
     BrightField
 
+        Where scan positions are left out, by the dataset or by the measurement, its images are filled from their
+        neighbours: a Fourier transform over the scan must not meet holes.
+
     Raises
     ------
     CalibrationError
         When the calibration is not complete.
     DataError
-        When patterns are empty, negative or NaN.
+        When most patterns are empty, negative or NaN.
+
+    Warns
+    -----
+    DataWarning
+        Without a measurement, when some are: they are left out.
 
     Examples
     --------
@@ -137,11 +148,11 @@ def bright_field(
     >>> bright.images.shape[1:], bright.tilts.shape == (len(bright.images), 2)
     ((12, 12), True)
     """
-    source = mended(source)
     calibration = source.calibration
     calibration.check_complete()
     if measurement is None:
-        com = moments(source)[1]
+        screened = screened_or_warned(source)
+        source, com = screened.dataset, screened.com
         origin = fit_origin(com)
         if rotation is None or transpose is None:
             fit = find_rotation(calibration.even(com - origin), transpose, calibration.scan_steps)
@@ -155,6 +166,9 @@ def bright_field(
             f"the measurement is of a scan of {origin.shape[1:]} but the dataset's is {source.scan_shape}; "
             "prepare this dataset."
         )
+    elif measurement is not None:
+        source = left_out_alike(source, measurement)
+    source = mended(source)
     if radius is None:
         radius = aperture_radius(source)
     if binning is None:
@@ -164,7 +178,7 @@ def bright_field(
     side = 2 * math.ceil(radius / binning / min(tall, wide)) + 1
     index = (np.arange(side) - (side - 1) / 2) * binning
     inside = np.hypot(index[:, None] * tall, index[None] * wide) <= radius
-    images = _gathered(source, origin, inside, binning)
+    images = fill_positions(_gathered(source, origin, inside, binning), source.scan_mask)
     tilts = np.stack(np.broadcast_arrays(index[:, None], index[None]), axis=-1)[inside] * calibration.q_pixels
     return BrightField(
         images=images,
@@ -184,7 +198,7 @@ def aperture_radius(source: Dataset) -> float:
     """Radius of the aperture in detector pixels; in square ones of the same area, where they are not."""
     if source.calibration.semiangle:
         return source.calibration.semiangle / source.calibration.angle_mean
-    return fit_disk(source.mean_pattern() if source.vacuum is None else source.vacuum).radius
+    return fit_disk(source.mean_pattern() if source.vacuum is None else Optics.from_dataset(source).vacuum).radius
 
 
 def _gathered(source: Dataset, origin: np.ndarray, inside: np.ndarray, binning: int) -> np.ndarray:

@@ -15,6 +15,8 @@ from scipy import fft as sfft
 
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import ParameterError
+from ptywidgets.engine.prepare.frames import screened_or_warned
+from ptywidgets.engine.prepare.mend import mended
 
 _PORTION = 16e6  # bytes of patterns that are transformed at once
 
@@ -50,13 +52,15 @@ def cepstrum(dataset: Dataset, background: float | None = None) -> Cepstrum:
     >>> found.mean.shape, found.sampling
     ((64, 64), (0.3125, 0.3125))
     """
+    dataset = screened_or_warned(dataset).dataset
     level = _background(dataset, background)
     total = np.zeros(dataset.detector_shape)
-    for _, part in _cepstra(dataset, level):
-        total += part.sum(0, dtype=np.float64)
+    counted = np.ones(dataset.scan_shape, bool) if dataset.scan_mask is None else dataset.scan_mask
+    for first, part in _cepstra(dataset, level):
+        total += part[counted.flat[first : first + len(part)]].sum(0, dtype=np.float64)
     known = dataset.calibration.q_pixel is not None
     sampling = dataset.calibration.sampling(dataset.detector_shape) if known else None
-    return Cepstrum(total / np.prod(dataset.scan_shape), sampling, level)
+    return Cepstrum(total / counted.sum(), sampling, level)
 
 
 def cepstral_image(dataset: Dataset, mask: np.ndarray, background: float | None = None) -> np.ndarray:
@@ -70,20 +74,28 @@ def cepstral_image(dataset: Dataset, mask: np.ndarray, background: float | None 
         In the frame of :class:`Cepstrum`; :func:`ptywidgets.engine.virtual.annulus_mask` and its like make one.
     background : float, optional
         As of :func:`cepstrum`.
+
+    Returns
+    -------
+    ndarray (Ry, Rx)
+        NaN where a position is left out.
     """
     mask = np.asarray(mask, bool)
     if mask.shape != dataset.detector_shape:
         raise ParameterError(f"the mask is {mask.shape}; expected the detector's shape, {dataset.detector_shape}.")
+    dataset = screened_or_warned(dataset).dataset
     image = np.empty(dataset.scan_shape[0] * dataset.scan_shape[1])
     for first, part in _cepstra(dataset, _background(dataset, background)):
         image[first : first + len(part)] = part[:, mask].sum(1, dtype=np.float64)
+    if dataset.scan_mask is not None:
+        image[~dataset.scan_mask.ravel()] = np.nan
     return image.reshape(dataset.scan_shape)
 
 
 def _cepstra(dataset: Dataset, background: float) -> Iterator[tuple[int, np.ndarray]]:
     """Index of the first pattern and cepstra (n, Qy, Qx) float32, portion by portion."""
     window = np.outer(*[np.hanning(n + 2)[1:-1] for n in dataset.detector_shape]).astype(np.float32)
-    columns = dataset.scan_shape[1]
+    columns, dataset = dataset.scan_shape[1], mended(dataset)
     for first, block in dataset.rows(_PORTION):
         patterns = block.reshape(-1, *dataset.detector_shape)
         logs = np.log1p(patterns.astype(np.float32).clip(0) / np.float32(background))
@@ -97,7 +109,10 @@ def _background(dataset: Dataset, background: float | None) -> float:
         if not background > 0:
             raise ParameterError(f"background is {background!r}; expected an intensity above 0.")
         return float(background)
-    rows = np.unique(np.linspace(0, dataset.scan_shape[0] - 1, 4).astype(int))
+    counted = np.arange(dataset.scan_shape[0])
+    if dataset.scan_mask is not None:
+        counted = np.flatnonzero(dataset.scan_mask.any(1))
+    rows = counted[np.unique(np.linspace(0, len(counted) - 1, 4).astype(int))]
     mean = np.mean([dataset.mean_pattern((int(y), int(y) + 1, 0, dataset.scan_shape[1])) for y in rows], axis=0)
     level = 1e-3 * float(np.quantile(mean, 0.99))
     return max(level, 1.0) if dataset.dtype.kind in "iu" else max(level, 1e-30)

@@ -88,9 +88,9 @@ def start_object(image: DirectImage, problem: Problem) -> np.ndarray:
 
 def _on_grid(image: DirectImage, problem: Problem) -> np.ndarray:
     """The phase (Y, X) float32 on the grid of the problem's object, by a cubic spline; it fades beyond the image."""
-    positions, measurement = problem.first_positions, problem.measurement
+    measurement = problem.measurement
     step, sampling = np.array(measurement.calibration.scan_steps), np.array(image.sampling)
-    middle = (positions.max(0) + positions.min(0)) / 2
+    middle = problem.scan_middle
     vectors = np.column_stack([-middle, np.diag(problem.sampling)])  # the grid's corner, from the middle, and its steps
     corner, *steps = rotate_vectors(vectors, measurement.rotation, measurement.transpose).T / sampling
     corner += (np.array(measurement.scan_shape) - 1) / 2 * step / sampling

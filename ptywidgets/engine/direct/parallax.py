@@ -23,6 +23,7 @@ from ptywidgets.engine.direct.parallax_fit import ShiftFit, fit_shifts, predicte
 from ptywidgets.engine.direct.parallax_search import RoundFit, clear_coherence, coarse_search, merged
 from ptywidgets.engine.direct.tilt_spectra import TiltSpectra
 from ptywidgets.engine.params import counted
+from ptywidgets.engine.prepare.enough import require_pixels, require_scan
 
 STRONG = 0.2  # relative contrast of the aligned image from which on the specimen is no weak object
 
@@ -131,6 +132,8 @@ def parallax(
     (True, True)
     """
     bright = bright_field(source, rotation=rotation, transpose=transpose) if isinstance(source, Dataset) else source
+    require_scan(bright.scan_shape, "shifts, rotation and aberrations")
+    require_pixels(int((bright.images.mean((1, 2)) > 0).sum()), "shifts, rotation and aberrations")
     if aberrations is None:
         start = coarse_search(bright, rotation, transpose)
         fit = ShiftFit(Aberrations(defocus=start.defocus), start.rotation, start.transpose, {}, math.inf)

@@ -49,7 +49,7 @@ class Alignment:
 
     def __init__(self, bright: BrightField, spectra: TiltSpectra, weak: bool = True) -> None:
         self.spectra, self.weak = spectra, weak
-        self.contrast = bright.images / spectra.means[:, None, None] - 1
+        self.contrast = bright.images / np.maximum(spectra.means, 1e-30)[:, None, None] - 1
         ny, nx = spectra.scan_shape
         window = edge_window(spectra.scan_shape, max(2.0, min(ny, nx) / 8))
         self.window, self.squared = window, window**2

@@ -182,7 +182,7 @@ def _gauss_newton(
     rest = shifts - np.tensordot(solution, design, 1)
     freedom = max(1, 2 * len(tilts) - len(solution))
     variance = float(np.einsum("ka,kab,kb->", rest, matrices, rest)) / freedom
-    sigma = np.sqrt(variance * np.diag(inverse).clip(0))
+    sigma = np.sqrt(max(variance, 0.0) * np.diag(inverse).clip(0))  # rounding may leave less than nothing
     aberrations = Aberrations(**dict(zip(names, solution, strict=False)))
     uncertainty = dict(zip(names, sigma.tolist(), strict=False))
     rotation = fit.rotation

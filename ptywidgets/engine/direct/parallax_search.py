@@ -134,7 +134,10 @@ def merged_tilts(bright: BrightField, most: int) -> tuple[np.ndarray, np.ndarray
     bin, group = _groups(bright, most)
     weights = bright.images.mean(axis=(1, 2), dtype=np.float64)
     total = np.bincount(group, weights)
-    tilts = [np.bincount(group, weights * bright.tilts[:, axis]) / total for axis in (0, 1)]
+    if not (total > 0).all():  # without a count they all weigh the same
+        weights = np.where((total > 0)[group], weights, 1.0)
+    share = np.bincount(group, weights)
+    tilts = [np.bincount(group, weights * bright.tilts[:, axis]) / share for axis in (0, 1)]
     return np.stack(tilts, 1), total, bright.q_mean * bin
 
 

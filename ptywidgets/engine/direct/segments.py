@@ -12,8 +12,11 @@ import math
 import numpy as np
 
 from ptywidgets.engine.dataset import Dataset
-from ptywidgets.engine.errors import DataError
+from ptywidgets.engine.errors import DataError, InsufficientData
 from ptywidgets.engine.params import counted
+from ptywidgets.engine.prepare.fill import fill_positions
+from ptywidgets.engine.prepare.frames import screened_or_warned
+from ptywidgets.engine.prepare.mend import mended
 
 
 @counted(count=1)
@@ -61,7 +64,11 @@ def detector_segments(
 
 
 def segment_signals(dataset: Dataset, segments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Counts in each segment (S, Ry, Rx), and in the whole pattern (Ry, Rx), in one pass over the data."""
+    """Counts in each segment (S, Ry, Rx), and in the whole pattern (Ry, Rx), in one pass over the data.
+
+    Pixels that the mask leaves out are replaced by their neighbours, and so are positions.
+    """
+    dataset = mended(dataset)
     weights = np.asarray(segments, np.float32).reshape(len(segments), -1)
     if np.shape(segments)[1:] != dataset.detector_shape:
         raise DataError(
@@ -72,8 +79,10 @@ def segment_signals(dataset: Dataset, segments: np.ndarray) -> tuple[np.ndarray,
     sums = np.empty((*dataset.scan_shape, len(weights) + 1), np.float64)
     for first, block in dataset.rows(16e6):
         flat = block.reshape(-1, weights.shape[1]).astype(np.float32, copy=False)
-        sums[first : first + len(block)] = (flat @ functions).reshape(len(block), -1, len(weights) + 1)
-    return np.moveaxis(sums[..., :-1], -1, 0), sums[..., -1]
+        with np.errstate(invalid="ignore"):
+            sums[first : first + len(block)] = (flat @ functions).reshape(len(block), -1, len(weights) + 1)
+    signals = fill_positions(np.moveaxis(sums, -1, 0), dataset.scan_mask)
+    return signals[:-1], signals[-1]
 
 
 def segmented_deflection(dataset: Dataset, segments: np.ndarray, pattern: np.ndarray | None = None) -> np.ndarray:
@@ -97,8 +106,13 @@ def segmented_deflection(dataset: Dataset, segments: np.ndarray, pattern: np.nda
     DataError
         Where the segments do not tell the two directions.
     """
+    dataset = screened_or_warned(dataset).dataset
     signals, total = segment_signals(dataset, segments)
-    disk = np.asarray(dataset.mean_pattern() if pattern is None else pattern, float)
+    if min(dataset.detector_shape) < 2:
+        raise InsufficientData(
+            f"the detector has {dataset.detector_shape} pixels; expected 2 x 2 at least to tell a shift of the disk."
+        )
+    disk = np.asarray(mended(dataset).mean_pattern() if pattern is None else pattern, float)
     slopes = np.gradient(disk / disk.sum())
     response = -np.array([[float((s * g).sum()) for g in slopes] for s in np.asarray(segments, float)])
     if np.linalg.matrix_rank(response, tol=1e-3 * max(1e-30, np.abs(response).max())) < 2:

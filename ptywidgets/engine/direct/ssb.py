@@ -28,7 +28,7 @@ from ptywidgets.engine.direct.overlaps import Aperture, Overlaps, Table, finenes
 from ptywidgets.engine.direct.real_part import crossed, less_real_part, sparse
 from ptywidgets.engine.direct.spectrum_prior import Portions, learnt, rising
 from ptywidgets.engine.direct.threads import THREADS
-from ptywidgets.engine.errors import ParameterError, look_up
+from ptywidgets.engine.errors import InsufficientData, ParameterError, look_up
 from ptywidgets.engine.params import counted
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.probe import Optics
@@ -85,6 +85,11 @@ class SideBands:
         ny, nx = bright.scan_shape
         q = np.hypot(*bright.frequencies())
         rows, columns = np.nonzero((q > 0) & (q < 2 * REACH * aperture.radius) | (_folds(bright, aperture) & (q > 0)))
+        if not len(rows):
+            raise InsufficientData(
+                f"a scan of {ny} x {nx} positions has no spatial frequency within two radii of the aperture; expected "
+                "more positions, or smaller steps."
+            )
         spectra = np.empty((len(rows), len(lit)), np.complex64)
         portion = max(16, int(64e6 / (8 * ny * nx)))
         for first in range(0, len(lit), portion):

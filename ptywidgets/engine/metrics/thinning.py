@@ -20,7 +20,7 @@ def thin_counts(dataset: Dataset, share: float = 0.5, seed: int = 0) -> tuple[Da
     Parameters
     ----------
     dataset : Dataset
-        Of whole counts; read as a whole.
+        Of whole counts where its masks let them count; read as a whole. What they leave out is the same in both.
     share : float
         Of the counts that go into the first.
     seed : int
@@ -37,6 +37,12 @@ def thin_counts(dataset: Dataset, share: float = 0.5, seed: int = 0) -> tuple[Da
     True
     """
     data = np.asarray(dataset.data[...])
+    kept = np.ones((1, 1, 1, 1), bool)
+    if dataset.mask is not None:
+        kept = kept & dataset.mask
+    if dataset.scan_mask is not None:
+        kept = kept & dataset.scan_mask[..., None, None]
+    raw, data = data, np.where(kept, data, data.dtype.type(0))
     if data.dtype.kind == "f" and not np.array_equal(data, np.rint(data)):
         raise DataError(
             "thin_counts needs whole counts; these are intensities. Scale them to electrons and round them."
@@ -46,7 +52,7 @@ def thin_counts(dataset: Dataset, share: float = 0.5, seed: int = 0) -> tuple[Da
     whole = data.astype(np.int64)
     first = np.random.default_rng(seed).binomial(whole, share)
     kind = data.dtype if data.dtype.kind in "ui" else np.dtype(np.float32)
-    halves = (first.astype(kind), (whole - first).astype(kind))
+    halves = tuple(np.where(kept, half.astype(kind), raw.astype(kind)) for half in (first, whole - first))
     one, two = (
         replace(dataset, data=half, name=f"{dataset.name}, {word} part", path=None, metadata={})
         for half, word in zip(halves, ("first", "second"), strict=True)

@@ -6,6 +6,8 @@ from ptywidgets.engine.prepare.arrays import measurement_of
 from ptywidgets.engine.prepare.descan import centred_mean, disk_origins
 from ptywidgets.engine.prepare.descan_fit import Descan, fit_descan
 from ptywidgets.engine.prepare.disk import DetectorCalibration, DiskFit, calibrate_detector, measure_disk
+from ptywidgets.engine.prepare.fill import fill_positions
+from ptywidgets.engine.prepare.frames import BadFrames, bad_frames
 from ptywidgets.engine.prepare.measurement import (
     Measurement,
     Preparation,
@@ -36,6 +38,7 @@ from ptywidgets.engine.prepare.start import Decision, Start, find_start
 
 __all__ = [
     "ORIGIN_MODELS",
+    "BadFrames",
     "BadPixels",
     "Candidate",
     "Curves",
@@ -50,6 +53,7 @@ __all__ = [
     "Preparation",
     "RotationFit",
     "Start",
+    "bad_frames",
     "bad_pixels",
     "calibrate_detector",
     "centre_of_mass",
@@ -58,6 +62,7 @@ __all__ = [
     "deflection",
     "directions",
     "disk_origins",
+    "fill_positions",
     "find_optics",
     "find_orientation",
     "find_rotation",

@@ -20,6 +20,7 @@ from scipy import ndimage
 
 from ptywidgets.engine.calibration import relative
 from ptywidgets.engine.chi_terms import polynomials
+from ptywidgets.engine.errors import InsufficientData
 from ptywidgets.engine.prepare.coarse_part import asked_pixels, deflected_block, moved_aperture
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.prepare.rotation import unrotate_vectors
@@ -56,6 +57,8 @@ class CoarseModel:
         pixels = relative((1 / (shape[0] * measurement.sampling[0]), 1 / (shape[1] * measurement.sampling[1])))
         n = min(*shape, sfft.next_fast_len(2 * math.ceil(REACH * radius / min(pixels))))
         n -= n % 2
+        if n < 4:
+            raise InsufficientData(f"the detector is {shape}; expected 4 x 4 pixels at least for a reconstruction.")
         chosen, self.grid = deflected_block(measurement, side)
         cut = [np.r_[0 : n // 2, full - n // 2 : full] for full in shape]
         patterns = measurement.patterns.crop((n, n))
@@ -78,6 +81,11 @@ class CoarseModel:
         self.size = math.ceil(extent / min(self.sampling)) + n + 4
         self.object = np.ones((self.size, self.size), np.complex64)
         self.energy = float((self.counts * self.asked).sum(dtype=np.float64))
+        if not self.energy > 0:
+            raise InsufficientData(
+                "no counts lie in the detector pixels that a coarse reconstruction asks, inside and outside of the "
+                "aperture's rim; use less binning, or check semiangle and q_pixel."
+            )
         noise = 0.25 * float(self.asked.mean(0).sum()) * len(chosen) / self.energy
         self.noise = noise if noise < 0.5 else 0.0  # share that counting leaves; more than that, and it is no counts
         self.loss = math.inf

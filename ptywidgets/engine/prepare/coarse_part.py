@@ -52,14 +52,21 @@ def moved_aperture(aperture: np.ndarray, shifts: np.ndarray) -> np.ndarray:
 
 
 def deflected_block(measurement: Measurement, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of a block of positions where the specimen deflects most, and their places (2, J) in the scan, A."""
+    """Indices (J,) of the patterns of a block of positions where the specimen deflects most, and their places (2, J) in
+    the scan, A; those that are left out are not among them."""
     ny, nx = measurement.scan_shape
     height, width = min(side, ny), min(side, nx)
     strength = (measurement.com**2).sum(0)
+    if measurement.scan_mask is not None:
+        strength = strength * measurement.scan_mask
     sums = np.pad(strength, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
     inside = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
     y0, x0 = np.unravel_index(int(inside.argmax()), inside.shape)
     rows, columns = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
     down, right = measurement.calibration.scan_steps
     grid = np.stack([(rows - (height - 1) / 2).ravel() * down, (columns - (width - 1) / 2).ravel() * right])
-    return ((rows + y0) * nx + columns + x0).ravel(), grid
+    chosen = ((rows + y0) * nx + columns + x0).ravel()
+    if measurement.scan_mask is None:
+        return chosen, grid
+    counted = measurement.scan_mask.ravel()
+    return (np.cumsum(counted) - 1)[chosen[counted[chosen]]], grid[:, counted[chosen]]

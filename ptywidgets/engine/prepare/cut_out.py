@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ptywidgets.engine.errors import DataError
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.probe import Optics, make_aperture
 
@@ -35,7 +36,15 @@ def cut_out(measurement: Measurement, optics: Optics, most: int, reach: float = 
     scan = measurement.scan_shape
     side = int(np.sqrt(most))
     rows, columns = [slice(max(0, (n - side) // 2), max(0, (n - side) // 2) + min(n, side)) for n in scan]
-    chosen = np.arange(scan[0] * scan[1]).reshape(scan)[rows, columns].ravel()
+    counted = np.ones(scan, bool) if measurement.scan_mask is None else measurement.scan_mask
+    numbers = (np.cumsum(counted) - 1).reshape(scan)  # of the patterns
+    inside = counted[rows, columns]
+    if not inside.any():
+        raise DataError(
+            f"all {inside.size} positions in the middle of the scan are left out; take some back with with_scan_mask, "
+            "or crop the scan to where there are any."
+        )
+    chosen = numbers[rows, columns][inside]
     index = [np.r_[0 : (n + 1) // 2, full - n // 2 : full] for n, full in zip(size, shape, strict=True)]
     patterns = measurement.patterns.take(chosen).crop((size[0], size[1]))
     down, along = (s * full / n for s, full, n in zip(measurement.sampling, shape, size, strict=True))
@@ -49,6 +58,7 @@ def cut_out(measurement: Measurement, optics: Optics, most: int, reach: float = 
         positions=measurement.positions[chosen],
         sampling=(down, along),
         mean_intensity=float((patterns.amplitudes().clip(0).astype(np.float64) ** 2).sum() / len(chosen)),
-        scan_shape=(rows.stop - rows.start, columns.stop - columns.start),
+        scan_shape=inside.shape,
+        scan_mask=None if inside.all() else inside,
     )
     return small, optics

@@ -7,14 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from ptywidgets.engine.prepare.frames import Screened
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.prepare.optics_fit import OpticsFit
 from ptywidgets.engine.prepare.polish import Polished
 from ptywidgets.engine.prepare.rotation import wrapped_angle
 from ptywidgets.engine.prepare.thick import ThickFit
+from ptywidgets.engine.prepare.vacuum import clean_vacuum
 from ptywidgets.engine.probe import Optics
 
 GIVEN = "given"
+CANNOT = "cannot tell"
 TRANSPARENT = 1000.0  # A; hardly an electron goes through more without being scattered many times
 
 
@@ -31,11 +34,37 @@ class Decision:
     widget: str  # the one that shows it and lets one change it
 
 
-def about_descan(measurement: Measurement) -> Decision:
-    """How far descan moved the patterns."""
+def about_data(screened: Screened) -> list[Decision]:
+    """What was left out, and what was repaired; nothing where all is in order."""
+    out = []
+    dataset, notes = screened.dataset, screened.notes
+    if dataset.scan_mask is not None and not dataset.scan_mask.all():
+        count, total = int((~dataset.scan_mask).sum()), dataset.scan_mask.size
+        told = [note.removeprefix("Left out: ") for note in notes if note.startswith("Left out: ")]
+        source = "from the data" if told else GIVEN
+        words = f"{count} of {total} scan positions are left out" + (f": {' '.join(told)}" if told else ", as given.")
+        out.append(Decision("positions left out", count, None, "positions", source, words, "DatasetBrowser"))
+    masked = [note for note in notes if not note.startswith("Left out: ")]
+    if masked:
+        count = int(screened.bad.pixels.sum())
+        out.append(Decision("pixels masked", count, None, "px", "from the data", " ".join(masked), "DatasetBrowser"))
+    if dataset.vacuum is not None:
+        clean = clean_vacuum(dataset.vacuum, dataset.mask)
+        if clean.sentence:
+            count = int((clean.odd | clean.unmeasured).sum())
+            out.append(
+                Decision("vacuum pattern", count, None, "px", "from its neighbours", clean.sentence, "ProbeDesigner")
+            )
+    return out
+
+
+def about_descan(measurement: Measurement, why: str = "") -> Decision:
+    """How far descan moved the patterns, and why a surface was taken that nobody asked for."""
     span = float(np.hypot(*np.ptp(measurement.origin, axis=(1, 2))))
     model = measurement.preparation.origin
-    sentence = f"Descan moves the patterns by {span:.2f} px across the scan; a {model} is taken off."
+    sentence = f"Descan moves the patterns by {span:.2f} px across the scan; a {model} is taken off" + (
+        f": {why}." if why else "."
+    )
     return Decision("descan", span, None, "px", "from the centre of mass", sentence, "DatasetBrowser")
 
 
@@ -46,11 +75,15 @@ def about_orientation(
     rotation: float | None,
     transpose: bool | None,
     sign_known: bool,
+    cannot: str = "",
 ) -> list[Decision]:
-    """Rotation, transpose, and whether half a turn is told."""
+    """Rotation, transpose, and whether half a turn is told; `cannot` says why the data are too few to tell."""
     angle, sigma = measurement.rotation, fit.uncertainties["rotation"]
     if rotation is not None:
         source, words, spread = GIVEN, f"The rotation, {angle:.2f} degrees, was given.", None
+    elif cannot:
+        source, spread = CANNOT, None
+        words = f"The rotation is taken for {angle:.2f} degrees, but the data {_without_stop(cannot)}."
     elif not fit.found:
         source, spread = "from least curl", measurement.rotation_fit.uncertainty
         words = f"The bright field shows too little; the centre of mass has least curl at {angle:.2f} degrees."
@@ -62,6 +95,8 @@ def about_orientation(
     out = [Decision("rotation", angle, spread, "degrees", source, words, "RotationExplorer")]
     turned = "transposed" if measurement.transpose else "not transposed"
     source = GIVEN if transpose is not None else source if rotation is None else "from the bright field"
+    if cannot and transpose is None:
+        source, turned = CANNOT, f"taken for {turned}; the data cannot tell"
     out.append(
         Decision(
             "transpose", measurement.transpose, None, "", source, f"The detector is {turned}.", "OrientationPicker"
@@ -94,18 +129,22 @@ def about_lens(
     thickness: float | None,
     thick: ThickFit | None,
     thin: float,
+    cannot: str = "",
 ) -> list[Decision]:
     """Defocus, astigmatism and coma, each with the plane or the size that its number is of. Specimens up to `thin`, in
     A, are one plane."""
     refined = polished is not None and polished.accepted
     source = "from the bright field" + (" and a coarse reconstruction" if refined else "")
     if not fit.found:
-        source = "not found"
+        source = CANNOT if cannot else "not found"
     value = optics.aberrations["defocus"]
     sigma = fit.uncertainties["defocus"]
     if defocus is not None:
         words = f"The defocus, {value:.4g} A, was given."
         out = [Decision("defocus", value, None, "A", GIVEN, words, "ProbeDesigner")]
+    elif cannot:
+        words = f"The defocus is taken for {value:.4g} A, but the data {_without_stop(cannot)}."
+        out = [Decision("defocus", value, None, "A", CANNOT, words, "ProbeDesigner")]
     else:
         if thick is not None:
             sigma, source = thick.uncertainty, "from a coarse multislice reconstruction"
@@ -122,6 +161,8 @@ def about_lens(
                     "thickness=...), to have it found with several slices."
                 )
         out = [Decision("defocus", value, sigma if fit.found else None, "A", source, words, "ProbeDesigner")]
+    if cannot:
+        return out
     for symbol, name, widget in (("C12", "astigmatism", "ParallaxExplorer"), ("C21", "coma", "ParallaxExplorer")):
         size = optics.aberrations[symbol]
         spread = float(np.hypot(fit.uncertainties[f"{symbol}a"], fit.uncertainties[f"{symbol}b"]) / np.sqrt(2))
@@ -129,3 +170,7 @@ def about_lens(
         words = f"The {name} is {size:.3g} A (+- {spread:.2g}){seen}."
         out.append(Decision(name, size, spread, "A", source, words, widget))
     return out
+
+
+def _without_stop(reason: str) -> str:
+    return reason[:1].lower() + reason[1:].rstrip(".")

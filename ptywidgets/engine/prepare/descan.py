@@ -15,6 +15,8 @@ from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError
 from ptywidgets.engine.params import counted
 from ptywidgets.engine.prepare.disk import DiskFit
+from ptywidgets.engine.prepare.mend import mended
+from ptywidgets.engine.prepare.origin_fit import fill_com
 
 _BACKGROUND = 0.03  # of the disk's height: how surprising light beside the disk is
 _FINE = np.arange(-5, 6) * 0.25  # px, places that are tried about the coarse one
@@ -37,7 +39,7 @@ def disk_origins(dataset: Dataset, disk: DiskFit, block: int | None = None) -> n
     Returns
     -------
     ndarray (2, Ry, Rx) float64
-        Row and column in detector pixels.
+        Row and column in detector pixels; positions that are left out are filled from their neighbours.
 
     Examples
     --------
@@ -50,18 +52,24 @@ def disk_origins(dataset: Dataset, disk: DiskFit, block: int | None = None) -> n
     """
     if block is None:
         block = _block_for(dataset)
-    search = _Search(dataset.detector_shape, disk)
+    dataset, search = mended(dataset), _Search(dataset.detector_shape, disk)
     rows, columns = dataset.scan_shape
+    counted = dataset.scan_mask
     parts: list[np.ndarray] = []
     waiting: list[np.ndarray] = []  # rows of the block that is not complete yet
     for first, portion in dataset.rows(24e6):
         for y, line in enumerate(portion, first):
+            if counted is not None and not counted[y].all():
+                line = np.where(counted[y][:, None, None], line, line.dtype.type(0))
             waiting.append(line)
             if len(waiting) < block and y + 1 < rows:
                 continue
             parts.append(search.origins(_summed(waiting, block)))
             waiting = []
     found = np.stack(parts, axis=1)  # (2, blocks down, blocks across)
+    if counted is not None:
+        seen = np.add.reduceat(counted, np.arange(0, rows, block), axis=0, dtype=int)
+        found = fill_com(found, np.add.reduceat(seen, np.arange(0, columns, block), axis=1) > 0)
     if block == 1:
         return found
     middles = [np.array([(s + min(s + block, n) - 1) / 2 for s in range(0, n, block)]) for n in (rows, columns)]
@@ -82,10 +90,15 @@ def centred_mean(dataset: Dataset, origin: np.ndarray, most: int = 400) -> np.nd
     """
     from ptywidgets.engine.prepare.pixels import sample_patterns, sampled_positions
 
-    positions = sampled_positions(dataset, most)
+    positions, sample = sampled_positions(dataset, most), sample_patterns(dataset, most)
+    if dataset.scan_mask is not None:
+        kept = dataset.scan_mask[tuple(positions.T)]
+        if not kept.any():  # none of the rows that are looked at
+            return dataset.mean_pattern()
+        positions, sample = positions[kept], sample[kept]
     shifts = np.rint(origin.mean((1, 2))[:, None] - origin[:, positions[:, 0], positions[:, 1]]).astype(int).T
     total = np.zeros(dataset.detector_shape)
-    for pattern, shift in zip(sample_patterns(dataset, most), shifts, strict=True):
+    for pattern, shift in zip(sample, shifts, strict=True):
         total += np.roll(pattern, shift, (0, 1))
     return total / len(positions)
 

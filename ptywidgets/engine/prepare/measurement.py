@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from ptywidgets.engine.calibration import both, in_words, single
-from ptywidgets.engine.dataset import Calibration, Dataset
+from ptywidgets.engine.dataset import Calibration, Dataset, check_memory
+from ptywidgets.engine.errors import DataError
 from ptywidgets.engine.params import Params, param
 from ptywidgets.engine.patterns import Patterns
-from ptywidgets.engine.prepare.origin import ORIGIN_MODELS, fit_origin, moments
+from ptywidgets.engine.prepare.frames import Screened, screen
+from ptywidgets.engine.prepare.origin import ORIGIN_MODELS, fit_origin
 from ptywidgets.engine.prepare.rotation import (
     RotationFit,
     find_rotation,
@@ -42,7 +44,11 @@ class Preparation(Params):
 
 @dataclass(frozen=True)
 class Measurement:
-    """Patterns ready to be reconstructed, and everything that was fitted on the way."""
+    """Patterns ready to be reconstructed, and everything that was fitted on the way.
+
+    J is the number of scan positions that count; where some are left out, it is less than that of `scan_shape`, and
+    `scan_mask` says which. Maps over the scan are whole: `com_measured` is filled from neighbours.
+    """
 
     patterns: Patterns  # J of (Ny, Nx): the counts as they are, origin at [0, 0] but for `shifts`
     shifts: (
@@ -59,6 +65,8 @@ class Measurement:
     calibration: Calibration
     scan_shape: tuple[int, int]
     preparation: Preparation
+    scan_mask: np.ndarray | None = None  # (Ry, Rx) bool, True where a position counts; None: everywhere
+    notes: tuple[str, ...] = ()  # what was left out because nothing can be made of it: one sentence each
 
     @property
     def amplitudes(self) -> np.ndarray:
@@ -76,9 +84,37 @@ class Measurement:
         """(2, Ry, Rx) 1/A: the same, in the scan frame."""
         return rotate_vectors(self.com, self.rotation, self.transpose)
 
+    @property
+    def scan_indices(self) -> np.ndarray:
+        """(J,) int: where each pattern belongs in the scan, counted row by row."""
+        return np.arange(len(self.patterns)) if self.scan_mask is None else np.flatnonzero(self.scan_mask)
+
+    def on_scan(self, values: np.ndarray) -> np.ndarray:
+        """Results of single positions (J, ...) as a map over the scan (Ry, Rx, ...), NaN where a position is left out.
+
+        Examples
+        --------
+        >>> from ptywidgets import samples
+        >>> mask = np.ones((12, 12), bool); mask[3, 4] = False
+        >>> measurement = prepare(samples.ducky("tiny").with_scan_mask(mask))
+        >>> len(measurement.patterns), np.argwhere(np.isnan(measurement.on_scan(np.zeros(143)))).tolist()
+        (143, [[3, 4]])
+        """
+        values = np.asarray(values)
+        if len(values) != len(self.patterns):
+            raise DataError(f"{len(values)} values for {len(self.patterns)} patterns; expected one for each position.")
+        if self.scan_mask is None:
+            return values.reshape(*self.scan_shape, *values.shape[1:])
+        kind = values.dtype if values.dtype.kind in "fc" else np.dtype(float)
+        out = np.full((*self.scan_shape, *values.shape[1:]), np.nan, kind)
+        out[self.scan_mask] = values
+        return out
+
     def __repr__(self) -> str:
         j, ny, nx = self.patterns.shape
         size = f"{j} patterns of {ny}x{nx}, {in_words(single(self.sampling), 3)} A pixels"
+        if self.scan_mask is not None:
+            size += f", {int((~self.scan_mask).sum())} positions left out"
         return f"Measurement({size}, rotation {self.rotation:.2f} degrees)"
 
 
@@ -145,7 +181,7 @@ def prepare(
     CalibrationError
         When the calibration is not complete.
     DataError
-        When patterns are empty, negative or NaN.
+        When most patterns are empty, negative or NaN. Single ones are left out, which the measurement's `notes` tell.
 
     Examples
     --------
@@ -160,8 +196,12 @@ def prepare(
         from ptywidgets.engine.prepare.start import find_start
 
         return find_start(dataset, preparation=preparation).measurement
-    dataset = _in_memory(dataset)
-    totals, com = moments(dataset)
+    return prepared(screen(in_memory(dataset)), preparation)
+
+
+def prepared(screened: Screened, preparation: Preparation) -> Measurement:
+    """The same of data whose patterns have been summed, and whose useless ones are left out."""
+    dataset, com = screened.dataset, screened.com
     origin = fit_origin(com, preparation.origin, preparation.robust)
     # With no surface fitted the centre of mass is the origin, and nothing is left to find a rotation from.
     signal = com - (fit_origin(com, "plane") if preparation.origin == "none" else origin)
@@ -169,12 +209,13 @@ def prepare(
     fit = find_rotation(known.even(signal), preparation.transpose, known.scan_steps)
     rotation, transpose = _chosen(fit, preparation)
     patterns, shifts = centred_patterns(dataset, origin)
+    counted = _left_in(dataset)
     return Measurement(
         patterns=patterns,
         shifts=shifts,
-        positions=scan_positions(dataset.scan_shape, known.scan_steps, rotation, transpose),
+        positions=scan_positions(dataset.scan_shape, known.scan_steps, rotation, transpose)[counted],
         sampling=dataset.calibration.sampling(dataset.detector_shape),
-        mean_intensity=float(totals.mean()),
+        mean_intensity=float(screened.totals.ravel()[counted].mean()),
         com_measured=com,
         origin=origin,
         rotation=rotation,
@@ -183,7 +224,29 @@ def prepare(
         calibration=dataset.calibration,
         scan_shape=dataset.scan_shape,
         preparation=preparation,
+        scan_mask=None if isinstance(counted, slice) else dataset.scan_mask,
+        notes=screened.notes,
     )
+
+
+def left_out_alike(dataset: Dataset, measurement: Measurement) -> Dataset:
+    """The dataset with the pixels and positions masked that a measurement of it leaves out, in addition to its own."""
+    mask, scan_mask = measurement.patterns.mask, measurement.scan_mask
+    if mask is not None and mask.shape == dataset.detector_shape:
+        both = np.asarray(mask) if dataset.mask is None else dataset.mask & np.asarray(mask)
+        dataset = dataset if dataset.mask is not None and (both == dataset.mask).all() else dataset.with_mask(both)
+    if scan_mask is not None and scan_mask.shape == dataset.scan_shape:
+        both = scan_mask if dataset.scan_mask is None else dataset.scan_mask & scan_mask
+        known = dataset.scan_mask
+        dataset = dataset if known is not None and (both == known).all() else dataset.with_scan_mask(both)
+    return dataset
+
+
+def _left_in(dataset: Dataset) -> np.ndarray | slice:
+    """Scan indices (J,) of the positions that count; a slice where all do, which copies nothing."""
+    if dataset.scan_mask is None or dataset.scan_mask.all():
+        return slice(None)
+    return np.flatnonzero(dataset.scan_mask)
 
 
 def reorient(measurement: Measurement, preparation: Preparation) -> Measurement:
@@ -196,7 +259,7 @@ def reorient(measurement: Measurement, preparation: Preparation) -> Measurement:
     rotation, transpose = _chosen(fit, preparation)
     return replace(
         measurement,
-        positions=scan_positions(measurement.scan_shape, steps, rotation, transpose),
+        positions=scan_positions(measurement.scan_shape, steps, rotation, transpose)[measurement.scan_indices],
         rotation=rotation,
         transpose=transpose,
         rotation_fit=fit,
@@ -219,7 +282,8 @@ def centred_patterns(dataset: Dataset, origin: np.ndarray) -> tuple[Patterns, np
     Parameters
     ----------
     dataset : Dataset
-        An array or a memory map is used as it is; other data are read once and kept in their own type.
+        An array or a memory map is used as it is; other data are read once and kept in their own type. Where positions
+        are left out, those that count are copied.
     origin : ndarray (2, Ry, Rx)
         Detector pixels.
 
@@ -231,11 +295,16 @@ def centred_patterns(dataset: Dataset, origin: np.ndarray) -> tuple[Patterns, np
     """
     whole = np.rint(origin)
     shifts = (origin - whole).reshape(2, -1).T.copy()
-    counts = _in_memory(dataset).data
+    counts = in_memory(dataset).data
     counts = counts.reshape(-1, *dataset.detector_shape)  # type: ignore[attr-defined]  # an array by now
-    return Patterns(counts, whole.reshape(2, -1).T.astype(np.int64), mask=dataset.mask), shifts
+    corners, counted = whole.reshape(2, -1).T.astype(np.int64), _left_in(dataset)
+    if not isinstance(counted, slice):
+        need = len(counted) * counts[0].nbytes
+        check_memory(need, f"a copy of the {len(counted)} patterns that count", "crop the scan instead")
+        counts, corners, shifts = counts[counted], corners[counted], shifts[counted]
+    return Patterns(counts, corners, mask=dataset.mask), shifts
 
 
-def _in_memory(dataset: Dataset) -> Dataset:
+def in_memory(dataset: Dataset) -> Dataset:
     """The dataset as an array, in its own type; a memory map is one."""
     return dataset if isinstance(dataset.data, np.ndarray) else dataset.load()

@@ -57,7 +57,10 @@ def mend_pixels(dataset: Dataset, mask: np.ndarray | BadPixels) -> Dataset:
 
 
 def mended(dataset: Dataset) -> Dataset:
-    """The dataset with the pixels that its mask leaves out mended: for pictures, which cannot have holes."""
+    """The dataset with the pixels that its mask leaves out mended: for pictures, which cannot have holes.
+
+    Positions that are left out stay so; see :func:`ptywidgets.engine.prepare.fill_positions` for them.
+    """
     return dataset if dataset.mask is None else dataclasses.replace(mend_pixels(dataset, ~dataset.mask), mask=None)
 
 

@@ -141,6 +141,12 @@ def find_optics(
     return fit
 
 
+def cannot_tell(optics: Optics, rotation: float, transpose: bool, shape: tuple[int, ...], reason: str) -> OpticsFit:
+    """The fit of data that tell nothing: what is known already, and nothing of it is found."""
+    uncertainties = {name: math.inf for name in (*TERMS, "defocus")} | {"rotation": 90.0}
+    return OpticsFit(optics.aberrations, rotation, transpose, uncertainties, 0.0, 1.0, np.zeros(shape), reason)
+
+
 def _checked_terms(terms: Sequence[str]) -> tuple[str, ...]:
     known = coefficient_names()
     for term in terms:
@@ -164,7 +170,7 @@ def refine(
     damping = 1e-3
     for _ in range(rounds):
         gradient, matrix = normal.gradient.sum(0)[free], normal.matrix.sum(0)[np.ix_(free, free)]
-        scale = np.sqrt(np.diag(matrix)).clip(1e-30)
+        scale = np.sqrt(np.diag(matrix).astype(np.float64)).clip(1e-30)
         matrix = matrix / np.outer(scale, scale)
         step = np.zeros(len(fixed))
         step[free] = np.linalg.solve(matrix + damping * np.eye(len(free)), gradient / scale) / scale

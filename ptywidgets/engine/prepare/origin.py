@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ptywidgets.engine.backends.pattern_kernels import pattern_kernels
 from ptywidgets.engine.dataset import Dataset
-from ptywidgets.engine.errors import DataError, look_up
-
-_PORTION = 1e6  # bytes that are summed while they lie in the cache
-ORIGIN_MODELS = ("constant", "plane", "parabola", "none")
+from ptywidgets.engine.prepare.frames import screened_or_warned
+from ptywidgets.engine.prepare.origin_fit import ORIGIN_MODELS, fit_origin
 
 
 def centre_of_mass(dataset: Dataset, mask: np.ndarray | None = None) -> np.ndarray:
@@ -25,12 +22,18 @@ def centre_of_mass(dataset: Dataset, mask: np.ndarray | None = None) -> np.ndarr
     Returns
     -------
     ndarray (2, Ry, Rx) float64
-        Row and column in detector pixels.
+        Row and column in detector pixels; where a position does not count, filled from its neighbours
+        (:func:`ptywidgets.engine.prepare.fill_positions`).
 
     Raises
     ------
     DataError
-        When a pattern is empty, has NaN or negative counts.
+        When most patterns are empty, or have NaN or negative counts.
+
+    Warns
+    -----
+    DataWarning
+        When some are: they are left out.
 
     Examples
     --------
@@ -44,94 +47,10 @@ def centre_of_mass(dataset: Dataset, mask: np.ndarray | None = None) -> np.ndarr
 def moments(dataset: Dataset, mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Total counts (Ry, Rx) and centre of mass (2, Ry, Rx) px of every pattern, in one pass over the data.
 
-    Portions are checked as they are summed.
+    Positions that do not count are filled from their neighbours. What has to be left out besides is told in a warning.
     """
-    qy, qx = dataset.detector_shape
-    weights = None if mask is None else np.asarray(mask, np.float32)
-    bad = None if dataset.mask is None else ~dataset.mask
-    middle = (qy // 2, qx // 2)  # moments about the middle lose no digits in single precision
-    kernels = pattern_kernels()
-    sums = np.empty((*dataset.scan_shape, 3))
-    portion = max(1, int(_PORTION / (qy * qx * dataset.dtype.itemsize)))
-    for first, block in dataset.rows():
-        patterns = block.reshape(-1, qy, qx)
-        out = sums[first : first + len(block)].reshape(-1, 3)
-        for start in range(0, len(patterns), portion):
-            part = patterns[start : start + portion]
-            if bad is not None:
-                part = part.copy()
-                part[:, bad] = 0
-            negative = kernels.moments(part, middle, out[start : start + portion])
-            if negative:
-                remedy = "subtract the detector's dark reference and clip at 0"
-                asked = block if bad is None else block[..., ~bad]
-                _complain("negative counts", remedy, first, asked.reshape(*block.shape[:2], -1).min(-1) < 0)
-            if weights is not None:
-                kernels.moments(part * weights, middle, out[start : start + portion])
-    total = sums[..., 0]
-    if not np.isfinite(total).all():
-        _complain("NaN or infinite counts", "replace them, for instance by 0", 0, ~np.isfinite(total))
-    if (total <= 0).any():
-        _complain("no counts at all", "leave those positions out or crop the scan", 0, total <= 0)
-    return total, np.stack([sums[..., n + 1] / total + middle[n] for n in (0, 1)])
-
-
-def _complain(what: str, remedy: str, first: int, bad: np.ndarray) -> None:
-    """`bad` (n, Rx) says which patterns, from scan row `first` on."""
-    row, column = np.argwhere(bad)[0]
-    raise DataError(f"{int(bad.sum())} patterns have {what}, the first at scan [{first + row}, {column}]; {remedy}.")
-
-
-def fit_origin(com: np.ndarray, model: str = "plane", robust: bool = True) -> np.ndarray:
-    """Smooth origin of the patterns: what the scan coils did, without what the specimen did.
-
-    Linear least squares on the scan indices; with `robust`, points beyond 2.5 times the median deviation are left out
-    in a few rounds, so that a heavy particle does not tilt the plane.
-
-    Parameters
-    ----------
-    com : ndarray (2, Ry, Rx)
-        Measured centre of mass, px.
-    model : {"plane", "parabola", "constant", "none"}
-        The surface; "none" takes the centre of mass itself, which also removes the signal.
-    robust : bool
-        Leave outliers out.
-
-    Returns
-    -------
-    ndarray (2, Ry, Rx)
-        Fitted origin in detector pixels.
-
-    Examples
-    --------
-    >>> y, x = np.mgrid[:5, :6]
-    >>> com = np.stack([10 + 0.5 * y - 0.2 * x, 12 - 0.1 * y])
-    >>> bool(np.allclose(fit_origin(com), com))
-    True
-    """
-    model = look_up("origin model", model, ORIGIN_MODELS)
-    if model == "none":
-        return com.copy()
-    ny, nx = com.shape[1:]
-    y, x = np.meshgrid(np.linspace(-1, 1, ny), np.linspace(-1, 1, nx), indexing="ij")
-    terms = [np.ones_like(y)]
-    if model in ("plane", "parabola"):
-        terms += [t for t, n in ((y, ny), (x, nx)) if n > 1]
-    if model == "parabola":
-        terms += [t for t, n in ((y * y, ny), (x * x, nx), (x * y, min(ny, nx))) if n > 2]
-    basis = np.stack([t.ravel() for t in terms], axis=1)
-    measured = com.reshape(2, -1).T
-    keep = np.ones(len(measured), bool)
-    for _ in range(5 if robust else 1):
-        kept = basis * keep[:, None]
-        coefficients = np.linalg.pinv(kept.T @ basis, hermitian=True) @ (kept.T @ measured)
-        deviation = np.hypot(*(measured - basis @ coefficients).T)
-        limit = 2.5 * np.median(deviation) * 1.2  # 1.2: median to rms of a two-dimensional normal deviation
-        new = deviation <= max(limit, 1e-9)
-        if not robust or new.sum() < 3 * len(terms) or (new == keep).all():
-            break
-        keep = new
-    return (basis @ coefficients).T.reshape(com.shape)
+    screened = screened_or_warned(dataset, mask)
+    return screened.totals, screened.com
 
 
 def deflection(com: np.ndarray, model: str = "plane", robust: bool = True) -> np.ndarray:
@@ -140,3 +59,6 @@ def deflection(com: np.ndarray, model: str = "plane", robust: bool = True) -> np
     With the origin model "none" nothing would be left; a plane is taken off then, as :func:`prepare` does.
     """
     return com - fit_origin(com, "plane" if model == "none" else model, robust)
+
+
+__all__ = ["ORIGIN_MODELS", "centre_of_mass", "deflection", "fit_origin", "moments"]

@@ -1,4 +1,4 @@
-"""Detector pixels that do not count: hot, dead, saturated; found in the statistics of the scan.
+"""Detector pixels that do not count: hot, dead, saturated, gaps; found in the statistics of the scan.
 
 A pixel is judged by its neighbours only, at their own spread: the third highest of the 24 around it must be surpassed
 by five times its distance from their median, and by eight times the noise. An edge or a Bragg disk has more than three
@@ -12,14 +12,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
+from scipy import ndimage, sparse
+from scipy.spatial import cKDTree
 
 from ptywidgets.engine.dataset import Dataset
+from ptywidgets.engine.errors import DataError
 from ptywidgets.engine.params import counted
 
 _STRUCTURE = 5.0  # times the neighbours' own spread
 _NOISE = 8.0  # sigmas of the noise
 _EXPECTED = 25.0  # counts that the neighbours got where a pixel without any is called dead
+_SAMPLE = 64  # patterns in which gaps are looked for
 _LARGEST = 64  # pixels of a dead spot; larger dark regions are taken for what the beam made
 
 
@@ -27,19 +30,21 @@ _LARGEST = 64  # pixels of a dead spot; larger dark regions are taken for what t
 class BadPixels:
     """Which detector pixels do not count."""
 
-    mask: np.ndarray  # (Qy, Qx) bool: hot or dead, to be mended
+    mask: np.ndarray  # (Qy, Qx) bool: hot, dead or a gap, to be mended
     hot: np.ndarray  # (Qy, Qx) bool, too bright or too restless
     dead: np.ndarray  # (Qy, Qx) bool, too dark
     saturated: np.ndarray  # (Qy, Qx) bool: at the end of their range in some pattern; neighbours could not mend them
     sentence: str
+    gaps: np.ndarray | None = None  # (Qy, Qx) bool: without a measurement, marked NaN, -1, 2^n - 1; None: no
 
     def __repr__(self) -> str:
-        return f"BadPixels({self.hot.sum()} hot, {self.dead.sum()} dead, {self.saturated.sum()} saturated)"
+        gaps = "" if self.gaps is None else f", {self.gaps.sum()} gaps"
+        return f"BadPixels({self.hot.sum()} hot, {self.dead.sum()} dead, {self.saturated.sum()} saturated{gaps})"
 
 
 @counted(most=1)
 def bad_pixels(dataset: Dataset, most: int | None = None) -> BadPixels:
-    """Find hot, dead and saturated detector pixels.
+    """Find hot, dead and saturated detector pixels, and gaps: pixels that are marked as not measured.
 
     Parameters
     ----------
@@ -61,13 +66,37 @@ def bad_pixels(dataset: Dataset, most: int | None = None) -> BadPixels:
     >>> np.argwhere(bad.hot).tolist(), np.argwhere(bad.dead).tolist()
     ([[4, 7]], [[10, 3]])
     """
+    known = dataset.mask
+    sample = sample_patterns(dataset, _SAMPLE, counting=True)
+    gaps = gap_pixels(sample, known)
+    left_out = gaps if known is None else gaps | ~known
+    alone = ndimage.uniform_filter(gaps.astype(float), 3, mode="constant") < 1.5 / 9
+    stuck = gaps & alone & (sample.max(0) > 0)  # a single pixel at the end of the range is no gap between chips
+    blocks: Iterable[np.ndarray]
     if most is not None:
-        return bad_pixels_of([sample_patterns(dataset, most)])
-    return bad_pixels_of(block.reshape(-1, *dataset.detector_shape) for _, block in dataset.rows())
+        blocks = [sample_patterns(dataset, most, counting=True)]
+    else:
+        blocks = (
+            block.reshape(-1, *dataset.detector_shape)
+            if dataset.scan_mask is None
+            else block[dataset.scan_mask[first : first + len(block)]]
+            for first, block in dataset.rows()
+        )
+    return bad_pixels_of(blocks, gaps & ~stuck, left_out, stuck)
 
 
-def bad_pixels_of(blocks: Iterable[np.ndarray]) -> BadPixels:
-    """The same for blocks (n, Qy, Qx) of patterns, one at a time."""
+def bad_pixels_of(
+    blocks: Iterable[np.ndarray],
+    gaps: np.ndarray | None = None,
+    left_out: np.ndarray | None = None,
+    stuck: np.ndarray | None = None,
+) -> BadPixels:
+    """The same for blocks (n, Qy, Qx) of patterns, one at a time.
+
+    Pixels in `left_out`, among which are the `gaps` and those that are `stuck`, take their neighbours' counts and are
+    not judged.
+    """
+    repair = _neighbours(left_out) if left_out is not None and left_out.any() and not left_out.all() else None
     total = squares = highest = np.zeros(())
     seen, dtype = 0, np.dtype(float)
     for block in blocks:
@@ -75,26 +104,108 @@ def bad_pixels_of(blocks: Iterable[np.ndarray]) -> BadPixels:
         for part in np.array_split(block, max(1, block.nbytes // 16_000_000)):
             flat = part.reshape(len(part), -1).astype(np.float32)
             if part.dtype.kind == "f":
-                np.nan_to_num(flat, copy=False, posinf=0, neginf=0)
+                np.nan_to_num(flat, copy=False, nan=0, posinf=0, neginf=0)
+            if repair is not None:
+                flat[:, repair[0]] = flat[:, repair[1]]
             total = total + flat.sum(0, dtype=np.float64).reshape(shape)
             squares = squares + np.einsum("np,np->p", flat, flat).reshape(shape)
             highest = np.maximum(highest, flat.max(0).reshape(shape))
             seen += len(part)
+    if not seen:
+        raise DataError("the scan mask leaves out every position; expected some patterns to judge the pixels by.")
     mean = total / seen
-    return _judged(mean, (squares / seen - mean**2).clip(0), highest, seen, dtype)
+    return _judged(mean, (squares / seen - mean**2).clip(0), highest, seen, dtype, gaps, left_out, stuck)
+
+
+def _neighbours(left_out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Flat indices of pixels that are left out, and of the nearest one that is not."""
+    nearest = ndimage.distance_transform_edt(left_out, return_distances=False, return_indices=True)
+    flat = np.ravel_multi_index(tuple(nearest), left_out.shape)
+    return np.flatnonzero(left_out), flat[left_out]
 
 
 @counted(most=1)
-def sample_patterns(dataset: Dataset, most: int) -> np.ndarray:
+def sample_patterns(dataset: Dataset, most: int, counting: bool = False) -> np.ndarray:
     """About `most` patterns (n, Qy, Qx), spread over the scan: some of its rows, first and last among them, whole or
     thinned out.
+
+    With `counting`, those that the scan mask leaves out are not among them, where any other is.
 
     Examples
     --------
     >>> sample_patterns(Dataset(np.zeros((9, 50, 4, 4))), 100).shape
     (104, 4, 4)
     """
-    return np.concatenate([dataset.data[int(y), ::step] for y, step in _sampled_rows(dataset, most)])
+    sample = np.concatenate([dataset.data[int(y), ::step] for y, step in _sampled_rows(dataset, most)])
+    if not counting or dataset.scan_mask is None:
+        return sample
+    kept = dataset.scan_mask[tuple(sampled_positions(dataset, most).T)]
+    if kept.any():
+        return sample[kept]
+    y, x = np.argwhere(dataset.scan_mask)[0]
+    return np.asarray(dataset.data[int(y), int(x)])[None]
+
+
+def gap_pixels(sample: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+    """Detector pixels (Qy, Qx) that hold a mark in the place of a measurement, in all of a sample (n, Qy, Qx).
+
+    NaN or an infinite value; one and the same negative number in every pattern; or there one and the same 2^n - 1
+    (such as 65535 or 2^32 - 1), or 67108872, twice beyond whatever the other pixels count. Pixels that `mask`
+    leaves out already are not among them.
+
+    Examples
+    --------
+    >>> sample = np.random.default_rng(0).poisson(5, (9, 8, 8))
+    >>> sample[:, 3] = -1
+    >>> np.flatnonzero(gap_pixels(sample).any(1)).tolist()
+    [3]
+    """
+    looked = np.ones(sample.shape[1:], bool) if mask is None else mask
+    kind = sample.dtype.kind
+    if kind == "f":
+        finite = np.isfinite(sample)
+        whole = finite[:, looked].mean(1) > 0.5  # of a lost frame all pixels are NaN
+        if not whole.any():
+            return np.zeros(sample.shape[1:], bool)
+        sample, finite = sample[whole], finite[whole]
+        gaps = finite.mean(0) < 0.5
+        sample = np.where(finite, sample, 0)
+    else:
+        gaps = np.zeros(sample.shape[1:], bool)
+    lowest, highest = sample.min(0), sample.max(0)
+    same = (lowest == highest) & looked & ~gaps
+    if kind in "fi":
+        gaps |= same & (highest < 0) & (sample.shape[0] > 1 or kind == "i")
+    others = looked & ~gaps
+    if sample.shape[0] > 1 and (lowest < highest)[others].any():
+        # The largest first: as long as a constant mark towers over all that is smaller, it counts nothing.
+        for value in np.unique(highest[same & others & (highest > 0)])[::-1]:
+            smaller = highest[others & (highest < value)]
+            if not (is_mark(float(value)) and smaller.size and value > 2 * max(float(smaller.max()), 1.0)):
+                break
+            if (highest > value)[others].any() or (~same & (highest == value))[others].any():
+                break  # some pixels come up to it at times, or further: saturation
+            gaps |= same & others & (highest == value)
+            others &= ~gaps
+    return gaps & looked
+
+
+def neighbour_means(bad: np.ndarray, count: int = 8) -> sparse.csr_matrix:
+    """Matrix (n, Qy Qx) that makes the means of the `count` nearest good pixels of each of n bad ones."""
+    good = np.argwhere(~bad)
+    count = min(count, len(good))
+    _, nearest = cKDTree(good).query(np.argwhere(bad), k=[*range(1, count + 1)])
+    flat = np.ravel_multi_index(tuple(good[nearest].transpose(2, 0, 1)), bad.shape)
+    rows = np.repeat(np.arange(len(flat)), count)
+    return sparse.csr_matrix((np.full(flat.size, 1 / count), (rows, flat.ravel())), shape=(len(flat), bad.size))
+
+
+def is_mark(value: float) -> bool:
+    """Whether a number is one that cameras and programs put where nothing was measured."""
+    whole = int(value)
+    power = whole + 1 if whole % 2 else whole
+    # 2^n - 1, and 2^n where single precision has rounded it up; 67108872 is what some put for 2^26 + 8.
+    return value == whole and whole >= 127 and (power & (power - 1) == 0 or whole == 67108872)
 
 
 def sampled_positions(dataset: Dataset, most: int) -> np.ndarray:
@@ -111,7 +222,16 @@ def _sampled_rows(dataset: Dataset, most: int) -> list[tuple[int, int]]:
     return [(int(y), step) for y in np.unique(np.linspace(0, rows - 1, count).round())]
 
 
-def _judged(mean: np.ndarray, variance: np.ndarray, highest: np.ndarray, seen: int, dtype: np.dtype) -> BadPixels:
+def _judged(
+    mean: np.ndarray,
+    variance: np.ndarray,
+    highest: np.ndarray,
+    seen: int,
+    dtype: np.dtype,
+    gaps: np.ndarray | None = None,
+    left_out: np.ndarray | None = None,
+    stuck: np.ndarray | None = None,
+) -> BadPixels:
     counted = dtype.kind in "iub"
     lit = mean > 0.02 * max(float(np.quantile(mean, 0.98)), 0)
     gain = 1.0 if counted or not lit.any() else float(np.median(variance[lit] / mean[lit]))
@@ -125,15 +245,25 @@ def _judged(mean: np.ndarray, variance: np.ndarray, highest: np.ndarray, seen: i
         counts = np.where(hot, ndimage.median_filter(mean, 3), mean) * seen
         dead |= (_holes(counts) | _dark_lines(counts)) & ~hot
     saturated = _saturated(highest, dtype)
-    found = [f"{m.sum()} {name}" for name, m in (("hot", hot), ("dead", dead), ("saturated", saturated)) if m.any()]
+    if left_out is not None:
+        hot, dead, saturated = (m & ~left_out for m in (hot, dead, saturated))
+    if stuck is not None:
+        hot = hot | stuck
+    if gaps is not None and not gaps.any():
+        gaps = None
+    bad = hot | dead if gaps is None else hot | dead | gaps
+    kinds = (("hot", hot), ("dead", dead), ("saturated", saturated))
+    found = [f"{m.sum()} {name}" for name, m in kinds if m.any()]
+    if gaps is not None:
+        found.append(f"{gaps.sum()} unmeasured (NaN, -1 or the end of the range in every pattern)")
     if not found:
         sentence = "No hot, dead or saturated detector pixels."
     else:
         sentence = f"{', '.join(found)} detector pixels"
-        sentence += "; mend_pixels replaces them by their neighbours." if (hot | dead).any() else "."
+        sentence += "; mend_pixels replaces them by their neighbours." if bad.any() else "."
         if saturated.any():
             sentence += " Saturated pixels lose counts: their patterns need less dose or a larger range."
-    return BadPixels(hot | dead, hot, dead, saturated, sentence)
+    return BadPixels(bad, hot, dead, saturated, sentence, gaps)
 
 
 def _sticks_out(values: np.ndarray, variance: np.ndarray, seen: int, gain: float) -> np.ndarray:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ptywidgets.engine.calibration import both, mean_of, relative
+from ptywidgets.engine.prepare.enough import LEAST
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,11 @@ def rotation_curves(
     steps : (float, float)
         Of the scan along rows and columns.
 
+    Returns
+    -------
+    Curves
+        0 everywhere where the scan has less than 3 x 3 positions, which have neither curl nor divergence.
+
     Examples
     --------
     >>> curves = rotation_curves(np.random.default_rng(0).normal(size=(2, 8, 8)))
@@ -106,6 +112,8 @@ def rotation_curves(
     (2, 181)
     """
     angles = np.arange(-90.0, 91.0) if angles is None else np.asarray(angles, float)
+    if min(com.shape[1:]) < 3:
+        return Curves(angles, np.zeros((2, len(angles))), np.zeros((2, len(angles))))
     curl, divergence = [], []
 
     def down(part: np.ndarray) -> np.ndarray:
@@ -141,7 +149,8 @@ def find_rotation(
     RotationFit
         Its `rotation` lies in (-180, 180]. Of the two angles 180 degrees apart, which have the same curl, the one is
         taken whose integrated phase is peaked upwards (atoms attract electrons) where that is beyond chance, and else
-        the one in (-90, 90]; `twin_resolved` says which. A known defocus tells more: see
+        the one in (-90, 90]; `twin_resolved` says which. Where the scan has fewer than 4 positions on a side nothing
+        can be told: 0, and the message says so. A known defocus tells more: see
         :func:`ptywidgets.engine.prepare.twin.resolve_twin`.
 
     Examples
@@ -154,6 +163,12 @@ def find_rotation(
     (-15.0, False, True)
     """
     candidates = [False, True] if transpose is None else [transpose]
+    if min(com.shape[1:]) < LEAST:
+        by = f"{com.shape[1]} x {com.shape[2]}"
+        message = (
+            f"cannot tell the rotation from a scan of {by} positions, {LEAST} x {LEAST} are the least: set it by hand."
+        )
+        return RotationFit(0.0, candidates[0], 90.0, 0.5, 0.5, False, message)
     steps = relative(steps)
     fits = {t: _closed_form(com[::-1] if t else com, steps) for t in (False, True)}
     best = min(candidates, key=lambda t: fits[t][1])

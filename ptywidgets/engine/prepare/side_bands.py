@@ -19,6 +19,7 @@ import numpy as np
 from scipy import fft as sfft
 
 from ptywidgets.engine.chi_terms import polynomials, slopes
+from ptywidgets.engine.prepare.enough import require_pixels, require_scan
 from ptywidgets.engine.prepare.measurement import scan_frequencies
 from ptywidgets.engine.prepare.rotation import unrotate_vectors
 from ptywidgets.engine.units import wavelength
@@ -73,6 +74,8 @@ class StrongBands:
         distance = np.hypot(*bright.tilts.T)
         inside = np.flatnonzero(distance <= max(bright.radius - RIM * bright.q_mean, 0.6 * bright.radius))
         inside = inside[bright.images[inside].mean((1, 2)) > 0]
+        require_scan(bright.scan_shape, "rotation and aberrations")
+        require_pixels(len(inside), "rotation and aberrations")
         images, tilts, weights = _summed(bright, inside, max(1, round(math.sqrt(len(inside) / pixels))))
         images *= (weights / images.mean((1, 2)))[:, None, None]
         whole = sfft.rfft2(images, workers=2).reshape(len(tilts), -1)

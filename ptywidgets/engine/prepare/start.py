@@ -12,12 +12,23 @@ import numpy as np
 from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.calibration import in_words as words_of
 from ptywidgets.engine.dataset import Dataset
-from ptywidgets.engine.prepare.decisions import GIVEN, Decision, about_descan, about_lens, about_orientation
+from ptywidgets.engine.errors import InsufficientData
+from ptywidgets.engine.prepare.decisions import (
+    CANNOT,
+    GIVEN,
+    Decision,
+    about_data,
+    about_descan,
+    about_lens,
+    about_orientation,
+)
 from ptywidgets.engine.prepare.descan import centred_mean
+from ptywidgets.engine.prepare.descan_model import descan_model
 from ptywidgets.engine.prepare.disk import calibrate_detector, measure_disk
-from ptywidgets.engine.prepare.measurement import Measurement, Preparation, prepare, reorient
+from ptywidgets.engine.prepare.frames import screen, suspects
+from ptywidgets.engine.prepare.measurement import Measurement, Preparation, in_memory, prepared, reorient
 from ptywidgets.engine.prepare.mend import mended
-from ptywidgets.engine.prepare.optics_fit import TERMS, OpticsFit, find_optics
+from ptywidgets.engine.prepare.optics_fit import TERMS, OpticsFit, cannot_tell, find_optics
 from ptywidgets.engine.prepare.polish import Polished, polish
 from ptywidgets.engine.prepare.rotation import RotationFit
 from ptywidgets.engine.prepare.thick import ThickFit, depth_of_field, thick_defocus, with_defocus
@@ -55,6 +66,7 @@ def find_start(
     defocus: float | None = None,
     aberrations: Aberrations | None = None,
     preparation: Preparation | None = None,
+    origin: str | None = None,
     thickness: float | None = None,
     refine: bool = True,
 ) -> Start:
@@ -73,7 +85,9 @@ def find_start(
     aberrations : Aberrations, optional
         Those beyond defocus, astigmatism and coma are kept; of the defocus the sign is used.
     preparation : Preparation, optional
-        For the model of the origin.
+        For the model of the origin, where that is not the default.
+    origin : {"plane", "parabola", "constant", "none"}, optional
+        Model of the origin. By default a plane, or a parabola where centres of mass and edges of the disks are bent.
     thickness : float, optional
         Of the specimen, in A. The defocus found is that of its middle; with this the one of its entrance is told, too.
         Where it is more than half the depth of field, lambda / semiangle^2, no single plane describes the specimen, and
@@ -84,6 +98,13 @@ def find_start(
     Returns
     -------
     Start
+        Bad frames and pixels that were not measured are left out of its measurement. What the data are too few to tell
+        has "cannot tell" for the source of its decision.
+
+    Raises
+    ------
+    CalibrationError, DataError
+        Where nothing can go on.
 
     Examples
     --------
@@ -95,26 +116,44 @@ def find_start(
     from ptywidgets.engine.direct.bright_field import bright_field
 
     begin = time.perf_counter()
-    dataset, decisions = _calibrated(dataset, semiangle, q_pixel)
+    screened = screen(in_memory(dataset))
+    screened = screened.without(suspects(screened))
+    decisions = about_data(screened)
+    dataset, calibrated = _calibrated(screened.dataset, semiangle, q_pixel)
+    screened, decisions = replace(screened, dataset=dataset), [*decisions, *calibrated]
     wanted = preparation or Preparation()
     rotation = wanted.rotation if rotation is None else rotation
     transpose = wanted.transpose if transpose is None else transpose
     wanted = wanted.replace(rotation=rotation, transpose=transpose)
-    measurement = prepare(dataset, wanted)
-    decisions.append(about_descan(measurement))
+    why = ""
+    if origin is not None:
+        wanted = wanted.replace(origin=origin)
+    elif wanted.origin == Preparation().origin:
+        model, why = descan_model(screened)
+        wanted = wanted.replace(origin=model)
+    measurement = prepared(screened, wanted)
+    decisions.append(about_descan(measurement, why))
     bright = bright_field(dataset, measurement)
     optics = Optics.from_dataset(dataset, aberrations=aberrations or Aberrations())
     if dataset.vacuum is None:
         optics = optics.replace(rolloff=_edge(mended(dataset), measurement))
-    fit = find_optics(bright, optics, rotation=rotation, transpose=transpose, defocus=defocus)
+    cannot = ""
+    try:
+        fit = find_optics(bright, optics, rotation=rotation, transpose=transpose, defocus=defocus)
+    except InsufficientData as error:
+        cannot = str(error)
+        fit = cannot_tell(optics, measurement.rotation, measurement.transpose, measurement.scan_shape, cannot)
     polished: Polished | None = None
     thick: ThickFit | None = None
     if fit.found:
         hold = (*(("rotation",) if rotation is not None else ()), *(("C10",) if defocus is not None else ()))
         rounds = 3 if refine else 1
         others = tuple(n for n in fit.uncertainties if n not in (*TERMS, "rotation"))
-        polished = polish(measurement, optics, fit, hold=hold + others, rounds=rounds)
-        fit = polished.fit
+        try:
+            polished = polish(measurement, optics, fit, hold=hold + others, rounds=rounds)
+            fit = polished.fit
+        except InsufficientData as error:  # the bright field has told what it can
+            decisions.append(Decision("coarse reconstruction", "none", None, "", CANNOT, str(error), "ProbeDesigner"))
     sign_known = defocus is not None or optics.aberrations["defocus"] != 0
     if polished is not None and rotation is None and not sign_known and polished.peaks < 0:
         fit = fit.twin()
@@ -130,8 +169,8 @@ def find_start(
             fit = replace(fit, aberrations=optics.aberrations, uncertainties={**fit.uncertainties, **sigma})
     elif defocus is not None:
         optics = optics.replace(aberrations=optics.aberrations.replace(defocus=defocus))
-    decisions += about_orientation(measurement, fit, polished, rotation, transpose, sign_known)
-    decisions += about_lens(fit, polished, defocus, optics, thickness, thick, _thin(dataset))
+    decisions += about_orientation(measurement, fit, polished, rotation, transpose, sign_known, cannot)
+    decisions += about_lens(fit, polished, defocus, optics, thickness, thick, _thin(dataset), cannot)
     return Start(measurement, optics, tuple(decisions), fit, time.perf_counter() - begin)
 
 
@@ -164,7 +203,7 @@ def _calibrated(
     absent = [name for name in ("semiangle", "q_pixel") if getattr(known, name) is None]
     source, sigma, words = GIVEN, None, "was given"
     if len(absent) == 1 and known.energy is not None:
-        pattern = mended(dataset).mean_pattern() if dataset.vacuum is None else np.asarray(dataset.vacuum)
+        pattern = mended(dataset).mean_pattern() if dataset.vacuum is None else Optics.from_dataset(dataset).vacuum
         disk = measure_disk(pattern, known.relative_pixels)
         edge = min(disk.edge_width / EDGE / disk.radius, WIDEST)  # of the radius
         if known.semiangle is None:

@@ -69,7 +69,7 @@ def resolve_twin(
         )
         *_, last = iterate(problem, plan)
         losses.append(last.losses[-1])
-    ratio = losses[1] / losses[0]
+    ratio = losses[1] / losses[0] if losses[0] > 0 else 1.0  # nothing is left of either: they are alike
     resolved = bool(abs(np.log(ratio)) > margin)
     turned = resolved and ratio < 1
     rotation = wrapped_angle(measurement.rotation + 180) if turned else measurement.rotation

@@ -171,6 +171,12 @@ class TiltSeries:
         return np.concatenate([view.first_probe for view in self.views])
 
     @property
+    def scan_middle(self) -> np.ndarray:
+        """(2,) A: the middle of the positions of all tilts."""
+        first = self.first_positions
+        return (first.max(0) + first.min(0)) / 2
+
+    @property
     def first_positions(self) -> np.ndarray:
         """(J, 2) A."""
         return np.concatenate([view.first_positions for view in self.views])

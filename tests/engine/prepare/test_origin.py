@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ptywidgets.engine import DataError, Dataset, ParameterError
+from ptywidgets.engine import DataError, Dataset, DataWarning, ParameterError
 from ptywidgets.engine.prepare import centre_of_mass, fit_origin
 
 
@@ -49,13 +49,23 @@ def test_centre_of_mass_of_a_point(dtype):
     np.testing.assert_allclose(com[1], 7, atol=1e-5)
 
 
-@pytest.mark.parametrize("bad, words", [(np.nan, "NaN"), (-5.0, "negative"), (0.0, "no counts at all")])
-def test_bad_patterns_are_named(bad, words):
-    data = np.ones((3, 4, 8, 8))
+@pytest.mark.parametrize("bad, words", [(np.nan, "NaN"), (-5.0, "negative"), (0.0, "single count")])
+def test_bad_patterns_are_left_out_and_named(bad, words):
+    data = np.ones((3, 4, 8, 8)) * np.arange(1, 13).reshape(3, 4, 1, 1) * 100
     data[1, 2] = bad
+    with pytest.warns(DataWarning, match=words) as caught:
+        com = centre_of_mass(Dataset(data))
+    assert "1 frame of 12" in str(caught[0].message) and "[1, 2]" in str(caught[0].message)
+    np.testing.assert_allclose(com, 3.5)
+
+
+@pytest.mark.parametrize("bad, words", [(np.nan, "NaN"), (-5.0, "negative"), (0.0, "no counts at all")])
+def test_mostly_bad_patterns_are_refused_and_named(bad, words):
+    data = np.ones((3, 4, 8, 8)) * 100
+    data[1:] = bad
     with pytest.raises(DataError, match=words) as caught:
         centre_of_mass(Dataset(data))
-    assert "[1, 2]" in str(caught.value)
+    assert "[1, 0]" in str(caught.value)
 
 
 @pytest.mark.parametrize("masked", [False, True])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ptywidgets import samples
-from ptywidgets.engine import DataError, Dataset, read
+from ptywidgets.engine import DataError, Dataset, DataWarning, read
 from ptywidgets.engine.prepare import bad_pixels, centre_of_mass, mend_pixels
 from ptywidgets.engine.virtual import VirtualImager
 
@@ -92,7 +92,8 @@ def test_mending_leaves_no_trace():
     assert mended.dtype == clean.dtype and mended.is_lazy
     np.testing.assert_array_equal(mended.pattern(3, 4)[good], clean.pattern(3, 4)[good])
     assert np.abs(centre_of_mass(mended) - centre_of_mass(clean)).max() < 0.1
-    assert np.abs(centre_of_mass(dirty) - centre_of_mass(clean)).max() > 1
+    with pytest.warns(DataWarning, match="6 detector pixels without a measurement"):  # stuck at the end of the range
+        assert np.abs(centre_of_mass(dirty) - centre_of_mass(clean)).max() < 0.1
     np.testing.assert_array_equal(mended.load().data[5], mended.data[5])
     image = VirtualImager(mended).image(~good)
     np.testing.assert_array_equal(image, mended.load().data[..., ~good].sum(-1))

@@ -147,3 +147,19 @@ def test_masked_pixels_do_not_lead_the_start_astray():
     clean, masked = find_start(dataset), find_start(replace(dataset, data=broken, mask=mask))
     assert masked.measurement.rotation == pytest.approx(clean.measurement.rotation, abs=0.1)
     assert masked.optics.aberrations["defocus"] == pytest.approx(clean.optics.aberrations["defocus"], abs=2)
+
+
+def test_bent_descan_is_taken_off_by_evidence_and_a_given_plane_is_kept():
+    whole = samples.ducky("tiny")
+    y, x = np.mgrid[-1:1:12j, -1:1:12j]
+    bend = np.rint(np.stack([6 * x * x, 4 * y * y + 3 * x * y])).astype(int)
+    data = np.array([[np.roll(whole.data[r, c], bend[:, r, c], (0, 1)) for c in range(12)] for r in range(12)])
+    bent = replace(whole, data=data)
+    for dataset in (bent, replace(bent, vacuum=None)):
+        start = find_start(dataset, refine=False)
+        assert start.measurement.preparation.origin == "parabola"
+        assert "a parabola is taken off: it leaves" in start.decision("descan").sentence
+        assert np.abs(start.measurement.origin - prepare(whole).origin - bend).max() < 1
+        assert abs(start.measurement.rotation + 15) < 2
+    assert find_start(bent, refine=False, origin="plane").measurement.preparation.origin == "plane"
+    assert find_start(whole, refine=False).measurement.preparation.origin == "plane"
