@@ -39,6 +39,7 @@ DOING = ("run", "paused", "preparing", "widgets")
 SCRIPT = """
 import os, signal, sys, threading, time
 doing, way, delay, autosave, path, known = {doing!r}, {way!r}, {delay!r}, {autosave!r}, {path!r}, {known!r}
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored where this was started in the background
 from ptywidgets import Reconstruction
 recon = Reconstruction.open(path, **known)
 recon.autosave = autosave
