@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import random
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -38,6 +39,7 @@ DOING = ("run", "paused", "preparing", "widgets")
 SCRIPT = """
 import os, signal, sys, threading, time
 doing, way, delay, autosave, path, known = {doing!r}, {way!r}, {delay!r}, {autosave!r}, {path!r}, {known!r}
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored where this was started in the background
 from ptywidgets import Reconstruction
 recon = Reconstruction.open(path, **known)
 recon.autosave = autosave
@@ -59,7 +61,7 @@ elif doing == "widgets":
     bench = Workbench(recon)
     bench.find_start()
     time.sleep(delay)
-print("END", time.monotonic(), recon.iteration, flush=True)
+print("END", time.monotonic(), time.process_time(), flush=True)
 if way == "exit":
     sys.exit(3)
 if way == "error":
@@ -91,8 +93,9 @@ class Outcome:
     """What became of it."""
 
     seconds: float  # from its last line to its end; infinite where it was ended by force
-    faults: tuple[str, ...]
+    faults: tuple[str, ...]  # other than that it took too long
     stderr: str
+    computing: float = 0.0  # s of the processors from its last line to its end: what a busy machine does not change
 
 
 def run_trial(trial: Trial) -> Outcome:
@@ -106,7 +109,8 @@ def run_trial(trial: Trial) -> Outcome:
         cwd=REPOSITORY,
     )
     assert process.stdout is not None
-    said = re.match(r"END (\S+) (\d+)", process.stdout.readline())  # however long it takes to get there
+    before = _children()
+    said = re.match(r"END (\S+) (\S+)", process.stdout.readline())  # however long it takes to get there
     try:
         _, err = process.communicate(timeout=HUNG)
     except subprocess.TimeoutExpired:
@@ -116,12 +120,17 @@ def run_trial(trial: Trial) -> Outcome:
     if said is None:
         return Outcome(float("inf"), ("it failed before its end",), err)
     seconds = now - float(said[1])
-    return Outcome(seconds, tuple(_faults(trial, process.returncode, seconds, err)), err)
+    computing = _children() - before - float(said[2])
+    return Outcome(seconds, tuple(_faults(trial, process.returncode, err)), err, computing)
 
 
-def _faults(trial: Trial, status: int, seconds: float, err: str) -> Iterator[str]:
-    if seconds > LIMIT:
-        yield f"it took {seconds:.1f} s to end"
+def _children() -> float:
+    """Seconds of the processors that children which have ended took."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _faults(trial: Trial, status: int, err: str) -> Iterator[str]:
     if status != WAYS[trial.way]:
         yield f"its status is {status}, expected {WAYS[trial.way]}"
     if err.count("Traceback") != (trial.way in ("error", "interrupt")):
@@ -186,17 +195,19 @@ def main(arguments: list[str] | None = None) -> list[Outcome]:
         for trial in make_trials(Path(folder), chosen.times, chosen.data, chosen.only.split(","), chosen.seed):
             outcome = run_trial(trial)
             outcomes.append(outcome)
-            if outcome.faults:
-                print(f"{trial}: {'; '.join(outcome.faults)}\n{outcome.stderr}", flush=True)
+            late = (f"it took {outcome.seconds:.1f} s to end",) if outcome.seconds > LIMIT else ()
+            if outcome.faults or late:
+                print(f"{trial}: {'; '.join((*outcome.faults, *late))}\n{outcome.stderr}", flush=True)
             if trial.autosave:
                 Path(trial.autosave).unlink(missing_ok=True)
-    seconds = sorted(outcome.seconds for outcome in outcomes)
     good = sum(not outcome.faults for outcome in outcomes)
-    middle, most = seconds[len(seconds) // 2], seconds[-1]
-    times = f"seconds to the end: median {middle:.2f}, most {most:.2f}"
-    print(f"{good} of {len(outcomes)} scripts ended as they should; {times}")
+    soon = sum(outcome.seconds <= LIMIT for outcome in outcomes)
+    print(f"{good} of {len(outcomes)} scripts ended as they should, {soon} within {LIMIT:g} s; median and most:")
+    for words, name in (("seconds to the end", "seconds"), ("of the processors", "computing")):
+        times = sorted(getattr(outcome, name) for outcome in outcomes)
+        print(f"  {words}: {times[len(times) // 2]:.2f}, {times[-1]:.2f}")
     return outcomes
 
 
 if __name__ == "__main__":
-    sys.exit(any(outcome.faults for outcome in main()))
+    sys.exit(any(outcome.faults or outcome.seconds > LIMIT for outcome in main()))

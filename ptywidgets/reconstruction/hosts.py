@@ -81,7 +81,7 @@ def drop_results(thing: Any) -> None:
     results = shell.user_ns.get("_oh", {})
     for number in [number for number, own in results.items() if own is thing]:
         del results[number]
-    for names in (shell.user_ns, vars(shell.displayhook)):
+    for names in (shell.user_ns, getattr(shell, "user_ns_hidden", {}), vars(shell.displayhook)):
         for name in [name for name, own in names.items() if own is thing and name.startswith("_")]:
             names[name] = ""
 

@@ -245,7 +245,7 @@ def test_a_result_of_a_cell_that_is_run_again_is_let_go(data, notebook):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="no GPU: /proc is that of Linux")
 def test_memory_does_not_grow_with_runs_of_a_cell(notebook):
-    counts = np.zeros((48, 48, 64, 64), np.uint8)  # 9 MB
+    counts = np.zeros((48, 24, 64, 64), np.uint8)  # 5 MB
     calibration = ptywidgets.Calibration(energy=80e3, scan_step=1.0, q_pixel=0.05, semiangle=20.0)
 
     def cell(variables):
@@ -257,11 +257,11 @@ def test_memory_does_not_grow_with_runs_of_a_cell(notebook):
         with open("/proc/self/statm") as file:
             return int(file.read().split()[1]) * 4096
 
-    for _ in range(2):
+    for _ in range(5):
         notebook.run("a", cell)
     before = resident()
-    for _ in range(8):
+    for _ in range(20):
         notebook.run("a", cell)
     notebook.user_ns["browser"].wait(60)
-    assert resident() - before < 4 * counts.nbytes  # 8 would be left of it
+    assert resident() - before < 10 * counts.nbytes  # of 20; some freed memory is kept
     notebook.user_ns["browser"].close()
