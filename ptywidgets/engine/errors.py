@@ -9,6 +9,10 @@ from collections.abc import Iterable
 class PtyError(ValueError):
     """Something the user can put right; the message says how."""
 
+    def told(self, place: str = "code") -> str:
+        """The message in the words of a place, "code", "command line" or "widget", where it depends on that."""
+        return str(self)
+
 
 class DataError(PtyError):
     """The patterns themselves cannot be used: wrong shape, NaN, negative counts, empty."""

@@ -39,8 +39,8 @@ def to_plain(value: Any) -> Any:
     >>> to_plain(Every(2, PurePhase()))
     {'is': 'Every', 'n': 2, 'constraint': {'is': 'PurePhase'}}
     """
-    if isinstance(value, Aberrations):
-        return {"is": "Aberrations", **dict(value)}
+    if isinstance(value, Aberrations):  # a defocus of 0 is written, too: one that is not there nobody has given
+        return {"is": "Aberrations", "C10": value["C10"] if value.known else None, **dict(value)}
     if type(value).__name__ in _CLASSES and dataclasses.is_dataclass(value):
         fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
         return {"is": type(value).__name__, **{k: to_plain(v) for k, v in fields.items() if not hasattr(v, "dtype")}}
@@ -67,8 +67,8 @@ def from_plain(value: Any) -> Any:
     if isinstance(value, dict):
         fields = {k: from_plain(v) for k, v in value.items() if k != "is"}
         name = value.get("is")
-        if name == "Aberrations":
-            return Aberrations(**fields)
+        if name == "Aberrations":  # of older files an empty one is what nobody has set
+            return Aberrations(**fields) if fields else Aberrations(defocus=None)
         if name not in _CLASSES:
             raise FileFormatError(f"the file names {name!r}, which this version does not know; update ptywidgets.")
         return _CLASSES[name](**fields)

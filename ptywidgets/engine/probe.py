@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import fft as sfft
 
 from ptywidgets.engine.aberrations import Aberrations, chi
-from ptywidgets.engine.errors import CalibrationError, DataError, ParameterError
+from ptywidgets.engine.asked import AskingError
+from ptywidgets.engine.errors import DataError, ParameterError
 from ptywidgets.engine.params import Params, param
 from ptywidgets.engine.units import wavelength
+
+HALF_HEIGHT = (
+    math.acos(math.sqrt(2) - 1) / math.pi
+)  # part of half a cosine of amplitude after which half the counts are left
 
 if TYPE_CHECKING:
     from ptywidgets.engine.dataset import Dataset
@@ -24,11 +31,12 @@ class Optics(Params):
     Parameters
     ----------
     semiangle, rolloff
-        Radius of an ideal aperture and the width of its soft edge, in mrad.
+        Radius of an ideal aperture, where its intensity has fallen to half, and the width of its soft edge, in mrad.
     vacuum : ndarray (Ny, Nx), optional
         Measured pattern without specimen, not corner-centred; replaces the ideal aperture.
     aberrations : Aberrations
-        In the detector frame.
+        In the detector frame. Where none are given the defocus is not known, ``Aberrations(defocus=None)``: it counts
+        as 0 where a probe is drawn, and a :class:`~ptywidgets.Reconstruction` finds it before it begins.
 
     Raises
     ------
@@ -44,7 +52,7 @@ class Optics(Params):
     semiangle: float | None = param(None, unit="mrad", low=0.01, high=500, step=0.1, doc="Convergence semi-angle.")
     rolloff: float = param(2.0, unit="mrad", low=0, high=50, step=0.1, doc="Width of the aperture's soft edge.")
     vacuum: Any = None
-    aberrations: Aberrations = field(default_factory=Aberrations)
+    aberrations: Aberrations = field(default_factory=partial(Aberrations, defocus=None))
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -77,16 +85,17 @@ def _checked_vacuum(vacuum: Any) -> np.ndarray:
 def aperture_amplitude(semiangle: float, rolloff: float, alpha: np.ndarray) -> np.ndarray:
     """Amplitude of a soft round aperture at scattering angles `alpha` (mrad).
 
-    1 inside `semiangle - rolloff`, 0 beyond `semiangle`, half a cosine between.
+    Half a cosine from 1 to 0 over `rolloff`. The semi-angle is where half of the intensity is left, which is how the
+    disk of a pattern is measured, whatever the width of its edge (:func:`ptywidgets.engine.prepare.measure_disk`).
 
     Examples
     --------
-    >>> aperture_amplitude(20, 2, np.array([18, 18.5, 19, 19.5, 20])).round(4)
-    array([1.    , 0.8536, 0.5   , 0.1464, 0.    ])
+    >>> (aperture_amplitude(20, 2, np.array([19, 19.5, 20, 20.5, 21.5])) ** 2).round(3)
+    array([0.981, 0.802, 0.5  , 0.192, 0.   ])
     """
     if rolloff <= 0:
         return (alpha < semiangle).astype(float)
-    inner = semiangle - rolloff
+    inner = semiangle - HALF_HEIGHT * rolloff
     return 0.5 * (1 + np.cos(np.pi * np.clip((alpha - inner) / rolloff, 0, 1)))
 
 
@@ -108,10 +117,7 @@ def make_aperture(optics: Optics, shape: tuple[int, int], sampling: tuple[float,
         ky, kx = frequencies(shape, sampling)
         amplitude = aperture_amplitude(optics.semiangle, optics.rolloff, 1e3 * wavelength(energy) * np.hypot(ky, kx))
     else:
-        raise CalibrationError(
-            "no aperture: give the convergence semi-angle (semiangle=20, in mrad) or a vacuum pattern "
-            "(vacuum=path or array)."
-        )
+        raise AskingError("no aperture is known; {set}.", "semiangle", "vacuum", joined="or")
     power = float((amplitude**2).sum())
     if power <= 0:
         raise ParameterError(

@@ -12,6 +12,7 @@ from ptywidgets.engine.errors import DataError, ParameterError
 from ptywidgets.engine.io import read
 from ptywidgets.engine.io.checkpoint import Checkpoint, fingerprint, load_checkpoint, new_provenance, save_checkpoint
 from ptywidgets.engine.io.saved_views import SavedView
+from ptywidgets.engine.prepare import Measurement, Preparation
 from ptywidgets.engine.tomography import TiltSeries
 from ptywidgets.reconstruction.views import Views
 
@@ -38,7 +39,7 @@ def save(recon: Reconstruction, path: str | os.PathLike[str]) -> str:
     checkpoint = Checkpoint(
         state=state,
         plan=recon.plan,
-        preparation=recon.preparation.replace(rotation=measurement.rotation, transpose=measurement.transpose),
+        preparation=recon.preparation if state is None else _as_used(recon.preparation, measurement),
         optics=recon.optics,
         calibration=recon.dataset.calibration,
         object_type=recon.object_type,
@@ -53,6 +54,11 @@ def save(recon: Reconstruction, path: str | os.PathLike[str]) -> str:
         | {"started_from": recon.started_from, "schedule": "automatic" if recon.auto else "planned"},
     )
     return str(save_checkpoint(path, checkpoint))
+
+
+def _as_used(preparation: Preparation, measurement: Measurement) -> Preparation:
+    """With the rotation and transpose that a run has used; before a run they are not known for it."""
+    return preparation.replace(rotation=measurement.rotation, transpose=measurement.transpose)
 
 
 def load(

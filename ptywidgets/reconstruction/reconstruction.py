@@ -238,7 +238,7 @@ class Reconstruction(Results, Running):
         return recon
 
     def _continue_from(self, state: State) -> None:
-        self.measurement = prepare(self._data(), self.preparation)
+        self.measurement = self._prepared = prepare(self._data(), self.preparation)
         self._problem = problem = self._make_problem()
         self._composed = (self.composition, self.object_type)
         self._state = problem.on_device(state)

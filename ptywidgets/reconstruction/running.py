@@ -156,7 +156,7 @@ class Running(Making):
                 else:
                     self.message = "It is running already."
                 return None
-            self._data().calibration.check_complete()
+            self._check_given()
             self._error = None
             self.message = ""
             for other in [r for r in _RUNNING if r is not self and r._same_data(self)]:

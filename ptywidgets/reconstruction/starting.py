@@ -38,6 +38,7 @@ class Starting(Inputs):
     composition: Any
     _found: Aberrations | None = None  # by find_start(); others were set by somebody who knows
     _bright: tuple[Any, BrightField] | None = None
+    _prepared: Measurement | None = None  # the measurement that was made here; another one was given
     _started_from = "empty"  # what the present run began from, for the record
 
     # ---------------------------------------------------------------- the data
@@ -65,7 +66,7 @@ class Starting(Inputs):
             if test.resolved and test.rotation != measurement.rotation and not given:
                 measurement = reorient(measurement, self.preparation.replace(rotation=test.rotation))
             message = f"{message.split(';')[0].rstrip('.')}; {test.message}"
-        self.measurement = measurement
+        self.measurement = self._prepared = measurement
         self.message = message[:1].upper() + message[1:]
         return measurement
 
@@ -98,7 +99,12 @@ class Starting(Inputs):
             known.setdefault("thickness", self.composition.thickness)
         start = find_start(dataset, **known)
         self._require_idle("take a start over")
-        measurement = start.measurement
+        self._take_over(start)
+        self.message = f"Start found in {start.seconds:.1f} s."
+        return start
+
+    def _take_over(self, start: Start) -> None:
+        dataset, measurement = self._data(), start.measurement
         self._taking = True  # the dataset only gets the calibration that was found for it
         try:
             with self.hold_trait_notifications():
@@ -108,14 +114,12 @@ class Starting(Inputs):
                 turn = {"rotation": measurement.rotation, "transpose": measurement.transpose}
                 self.preparation = measurement.preparation.replace(**turn)
                 self.optics, self._found = start.optics, start.optics.aberrations
-                self.measurement = measurement
+                self.measurement = self._prepared = measurement
                 self.start_decisions = start.decisions
                 if self.composition.slices > 1:
                     self.composition = self.composition.replace(focus="middle")
         finally:
             self._taking = False
-        self.message = f"Start found in {start.seconds:.1f} s."
-        return start
 
     def find_orientation(self) -> Orientation:
         """The eight ways in which detector and scan may lie to each other, compared; nothing is changed by it."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ptywidgets.engine.prepare.measurement import Measurement
-from ptywidgets.engine.prepare.optics_fit import OpticsFit
+from ptywidgets.engine.prepare.optics_fit import TERMS, OpticsFit
 from ptywidgets.engine.prepare.polish import Polished
 from ptywidgets.engine.prepare.rotation import wrapped_angle
 from ptywidgets.engine.prepare.thick import ThickFit
@@ -94,6 +95,7 @@ def about_lens(
     thickness: float | None,
     thick: ThickFit | None,
     thin: float,
+    terms: Sequence[str] = TERMS,
 ) -> list[Decision]:
     """Defocus, astigmatism and coma, each with the plane or the size that its number is of. Specimens up to `thin`, in
     A, are one plane."""
@@ -101,9 +103,12 @@ def about_lens(
     source = "from the bright field" + (" and a coarse reconstruction" if refined else "")
     if not fit.found:
         source = "not found"
-    value = optics.aberrations["defocus"]
-    sigma = fit.uncertainties["defocus"]
-    if defocus is not None:
+    value: float | None = optics.aberrations["defocus"]
+    sigma: float | None = fit.uncertainties["defocus"]
+    if defocus is None and not fit.found:
+        words = "The defocus was not found: the bright field shows too little. Give it, or look for it by eye."
+        out = [Decision("defocus", None, None, "A", source, words, "ProbeDesigner")]
+    elif defocus is not None:
         words = f"The defocus, {value:.4g} A, was given."
         out = [Decision("defocus", value, None, "A", GIVEN, words, "ProbeDesigner")]
     else:
@@ -121,9 +126,14 @@ def about_lens(
                     f" If the specimen is thicker than {thin:.0f} A, give its thickness in A, find_start(..., "
                     "thickness=...), to have it found with several slices."
                 )
-        out = [Decision("defocus", value, sigma if fit.found else None, "A", source, words, "ProbeDesigner")]
+        out = [Decision("defocus", value, sigma, "A", source, words, "ProbeDesigner")]
     for symbol, name, widget in (("C12", "astigmatism", "ParallaxExplorer"), ("C21", "coma", "ParallaxExplorer")):
         size = optics.aberrations[symbol]
+        if not fit.found or f"{symbol}a" not in terms:
+            words = f"The {name}, {size:.3g} A, is the one that was set."
+            if size:
+                out.append(Decision(name, size, None, "A", GIVEN, words, widget))
+            continue
         spread = float(np.hypot(fit.uncertainties[f"{symbol}a"], fit.uncertainties[f"{symbol}b"]) / np.sqrt(2))
         seen = "" if size > 2 * spread else ", which is none within the uncertainty"
         words = f"The {name} is {size:.3g} A (+- {spread:.2g}){seen}."

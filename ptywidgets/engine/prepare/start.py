@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,6 +35,7 @@ class Start:
     decisions: tuple[Decision, ...]
     fit: OpticsFit
     seconds: float
+    polished: Polished | None = None  # what a coarse reconstruction says; None where the bright field shows too little
 
     def decision(self, name: str) -> Decision:
         """The decision of that name."""
@@ -55,6 +57,8 @@ def find_start(
     preparation: Preparation | None = None,
     thickness: float | None = None,
     refine: bool = True,
+    terms: Sequence[str] = TERMS,
+    progress: Callable[[str], object] | None = None,
 ) -> Start:
     """Find what a reconstruction has to know; what is given is kept.
 
@@ -78,6 +82,10 @@ def find_start(
         the defocus is refined on a coarse multislice reconstruction, which takes some ten seconds.
     refine : bool
         Make the optics finer on a coarse reconstruction.
+    terms : sequence of str
+        The coefficients that are looked for, "C10" among them unless `defocus` is given; others are kept.
+    progress : callable, optional
+        Called with words before each part of the work; what it raises ends the search.
 
     Returns
     -------
@@ -92,28 +100,32 @@ def find_start(
     """
     from ptywidgets.engine.direct.bright_field import bright_field
 
-    begin = time.perf_counter()
-    dataset, decisions = _calibrated(dataset, semiangle, q_pixel)
+    begin, tell = time.perf_counter(), progress or (lambda _words: None)
+    tell("the bright-field disk")
+    dataset, decisions = calibrate_by_disk(dataset, semiangle, q_pixel)
     wanted = preparation or Preparation()
     rotation = wanted.rotation if rotation is None else rotation
     transpose = wanted.transpose if transpose is None else transpose
     wanted = wanted.replace(rotation=rotation, transpose=transpose)
+    tell("the centre of mass")
     measurement = prepare(dataset, wanted)
     decisions.append(about_descan(measurement))
     bright = bright_field(dataset, measurement)
-    optics = Optics.from_dataset(dataset, aberrations=aberrations or Aberrations())
+    optics = Optics.from_dataset(dataset, aberrations=Aberrations(defocus=None) if aberrations is None else aberrations)
     if dataset.vacuum is None:
         optics = optics.replace(rolloff=_edge(mended(dataset), measurement))
-    fit = find_optics(bright, optics, rotation=rotation, transpose=transpose, defocus=defocus)
+    tell("the spectra of the bright field")
+    fit = find_optics(bright, optics, terms=terms, rotation=rotation, transpose=transpose, defocus=defocus)
     polished: Polished | None = None
     thick: ThickFit | None = None
     if fit.found:
         hold = (*(("rotation",) if rotation is not None else ()), *(("C10",) if defocus is not None else ()))
         rounds = 3 if refine else 1
-        others = tuple(n for n in fit.uncertainties if n not in (*TERMS, "rotation"))
+        others = tuple(n for n in fit.uncertainties if n not in (*terms, "rotation", "defocus"))
+        tell("a coarse reconstruction")
         polished = polish(measurement, optics, fit, hold=hold + others, rounds=rounds)
         fit = polished.fit
-    sign_known = defocus is not None or optics.aberrations["defocus"] != 0
+    sign_known = bool(optics.aberrations["defocus"] if defocus is None else defocus)
     if polished is not None and rotation is None and not sign_known and polished.peaks < 0:
         fit = fit.twin()
     if fit.found:
@@ -122,15 +134,15 @@ def find_start(
         measurement = replace(measurement, preparation=wanted, rotation_fit=_known(measurement, fit, told))
         optics = optics.replace(aberrations=fit.aberrations)
         if thickness and refine and defocus is None and thickness > _thin(dataset):
-            thick = thick_defocus(measurement, optics, thickness)
+            thick = thick_defocus(measurement, optics, thickness, progress=progress)
             optics = with_defocus(optics, thick.defocus)
             sigma = {"C10": thick.uncertainty, "defocus": thick.uncertainty}
             fit = replace(fit, aberrations=optics.aberrations, uncertainties={**fit.uncertainties, **sigma})
     elif defocus is not None:
         optics = optics.replace(aberrations=optics.aberrations.replace(defocus=defocus))
     decisions += about_orientation(measurement, fit, polished, rotation, transpose, sign_known)
-    decisions += about_lens(fit, polished, defocus, optics, thickness, thick, _thin(dataset))
-    return Start(measurement, optics, tuple(decisions), fit, time.perf_counter() - begin)
+    decisions += about_lens(fit, polished, defocus, optics, thickness, thick, _thin(dataset), terms)
+    return Start(measurement, optics, tuple(decisions), fit, time.perf_counter() - begin, polished)
 
 
 def _thin(dataset: Dataset) -> float:
@@ -151,8 +163,10 @@ def _known(measurement: Measurement, fit: OpticsFit, told: bool) -> RotationFit:
     )
 
 
-def _calibrated(dataset: Dataset, semiangle: float | None, q_pixel: float | None) -> tuple[Dataset, list[Decision]]:
-    """The dataset with a complete calibration, and how it came about."""
+def calibrate_by_disk(
+    dataset: Dataset, semiangle: float | None = None, q_pixel: float | None = None
+) -> tuple[Dataset, list[Decision]]:
+    """The dataset with semi-angle and detector pixel, of which one may follow from the other, and how that came about."""
     given = {k: v for k, v in (("semiangle", semiangle), ("q_pixel", q_pixel)) if v is not None}
     if given:
         dataset = dataset.with_calibration(**given)
@@ -162,14 +176,7 @@ def _calibrated(dataset: Dataset, semiangle: float | None, q_pixel: float | None
     if len(absent) == 1 and known.energy is not None:
         pattern = mended(dataset).mean_pattern() if dataset.vacuum is None else np.asarray(dataset.vacuum)
         disk = measure_disk(pattern)
-        edge = min(disk.edge_width / EDGE / disk.radius, WIDEST)  # of the radius
-        if known.semiangle is None:
-            found = calibrate_detector(
-                disk, known.energy, q_pixel=known.q_pixel, rolloff=edge * disk.radius * known.angle_pixel
-            )
-        else:
-            rolloff = edge * known.semiangle / (1 + 0.64 * edge)  # the semi-angle is where the edge ends
-            found = calibrate_detector(disk, known.energy, semiangle=known.semiangle, rolloff=rolloff)
+        found = calibrate_detector(disk, known.energy, semiangle=known.semiangle, q_pixel=known.q_pixel)
         dataset = dataset.with_calibration(**{absent[0]: getattr(found, absent[0])})
         source = "from the bright-field disk"
         sigma = found.relative_uncertainty * getattr(found, absent[0])
