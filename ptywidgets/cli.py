@@ -23,7 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return options.command(options)
     except (PtyError, OSError) as error:
-        print(f"ptywidgets: {error}", file=sys.stderr)
+        words = error.told("command line") if isinstance(error, PtyError) else error
+        print(f"ptywidgets: {words}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nptywidgets: interrupted", file=sys.stderr)
@@ -45,7 +46,14 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("file", type=Path)
     info.set_defaults(command=_info)
 
-    run = commands.add_parser("reconstruct", help="reconstruct a file and save the result")
+    run = commands.add_parser(
+        "reconstruct",
+        help="reconstruct a file and save the result",
+        description="Reconstruct a file and save the result.",
+        epilog="Exit status: 0 where the run has finished; 2 where something has to be given or put right, with a "
+        "sentence on what; 3 where it has ended with a result that does not explain the data (saved all the same); "
+        "130 where it was stopped.",
+    )
     run.add_argument(
         "file", type=Path, nargs="+", help="data, or a saved reconstruction to go on with; or a tilt series"
     )
@@ -56,9 +64,16 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--semiangle", type=float, help="convergence semi-angle in mrad")
     run.add_argument("--scan-step", type=float, help="scan step in A")
     run.add_argument("--q-pixel", type=float, help="detector pixel in 1/A")
-    run.add_argument("--defocus", type=float, default=0.0, help="defocus in A (default 0)")
+    run.add_argument("--defocus", type=float, help="defocus in A (default: found; 0 is a probe in focus)")
     run.add_argument("--rotation", type=float, help="detector to scan in degrees (default: found)")
     run.add_argument("--transpose", action=argparse.BooleanOptionalAction, help="detector transposed (default: found)")
+    run.add_argument(
+        "--find",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="find from the data what is not given, and stop with a question where they cannot tell; without, a defocus "
+        "that is not given is 0",
+    )
     run.add_argument(
         "--tilts", type=_numbers, metavar="A,B,...", help="degrees of several files: --tilts=-60,-30,0,30,60"
     )
@@ -132,10 +147,40 @@ def _info(options: argparse.Namespace) -> int:
     for path, shape, dtype in contents(options.file):
         if len(shape) > 1:
             print(f"  {path}  {'x'.join(map(str, shape))}  {dtype}")
-    missing = dataset.calibration.missing
-    if missing:
-        print(f"To reconstruct, also give: {', '.join('--' + name.replace('_', '-') for name in missing)}")
+    for line in _missing(dataset):
+        print(line)
     return 0
+
+
+def _missing(dataset: Any) -> list[str]:
+    """What the file does not say, as flags: first what nothing else tells, then what the data may tell."""
+    from ptywidgets.engine.asked import QUANTITIES
+
+    def listed(names: list[str]) -> str:
+        return ", ".join(f"{QUANTITIES[n].flag} ({_titled(n)})" for n in names)
+
+    known = dataset.calibration
+    needed = [name for name in ("energy", "scan_step") if getattr(known, name) is None]
+    absent = [name for name in ("semiangle", "q_pixel") if getattr(known, name) is None]
+    found = ["defocus", "rotation", "transpose"]
+    lines = []
+    if len(absent) == 1:
+        found = absent + found
+    if needed:
+        lines.append(f"To reconstruct, give: {listed(needed)}")
+    if len(absent) == 2:
+        lines.append(f"{'and one of' if needed else 'To reconstruct, give one of'}: {listed(absent)}")
+    lines.append(f"Not in the file, and found from the data unless you give it: {listed(found)}")
+    if dataset.vacuum is None:
+        lines.append("Better than an aperture that is drawn: --vacuum FILE (vacuum pattern)")
+    return lines
+
+
+def _titled(name: str) -> str:
+    from ptywidgets.engine.asked import QUANTITIES
+
+    quantity = QUANTITIES[name]
+    return f"{quantity.title}, {quantity.unit}" if quantity.unit else quantity.title
 
 
 def _open(options: argparse.Namespace) -> Any:
@@ -149,10 +194,11 @@ def _open(options: argparse.Namespace) -> Any:
     }
     several = len(options.file) > 1 or options.tilts is not None
     files = options.file if several else options.file[0]
-    recon = Reconstruction.open(files, options.vacuum, tilts=options.tilts, **calibration)
+    recon = Reconstruction.open(
+        files, options.vacuum, tilts=options.tilts, defocus=options.defocus, **calibration
+    )
+    recon.find_unknown = options.find
     if recon.state is None:
-        aberrations = recon.optics.aberrations.replace(defocus=options.defocus)
-        recon.optics = recon.optics.replace(aberrations=aberrations)
         recon.preparation = recon.preparation.replace(rotation=options.rotation, transpose=options.transpose)
         recon.object_type = options.object_type
         recon.composition = Composition(slices=options.slices, thickness=options.thickness, modes=options.modes)
@@ -169,22 +215,37 @@ def _open(options: argparse.Namespace) -> Any:
 def _reconstruct(options: argparse.Namespace) -> int:
     recon = _open(options)
     print(recon)
-    if recon.measurement is None:
-        print(recon.prepare())
-        print(recon.message)
     bar = _Bar(recon.plan.iterations)
+    said = _Said()
     recon.start()
     try:
         while recon.status in ("running", "ready"):
+            said.show(recon)
             bar.show(recon)
             time.sleep(0.1)
         recon.wait()
     except KeyboardInterrupt:
         recon.stop()
+    said.show(recon)
     bar.show(recon)
     bar.end()
+    for finding in recon.doubts:
+        print(f"ptywidgets: doubtful: {finding.sentence} {finding.remedy}", file=sys.stderr)
     print(f"{recon.status}: saved in {recon.save(options.output)}")
-    return 0 if recon.status == "finished" else 130
+    return {"finished": 0, "doubtful": 3}.get(recon.status, 130)
+
+
+class _Said:
+    """What a run says before it iterates, each sentence once."""
+
+    def __init__(self) -> None:
+        self.last = ""
+
+    def show(self, recon: Any) -> None:
+        words = recon.message
+        if words and words != self.last and not recon.doubts and recon.status != "error":
+            print(words, flush=True)
+        self.last = words
 
 
 class _Bar:

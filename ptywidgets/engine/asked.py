@@ -124,6 +124,10 @@ class AskingError(CalibrationError):
             text = text.replace(slot, words)
         return text
 
+    def about(self, words: str) -> AskingError:
+        """The same error of a part, which `words` name."""
+        return AskingError(f"{words}: {self.template}", *self.names, joined=self.joined)
+
     def _request(self, place: str) -> str:
         give = how_to_give(self.names, place, self.joined)
         if place != "code":

@@ -34,8 +34,8 @@ from ptywidgets.reconstruction.running import Running
 from ptywidgets.reconstruction.views import Views
 
 Path = Union[str, "os.PathLike[str]"]
-STATUSES = ("empty", "ready", "running", "paused", "stopped", "finished", "error")
-FOUND = ("measurement", "start_decisions", "status", "iteration", "message")  # traits that nobody gives
+STATUSES = ("empty", "ready", "running", "paused", "stopped", "finished", "doubtful", "error")
+FOUND = ("measurement", "start_decisions", "status", "iteration", "message", "doubts")  # traits that nobody gives
 
 
 class Reconstruction(Results, Running):
@@ -203,6 +203,7 @@ class Reconstruction(Results, Running):
         self._stale = False
         self._goal = None
         self.iteration = 0
+        self.doubts = ()
         self.message = ""
         self.status = "empty" if self.dataset is None else "ready"
         return self

@@ -8,6 +8,10 @@ import weakref
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
+from traitlets import Tuple
+
+from ptywidgets.engine.doctor import Finding, examine
+from ptywidgets.engine.doubts import ERROR, doubts_of
 from ptywidgets.engine.errors import PtyError
 from ptywidgets.engine.iterate import steps
 from ptywidgets.engine.plan import Plan
@@ -30,6 +34,8 @@ _RUNNING: weakref.WeakSet[Running] = weakref.WeakSet()
 class Running(Making):
     """Start, pause, step and stop; one run at a time."""
 
+    doubts = Tuple(help="What should be doubted after a run that has ended: findings, each with a remedy.")
+
     auto: Any
     autosave: Any
     look: Any
@@ -46,6 +52,8 @@ class Running(Making):
     _goal: int | None  # where the present run ends, where that is not what is planned
     _error: BaseException | None
     _clock: Clock
+    _seen: Any
+    _examined: tuple[tuple[Any, ...], tuple[Finding, ...]] | None = None  # data and start, and what is bad about them
 
     def start(self, n: int | None = None, *, block: bool | None = None) -> Self:
         """Begin, or go on; returns at once while the work is done in a thread.
@@ -158,6 +166,7 @@ class Running(Making):
                 return None
             self._check_given()
             self._error = None
+            self.doubts = ()
             self.message = ""
             for other in [r for r in _RUNNING if r is not self and r._same_data(self)]:
                 other.stop()  # a cell that was run again must not leave two runs fighting for the processor
@@ -184,6 +193,24 @@ class Running(Making):
         self._stages = auto(training, iterations=target, constraints=plan.constraints)
         return staged(training, self._stages, plan, state if state.iteration or not state.at_iteration_end else None)
 
+    @property
+    def exception(self) -> BaseException | None:
+        """What went wrong in the latest run; None where nothing did."""
+        return self._error
+
+    def _doubt(self) -> None:
+        """At the end of a run, by the one who works: what should be doubted of what it has come to."""
+        seen, dataset, measurement = self._seen, self.dataset, self.measurement
+        if seen is None or dataset is None or measurement is None:
+            return
+        of_the_run = doubts_of(*seen, self.plan)
+        looked_at = (dataset, measurement, self.optics)
+        if self._examined is None or any(a is not b for a, b in zip(self._examined[0], looked_at, strict=True)):
+            of_the_data = tuple(f for f in examine(*looked_at, quick=True) if f.verdict == "bad")
+            self._examined = (looked_at, of_the_data)
+        names = [finding.name for finding in of_the_run]
+        self.doubts = (*of_the_run, *(finding for finding in self._examined[1] if finding.name not in names))
+
     def _same_data(self, other: Running) -> bool:
         mine, theirs = (r.dataset if r.views is None else r.views.datasets[0] for r in (self, other))
         if mine is None or theirs is None:
@@ -207,13 +234,18 @@ class Running(Making):
         state = self._state
         if error is not None and not isinstance(error, KeyboardInterrupt):
             self.message = _in_words(error)
-        if status in ("finished", "stopped", "error"):
+        if status == "finished" and self.doubts:
+            told = " ".join(f"{finding.sentence} {finding.remedy}".strip() for finding in self.doubts)
+            self.message = f"{self._found_words} Doubtful: {told}".strip()
+            if any(finding.name == ERROR for finding in self.doubts):
+                status = "doubtful"
+        if status in ("finished", "doubtful", "stopped", "error"):
             _RUNNING.discard(self)
             if self._problem is not None:
                 self._problem.backend.close()
         if state is not None:
             self.iteration = state.iteration
-            if status == "finished":
+            if status in ("finished", "doubtful"):
                 self._goal = state.iteration  # which the automatic schedule finds by itself
         self.status = status
         if state is not None:
@@ -248,6 +280,9 @@ def _states(owner: weakref.ref[Running], n: int | None) -> Generator[State, Plan
         return
     del recon
     yield from states
+    recon = owner()
+    if recon is not None:
+        recon._doubt()
 
 
 def _in_words(error: BaseException) -> str:

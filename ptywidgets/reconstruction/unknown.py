@@ -12,7 +12,7 @@ from traitlets import Bool
 from ptywidgets.engine.aberrations import ALIASES, Aberrations
 from ptywidgets.engine.asked import AskingError
 from ptywidgets.engine.errors import PtyError
-from ptywidgets.engine.prepare import Measurement, Start, find_start
+from ptywidgets.engine.prepare import Start, find_start
 from ptywidgets.engine.prepare.certainty import in_one_line, question
 from ptywidgets.engine.prepare.decisions import GIVEN
 from ptywidgets.engine.prepare.optics_fit import TERMS
@@ -100,9 +100,7 @@ class Unknown(Starting):
     def _find_here(self) -> str:
         decisions = list(self._complete_aperture())
         if self.optics.aberrations.known:
-            if self._needs_sharper_rotation():
-                held = self.optics.aberrations
-                decisions += self._look(defocus=held["defocus"], aberrations=held, terms=("C10",))
+            decisions += self._sharper_rotation()
         else:
             decisions += self._look(**_held(self.optics.aberrations))
         return in_one_line(decisions, self._careful)
@@ -127,12 +125,22 @@ class Unknown(Starting):
             self.optics = self.optics.replace(semiangle=found.calibration.semiangle)
         return decisions
 
-    def _needs_sharper_rotation(self) -> bool:
-        """Whether neither somebody nor the curl has told how the detector lies to the scan."""
+    def _sharper_rotation(self) -> Sequence[Any]:
+        """With known aberrations: the rotation from the bright field where the curl has not told it sharply."""
         if self.preparation.rotation is not None or self.preparation.flip:
-            return False
-        fit = (self.measurement or self._prepare()).rotation_fit
-        return fit.uncertainty > SHARP or fit.solenoidal_share > DIRECTED
+            return ()
+        fit, held = (self.measurement or self._prepare()).rotation_fit, self.optics.aberrations
+        directed = fit.solenoidal_share <= DIRECTED
+        if (directed and fit.uncertainty <= SHARP) or (self.measurement is not self._prepared):
+            return ()
+        try:
+            if not held:  # a probe in focus looks the same from all sides
+                raise AskingError("The data cannot tell {named}: they show hardly any direction; {set}.", "rotation")
+            return self._look(defocus=held["defocus"], aberrations=held, terms=("C10",))
+        except AskingError:
+            if not directed:
+                raise
+            return ()  # then the curl's is the best there is, and the message says how sharp it is
 
     def _look(self, **held: Any) -> Sequence[Any]:
         """Find a start with what is given held, and take it over; raises what has to be asked."""
@@ -218,9 +226,8 @@ class Unknown(Starting):
         assert views is not None
         if each:
             with self._quietly():
-                self.views = dataclasses.replace(
-                    views, optics=[o if o.aberrations.known else o.replace(aberrations=found) for o in each]
-                )
+                same = tuple(o if o.aberrations.known else o.replace(aberrations=found) for o in each)
+                self.views = dataclasses.replace(views, optics=same)
         number = next((n for n, one in enumerate(views.datasets) if one is looked_at), level)
         self.dataset = views.datasets[number]
         return f"{said[:-1]}; of tilt {level + 1} of {len(views)}, and taken for all."

@@ -23,11 +23,26 @@ from ptywidgets.widgets.image_view import ImageView
 from ptywidgets.widgets.live_views import SHOWN
 from ptywidgets.widgets.look_bar import LookBar
 from ptywidgets.widgets.plan_editor import PlanEditor
-from ptywidgets.widgets.run_words import default_path, iterations_done, plan_words, stage_words, status_words
+from ptywidgets.widgets.run_words import (
+    default_path,
+    iterations_done,
+    message_kind,
+    plan_words,
+    run_message,
+    stage_words,
+    status_words,
+)
 
 LIMITS = (0.1, 99.9)  # percentiles of contrast: a few bright pixels must not darken the rest
 OF_EVERY_MODEL = ("phase", "amplitude", "fft", "probe", "probe_fourier")
-BAR = {"running": "info", "paused": "warning", "stopped": "", "finished": "success", "error": "danger"}
+BAR = {
+    "running": "info",
+    "paused": "warning",
+    "stopped": "",
+    "finished": "success",
+    "doubtful": "warning",
+    "error": "danger",
+}
 
 
 class ReconstructionRunner(Panel):
@@ -290,8 +305,8 @@ class ReconstructionRunner(Panel):
             if self.settings is not None:
                 with self.turns.silence():
                     self.settings.show()
-        said = (recon.message, "bad" if status == "error" else "note")
-        if (recon.message and said != self._said) or recon.message != self._said[0]:  # else other words may stay
+        said = (run_message(recon), message_kind(recon))
+        if (said[0] and said != self._said) or said[0] != self._said[0]:  # else other words may stay
             self.say(*said)
         self._said = said
 

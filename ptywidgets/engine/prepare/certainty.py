@@ -64,12 +64,11 @@ def question(start: Start) -> AskingError | None:
             return _ask(f"the data cannot tell {{named}} well enough, {found}; {{set}}", [f"rotation={angle:.0f}"])
         if start.decision("half turn").source == "undecided":
             turns, defocus = (angle, wrapped_angle(angle + 180)), start.optics.aberrations["defocus"]
-            either = " or ".join(
-                f"{turn:.1f} with a defocus of {d:.0f} A" for turn, d in zip(turns, (defocus, -defocus))
-            )
+            pairs = zip(turns, (defocus, -defocus), strict=True)
+            either = " or ".join(f"{turn:.1f} with a defocus of {value:.0f} A" for turn, value in pairs)
             return _ask(
-                f"the data cannot tell which of two opposite rotations is true, {either}; with the wrong one atoms come "
-                "out dark; give one of them, {give}",
+                f"the data cannot tell which of two opposite rotations is true, {either}; with the wrong one atoms "
+                "come out dark; give one of them, {give}",
                 [f"rotation={turn:.1f}" for turn in turns],
                 "or",
             )

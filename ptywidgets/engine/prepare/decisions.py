@@ -103,8 +103,7 @@ def about_lens(
     source = "from the bright field" + (" and a coarse reconstruction" if refined else "")
     if not fit.found:
         source = "not found"
-    value: float | None = optics.aberrations["defocus"]
-    sigma: float | None = fit.uncertainties["defocus"]
+    value, sigma = optics.aberrations["defocus"], fit.uncertainties["defocus"]
     if defocus is None and not fit.found:
         words = "The defocus was not found: the bright field shows too little. Give it, or look for it by eye."
         out = [Decision("defocus", None, None, "A", source, words, "ProbeDesigner")]

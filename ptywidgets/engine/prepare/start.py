@@ -166,7 +166,7 @@ def _known(measurement: Measurement, fit: OpticsFit, told: bool) -> RotationFit:
 def calibrate_by_disk(
     dataset: Dataset, semiangle: float | None = None, q_pixel: float | None = None
 ) -> tuple[Dataset, list[Decision]]:
-    """The dataset with semi-angle and detector pixel, of which one may follow from the other, and how that came about."""
+    """The dataset with semi-angle and detector pixel, one of which may follow from the other, and how it came about."""
     given = {k: v for k, v in (("semiangle", semiangle), ("q_pixel", q_pixel)) if v is not None}
     if given:
         dataset = dataset.with_calibration(**given)

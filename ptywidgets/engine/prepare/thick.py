@@ -112,7 +112,8 @@ def thick_defocus(
         constraints=(IdenticalSlices(),),
         refinements=(RefineOptics(terms="defocus", step=2.0),),
     )
-    course, loss = [], math.inf
+    course: list[float] = []
+    loss = math.inf
     for state in iterate(problem, plan):
         if progress is not None:
             progress(f"a multislice reconstruction, iteration {len(course) + 1} of {iterations}")

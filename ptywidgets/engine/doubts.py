@@ -1,0 +1,114 @@
+"""What should be doubted of a result: an error that explains nothing or grew, positions at their limits, a full box."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ptywidgets.engine.checks import Finding
+from ptywidgets.engine.plan import Plan
+from ptywidgets.engine.probe_report import probe_diameter
+from ptywidgets.engine.problem import Problem
+from ptywidgets.engine.refinements import RefinePositions
+from ptywidgets.engine.state import State
+
+LOOKED_AT = 48  # patterns that are compared with their mean
+GREW = 1.5  # times its lowest value in the same stage
+AT_LIMIT = 0.02  # share of the positions
+FULL = 0.9  # of its box: so wide is a probe that touches the edge
+
+ERROR = "error"  # the one finding that leaves nothing to believe
+
+
+def doubts_of(problem: Problem, state: State, plan: Plan) -> tuple[Finding, ...]:
+    """What a state should be doubted for; nothing where there is no reason.
+
+    Parameters
+    ----------
+    problem : Problem
+        At the window of the state.
+    state : State
+    plan : Plan
+        With the limits that refinements had.
+
+    Returns
+    -------
+    tuple of Finding
+        All of them bad. The one called "error" says that the result does not explain the data.
+
+    Examples
+    --------
+    >>> from ptywidgets.testing import example_problem
+    >>> problem = example_problem("potential")
+    >>> [finding.name for finding in doubts_of(problem, problem.start(), Plan())]
+    []
+    """
+    found = (_error(problem, state), _positions(problem, state, plan), _box(problem, state))
+    return tuple(finding for finding in found if finding is not None)
+
+
+def _error(problem: Problem, state: State) -> Finding | None:
+    losses = np.array(state.losses[state.begun :] if len(state.losses) > state.begun else state.losses, float)
+    host = problem.backend.to_numpy
+    if not (np.isfinite(losses).all() and np.isfinite(host(state.object)).all() and np.isfinite(host(state.probe)).all()):
+        remedy = "Use smaller steps, the automatic schedule, or another start."
+        return _bad(ERROR, np.nan, "", "The error is not a number any more: the run has diverged.", remedy)
+    if len(losses) and losses[-1] > GREW * losses.min():
+        words = f"The error has grown from {losses.min():.3g} to {losses[-1]:.3g}: the run diverges."
+        return _bad(ERROR, losses[-1], "", words, "Use smaller steps, or the automatic schedule.")
+    own, plain = _against_the_mean(problem, state)
+    if len(losses) and own > plain:
+        words = (
+            f"The result explains the patterns worse than their mean does ({own:.3g} against {plain:.3g} of what is in "
+            "them is left)."
+        )
+        remedy = "Check defocus, rotation, scan step and semi-angle; the doctor (examine) looks at each of them."
+        return _bad(ERROR, own, "", words, remedy)
+    return None
+
+
+def _against_the_mean(problem: Problem, state: State) -> tuple[float, float]:
+    """What is left of some patterns, as a share of their counts, by the result and by the mean of the patterns."""
+    every = max(1, problem.count // LOOKED_AT)
+    some = np.arange(every // 2, problem.count, every)
+    amplitudes = problem.patterns.take(some).amplitudes() if problem.backend.name == "cpu" else None
+    if amplitudes is None:
+        amplitudes = problem.measurement.patterns.take(some).amplitudes()
+    measured = amplitudes >= 0
+    intensity = np.where(measured, amplitudes, 0).astype(np.float32) ** 2
+    mean = np.sqrt(intensity.sum(0) / np.maximum(measured.sum(0), 1))
+    total = max(float(intensity.sum(dtype=np.float64)), 1e-300)
+    modelled = np.sqrt(problem.intensities(state, some))
+    own = float((np.where(measured, modelled - amplitudes, 0) ** 2).sum(dtype=np.float64)) / total
+    plain = float((np.where(measured, mean - amplitudes, 0) ** 2).sum(dtype=np.float64)) / total
+    return own, plain
+
+
+def _positions(problem: Problem, state: State, plan: Plan) -> Finding | None:
+    limits = [r.limit_total for r in plan.refinements if isinstance(r, RefinePositions)]
+    if not limits:
+        return None
+    moved = np.hypot(*(np.asarray(state.positions) - problem.first_positions).T)
+    share = float((moved > 0.98 * max(limits)).mean())
+    if share < AT_LIMIT:
+        return None
+    words = f"{100 * share:.0f} % of the positions have moved as far as they may, {max(limits):.3g} A."
+    remedy = "The scan step or the rotation may be wrong; or let them move farther (limit_total)."
+    return _bad("positions", share, "", words, remedy)
+
+
+def _box(problem: Problem, state: State) -> Finding | None:
+    intensity = (np.abs(problem.backend.to_numpy(state.probe)) ** 2).sum(0)
+    box = min(n * s for n, s in zip(problem.window, problem.sampling, strict=True))
+    diameter = probe_diameter(np.sqrt(intensity), problem.sampling)
+    if diameter <= FULL * box:
+        return None
+    words = f"The probe, {diameter:.3g} A wide, touches the edge of its box of {box:.3g} A."
+    remedy = "It wraps round: use less defocus, or a longer camera length; or the defocus is not what it was."
+    return _bad("probe box", diameter, "A", words, remedy)
+
+
+def _bad(name: str, value: float, unit: str, words: str, remedy: str) -> Finding:
+    return Finding(name, "bad", float(value), unit, words, remedy)
+
+
+__all__ = ["ERROR", "doubts_of"]
