@@ -44,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
 
     info = commands.add_parser("info", help="say what is in a file")
     info.add_argument("file", type=Path)
+    _add_calibration(info)
     info.set_defaults(command=_info)
 
     run = commands.add_parser(
@@ -59,11 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("-o", "--output", type=Path, required=True, help="file to save the reconstruction in")
     run.add_argument("--vacuum", type=Path, help="file with the vacuum pattern")
-    run.add_argument("--dataset", help="path of the 4-D data inside an HDF5 file")
-    run.add_argument("--energy", type=float, help="electron energy in eV")
-    run.add_argument("--semiangle", type=float, help="convergence semi-angle in mrad")
-    run.add_argument("--scan-step", type=float, help="scan step in A")
-    run.add_argument("--q-pixel", type=float, help="detector pixel in 1/A")
+    _add_calibration(run)
     run.add_argument("--defocus", type=float, help="defocus in A (default: found; 0 is a probe in focus)")
     run.add_argument("--rotation", type=float, help="detector to scan in degrees (default: found)")
     run.add_argument("--transpose", action=argparse.BooleanOptionalAction, help="detector transposed (default: found)")
@@ -88,6 +85,21 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     run.set_defaults(command=_reconstruct)
     return parser
+
+
+def _add_calibration(command: argparse.ArgumentParser) -> None:
+    """What a file may not say about its data."""
+    command.add_argument("--dataset", help="path of the 4-D data inside an HDF5 file")
+    command.add_argument("--energy", type=float, help="electron energy in eV")
+    command.add_argument("--semiangle", type=float, help="convergence semi-angle in mrad")
+    command.add_argument("--scan-step", type=float, help="scan step in A")
+    command.add_argument("--q-pixel", type=float, help="detector pixel in 1/A")
+
+
+def _calibration(options: argparse.Namespace) -> dict[str, Any]:
+    """Of these what was given."""
+    names = ("energy", "semiangle", "scan_step", "q_pixel", "dataset")
+    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
 
 
 def _numbers(text: str) -> list[float]:
@@ -141,7 +153,7 @@ def _info(options: argparse.Namespace) -> int:
         for name, value in saved.provenance.items():
             print(f"  {name}: {value}")
         return 0
-    dataset = read(options.file)
+    dataset = read(options.file, **_calibration(options))
     print(dataset)
     print(dataset.calibration.describe())
     for path, shape, dtype in contents(options.file):
@@ -187,15 +199,10 @@ def _open(options: argparse.Namespace) -> Any:
     from ptywidgets.engine.composition import Composition
     from ptywidgets.reconstruction import Reconstruction
 
-    calibration = {
-        name: getattr(options, name)
-        for name in ("energy", "semiangle", "scan_step", "q_pixel", "dataset")
-        if getattr(options, name) is not None
-    }
     several = len(options.file) > 1 or options.tilts is not None
     files = options.file if several else options.file[0]
     recon = Reconstruction.open(
-        files, options.vacuum, tilts=options.tilts, defocus=options.defocus, **calibration
+        files, options.vacuum, tilts=options.tilts, defocus=options.defocus, **_calibration(options)
     )
     recon.find_unknown = options.find
     if recon.state is None:

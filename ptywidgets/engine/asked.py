@@ -92,8 +92,8 @@ class AskingError(CalibrationError):
     Parameters
     ----------
     template : str
-        In which ``{named}`` stands for the names with their units, ``{give}`` for how they are given, and ``{set}`` for
-        the same as a request.
+        In which ``{named}`` stands for the names with their units, ``{give}`` for how they are given, ``{set}`` for the
+        same as a request, and ``{pass}`` for one where data are opened.
     *names : str
         Of what is asked for.
     joined : {"and", "or"}
@@ -119,10 +119,19 @@ class AskingError(CalibrationError):
         """The sentence, with what to do in the words of a place: "code", "command line" or "widget"."""
         give = how_to_give(self.names, place, self.joined)
         filled = {"{named}": _named(self.names, place, self.joined), "{give}": give, "{set}": self._request(place)}
+        filled["{pass}"] = self._when_opened(place)
         text = self.template
         for slot, words in filled.items():  # not str.format: file names may hold braces
             text = text.replace(slot, words)
         return text
+
+    def _when_opened(self, place: str) -> str:
+        if place == "command line":
+            return self._request(place)
+        which = ", ".join(_way(name, "code") for name in self.names)
+        if place == "code":
+            return f"pass {'it' if len(self.names) == 1 else 'them'}: read(path, {which})"
+        return f"open the file by Reconstruction.open(path, {which}), and give that to the widget"
 
     def about(self, words: str) -> AskingError:
         """The same error of a part, which `words` name."""

@@ -202,6 +202,8 @@ class ProbeDesigner(Panel):
             hint = f"Still missing: {', '.join(named.get(name, name) for name in lacking)}."
         elif self.recon.status in ("running", "paused"):
             hint = "The run goes on with the probe it began with; changes take effect with the next start."
+        elif not self.recon.optics.aberrations.known:
+            hint = "The defocus is not known, and drawn as 0: a run, or Auto, finds it. Type it in where you know it."
         if hint != self._hint:
             self._hint = hint
             self.say(hint, "warn" if lacking else "note")
@@ -213,7 +215,7 @@ class ProbeDesigner(Panel):
 
     def _describe(self) -> str:
         aberrations = self.recon.optics.aberrations
-        return f"defocus {aberrations['defocus']:g} A"
+        return f"defocus {aberrations['defocus']:g} A" if aberrations.known else "defocus unknown"
 
 
 __all__ = ["ProbeDesigner"]

@@ -17,7 +17,7 @@ from ptywidgets.reconstruction import Reconstruction, Snapshot
 from ptywidgets.reconstruction.hosts import shows_threads
 from ptywidgets.reconstruction.look import ACROSS, Line
 from ptywidgets.widgets.base import Panel
-from ptywidgets.widgets.controls import button, heading, panel, panels, set_words, tip, toolbar, words
+from ptywidgets.widgets.controls import button, checkbox, heading, panel, panels, set_words, tip, toolbar, words
 from ptywidgets.widgets.convergence import Convergence
 from ptywidgets.widgets.image_view import ImageView
 from ptywidgets.widgets.live_views import SHOWN
@@ -95,7 +95,7 @@ class ReconstructionRunner(Panel):
         self.fold.set_title(0, "Settings")
         self.children = [
             heading("Reconstruction"),
-            toolbar(self.run, self.pause, self.step, self.stop, self.reset, self.path, self.save),
+            toolbar(self.run, self.pause, self.step, self.stop, self.reset, self.find, self.path, self.save),
             self.state_line,
             self.progress,
             self.stage_line,
@@ -117,6 +117,8 @@ class ReconstructionRunner(Panel):
         self.stop = button("Stop", "End before the next batch; everything is kept", "", "stop")
         self.reset = button("Reset", "Forget object, probe and errors", "", "undo")
         self.save = button("Save", "Save everything but the patterns into one file", "", "save")
+        doc = "Before the first iteration: what nobody has given; else a defocus that is not given counts as 0."
+        self.find = checkbox("find what is not given", self.recon.find_unknown, doc)
         layout = {"width": "auto", "flex": "1 1 160px", "max_width": "360px"}
         self.path = Text(default_path(self.recon), layout=layout, **tip("Where to save"))
 
@@ -127,6 +129,8 @@ class ReconstructionRunner(Panel):
         self._command(self.stop, self.recon.request_stop)
         self._command(self.reset, self._reset)
         self._command(self.save, self._save)
+        self.hear(self.find, lambda on: self.recon.set_trait("find_unknown", bool(on)))
+        self.watch(lambda: self.put(self.find, self.recon.find_unknown), "find_unknown")
         self.hear(self.fold, self._open_settings, "selected_index")
         for name, toggle in self.toggles.items():
             self.hear(toggle, partial(self._toggle, name))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ptywidgets.engine.asked import AskingError
 from ptywidgets.engine.calibration import Calibration, agree, checked
 from ptywidgets.engine.errors import CalibrationError
 from ptywidgets.engine.io.recognise import printable
@@ -78,9 +79,10 @@ def settle(claims: list[Claim], given: Mapping[str, float | None], path: Path) -
         angles = [c for c in those if quantity == "q_pixel" and unit_of(c.unit)[0] == "angle"]
         if angles and energy is None:
             if len(angles) == len(those):
-                raise CalibrationError(
+                raise AskingError(
                     f"{printable(path.name)} gives the detector pixel as {angles[0]}, and turning mrad into 1/A needs "
-                    "the energy, which is not in the file; pass it: read(path, energy=80e3)."
+                    "the energy, which is not in the file; {pass}.",
+                    "energy",
                 )
             those = [c for c in those if c not in angles]
         stated[quantity] = _agreed(those, [_standard(c, energy) for c in those], path)
