@@ -68,8 +68,8 @@ def _parser() -> argparse.ArgumentParser:
         "--find",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="find from the data what is not given, and stop with a question where they cannot tell; without, a defocus "
-        "that is not given is 0",
+        help="find from the data what is not given, and stop with a question where they cannot tell; without, a "
+        "defocus that is not given is 0",
     )
     run.add_argument(
         "--tilts", type=_numbers, metavar="A,B,...", help="degrees of several files: --tilts=-60,-30,0,30,60"

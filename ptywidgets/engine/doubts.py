@@ -49,9 +49,7 @@ def doubts_of(problem: Problem, state: State, plan: Plan) -> tuple[Finding, ...]
 def _error(problem: Problem, state: State) -> Finding | None:
     losses = np.array(state.losses[state.begun :] if len(state.losses) > state.begun else state.losses, float)
     host = problem.backend.to_numpy
-    if not (
-        np.isfinite(losses).all() and np.isfinite(host(state.object)).all() and np.isfinite(host(state.probe)).all()
-    ):
+    if not all(np.isfinite(values).all() for values in (losses, host(state.object), host(state.probe))):
         remedy = "Use smaller steps, the automatic schedule, or another start."
         return _bad(ERROR, np.nan, "", "The error is not a number any more: the run has diverged.", remedy)
     if len(losses) and losses[-1] > GREW * losses.min():

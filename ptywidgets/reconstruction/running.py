@@ -203,7 +203,7 @@ class Running(Making):
         seen, dataset, measurement = self._seen, self.dataset, self.measurement
         if seen is None or dataset is None or measurement is None:
             return
-        of_the_run = doubts_of(*seen, self.plan)
+        of_the_run = doubts_of(seen[0], seen[1], self.plan)
         looked_at = (dataset, measurement, self.optics)
         if self._examined is None or any(a is not b for a, b in zip(self._examined[0], looked_at, strict=True)):
             of_the_data = tuple(f for f in examine(*looked_at, quick=True) if f.verdict == "bad")

@@ -47,9 +47,8 @@ def check_step(facts: Facts) -> Finding:
     if wrong and not counted:  # noise of scaled counts is of any size, but not alike in neighbouring pixels
         wrong = float(_spectrum(block, 2)[0][beyond].mean()) > ALIKE * out
     if not wrong:
-        return Finding(
-            "scan step", "good", step, "A", f"{words} fit the patterns, which change no faster than they may."
-        )
+        words += " fit the patterns, which change no faster along the scan than they may."
+        return Finding("scan step", "good", step, "A", words)
     words += f" cannot be: the patterns change faster along the scan than a probe of {semiangle:.3g} mrad allows."
     remedy = f"Did you mean {10 * step:.3g} A? The step is given in A; {step:.3g} nm are {10 * step:.3g} A."
     return Finding("scan step", "bad", step, "A", words, remedy)
