@@ -12,6 +12,7 @@ from ptywidgets.engine.refinements import RefinePositions
 from ptywidgets.engine.state import State
 
 LOOKED_AT = 48  # patterns that are compared with their mean
+SETTLED = 5  # iterations: fewer need not have explained anything yet
 GREW = 1.5  # times its lowest value in the same stage
 AT_LIMIT = 0.02  # share of the positions
 FULL = 0.9  # of its box: so wide is a probe that touches the edge
@@ -55,8 +56,10 @@ def _error(problem: Problem, state: State) -> Finding | None:
     if len(losses) and losses[-1] > GREW * losses.min():
         words = f"The error has grown from {losses.min():.3g} to {losses[-1]:.3g}: the run diverges."
         return _bad(ERROR, losses[-1], "", words, "Use smaller steps, or the automatic schedule.")
+    if len(state.losses) < SETTLED:
+        return None
     own, plain = _against_the_mean(problem, state)
-    if len(losses) and own > plain:
+    if own > plain:
         words = (
             f"The result explains the patterns worse than their mean does ({own:.3g} against {plain:.3g} of what is in "
             "them is left)."

@@ -182,6 +182,8 @@ class Unknown(Starting):
         free = [n for n in ("rotation", "transpose") if start.decision(n).source != GIVEN]
         super()._take_over(start)
         self._found_turn = tuple((n, getattr(self.preparation, n)) for n in free)
+        if start.decision("defocus").source == GIVEN:
+            self._found = None
 
     def _forget(self) -> None:
         """Of other data nothing is known that was found in these."""

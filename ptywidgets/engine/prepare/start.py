@@ -17,6 +17,7 @@ from ptywidgets.engine.prepare.disk import calibrate_detector, measure_disk
 from ptywidgets.engine.prepare.measurement import Measurement, Preparation, prepare, reorient
 from ptywidgets.engine.prepare.mend import mended
 from ptywidgets.engine.prepare.optics_fit import TERMS, OpticsFit, find_optics
+from ptywidgets.engine.prepare.origin import fit_origin, moments
 from ptywidgets.engine.prepare.polish import Polished, polish
 from ptywidgets.engine.prepare.rotation import RotationFit
 from ptywidgets.engine.prepare.thick import ThickFit, depth_of_field, thick_defocus, with_defocus
@@ -174,7 +175,11 @@ def calibrate_by_disk(
     absent = [name for name in ("semiangle", "q_pixel") if getattr(known, name) is None]
     source, sigma, words = GIVEN, None, "was given"
     if len(absent) == 1 and known.energy is not None:
-        pattern = mended(dataset).mean_pattern() if dataset.vacuum is None else np.asarray(dataset.vacuum)
+        if dataset.vacuum is None:  # descan would smear the disk of a plain mean
+            clean = mended(dataset)
+            pattern = centred_mean(clean, fit_origin(moments(clean)[1], "plane"))
+        else:
+            pattern = np.asarray(dataset.vacuum)
         disk = measure_disk(pattern)
         found = calibrate_detector(disk, known.energy, semiangle=known.semiangle, q_pixel=known.q_pixel)
         dataset = dataset.with_calibration(**{absent[0]: getattr(found, absent[0])})
