@@ -174,6 +174,8 @@ class Unknown(Starting):
             self.start_decisions = start.decisions
             return start.decisions
         self._take_over(start)
+        if lens.aberrations.known:  # held, but for the last digit of a fit
+            self.optics = self.optics.replace(aberrations=lens.aberrations)
         if lens.rolloff != Optics().rolloff:
             self.optics = self.optics.replace(rolloff=lens.rolloff)
         return start.decisions

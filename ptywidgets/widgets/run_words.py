@@ -32,6 +32,8 @@ def status_words(recon: Reconstruction) -> str:
         return f"ready, {most}{planned} iterations planned"
     if status == "running" and recon.state is None:
         return "running, preparing the data"
+    if recon.state is None:
+        return status
     ended = status in ("finished", "doubtful")
     parts = [status, f"iteration {done} of {'' if ended else most}{planned}"]
     pace = recon.seconds_per_iteration
