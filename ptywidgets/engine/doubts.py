@@ -13,6 +13,7 @@ from ptywidgets.engine.state import State
 
 LOOKED_AT = 48  # patterns that are compared with their mean
 SETTLED = 5  # iterations: fewer need not have explained anything yet
+UNEXPLAINED, SEEN = 0.8, 0.1  # share of what the mean leaves beyond noise; and of that by the noise
 GREW = 1.5  # times its lowest value in the same stage
 AT_LIMIT = 0.02  # share of the positions
 FULL = 0.9  # of its box: so wide is a probe that touches the edge
@@ -43,7 +44,10 @@ def doubts_of(problem: Problem, state: State, plan: Plan) -> tuple[Finding, ...]
     >>> [finding.name for finding in doubts_of(problem, problem.start(), Plan())]
     []
     """
-    found = (_error(problem, state), _positions(problem, state, plan), _box(problem, state))
+    error = _error(problem, state)
+    if error is not None and not np.isfinite(error.value or 0.0):  # nothing else can be said of it
+        return (error,)
+    found = (error, _positions(problem, state, plan), _box(problem, state))
     return tuple(finding for finding in found if finding is not None)
 
 
@@ -58,19 +62,21 @@ def _error(problem: Problem, state: State) -> Finding | None:
         return _bad(ERROR, losses[-1], "", words, "Use smaller steps, or the automatic schedule.")
     if len(state.losses) < SETTLED:
         return None
-    own, plain = _against_the_mean(problem, state)
-    if own > plain:
+    own, plain, noise = _against_the_mean(problem, state)
+    told = plain - noise > SEEN * noise  # else most of what is left is noise, and shares of it say little
+    if own > plain or (told and own - noise > UNEXPLAINED * (plain - noise)):
         words = (
-            f"The result explains the patterns worse than their mean does ({own:.3g} against {plain:.3g} of what is in "
-            "them is left)."
+            f"The result explains the patterns hardly better than their mean does ({own:.3g} against {plain:.3g} of "
+            f"what is in them is left, {noise:.2g} of it noise)."
         )
         remedy = "Check defocus, rotation, scan step and semi-angle; the doctor (examine) looks at each of them."
         return _bad(ERROR, own, "", words, remedy)
     return None
 
 
-def _against_the_mean(problem: Problem, state: State) -> tuple[float, float]:
-    """What is left of some patterns, as a share of their counts, by the result and by the mean of the patterns."""
+def _against_the_mean(problem: Problem, state: State) -> tuple[float, float, float]:
+    """What is left of some patterns, as a share of their counts: by the result, by the mean of the patterns, and by
+    counting alone, 0 where the data are not whole counts."""
     every = max(1, problem.count // LOOKED_AT)
     some = np.arange(every // 2, problem.count, every)
     amplitudes = problem.patterns.take(some).amplitudes() if problem.backend.name == "cpu" else None
@@ -83,7 +89,25 @@ def _against_the_mean(problem: Problem, state: State) -> tuple[float, float]:
     modelled = np.sqrt(problem.intensities(state, some))
     own = float((np.where(measured, modelled - amplitudes, 0) ** 2).sum(dtype=np.float64)) / total
     plain = float((np.where(measured, mean - amplitudes, 0) ** 2).sum(dtype=np.float64)) / total
-    return own, plain
+    counted = bool((intensity - np.rint(intensity) < 1e-3 * (1 + intensity)).all())
+    noise = float(_root_noise(mean**2).sum(dtype=np.float64)) * len(some) / total if counted else 0.0
+    return own, plain, noise
+
+
+def _root_noise(counts: np.ndarray) -> np.ndarray:
+    """Mean squared difference of the root of Poisson counts from the root of their mean; a quarter for many.
+
+    Examples
+    --------
+    >>> _root_noise(np.array([0.01, 1.0, 100.0])).round(2).tolist()
+    [0.02, 0.45, 0.25]
+    """
+    few = np.minimum(counts, 12.0)
+    term, root = np.exp(-few), np.zeros_like(few)
+    for n in range(1, 40):
+        term = term * few / n
+        root += np.sqrt(n) * term
+    return np.where(counts < 12, 2 * few - 2 * np.sqrt(few) * root, 0.25 + 3 / (32 * np.maximum(counts, 1)))
 
 
 def _positions(problem: Problem, state: State, plan: Plan) -> Finding | None:
