@@ -142,18 +142,19 @@ def preset_detector(name: str, disk: Disk, shape: tuple[int, int]) -> Detector:
     raise unknown_name("detector", name, PRESETS)
 
 
-def disk_semiangle(radius: float, calibration: Calibration) -> float:
+def disk_semiangle(radius: float, calibration: Calibration, rolloff: float = 0.0) -> float:
     """Convergence semi-angle (mrad) of a bright-field disk of `radius` px at half of its height.
 
-    The angle of the radius is radius times q_pixel times wavelength. A semi-angle is where half of the intensity is
-    left, as in :func:`ptywidgets.engine.probe.aperture_amplitude`, so the softness of the edge is of no account.
+    The angle of the radius is radius times q_pixel times wavelength. An aperture whose edge falls off over `rolloff`
+    mrad, as in :func:`ptywidgets.engine.probe.aperture_amplitude`, is at half height somewhat inside its semi-angle.
 
     Examples
     --------
     >>> round(disk_semiangle(19.16, Calibration(energy=80e3, q_pixel=0.025)), 1)
     20.0
     """
-    return radius * calibration.angle_pixel
+    half = math.acos(math.sqrt(2) - 1) / math.pi  # of the roll-off: where the square of half a cosine is one half
+    return radius * calibration.angle_pixel + (1 - half) * rolloff
 
 
 def scan_range(

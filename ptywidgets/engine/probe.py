@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,10 +15,6 @@ from ptywidgets.engine.errors import DataError, ParameterError
 from ptywidgets.engine.params import Params, param
 from ptywidgets.engine.units import wavelength
 
-HALF_HEIGHT = (
-    math.acos(math.sqrt(2) - 1) / math.pi
-)  # part of half a cosine of amplitude after which half the counts are left
-
 if TYPE_CHECKING:
     from ptywidgets.engine.dataset import Dataset
 
@@ -31,7 +26,7 @@ class Optics(Params):
     Parameters
     ----------
     semiangle, rolloff
-        Radius of an ideal aperture, where its intensity has fallen to half, and the width of its soft edge, in mrad.
+        Radius of an ideal aperture, where its soft edge ends, and the width of that edge, in mrad.
     vacuum : ndarray (Ny, Nx), optional
         Measured pattern without specimen, not corner-centred; replaces the ideal aperture.
     aberrations : Aberrations
@@ -85,17 +80,16 @@ def _checked_vacuum(vacuum: Any) -> np.ndarray:
 def aperture_amplitude(semiangle: float, rolloff: float, alpha: np.ndarray) -> np.ndarray:
     """Amplitude of a soft round aperture at scattering angles `alpha` (mrad).
 
-    Half a cosine from 1 to 0 over `rolloff`. The semi-angle is where half of the intensity is left, which is how the
-    disk of a pattern is measured, whatever the width of its edge (:func:`ptywidgets.engine.prepare.measure_disk`).
+    1 inside `semiangle - rolloff`, 0 beyond `semiangle`, half a cosine between.
 
     Examples
     --------
-    >>> (aperture_amplitude(20, 2, np.array([19, 19.5, 20, 20.5, 21.5])) ** 2).round(3)
-    array([0.981, 0.802, 0.5  , 0.192, 0.   ])
+    >>> aperture_amplitude(20, 2, np.array([18, 18.5, 19, 19.5, 20])).round(4)
+    array([1.    , 0.8536, 0.5   , 0.1464, 0.    ])
     """
     if rolloff <= 0:
         return (alpha < semiangle).astype(float)
-    inner = semiangle - HALF_HEIGHT * rolloff
+    inner = semiangle - rolloff
     return 0.5 * (1 + np.cos(np.pi * np.clip((alpha - inner) / rolloff, 0, 1)))
 
 

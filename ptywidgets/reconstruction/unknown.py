@@ -146,7 +146,7 @@ class Unknown(Starting):
         """Find a start with what is given held, and take it over; raises what has to be asked."""
         self._careful = False
         dataset, lens = self._data(), self.optics
-        known: dict[str, Any] = {"preparation": self.preparation, "semiangle": lens.semiangle, **held}
+        known: dict[str, Any] = {"preparation": self.preparation, **held}
         if lens.vacuum is None or lens.vacuum.shape == dataset.detector_shape:
             dataset = dataset.with_vacuum(lens.vacuum)  # the aperture that the probe will have
         given = self.measurement
@@ -176,8 +176,9 @@ class Unknown(Starting):
         self._take_over(start)
         if lens.aberrations.known:  # held, but for the last digit of a fit
             self.optics = self.optics.replace(aberrations=lens.aberrations)
-        if lens.rolloff != Optics().rolloff:
-            self.optics = self.optics.replace(rolloff=lens.rolloff)
+        stated = (self._data().calibration.semiangle, Optics().rolloff)
+        if (lens.semiangle, lens.rolloff) != stated and lens.vacuum is None:  # somebody has drawn another aperture
+            self.optics = self.optics.replace(semiangle=lens.semiangle, rolloff=lens.rolloff)
         return start.decisions
 
     def _take_over(self, start: Start) -> None:

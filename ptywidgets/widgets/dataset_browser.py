@@ -240,7 +240,7 @@ class DatasetBrowser(Panel):
         disk = self.pattern_pane.disk
         if disk is None:
             raise DataError("the patterns are still being read; try again in a moment.")
-        angle = disk_semiangle(disk.radius, dataset.calibration)
+        angle = disk_semiangle(disk.radius, dataset.calibration, self.recon.optics.rolloff)
         self.recon.set_calibration(semiangle=float(f"{angle:.4g}"))
         self.say(f"The disk has a radius of {disk.radius:.2f} px: semi-angle {angle:.2f} mrad.", "good")
 

@@ -93,7 +93,7 @@ def test_a_state_goes_on_under_another_model(measured, object_type):
     np.testing.assert_allclose(projected, state.object[0], atol=1e-5)
     np.testing.assert_allclose((np.abs(begun.probe) ** 2).sum(), (np.abs(state.probe) ** 2).sum(), rtol=1e-5)
     *_, after = iterate(rich, Plan(iterations=4, batch=48, constraints=()), begun)
-    assert after.losses[-1] < 0.99 * state.losses[0]
+    assert after.losses[-1] < 0.9 * state.losses[0]
     back = adopt(thin, rich, after)
     assert back.object.shape == thin.object_shape and back.probe.shape == thin.first_probe.shape
     assert back.parameters == {} and back.losses == after.losses

@@ -12,10 +12,8 @@ ENERGY, SHAPE, SAMPLING = 80e3, (128, 128), (0.15, 0.15)
 
 
 def test_soft_edge():
-    alpha = np.array([0, 18, 19.2722, 19.7722, 20.2722, 20.7722, 21.2722, 25])
-    np.testing.assert_allclose(aperture_amplitude(20, 2, alpha), [1, 1, 1, 0.8536, 0.5, 0.1464, 0, 0], atol=1e-4)
-    for rolloff in (0.1, 1.0, 4.0):  # half of the intensity is left at the semi-angle, whatever the edge
-        assert aperture_amplitude(20, rolloff, np.array([20.0])) ** 2 == pytest.approx(0.5)
+    alpha = np.array([0, 18, 18.5, 19, 19.5, 20, 25])
+    np.testing.assert_allclose(aperture_amplitude(20, 2, alpha), [1, 1, 0.8536, 0.5, 0.1464, 0, 0], atol=1e-4)
     np.testing.assert_allclose(aperture_amplitude(20, 0, np.array([19.9, 20.1])), [1, 0])
 
 
@@ -73,7 +71,7 @@ def test_vacuum_of_another_shape():
 
 
 def test_no_aperture():
-    with pytest.raises(CalibrationError, match="semiangle=20.0 or vacuum=path"):
+    with pytest.raises(CalibrationError, match=r"semiangle=20\.0 or vacuum=path"):
         make_probe(Optics(), SHAPE, SAMPLING, ENERGY)
 
 

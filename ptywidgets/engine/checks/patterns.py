@@ -11,7 +11,6 @@ from ptywidgets.engine.detectors import disk_semiangle
 from ptywidgets.engine.prepare.descan_fit import fit_descan
 from ptywidgets.engine.prepare.disk import calibrate_detector
 from ptywidgets.engine.prepare.pixels import bad_pixels_of
-from ptywidgets.engine.probe import HALF_HEIGHT
 
 _ROLLOFF_SHARE = 0.474  # of a half-cosine amplitude's roll-off lies between 90 and 10 % of its intensity
 
@@ -60,9 +59,9 @@ def check_disk(facts: Facts) -> Finding:
         raise NotKnown("no semi-angle is given")
     energy, q_pixel = facts.calibration.require("energy"), facts.calibration.require("q_pixel")
     low = disk_semiangle(disk.radius, facts.calibration)
-    # Some say where half of the intensity is left, as this program does, and some where a soft edge ends.
+    # Where the edge is soft, the semi-angle may be at its half height or at its end.
     rolloff = min(disk.edge_width, 0.35 * disk.radius) / _ROLLOFF_SHARE * facts.calibration.angle_pixel
-    high = low + (1 - HALF_HEIGHT) * rolloff
+    high = disk_semiangle(disk.radius, facts.calibration, rolloff)
     off = max(low / given - 1, given / high - 1, 0.0)
     pattern = "vacuum" if vacuum else "mean"
     measured = calibrate_detector(disk, energy, q_pixel=q_pixel).semiangle

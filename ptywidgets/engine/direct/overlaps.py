@@ -21,8 +21,7 @@ from ptywidgets.engine.backends.pattern_kernels import pattern_kernels
 from ptywidgets.engine.direct.bright_field import BrightField
 from ptywidgets.engine.direct.threads import shared
 from ptywidgets.engine.errors import ParameterError
-from ptywidgets.engine.probe import HALF_HEIGHT, Optics, aperture_amplitude, centred_to_corner
-from ptywidgets.engine.units import wavelength
+from ptywidgets.engine.probe import Optics, aperture_amplitude, centred_to_corner
 
 FAINT = 0.1  # of the largest amplitude, below which vacuum pixels count as outside of the aperture
 PHASE_STEP = 0.2  # rad, that the aberrations may change between points of the table
@@ -48,8 +47,8 @@ class Aperture:
         if optics.vacuum is None:
             if optics.semiangle is None:
                 raise AskingError("no aperture is known; {set}.", "semiangle", "vacuum", joined="or")
-            end = optics.semiangle + (1 - HALF_HEIGHT) * optics.rolloff  # mrad
-            return cls(end * per_mrad, optics.semiangle, optics.rolloff, bright.energy)
+            radius = optics.semiangle * per_mrad
+            return cls(radius, optics.semiangle, optics.rolloff, bright.energy)
         q_pixel = bright.q_pixel / bright.binning
         amplitude = np.sqrt(np.fft.fftshift(centred_to_corner(optics.vacuum)))
         amplitude = amplitude / np.percentile(amplitude[amplitude > 0.5 * amplitude.max()], 50)
@@ -67,7 +66,7 @@ class Aperture:
     def amplitude(self, ky: np.ndarray, kx: np.ndarray) -> np.ndarray:
         """Amplitude at `ky`, `kx` (1/A)."""
         if self.vacuum is None:
-            alpha = np.hypot(ky, kx) * (1e3 * wavelength(self.energy))
+            alpha = np.hypot(ky, kx) * (self.semiangle / self.radius)
             return aperture_amplitude(self.semiangle, self.rolloff, alpha)
         half = (len(self.vacuum) - 1) / 2
         index = [k / self.q_pixel + half for k in (ky, kx)]

@@ -142,6 +142,7 @@ def calibrate_detector(
     *,
     semiangle: float | None = None,
     q_pixel: float | None = None,
+    rolloff: float = 0.0,
 ) -> DetectorCalibration:
     """The width of a detector pixel from the disk and a known semi-angle, or the semi-angle from a known pixel.
 
@@ -155,6 +156,9 @@ def calibrate_detector(
         mrad, where it is known; then `q_pixel` is found.
     q_pixel : float, optional
         1/A, where it is known; then the semi-angle is found.
+    rolloff : float
+        mrad: width of the soft edge of the aperture as :class:`ptywidgets.engine.Optics` has it, whose semi-angle is
+        where the edge ends. With 0 the semi-angle is at half height, as of a sharp aperture.
 
     Returns
     -------
@@ -181,14 +185,19 @@ def calibrate_detector(
     if q_pixel is None:
         unit = Calibration(energy=energy, q_pixel=1.0, semiangle=semiangle)  # all angles grow with the pixel
         semiangle = unit.require("semiangle")
-        q_pixel = semiangle / disk_semiangle(disk.radius, unit)
+        half_height = semiangle - disk_semiangle(0.0, unit, rolloff)
+        if half_height <= 0:
+            raise CalibrationError(
+                f"rolloff is {rolloff:g} mrad; expected an edge narrower than the semi-angle, {semiangle:g} mrad."
+            )
+        q_pixel = half_height / disk_semiangle(disk.radius, unit)
         share = disk.radius_uncertainty / disk.radius
         words = (
             f"A detector pixel is {q_pixel:.5g} +- {share * q_pixel:.1g} 1/A, for a semi-angle of {semiangle:g} mrad"
         )
     else:
         known = Calibration(energy=energy, q_pixel=q_pixel)
-        semiangle = disk_semiangle(disk.radius, known)
+        semiangle = disk_semiangle(disk.radius, known, rolloff)
         share = disk.radius_uncertainty * known.angle_pixel / semiangle
         words = f"The semi-angle is {semiangle:.4g} +- {share * semiangle:.1g} mrad, as a pixel is {q_pixel:g} 1/A"
     words += f" and the disk has a radius of {disk.radius:.2f} px."

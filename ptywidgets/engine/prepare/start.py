@@ -11,6 +11,7 @@ import numpy as np
 
 from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.dataset import Dataset
+from ptywidgets.engine.detectors import disk_semiangle
 from ptywidgets.engine.prepare.decisions import GIVEN, Decision, about_descan, about_lens, about_orientation
 from ptywidgets.engine.prepare.descan import centred_mean
 from ptywidgets.engine.prepare.disk import calibrate_detector, measure_disk
@@ -24,6 +25,7 @@ from ptywidgets.engine.prepare.thick import ThickFit, depth_of_field, thick_defo
 from ptywidgets.engine.probe import Optics
 
 WIDEST = 0.3  # edge of an aperture, as part of its radius: more is blur
+SAME = 0.02  # a disk that is as large as stated, within this
 EDGE = 0.474  # the part of the edge of an aperture, half a cosine of amplitude, in which counts go from 90 to 10 %
 
 
@@ -114,7 +116,7 @@ def find_start(
     bright = bright_field(dataset, measurement)
     optics = Optics.from_dataset(dataset, aberrations=Aberrations(defocus=None) if aberrations is None else aberrations)
     if dataset.vacuum is None:
-        optics = optics.replace(rolloff=_edge(mended(dataset), measurement))
+        optics = _as_measured(optics, mended(dataset), measurement)
     tell("the spectra of the bright field")
     fit = find_optics(bright, optics, terms=terms, rotation=rotation, transpose=transpose, defocus=defocus)
     polished: Polished | None = None
@@ -181,7 +183,14 @@ def calibrate_by_disk(
         else:
             pattern = np.asarray(dataset.vacuum)
         disk = measure_disk(pattern)
-        found = calibrate_detector(disk, known.energy, semiangle=known.semiangle, q_pixel=known.q_pixel)
+        edge = min(disk.edge_width / EDGE / disk.radius, WIDEST)  # of the radius
+        if known.semiangle is None:
+            found = calibrate_detector(
+                disk, known.energy, q_pixel=known.q_pixel, rolloff=edge * disk.radius * known.angle_pixel
+            )
+        else:
+            rolloff = edge * known.semiangle / (1 + 0.64 * edge)  # the semi-angle is where the edge ends
+            found = calibrate_detector(disk, known.energy, semiangle=known.semiangle, rolloff=rolloff)
         dataset = dataset.with_calibration(**{absent[0]: getattr(found, absent[0])})
         source = "from the bright-field disk"
         sigma = found.relative_uncertainty * getattr(found, absent[0])
@@ -202,9 +211,16 @@ def calibrate_by_disk(
     return dataset, decisions
 
 
-def _edge(dataset: Dataset, measurement: Measurement) -> float:
-    """Width of the aperture's soft edge in mrad, from the edge of the disk in the mean of the patterns."""
-    semiangle = dataset.calibration.semiangle or 0.0
+def _as_measured(optics: Optics, dataset: Dataset, measurement: Measurement) -> Optics:
+    """An ideal aperture with the radius and the soft edge of the disk in the mean of the patterns.
+
+    Some say a semi-angle at half the height of the disk, and some where its edge ends, which an ideal aperture has to
+    know. Where the disk has neither of the two, or no edge that can be seen, what is stated is kept.
+    """
+    stated = optics.semiangle or 0.0
     disk = measure_disk(centred_mean(dataset, measurement.origin))
-    width = disk.edge_width * dataset.calibration.angle_pixel / EDGE
-    return float(np.clip(width, 0.0, WIDEST * semiangle))
+    pixel = dataset.calibration.angle_pixel
+    rolloff = float(np.clip(disk.edge_width * pixel / EDGE, 0.0, WIDEST * stated))
+    half, end = (disk_semiangle(disk.radius, dataset.calibration, soft) for soft in (0.0, rolloff))
+    known = not disk.is_smeared and (1 - SAME) * half < stated < (1 + SAME) * end
+    return optics.replace(rolloff=rolloff, semiangle=end if known else stated)

@@ -49,7 +49,7 @@ def test_origins_follow_descan_and_jitter(name, jitter):
     fit = fit_descan(origins)
     assert fit.model in ((name, "cubic") if name == "smooth" and jitter else (name,))
     assert np.sqrt(np.mean((fit.origin - surface - 32) ** 2)) < 0.05 + 0.5 * jitter
-    assert fit.residual == pytest.approx(np.hypot(1, 1) * jitter, rel=0.3, abs=0.13)
+    assert fit.residual == pytest.approx(np.hypot(1, 1) * jitter, rel=0.3, abs=0.1)
     assert name == "smooth" or name in fit.sentence
 
 
@@ -95,7 +95,7 @@ def test_centred_mean_has_a_sharp_edge():
     dataset = recorded(wander("parabola"))
     disk = measure_disk(dataset.vacuum)
     smeared, mended = dataset.mean_pattern(), centred_mean(dataset, disk_origins(dataset, disk))
-    assert measure_disk(mended).radius == pytest.approx(disk.radius, rel=0.03)
+    assert measure_disk(mended).radius == pytest.approx(disk.radius, abs=0.1)
     assert measure_disk(mended).edge_width < 1.6 < 0.5 * measure_disk(smeared).edge_width
 
 

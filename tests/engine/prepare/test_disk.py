@@ -18,7 +18,7 @@ def disk_pattern(centre, radius, rolloff=1.5, shape=(64, 64), ratio=1.0, angle=0
     t = np.radians(angle)
     along, across = np.cos(t) * y[:, None] + np.sin(t) * x[None], -np.sin(t) * y[:, None] + np.cos(t) * x[None]
     rho = np.hypot(along / np.sqrt(ratio), across * np.sqrt(ratio))
-    fine = aperture_amplitude(radius, rolloff, rho) ** 2
+    fine = aperture_amplitude(radius + 0.636 * rolloff, rolloff, rho) ** 2
     return fine.reshape(shape[0], 5, shape[1], 5).mean((1, 3))
 
 
@@ -97,22 +97,22 @@ def test_calibration_of_the_engines_own_aperture(semiangle, rolloff):
     probe = make_probe(Optics(semiangle=semiangle, rolloff=rolloff), (128, 128), sampling, energy)
     disk = measure_disk(np.fft.fftshift(np.abs(np.fft.fft2(probe)) ** 2))
     q_pixel = 1 / (128 * 0.25)
-    by_pixel = calibrate_detector(disk, energy, q_pixel=q_pixel)
+    by_pixel = calibrate_detector(disk, energy, q_pixel=q_pixel, rolloff=rolloff)
     assert by_pixel.semiangle == pytest.approx(semiangle, rel=0.01)
-    by_angle = calibrate_detector(disk, energy, semiangle=semiangle)
+    by_angle = calibrate_detector(disk, energy, semiangle=semiangle, rolloff=rolloff)
     assert by_angle.q_pixel == pytest.approx(q_pixel, rel=0.01)
     assert 0 < by_angle.relative_uncertainty < 0.01
 
 
 def test_calibration_goes_into_the_dataset():
     dataset = samples.ducky("tiny").with_calibration(q_pixel=None)
-    found = calibrate_detector(measure_disk(dataset.vacuum), 80e3, semiangle=20)
+    found = calibrate_detector(measure_disk(dataset.vacuum), 80e3, semiangle=20, rolloff=2)
     calibrated = dataset.with_calibration(**found.changes)
     assert calibrated.calibration.q_pixel == pytest.approx(0.05, rel=0.01)
-    assert disk_semiangle(measure_disk(dataset.vacuum).radius, calibrated.calibration) == pytest.approx(20)
+    assert disk_semiangle(measure_disk(dataset.vacuum).radius, calibrated.calibration, 2) == pytest.approx(20)
 
 
-@pytest.mark.parametrize("given", [{}, {"semiangle": 20, "q_pixel": 0.02}])
+@pytest.mark.parametrize("given", [{}, {"semiangle": 20, "q_pixel": 0.02}, {"semiangle": 1, "rolloff": 2}])
 def test_calibration_says_what_it_needs(given):
     disk = measure_disk(disk_pattern((31, 33), 12))
     with pytest.raises(CalibrationError, match="semi-angle"):

@@ -41,7 +41,7 @@ def test_origin_lands_in_the_corner(measurement):
 
 
 def test_descan_and_rotation_are_found(measurement):
-    assert np.ptp(measurement.origin[0]) == pytest.approx(2 * 3 * 0.64, abs=0.15)  # the plane that the sample put in
+    assert np.ptp(measurement.origin[0]) == pytest.approx(2 * 3 * 0.64, abs=0.1)  # the plane that the sample put in
     assert measurement.rotation == pytest.approx(-15, abs=1.0)
     assert not measurement.transpose
 
