@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         help="reconstruct a file and save the result",
         description="Reconstruct a file and save the result.",
         epilog="Exit status: 0 where the run has finished; 2 where something has to be given or put right, with a "
-        "sentence on what; 3 where it has ended with a result that does not explain the data (saved all the same); "
+        "sentence on what; 3 where it has ended and something should be doubted, which is said (saved all the same); "
         "130 where it was stopped.",
     )
     run.add_argument(
@@ -239,7 +239,9 @@ def _reconstruct(options: argparse.Namespace) -> int:
     for finding in recon.doubts:
         print(f"ptywidgets: doubtful: {finding.sentence} {finding.remedy}", file=sys.stderr)
     print(f"{recon.status}: saved in {recon.save(options.output)}")
-    return {"finished": 0, "doubtful": 3}.get(recon.status, 130)
+    if recon.status not in ("finished", "doubtful"):
+        return 130
+    return 3 if recon.doubts else 0
 
 
 class _Said:

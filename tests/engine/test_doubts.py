@@ -69,18 +69,32 @@ def test_a_probe_that_touches_its_box_is_doubted(problem):
     assert names(problem, state.replace(probe=full)) == ["probe box"]
 
 
-def test_the_run_says_it_and_is_not_finished_where_nothing_is_explained():
+def test_a_run_says_that_the_scan_step_cannot_be():
     wrong = samples.ducky("small").with_calibration(scan_step=0.2)
     recon = Reconstruction(wrong, defocus=samples.ducky_defocus("small"))
     recon.preparation = recon.preparation.replace(rotation=-15.0, transpose=False)
     recon.run(6)
     told = {finding.name: finding for finding in recon.doubts}
-    assert recon.status == "doubtful" and "error" in told
     assert "Did you mean 2 A" in told["scan step"].remedy and "Did you mean 2 A" in recon.message
-    assert "doubtful" in repr(recon)
     recon.dataset = wrong.with_calibration(scan_step=2.0)
     recon.run(6)
     assert recon.status == "finished" and recon.doubts == ()
+
+
+def test_what_has_diverged_is_not_finished():
+    class Ruin:
+        acts_on = "object"
+
+        def prepare(self, problem):
+            return lambda state: state.replace(object=np.full_like(state.object, np.nan))
+
+    recon = Reconstruction(samples.ducky("tiny"), defocus=250, plan=Plan(iterations=1, constraints=(Ruin(),)))
+    recon.prepare(rotation=-15.0, transpose=False)
+    recon.run()
+    assert recon.status == "doubtful" and "doubtful" in repr(recon) and "diverged" in recon.message
+    recon.update_plan(constraints=())
+    recon.optics = recon.optics.replace(rolloff=1.9)
+    assert recon.run(2).status == "finished"
 
 
 def test_what_is_bad_about_the_data_is_said_at_the_end():
