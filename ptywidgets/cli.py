@@ -27,11 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.command(options)
-    except FileInTheWay as error:
-        print(f"ptywidgets: {error.told('command line')}", file=sys.stderr)
-        return 2
     except (PtyError, OSError) as error:
-        print(f"ptywidgets: {error}", file=sys.stderr)
+        words = error.told("command line") if isinstance(error, PtyError) else error
+        print(f"ptywidgets: {words}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nptywidgets: interrupted", file=sys.stderr)
@@ -52,9 +50,17 @@ def _parser() -> argparse.ArgumentParser:
     info = commands.add_parser("info", help="say what is in a file")
     info.add_argument("file", type=Path)
     _add_reading(info)
+    _add_calibration(info)
     info.set_defaults(command=_info)
 
-    run = commands.add_parser("reconstruct", help="reconstruct a file and save the result")
+    run = commands.add_parser(
+        "reconstruct",
+        help="reconstruct a file and save the result",
+        description="Reconstruct a file and save the result.",
+        epilog="Exit status: 0 where the run has finished; 2 where something has to be given or put right, with a "
+        "sentence on what; 3 where it has ended and something should be doubted, which is said (saved all the same); "
+        "130 where it was stopped.",
+    )
     run.add_argument(
         "file", type=Path, nargs="+", help="data, or a saved reconstruction to go on with; or a tilt series"
     )
@@ -62,13 +68,17 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--overwrite", action="store_true", help="replace OUTPUT even if it is something else")
     run.add_argument("--vacuum", type=Path, help="file with the vacuum pattern")
     _add_reading(run)
-    run.add_argument("--energy", type=float, help="electron energy in eV")
-    run.add_argument("--semiangle", type=float, help="convergence semi-angle in mrad")
-    run.add_argument("--scan-step", type=_pair, help="scan step in A, such as 4 or, for rows and columns, 4x3.2")
-    run.add_argument("--q-pixel", type=_pair, help="detector pixel in 1/A, such as 0.025 or 0.025x0.02")
-    run.add_argument("--defocus", type=float, help="defocus in A (default 0)")
+    _add_calibration(run)
+    run.add_argument("--defocus", type=float, help="defocus in A (default: found; 0 is a probe in focus)")
     run.add_argument("--rotation", type=float, help="detector to scan in degrees (default: found)")
     run.add_argument("--transpose", action=argparse.BooleanOptionalAction, help="detector transposed (default: found)")
+    run.add_argument(
+        "--find",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="find from the data what is not given, and stop with a question where they cannot tell; without, a "
+        "defocus that is not given is 0",
+    )
     run.add_argument(
         "--tilts", type=_numbers, metavar="A,B,...", help="degrees of several files: --tilts=-60,-30,0,30,60"
     )
@@ -132,6 +142,20 @@ def _pair(text: str) -> float | tuple[float, float]:
 _pair.__name__ = "number, or two as 4x3.2"  # what argparse calls it in its error
 
 
+def _add_calibration(command: argparse.ArgumentParser) -> None:
+    """What a file may not say about its data."""
+    command.add_argument("--energy", type=float, help="electron energy in eV")
+    command.add_argument("--semiangle", type=float, help="convergence semi-angle in mrad")
+    command.add_argument("--scan-step", type=_pair, help="scan step in A, such as 4 or, for rows and columns, 4x3.2")
+    command.add_argument("--q-pixel", type=_pair, help="detector pixel in 1/A, such as 0.025 or 0.025x0.02")
+
+
+def _calibration(options: argparse.Namespace) -> dict[str, Any]:
+    """Of these, and of how the data are to be read, what was given."""
+    names = ("energy", "semiangle", "scan_step", "q_pixel", *_READING)
+    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+
+
 def _numbers(text: str) -> list[float]:
     """Numbers with commas between them."""
     return [float(part) for part in text.split(",")]
@@ -190,8 +214,7 @@ def _info(options: argparse.Namespace) -> int:
             if one is not None:
                 print(textwrap.indent(one.source.describe(), "  "))
         return 0
-    reading = {name: getattr(options, name) for name in _READING if getattr(options, name) is not None}
-    dataset = read(options.file, **reading)
+    dataset = read(options.file, **_calibration(options))
     if options.crop_scan or options.crop_detector:
         dataset = dataset.crop(options.crop_scan, options.crop_detector, cut_disk=options.cut_disk)
     dataset = dataset.bin(options.bin_scan or 1, options.bin_detector or 1)
@@ -200,10 +223,40 @@ def _info(options: argparse.Namespace) -> int:
     for path, shape, dtype in contents(options.file) if is_hdf5(options.file) else ():
         if len(shape) > 1:
             print(f"  {path}  {'x'.join(map(str, shape))}  {dtype}")
-    missing = dataset.calibration.missing
-    if missing:
-        print(f"To reconstruct, also give: {', '.join('--' + name.replace('_', '-') for name in missing)}")
+    for line in _missing(dataset):
+        print(line)
     return 0
+
+
+def _missing(dataset: Any) -> list[str]:
+    """What the file does not say, as flags: first what nothing else tells, then what the data may tell."""
+    from ptywidgets.engine.asked import QUANTITIES
+
+    def listed(names: list[str]) -> str:
+        return ", ".join(f"{QUANTITIES[n].flag} ({_titled(n)})" for n in names)
+
+    known = dataset.calibration
+    needed = [name for name in ("energy", "scan_step") if getattr(known, name) is None]
+    absent = [name for name in ("semiangle", "q_pixel") if getattr(known, name) is None]
+    found = ["defocus", "rotation", "transpose"]
+    lines = []
+    if len(absent) == 1:
+        found = absent + found
+    if needed:
+        lines.append(f"To reconstruct, give: {listed(needed)}")
+    if len(absent) == 2:
+        lines.append(f"{'and one of' if needed else 'To reconstruct, give one of'}: {listed(absent)}")
+    lines.append(f"Not in the file, and found from the data unless you give it: {listed(found)}")
+    if dataset.vacuum is None:
+        lines.append("Better than an aperture that is drawn: --vacuum FILE (vacuum pattern)")
+    return lines
+
+
+def _titled(name: str) -> str:
+    from ptywidgets.engine.asked import QUANTITIES
+
+    quantity = QUANTITIES[name]
+    return f"{quantity.title}, {quantity.unit}" if quantity.unit else quantity.title
 
 
 def _open(options: argparse.Namespace) -> Any:
@@ -211,24 +264,20 @@ def _open(options: argparse.Namespace) -> Any:
     from ptywidgets.engine.io.checkpoint import is_reconstruction, load_checkpoint
     from ptywidgets.reconstruction import Reconstruction, keeping
 
-    calibration = {
-        name: getattr(options, name)
-        for name in ("energy", "semiangle", "scan_step", "q_pixel", *_READING)
-        if getattr(options, name) is not None
-    }
     several = len(options.file) > 1 or options.tilts is not None
     files = options.file if several else options.file[0]
-    saved = len(options.file) == 1 and is_reconstruction(options.file[0])
-    if saved:
+    if len(options.file) == 1 and is_reconstruction(options.file[0]):
         files = options.file[0]
         _refuse_for_saved(options)
-        given = {**calibration, "defocus": options.defocus, "vacuum": options.vacuum, "tilts": options.tilts}
-        keeping.refuse_other(files, load_checkpoint(files), given, flags=True)
+        given = {"defocus": options.defocus, "vacuum": options.vacuum, "tilts": options.tilts}
+        keeping.refuse_other(files, load_checkpoint(files), {**_calibration(options), **given}, flags=True)
         recon = Reconstruction.load(files)
+        recon.find_unknown = options.find
     else:
-        recon = Reconstruction.open(files, options.vacuum, tilts=options.tilts, **calibration)
-        aberrations = recon.optics.aberrations.replace(defocus=options.defocus or 0.0)
-        recon.optics = recon.optics.replace(aberrations=aberrations)
+        recon = Reconstruction.open(
+            files, options.vacuum, tilts=options.tilts, defocus=options.defocus, **_calibration(options)
+        )
+        recon.find_unknown = options.find
         recon.preparation = recon.preparation.replace(rotation=options.rotation, transpose=options.transpose)
         recon.object_type = options.object_type or "potential"
         model = {name: getattr(options, name) for name in ("slices", "thickness", "modes")}
@@ -285,13 +334,11 @@ def _reconstruct(options: argparse.Namespace) -> int:
     with contextlib.suppress(FileInTheWay):  # what is to be overwritten stays until there is a result
         recon.autosave = options.output
     print(recon)
-    if recon.measurement is None:
-        print(recon.prepare())
-        print(recon.message)
-    bar, failed = _Bar(recon.plan.iterations), None
+    bar, said, failed = _Bar(recon.plan.iterations), _Said(), None
     recon.start()
     try:
         while recon.status in ("running", "ready"):
+            said.show(recon)
             bar.show(recon)
             time.sleep(0.1)
         recon.wait()
@@ -301,12 +348,19 @@ def _reconstruct(options: argparse.Namespace) -> int:
         if not recon.losses:
             raise
         failed = error  # the iterations before it are kept
+    said.show(recon)
     bar.show(recon)
     bar.end()
+    for finding in recon.doubts:
+        print(f"ptywidgets: doubtful: {finding.sentence} {finding.remedy}", file=sys.stderr)
     in_place = _save(recon, options)
     if failed is not None:
         raise failed
-    return 2 if not in_place else 0 if recon.status == "finished" else 130
+    if not in_place:
+        return 2
+    if recon.status not in ("finished", "doubtful"):
+        return 130
+    return 3 if recon.doubts else 0
 
 
 def _save(recon: Any, options: argparse.Namespace) -> bool:
@@ -333,6 +387,19 @@ def _save_elsewhere(recon: Any, path: str) -> str:
         with contextlib.suppress(PtyError):
             return recon.save(folder / name)
     return recon.save(last / name)
+
+
+class _Said:
+    """What a run says before it iterates, each sentence once."""
+
+    def __init__(self) -> None:
+        self.last = ""
+
+    def show(self, recon: Any) -> None:
+        words = recon.message
+        if words and words != self.last and not recon.doubts and recon.status != "error":
+            print(words, flush=True)
+        self.last = words
 
 
 class _Bar:

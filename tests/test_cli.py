@@ -9,8 +9,9 @@ import pytest
 
 from ptywidgets import Reconstruction, samples, write
 from ptywidgets.cli import main
-from ptywidgets.engine import DataError
+from ptywidgets.engine import Aberrations, DataError
 from ptywidgets.engine.dataset import Calibration, Dataset
+from ptywidgets.engine.io.checkpoint import load_checkpoint
 from ptywidgets.testing.series import example_tilts
 
 
@@ -31,6 +32,75 @@ def saved(tmp_path_factory):
 def test_info(data, capsys):
     assert main(["info", str(data)]) == 0
     assert "scan 12 x 12, detector 64 x 64" in capsys.readouterr().out
+
+
+def test_info_lists_everything_that_is_missing_as_flags(data, tmp_path, capsys):
+    assert main(["info", str(data)]) == 0
+    told = capsys.readouterr().out
+    assert "To reconstruct, give" not in told and "--defocus" in told and "--rotation" in told
+    bare = write(tmp_path / "bare.h5", Dataset(samples.ducky("tiny").data, Calibration()))
+    assert main(["info", str(bare)]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("To reconstruct, give: --energy 80e3") and "--scan-step 4.0" in line for line in told)
+    assert any(line.startswith("and one of: --semiangle 20.0") and "--q-pixel 0.025" in line for line in told)
+    assert any("--vacuum FILE" in line for line in told)
+    assert main(["info", str(bare), "--energy", "80e3", "--q-pixel", "0.05"]) == 0
+    told = capsys.readouterr().out
+    assert "give: --scan-step 4.0 (scan step, A)\n" in told
+    assert "found from the data unless you give it: --semiangle 20.0" in told
+
+
+def test_info_of_files_that_py4dstem_wrote(simulated, capsys):
+    assert main(["info", str(simulated / "tiny.h5")]) == 0
+    told = capsys.readouterr().out
+    assert "To reconstruct, give: --energy 80e3 (energy, eV)\n" in told
+    assert "found from the data unless you give it: --semiangle 20.0 (semi-angle, mrad), --defocus" in told
+    assert main(["info", str(simulated / "layouts" / "tiny_mrad_nm.h5")]) == 2
+    assert "which is not in the file; give --energy 80e3." in capsys.readouterr().err
+    assert main(["info", str(simulated / "layouts" / "tiny_mrad_nm.h5"), "--energy", "80e3"]) == 0
+
+
+def test_file_and_energy_are_enough(simulated, tmp_path, capsys):
+    out = tmp_path / "o.h5"
+    assert main(["reconstruct", str(simulated / "tiny.h5"), "-o", str(out), "--energy", "80e3"]) == 0
+    told = capsys.readouterr().out
+    (line,) = [line for line in told.splitlines() if line.startswith("Found:")]
+    assert "semi-angle" in line and "defocus" in line and "rotation" in line and "+-" in line
+    found = load_checkpoint(out).optics.aberrations
+    assert found.known and found["defocus"] == pytest.approx(245, abs=15)
+
+
+def test_what_nobody_gave_is_found_and_zero_is_given(data, tmp_path, capsys):
+    out = tmp_path / "o.h5"
+    assert main(["reconstruct", str(data), "-o", str(out), "--iterations", "2"]) == 0
+    assert load_checkpoint(out).optics.aberrations["defocus"] == pytest.approx(250, rel=0.05)
+    given = ["--iterations", "2", "--rotation=-15", "--no-transpose"]
+    assert main(["reconstruct", str(data), "-o", str(tmp_path / "a.h5"), "--defocus", "0", *given]) == 0
+    assert load_checkpoint(tmp_path / "a.h5").optics.aberrations == Aberrations(defocus=0)
+    assert main(["reconstruct", str(data), "-o", str(tmp_path / "b.h5"), "--no-find", *given]) == 0
+    assert not load_checkpoint(tmp_path / "b.h5").optics.aberrations.known
+
+
+def test_a_question_is_asked_in_flags(data, tmp_path, capsys):
+    duck = samples.ducky("tiny")
+    noise = np.random.default_rng(0).poisson(100 * duck.vacuum / duck.vacuum.max(), duck.shape).astype(np.uint16)
+    empty = write(tmp_path / "empty.h5", Dataset(noise, duck.calibration, vacuum=duck.vacuum))
+    out = tmp_path / "o.h5"
+    assert main(["reconstruct", str(empty), "-o", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert "cannot tell" in error and "--defocus 500" in error and "--rotation=-15" in error
+    assert not out.exists()
+    assert main(["reconstruct", str(data), "-o", str(out), "--energy", "80"]) == 2
+    assert "--energy 80e3" in capsys.readouterr().err
+
+
+def test_a_result_that_should_be_doubted_is_no_success(tmp_path, capsys):
+    wrong = samples.ducky("small").with_calibration(scan_step=0.2)
+    file, out = write(tmp_path / "small.h5", wrong), tmp_path / "o.h5"
+    given = ["--defocus", "350", "--rotation=-15", "--no-transpose", "--iterations", "6"]
+    assert main(["reconstruct", str(file), "-o", str(out), *given]) == 3
+    told = capsys.readouterr()
+    assert "saved in" in told.out and "Did you mean 2 A?" in told.err and out.exists()
 
 
 def test_reconstruct_and_go_on(data, tmp_path, capsys):

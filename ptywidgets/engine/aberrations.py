@@ -69,7 +69,8 @@ class Aberrations(Mapping[str, float]):
     ----------
     **coefficients : float
         Polar ``C12`` (A) with ``phi12`` (rad), or Cartesian ``C12a``, ``C12b`` (A) with C_a = C cos(m phi),
-        C_b = C sin(m phi); aliases ``defocus`` (= -C10), ``Cs``, ``astigmatism``, ``coma``, ...
+        C_b = C sin(m phi); aliases ``defocus`` (= -C10), ``Cs``, ``astigmatism``, ``coma``, ... ``defocus=None`` is a
+        defocus that nobody knows: :attr:`known` is then False, and where a number must be it counts as 0.
 
     Raises
     ------
@@ -83,24 +84,32 @@ class Aberrations(Mapping[str, float]):
     >>> a = Aberrations(C12a=3.0, C12b=4.0)
     >>> round(a["C12"], 6), round(a["phi12"], 6)
     (5.0, 0.463648)
+    >>> unknown = Aberrations(defocus=None, C30=1e4)
+    >>> unknown.known, unknown.replace(defocus=0).known
+    (False, True)
     >>> Aberrations(defocsu=500)
     Traceback (most recent call last):
     ...
     ptywidgets.engine.errors.ParameterError: unknown aberration 'defocsu'; did you mean 'defocus'? Known: ...
     """
 
-    __slots__ = ("_polar",)
+    __slots__ = ("_known", "_polar")
+    _known: bool
     _polar: dict[str, float]
 
-    def __init__(self, **coefficients: float) -> None:
+    def __init__(self, **coefficients: float | None) -> None:
+        defocus_known = True
         polar: dict[str, float] = {}
         cartesian: dict[str, list[float]] = {}
         known = known_names()
         for name, value in coefficients.items():
             if name not in known:
                 raise unknown_name("aberration", name, known)
+            if value is None and ALIASES.get(name, name) in ("defocus", "C10"):
+                defocus_known = False
+                continue
             try:
-                number = math.nan if isinstance(value, (str, bool)) else float(value)
+                number = math.nan if isinstance(value, (str, bool)) else float(value)  # type: ignore[arg-type]  # None is told like any other
             except (TypeError, ValueError):
                 number = math.nan
             if not math.isfinite(number):
@@ -121,6 +130,9 @@ class Aberrations(Mapping[str, float]):
                 raise ParameterError(f"aberration {symbol} is given in polar and in Cartesian form; give one of them.")
             polar[symbol] = math.hypot(a, b)
             polar[f"phi{symbol[1:]}"] = math.atan2(b, a) / SYMBOLS[symbol][1]
+        if not defocus_known and "C10" in polar:
+            raise ParameterError("the defocus is given and said to be unknown, as None; give it once.")
+        object.__setattr__(self, "_known", defocus_known)
         object.__setattr__(self, "_polar", {k: v + 0.0 for k, v in sorted(polar.items()) if v})
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -129,6 +141,7 @@ class Aberrations(Mapping[str, float]):
         )
 
     def __setstate__(self, state: Any) -> None:  # of copies and pickles, which set slots one by one
+        object.__setattr__(self, "_known", bool(state[1]["_known"]))
         object.__setattr__(self, "_polar", dict(state[1]["_polar"]))
 
     def __getitem__(self, name: str) -> float:
@@ -148,13 +161,19 @@ class Aberrations(Mapping[str, float]):
         return len(self._polar)
 
     def __repr__(self) -> str:
-        return f"Aberrations({', '.join(f'{k}={v:g}' for k, v in self._polar.items())})"
+        unknown = [] if self._known else ["defocus=None"]
+        return f"Aberrations({', '.join([*unknown, *(f'{k}={v:g}' for k, v in self._polar.items())])})"
 
     def __hash__(self) -> int:
-        return hash(tuple(self._polar.items()))
+        return hash((self._known, *self._polar.items()))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Aberrations) and self._polar == other._polar
+        return isinstance(other, Aberrations) and (self._known, self._polar) == (other._known, other._polar)
+
+    @property
+    def known(self) -> bool:
+        """Whether the defocus is known, be it 0; the other coefficients are 0 unless they are given."""
+        return self._known
 
     @property
     def polar(self) -> dict[str, float]:
@@ -178,15 +197,17 @@ class Aberrations(Mapping[str, float]):
                 out[symbol] = c
         return out
 
-    def replace(self, **changes: float) -> Aberrations:
-        """A copy with some coefficients changed.
+    def replace(self, **changes: float | None) -> Aberrations:
+        """A copy with some coefficients changed; one whose defocus is not known stays so until it is given.
 
         Examples
         --------
         >>> Aberrations(defocus=500, C30=1e4).replace(defocus=300)
         Aberrations(C10=-300, C30=10000)
         """
-        merged = dict(self._polar)
+        merged: dict[str, float | None] = dict(self._polar)
+        if not self._known:
+            merged["C10"] = None
         for name in changes:
             symbol = "C10" if name == "defocus" else ALIASES.get(name, name)
             if symbol[-1] in "ab" and symbol[0] == "C":
@@ -210,7 +231,7 @@ class Aberrations(Mapping[str, float]):
         for symbol, (_, m) in SYMBOLS.items():
             if m and symbol in out:
                 out[f"phi{symbol[1:]}"] = out.get(f"phi{symbol[1:]}", 0.0) - angle
-        return Aberrations(**out)
+        return Aberrations(**out) if self._known else Aberrations(defocus=None, **out)
 
 
 def chi(aberrations: Mapping[str, float], ky: np.ndarray, kx: np.ndarray, energy: float) -> np.ndarray:

@@ -11,16 +11,17 @@ from typing import Any
 
 import numpy as np
 
+from ptywidgets.engine.asked import AskingError
 from ptywidgets.engine.errors import CalibrationError, unknown_name
 from ptywidgets.engine.units import inverse_angstrom_to_mrad, mrad_to_inverse_angstrom, wavelength
 
-# name: (unit, lowest, highest, example, what to say when the value is out of range)
-_LIMITS: dict[str, tuple[str, float, float, str, str]] = {
-    "energy": ("eV", 1e3, 5e6, "80e3", "energies are in eV: 80 kV is 80e3"),
-    "scan_step": ("A", 0.0, math.inf, "4.0", "the step between neighbouring probe positions in A: 0.4 nm is 4.0"),
-    "q_pixel": ("1/A", 0.0, math.inf, "0.025", "the width of a detector pixel in 1/A, or pass angle_pixel in mrad"),
-    "semiangle": ("mrad", 0.0, 1e3, "20.0", "the convergence semi-angle in mrad: 0.02 rad is 20.0"),
-    "angle_pixel": ("mrad", 0.0, 1e3, "1.04", "the width of a detector pixel in mrad"),
+# name: (unit, lowest, highest, what to say when the value is out of range)
+_LIMITS: dict[str, tuple[str, float, float, str]] = {
+    "energy": ("eV", 1e3, 5e6, "energies are in eV: 80 kV is 80e3"),
+    "scan_step": ("A", 0.0, math.inf, "the step between neighbouring probe positions in A: 0.4 nm is 4.0"),
+    "q_pixel": ("1/A", 0.0, math.inf, "the width of a detector pixel in 1/A, or pass angle_pixel in mrad"),
+    "semiangle": ("mrad", 0.0, 1e3, "the convergence semi-angle in mrad: 0.02 rad is 20.0"),
+    "angle_pixel": ("mrad", 0.0, 1e3, "the width of a detector pixel in mrad"),
 }
 NAMES = tuple(_LIMITS)
 PAIRED = ("scan_step", "q_pixel", "angle_pixel")  # of which rows and columns may have each their own
@@ -32,20 +33,16 @@ def checked(name: str, value: Any, source: str = "") -> float | None:
     """`value` as a float when it can be the calibration `name`, else a CalibrationError."""
     if value is None:
         return None
-    unit, low, high, example, advice = _LIMITS[name]
+    unit, low, high, advice = _LIMITS[name]
     origin = f" in {source}" if source else ""
     if isinstance(value, bool) or not isinstance(value, Real):
-        pair = f", or two, for rows and columns: {name}=({example}, {example})" if name in PAIRED else ""
-        raise CalibrationError(
-            f"{name}{origin} is {value!r}; expected a number in {unit}, such as {name}={example}{pair}."
-        )
+        pair = ", or two, for rows and columns" if name in PAIRED else ""
+        raise AskingError(f"{name}{origin} is {value!r}; expected a number in {unit}, such as {{give}}{pair}.", name)
     number = float(value)
     above = number >= low if low > 0 else number > 0
     if not (math.isfinite(number) and above and number <= high):
         limits = f"between {low:g} and {high:g} {unit}" if low > 0 else f"a positive finite number of {unit}"
-        raise CalibrationError(
-            f"{name}{origin} is {number:g} {unit}; expected {limits}, such as {name}={example} ({advice})."
-        )
+        raise AskingError(f"{name}{origin} is {number:g} {unit}; expected {limits}, such as {{give}} ({advice}).", name)
     return number
 
 
@@ -253,7 +250,7 @@ class Calibration:
         --------
         >>> Calibration(energy=80e3, q_pixel=0.025).check_complete()
         Traceback (most recent call last):
-        ptywidgets.engine.errors.CalibrationError: scan_step (A) is not set; set it with \
+        ptywidgets.engine.asked.AskingError: scan_step (A) is not set; set it with \
 dataset.with_calibration(scan_step=4.0), or pass it to read(path, ...).
         """
         self._need("energy", "scan_step", "q_pixel")
@@ -261,13 +258,7 @@ dataset.with_calibration(scan_step=4.0), or pass it to read(path, ...).
     def _need(self, *names: str) -> None:
         absent = [name for name in names if getattr(self, name) is None]
         if absent:
-            named = ", ".join(f"{name} ({_LIMITS[name][0]})" for name in absent)
-            example = ", ".join(f"{name}={_LIMITS[name][3]}" for name in absent)
-            verb, them = ("is", "it") if len(absent) == 1 else ("are", "them")
-            raise CalibrationError(
-                f"{named} {verb} not set; set {them} with dataset.with_calibration({example}), or pass {them} to "
-                "read(path, ...)."
-            )
+            raise AskingError("{named} " + ("is" if len(absent) == 1 else "are") + " not set; {set}.", *absent)
 
     def describe(self) -> str:
         """A few lines of text, one value with its unit in each.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ptywidgets.engine.checks import Facts, Finding, geometry, orientation, patterns
+from ptywidgets.engine.checks import Facts, Finding, geometry, orientation, patterns, step
+from ptywidgets.engine.checks.facts import QUICK, SAMPLE
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.probe import Optics
@@ -19,6 +20,7 @@ CHECKS: dict[str, Callable[[Facts], Finding]] = {
     "vacuum pattern": patterns.check_vacuum,
     "detector reach": patterns.check_reach,
     "descan": patterns.check_descan,
+    "scan step": step.check_step,
     "overlap": geometry.check_overlap,
     "probe box": geometry.check_box,
     "scan grid": geometry.check_raster,
@@ -30,7 +32,7 @@ CHECKS: dict[str, Callable[[Facts], Finding]] = {
 
 
 def examine(
-    dataset: Dataset, measurement: Measurement | None = None, optics: Optics | None = None
+    dataset: Dataset, measurement: Measurement | None = None, optics: Optics | None = None, *, quick: bool = False
 ) -> tuple[Finding, ...]:
     """Check everything that can be checked with what is known; a few hundred patterns are looked at.
 
@@ -42,6 +44,8 @@ def examine(
         From :func:`ptywidgets.engine.prepare.prepare`, for descan, rotation and twin.
     optics : Optics, optional
         By default what the dataset brings: its vacuum pattern and semi-angle.
+    quick : bool
+        Look at fewer patterns.
 
     Returns
     -------
@@ -57,7 +61,7 @@ def examine(
     >>> print(findings["not checked"].sentence)
     Not checked: overlap, probe box, scan grid, defocus (nobody has said what the defocus is); rotation, 180-degree ...
     """
-    facts = Facts(dataset, measurement, optics)
+    facts = Facts(dataset, measurement, optics, sample=QUICK if quick else SAMPLE)
     findings: list[Finding] = []
     unknown: dict[str, list[str]] = {}
     for name, check in CHECKS.items():

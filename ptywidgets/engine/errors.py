@@ -10,6 +10,14 @@ from typing import Any
 class PtyError(ValueError):
     """Something the user can put right; the message says how."""
 
+    def told(self, place: str = "code") -> str:
+        """The message in the words of a place, "code", "command line" or "widget", where it depends on that."""
+        return str(self)
+
+    def about(self, words: str) -> PtyError:
+        """The same error of a part, which `words` name."""
+        return type(self)(f"{words}: {self}")
+
 
 class DataError(PtyError):
     """The patterns themselves cannot be used: wrong shape, NaN, negative counts, empty."""

@@ -63,7 +63,8 @@ def _plain(value: Any, place: str) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, Aberrations):
-        return {"is": "Aberrations", **dict(value)}
+        # A defocus of 0 is written, too: one that is not there nobody has given.
+        return {"is": "Aberrations", "C10": value["C10"] if value.known else None, **dict(value)}
     if isinstance(value, (list, tuple)):
         return [_plain(v, place) for v in value]
     kind = type(value)
@@ -117,8 +118,8 @@ def from_plain(value: Any) -> Any:
     if isinstance(value, dict):
         fields = {k: from_plain(v) for k, v in value.items() if k != "is"}
         name = value.get("is")
-        if name == "Aberrations":
-            return Aberrations(**fields)
+        if name == "Aberrations":  # of older files an empty one is what nobody has set
+            return Aberrations(**fields) if fields else Aberrations(defocus=None)
         known = _class_of(name)
         if known is None:
             raise FileFormatError(

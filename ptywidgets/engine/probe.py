@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import fft as sfft
 
 from ptywidgets.engine.aberrations import Aberrations, chi
-from ptywidgets.engine.errors import CalibrationError, DataError, ParameterError
+from ptywidgets.engine.asked import AskingError
+from ptywidgets.engine.errors import DataError, ParameterError
 from ptywidgets.engine.params import Params, param
 from ptywidgets.engine.units import wavelength
 
@@ -24,11 +26,12 @@ class Optics(Params):
     Parameters
     ----------
     semiangle, rolloff
-        Radius of an ideal aperture and the width of its soft edge, in mrad.
+        Radius of an ideal aperture, where its soft edge ends, and the width of that edge, in mrad.
     vacuum : ndarray (Ny, Nx), optional
         Measured pattern without specimen, not corner-centred; replaces the ideal aperture.
     aberrations : Aberrations
-        In the detector frame.
+        In the detector frame. Where none are given the defocus is not known, ``Aberrations(defocus=None)``: it counts
+        as 0 where a probe is drawn, and a :class:`~ptywidgets.Reconstruction` finds it before it begins.
 
     Raises
     ------
@@ -44,7 +47,7 @@ class Optics(Params):
     semiangle: float | None = param(None, unit="mrad", low=0.01, high=500, step=0.1, doc="Convergence semi-angle.")
     rolloff: float = param(2.0, unit="mrad", low=0, high=50, step=0.1, doc="Width of the aperture's soft edge.")
     vacuum: Any = None
-    aberrations: Aberrations = field(default_factory=Aberrations)
+    aberrations: Aberrations = field(default_factory=partial(Aberrations, defocus=None))
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -117,10 +120,7 @@ def make_aperture(optics: Optics, shape: tuple[int, int], sampling: tuple[float,
         ky, kx = frequencies(shape, sampling)
         amplitude = aperture_amplitude(optics.semiangle, optics.rolloff, 1e3 * wavelength(energy) * np.hypot(ky, kx))
     else:
-        raise CalibrationError(
-            "no aperture: give the convergence semi-angle (semiangle=20, in mrad) or a vacuum pattern "
-            "(vacuum=path or array)."
-        )
+        raise AskingError("no aperture is known; {set}.", "semiangle", "vacuum", joined="or")
     power = float((amplitude**2).sum())
     if power <= 0:
         raise ParameterError(

@@ -209,7 +209,7 @@ class Inputs(SafeTraits):
             try:
                 there = prepare(dataset, wanted)
             except PtyError as error:
-                raise type(error)(f"tilt {number + 1}, {dataset.name or 'without a name'}: {error}") from error
+                raise error.about(f"tilt {number + 1}, {dataset.name or 'without a name'}") from error
         elif (there.rotation, there.transpose) != (lead.rotation, lead.transpose):
             there = reorient(there, wanted)
         self._measured[number] = there

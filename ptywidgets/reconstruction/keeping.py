@@ -23,6 +23,7 @@ from ptywidgets.engine.io.checkpoint import (
 from ptywidgets.engine.io.saved_data import SavedData, open_again
 from ptywidgets.engine.io.saved_views import SavedView
 from ptywidgets.engine.plain import check_saveable
+from ptywidgets.engine.prepare import Measurement, Preparation
 from ptywidgets.engine.tomography import TiltSeries
 from ptywidgets.reconstruction.views import Views
 
@@ -67,7 +68,7 @@ def save(recon: Reconstruction, path: str | os.PathLike[str], overwrite: bool = 
     checkpoint = Checkpoint(
         state=state,
         plan=recon.plan,
-        preparation=recon.preparation.replace(rotation=measurement.rotation, transpose=measurement.transpose),
+        preparation=recon.preparation if state is None else _as_used(recon.preparation, measurement),
         optics=recon.optics,
         calibration=recon.dataset.calibration,
         object_type=recon.object_type,
@@ -85,6 +86,11 @@ def save(recon: Reconstruction, path: str | os.PathLike[str], overwrite: bool = 
         | {"started_from": recon.started_from, "schedule": "automatic" if recon.auto else "planned"},
     )
     return str(save_checkpoint(path, checkpoint, overwrite, recon.inputs))
+
+
+def _as_used(preparation: Preparation, measurement: Measurement) -> Preparation:
+    """With the rotation and transpose that a run has used; before a run they are not known for it."""
+    return preparation.replace(rotation=measurement.rotation, transpose=measurement.transpose)
 
 
 def load(

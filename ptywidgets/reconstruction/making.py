@@ -12,9 +12,10 @@ from ptywidgets.engine.problem import Problem, make_problem
 from ptywidgets.engine.state import State
 from ptywidgets.engine.tomography import TiltSeries, adopt_series, check_series, compose_series
 from ptywidgets.reconstruction.beginning import Beginning
+from ptywidgets.reconstruction.unknown import Unknown
 
 
-class Making(Beginning):
+class Making(Beginning, Unknown):
     """Problems of one view or of a tilt series, for the present model on the present device."""
 
     object_type: Any
@@ -67,13 +68,19 @@ class Making(Beginning):
         old, state = self._problem, self._state
         problem: Any
         if old is None or state is None or self._stale:
+            told = [self._find_unknown()]
             problem = self._make_problem()
             if state is not None:
-                self.message = "Started anew: data or probe have changed."
+                told.append("Started anew: data or probe have changed.")
+            before = self.message
             problem = self._begin_from_image(problem)
             if self.given is not None:
                 also = "" if self._started_from == "empty" else f"{self._started_from}, "
                 self._started_from = f"{also}{self.given.words}"
+            if self.message != before:
+                told.append(self.message)
+            if any(told):
+                self.message = " ".join(filter(None, told))
             state = problem.start()
             self.iteration = 0
             self._stale = False

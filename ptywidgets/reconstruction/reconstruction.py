@@ -43,8 +43,8 @@ from ptywidgets.reconstruction.views import Views
 
 log = logging.getLogger("ptywidgets")
 Path = Union[str, "os.PathLike[str]"]
-STATUSES = ("empty", "ready", "running", "paused", "stopped", "finished", "error")
-FOUND = ("measurement", "start_decisions", "status", "iteration", "message")  # traits that nobody gives
+STATUSES = ("empty", "ready", "running", "paused", "stopped", "finished", "doubtful", "error")
+FOUND = ("measurement", "start_decisions", "status", "iteration", "message", "doubts")  # traits that nobody gives
 
 
 class Reconstruction(Results, Running):
@@ -260,7 +260,10 @@ class Reconstruction(Results, Running):
         self._stale = False
         self._goal = None
         self.iteration = 0
+        self.doubts = ()
         self.message = said
+        self.doubts = ()
+        self.message = ""
         self.status = "empty" if self.dataset is None else "ready"
         return self
 
@@ -390,7 +393,7 @@ class Reconstruction(Results, Running):
                 f"{len(measurement.patterns)} of these data count; leave out the same ones: "
                 "dataset=data.with_scan_mask(...), or what Auto left out, dataset=data.without_bad_frames()."
             )
-        self.measurement = measurement
+        self.measurement = self._prepared = measurement
         self._problem = problem = self._make_problem()
         self._composed = (self.composition, self.object_type)
         self._state = problem.on_device(state)

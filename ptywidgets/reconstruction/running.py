@@ -9,6 +9,10 @@ import weakref
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
+from traitlets import Tuple
+
+from ptywidgets.engine.doctor import Finding, examine
+from ptywidgets.engine.doubts import ERROR, doubts_of
 from ptywidgets.engine.errors import FileInTheWay, PtyError
 from ptywidgets.engine.iterate import steps
 from ptywidgets.engine.params import duration, whole_number
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
 class Running(Making):
     """Start, pause, step and stop; one run at a time."""
 
+    doubts = Tuple(help="What should be doubted after a run that has ended: findings, each with a remedy.")
+
     auto: Any
     autosave: Any
     look: Any
@@ -54,6 +60,8 @@ class Running(Making):
     _cell: Cell | None = None  # of a notebook, in which it was made
     _names: frozenset[str] = frozenset()  # variables of the notebook that it had when last looked
     _forgotten: weakref.finalize[..., Any] | None = None  # stops a run whose owner is gone
+    _seen: Any
+    _examined: tuple[tuple[Any, ...], tuple[Finding, ...]] | None = None  # data and start, and what is bad about them
 
     def start(self, n: int | None = None, *, block: bool | None = None) -> Self:
         """Begin, or go on; returns at once while the work is done in a thread.
@@ -179,11 +187,12 @@ class Running(Making):
                 else:
                     self.message = "It is running already."
                 return None
-            self._data().calibration.check_complete()
+            self._check_given()
             if self.autosave is not None:
                 self._check_autosave_path(self.autosave)  # before the work: the data may have changed since it was set
             self._autosaves = None
             self._error = None
+            self.doubts = ()
             self.message = ""
             self._say_unsaveable()
             for other in [run for run in ending.RUNS if self._replaces(run)]:
@@ -235,6 +244,24 @@ class Running(Making):
             return False
         return mine.again(theirs) or (bool(other._names & variables(self)) and not variables(other))
 
+    @property
+    def exception(self) -> BaseException | None:
+        """What went wrong in the latest run; None where nothing did."""
+        return self._error
+
+    def _doubt(self) -> None:
+        """At the end of a run, by the one who works: what should be doubted of what it has come to."""
+        seen, dataset, measurement = self._seen, self.dataset, self.measurement
+        if seen is None or dataset is None or measurement is None:
+            return
+        of_the_run = doubts_of(seen[0], seen[1], self.plan)
+        looked_at = (dataset, measurement, self.optics)
+        if self._examined is None or any(a is not b for a, b in zip(self._examined[0], looked_at, strict=True)):
+            of_the_data = tuple(f for f in examine(*looked_at, quick=True) if f.verdict == "bad")
+            self._examined = (looked_at, of_the_data)
+        names = [finding.name for finding in of_the_run]
+        self.doubts = (*of_the_run, *(finding for finding in self._examined[1] if finding.name not in names))
+
     def _same_data(self, other: Running) -> bool:
         mine, theirs = (r.dataset if r.views is None else r.views.datasets[0] for r in (self, other))
         if mine is None or theirs is None:
@@ -283,13 +310,18 @@ class Running(Making):
             self._autosave(state.iteration)
         if error is not None and not isinstance(error, KeyboardInterrupt):
             self.message = _in_words(error)
-        if status in ("finished", "stopped", "error"):
+        if status == "finished" and self.doubts:
+            told = " ".join(f"{finding.sentence} {finding.remedy}".strip() for finding in self.doubts)
+            self.message = f"{self._found_words} Doubtful: {told}".strip()
+            if any(finding.name == ERROR for finding in self.doubts):
+                status = "doubtful"
+        if status in ("finished", "doubtful", "stopped", "error"):
             ending.RUNS.discard(self)
             if self._problem is not None:
                 self._problem.backend.close()
         if state is not None:
             self.iteration = state.iteration
-            if status == "finished":
+            if status in ("finished", "doubtful"):
                 self._goal = state.iteration  # which the automatic schedule finds by itself
         if status not in ("running", "paused"):
             self._tell_of_autosaves()
@@ -359,6 +391,9 @@ def _states(owner: weakref.ref[Running], n: int | None) -> Generator[State, Plan
         return
     del recon
     yield from states
+    recon = owner()
+    if recon is not None:
+        recon._doubt()
 
 
 def _in_words(error: BaseException) -> str:

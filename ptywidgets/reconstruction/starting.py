@@ -41,6 +41,7 @@ class Starting(Inputs):
     _forget_object: Any
     _found: Aberrations | None = None  # by find_start(); others were set by somebody who knows
     _bright: tuple[Any, BrightField] | None = None
+    _prepared: Measurement | None = None  # the measurement that was made here; another one was given
     _started_from = "empty"  # what the present run began from, for the record
 
     # ---------------------------------------------------------------- the data
@@ -69,7 +70,7 @@ class Starting(Inputs):
                 measurement = reorient(measurement, self.preparation.replace(rotation=test.rotation))
             message = f"{message.split(';')[0].rstrip('.')}; {test.message}"
         message = message[:1].upper() + message[1:]
-        self.measurement = measurement
+        self.measurement = self._prepared = measurement
         self._leave_out(measurement)
         self.message = " ".join([*measurement.notes, message])
         return measurement
@@ -117,7 +118,12 @@ class Starting(Inputs):
             known.setdefault("thickness", self.composition.thickness)
         start = find_start(dataset, **known)
         self._require_idle("take a start over")
-        measurement = start.measurement
+        self._take_over(start)
+        self.message = " ".join([*start.measurement.notes, f"Start found in {start.seconds:.1f} s."])
+        return start
+
+    def _take_over(self, start: Start) -> None:
+        dataset, measurement = self._data(), start.measurement
         self._taking = True  # the dataset only gets the calibration that was found for it
         try:
             with self.hold_trait_notifications():
@@ -128,14 +134,12 @@ class Starting(Inputs):
                 turn = {"rotation": measurement.rotation, "transpose": measurement.transpose}
                 self.preparation = measurement.preparation.replace(**turn)
                 self.optics, self._found = start.optics, start.optics.aberrations
-                self.measurement = measurement
+                self.measurement = self._prepared = measurement
                 self.start_decisions = start.decisions
                 if self.composition.slices > 1:
                     self.composition = self.composition.replace(focus="middle")
         finally:
             self._taking = False
-        self.message = " ".join([*measurement.notes, f"Start found in {start.seconds:.1f} s."])
-        return start
 
     def find_orientation(self) -> Orientation:
         """The eight ways in which detector and scan may lie to each other, compared; nothing is changed by it."""

@@ -38,6 +38,8 @@ class Dial(GridBox):
     low, high, step : float
         Ends and step of the slider. It counts whole steps: browsers round all else, and tell it as a change.
     unit, doc : str
+    optional : bool
+        Whether the value may be unknown, None: the box is empty then.
 
     Examples
     --------
@@ -47,11 +49,15 @@ class Dial(GridBox):
     (2000, '3000')
     """
 
-    value = traitlets.Float(0.0)
+    value = traitlets.Float(0.0, allow_none=True)
     error = traitlets.Unicode("")
 
-    def __init__(self, name: str, low: float, high: float, step: float, unit: str = "", doc: str = "") -> None:
-        self.number = Number(Parameter(name, 0.0, unit=unit, doc=doc), 0.0, label=name, width="100%")
+    def __init__(
+        self, name: str, low: float, high: float, step: float, unit: str = "", doc: str = "", optional: bool = False
+    ) -> None:
+        kind: Any = float | None if optional else float
+        self.number = Number(Parameter(name, 0.0, unit=unit, doc=doc, type=kind), 0.0, label=name, width="100%")
+        self.number.box.placeholder = "unknown" if optional else ""
         plain = {"width": "auto", "margin": "0"}
         self.step = step
         ends = {"min": round(low / step), "max": round(high / step), "step": 1}
@@ -62,13 +68,13 @@ class Dial(GridBox):
         layout = {"grid_template_columns": columns, "grid_gap": "0 5px", "align_items": "center", "width": "100%"}
         super().__init__([label, self.slider, box, *rest], layout=layout)
         self.slider.observe(self._slid, "value")
-        self.number.observe(lambda change: self._take(change["new"] or 0.0), "value")
+        self.number.observe(lambda change: self._take(change["new"] if optional else change["new"] or 0.0), "value")
         self.number.observe(lambda change: self.set_trait("error", change["new"]), "error")
 
     def _slid(self, change: Any) -> None:
         self._take(float(f"{change['new'] * self.step:.6g}"))
 
-    def _take(self, value: float) -> None:
+    def _take(self, value: float | None) -> None:
         if not self._following:
             self.value = value
 
@@ -77,7 +83,7 @@ class Dial(GridBox):
         self._following = True
         try:
             self.number.value = self.value
-            self.slider.value = round(min(max(self.value / self.step, self.slider.min), self.slider.max))
+            self.slider.value = round(min(max((self.value or 0.0) / self.step, self.slider.min), self.slider.max))
         finally:
             self._following = False
 
@@ -110,7 +116,7 @@ class AberrationControls(GridBox):
     def __init__(
         self,
         symbols: Iterable[str],
-        on_change: Callable[[dict[str, float]], Any],
+        on_change: Callable[[dict[str, float | None]], Any],
         on_error: Callable[[str], Any],
         form: str = "polar",
     ) -> None:
@@ -136,13 +142,14 @@ class AberrationControls(GridBox):
     def show(self, aberrations: Aberrations) -> None:
         """Show these; nothing is called back."""
         self._shown = aberrations
-        values = dict(aberrations.polar if self._form == "polar" else aberrations.cartesian)
-        values["defocus"] = aberrations["defocus"]
+        values: dict[str, float | None] = dict(aberrations.polar if self._form == "polar" else aberrations.cartesian)
+        values["defocus"] = aberrations["defocus"] if aberrations.known else None
         self._quiet = True
         try:
             for name, dial in self.dials.items():
-                new = values[name] / self._scales[name]
-                if not math.isclose(new, dial.value, rel_tol=1e-9, abs_tol=1e-12):
+                value, before = values[name], dial.value
+                new = None if value is None else value / self._scales[name]
+                if new is None or before is None or not math.isclose(new, before, rel_tol=1e-9, abs_tol=1e-12):
                     dial.value = new
         finally:
             self._quiet = False
@@ -158,16 +165,16 @@ class AberrationControls(GridBox):
                 dial.observe(lambda change: change["new"] and self._on_error(change["new"]), "error")
         replace_children(self, self.dials.values())
 
-    def _changed(self, name: str, value: float) -> None:
+    def _changed(self, name: str, value: float | None) -> None:
         if not self._quiet:
-            self._on_change({name: value * self._scales[name]})
+            self._on_change({name: None if value is None else value * self._scales[name]})
 
 
 def _dials_of(symbol: str, form: str) -> list[tuple[str, Dial, float]]:
     """Name of the coefficient, its dial, and A (or rad) per shown unit."""
     if symbol == "C10":
-        doc = "Positive defocus puts the crossover behind the specimen; C10 = -defocus."
-        return [("defocus", Dial("defocus", -DEFOCUS_END, DEFOCUS_END, 1, "A", doc), 1.0)]
+        doc = "Positive defocus puts the crossover behind the specimen; C10 = -defocus. Empty: unknown; 0: in focus."
+        return [("defocus", Dial("defocus", -DEFOCUS_END, DEFOCUS_END, 1, "A", doc, optional=True), 1.0)]
     n, m = SYMBOLS[symbol]
     unit, scale, end = _ORDERS[n]
     doc = f"{NAMES[symbol]}: power {n + 1} of the angle, " + (f"{m}-fold" if m else "round")

@@ -41,7 +41,7 @@ class AberrationPanel(VBox):
         common: Sequence[str] = ("C10", "C12", "C21"),
     ) -> None:
         self._on_change, self._on_error, self._common = on_change, on_error, tuple(common)
-        self._shown = Aberrations()
+        self._shown = Aberrations(defocus=None)
         self.form = ToggleButtons(options=FORMS, **AUTO_WIDTH, **tip("Form of the aberrations"))
         self.common = AberrationControls(self._common, self._changed, on_error)
         self.rest: AberrationControls | None = None
@@ -64,7 +64,7 @@ class AberrationPanel(VBox):
         for controls in filter(None, (self.common, self.rest)):
             controls.show(aberrations)
 
-    def _changed(self, values: dict[str, float]) -> None:
+    def _changed(self, values: dict[str, float | None]) -> None:
         self._shown = self._shown.replace(**values)
         self._on_change(self._shown)
 

@@ -142,7 +142,7 @@ class Panel(Strict, PngFallback, ipywidgets.VBox):
     def _fail(self, name: Hashable, error: Exception) -> None:
         if self._closed:  # what it worked with is gone
             return
-        words = str(error) if isinstance(error, PtyError) else f"{type(error).__name__}: {error}"
+        words = error.told("widget") if isinstance(error, PtyError) else f"{type(error).__name__}: {error}"
         if not isinstance(error, PtyError):
             log.error("a callback of %s failed", type(self).__name__, exc_info=error)
         self.say(words, "bad")

@@ -10,6 +10,7 @@ import numpy as np
 from ipywidgets import HTML, Text, ToggleButtons
 
 from ptywidgets.engine.aberrations import Aberrations
+from ptywidgets.engine.asked import QUANTITIES
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError
 from ptywidgets.engine.io import read_pattern
@@ -200,10 +201,13 @@ class ProbeDesigner(Panel):
         if lacking == ["data"]:
             hint = "No data yet: open a file, or try ptywidgets.samples.ducky()."
         elif lacking:
-            named = {"aperture": "the aperture (semi-angle in mrad, or a vacuum pattern)"}
-            hint = f"Still missing: {', '.join(named.get(name, name) for name in lacking)}."
+            named = {name: quantity.title for name, quantity in QUANTITIES.items()}
+            named["aperture"] = "the aperture (semi-angle in mrad, or a vacuum pattern)"
+            hint = f"Still missing: {', '.join(named[name] for name in lacking)}."
         elif self.recon.status in ("running", "paused"):
             hint = "The run goes on with the probe it began with; changes take effect with the next start."
+        elif not self.recon.optics.aberrations.known:
+            hint = "The defocus is not known, and drawn as 0: a run, or Auto, finds it. Type it in where you know it."
         if hint != self._hint:
             self._hint = hint
             self.say(hint, "warn" if lacking else "note")
@@ -215,7 +219,7 @@ class ProbeDesigner(Panel):
 
     def _describe(self) -> str:
         aberrations = self.recon.optics.aberrations
-        return f"defocus {aberrations['defocus']:g} A"
+        return f"defocus {aberrations['defocus']:g} A" if aberrations.known else "defocus unknown"
 
 
 __all__ = ["ProbeDesigner"]

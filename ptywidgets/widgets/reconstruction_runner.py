@@ -16,17 +16,32 @@ from ptywidgets.reconstruction import Reconstruction, Snapshot
 from ptywidgets.reconstruction.hosts import shows_threads
 from ptywidgets.reconstruction.look import ACROSS, Line
 from ptywidgets.widgets.base import Panel
-from ptywidgets.widgets.controls import button, heading, panel, panels, set_words, tip, toolbar, words
+from ptywidgets.widgets.controls import button, checkbox, heading, panel, panels, set_words, tip, toolbar, words
 from ptywidgets.widgets.convergence import Convergence
 from ptywidgets.widgets.image_view import ImageView
 from ptywidgets.widgets.live_views import SHOWN
 from ptywidgets.widgets.look_bar import LookBar
 from ptywidgets.widgets.plan_editor import PlanEditor
-from ptywidgets.widgets.run_words import default_path, iterations_done, plan_words, stage_words, status_words
+from ptywidgets.widgets.run_words import (
+    default_path,
+    iterations_done,
+    message_kind,
+    plan_words,
+    run_message,
+    stage_words,
+    status_words,
+)
 
 LIMITS = (0.1, 99.9)  # percentiles of contrast: a few bright pixels must not darken the rest
 OF_EVERY_MODEL = ("phase", "amplitude", "fft", "probe", "probe_fourier")
-BAR = {"running": "info", "paused": "warning", "stopped": "", "finished": "success", "error": "danger"}
+BAR = {
+    "running": "info",
+    "paused": "warning",
+    "stopped": "",
+    "finished": "success",
+    "doubtful": "warning",
+    "error": "danger",
+}
 
 
 class ReconstructionRunner(Panel):
@@ -79,7 +94,7 @@ class ReconstructionRunner(Panel):
         self.fold.set_title(0, "Settings")
         self.children = [
             heading("Reconstruction"),
-            toolbar(self.run, self.pause, self.step, self.stop, self.reset, self.path, self.save),
+            toolbar(self.run, self.pause, self.step, self.stop, self.reset, self.find, self.path, self.save),
             self.state_line,
             self.progress,
             self.stage_line,
@@ -101,6 +116,8 @@ class ReconstructionRunner(Panel):
         self.stop = button("Stop", "End before the next batch; everything is kept", "", "stop")
         self.reset = button("Reset", "Forget object, probe and errors", "", "undo")
         self.save = button("Save", "Save everything but the patterns into one file", "", "save")
+        doc = "Before the first iteration: what nobody has given; else a defocus that is not given counts as 0."
+        self.find = checkbox("find what is not given", self.recon.find_unknown, doc)
         layout = {"width": "auto", "flex": "1 1 160px", "max_width": "360px"}
         self.path = Text(default_path(self.recon), layout=layout, **tip("Where to save"))
 
@@ -111,6 +128,8 @@ class ReconstructionRunner(Panel):
         self._command(self.stop, self.recon.request_stop)
         self._command(self.reset, self._reset)
         self._command(self.save, self._save)
+        self.hear(self.find, lambda on: self.recon.set_trait("find_unknown", bool(on)))
+        self.watch(lambda: self.put(self.find, self.recon.find_unknown), "find_unknown")
         self.hear(self.fold, self._open_settings, "selected_index")
         for name, toggle in self.toggles.items():
             self.hear(toggle, partial(self._toggle, name))
@@ -292,8 +311,8 @@ class ReconstructionRunner(Panel):
             if self.settings is not None:
                 with self.turns.silence():
                     self.settings.show()
-        said = (recon.message, "bad" if status == "error" else "note")
-        if (recon.message and said != self._said) or recon.message != self._said[0]:  # else other words may stay
+        said = (run_message(recon), message_kind(recon))
+        if (said[0] and said != self._said) or said[0] != self._said[0]:  # else other words may stay
             self.say(*said)
         self._said = said
 

@@ -6,6 +6,7 @@ import re
 
 from ptywidgets.engine.composition import Composition
 from ptywidgets.engine.dataset import in_bytes
+from ptywidgets.engine.errors import PtyError
 from ptywidgets.engine.plan import AUTOMATIC
 from ptywidgets.reconstruction import Reconstruction, Views
 
@@ -31,7 +32,10 @@ def status_words(recon: Reconstruction) -> str:
         return f"ready, {most}{planned} iterations planned"
     if status == "running" and recon.state is None:
         return "running, preparing the data"
-    parts = [status, f"iteration {done} of {'' if status == 'finished' else most}{planned}"]
+    if recon.state is None:
+        return status
+    ended = status in ("finished", "doubtful")
+    parts = [status, f"iteration {done} of {'' if ended else most}{planned}"]
     pace = recon.seconds_per_iteration
     if pace is not None and status in ("running", "paused"):
         left = f"{duration(max(0, planned - done) * pace)} left"
@@ -39,6 +43,29 @@ def status_words(recon: Reconstruction) -> str:
     if recon.error is not None:
         parts.append(f"error {short(recon.error)}")
     return ", ".join([*parts, f"memory {in_bytes(recon.memory)}"])
+
+
+def run_message(recon: Reconstruction) -> str:
+    """What the reconstruction says, where something has to be given in the words of widgets.
+
+    Examples
+    --------
+    >>> run_message(Reconstruction())
+    ''
+    """
+    error = recon.exception
+    return error.told("widget") if recon.status == "error" and isinstance(error, PtyError) else recon.message
+
+
+def message_kind(recon: Reconstruction) -> str:
+    """How that is to be taken: "bad", "warn" or "note".
+
+    Examples
+    --------
+    >>> message_kind(Reconstruction())
+    'note'
+    """
+    return "bad" if recon.status == "error" else "warn" if recon.doubts else "note"
 
 
 def plan_words(recon: Reconstruction) -> str:
@@ -107,7 +134,7 @@ def stage_words(recon: Reconstruction) -> str:
         return ""
     where = f"Stage {recon.stages.index(stage) + 1} of {len(recon.stages)}, {stage.name}"
     size = " × ".join(map(str, stage.window))
-    if status == "finished":
+    if status in ("finished", "doubtful"):
         return f"{where}: settled." if stage.until_settled and recon.iteration < recon.plan.iterations else where + "."
     return f"{where} on {size} pixels: {stage.why}."
 
@@ -170,7 +197,9 @@ __all__ = [
     "duration",
     "in_words",
     "iterations_done",
+    "message_kind",
     "plan_words",
+    "run_message",
     "short",
     "stage_words",
     "status_words",

@@ -203,7 +203,7 @@ class Workbench(Panel):
             "data opened": has_data,
             "calibration complete": bool(has_data and recon.calibration and not recon.calibration.missing),
             "rotation found": recon.measurement is not None,
-            "probe set": aperture and (bool(optics.aberrations) or done > 0),
+            "probe set": aperture and (optics.aberrations.known or done > 0),
             "reconstructed": done > 0,
             "saved": done > 0 and self._saved_at == done,
         }

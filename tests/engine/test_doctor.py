@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from ptywidgets import samples
-from ptywidgets.engine import Aberrations, Dataset, Optics, doctor, prepare, read
+from ptywidgets.engine import Aberrations, Calibration, Dataset, Optics, doctor, make_probe, prepare, read
+from ptywidgets.engine.simulate.single_slice import diffraction_patterns, poisson_counts
 
 OPTICS = Optics(semiangle=20, aberrations=Aberrations(defocus=250))
 
@@ -207,3 +209,35 @@ def test_masked_pixels_are_not_examined():
     assert before["counts"] == "bad"
     assert found["counts"].verdict == found["detector pixels"].verdict == found["disk and semi-angle"].verdict == "good"
     assert "The mask leaves out 3." in found["detector pixels"].sentence
+
+
+@pytest.mark.parametrize("dose", [1e4, None], ids=["counts", "no noise"])
+def test_a_step_in_nm_is_found(dose):
+    small = samples.ducky("small", dose=dose)
+    assert look(small, "scan step", None, OPTICS).verdict == "good"
+    finding = look(small.with_calibration(scan_step=0.2), "scan step", None, OPTICS)
+    assert finding.verdict == "bad" and "Did you mean 2 A?" in finding.remedy
+
+
+@pytest.mark.parametrize("kind", ["counts", "no noise", "scaled"])
+@pytest.mark.parametrize("defocus", [0.0, 120.0])
+def test_fine_steps_are_no_error(kind, defocus):
+    """Steps far below the finest detail, of noisy and of clean data, are what they are."""
+    generator = np.random.default_rng(1)
+    sampling, side = 0.25, 48
+    phase = np.zeros((80, 80), np.float32)
+    phase[tuple(generator.integers(0, 80, (2, 150)))] = 4.0
+    phase = ndimage.gaussian_filter(phase, 1.2)
+    optics = Optics(semiangle=20, aberrations=Aberrations(defocus=defocus))
+    counts = 1.0 if kind == "no noise" else 3000.0
+    probe = make_probe(optics, (side, side), (sampling, sampling), 80e3, counts)
+    y, x = np.indices((24, 24)).reshape(2, -1)
+    patterns = diffraction_patterns(phase, probe, np.stack([y, x], 1) + side // 2 + 2.0)
+    if kind != "no noise":
+        patterns = poisson_counts(patterns, generator)
+    if kind == "scaled":
+        patterns = patterns.astype(np.float32) * np.float32(0.0137)
+    calibration = Calibration(energy=80e3, scan_step=sampling, q_pixel=1 / (side * sampling), semiangle=20)
+    dataset = Dataset(patterns.reshape(24, 24, side, side), calibration)
+    finding = look(dataset, "scan step", None, optics)
+    assert finding.verdict == "good" and "no faster" in finding.sentence

@@ -71,7 +71,7 @@ def test_vacuum_of_another_shape():
 
 
 def test_no_aperture():
-    with pytest.raises(CalibrationError, match="semi-angle"):
+    with pytest.raises(CalibrationError, match=r"semiangle=20\.0 or vacuum=path"):
         make_probe(Optics(), SHAPE, SAMPLING, ENERGY)
 
 

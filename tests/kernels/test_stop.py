@@ -44,7 +44,7 @@ ry, rx = np.mgrid[-8:8, -8:8]
 disk = 200.0 * (np.hypot(ry, rx) < 4)
 data = np.random.default_rng(0).poisson(disk, (8, 8, 16, 16)).astype("uint16")
 calibration = Calibration(energy=80e3, scan_step=1.0, q_pixel=0.1, semiangle=16.0)
-recon = ptywidgets.Reconstruction(Dataset(data, calibration))
+recon = ptywidgets.Reconstruction(Dataset(data, calibration), defocus=0)
 recon.prepare(rotation=0.0, transpose=False)
 recon.update_plan(iterations=10_000, batch=4)
 before = all_threads()
@@ -159,7 +159,7 @@ def test_a_cell_run_again_leaves_no_worker_of_its_first_run(prepared):
     prepared.execute("recon.start()")
     prepared.wait("recon.iteration >= 1")
     prepared.execute(
-        "recon.stop()\nrecon = ptywidgets.Reconstruction(Dataset(data, calibration))\n"
+        "recon.stop()\nrecon = ptywidgets.Reconstruction(Dataset(data, calibration), defocus=0)\n"
         "recon.prepare(rotation=0.0, transpose=False)\nrecon.start(1)\nrecon.wait(60)"
     )
     prepared.wait("all_threads() == before")

@@ -9,7 +9,7 @@ from patience import wait_for
 
 @pytest.fixture
 def no_thread_survives():
-    """Other tests may have left idle threads of their backends; these tests may not."""
+    """Other tests may have left idle threads of their backends; these may not, but for the direct methods' helpers."""
     before = set(threading.enumerate())
     yield
     gc.collect()

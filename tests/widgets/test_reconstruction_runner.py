@@ -99,7 +99,32 @@ def test_an_error_of_the_run_is_told_in_words(runner, recon):
 def test_missing_calibration_is_told_in_words(data):
     runner = ReconstructionRunner(Dataset(data.data, Calibration(energy=80e3)))
     runner.run.click()
-    assert "scan_step" in runner.words and runner.recon.status == "ready"
+    assert 'the field "scan step"' in runner.words and runner.recon.status == "ready"
+
+
+def test_run_alone_finds_what_nobody_gave(data):
+    runner = ReconstructionRunner(Reconstruction(data))
+    runner.recon.update_plan(iterations=3)
+    runner.run.click()
+    runner.recon.wait(60)
+    assert runner.recon.optics.aberrations["defocus"] == pytest.approx(250, rel=0.05)
+    until(lambda: runner.words.startswith("Found: ") and "defocus" in runner.words)
+    runner.close()
+
+
+def test_what_the_data_cannot_tell_is_asked_for_in_the_words_of_widgets(data):
+    noise = np.random.default_rng(0).poisson(100 * data.vacuum / data.vacuum.max(), data.shape).astype(np.uint16)
+    runner = ReconstructionRunner(Reconstruction(Dataset(noise, data.calibration, vacuum=data.vacuum)))
+    runner.run.click()
+    until(lambda: runner.recon.status == "error")
+    until(lambda: "cannot tell" in runner.words and "in the ProbeDesigner" in runner.words)
+    assert runner.status_line.kind == "bad" and "=" not in runner.words
+    assert "iteration" not in runner.state_line.value
+    runner.find.value = False
+    assert runner.recon.find_unknown is False
+    runner.recon.find_unknown = True
+    assert runner.find.value is True
+    runner.close()
 
 
 def test_without_data_nothing_can_be_pressed():

@@ -19,7 +19,7 @@ from ptywidgets.engine.probe import Optics
 from ptywidgets.engine.probe_report import Quantity, probe_report
 
 SAMPLE_BYTES = 24e6
-SAMPLE = 256  # patterns that are looked at
+SAMPLE, QUICK = 256, 36  # patterns that are looked at, and where it has to be quick
 
 
 class NotKnown(PtyError):
@@ -50,9 +50,19 @@ class Facts:
     measurement : Measurement, optional
     optics : Optics, optional
         By default what the dataset brings.
+    sample : int
+        Patterns that are looked at, at most.
     """
 
-    def __init__(self, dataset: Dataset, measurement: Measurement | None = None, optics: Optics | None = None) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        measurement: Measurement | None = None,
+        optics: Optics | None = None,
+        *,
+        sample: int = SAMPLE,
+    ) -> None:
+        self._sample = sample
         if measurement is not None:
             dataset = left_out_alike(dataset, measurement)
         self.dataset, self.calibration = dataset, dataset.calibration
@@ -86,10 +96,15 @@ class Facts:
         return optics
 
     @property
+    def thorough(self) -> bool:
+        """Whether there is time to look at many patterns."""
+        return self._sample > QUICK
+
+    @property
     def most(self) -> int:
         """Patterns that are looked at."""
         pattern_bytes = self.dataset.nbytes / np.prod(self.dataset.scan_shape)
-        return int(np.clip(SAMPLE_BYTES / pattern_bytes, 9, SAMPLE))
+        return int(np.clip(SAMPLE_BYTES / pattern_bytes, 9, self._sample))
 
     @cached_property
     def sample(self) -> np.ndarray:
@@ -100,6 +115,11 @@ class Facts:
     def places(self) -> np.ndarray:
         """Their scan indices (n, 2): a grid, its rows and columns maybe thinned out."""
         return sampled_positions(self.dataset, self.most)
+
+    def block(self, rows: int, columns: int) -> np.ndarray:
+        """Patterns (rows, columns, Qy, Qx) of neighbouring positions in the middle of the scan, as they are."""
+        y, x = ((n - m) // 2 for n, m in zip(self.dataset.scan_shape, (rows, columns), strict=True))
+        return np.asarray(self.dataset.data[y : y + rows, x : x + columns])
 
     @cached_property
     def kept(self) -> np.ndarray:

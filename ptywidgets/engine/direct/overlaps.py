@@ -16,11 +16,12 @@ import numpy as np
 from scipy import ndimage
 
 from ptywidgets.engine.aberrations import Aberrations, chi
+from ptywidgets.engine.asked import AskingError
 from ptywidgets.engine.backends.pattern_kernels import pattern_kernels
 from ptywidgets.engine.calibration import both, mean_of, relative
 from ptywidgets.engine.direct.bright_field import BrightField
 from ptywidgets.engine.direct.threads import shared
-from ptywidgets.engine.errors import CalibrationError, ParameterError
+from ptywidgets.engine.errors import ParameterError
 from ptywidgets.engine.probe import Optics, aperture_amplitude, centred_to_corner
 
 FAINT = 0.1  # of the largest amplitude, below which vacuum pixels count as outside of the aperture
@@ -46,9 +47,7 @@ class Aperture:
         per_mrad = 1e-3 / bright.wavelength
         if optics.vacuum is None:
             if optics.semiangle is None:
-                raise CalibrationError(
-                    "no aperture: give the convergence semi-angle (semiangle=20, in mrad) or a vacuum pattern."
-                )
+                raise AskingError("no aperture is known; {set}.", "semiangle", "vacuum", joined="or")
             radius = optics.semiangle * per_mrad
             return cls(radius, optics.semiangle, optics.rolloff, bright.energy)
         pixels = bright.q_pixels[0] / bright.binning, bright.q_pixels[1] / bright.binning

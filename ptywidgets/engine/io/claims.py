@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ptywidgets.engine.asked import AskingError
 from ptywidgets.engine.calibration import PAIRED, Calibration, agree, checked
 from ptywidgets.engine.errors import CalibrationError
 from ptywidgets.engine.io.recognise import printable
@@ -76,7 +77,10 @@ def unit_of(unit: str) -> tuple[str, float]:
     return "", 0.0
 
 
-def settle(claims: list[Claim], given: Mapping[str, Any], name: str, call: str = "read(path, {})") -> Calibration:
+READ = "read(path, {})"  # how the user of a file gives a value
+
+
+def settle(claims: list[Claim], given: Mapping[str, Any], name: str, call: str = READ) -> Calibration:
     """One calibration: what the user gives wins, what the data state must not contradict itself.
 
     Parameters
@@ -103,9 +107,15 @@ def settle(claims: list[Claim], given: Mapping[str, Any], name: str, call: str =
         angles = [c for c in those if quantity == "q_pixel" and unit_of(c.unit)[0] == "angle"]
         if angles and energy is None:
             if len(angles) == len(those):
-                raise CalibrationError(
+                if call != READ:  # an array states it, which is not opened
+                    raise CalibrationError(
+                        f"{source.name} gives the detector pixel as {angles[0]}, and turning mrad into 1/A needs the "
+                        f"energy; pass it: {call.format('energy=80e3')}."
+                    )
+                raise AskingError(
                     f"{source.name} gives the detector pixel as {angles[0]}, and turning mrad into 1/A needs "
-                    f"the energy, which is not in the file; pass it: {call.format('energy=80e3')}."
+                    "the energy, which is not there; {pass}.",
+                    "energy",
                 )
             those = [c for c in those if c not in angles]
         stated[quantity] = source.along_axes(those, [_standard(c, energy) for c in those])

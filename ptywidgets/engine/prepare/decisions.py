@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from ptywidgets.engine.prepare.frames import Screened
 from ptywidgets.engine.prepare.measurement import Measurement
-from ptywidgets.engine.prepare.optics_fit import OpticsFit
+from ptywidgets.engine.prepare.optics_fit import TERMS, OpticsFit
 from ptywidgets.engine.prepare.polish import Polished
 from ptywidgets.engine.prepare.rotation import wrapped_angle
 from ptywidgets.engine.prepare.thick import ThickFit
@@ -129,22 +130,23 @@ def about_lens(
     thickness: float | None,
     thick: ThickFit | None,
     thin: float,
+    terms: Sequence[str] = TERMS,
     cannot: str = "",
 ) -> list[Decision]:
     """Defocus, astigmatism and coma, each with the plane or the size that its number is of. Specimens up to `thin`, in
-    A, are one plane."""
+    A, are one plane; `cannot` says why the data are too few to tell."""
     refined = polished is not None and polished.accepted
     source = "from the bright field" + (" and a coarse reconstruction" if refined else "")
     if not fit.found:
         source = CANNOT if cannot else "not found"
-    value = optics.aberrations["defocus"]
-    sigma = fit.uncertainties["defocus"]
-    if defocus is not None:
+    value, sigma = optics.aberrations["defocus"], fit.uncertainties["defocus"]
+    if defocus is None and not fit.found:
+        why = _without_stop(cannot) if cannot else "the bright field shows too little"
+        words = f"The defocus was not found: {why}. Give it, or look for it by eye."
+        out = [Decision("defocus", None, None, "A", source, words, "ProbeDesigner")]
+    elif defocus is not None:
         words = f"The defocus, {value:.4g} A, was given."
         out = [Decision("defocus", value, None, "A", GIVEN, words, "ProbeDesigner")]
-    elif cannot:
-        words = f"The defocus is taken for {value:.4g} A, but the data {_without_stop(cannot)}."
-        out = [Decision("defocus", value, None, "A", CANNOT, words, "ProbeDesigner")]
     else:
         if thick is not None:
             sigma, source = thick.uncertainty, "from a coarse multislice reconstruction"
@@ -160,11 +162,14 @@ def about_lens(
                     f" If the specimen is thicker than {thin:.0f} A, give its thickness in A, find_start(..., "
                     "thickness=...), to have it found with several slices."
                 )
-        out = [Decision("defocus", value, sigma if fit.found else None, "A", source, words, "ProbeDesigner")]
-    if cannot:
-        return out
+        out = [Decision("defocus", value, sigma, "A", source, words, "ProbeDesigner")]
     for symbol, name, widget in (("C12", "astigmatism", "ParallaxExplorer"), ("C21", "coma", "ParallaxExplorer")):
         size = optics.aberrations[symbol]
+        if not fit.found or f"{symbol}a" not in terms:
+            words = f"The {name}, {size:.3g} A, is the one that was set."
+            if size:
+                out.append(Decision(name, size, None, "A", GIVEN, words, widget))
+            continue
         spread = float(np.hypot(fit.uncertainties[f"{symbol}a"], fit.uncertainties[f"{symbol}b"]) / np.sqrt(2))
         seen = "" if size > 2 * spread else ", which is none within the uncertainty"
         words = f"The {name} is {size:.3g} A (+- {spread:.2g}){seen}."

@@ -212,8 +212,8 @@ def _uncertainties(normal: Normal, fixed: np.ndarray, size: np.ndarray, groups: 
 def in_words(aberrations: Aberrations, rotation: float, transpose: bool, uncertainties: dict[str, float]) -> str:
     words = [f"defocus {aberrations['defocus']:.0f} A (+- {uncertainties['defocus']:.0f})"]
     for symbol, name in (("C12", "astigmatism"), ("C21", "coma")):
-        if f"{symbol}a" in uncertainties:
-            sigma = math.hypot(uncertainties[f"{symbol}a"], uncertainties[f"{symbol}b"]) / math.sqrt(2)
+        sigma = math.hypot(*(uncertainties.get(f"{symbol}{part}", 0.0) for part in "ab")) / math.sqrt(2)
+        if sigma:  # else it was given
             words.append(f"{name} {aberrations[symbol]:.0f} A (+- {sigma:.0f})")
     words.append(f"rotation {rotation:.2f} degrees (+- {uncertainties['rotation']:.2f})")
     return ", ".join(words) + (", transposed." if transpose else ".")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.calibration import in_words as words_of
 from ptywidgets.engine.dataset import Dataset
+from ptywidgets.engine.detectors import disk_semiangle
 from ptywidgets.engine.errors import InsufficientData
 from ptywidgets.engine.prepare.decisions import (
     CANNOT,
@@ -29,12 +31,14 @@ from ptywidgets.engine.prepare.frames import screen, suspects
 from ptywidgets.engine.prepare.measurement import Measurement, Preparation, in_memory, prepared, reorient
 from ptywidgets.engine.prepare.mend import mended
 from ptywidgets.engine.prepare.optics_fit import TERMS, OpticsFit, cannot_tell, find_optics
+from ptywidgets.engine.prepare.origin import fit_origin, moments
 from ptywidgets.engine.prepare.polish import Polished, polish
 from ptywidgets.engine.prepare.rotation import RotationFit
 from ptywidgets.engine.prepare.thick import ThickFit, depth_of_field, thick_defocus, with_defocus
 from ptywidgets.engine.probe import Optics
 
 WIDEST = 0.3  # edge of an aperture, as part of its radius: more is blur
+SAME = 0.02  # a disk that is as large as stated, within this
 EDGE = 0.474  # the part of the edge of an aperture, half a cosine of amplitude, in which counts go from 90 to 10 %
 
 
@@ -47,6 +51,7 @@ class Start:
     decisions: tuple[Decision, ...]
     fit: OpticsFit
     seconds: float
+    polished: Polished | None = None  # what a coarse reconstruction says; None where the bright field shows too little
 
     def decision(self, name: str) -> Decision:
         """The decision of that name."""
@@ -69,6 +74,8 @@ def find_start(
     origin: str | None = None,
     thickness: float | None = None,
     refine: bool = True,
+    terms: Sequence[str] = TERMS,
+    progress: Callable[[str], object] | None = None,
 ) -> Start:
     """Find what a reconstruction has to know; what is given is kept.
 
@@ -94,6 +101,10 @@ def find_start(
         the defocus is refined on a coarse multislice reconstruction, which takes some ten seconds.
     refine : bool
         Make the optics finer on a coarse reconstruction.
+    terms : sequence of str
+        The coefficients that are looked for, "C10" among them unless `defocus` is given; others are kept.
+    progress : callable, optional
+        Called with words before each part of the work; what it raises ends the search.
 
     Returns
     -------
@@ -115,16 +126,19 @@ def find_start(
     """
     from ptywidgets.engine.direct.bright_field import bright_field
 
-    begin = time.perf_counter()
+    begin, tell = time.perf_counter(), progress or (lambda _words: None)
+    tell("bad frames and pixels")
     screened = screen(in_memory(dataset))
     screened = screened.without(suspects(screened))
     decisions = about_data(screened)
-    dataset, calibrated = _calibrated(screened.dataset, semiangle, q_pixel)
+    tell("the bright-field disk")
+    dataset, calibrated = calibrate_by_disk(screened.dataset, semiangle, q_pixel)
     screened, decisions = replace(screened, dataset=dataset), [*decisions, *calibrated]
     wanted = preparation or Preparation()
     rotation = wanted.rotation if rotation is None else rotation
     transpose = wanted.transpose if transpose is None else transpose
     wanted = wanted.replace(rotation=rotation, transpose=transpose)
+    tell("the centre of mass")
     why = ""
     if origin is not None:
         wanted = wanted.replace(origin=origin)
@@ -134,12 +148,13 @@ def find_start(
     measurement = prepared(screened, wanted)
     decisions.append(about_descan(measurement, why))
     bright = bright_field(dataset, measurement)
-    optics = Optics.from_dataset(dataset, aberrations=aberrations or Aberrations())
+    optics = Optics.from_dataset(dataset, aberrations=Aberrations(defocus=None) if aberrations is None else aberrations)
     if dataset.vacuum is None:
-        optics = optics.replace(rolloff=_edge(mended(dataset), measurement))
+        optics = _as_measured(optics, mended(dataset), measurement)
+    tell("the spectra of the bright field")
     cannot = ""
     try:
-        fit = find_optics(bright, optics, rotation=rotation, transpose=transpose, defocus=defocus)
+        fit = find_optics(bright, optics, terms=terms, rotation=rotation, transpose=transpose, defocus=defocus)
     except InsufficientData as error:
         cannot = str(error)
         fit = cannot_tell(optics, measurement.rotation, measurement.transpose, measurement.scan_shape, cannot)
@@ -148,13 +163,14 @@ def find_start(
     if fit.found:
         hold = (*(("rotation",) if rotation is not None else ()), *(("C10",) if defocus is not None else ()))
         rounds = 3 if refine else 1
-        others = tuple(n for n in fit.uncertainties if n not in (*TERMS, "rotation"))
+        others = tuple(n for n in fit.uncertainties if n not in (*terms, "rotation", "defocus"))
+        tell("a coarse reconstruction")
         try:
             polished = polish(measurement, optics, fit, hold=hold + others, rounds=rounds)
             fit = polished.fit
         except InsufficientData as error:  # the bright field has told what it can
             decisions.append(Decision("coarse reconstruction", "none", None, "", CANNOT, str(error), "ProbeDesigner"))
-    sign_known = defocus is not None or optics.aberrations["defocus"] != 0
+    sign_known = bool(optics.aberrations["defocus"] if defocus is None else defocus)
     if polished is not None and rotation is None and not sign_known and polished.peaks < 0:
         fit = fit.twin()
     if fit.found:
@@ -163,15 +179,15 @@ def find_start(
         measurement = replace(measurement, preparation=wanted, rotation_fit=_known(measurement, fit, told))
         optics = optics.replace(aberrations=fit.aberrations)
         if thickness and refine and defocus is None and thickness > _thin(dataset):
-            thick = thick_defocus(measurement, optics, thickness)
+            thick = thick_defocus(measurement, optics, thickness, progress=progress)
             optics = with_defocus(optics, thick.defocus)
             sigma = {"C10": thick.uncertainty, "defocus": thick.uncertainty}
             fit = replace(fit, aberrations=optics.aberrations, uncertainties={**fit.uncertainties, **sigma})
     elif defocus is not None:
         optics = optics.replace(aberrations=optics.aberrations.replace(defocus=defocus))
     decisions += about_orientation(measurement, fit, polished, rotation, transpose, sign_known, cannot)
-    decisions += about_lens(fit, polished, defocus, optics, thickness, thick, _thin(dataset), cannot)
-    return Start(measurement, optics, tuple(decisions), fit, time.perf_counter() - begin)
+    decisions += about_lens(fit, polished, defocus, optics, thickness, thick, _thin(dataset), terms, cannot)
+    return Start(measurement, optics, tuple(decisions), fit, time.perf_counter() - begin, polished)
 
 
 def _thin(dataset: Dataset) -> float:
@@ -192,10 +208,10 @@ def _known(measurement: Measurement, fit: OpticsFit, told: bool) -> RotationFit:
     )
 
 
-def _calibrated(
-    dataset: Dataset, semiangle: float | None, q_pixel: float | tuple[float, float] | None
+def calibrate_by_disk(
+    dataset: Dataset, semiangle: float | None = None, q_pixel: float | tuple[float, float] | None = None
 ) -> tuple[Dataset, list[Decision]]:
-    """The dataset with a complete calibration, and how it came about."""
+    """The dataset with semi-angle and detector pixel, one of which may follow from the other, and how it came about."""
     given: dict[str, Any] = {k: v for k, v in (("semiangle", semiangle), ("q_pixel", q_pixel)) if v is not None}
     if given:
         dataset = dataset.with_calibration(**given)
@@ -203,7 +219,10 @@ def _calibrated(
     absent = [name for name in ("semiangle", "q_pixel") if getattr(known, name) is None]
     source, sigma, words = GIVEN, None, "was given"
     if len(absent) == 1 and known.energy is not None:
-        pattern = mended(dataset).mean_pattern() if dataset.vacuum is None else Optics.from_dataset(dataset).vacuum
+        pattern: Any = Optics.from_dataset(dataset).vacuum
+        if pattern is None:  # descan would smear the disk of a plain mean
+            clean = mended(dataset)
+            pattern = centred_mean(clean, fit_origin(moments(clean)[1], "plane"))
         disk = measure_disk(pattern, known.relative_pixels)
         edge = min(disk.edge_width / EDGE / disk.radius, WIDEST)  # of the radius
         if known.semiangle is None:
@@ -233,9 +252,16 @@ def _calibrated(
     return dataset, decisions
 
 
-def _edge(dataset: Dataset, measurement: Measurement) -> float:
-    """Width of the aperture's soft edge in mrad, from the edge of the disk in the mean of the patterns."""
-    semiangle = dataset.calibration.semiangle or 0.0
+def _as_measured(optics: Optics, dataset: Dataset, measurement: Measurement) -> Optics:
+    """An ideal aperture with the radius and the soft edge of the disk in the mean of the patterns.
+
+    Some say a semi-angle at half the height of the disk, and some where its edge ends, which an ideal aperture has to
+    know. Where the disk has neither of the two, or no edge that can be seen, what is stated is kept.
+    """
+    stated = optics.semiangle or 0.0
     disk = measure_disk(centred_mean(dataset, measurement.origin), dataset.calibration.relative_pixels)
-    width = disk.edge_width * dataset.calibration.angle_mean / EDGE
-    return float(np.clip(width, 0.0, WIDEST * semiangle))
+    pixel = dataset.calibration.angle_mean
+    rolloff = float(np.clip(disk.edge_width * pixel / EDGE, 0.0, WIDEST * stated))
+    half, end = (disk_semiangle(disk.radius, dataset.calibration, soft) for soft in (0.0, rolloff))
+    known = not disk.is_smeared and (1 - SAME) * half < stated < (1 + SAME) * end
+    return optics.replace(rolloff=rolloff, semiangle=end if known else stated)

@@ -10,6 +10,7 @@ within t / 2 of its plane, so that the first plane is t / 2 below the entrance.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -59,6 +60,7 @@ def thick_defocus(
     *,
     iterations: int = 28,
     most: int = 100,
+    progress: Callable[[str], object] | None = None,
 ) -> ThickFit:
     """Refine the defocus on a multislice reconstruction of a block of the scan.
 
@@ -74,6 +76,8 @@ def thick_defocus(
         Of the reconstruction.
     most : int
         Positions.
+    progress : callable, optional
+        Called with words before each iteration; what it raises ends the work.
 
     Returns
     -------
@@ -110,8 +114,11 @@ def thick_defocus(
         constraints=(IdenticalSlices(),),
         refinements=(RefineOptics(terms="defocus", step=2.0),),
     )
-    course, loss = [], math.inf
+    course: list[float] = []
+    loss = math.inf
     for state in iterate(problem, plan):
+        if progress is not None:
+            progress(f"a multislice reconstruction, iteration {len(course) + 1} of {iterations}")
         course.append(refined_aberrations(state, first)["defocus"] - down)
         loss = float(state.losses[-1])
     end = np.array(course[-LAST:])

@@ -1,0 +1,164 @@
+"""What a program asks its user for, in the words of the place: arguments in code, flags on the command line, fields."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ptywidgets.engine.errors import CalibrationError
+
+PLACES = ("code", "command line", "widget")
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number that one may have to give, and how it is given at each place."""
+
+    title: str  # in prose
+    unit: str
+    code: str  # argument with an example
+    flag: str  # with an example
+    field: str  # of which widget
+    calibration: bool = True  # whether it belongs to the calibration of the data
+
+
+QUANTITIES = {
+    "energy": Quantity("energy", "eV", "energy=80e3", "--energy 80e3", '"energy" (keV) in the DatasetBrowser'),
+    "scan_step": Quantity("scan step", "A", "scan_step=4.0", "--scan-step 4.0", '"scan step" in the DatasetBrowser'),
+    "q_pixel": Quantity("detector pixel", "1/A", "q_pixel=0.025", "--q-pixel 0.025", '"q pixel" in the DatasetBrowser'),
+    "semiangle": Quantity(
+        "semi-angle", "mrad", "semiangle=20.0", "--semiangle 20.0", '"semi-angle" in the DatasetBrowser'
+    ),
+    "angle_pixel": Quantity(
+        "detector pixel", "mrad", "angle_pixel=1.04", "--q-pixel 0.025", '"q pixel" (1/A) in the DatasetBrowser'
+    ),
+    "vacuum": Quantity(
+        "vacuum pattern", "", "vacuum=path", "--vacuum FILE", '"vacuum pattern" in the ProbeDesigner', False
+    ),
+    "thickness": Quantity(
+        "thickness",
+        "A",
+        "composition=Composition(slices=10, thickness=200)",
+        "--slices 10 --thickness 200",
+        '"thickness" among the settings of the ReconstructionRunner',
+        False,
+    ),
+    "defocus": Quantity("defocus", "A", "defocus=500", "--defocus 500", '"defocus" in the ProbeDesigner', False),
+    "rotation": Quantity(
+        "rotation", "degrees", "prepare(rotation=-15)", "--rotation=-15", '"rotation" in the RotationExplorer', False
+    ),
+    "transpose": Quantity(
+        "transpose",
+        "",
+        "prepare(transpose=False)",
+        "--no-transpose or --transpose",
+        '"transpose" in the RotationExplorer',
+        False,
+    ),
+}
+
+
+def how_to_give(names: Sequence[str], place: str = "code", joined: str = "and") -> str:
+    """How `names` are given at a place, with an example of each; ``"defocus=350"`` is a name with its own example.
+
+    Examples
+    --------
+    >>> how_to_give(["energy", "defocus"], "command line")
+    '--energy 80e3 and --defocus 500'
+    >>> how_to_give(["rotation=8", "rotation=-172"], "code", "or")
+    'prepare(rotation=8) or prepare(rotation=-172)'
+    >>> how_to_give(["semiangle", "vacuum"], "widget", "or")
+    'the field "semi-angle" in the DatasetBrowser or "vacuum pattern" in the ProbeDesigner'
+    """
+    parts = [_way(name, place) for name in names]
+    words = f" {joined} ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else parts[0]
+    return f"the field {words}" if place == "widget" else words
+
+
+def _way(name: str, place: str) -> str:
+    name, _, value = name.partition("=")
+    quantity = QUANTITIES[name]
+    if place == "widget":
+        return f"{quantity.field}: {value}" if value else quantity.field
+    words = quantity.code if place == "code" else quantity.flag
+    example = re.search(r"(?<=[= ])-?\d[\d.e]*(?=\)?$)", words)
+    return words if not (value and example) else f"{words[: example.start()]}{value}{words[example.end() :]}"
+
+
+class AskingError(CalibrationError):
+    """Something has to be given, or given otherwise; :meth:`told` says how in the words of a place.
+
+    Parameters
+    ----------
+    template : str
+        In which ``{named}`` stands for the names with their units, ``{give}`` for how they are given, ``{set}`` for the
+        same as a request, and ``{pass}`` for one where data are opened.
+    *names : str
+        Of what is asked for.
+    joined : {"and", "or"}
+        Whether all of them are needed.
+
+    Examples
+    --------
+    >>> error = AskingError("{named} is not set; {set}.", "scan_step")
+    >>> str(error)
+    'scan_step (A) is not set; set it with dataset.with_calibration(scan_step=4.0), or pass it to read(path, ...).'
+    >>> error.told("command line")
+    'scan step (A) is not set; give --scan-step 4.0.'
+    """
+
+    def __init__(self, template: str, *names: str, joined: str = "and") -> None:
+        self.template, self.names, self.joined = template, names, joined
+        super().__init__(self.told())
+
+    def __reduce__(self) -> tuple[object, ...]:  # an exception is pickled by its arguments, and these are not its text
+        return _again, (self.template, self.names, self.joined)
+
+    def told(self, place: str = "code") -> str:
+        """The sentence, with what to do in the words of a place: "code", "command line" or "widget"."""
+        give = how_to_give(self.names, place, self.joined)
+        filled = {"{named}": _named(self.names, place, self.joined), "{give}": give, "{set}": self._request(place)}
+        filled["{pass}"] = self._when_opened(place)
+        text = self.template
+        for slot, words in filled.items():  # not str.format: file names may hold braces
+            text = text.replace(slot, words)
+        return text
+
+    def _when_opened(self, place: str) -> str:
+        if place == "command line":
+            return self._request(place)
+        which = ", ".join(_way(name, "code") for name in self.names)
+        if place == "code":
+            return f"pass {'it' if len(self.names) == 1 else 'them'}: read(path, {which})"
+        return f"open the file by Reconstruction.open(path, {which}), and give that to the widget"
+
+    def about(self, words: str) -> AskingError:
+        """The same error of a part, which `words` name."""
+        return AskingError(f"{words}: {self.template}", *self.names, joined=self.joined)
+
+    def _request(self, place: str) -> str:
+        give = how_to_give(self.names, place, self.joined)
+        if place != "code":
+            return f"give {give}" if place == "command line" else f"fill in {give}"
+        if not all(QUANTITIES[name.split("=")[0]].calibration for name in self.names):
+            return f"give {give}"
+        example = give if self.joined == "or" else ", ".join(_way(name, place) for name in self.names)
+        them = "it" if len(self.names) == 1 else "them" if self.joined == "and" else "one of them"
+        return f"set {them} with dataset.with_calibration({example}), or pass {them} to read(path, ...)"
+
+
+def _again(template: str, names: tuple[str, ...], joined: str) -> AskingError:
+    return AskingError(template, *names, joined=joined)
+
+
+def _named(names: Sequence[str], place: str, joined: str) -> str:
+    parts = []
+    for name in dict.fromkeys(name.split("=")[0] for name in names):
+        quantity = QUANTITIES[name]
+        title = name if place == "code" else quantity.title
+        parts.append(f"{title} ({quantity.unit})" if quantity.unit else title)
+    return ", ".join(parts) if joined == "and" else " or ".join(parts)
+
+
+__all__ = ["PLACES", "QUANTITIES", "AskingError", "Quantity", "how_to_give"]

@@ -1,0 +1,281 @@
+"""What nobody has given is found before a run, or asked for; what is given is held."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from patience import wait_for
+
+from ptywidgets import Calibration, Dataset, Reconstruction, samples
+from ptywidgets.engine import Aberrations, Composition, Optics
+from ptywidgets.engine.asked import AskingError
+from ptywidgets.engine.metrics import compare_to_truth
+from ptywidgets.engine.plain import from_plain, to_plain
+from ptywidgets.engine.prepare import measurement_of
+from ptywidgets.testing.series import example_tilts
+
+pytestmark = pytest.mark.usefixtures("no_thread_survives")
+DEFOCUS = samples.ducky_defocus("tiny")
+
+
+@pytest.fixture(scope="module")
+def ducky():
+    return samples.ducky("tiny")
+
+
+@pytest.fixture(scope="module")
+def nothing():
+    """Patterns in which there is no specimen: noise on a disk."""
+    vacuum = samples.ducky("tiny").vacuum
+    counts = np.random.default_rng(0).poisson(100 * vacuum / vacuum.max(), (12, 12, *vacuum.shape)).astype(np.uint16)
+    calibration = Calibration(energy=80e3, scan_step=1.5, q_pixel=0.05, semiangle=20)
+    return Dataset(counts, calibration, vacuum=vacuum, name="nothing")
+
+
+def away(one, other):
+    return abs((one - other + 180) % 360 - 180)
+
+
+# ------------------------------------------------------------------------------------------------ known and unknown
+
+
+def test_not_given_is_unknown_and_zero_is_known(ducky):
+    assert not Reconstruction(ducky).optics.aberrations.known
+    assert not Optics(semiangle=20).aberrations.known
+    for given in ({"defocus": 0}, {"optics": Optics(semiangle=20, aberrations=Aberrations())}):
+        assert Reconstruction(ducky, **given).optics.aberrations.known
+        assert "defocus" not in Reconstruction(ducky, **given).unknown
+    recon = Reconstruction(ducky)
+    assert recon.unknown == ("defocus", "rotation", "transpose")
+    recon.prepare(rotation=-15.0)
+    assert recon.unknown == ("defocus", "transpose")
+    bare = Reconstruction(Dataset(ducky.data, ducky.calibration.replace(semiangle=None, q_pixel=None)))
+    assert bare.unknown[:2] == ("semiangle", "q_pixel")
+
+
+def test_files_remember_what_is_known(ducky, tmp_path):
+    for known in (Aberrations(), Aberrations(defocus=None), Aberrations(defocus=None, C30=1e4), Aberrations(C12=3)):
+        assert from_plain(json.loads(json.dumps(to_plain(known)))) == known
+    assert from_plain({"is": "Aberrations"}) == Aberrations(defocus=None), "older files: nobody had set any"
+    assert from_plain({"is": "Aberrations", "C10": -250.0}) == Aberrations(defocus=250)
+    recon = Reconstruction(ducky)
+    recon.prepare()
+    again = Reconstruction.load(recon.save(tmp_path / "never_begun.h5"), ducky)
+    assert again.unknown == recon.unknown and again.status == "ready"
+    again.run(1)
+    assert again.optics.aberrations["defocus"] == pytest.approx(DEFOCUS, rel=0.05)
+
+
+# ------------------------------------------------------------------------------------------------------------ found
+
+
+@pytest.mark.parametrize("begin", ["run", "start", "step"])
+def test_whatever_starts_a_run_finds_first(ducky, begin):
+    recon = Reconstruction(ducky)
+    said = []
+    recon.observe(lambda change: said.append(change["new"]), "message")
+    recon.step() if begin == "step" else getattr(recon, begin)(1)
+    wait_for(lambda: recon.iteration == 1 and recon.status in ("paused", "finished"))
+    found = recon.optics.aberrations
+    assert found.known and found["defocus"] == pytest.approx(DEFOCUS, rel=0.05)
+    assert away(recon.rotation, -15) < 0.5 and recon.transpose is False
+    assert any(words.startswith("Finding defocus, rotation, transpose:") for words in said)
+    line = next(words for words in said if words.startswith("Found:"))
+    assert "\n" not in line and "defocus" in line and "rotation" in line and "+-" in line and "not transposed" in line
+    assert recon.start_decisions and recon.unknown == ()
+    recon.stop()
+
+
+def test_the_picture_is_that_of_the_specimen(ducky):
+    recon = Reconstruction(ducky.with_vacuum(None)).run()
+    phase, positions = samples.ducky_truth("tiny")
+    pixel = 1 / (64 * 0.05)
+    assert recon.status == "finished" and recon.doubts == ()
+    assert correlation(recon, phase, positions, pixel) > 0.97
+
+
+def test_what_is_given_is_held(ducky):
+    recon = Reconstruction(
+        ducky, optics=Optics(semiangle=20, rolloff=1.3, aberrations=Aberrations(defocus=None, C12=9))
+    )
+    recon.preparation = recon.preparation.replace(rotation=-14.0, transpose=False)
+    recon.run(1)
+    optics = recon.optics
+    assert (recon.rotation, optics.aberrations["C12"], optics.rolloff, optics.vacuum) == (-14.0, 9.0, 1.3, None)
+    assert optics.aberrations["defocus"] == pytest.approx(DEFOCUS, rel=0.1)
+    in_focus = Reconstruction(ducky, defocus=0).run(1)
+    assert in_focus.optics.aberrations == Aberrations(defocus=0)
+
+
+def test_a_rotation_that_the_curl_tells_badly_is_looked_for_with_the_given_lens(ducky):
+    recon = Reconstruction(ducky, defocus=DEFOCUS)
+    assert recon.prepare().rotation_fit.uncertainty > 3
+    recon.run(1)
+    assert recon.optics.aberrations == Aberrations(defocus=DEFOCUS)
+    assert away(recon.rotation, -15) < 0.5 and "Found: rotation" in recon.message
+
+
+@pytest.mark.parametrize("lost", ["semiangle", "q_pixel"])
+def test_semiangle_or_pixel_come_from_the_disk(ducky, lost):
+    whole = ducky.with_vacuum(None)
+    recon = Reconstruction(whole.with_calibration(**{lost: None})).run(1)
+    assert getattr(recon.calibration, lost) == pytest.approx(getattr(ducky.calibration, lost), rel=0.06)  # 9 px wide
+    assert recon.optics.semiangle == pytest.approx(20, rel=0.06)
+    assert {"semiangle": "semi-angle", "q_pixel": "detector pixel"}[lost] in recon.message
+
+
+def test_other_data_are_looked_at_anew(ducky):
+    recon = Reconstruction(ducky).run(1)
+    recon.dataset = ducky.with_calibration(scan_step=1.4)
+    assert recon.unknown == ("defocus", "rotation", "transpose")
+    given = Reconstruction(ducky, defocus=DEFOCUS).run(1)
+    given.dataset = ducky.with_calibration(scan_step=1.4)
+    assert given.optics.aberrations["defocus"] == DEFOCUS
+
+
+def test_a_switch_turns_it_off(ducky):
+    recon = Reconstruction(ducky, find_unknown=False).run(1)
+    assert not recon.optics.aberrations.known and recon.start_decisions == ()
+
+
+def test_stop_is_obeyed_while_it_looks(ducky):
+    recon = Reconstruction(ducky)
+
+    def stop(change):
+        if "spectra" in change["new"]:
+            recon.request_stop()
+
+    recon.observe(stop, "message")
+    recon.run()
+    assert (recon.status, recon.iteration) == ("stopped", 0) and not recon.optics.aberrations.known
+    recon.unobserve(stop, "message")
+    assert recon.run(1).iteration == 1
+
+
+def test_a_measurement_of_ones_own_is_not_held_up(ducky):
+    made = Reconstruction(ducky, defocus=DEFOCUS).prepare()
+    own = measurement_of(
+        made.patterns.counts, made.positions, made.sampling, origin=made.patterns.origin, calibration=made.calibration
+    )
+    recon = Reconstruction(ducky)
+    recon.measurement = own
+    recon.run(1)
+    assert recon.measurement is own and recon.status == "finished"
+
+
+def test_positions_that_somebody_moved_are_kept(ducky):
+    recon = Reconstruction(ducky)
+    made = recon.prepare(rotation=-15.0, transpose=False)
+    moved = replace(made, positions=made.positions + 0.1 * np.sin(made.positions))
+    recon.measurement = moved
+    recon.run(1)
+    assert recon.measurement is moved
+    assert recon.optics.aberrations["defocus"] == pytest.approx(DEFOCUS, rel=0.05)
+
+
+# ------------------------------------------------------------------------------------------------------------ asked
+
+
+@pytest.mark.filterwarnings("error")
+def test_where_the_data_cannot_tell_it_asks(nothing):
+    recon = Reconstruction(nothing)
+    with pytest.raises(AskingError, match="cannot tell"):
+        recon.run()
+    assert recon.status == "error" and recon.iteration == 0 and recon.state is None
+    assert not recon.optics.aberrations.known, "a defocus that was not found is none"
+    error = recon.exception
+    assert "--defocus 500" in error.told("command line") and "ProbeDesigner" in error.told("widget")
+    recon.prepare(rotation=0.0, transpose=False)
+    recon.optics = recon.optics.replace(aberrations=Aberrations(defocus=DEFOCUS))
+    recon.run(1)
+    assert recon.iteration == 1
+
+
+def test_a_start_that_was_not_found_says_so(nothing):
+    start = Reconstruction(nothing).find_start()
+    assert not start.optics.aberrations.known
+    assert start.decision("defocus").value is None and "not found" in start.decision("defocus").source
+
+
+def test_too_few_positions_are_a_question(ducky):
+    few = Dataset(ducky.data[:4, :4], ducky.calibration, vacuum=ducky.vacuum)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(AskingError):
+            Reconstruction(few).run()
+
+
+def test_what_no_data_tell_is_asked_for_at_once(ducky):
+    bare = Dataset(ducky.data, Calibration(scan_step=1.5))
+    with pytest.raises(AskingError) as caught:
+        Reconstruction(bare).start()
+    error = caught.value
+    assert str(error).startswith("energy (eV), q_pixel (1/A), semiangle (mrad) are not set")
+    for flag in ("--energy 80e3", "--q-pixel 0.025", "--semiangle 20.0"):
+        assert flag in error.told("command line")
+
+
+def test_crystals_that_read_both_ways_are_a_question(simulated):
+    recon = Reconstruction.open(simulated / "crystal_a.h5", energy=80e3, semiangle=22)
+    with pytest.raises(AskingError, match=r"two opposite rotations .* prepare\(rotation=.* or prepare\(rotation="):
+        recon.run()
+
+
+# ---------------------------------------------------------------------------------------------------------- a series
+
+
+def test_of_a_series_the_flattest_tilt_tells_for_all(ducky):
+    tilts = [replace(ducky, name=f"tilt {n}") for n in range(3)]
+    recon = Reconstruction(tilts, tilts=[-30, 2, 30], composition=Composition(slices=2, thickness=8))
+    recon.run(1)
+    assert recon.dataset is recon.views.datasets[0], "another tilt is looked at than before"
+    assert recon.optics.aberrations["defocus"] == pytest.approx(DEFOCUS, rel=0.05)
+    assert "of tilt 2 of 3, and taken for all" in recon.message
+    assert {round(one.rotation, 3) for one in recon.measurements} == {round(recon.rotation, 3)}
+    each = [Optics.from_dataset(one) for one in tilts]
+    each[2] = each[2].replace(aberrations=Aberrations(defocus=240))
+    own = Reconstruction(tilts, tilts=[-30, 2, 30], optics=each, composition=Composition(slices=2, thickness=8))
+    own.run(1)
+    found = [optics.aberrations["defocus"] for optics in own.views.optics]
+    assert found[0] == found[1] == pytest.approx(DEFOCUS, rel=0.05) and found[2] == 240
+
+
+def test_a_series_that_tells_nothing_is_a_question():
+    recon = Reconstruction(example_tilts(), tilts=(-60, -20, 0, 30, 70), composition=Composition(slices=2, thickness=8))
+    with pytest.raises(AskingError, match="too few"):
+        recon.run(1)
+    assert recon.status == "error"
+
+
+# ------------------------------------------------------------------------------------------------- with a known truth
+
+
+def correlation(recon, truth, places, pixel):
+    problem, state = recon.present
+    given = {"sampling": problem.sampling, "truth_sampling": pixel, "cutoff": 0.3 / problem.sampling[0]}
+    return compare_to_truth(state.object[0], np.asarray(state.positions), truth, places, **given).correlation
+
+
+def scored(recon, simulated, name):
+    truth = np.load(simulated / f"{name}_truth.npz")["phase"]
+    meta = json.loads((simulated / f"{name}_meta.json").read_text())
+    return correlation(recon, truth, np.load(simulated / f"{name}_positions_A.npy"), meta["truth_sampling_A"])
+
+
+@pytest.mark.parametrize(
+    "name, vacuum, at_least", [("small", False, 0.98), ("small", True, 0.98), ("tiny", False, 0.98)]
+)
+def test_open_and_run_is_enough(simulated, name, vacuum, at_least):
+    more = {"vacuum": simulated / f"{name}_vacuum-probe.h5"} if vacuum else {}
+    recon = Reconstruction.open(simulated / f"{name}.h5", energy=80e3, semiangle=20, **more).run()
+    assert recon.status == "finished" and recon.doubts == ()
+    assert scored(recon, simulated, name) > 0.98
+
+
+def test_few_counts_are_enough_too(simulated):
+    recon = Reconstruction.open(simulated / "small_dose1e4.h5", energy=80e3, semiangle=20).run()
+    assert scored(recon, simulated, "small_dose1e4") > 0.95
