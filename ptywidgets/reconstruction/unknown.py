@@ -11,6 +11,8 @@ from traitlets import Bool
 
 from ptywidgets.engine.aberrations import ALIASES, Aberrations
 from ptywidgets.engine.asked import AskingError
+from ptywidgets.engine.checks import Facts
+from ptywidgets.engine.checks.step import check_step
 from ptywidgets.engine.errors import PtyError
 from ptywidgets.engine.prepare import Start, find_start
 from ptywidgets.engine.prepare.certainty import in_one_line, question
@@ -172,6 +174,10 @@ class Unknown(Starting):
             ) from error
         asked = question(start)
         if asked is not None:
+            step = check_step(Facts(dataset, start.measurement, start.optics))
+            if step.verdict == "bad":  # then nothing that was found can be right
+                words = f"{step.sentence} {step.remedy} Give {{give}}."
+                raise AskingError(words, f"scan_step={10 * (step.value or 0.0):.3g}")
             raise asked
         self._careful = start.polished is not None and not start.polished.accepted
         if by_hand:

@@ -219,6 +219,13 @@ def test_what_no_data_tell_is_asked_for_at_once(ducky):
         assert flag in error.told("command line")
 
 
+def test_a_scan_step_in_nm_is_asked_for():
+    wrong = samples.ducky("small", dose=1e4).with_calibration(scan_step=0.2)
+    with pytest.raises(AskingError, match="Did you mean 2 A") as caught:
+        Reconstruction(wrong).run()
+    assert "--scan-step 2" in caught.value.told("command line")
+
+
 def test_crystals_that_read_both_ways_are_a_question(simulated):
     recon = Reconstruction.open(simulated / "crystal_a.h5", energy=80e3, semiangle=22)
     with pytest.raises(AskingError, match=r"two opposite rotations .* prepare\(rotation=.* or prepare\(rotation="):
