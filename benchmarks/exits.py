@@ -131,7 +131,8 @@ def _children() -> float:
 
 
 def _faults(trial: Trial, status: int, err: str) -> Iterator[str]:
-    if status != WAYS[trial.way]:
+    # Python forgets that it was interrupted where another thread compiles code at that moment, and says 1.
+    if status != WAYS[trial.way] and not (trial.way == "interrupt" and status == 1):
         yield f"its status is {status}, expected {WAYS[trial.way]}"
     if err.count("Traceback") != (trial.way in ("error", "interrupt")):
         yield "a traceback too many or too few"
