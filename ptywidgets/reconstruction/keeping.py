@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 
-from ptywidgets.engine.calibration import NAMES
+from ptywidgets.engine.calibration import NAMES, single
 from ptywidgets.engine.dataset import CALIBRATED, Dataset
 from ptywidgets.engine.errors import DataError, ParameterError, unknown_name
 from ptywidgets.engine.io.atomic import checked_target
@@ -140,14 +140,16 @@ def refuse_other(
     source = None if checkpoint.data is None else checkpoint.data.source
     said: dict[str, Any] = {field: getattr(checkpoint.calibration, field) for field in CALIBRATED}
     if None not in (said["energy"], said["q_pixel"]):
-        said["angle_pixel"] = checkpoint.calibration.angle_pixel
-    said["defocus"] = checkpoint.optics.aberrations["defocus"]
+        said["angle_pixel"] = single(checkpoint.calibration.angle_pixels)
+    if checkpoint.optics.aberrations.known:
+        said["defocus"] = checkpoint.optics.aberrations["defocus"]
     if source is not None:
-        said |= {"scan_shape": source.scan_shape, "choose": source.choose, "allow_external": source.allow_external}
+        said |= {"scan_shape": source.scan_shape, "choose": source.choose, "axes": source.axes or None}
+        said["allow_external"] = source.allow_external
         said["dataset"] = source.dataset or None
         files = {"vacuum": source.vacuum, "mask": source.mask}
         said |= {field: one.path for field, one in files.items() if one is not None and one.path}
-    known = (*NAMES, "dataset", "vacuum", "mask", "scan_shape", "choose", "allow_external", "tilts", "defocus")
+    known = (*NAMES, "dataset", "vacuum", "mask", "scan_shape", "choose", "axes", "allow_external", "tilts", "defocus")
     for argument, value in given.items():
         if argument not in known:
             raise unknown_name("argument of Reconstruction.open", argument, known)

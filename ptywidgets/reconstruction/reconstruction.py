@@ -262,8 +262,6 @@ class Reconstruction(Results, Running):
         self.iteration = 0
         self.doubts = ()
         self.message = said
-        self.doubts = ()
-        self.message = ""
         self.status = "empty" if self.dataset is None else "ready"
         return self
 

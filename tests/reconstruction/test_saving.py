@@ -192,7 +192,7 @@ def test_an_autosave_that_never_succeeded_is_said_at_the_end(recon, tmp_path, of
     said = heard(recon)
     recon.run(3)
     assert recon.status == "finished" and recon.iteration == 3
-    assert recon.message.startswith(f"Nothing was autosaved: {type(error).__name__}: ")
+    assert f"Nothing was autosaved: {type(error).__name__}: " in recon.message
     assert recon.message.endswith("Save it by hand under another name.")
     assert sum("Not autosaved" in text for text in said) == 1, "once, not at every try"
     monkeypatch.undo()

@@ -11,8 +11,8 @@ import math
 import numpy as np
 from scipy import fft as sfft
 
+from ptywidgets.engine.calibration import in_words, single
 from ptywidgets.engine.checks.facts import Facts, Finding, NotKnown
-from ptywidgets.engine.units import inverse_angstrom_to_mrad
 
 SIDE = 32  # positions of the block that is looked at
 DETECTOR = 48  # pixels to which patterns are summed up
@@ -26,16 +26,17 @@ SLOW = 3  # periods in the block: what changes more slowly is descan
 
 def check_step(facts: Facts) -> Finding:
     """Whether the data change along the scan no faster than a probe of this semi-angle can make them."""
-    step, semiangle = facts.calibration.require("scan_step"), facts.calibration.semiangle or facts.optics.semiangle
+    steps, semiangle = facts.calibration.scan_steps, facts.calibration.semiangle or facts.optics.semiangle
+    step = min(steps)
     if semiangle is None:
-        disk, q_pixel = facts.vacuum_disk, facts.calibration.require("q_pixel")
-        semiangle = inverse_angstrom_to_mrad(disk.radius * q_pixel, facts.calibration.require("energy"))
+        semiangle = facts.vacuum_disk.radius * facts.calibration.angle_mean
     limit = 2e-3 * semiangle / facts.calibration.wavelength  # 1/A
     rows, columns = (min(n, SIDE) for n in facts.dataset.scan_shape)
-    size = np.hypot(np.fft.fftfreq(rows, step)[:, None], np.fft.fftfreq(columns, step)[None])
+    size = np.hypot(np.fft.fftfreq(rows, steps[0])[:, None], np.fft.fftfreq(columns, steps[1])[None])
     beyond = size > MARGIN * limit
-    within = (size < limit / MARGIN) & (size > SLOW / (step * min(rows, columns)))
-    words = f"Steps of {step:.3g} A"
+    within = (size < limit / MARGIN) & (size > SLOW / min(steps[0] * rows, steps[1] * columns))
+    given = single(steps)
+    words = f"Steps of {in_words(given, 3)} A"
     if beyond.sum() < ENOUGH or not within.any():
         return Finding("scan step", "good", step, "A", f"{words} are too coarse to be checked by the patterns.")
     block = np.asarray(facts.block(rows, columns))
@@ -50,7 +51,8 @@ def check_step(facts: Facts) -> Finding:
         words += " fit the patterns, which change no faster along the scan than they may."
         return Finding("scan step", "good", step, "A", words)
     words += f" cannot be: the patterns change faster along the scan than a probe of {semiangle:.3g} mrad allows."
-    remedy = f"Did you mean {10 * step:.3g} A? The step is given in A; {step:.3g} nm are {10 * step:.3g} A."
+    meant = in_words(single((10 * steps[0], 10 * steps[1])), 3)
+    remedy = f"Did you mean {meant} A? The step is given in A; {in_words(given, 3)} nm are {meant} A."
     return Finding("scan step", "bad", step, "A", words, remedy)
 
 

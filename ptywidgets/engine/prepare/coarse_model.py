@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from scipy import fft as sfft
@@ -21,6 +22,7 @@ from scipy import ndimage
 from ptywidgets.engine.calibration import relative
 from ptywidgets.engine.chi_terms import polynomials
 from ptywidgets.engine.errors import InsufficientData
+from ptywidgets.engine.helpers import helping
 from ptywidgets.engine.prepare.coarse_part import asked_pixels, deflected_block, moved_aperture
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.prepare.rotation import unrotate_vectors
@@ -124,7 +126,7 @@ class CoarseModel:
         ndarray (P + 1,)
             What to add to the coefficients (A) and to the rotation (rad); the object has been changed.
         """
-        with ThreadPoolExecutor(2) as self._pool:
+        with ThreadPoolExecutor(2, "ptywidgets-coarse") as self._pool:
             self._linearise(values, rotation, transpose, free)
             turned = self._turned(transpose) if free[-1] else None
             if turned is not None:
@@ -145,7 +147,15 @@ class CoarseModel:
     # ------------------------------------------------------------------ inside
 
     def _map(self, task: Callable) -> list:
-        return list(self._pool.map(task, self.parts))
+        def helped(part: np.ndarray) -> Any:
+            with helping():
+                return task(part)
+
+        try:
+            futures = [self._pool.submit(helped, part) for part in self.parts]
+        except RuntimeError:  # no pool takes work once the main thread has ended, and other threads go on
+            return [task(part) for part in self.parts]
+        return [future.result() for future in futures]
 
     def _patches(self, field: np.ndarray, part: np.ndarray) -> np.ndarray:
         n = self.n

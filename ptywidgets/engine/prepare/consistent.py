@@ -41,21 +41,28 @@ def check_measurement(measurement: Measurement) -> None:
 
 
 def check_belongs(measurement: Measurement, dataset: Dataset) -> None:
-    """Raise DataError where a measurement is not of a dataset: other scan, other detector, other calibration."""
+    """Raise DataError where a measurement is not of a dataset: other scan, other detector, other calibration.
+
+    One whose positions were given, as :func:`~ptywidgets.engine.prepare.measurement_of` makes it, has as many as the
+    scan, and no raster.
+    """
     check_measurement(measurement)
     detector = tuple(int(n) for n in measurement.patterns.counts.shape[-2:])
-    facts: tuple[tuple[str, Any, Any], ...] = (
-        ("scan", tuple(measurement.scan_shape), dataset.scan_shape),
-        ("detector", detector, dataset.detector_shape),
-        ("calibration", measurement.calibration, dataset.calibration),
-    )
+    facts: tuple[tuple[str, Any, Any], ...] = (("detector", detector, dataset.detector_shape),)
+    by_hand = tuple(measurement.scan_shape) == (math.prod(dataset.scan_shape), 1) != dataset.scan_shape
+    if not by_hand:
+        facts = (
+            ("scan", tuple(measurement.scan_shape), dataset.scan_shape),
+            *facts,
+            ("calibration", measurement.calibration, dataset.calibration),
+        )
     for what, got, expected in facts:
         if got != expected:
             raise DataError(
                 f"the measurement is of other data: its {what} is {got}, that of the data {expected}; set `dataset` "
                 "first, or prepare() these data."
             )
-    for what in ("com_measured", "origin"):
+    for what in () if by_hand else ("com_measured", "origin"):
         shape = np.shape(getattr(measurement, what))
         if shape != (2, *dataset.scan_shape):
             raise DataError(f"{what} of the measurement is {shape}; expected {(2, *dataset.scan_shape)}.")
