@@ -44,14 +44,14 @@ from ptywidgets import Reconstruction
 recon = Reconstruction.open(path, **known)
 recon.autosave = autosave
 if doing in ("run", "paused"):
-    recon.update_plan(iterations=100000)
+    recon.update_plan(iterations=100000, batch=48)  # by hand: the automatic schedule may come to its end before that
     recon.start()
-    while recon.state is None:
+    while recon.state is None and recon.status == "running":
         time.sleep(0.005)
     time.sleep(delay)
     if doing == "paused":
         recon.pause()
-        while recon.status != "paused":
+        while recon.status == "running":
             time.sleep(0.005)
 elif doing == "preparing":
     recon.start()
