@@ -168,7 +168,9 @@ def _saved(folder: Path) -> list[Path]:
         recon.prepare(rotation=0.0, transpose=False)
         recon.run(2)
         made.append(Path(recon.save(folder / f"saved.{name}.h5")))
-    recon = Reconstruction(example_tilts()[:2], tilts=[-20, 30], composition=Composition(slices=2, thickness=8))
+    recon = Reconstruction(
+        example_tilts()[:2], tilts=[-20, 30], defocus=60, composition=Composition(slices=2, thickness=8)
+    )
     recon.prepare(rotation=0.0, transpose=False)
     recon.run(1)
     made.append(Path(recon.save(folder / "saved.volume.h5")))
