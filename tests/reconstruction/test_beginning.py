@@ -175,7 +175,7 @@ def test_foreign_files_without_the_array_say_what_they_have(ducky, files, tmp_pa
     with pytest.raises(FileFormatError, match="none of 2 or 3 axes"):
         Reconstruction(ducky).begin_with(object=tmp_path / "two.h5")
     (tmp_path / "text.h5").write_text("nothing")
-    with pytest.raises(FileFormatError, match="text.h5 is not HDF5; it looks like text"):
+    with pytest.raises(FileFormatError, match=r"text.h5 is not HDF5; it looks like text"):
         Reconstruction(ducky).begin_with(probe=tmp_path / "text.h5")
     np.save(tmp_path / "objects.npy", np.array([{}], object), allow_pickle=True)
     with pytest.raises(FileFormatError, match=r"or holds Python objects, which are never opened"):
