@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import urllib.parse
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 MOST = 100  # arrays within arrays
+_NAMED = "read-through:"  # begins the name of an HDF5 file that is read through an object which knows its path
 
 
 def files_of(*arrays: Any) -> tuple[Path, ...]:
@@ -42,11 +44,11 @@ def _files(array: Any, seen: set[int] | None = None) -> Iterator[str | os.PathLi
         yield array.filename
     elif isinstance(array, np.ndarray):
         yield from _files(array.base, seen)
-    elif isinstance(getattr(getattr(array, "file", None), "filename", None), str) and hasattr(array, "is_virtual"):
+    elif isinstance(_part(_part(array, "file"), "filename"), str) and _part(array, "is_virtual") is not None:
         yield from _hdf5(array)
     else:
-        yield from getattr(array, "input_files", ())  # of a lazy array of our own
-        source = getattr(array, "encoding", None)  # of xarray
+        yield from _part(array, "input_files") or ()  # of a lazy array of our own
+        source = _part(array, "encoding")  # of xarray
         if isinstance(source, dict) and isinstance(source.get("source"), str):
             yield source["source"]
         for inner in _inside(array):
@@ -54,31 +56,68 @@ def _files(array: Any, seen: set[int] | None = None) -> Iterator[str | os.PathLi
                 yield from _files(inner, seen)
 
 
-def _is_array(value: Any) -> bool:
+def _part(value: Any, name: str) -> Any:
+    """What another package's object has by a name; None where it has none, or fails, as a dataset whose file is closed.
+
+    A search must not fail for what it looks at: whoever reads such an object is told what is wrong with it.
+    """
     try:
-        return hasattr(value, "shape") and hasattr(value, "dtype")
-    except Exception:  # of another package, such as a dataset whose file is closed
-        return False
+        return getattr(value, name, None)
+    except Exception:
+        return None
+
+
+def _is_array(value: Any) -> bool:
+    return _part(value, "shape") is not None and _part(value, "dtype") is not None
+
+
+def name_of_watched(path: str | os.PathLike[str]) -> str:
+    """The name, in ASCII, of an object through which h5py reads the file at `path`; it is what h5py calls the file.
+
+    Examples
+    --------
+    >>> name_of_watched("a b \N{ANGSTROM SIGN}.h5").endswith("/a%20b%20%E2%84%AB.h5")
+    True
+    """
+    return _NAMED + urllib.parse.quote(os.fsencode(os.path.abspath(path)))
+
+
+def hdf5_path(file: Any) -> Path | None:
+    """Where an open h5py.File lies; None when it is read through an object of which that is not known.
+
+    Examples
+    --------
+    >>> import io
+    >>> from types import SimpleNamespace as Opened
+    >>> hdf5_path(Opened(filename=name_of_watched("a b.h5"), driver="fileobj")).name
+    'a b.h5'
+    >>> hdf5_path(Opened(filename=repr(io.BytesIO()), driver="fileobj"))
+    """
+    name = str(file.filename)
+    if name.startswith(_NAMED):
+        return Path(os.fsdecode(urllib.parse.unquote_to_bytes(name.removeprefix(_NAMED))))
+    return None if file.driver == "fileobj" else Path(name)
 
 
 def _hdf5(dataset: Any) -> Iterator[str | os.PathLike[str]]:
     """Of an HDF5 dataset; its library need not be loaded for that."""
-    holder = dataset.file.filename
-    yield holder
+    holder = hdf5_path(dataset.file)
+    if holder is not None:
+        yield holder
     named = [source.file_name for source in dataset.virtual_sources()] if dataset.is_virtual else []
-    named += [name for name, *_ in dataset.external or ()]
+    named += [os.fsdecode(name) for name, *_ in dataset.external or ()]
+    folders = [Path()] if holder is None else [holder.parent, Path()]
     for name in named:  # relative to the file, or to where one works
-        yield from (found for found in (Path(holder).parent / name, Path(name)) if found.is_file())
+        yield from (found for folder in folders if (found := folder / name).is_file())
 
 
 def _inside(array: Any) -> Iterator[Any]:
     """Arrays that a wrapper holds; of dask those that its graph begins with."""
-    graph = array.__dask_graph__() if hasattr(array, "__dask_graph__") else None
+    graph = _part(array, "__dask_graph__")
+    graph = graph() if callable(graph) else None
     if graph is None:
         yield from getattr(array, "__dict__", {}).values()
-        yield from (
-            getattr(array, name, None) for name in ("variable", "_data")
-        )  # of xarray, which keeps them in slots
+        yield from (_part(array, name) for name in ("variable", "_data"))  # of xarray, which keeps them in slots
         return
     for layer in getattr(graph, "layers", {"": graph}).values():
         if getattr(layer, "is_materialized", bool)() or isinstance(layer, dict):  # making it would take long

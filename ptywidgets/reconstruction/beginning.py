@@ -12,7 +12,7 @@ from traitlets import Instance
 
 from ptywidgets.engine.errors import FileFormatError, ParameterError
 from ptywidgets.engine.given import Given, begin, checked_object, checked_probe
-from ptywidgets.engine.io.checkpoint import load_checkpoint
+from ptywidgets.engine.io.checkpoint import is_reconstruction, load_checkpoint
 from ptywidgets.engine.io.waves import read_wave
 from ptywidgets.reconstruction.results import Results
 from ptywidgets.reconstruction.starting import Starting
@@ -181,6 +181,8 @@ def _saved(source: Any) -> Any:
     try:
         return load_checkpoint(source)
     except FileFormatError:
+        if is_reconstruction(source):  # a damaged one
+            raise
         return None
 
 

@@ -162,7 +162,8 @@ def test_object_size_is_the_tutorials():
 
     full = replace(
         measurement,
-        patterns=Patterns.centred(np.zeros((2, 200, 200), np.uint8)),
+        patterns=Patterns.centred(np.broadcast_to(np.zeros((1, 200, 200), np.uint8), (1681, 200, 200))),
+        scan_shape=(41, 41),
         positions=scan_positions((41, 41), 4.0, -15.0),
         shifts=np.zeros((1681, 2)),
         sampling=(0.2, 0.2),

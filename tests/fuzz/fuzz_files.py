@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ _VARIES = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d{4}-\d\d-\d\
 
 def make_files(folder: Path, shared: Path | None = None) -> list[Path]:
     """Write all of them; the name's part before the first dot says by which door a file is opened.
+
+    Of data ``stack`` in the name says that they are 3 x 4 patterns in one row, ``series`` that they are several scans.
 
     Parameters
     ----------
@@ -38,8 +41,11 @@ def make_files(folder: Path, shared: Path | None = None) -> list[Path]:
         file.write_bytes(_VARIES.sub(lambda match: re.sub(rb"[0-9a-f]", b"0", match[0]), file.read_bytes()))
     if shared is not None:
         for file in sorted((shared / "data").rglob("*")):
-            if file.suffix.lower() in (".h5", ".hdf5", ".emd", ".hspy") and file.stat().st_size <= LARGEST:
-                copy = folder / f"data.shared.{file.parent.name}.{file.name.replace(' ', '_')}"
+            hdf5 = file.suffix.lower() in (".h5", ".hdf5", ".emd", ".hspy", ".nxs", ".cxi", ".mat")
+            if hdf5 and file.stat().st_size <= LARGEST and h5py.is_hdf5(file):
+                kind = "stack.shared" if file.suffix == ".cxi" else "shared"
+                door = "pattern" if "vacuum" in file.name else "data"
+                copy = folder / f"{door}.{kind}.{file.parent.name}.{file.name.replace(' ', '_')}"
                 copy.write_bytes(file.read_bytes())
                 made.append(copy)
     return made
@@ -52,7 +58,10 @@ def _counts(*shape: int, dtype: Any = np.uint16) -> np.ndarray:
 def _written_by_us(folder: Path) -> list[Path]:
     calibration = Calibration(energy=80e3, scan_step=1.5, q_pixel=0.05, semiangle=20)
     dataset = Dataset(_counts(3, 4, 8, 8), calibration, vacuum=np.ones((8, 8)) + _counts(8, 8), name="ours")
-    return [Path(write(folder / "data.emd.h5", dataset))]
+    made = [Path(write(folder / "data.emd.h5", dataset))]
+    masked = dataset.with_calibration(scan_step=(1.5, 1.2), q_pixel=(0.05, 0.04))
+    masked = masked.with_mask(_counts(8, 8) < 7).with_scan_mask(_counts(3, 4) < 5, confirm=True)
+    return [*made, Path(write(folder / "data.masked.h5", masked))]
 
 
 def _hdf5(folder: Path) -> list[Path]:
@@ -124,6 +133,51 @@ def _hdf5(folder: Path) -> list[Path]:
         layout = h5py.VirtualLayout((1, 3, 8, 8), np.uint16)
         layout[0] = h5py.VirtualSource(".", "real", shape=(3, 8, 8))
         file.create_virtual_dataset("data", layout)
+    head = b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\0\2IM"
+    for name, shape in {"data.matlab.mat": (4, 3, 8, 8), "data.stack.matlab.mat": (12, 8, 8)}.items():
+        with new(name, userblock_size=512) as file:
+            file["cbed"], file["vacuum"] = _counts(*shape), _counts(8, 8)
+            for found in file.values():
+                found.attrs["MATLAB_class"] = np.bytes_(b"uint16")
+            references = file.create_group("#refs#")
+            references["a"] = np.arange(3.0)
+            file["cells"] = np.array([references["a"].ref] * 2, h5py.ref_dtype)
+            file["cells"].attrs["MATLAB_class"] = np.bytes_(b"cell")
+        data = made[-1].read_bytes()
+        made[-1].write_bytes(head + data[len(head) :])
+    with new("data.berkeley.h5") as file:  # Berkeley's EMD 0.2, patterns first
+        file.attrs.update({"version_major": 0, "version_minor": 2})
+        group = file.create_group("data/datacube")
+        group.attrs["emd_group_type"] = 1
+        group["data"] = _counts(8, 8, 3, 4)
+        for axis, (name, unit) in enumerate(zip(("qy", "qx", "y", "x"), ("[n_m^-1]", "1/nm", "nm", "nm"), strict=True)):
+            along = group.create_dataset(f"dim{axis + 1}", data=0.4 * np.arange((8, 8, 3, 4)[axis]))
+            along.attrs.update({"name": np.bytes_(name.encode()), "units": unit})
+        for part, name in (("microscope", "voltage"), ("user", "name"), ("comments", "text")):
+            file.create_group(part).attrs[name] = "80 kV"
+    with new("data.nexus.h5") as file:
+        group = file.create_group("entry/data")
+        group.attrs.update({"NX_class": "NXdata", "signal": "counts", "axes": ["y", "x", "ky", "kx"]})
+        group["counts"] = _counts(3, 4, 8, 8, dtype=np.uint32)
+        for name, unit, size in zip(("y", "x", "ky", "kx"), ("nm", "nm", "1/nm", "1/nm"), (3, 4, 8, 8), strict=True):
+            group[name] = 0.4 * np.arange(size)
+            group[name].attrs["units"] = unit
+        mask = (_counts(8, 8) > 5).astype(np.uint32) << 1
+        file["entry/instrument/detector/detectorSpecific/pixel_mask"] = mask
+        file["entry/default"] = h5py.SoftLink("/entry/data")
+    with new("data.stack.cxi") as file:
+        file["cxi_version"] = 140
+        file.create_dataset("entry_1/instrument_1/detector_1/data", data=_counts(12, 8, 8), chunks=(1, 8, 8))
+        file["entry_1/instrument_1/detector_1/mask"] = (_counts(8, 8) > 5).astype(np.uint32) << 2
+        file["entry_1/data_1/data"] = h5py.SoftLink("/entry_1/instrument_1/detector_1/data")
+        rows, columns = np.meshgrid(np.arange(3) * 4e-10, np.arange(4) * 3e-10, indexing="ij")
+        positions = np.stack([columns, rows, 0 * rows], -1).reshape(12, 3)
+        file["entry_1/sample_1/geometry_1/translation"] = positions
+    with new("data.series.h5") as file:
+        file.create_dataset("data", data=_counts(2, 3, 4, 8, 8), chunks=(1, 3, 4, 8, 8), compression="gzip")
+        for axis, unit in enumerate(("s", "nm", "nm", "1/nm", "1/nm")):
+            file[f"dim{axis}"] = 0.4 * np.arange(2)
+            file[f"dim{axis}"].attrs["units"] = unit
     with new("pattern.plain.h5") as file:
         file["vacuum"] = _counts(8, 8, dtype=np.float32) + 1
         file["vacuum"].attrs["units"] = "counts"
@@ -133,6 +187,10 @@ def _hdf5(folder: Path) -> list[Path]:
         group["data"] = _counts(2, 8, 8, dtype=np.float64) + 1
     with new("pattern.mask.h5") as file:
         file.create_dataset("mask", data=_counts(8, 8) > 1, chunks=(4, 4), compression="gzip")
+    with new("pattern.wave.h5") as file:  # a probe to begin with
+        beam = np.hypot(*np.mgrid[-10:10, -10:10]) < 4
+        file["probe"] = (beam * (1 + _counts(2, 20, 20)) * np.exp(0.1j * _counts(20, 20))).astype(np.complex64)
+        file["mask"] = np.ones((20, 20), bool)
     return made
 
 
@@ -143,6 +201,8 @@ def _npy(folder: Path) -> list[Path]:
         "fortran": np.asfortranarray(_counts(3, 4, 8, 8, dtype=np.float32)),
         "big": _counts(3, 4, 8, 8, dtype=">f8"),
         "bool": _counts(3, 4, 8, 8) > 2,
+        "series": _counts(2, 3, 4, 8, 8, dtype=np.uint8),
+        "stack": _counts(12, 8, 8, dtype=np.uint8),
     }
     for version in ((1, 0), (2, 0), (3, 0)):
         for name, array in stored.items():
@@ -168,7 +228,21 @@ def _saved(folder: Path) -> list[Path]:
         recon.prepare(rotation=0.0, transpose=False)
         recon.run(2)
         made.append(Path(recon.save(folder / f"saved.{name}.h5")))
-    recon = Reconstruction(example_tilts()[:2], tilts=[-20, 30], composition=Composition(slices=2, thickness=8))
+    # with masks, a part of the data, where they came from, and a probe and an object to begin with
+    named = dataclasses.replace(few, path=Path("/nowhere/data.h5"))
+    named = (
+        named.with_mask(_counts(20, 20) < 8).with_scan_mask(np.arange(16).reshape(4, 4) != 9).crop(scan=(0, 4, 0, 3))
+    )
+    recon = Reconstruction(named, defocus=100)
+    recon.prepare(rotation=0.0, transpose=False)
+    first = recon.run(1)
+    recon = Reconstruction(named, defocus=100).begin_with(probe=first.probe, object=first.object, hold_probe=True)
+    recon.prepare(rotation=0.0, transpose=False)
+    recon.run(1)
+    made.append(Path(recon.save(folder / "saved.given.h5")))
+    recon = Reconstruction(
+        example_tilts()[:2], tilts=[-20, 30], defocus=60, composition=Composition(slices=2, thickness=8)
+    )
     recon.prepare(rotation=0.0, transpose=False)
     recon.run(1)
     made.append(Path(recon.save(folder / "saved.volume.h5")))

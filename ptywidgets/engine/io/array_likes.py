@@ -15,6 +15,7 @@ import numpy as np
 
 from ptywidgets.engine.dataset import check_memory
 from ptywidgets.engine.errors import DataError, PtyError
+from ptywidgets.engine.files import hdf5_path
 from ptywidgets.engine.io import hdf5
 from ptywidgets.engine.io.axes import Mark, reordered
 from ptywidgets.engine.io.claims import Claim, claim, claim_if_set
@@ -204,8 +205,9 @@ def _hdf5(data: h5py.Dataset) -> Found:
     if not data:
         raise DataError("the HDF5 file of the data is closed; open it again, or use ptywidgets.read(path).")
     file, name = data.file, str(data.name or "")
-    path = Path(str(file.filename))
-    if file.mode == "r" and file.driver not in ("core", "fileobj") and path.is_file() and name:
+    known = hdf5_path(file)
+    path = Path(str(file.filename)) if known is None else known
+    if file.mode == "r" and file.driver != "core" and known is not None and path.is_file() and name:
         array: Any = LazyArray(path, name, allow_external=True, squeeze=True)
         array = array if counted(array.dtype) == array.dtype else Foreign(array)
     else:

@@ -114,7 +114,7 @@ def settle(claims: list[Claim], given: Mapping[str, Any], name: str, call: str =
                     )
                 raise AskingError(
                     f"{source.name} gives the detector pixel as {angles[0]}, and turning mrad into 1/A needs "
-                    "the energy, which is not there; {pass}.",
+                    "the energy, which is not in the file; {pass}.",
                     "energy",
                 )
             those = [c for c in those if c not in angles]

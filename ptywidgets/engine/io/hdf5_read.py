@@ -20,6 +20,8 @@ from pathlib import Path
 
 import h5py
 
+from ptywidgets.engine.files import name_of_watched
+
 HEAP = b"GCOL"  # of all the file
 LOCAL_HEAP = b"HEAP"  # of one group
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -52,10 +54,14 @@ class _Watched:
     """A binary file as h5py's driver for file objects reads it."""
 
     def __init__(self, path: Path):
+        self._name = name_of_watched(path)
         self._raw = path.open("rb", buffering=0)
         self._at = 0
         self._known: dict[int, bool] = {}  # heaps, by address, and whether they are broken
         self._base, self._address_bytes, self._length_bytes = 0, 8, 8  # as the superblock says
+
+    def __repr__(self) -> str:  # which h5py takes for the name of the file
+        return self._name
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         if whence == os.SEEK_END:

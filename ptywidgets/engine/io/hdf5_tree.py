@@ -13,6 +13,7 @@ import numpy as np
 
 from ptywidgets.engine.dataset import check_memory
 from ptywidgets.engine.errors import DataError, FileFormatError, PtyError
+from ptywidgets.engine.files import hdf5_path
 from ptywidgets.engine.io.hdf5_read import watched_hdf5
 from ptywidgets.engine.io.recognise import is_hdf5, looks_like, printable
 
@@ -118,7 +119,16 @@ def resolve(file: h5py.File, name: str, path: Path, allow_external: bool = False
                 todo += link.path.split("/")[::-1]
                 here = file if link.path.startswith("/") else here
                 continue
-            here = here[part]
+            try:
+                here = here[part]
+            except (KeyError, OSError, RuntimeError) as error:
+                if not isinstance(link, h5py.ExternalLink):
+                    raise
+                raise FileFormatError(
+                    f"{printable(part)!r} in {printable(path.name)} takes its data from another file, "
+                    f"{printable(link.path)!r} in {printable(link.filename)!r}, which cannot be opened "
+                    f"({printable(' '.join(str(error).split()), 240)}); put that file where the link leads."
+                ) from error
     return here
 
 
@@ -218,7 +228,7 @@ def external_links(file: h5py.File) -> list[str]:
 
 def linked_files(found: h5py.Dataset, path: Path) -> tuple[str, ...]:
     """Absolute paths of the other files that hold the values of a dataset: by a link, or in parts."""
-    here = Path(found.file.filename)
+    here = hdf5_path(found.file) or path
     names = [here]
     if found.is_virtual:
         names += [here.parent / part.file_name for part in found.virtual_sources() if part.file_name != "."]

@@ -26,7 +26,7 @@ def read(
     path: Path, dataset: str | None = None, scan_shape: tuple[int, int] | None = None, allow_external: bool = False
 ) -> Found:
     """A 4-D array, or a 3-D stack with `scan_shape`."""
-    data: Any = _mapped(path)
+    data: Any = mapped(path)
     if dataset is not None:
         raise FileFormatError(f"{printable(path.name)} holds a single array; leave out dataset={dataset!r}.")
     if data.ndim == 3 and scan_shape is None:
@@ -46,13 +46,14 @@ def read_plane(path: Path) -> np.ndarray:
     """A 2-D array of whatever is in it."""
     if not understands(path):
         raise not_understood(path, f"HDF5; {NAME}")
-    data = _mapped(path)
+    data = mapped(path)
     if data.ndim != 2:
         raise FileFormatError(f"{printable(path.name)} holds an array of shape {data.shape}; expected a 2-D pattern.")
     return data
 
 
-def _mapped(path: Path) -> np.ndarray:
+def mapped(path: Path) -> np.ndarray:
+    """The array, mapped for reading; FileFormatError where that cannot be."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # headers written by Python 2

@@ -12,9 +12,11 @@ import numpy as np
 
 from ptywidgets.engine.dataset import check_memory
 from ptywidgets.engine.errors import FileFormatError
+from ptywidgets.engine.io import npy
+from ptywidgets.engine.io.hdf5_tree import hdf5_errors, inventory, open_hdf5, readable_dataset, walk
+from ptywidgets.engine.io.recognise import existing_file, printable
 
 KEPT_IN = ("data", "value", "array")  # what the array in a group of the wave's name may be called
-MOST_SEEN = 10_000  # objects of a file that are looked at
 
 
 def read_wave(path: str | os.PathLike[str], what: str) -> np.ndarray:
@@ -35,45 +37,28 @@ def read_wave(path: str | os.PathLike[str], what: str) -> np.ndarray:
     FileFormatError
         When there is no such file or array, or more than one.
     """
-    source = Path(path).expanduser()
-    if not source.is_file():
-        raise FileFormatError(f"there is no file {source.name!r} in {str(source.parent)!r}.")
-    try:
-        if source.suffix.lower() == ".npy":
-            array = np.load(source, mmap_mode="r", allow_pickle=False)
-            return _loaded(array, what, source.name)
-        with h5py.File(source, "r") as file:
-            return _loaded(_only_one(file, what, source.name), what, source.name)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        if isinstance(error, FileFormatError):
-            raise
-        raise FileFormatError(
-            f"no {what} can be read from {source.name!r}: {error}; expected .npy, HDF5, or a saved reconstruction."
-        ) from error
+    source = existing_file(path)
+    if npy.understands(source):
+        return _loaded(npy.mapped(source), what, source.name)
+    with open_hdf5(source) as file, hdf5_errors(source):
+        return _loaded(_only_one(file, what, source), what, source.name)
 
 
-def _only_one(file: Any, what: str, name: str) -> Any:
-    found: dict[str, Any] = {}
-    seen = 0
-
-    def visit(place: str, item: Any) -> Any:
-        nonlocal seen
-        seen += 1
-        if seen > MOST_SEEN:
-            return True
+def _only_one(file: h5py.File, what: str, path: Path) -> h5py.Dataset:
+    found: dict[str, h5py.Dataset] = {}
+    for place, item in walk(file):
         if isinstance(item, h5py.Dataset) and item.ndim in (2, 3) and item.dtype.kind in "fc":
             *groups, own = place.casefold().split("/")
             if own == what or (own in KEPT_IN and groups and groups[-1] == what):
                 found[place] = item
-        return None
-
-    file.visititems(visit)
     if len(found) != 1:
-        there = f"it has {', '.join(sorted(found))}" if found else "it has none of 2 or 3 axes under that name"
+        listed = ", ".join(printable(place) for place in sorted(found)[:8])
+        there = f"it has {listed}" if found else "it has none of 2 or 3 axes under that name"
         raise FileFormatError(
-            f"{name!r} should have one array named {what!r}, but {there}; read it and give the array."
+            f"{printable(path.name)!r} should have one array named {what!r}, but {there}; read it and give the array. "
+            f"{inventory(file, path)}"
         )
-    return next(iter(found.values()))
+    return readable_dataset(next(iter(found.values())), path)
 
 
 def _loaded(array: Any, what: str, name: str) -> np.ndarray:

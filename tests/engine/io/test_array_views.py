@@ -67,7 +67,10 @@ def test_the_sum_of_one_is_of_its_own_type():
 
 def test_nothing_is_read_until_it_is_asked_for():
     source = Counting(RNG.integers(1, 9, (8, 8, 16, 16)).astype(np.uint16))
-    dataset = Dataset(source).crop(scan=(2, 6, 2, 6)).bin(scan=2, detector=2)
+    whole = Dataset(source)
+    assert source.read == 256, "one pattern of an array of another kind, to see whether it is indexed as numpy's are"
+    source.read = 0
+    dataset = whole.crop(scan=(2, 6, 2, 6)).bin(scan=2, detector=2)
     assert source.read == 0
     dataset.pattern(0, 1)
     assert source.read == 4 * 256

@@ -113,8 +113,15 @@ def test_a_data_set_knows_its_files(tmp_path, data):
     lazy = Dataset.from_stack(mapped, (3, 4))
     assert lazy.inputs == lazy.load().inputs == (stack,)
     assert Dataset(np.ones((2, 2, 4, 4))).inputs == ()
-    with open_hdf5(data) as file:
-        assert Dataset(file["datacube_root/datacube/data"]).inputs == (data,)
+    named = tmp_path / "\u00c5ngstr\u00f6m 100%.h5"
+    named.write_bytes(data.read_bytes())
+    for path in (data, named):
+        for trusted in (False, True):
+            with open_hdf5(path, trusted) as file:
+                dataset = Dataset(file["datacube_root/datacube/data"])
+            assert dataset.inputs == (path,) and dataset.pattern(2, 3).shape == (6, 8), "also of a file that is closed"
+    with data.open("rb") as opened, h5py.File(opened) as file:
+        assert Dataset(file["datacube_root/datacube/data"]).inputs == (), "an object that does not say where it reads"
 
 
 class Wrapper:
@@ -137,6 +144,22 @@ class Graph(Wrapper):
 
     def __dask_graph__(self):
         return self.graph
+
+
+class Failing(Wrapper):
+    """Whatever is asked for beyond what an array has fails, as it may in another package."""
+
+    def __getattr__(self, name):
+        raise RuntimeError(name)
+
+
+def test_looking_for_files_does_not_fail(tmp_path, data):
+    assert files_of(Failing(np.ones((3, 4, 6, 8)))) == ()
+    without = Wrapper(read(data).data)
+    without.__dask_graph__ = None
+    assert files_of(without) == (data,)
+    without.__dask_graph__ = lambda: None  # as xarray's, of an array that is no graph
+    assert files_of(without) == (data,)
 
 
 def test_arrays_within_arrays_are_followed(tmp_path, data):

@@ -129,6 +129,9 @@ def test_links_out_of_the_file_are_refused(plain, tmp_path, patterns):
         read(path, dataset="circle")
     np.testing.assert_array_equal(read(path, dataset="data", allow_external=True).pattern(0, 1), patterns[0, 1])
     np.testing.assert_array_equal(read(path, allow_external=True).pattern(0, 1), patterns[0, 1])
+    (tmp_path / "other.h5").unlink()
+    with pytest.raises(FileFormatError, match=r"'data' in links.h5 takes its .*'secret' in 'other.h5'.*cannot be open"):
+        read(path, dataset="data", allow_external=True)
 
 
 def test_virtual_and_external_storage_are_refused(plain, tmp_path, patterns):
