@@ -338,7 +338,8 @@ export class ImageView {
     this.limits = contrastLimits(frame, s);
     paint(frame, this.limits, s, new Uint32Array(image.data.buffer));
     g.putImageData(image, 0, 0);
-    if (!this.limits) this.say(s.placeholder || "This image has no finite value.", false);
+    const cleared = frame.full[0] * frame.full[1] === 1; // by ImageView.clear(); any other image without a value is told
+    if (!this.limits) this.say((cleared && s.placeholder) || "This image has no finite value.", false);
     const [lo, hi] = this.limits ?? [NaN, NaN];
     const kind = frame.complex ? "complex image, phase as colour, amplitude" : "image, values";
     canvas.setAttribute("aria-label", `${s.title || "Image"}: ${frame.full[1]} x ${frame.full[0]} px ${kind} ${short(lo)} to ${short(hi)}`);

@@ -70,10 +70,18 @@ def how_to_give(names: Sequence[str], place: str = "code", joined: str = "and") 
     'prepare(rotation=8) or prepare(rotation=-172)'
     >>> how_to_give(["semiangle", "vacuum"], "widget", "or")
     'the field "semi-angle" in the DatasetBrowser or "vacuum pattern" in the ProbeDesigner'
+    >>> how_to_give(["scan_step", "q_pixel", "defocus"], "widget")
+    'the fields "scan step", "q pixel" in the DatasetBrowser and "defocus" in the ProbeDesigner'
     """
     parts = [_way(name, place) for name in names]
+    where = [part.rpartition(" in the ") for part in parts]
+    if place == "widget":  # several fields of one widget are named before it
+        parts = [a[0] if a[1:] == b[1:] else part for a, b, part in zip(where, where[1:], parts, strict=False)] + parts[
+            -1:
+        ]
     words = f" {joined} ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else parts[0]
-    return f"the field {words}" if place == "widget" else words
+    field = "fields" if len(parts) > 1 and joined == "and" else "field"
+    return f"the {field} {words}" if place == "widget" else words
 
 
 def _way(name: str, place: str) -> str:

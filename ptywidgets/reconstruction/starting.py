@@ -112,8 +112,9 @@ class Starting(Inputs):
         dataset = self._data()
         self._require_idle("look for a start")
         known.setdefault("preparation", self.preparation.replace(rotation=None, transpose=None, flip=False))
-        if self.optics.aberrations and self.optics.aberrations != self._found:
-            known.setdefault("aberrations", self.optics.aberrations)
+        given = self.optics.aberrations  # a defocus of 0 that somebody has given is kept, too, where none is found
+        if (given or given.known) and given != self._found:
+            known.setdefault("aberrations", given)
         if self.composition.slices > 1 and self.views is None:  # of a volume the slices differ
             known.setdefault("thickness", self.composition.thickness)
         start = find_start(dataset, **known)

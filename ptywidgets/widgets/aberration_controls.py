@@ -57,7 +57,7 @@ class Dial(GridBox):
     ) -> None:
         kind: Any = float | None if optional else float
         self.number = Number(Parameter(name, 0.0, unit=unit, doc=doc, type=kind), 0.0, label=name, width="100%")
-        self.number.box.placeholder = "unknown" if optional else ""
+        self.number.box.placeholder = "not set" if optional else ""
         plain = {"width": "auto", "margin": "0"}
         self.step = step
         ends = {"min": round(low / step), "max": round(high / step), "step": 1}
@@ -173,7 +173,7 @@ class AberrationControls(GridBox):
 def _dials_of(symbol: str, form: str) -> list[tuple[str, Dial, float]]:
     """Name of the coefficient, its dial, and A (or rad) per shown unit."""
     if symbol == "C10":
-        doc = "Positive defocus puts the crossover behind the specimen; C10 = -defocus. Empty: unknown; 0: in focus."
+        doc = "Positive defocus puts the crossover behind the specimen; C10 = -defocus. Empty: not known; 0: in focus."
         return [("defocus", Dial("defocus", -DEFOCUS_END, DEFOCUS_END, 1, "A", doc, optional=True), 1.0)]
     n, m = SYMBOLS[symbol]
     unit, scale, end = _ORDERS[n]

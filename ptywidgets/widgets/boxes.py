@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from typing import Any
 
 import ipywidgets
@@ -10,6 +11,11 @@ from ipywidgets import HTML, Box, Button, Checkbox, Dropdown, VBox
 
 AUTO_WIDTH: dict[str, Any] = {"style": {"button_width": "auto"}, "layout": {"width": "auto"}}  # of ToggleButtons
 UNITS = {"A": "Å", "1/A": "Å⁻¹", "A2": "Å²", "A^2": "Å²", "e/A^2": "e⁻/Å²", "degrees": "°", "px": "px"}
+# Signs of the engine's plain text, each where it cannot be part of a path
+_PRINTED = {"+-": "±", "e/A^2": "e⁻/Å²", "1/A": "Å⁻¹", "A": "Å"}
+_SIGNS = re.compile(
+    r"\+-(?= ?\d)|(?<=\d )(?:e/A\^2|1/A|A)(?![\w/\\-]|\.\w)|(?<=\bin )A(?![\w/\\-]|\.\w)|(?<=\()(?:1/A|A)(?=\))"
+)
 _TOOLTIP = "description_tooltip" if int(ipywidgets.__version__.split(".")[0]) < 8 else "tooltip"
 
 
@@ -80,6 +86,19 @@ def tip(text: str) -> dict[str, str]:
 def unit_text(unit: str) -> str:
     """A unit as it is shown: ``1/A`` is Å⁻¹."""
     return UNITS.get(unit, unit)
+
+
+def typeset(text: str) -> str:
+    """A sentence of the engine with the signs of print: ± for +-, Å for A where it is a unit; not within a path.
+
+    Examples
+    --------
+    >>> typeset("defocus (A): 338 A (+- 4), dose 2e+03 e/A^2, pixel 0.02 1/A; the step is in A.")
+    'defocus (Å): 338 Å (± 4), dose 2e+03 e⁻/Å², pixel 0.02 Å⁻¹; the step is in Å.'
+    >>> typeset("/data/series 3 A/run 1 A.h5")
+    '/data/series 3 A/run 1 A.h5'
+    """
+    return _SIGNS.sub(lambda found: _PRINTED[found[0]], text)
 
 
 def _classed(widget: Any, name: str) -> Any:

@@ -101,8 +101,8 @@ class Number(OneBox):
         if text == self._shown:
             return
         try:
-            if len(numbers) == 2:
-                value = tuple(self.parameter.check(number) for number in numbers)
+            if len(numbers) == 2 and all(numbers):  # one that is missing is refused below, with all of the entry
+                value = tuple(map(self.parameter.typed, numbers))
             else:
                 value = self.parameter.typed(text)
         except PtyError as error:

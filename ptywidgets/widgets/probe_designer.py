@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -27,6 +28,7 @@ from ptywidgets.widgets.image_view import ImageView
 from ptywidgets.widgets.report_table import report_table
 
 APERTURES = ("vacuum pattern", "ideal aperture")
+OF_DEFOCUS = ("probe diameter", "overlap")
 
 
 class ProbeDesigner(Panel):
@@ -169,7 +171,8 @@ class ProbeDesigner(Panel):
         ):
             view.origin = centre
             view.show(image, live=live, sampling=step)
-        self.table.value = report_table(design.report)
+        known = optics.aberrations.known
+        self.table.value = report_table(design.report if known else map(_not_judged, design.report))
         if live:
             self.settle_soon()
 
@@ -220,6 +223,11 @@ class ProbeDesigner(Panel):
     def _describe(self) -> str:
         aberrations = self.recon.optics.aberrations
         return f"defocus {aberrations['defocus']:g} A" if aberrations.known else "defocus unknown"
+
+
+def _not_judged(quantity: Quantity) -> Quantity:
+    """Without a verdict where that would be one about a defocus that nobody has given."""
+    return replace(quantity, verdict="", advice="with a defocus of 0") if quantity.name in OF_DEFOCUS else quantity
 
 
 __all__ = ["ProbeDesigner"]

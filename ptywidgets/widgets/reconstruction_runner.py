@@ -301,8 +301,11 @@ class ReconstructionRunner(Panel):
         self.save.disabled = recon.measurement is None
         self.progress.max = max(1, recon.goal)
         self.progress.value = min(done, self.progress.max)
-        self.progress.bar_style = BAR.get(status, "")
+        kind = message_kind(recon)
+        self.progress.bar_style = "warning" if status == "finished" and kind == "warn" else BAR.get(status, "")
         set_words(self.state_line, status_words(recon))
+        for name in ("warn", "bad"):
+            (self.state_line.add_class if name == kind else self.state_line.remove_class)(f"pty-{name}")
         stage = stage_words(recon)
         if stage != self._stage:
             self._stage = stage
@@ -311,7 +314,7 @@ class ReconstructionRunner(Panel):
             if self.settings is not None:
                 with self.turns.silence():
                     self.settings.show()
-        said = (run_message(recon), message_kind(recon))
+        said = (run_message(recon), kind)
         if (said[0] and said != self._said) or said[0] != self._said[0]:  # else other words may stay
             self.say(*said)
         self._said = said

@@ -23,7 +23,7 @@ def report_table(report: Iterable[Quantity]) -> str:
     for quantity in report:
         value = html.escape(f"{quantity.value:.4g} {unit_text(quantity.unit)}")
         word = f'<span class="pty-{quantity.verdict}">{VERDICTS[quantity.verdict]}</span>' if quantity.verdict else ""
-        advice = html.escape(f": {quantity.advice}") if quantity.advice else ""
+        advice = html.escape((": " if word else "") + quantity.advice) if quantity.advice else ""
         rows.append(f"<tr><td>{html.escape(quantity.name)}</td><td>{value}</td><td>{word}{advice}</td></tr>")
     return f"<table class='pty-figure' data-testid='pty-report'>{''.join(rows)}</table>"
 

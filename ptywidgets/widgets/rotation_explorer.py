@@ -14,7 +14,18 @@ from ptywidgets.engine.prepare import RotationFit, wrapped_angle
 from ptywidgets.engine.prepare.frames import Screened, screen
 from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.base import Panel
-from ptywidgets.widgets.boxes import button, checkbox, heading, note, panel, panels, set_words, toolbar, unit_text
+from ptywidgets.widgets.boxes import (
+    button,
+    checkbox,
+    heading,
+    note,
+    panel,
+    panels,
+    set_words,
+    toolbar,
+    typeset,
+    unit_text,
+)
 from ptywidgets.widgets.com_field import ComField
 from ptywidgets.widgets.com_maps import ComMaps
 from ptywidgets.widgets.controls import Slider
@@ -198,7 +209,7 @@ class RotationExplorer(Panel):
             self.say("")
         if screened.notes:
             said = _sentence(self._fit.message) if self._fit is not None and preparation.rotation is None else ""
-            self.say(" ".join([*screened.notes, said]).strip(), "warn")
+            self.say(" ".join([*map(_sentence, screened.notes), said]).strip(), "warn")
 
     def _new_measurement(self) -> None:
         """Somebody has prepared the data: show what they took."""
@@ -260,7 +271,7 @@ class RotationExplorer(Panel):
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    return typeset(text[:1].upper() + text[1:])
 
 
 __all__ = ["RotationExplorer"]

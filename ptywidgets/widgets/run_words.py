@@ -9,6 +9,7 @@ from ptywidgets.engine.dataset import in_bytes
 from ptywidgets.engine.errors import PtyError
 from ptywidgets.engine.plan import AUTOMATIC
 from ptywidgets.reconstruction import Reconstruction, Views
+from ptywidgets.widgets.boxes import typeset
 
 
 def iterations_done(recon: Reconstruction) -> int:
@@ -35,7 +36,7 @@ def status_words(recon: Reconstruction) -> str:
     if recon.state is None:
         return status
     ended = status in ("finished", "doubtful")
-    parts = [status, f"iteration {done} of {'' if ended else most}{planned}"]
+    parts = [ending(recon), f"iteration {done} of {'' if ended else most}{planned}"]
     pace = recon.seconds_per_iteration
     if pace is not None and status in ("running", "paused"):
         left = f"{duration(max(0, planned - done) * pace)} left"
@@ -43,6 +44,19 @@ def status_words(recon: Reconstruction) -> str:
     if recon.error is not None:
         parts.append(f"error {short(recon.error)}")
     return ", ".join([*parts, f"memory {in_bytes(recon.memory)}"])
+
+
+def ending(recon: Reconstruction) -> str:
+    """The status as it is shown: what has ended and is doubted is told from what is not.
+
+    Examples
+    --------
+    >>> ending(Reconstruction())
+    'empty'
+    """
+    if recon.status == "doubtful":
+        return "doubtful result"
+    return "finished, with doubts" if recon.status == "finished" and recon.doubts else recon.status
 
 
 def run_message(recon: Reconstruction) -> str:
@@ -54,18 +68,19 @@ def run_message(recon: Reconstruction) -> str:
     ''
     """
     error = recon.exception
-    return error.told("widget") if recon.status == "error" and isinstance(error, PtyError) else recon.message
+    told = error.told("widget") if recon.status == "error" and isinstance(error, PtyError) else recon.message
+    return typeset(told)
 
 
 def message_kind(recon: Reconstruction) -> str:
-    """How that is to be taken: "bad", "warn" or "note".
+    """How that, and the status, are to be taken: "bad", "warn" or "note".
 
     Examples
     --------
     >>> message_kind(Reconstruction())
     'note'
     """
-    return "bad" if recon.status == "error" else "warn" if recon.doubts else "note"
+    return "bad" if recon.status == "error" else "warn" if recon.doubts or recon.status == "doubtful" else "note"
 
 
 def plan_words(recon: Reconstruction) -> str:
@@ -195,6 +210,7 @@ def duration(seconds: float) -> str:
 __all__ = [
     "default_path",
     "duration",
+    "ending",
     "in_words",
     "iterations_done",
     "message_kind",

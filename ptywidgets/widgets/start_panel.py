@@ -13,7 +13,7 @@ from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.prepare import Decision, Start
 from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.base import Panel
-from ptywidgets.widgets.boxes import button, heading, note, set_words, toolbar, words
+from ptywidgets.widgets.boxes import button, heading, note, set_words, toolbar, typeset, words
 from ptywidgets.widgets.closing import replace_children
 from ptywidgets.widgets.verdict_list import measured
 
@@ -74,7 +74,7 @@ class StartPanel(Panel):
         else:
             name = words(decision.name, "pty-name")
         number = words(value, "pty-value")
-        sentence = words(f"{decision.sentence} ({decision.source})".replace("+-", "±"), "pty-note")
+        sentence = words(typeset(f"{decision.sentence} ({decision.source})"), "pty-note")
         row = Box([name, number, sentence])
         row.add_class("pty-row")
         return row

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 
-from ptywidgets.widgets.boxes import unit_text
+from ptywidgets.widgets.boxes import typeset, unit_text
 from ptywidgets.widgets.number_box import whole
 
 MARKS = {"good": ("✓", "good"), "warn": ("!", "look"), "bad": ("✗", "bad"), "": ("·", "")}
@@ -82,8 +82,8 @@ def rows(entries: Iterable[Sequence[str]], testid: str) -> str:
 
 
 def text(words: object) -> str:
-    """Words as HTML, whatever they hold; +- as the sign for it."""
-    return html.escape(str(words).replace("+-", "±"))
+    """Words as HTML, whatever they hold, with the signs of print."""
+    return html.escape(typeset(str(words)))
 
 
 __all__ = ["MARKS", "degrees", "mark", "measured", "rows", "table", "text"]

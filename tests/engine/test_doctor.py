@@ -242,3 +242,15 @@ def test_fine_steps_are_no_error(kind, defocus):
     dataset = Dataset(patterns.reshape(24, 24, side, side), calibration)
     finding = look(dataset, "scan step", None, optics)
     assert finding.verdict == "good" and "no faster" in finding.sentence
+
+
+def test_a_defocus_that_nobody_has_given_is_not_judged(duck):
+    for optics in (None, Optics.from_dataset(duck)):
+        found = {finding.name: finding for finding in doctor.examine(duck, optics=optics)}
+        assert not {"defocus", "overlap", "scan grid"} & found.keys()
+        assert "nobody has said what the defocus is" in found["not checked"].sentence
+    found = {
+        finding.name
+        for finding in doctor.examine(duck, optics=Optics.from_dataset(duck, aberrations=Aberrations(defocus=0)))
+    }
+    assert {"defocus", "overlap", "scan grid"} <= found

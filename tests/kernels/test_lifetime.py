@@ -19,7 +19,7 @@ calibration = Calibration(energy=80e3, scan_step=1.0, q_pixel=0.1, semiangle=16.
 made = []
 
 def new():
-    recon = ptywidgets.Reconstruction(Dataset(data.copy(), calibration))
+    recon = ptywidgets.Reconstruction(Dataset(data.copy(), calibration), defocus=0)  # else it is looked for
     recon.prepare(rotation=0.0, transpose=False)
     recon.update_plan(iterations=100_000, batch=4)
     made.append(weakref.ref(recon))

@@ -119,6 +119,13 @@ def test_a_rotation_that_the_curl_tells_badly_is_looked_for_with_the_given_lens(
     assert away(recon.rotation, -15) < 0.5 and "Found: rotation" in recon.message
 
 
+@pytest.mark.parametrize("given", [{"defocus": 0}, {"defocus": 250}])
+def test_what_is_given_stays_where_none_is_found(nothing, given):
+    recon = Reconstruction(nothing, **given)
+    recon.find_start()
+    assert recon.optics.aberrations == Aberrations(**given) and "defocus" not in recon.unknown
+
+
 @pytest.mark.parametrize("lost", ["semiangle", "q_pixel"])
 def test_semiangle_or_pixel_come_from_the_disk(ducky, lost):
     whole = ducky.with_vacuum(None)

@@ -1,8 +1,8 @@
 """What is left of widgets that are closed, or whose cell is run again: nothing."""
 
 import gc
-import sys
 import threading
+import tracemalloc
 import weakref
 from types import SimpleNamespace
 
@@ -243,25 +243,33 @@ def test_a_result_of_a_cell_that_is_run_again_is_let_go(data, notebook):
     assert references[1]["recon"]() is notebook.user_ns["recon"]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="no GPU: /proc is that of Linux")
 def test_memory_does_not_grow_with_runs_of_a_cell(notebook):
     counts = np.zeros((48, 24, 64, 64), np.uint8)  # 5 MB
     calibration = ptywidgets.Calibration(energy=80e3, scan_step=1.0, q_pixel=0.05, semiangle=20.0)
+    made = []
 
     def cell(variables):
-        variables["browser"] = ptywidgets.DatasetBrowser(Dataset(counts + np.uint8(1), calibration))
+        own = counts + np.uint8(1)
+        made.append(weakref.ref(own))
+        variables["browser"] = ptywidgets.DatasetBrowser(Dataset(own, calibration))
         return variables["browser"]
 
-    def resident():
+    def used():
         gc.collect()
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * 4096
+        return tracemalloc.get_traced_memory()[0]  # not what the process keeps of freed memory, which is chance
 
-    for _ in range(5):
-        notebook.run("a", cell)
-    before = resident()
-    for _ in range(20):
-        notebook.run("a", cell)
-    notebook.user_ns["browser"].wait(60)
-    assert resident() - before < 10 * counts.nbytes  # of 20; some freed memory is kept
+    tracemalloc.start(1)
+    try:
+        for _ in range(3):
+            notebook.run("a", cell)
+        notebook.user_ns["browser"].wait(60)
+        before = used()
+        for _ in range(10):
+            notebook.run("a", cell)
+        notebook.user_ns["browser"].wait(60)
+        # a thread that has just finished may still hold the data of the turn before
+        until(lambda: used() - before < counts.nbytes)
+        assert sum(reference() is not None for reference in made) <= 2
+    finally:
+        tracemalloc.stop()
     notebook.user_ns["browser"].close()

@@ -57,8 +57,9 @@ def test_sliders_stand_on_whole_steps_so_that_no_browser_rounds_them(designer):
 
 def test_an_unknown_defocus_is_no_number_and_zero_is_one(designer):
     box = designer.aberrations["defocus"].number.box
-    assert box.value == "" and box.placeholder == "unknown" and "not known" in designer.words
+    assert box.value == "" and box.placeholder == "not set" and "not known" in designer.words
     assert repr(designer).endswith("defocus unknown)")
+    assert "with a defocus of 0" in designer.table.value and "safer" not in designer.table.value
     type_into(designer.aberrations["C12"], "20")
     assert not designer.recon.optics.aberrations.known and box.value == ""
     type_into(designer.aberrations["defocus"], "0")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -96,10 +97,41 @@ def test_an_error_of_the_run_is_told_in_words(runner, recon):
     assert not runner.run.disabled
 
 
+def test_a_result_to_be_doubted_looks_so_and_another_run_takes_that_away(runner, recon):
+    class Ruin:
+        acts_on = "object"
+
+        def prepare(self, problem):
+            return lambda state: state.replace(object=np.full_like(state.object, np.nan))
+
+    recon.update_plan(iterations=1, constraints=(Ruin(),))
+    runner.run.click()
+    until(lambda: recon.status == "doubtful" and "diverged" in runner.words)
+    until(lambda: "doubtful result, iteration 1 of 1" in runner.state_line.value)
+    assert "pty-warn" in runner.state_line._dom_classes and "pty-warn" in runner.status_line.value
+    assert runner.progress.bar_style == "warning" and not runner.run.disabled
+    recon.update_plan(constraints=())
+    runner.reset.click()
+    runner.run.click()
+    until(lambda: recon.status == "finished" and "finished, iteration 1" in runner.state_line.value)
+    assert "pty-warn" not in runner.state_line._dom_classes and runner.progress.bar_style == "success"
+
+
+def test_a_finished_run_with_doubts_is_told_from_one_without(runner, recon):
+    recon.dataset = replace(recon.dataset, data=np.minimum(recon.dataset.data, 400))  # saturated
+    recon.prepare(rotation=-15.0, transpose=False)
+    recon.update_plan(iterations=1)
+    recon.run()
+    assert recon.status == "finished" and recon.doubts
+    until(lambda: "finished, with doubts, iteration 1" in runner.state_line.value and "Doubtful" in runner.words)
+    assert "pty-warn" in runner.state_line._dom_classes and runner.progress.bar_style == "warning"
+
+
 def test_missing_calibration_is_told_in_words(data):
     runner = ReconstructionRunner(Dataset(data.data, Calibration(energy=80e3)))
     runner.run.click()
-    assert 'the field "scan step"' in runner.words and runner.recon.status == "ready"
+    asked = 'the fields "scan step", "q pixel" and "semi-angle" in the DatasetBrowser'
+    assert asked in runner.words and runner.recon.status == "ready"
 
 
 def test_run_alone_finds_what_nobody_gave(data):

@@ -82,8 +82,8 @@ class Facts:
 
     @property
     def has_optics(self) -> bool:
-        """Whether somebody has said what forms the probe."""
-        return self._optics is not None
+        """Whether somebody has said what forms the probe, and with which defocus."""
+        return self._optics is not None and self._optics.aberrations.known
 
     @cached_property
     def optics(self) -> Optics:
