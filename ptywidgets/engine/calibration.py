@@ -24,6 +24,7 @@ _LIMITS: dict[str, tuple[str, float, float, str]] = {
     "angle_pixel": ("mrad", 0.0, 1e3, "the width of a detector pixel in mrad"),
 }
 NAMES = tuple(_LIMITS)
+CALIBRATED = ("energy", "scan_step", "q_pixel", "semiangle")  # fields of a Calibration
 PAIRED = ("scan_step", "q_pixel", "angle_pixel")  # of which rows and columns may have each their own
 TOLERANCE = 0.01  # two statements of one length that differ by more than this contradict each other
 SAME = 1e-9  # two numbers that differ by less are one
@@ -103,7 +104,7 @@ class Calibration:
     semiangle: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("energy", "scan_step", "q_pixel", "semiangle"):
+        for name in CALIBRATED:
             check = checked_pair if name in PAIRED else checked
             object.__setattr__(self, name, check(name, getattr(self, name)))
 

@@ -10,15 +10,24 @@ import dataclasses
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
-from ptywidgets.engine.calibration import Calibration, in_words
-from ptywidgets.engine.detectors import fit_disk
+from ptywidgets.engine import dataset_parts as parts
+from ptywidgets.engine.calibration import CALIBRATED, Calibration, in_words
+from ptywidgets.engine.dataset_checks import (
+    check_memory,
+    check_patterns,
+    checked_mask,
+    checked_pattern,
+    checked_scan_mask,
+    in_bytes,
+    sizes,
+)
 from ptywidgets.engine.errors import DataError, DataWarning, PtyError
 from ptywidgets.engine.files import files_of, listed_files
 from ptywidgets.engine.masks import check_most, understood, unmasked
@@ -26,11 +35,8 @@ from ptywidgets.engine.source import Bin, Crop, Source, Stated, Supplied, checks
 
 if TYPE_CHECKING:
     from ptywidgets.engine.io.found import Found
-    from ptywidgets.engine.protocols import Backend
 
 __all__ = ["CALIBRATED", "Calibration", "Dataset", "PatternArray"]
-
-CALIBRATED = ("energy", "scan_step", "q_pixel", "semiangle")  # numbers of a Calibration
 
 
 class PatternArray(Protocol):
@@ -109,7 +115,7 @@ class Dataset:
             self._take_masked(self.data)
         if type(self.data) is not np.ndarray or self.data.dtype.kind in "bf":
             self._understand()
-        _check_patterns(self.data, 4, "(Ry, Rx, Qy, Qx)", _advice_for(self.data))
+        check_patterns(self.data, 4, "(Ry, Rx, Qy, Qx)", _advice_for(self.data))
         if self.path is not None:
             object.__setattr__(self, "path", Path(self.path))
         source = self.source
@@ -195,7 +201,7 @@ pass scan_shape=(41, 41) or crop.
         from ptywidgets.engine.io.found import Found
 
         found = understood(stack) or Found(stack)
-        _check_patterns(found.data, 3, "(J, Qy, Qx)", "pass 4-D data to Dataset(data)")
+        check_patterns(found.data, 3, "(J, Qy, Qx)", "pass 4-D data to Dataset(data)")
         given = fields.get("calibration", Calibration()), fields.get("metadata", {})
         return cls(**{**fields, **_taken_over(found.as_scan(scan_shape), *given)})
 
@@ -239,7 +245,7 @@ pass scan_shape=(41, 41) or crop.
         """One diffraction pattern, (Qy, Qx)."""
         for axis, index, n in (("ry", ry, self.shape[0]), ("rx", rx, self.shape[1])):
             if isinstance(index, (bool, str)) or not 0 <= index < n or index != int(index):
-                raise DataError(f"{axis} is {index!r}; expected 0 to {n - 1} in a scan of {_by(self.scan_shape)}.")
+                raise DataError(f"{axis} is {index!r}; expected 0 to {n - 1} in a scan of {sizes(self.scan_shape)}.")
         check_memory(self.nbytes // math.prod(self.scan_shape), "one pattern")
         return self._native(self.data[int(ry), int(rx)])
 
@@ -501,28 +507,7 @@ pass scan_shape=(41, 41) or crop.
         >>> dataset.crop(scan=(1, 5, 0, 6))
         Dataset '': scan 4 x 6, detector 8 x 8, uint8, 1.54 kB in memory; step 2 A, cropped
         """
-        from ptywidgets.engine.io.array_views import cropped
-
-        done = Crop(
-            None if scan is None else _checked_region("scan", scan, self.scan_shape),
-            None if detector is None else _checked_region("detector", detector, self.detector_shape),
-        )
-        whole = self._whole
-        done = Crop(
-            *(None if part == all_ else part for part, all_ in zip((done.scan, done.detector), whole, strict=True))
-        )
-        if done == Crop():
-            return self
-        (y0, y1, x0, x1), (v0, v1, u0, u1) = done.scan or whole[0], done.detector or whole[1]
-        if done.detector is not None and not cut_disk:
-            self._check_disk(done.detector)
-        return self._carried(
-            done,
-            cropped(self.data, ((y0, y1), (x0, x1), (v0, v1), (u0, u1))),
-            lambda mask: mask[v0:v1, u0:u1],
-            lambda vacuum: vacuum[v0:v1, u0:u1],
-            lambda scan_mask: scan_mask[y0:y1, x0:x1],
-        )
+        return parts.crop_dataset(self, scan, detector, cut_disk=cut_disk)
 
     def bin(self, scan: int | tuple[int, int] = 1, detector: int | tuple[int, int] = 1) -> Dataset:
         """Sums over neighbouring scan positions, detector pixels, or both; the calibration goes along. Lazy.
@@ -549,32 +534,7 @@ pass scan_shape=(41, 41) or crop.
         >>> binned.pattern(0, 0)[0, 0].item()
         3200
         """
-        from ptywidgets.engine.io.array_views import BinnedArray, binned
-
-        by_scan, by_detector = (
-            _checked_bins("scan", scan, self.scan_shape),
-            _checked_bins("detector", detector, self.detector_shape),
-        )
-        bins = (*by_scan, *by_detector)
-        if bins == (1, 1, 1, 1):
-            return self
-        rest = tuple(n % b for n, b in zip(self.shape, bins, strict=True))
-        c = self.calibration
-        calibration = dataclasses.replace(
-            c, scan_step=_scaled(c.scan_step, by_scan), q_pixel=_scaled(c.q_pixel, by_detector)
-        )
-
-        def all_of(mask: np.ndarray, by: tuple[int, int]) -> np.ndarray:
-            return binned(~mask, by, np.int64) == 0
-
-        return self._carried(
-            Bin(by_scan, by_detector, rest),  # type: ignore[arg-type]
-            BinnedArray(self.data, bins),
-            lambda mask: all_of(mask, by_detector),
-            lambda vacuum: binned(vacuum, by_detector),
-            lambda scan_mask: all_of(scan_mask, by_scan),
-            calibration,
-        )
+        return parts.bin_dataset(self, scan, detector)
 
     def uncropped(self, whole: Dataset | None = None) -> Dataset:
         """The data set without what :meth:`crop` and :meth:`bin` have done, with the calibration as it is now.
@@ -595,86 +555,7 @@ pass scan_shape=(41, 41) or crop.
         >>> whole.bin(scan=2).with_calibration(scan_step=3.0).uncropped(whole)
         Dataset '': scan 4 x 4, detector 8 x 8, uint8, 1.02 kB in memory; step 1.5 A
         """
-        done = self.source.operations
-        if whole is None:
-            if not self.source.path:
-                raise DataError("these data came as an array; make the data set from it again: Dataset(array).")
-            kept = {name: getattr(self.source, name) for name in ("mask", "scan_mask", "vacuum")}
-            kept = {
-                name: one if one is not None and one.after == 0 and one.path else None for name, one in kept.items()
-            }
-            whole = self.source.replace(
-                operations=(), **{n: one and dataclasses.replace(one, checksum=0) for n, one in kept.items()}
-            ).open()
-        else:
-            done = done[len(whole.source.operations) :]
-        bins = [(op.scan, op.detector) for op in done if isinstance(op, Bin)]
-        changes: dict[str, Any] = {"energy": self.calibration.energy, "semiangle": self.calibration.semiangle}
-        for axis, name in enumerate(("scan_step", "q_pixel")):
-            by = tuple(math.prod(pair[axis][n] for pair in bins) for n in (0, 1))
-            now, before = getattr(self.calibration, name), getattr(whole.calibration, name)
-            if _scaled(before, by) != now:
-                before = None if now is None else _scaled(now, (1 / by[0], 1 / by[1]))
-            changes[name] = before
-        return whole.with_calibration(**changes)
-
-    def _carried(
-        self,
-        done: Crop | Bin,
-        data: Any,
-        of_mask: Callable[[np.ndarray], np.ndarray],
-        of_vacuum: Callable[[np.ndarray], np.ndarray],
-        of_scan_mask: Callable[[np.ndarray], np.ndarray],
-        calibration: Calibration | None = None,
-    ) -> Dataset:
-        """Other data, with everything that belongs to them taken along."""
-        source = self.source.then(done)
-        parts: dict[str, Any] = {}
-        for name, of in (("mask", of_mask), ("vacuum", of_vacuum), ("scan_mask", of_scan_mask)):
-            before = getattr(self, name)
-            if before is not None:
-                after = of(before)
-                if not after.any():
-                    what = name.replace("_", " ")
-                    raise DataError(f"of the {what} nothing would be left that counts after this: {done}.")
-                supplied: Supplied = getattr(source, name)
-                parts[name], source = after, source.replace(**{name: supplied.now(after)})
-        if calibration is not None:
-            scaled = {name: getattr(calibration, name) for name in CALIBRATED}
-            source = source.replace(
-                calibration=tuple(
-                    one
-                    if one.value == scaled[one.name]
-                    else Stated(one.name, scaled[one.name], one.where.removesuffix(", binned") + ", binned")
-                    for one in source.calibration
-                )
-            )
-        return dataclasses.replace(self, data=data, calibration=calibration or self.calibration, source=source, **parts)
-
-    def _check_disk(self, detector: tuple[int, int, int, int]) -> None:
-        """Refuse a part of the detector that cuts the bright-field disk."""
-        if self.vacuum is not None:
-            pattern = np.nan_to_num(np.asarray(self.vacuum, float))
-        else:
-            ry, rx = self.scan_shape
-            places = {(y, x) for y in (0, ry // 2, ry - 1) for x in (0, rx // 2, rx - 1)}
-            counts = [place for place in places if self.scan_mask is None or self.scan_mask[place]] or sorted(places)
-            pattern = np.mean([np.nan_to_num(self.pattern(*place).astype(float)) for place in counts], axis=0)
-        if self.mask is not None:
-            pattern = np.where(self.mask, pattern, np.median(pattern[self.mask]))
-        disk = fit_disk(pattern)
-        (y, x), r = disk.centre, disk.radius
-        y0, y1, x0, x1 = detector
-        if min(y - r - y0, y1 - 1 - (y + r), x - r - x0, x1 - 1 - (x + r)) >= -0.5:
-            return
-        ends = [math.floor(y - r), math.ceil(y + r) + 1, math.floor(x - r), math.ceil(x + r) + 1]
-        limits = self._whole[1]
-        fits = tuple(max(e, limits[0]) if n % 2 == 0 else min(e, limits[n]) for n, e in enumerate(ends))
-        raise DataError(
-            f"a crop of the detector to rows {y0} to {y1 - 1} and columns {x0} to {x1 - 1} cuts the bright-field disk, "
-            f"of radius {r:.1f} px about row {y:.1f} and column {x:.1f}; keep it whole, detector={fits} at least, or "
-            "say that it may be cut: crop(..., cut_disk=True), --cut-disk, or the box of the browser."
-        )
+        return parts.uncrop_dataset(self, whole)
 
     def without_bad_frames(self) -> Dataset:
         """A data set of the same patterns without those that :func:`ptywidgets.engine.prepare.bad_frames` finds.
@@ -705,7 +586,7 @@ pass scan_shape=(41, 41) or crop.
         """
         if not self.is_lazy:
             return self
-        check_memory(self.nbytes, f"the whole data set ({_by(self.shape)} {self.dtype})", self._smaller())
+        check_memory(self.nbytes, f"the whole data set ({sizes(self.shape)} {self.dtype})", parts.smaller(self))
         data = np.empty(self.shape, self.dtype)
         for first, block in self.rows():
             data[first : first + len(block)] = block
@@ -746,15 +627,15 @@ pass scan_shape=(41, 41) or crop.
 
     def describe(self) -> str:
         """A few lines of text with units."""
-        vacuum = "none" if self.vacuum is None else _by(self.vacuum.shape)
+        vacuum = "none" if self.vacuum is None else sizes(self.vacuum.shape)
         left_out = [
             f"\nleft out     {int((~mask).sum())} of {mask.size} {what}"
             for mask, what in ((self.mask, "detector pixels"), (self.scan_mask, "scan positions"))
             if mask is not None
         ]
         return (
-            f"scan         {_by(self.scan_shape)} positions\n"
-            f"detector     {_by(self.detector_shape)} px, {self.dtype}, {in_bytes(self.nbytes)}\n"
+            f"scan         {sizes(self.scan_shape)} positions\n"
+            f"detector     {sizes(self.detector_shape)} px, {self.dtype}, {in_bytes(self.nbytes)}\n"
             f"vacuum       {vacuum}{''.join(left_out)}\n{self.calibration.describe()}\n{self.source.describe()}"
             + (f"\naxes         {self.metadata['axes']}" if "axes" in self.metadata else "")
         )
@@ -773,8 +654,8 @@ pass scan_shape=(41, 41) or crop.
         ]
         facts = ", ".join(fact for fact in known if fact) or "not calibrated"
         return (
-            f"Dataset {self.name!r}: scan {_by(self.scan_shape)}, detector {_by(self.detector_shape)}, {self.dtype}, "
-            f"{in_bytes(self.nbytes)} {'on disk' if _on_disk(self.data) else 'in memory'}; {facts}"
+            f"Dataset {self.name!r}: scan {sizes(self.scan_shape)}, detector {sizes(self.detector_shape)}, "
+            f"{self.dtype}, {in_bytes(self.nbytes)} {'on disk' if _on_disk(self.data) else 'in memory'}; {facts}"
         )
 
     def _blocks(self, region: tuple[int, int, int, int], chunk_bytes: float) -> Iterator[tuple[int, np.ndarray]]:
@@ -785,34 +666,13 @@ pass scan_shape=(41, 41) or crop.
         if chunks and chunks[0] > 1 and chunks[0] * row_bytes <= max(chunk_bytes, 512e6):
             n = max(chunks[0], n // chunks[0] * chunks[0])  # a chunk is decompressed whole: read it once
         if not isinstance(self.data, np.ndarray):  # of which a block is no copy
-            check_memory(min(n, y1 - y0) * row_bytes, f"a block of {min(n, y1 - y0)} scan rows", self._smaller())
+            check_memory(min(n, y1 - y0) * row_bytes, f"a block of {min(n, y1 - y0)} scan rows", parts.smaller(self))
         offset = getattr(self.data, "chunk_offset", 0)
         start = y0
         while start < y1:
             stop = min(y1, ((start + offset) // n + 1) * n - offset)
             yield start, self._native(self.data[start:stop, x0:x1])
             start = stop
-
-    def _binned_bytes(self, by: int) -> float:
-        """Bytes after a binning of the detector, whose sums may need a wider type."""
-        from ptywidgets.engine.io.array_views import summed_dtype
-
-        return self.nbytes / self.dtype.itemsize / by**2 * summed_dtype(self.dtype, by**2).itemsize
-
-    def _smaller(self) -> str:
-        """The calls that make it small enough for the memory that is free."""
-        from ptywidgets.engine.io.memory import available_memory
-
-        free = available_memory() or self.nbytes
-        by = 2
-        while self._binned_bytes(by) > 0.8 * free and by < min(self.detector_shape) // 8:
-            by += 1
-        share = min(1.0, math.sqrt(0.8 * free / max(self.nbytes, 1)))
-        ry, rx = (max(1, int(n * share)) for n in self.scan_shape)
-        return (
-            f"bin it first, dataset.bin(detector={by}), or crop it, dataset.crop(scan=(0, {ry}, 0, {rx})); on the "
-            f"command line --bin-detector {by} or --crop-scan 0:{ry},0:{rx}"
-        )
 
     def _native(self, block: Any) -> np.ndarray:
         return np.asarray(block).astype(self.dtype, copy=False)
@@ -837,136 +697,14 @@ def _averaged(vacuum: Any, shape: tuple[int, ...], mask: np.ndarray | None) -> A
         return vacuum
     if many[-2:] != tuple(shape):
         raise DataError(
-            f"the vacuum patterns are {_by(many[-2:])} but the detector is {_by(shape)}; crop, pad or bin one of them."
+            f"the vacuum patterns are {sizes(many[-2:])} but the detector is {sizes(shape)}; crop, pad or bin one of "
+            "them."
         )
     from ptywidgets.engine.prepare.vacuum import vacuum_of_scan
 
     mean, sentence = vacuum_of_scan(vacuum if hasattr(vacuum, "dtype") else np.asarray(vacuum), mask)
     warnings.warn(sentence, DataWarning, stacklevel=4)
     return mean
-
-
-def checked_pattern(pattern: Any, shape: tuple[int, ...] | None = None, mask: np.ndarray | None = None) -> np.ndarray:
-    """`pattern` as a real 2-D array, of `shape` when given, and finite where `mask` says that a pixel counts."""
-    array = np.asarray(pattern)
-    if array.ndim != 2 or array.dtype.kind not in "biuf" or 0 in array.shape:
-        raise DataError(
-            f"the vacuum pattern is {_by(array.shape)} {array.dtype}; expected a 2-D array of real numbers."
-        )
-    if shape is not None and array.shape != tuple(shape):
-        raise DataError(
-            f"the vacuum pattern is {_by(array.shape)} but the detector is {_by(shape)}; crop, pad or bin one of them."
-        )
-    array = np.array(array, dtype=array.dtype.newbyteorder("="))
-    broken = ~np.isfinite(array) if mask is None else ~np.isfinite(array) & mask
-    if broken.mean() > 0.1:  # fewer are repaired from their neighbours where the probe is made
-        raise DataError(f"the vacuum pattern has {int(broken.sum())} NaN or infinite values; mask them.")
-    if not np.nan_to_num(array).any():
-        raise DataError("the vacuum pattern is zero everywhere; was the beam on?")
-    array.setflags(write=False)
-    return array
-
-
-def checked_mask(mask: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """`mask` as bool of the detector's shape, with one pixel at least that counts."""
-    array = np.asarray(mask)
-    if array.dtype.kind not in "biuf" or array.shape != tuple(shape):
-        raise DataError(
-            f"the mask is {_by(array.shape)} {array.dtype} but the detector is {_by(shape)}; expected True where a "
-            "detector pixel counts: crop, pad or bin the mask as the data were, or leave it out with with_mask(None)."
-        )
-    array = array.astype(bool)
-    if not array.any():
-        raise DataError("the mask leaves out every pixel; expected True where a detector pixel counts: pass ~mask.")
-    array.setflags(write=False)
-    return array
-
-
-def checked_scan_mask(mask: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """`mask` as bool of the scan's shape, with one position at least that counts."""
-    array = np.asarray(mask)
-    if array.dtype.kind not in "biuf" or array.shape != tuple(shape):
-        raise DataError(
-            f"the scan mask is {_by(array.shape)} {array.dtype} but the scan is {_by(shape)}; expected True where a "
-            "scan position counts: crop it as the data were, or leave it out with with_scan_mask(None)."
-        )
-    array = array.astype(bool)
-    if not array.any():
-        raise DataError("the scan mask leaves out every position; expected True where a position counts: pass ~mask.")
-    array.setflags(write=False)
-    return array
-
-
-def _checked_region(axes: str, region: Any, shape: tuple[int, int]) -> tuple[int, int, int, int]:
-    """(y0, y1, x0, x1) as whole numbers within the shape."""
-    try:
-        ends = [int(edge) for edge in region]
-        exact = all(int(edge) == edge for edge in region)
-    except (TypeError, ValueError):
-        ends, exact = [], False
-    if len(ends) == 4 and exact and 0 <= ends[0] < ends[1] <= shape[0] and 0 <= ends[2] < ends[3] <= shape[1]:
-        return ends[0], ends[1], ends[2], ends[3]
-    raise DataError(
-        f"the crop of the {axes} is {region!r}; expected (y0, y1, x0, x1) with 0 <= y0 < y1 <= {shape[0]} and "
-        f"0 <= x0 < x1 <= {shape[1]}, rows and then columns, half-open."
-    )
-
-
-def _checked_bins(axes: str, bins: Any, shape: tuple[int, int]) -> tuple[int, int]:
-    """One number for both axes, or one for each."""
-    pair = tuple(bins) if isinstance(bins, (tuple, list, np.ndarray)) else (bins, bins)
-    try:
-        whole = [int(b) for b in pair]
-        exact = all(int(b) == b and not isinstance(b, bool) for b in pair)
-    except (TypeError, ValueError):
-        whole, exact = [], False
-    if len(whole) == 2 and exact and all(1 <= b <= n for b, n in zip(whole, shape, strict=True)):
-        return whole[0], whole[1]
-    raise DataError(
-        f"the binning of the {axes} is {bins!r}; expected a whole number from 1 to {min(shape)}, or two of them for "
-        "rows and columns."
-    )
-
-
-def _scaled(value: Any, by: tuple[float, ...]) -> Any:
-    """A step, or the steps along rows and columns, after so many were made one."""
-    if value is None:
-        return None
-    if isinstance(value, (int, float)) and by[0] == by[1]:
-        return float(value * by[0])
-    if isinstance(value, (int, float)):
-        return _one_step((float(value * by[0]), float(value * by[1])))
-    return _one_step(tuple(float(v) for v in np.multiply(value, by)))
-
-
-def _one_step(pair: tuple[float, ...]) -> Any:
-    return pair[0] if pair[0] == pair[1] else pair
-
-
-def check_memory(nbytes: float, what: str, advice: str = "", backend: Backend | None = None) -> None:
-    """Raise a DataError when `nbytes` are more than can still be had, by this process or on a backend's device; silent
-    where that is not known."""
-    if nbytes < 1e7:
-        return
-    from ptywidgets.engine.io.memory import available_memory
-
-    free = available_memory() if backend is None else backend.free_memory()
-    if free is not None and nbytes > free:
-        hint = f"; {advice}." if advice else "."
-        raise DataError(f"{what} needs {in_bytes(nbytes)} of memory and {in_bytes(free)} are free{hint}")
-
-
-def _check_patterns(data: Any, ndim: int, axes: str, advice: str) -> None:
-    shape, dtype = getattr(data, "shape", None), getattr(data, "dtype", None)
-    if shape is None or dtype is None or not hasattr(data, "__getitem__"):
-        raise DataError(f"data is a {type(data).__name__}; expected an array {axes}, such as numpy.asarray(data).")
-    if len(shape) != ndim:
-        raise DataError(f"data has {len(shape)} axes, {_by(shape)}; expected {ndim} axes {axes}; {advice}.")
-    if 0 in shape:
-        raise DataError(f"data is empty, {_by(shape)}; expected at least one pattern of at least one pixel.")
-    if np.dtype(dtype).kind not in "biuf":
-        advice = "; take numpy.abs(data)**2 of complex waves" if np.dtype(dtype).kind == "c" else ""
-        raise DataError(f"data is of type {dtype}; expected real numbers, counts or intensities{advice}.")
 
 
 def _advice_for(data: Any) -> str:
@@ -1020,21 +758,3 @@ def _on_disk(data: Any) -> bool:
     ):
         data = inner
     return not isinstance(data, np.ndarray) or isinstance(data, np.memmap)
-
-
-def _by(shape: tuple[int, ...]) -> str:
-    return " x ".join(str(int(n)) for n in shape) if len(shape) else "a single number"
-
-
-def in_bytes(nbytes: float) -> str:
-    """A size in words.
-
-    Examples
-    --------
-    >>> in_bytes(538e6)
-    '538 MB'
-    """
-    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if nbytes >= scale:
-            return f"{nbytes / scale:.3g} {unit}"
-    return f"{nbytes:.0f} B"
