@@ -388,7 +388,7 @@ export class ImageView {
     const line = this.regions.find((region) => region.shape === "line" && region.profile !== false);
     const low = line ? line.y + (line.y2 ?? line.y) > frame.full[0] : false;
     if (line) drawProfile(g, width, height, low, profile(frame, line), regionColour(line, this.regions.indexOf(line)));
-    if (s.colorbar && frame.complex) drawWheel(g, width, ratio);
+    if (s.colorbar && frame.complex && this.limits) drawWheel(g, width, ratio);
     if (s.x_label) text(g, s.x_label, width - 8, height - 10, "right");
     if (s.y_label) text(g, s.y_label, 8, 18);
   }

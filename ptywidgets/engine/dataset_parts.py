@@ -12,7 +12,7 @@ import numpy as np
 from ptywidgets.engine.calibration import CALIBRATED, Calibration
 from ptywidgets.engine.dataset_checks import checked_bins, checked_region
 from ptywidgets.engine.detectors import fit_disk
-from ptywidgets.engine.errors import DataError
+from ptywidgets.engine.errors import DataError, DiskCut
 from ptywidgets.engine.source import Bin, Crop, Stated, Supplied
 
 if TYPE_CHECKING:
@@ -160,10 +160,10 @@ def _check_disk(dataset: Dataset, detector: tuple[int, int, int, int]) -> None:
     ends = [math.floor(y - r), math.ceil(y + r) + 1, math.floor(x - r), math.ceil(x + r) + 1]
     limits = dataset._whole[1]
     fits = tuple(max(e, limits[0]) if n % 2 == 0 else min(e, limits[n]) for n, e in enumerate(ends))
-    raise DataError(
+    raise DiskCut(
         f"a crop of the detector to rows {y0} to {y1 - 1} and columns {x0} to {x1 - 1} cuts the bright-field disk, "
-        f"of radius {r:.1f} px about row {y:.1f} and column {x:.1f}; keep it whole, detector={fits} at least, or "
-        "say that it may be cut: crop(..., cut_disk=True), --cut-disk, or the box of the browser."
+        f"of radius {r:.1f} px about row {y:.1f} and column {x:.1f}",
+        fits,
     )
 
 

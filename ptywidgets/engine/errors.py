@@ -67,6 +67,45 @@ class FileInTheWay(FileFormatError):
         return type(self), (self.problem, self.advice)
 
 
+class DiskCut(DataError):
+    """A part of the detector would cut the bright-field disk.
+
+    Parameters
+    ----------
+    problem : str
+        Without advice and full stop.
+    whole : tuple of int
+        The part (y0, y1, x0, x1), half-open, that keeps the disk whole.
+
+    Examples
+    --------
+    >>> error = DiskCut("this cuts the bright-field disk", (6, 17, 6, 17))
+    >>> print(error)
+    this cuts the bright-field disk; keep it whole with detector=(6, 17, 6, 17) at least, or pass cut_disk=True.
+    >>> error.told("widget")
+    'this cuts the bright-field disk; keep it whole with detector 6:17, 6:17 at least, or tick "cut disk".'
+    """
+
+    def __init__(self, problem: str, whole: tuple[int, ...]) -> None:
+        self.problem, self.whole = problem, whole
+        super().__init__(self.told("code"))
+
+    def told(self, place: str = "code") -> str:
+        """The message in the words of a place: "code", "command line" or "widget"."""
+        y0, y1, x0, x1 = self.whole
+        part, cut = {
+            "command line": (f"--crop-detector {y0}:{y1},{x0}:{x1}", "add --cut-disk"),
+            "widget": (f"detector {y0}:{y1}, {x0}:{x1}", 'tick "cut disk"'),
+        }.get(place, (f"detector={self.whole}", "pass cut_disk=True"))
+        return f"{self.problem}; keep it whole with {part} at least, or {cut}."
+
+    def about(self, words: str) -> DiskCut:
+        return DiskCut(f"{words}: {self.problem}", self.whole)
+
+    def __reduce__(self) -> tuple[type, tuple[str, tuple[int, ...]]]:
+        return type(self), (self.problem, self.whole)
+
+
 class ParameterError(PtyError):
     """A parameter has an unknown name or a value out of its range."""
 

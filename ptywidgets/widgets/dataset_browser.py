@@ -65,12 +65,12 @@ class DatasetBrowser(Panel):
         self.children = [
             toolbar(heading("Dataset"), self.facts),
             panels(self.scan_pane, self.pattern_pane),
-            self.status_line,
             panels(
                 panel(words(axes, "pty-note"), self.histogram),
                 panel(words("Calibration", "pty-note"), self.calibration, toolbar(self.show_code), self.code_text),
                 panel(words("Part of the data that is worked on", "pty-note"), self.cropping),
             ),
+            self.status_line,  # by what is typed: in a narrow window all of this is one column
         ]
         self._connect()
         self.guarded(self._new_data)()

@@ -88,6 +88,13 @@ def test_two_views_of_one_image_show_the_same(lab):
     assert (first.wait_seq(number).pixels() == second.wait_seq(number).pixels()).all()
 
 
+def test_an_image_without_a_finite_value_is_told_from_none(lab):
+    notebook = lab(VIEW + "view.placeholder = 'nothing yet'\nview.show(np.full((4, 6), np.nan))\nview")
+    notebook.text("This image has no finite value.").wait_for()
+    notebook.kernel.run("view.clear()")
+    notebook.text("nothing yet").wait_for()
+
+
 def test_a_title_with_markup_is_text(lab):
     notebook = lab(
         "import ptywidgets\nview = ptywidgets.ImageView(title='<img src=x onerror=alert(1)>')\nview.clear()\nview"

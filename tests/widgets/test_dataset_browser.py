@@ -265,7 +265,7 @@ def test_crop_and_bin_by_the_fields(browser, data):
     [
         ("scan", "1:2", "no region"),
         ("scan", "0:99, 0:12", "crop of the scan"),
-        ("detector", "0:30, 0:64", "cuts the bright-field disk"),
+        ("detector", "0:30, 0:64", 'at least, or tick "cut disk".'),
         ("bin_scan", "0", "binning of the scan"),
         ("bin_detector", HOSTILE, "no binning"),
     ],

@@ -25,7 +25,7 @@ def check_counts(facts: Facts) -> Finding:
     negative = kept & (sample[:, good] < 0).any(1) if kind in "fi" else np.zeros(len(sample), bool)
     empty = kept & ~(facts.counts > 0)
     kinds = (("NaN or infinite values", broken), ("negative values", negative), ("no counts", empty))
-    found = [f"{where.sum()} have {what}" for what, where in kinds if where.any()]
+    found = [f"{where.sum()} {'has' if where.sum() == 1 else 'have'} {what}" for what, where in kinds if where.any()]
     count, looked = int((broken | negative | empty).sum()), f"{kept.sum()} of {math.prod(facts.dataset.scan_shape)}"
     if not found:
         return Finding("counts", "good", 0, "", f"No NaN, negative or empty pattern among the {looked} looked at.")
