@@ -463,7 +463,12 @@ pass scan_shape=(41, 41) or crop.
                 "row and column summed is dataset.bin(scan=2)."
             )
         keys = (*keys, *[slice(None)] * (4 - len(keys)))
-        runs = [k.indices(n)[:2] for k, n in zip(keys, self.shape, strict=True)]
+        try:
+            runs = [k.indices(n)[:2] for k, n in zip(keys, self.shape, strict=True)]
+        except TypeError:
+            raise DataError(
+                f"a Dataset is cut by ranges of whole numbers, dataset[10:50, 10:50]; got {key!r}."
+            ) from None
         scan, detector = (*runs[0], *runs[1]), (*runs[2], *runs[3])
         whole = self._whole
         return self.crop(scan if scan != whole[0] else None, detector if detector != whole[1] else None)
