@@ -19,7 +19,7 @@ import numpy as np
 
 from ptywidgets.engine.calibration import Calibration, in_words
 from ptywidgets.engine.detectors import fit_disk
-from ptywidgets.engine.errors import DataError, DataWarning, PtyError
+from ptywidgets.engine.errors import CalibrationError, DataError, DataWarning, PtyError
 from ptywidgets.engine.files import files_of, listed_files
 from ptywidgets.engine.masks import check_most, understood, unmasked
 from ptywidgets.engine.source import Bin, Crop, Source, Stated, Supplied, checksum
@@ -116,6 +116,10 @@ class Dataset:
         path = "" if self.path is None else str(self.path.absolute())
         if source.path != path:  # other data
             source = Source(path=path, mask=source.mask, scan_mask=source.scan_mask, vacuum=source.vacuum)
+        if not isinstance(self.calibration, Calibration):
+            raise CalibrationError(
+                f"the calibration is {self.calibration!r}; expected Calibration(energy=80e3, scan_step=4.0, ...)."
+            )
         if not source.shape:
             source = source.replace(shape=self.shape)
         after = len(source.operations)

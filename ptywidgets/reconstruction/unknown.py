@@ -259,7 +259,11 @@ def _contradiction(facts: Facts) -> AskingError | None:
     if disk.verdict != "bad":
         return None
     words = f"{disk.sentence} {disk.remedy} With both as they are, nothing else can be found; give {{give}}."
-    return AskingError(words, f"semiangle={disk.value:.3g}", "q_pixel", joined="or")
+    names = [f"semiangle={disk.value:.3g}"]
+    if len(set(facts.calibration.q_pixels)) == 1 and disk.value:
+        asked = facts.optics.semiangle or facts.calibration.semiangle or 0.0
+        names.append(f"q_pixel={facts.calibration.q_pixels[0] * asked / disk.value:.3g}")
+    return AskingError(words, *names, joined="or")
 
 
 def _held(aberrations: Aberrations) -> dict[str, Any]:

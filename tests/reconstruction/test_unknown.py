@@ -242,7 +242,12 @@ def test_a_disk_that_contradicts_what_is_given_is_asked_about_first(ducky, wrong
     with pytest.raises(AskingError, match=r"The disk of the mean pattern has .* mrad .* Correct one of them") as caught:
         recon.run()
     said = caught.value.told("command line")
-    assert "--semiangle " in said and "--q-pixel" in said and "--defocus" not in said
+    assert "--semiangle " in said and "--defocus" not in said
+    given = recon.dataset.calibration
+    mended = float(said.split("--q-pixel ")[1].rstrip("."))
+    assert given.replace(q_pixel=mended).angle_pixel / given.semiangle == pytest.approx(
+        ducky.calibration.angle_pixel / ducky.calibration.semiangle, rel=0.12
+    ), "the disk has as many pixels as it has"
 
 
 def test_crystals_that_read_both_ways_are_a_question(simulated):
