@@ -28,7 +28,7 @@ from ptywidgets.engine.dataset_checks import (
     in_bytes,
     sizes,
 )
-from ptywidgets.engine.errors import DataError, DataWarning, PtyError
+from ptywidgets.engine.errors import CalibrationError, DataError, DataWarning, PtyError
 from ptywidgets.engine.files import files_of, listed_files
 from ptywidgets.engine.masks import check_most, understood, unmasked
 from ptywidgets.engine.source import Bin, Crop, Source, Stated, Supplied, checksum
@@ -122,6 +122,10 @@ class Dataset:
         path = "" if self.path is None else str(self.path.absolute())
         if source.path != path:  # other data
             source = Source(path=path, mask=source.mask, scan_mask=source.scan_mask, vacuum=source.vacuum)
+        if not isinstance(self.calibration, Calibration):
+            raise CalibrationError(
+                f"the calibration is {self.calibration!r}; expected Calibration(energy=80e3, scan_step=4.0, ...)."
+            )
         if not source.shape:
             source = source.replace(shape=self.shape)
         after = len(source.operations)
@@ -469,7 +473,12 @@ pass scan_shape=(41, 41) or crop.
                 "row and column summed is dataset.bin(scan=2)."
             )
         keys = (*keys, *[slice(None)] * (4 - len(keys)))
-        runs = [k.indices(n)[:2] for k, n in zip(keys, self.shape, strict=True)]
+        try:
+            runs = [k.indices(n)[:2] for k, n in zip(keys, self.shape, strict=True)]
+        except TypeError:
+            raise DataError(
+                f"a Dataset is cut by ranges of whole numbers, dataset[10:50, 10:50]; got {key!r}."
+            ) from None
         scan, detector = (*runs[0], *runs[1]), (*runs[2], *runs[3])
         whole = self._whole
         return self.crop(scan if scan != whole[0] else None, detector if detector != whole[1] else None)

@@ -309,7 +309,9 @@ class Source:
 
     @property
     def code(self) -> str:
-        """The call that opens the data again, as Python; arrays that were given have to be passed anew.
+        """The call that opens the data again, as Python.
+
+        Arrays that were given have to be at hand by the names `mask`, `scan_mask` and `vacuum`.
 
         Examples
         --------
@@ -323,17 +325,23 @@ class Source:
             "axes": self.axes or None,
             "allow_external": self.allow_external or None,
         }
-        given |= {one.name: one.value for one in self.calibration if one.where == "given"}
+        stated = {one.name: one.value for one in self.calibration if not one.where.startswith("from the file")}
+        binned = any(isinstance(operation, Bin) for operation in self.operations)
+        after = {name: stated.pop(name) for name in ("scan_step", "q_pixel") if binned and name in stated}
+        given |= stated
         words = "".join(f", {name}={value!r}" for name, value in given.items() if value is not None)
         text = f"ptywidgets.read({self.path!r}{words})"
         for number in range(len(self.operations) + 1):
             for name in ("vacuum", "mask", "scan_mask"):
                 one: Supplied | None = getattr(self, name)
-                if one is not None and one.after == number and one.path not in ("", self.path):
-                    inside = f", dataset={one.dataset!r}" if one.dataset else ""
-                    text += f".with_{name}({one.path!r}{inside})"
+                if one is None or one.after != number or (one.path and one.path == self.path):
+                    continue
+                inside = f", dataset={one.dataset!r}" if one.dataset else ""
+                text += f".with_{name}({one.path!r}{inside})" if one.path else f".with_{name}({name})"
             if number < len(self.operations):
                 text += self.operations[number].code
+        if after:  # as they are now, which binning has made of what was given, or which was given after it
+            text += f".with_calibration({', '.join(f'{name}={value!r}' for name, value in after.items())})"
         return text
 
     def describe(self) -> str:

@@ -128,6 +128,31 @@ def load(
     return checkpoint, {"dataset": datasets, "tilts": tilts, "optics": each or checkpoint.optics}
 
 
+def other_than_saved(dataset: Any, found: Any) -> str:
+    """What data that are passed to a saved reconstruction say otherwise, in words; its state belongs to what it has."""
+    several, kept_ones = (list(one) if isinstance(one, (list, tuple)) else [one] for one in (dataset, found))
+    pairs = zip(several, kept_ones, strict=False)  # none where the file's own path is read
+    said = [_differences(given, kept) for given, kept in pairs if isinstance(given, Dataset)]
+    differ = list(dict.fromkeys(words for each in said for words in each))
+    return f"Kept as it was saved, not as the data that were passed have it: {', '.join(differ)}." if differ else ""
+
+
+def _differences(given: Dataset, kept: Dataset) -> list[str]:
+    """Of data of the same shape, and so not still to be cropped or binned."""
+    if given.shape != kept.shape:
+        return []
+    words = []
+    for name in CALIBRATED:
+        one, other = getattr(kept.calibration, name), getattr(given.calibration, name)
+        if other is not None and one != other:
+            words.append(f"{name} ({one}, not {other})")
+    for name in ("mask", "scan_mask", "vacuum"):
+        one, other = getattr(kept, name), getattr(given, name)
+        if other is not None and (one is None or not np.array_equal(one, other, equal_nan=one.dtype.kind == "f")):
+            words.append(name.replace("_", " "))
+    return words
+
+
 def refuse_other(
     path: str | os.PathLike[str], checkpoint: Checkpoint, given: dict[str, Any], *, flags: bool = False
 ) -> None:

@@ -365,6 +365,8 @@ class Reconstruction(Results, Running):
         path : path
         dataset : Dataset or path, optional
             The data, where they are no longer at the path that the file remembers; of a tilt series one for each tilt.
+            Calibration, masks and vacuum pattern stay those that were saved; where these have others, :attr:`message`
+            says so.
         """
         checkpoint, found = keeping.load(path, dataset)
         recon = cls(
@@ -381,6 +383,10 @@ class Reconstruction(Results, Running):
             recon._started_from = checkpoint.provenance.get("started_from", "empty")
             recon.auto = checkpoint.provenance.get("schedule") == "automatic"
             recon._continue_from(checkpoint.state)
+        words = keeping.other_than_saved(dataset, found["dataset"])
+        if words:
+            recon.message = words
+            log.warning(words)
         return recon
 
     def _continue_from(self, state: State) -> None:

@@ -12,6 +12,7 @@ from traitlets import Bool
 from ptywidgets.engine.aberrations import ALIASES, Aberrations
 from ptywidgets.engine.asked import AskingError
 from ptywidgets.engine.checks import Facts
+from ptywidgets.engine.checks.patterns import check_disk
 from ptywidgets.engine.checks.step import check_step
 from ptywidgets.engine.errors import PtyError
 from ptywidgets.engine.prepare import Start, find_start
@@ -174,11 +175,7 @@ class Unknown(Starting):
             ) from error
         asked = question(start)
         if asked is not None:
-            step = check_step(Facts(dataset, start.measurement, start.optics))
-            if step.verdict == "bad":  # then nothing that was found can be right
-                words = f"{step.sentence} {step.remedy} Give {{give}}."
-                raise AskingError(words, f"scan_step={10 * (step.value or 0.0):.3g}")
-            raise asked
+            raise _contradiction(Facts(dataset, start.measurement, start.optics)) or asked
         self._careful = start.polished is not None and not start.polished.accepted
         if by_hand:
             self.optics, self._found = lens.replace(aberrations=start.optics.aberrations), start.optics.aberrations
@@ -247,6 +244,26 @@ class Unknown(Starting):
         number = next((n for n, one in enumerate(views.datasets) if one is looked_at), level)
         self.dataset = views.datasets[number]
         return f"{said[:-1]}; of tilt {level + 1} of {len(views)}, and taken for all."
+
+
+def _contradiction(facts: Facts) -> AskingError | None:
+    """What was given and cannot be, which is asked first: with it nothing that is found can be right."""
+    step = check_step(facts)
+    if step.verdict == "bad":
+        words = f"{step.sentence} {step.remedy} Give {{give}}."
+        return AskingError(words, f"scan_step={10 * (step.value or 0.0):.3g}")
+    try:
+        disk = check_disk(facts)
+    except PtyError:  # no disk is seen: then the question is what it was
+        return None
+    if disk.verdict != "bad":
+        return None
+    words = f"{disk.sentence} {disk.remedy} With both as they are, nothing else can be found; give {{give}}."
+    names = [f"semiangle={disk.value:.3g}"]
+    if len(set(facts.calibration.q_pixels)) == 1 and disk.value:
+        asked = facts.optics.semiangle or facts.calibration.semiangle or 0.0
+        names.append(f"q_pixel={facts.calibration.q_pixels[0] * asked / disk.value:.3g}")
+    return AskingError(words, *names, joined="or")
 
 
 def _held(aberrations: Aberrations) -> dict[str, Any]:

@@ -69,6 +69,8 @@ class Panel(Strict, PngFallback, ipywidgets.VBox):
     status line.
     """
 
+    _closed = True  # until it is made: of one whose source cannot be opened there is nothing to take away
+
     def __init__(self, source: Reconstruction | Dataset | str | os.PathLike[str] | None = None) -> None:
         self._recon = as_reconstruction(source)
         self.views: list[ImageView] = []

@@ -150,6 +150,17 @@ def test_unusable_data_are_refused(data, words):
         Dataset(data)
 
 
+def test_a_calibration_is_one():
+    with pytest.raises(CalibrationError, match=r"expected Calibration\(energy"):
+        Dataset(np.ones((2, 2, 4, 4)), calibration={"energy": 80e3})
+
+
+@pytest.mark.parametrize("key", [np.s_[0.5:3], np.s_["a":], np.s_[:, :, 0.5:]])
+def test_ranges_that_are_no_whole_numbers_are_refused(key):
+    with pytest.raises(DataError, match="ranges of whole numbers"):
+        Dataset(np.ones((4, 4, 8, 8)))[key]
+
+
 def test_stack_with_a_scan_shape():
     stack = counts((12, 6, 8))
     dataset = Dataset.from_stack(stack, (3, 4))

@@ -97,6 +97,31 @@ def test_its_code_opens_the_same(used):
     assert fingerprint(again) == fingerprint(used) and np.array_equal(again.mask, used.mask)
 
 
+@pytest.mark.parametrize(
+    "late", [{}, {"q_pixel": 0.1}, {"scan_step": (3.0, 5.0), "semiangle": 21.0}], ids=["", "q pixel", "step"]
+)
+def test_its_code_has_the_calibration_of_what_was_binned(files, late):
+    """What was given before a binning, and what after it."""
+    import ptywidgets
+
+    given = {"energy": 80e3, "scan_step": (1.0, 2.0), "q_pixel": 0.02}
+    whole = read(files / "scan.h5", dataset="one", scan_shape=(6, 8), **given)
+    done = whole.bin(scan=(1, 2), detector=2).with_calibration(**late)
+    assert eval(done.source.code, {"ptywidgets": ptywidgets}).calibration == done.calibration
+
+
+def test_its_code_asks_for_the_arrays_that_were_given(used):
+    import ptywidgets
+
+    positions = np.ones(used.scan_shape, bool)
+    positions[1, 1] = False
+    code = used.with_scan_mask(positions).source.code
+    with pytest.raises(NameError, match="scan_mask"):
+        eval(code, {"ptywidgets": ptywidgets})
+    again = eval(code, {"ptywidgets": ptywidgets, "scan_mask": positions})
+    assert np.array_equal(again.scan_mask, positions)
+
+
 def test_the_files_that_it_was_made_from(used, files):
     assert used.source.files() == tuple(files / name for name in ("scan.h5", "mask.npy", "vacuum.npy"))
 

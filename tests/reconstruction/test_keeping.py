@@ -263,3 +263,16 @@ def test_a_binning_that_leaves_the_probe_no_room_is_told(simulated):
     after = {finding.name: finding.verdict for finding in recon.examine()}
     assert before["probe box"] == "good" and after["probe box"] == "bad"
     assert after["disk and semi-angle"] == before["disk and semi-angle"] == "good"
+
+
+def test_what_data_that_are_passed_say_otherwise_is_said(tmp_path):
+    duck = samples.ducky("tiny")
+    mask = np.ones(duck.detector_shape, bool)
+    mask[3] = False
+    Reconstruction(duck.with_mask(mask), defocus=DEFOCUS).run(1).save(tmp_path / "saved.h5")
+    same = Reconstruction.load(tmp_path / "saved.h5", duck)
+    assert "Kept" not in same.message and np.array_equal(same.dataset.mask, mask)
+    other = duck.with_mask(np.roll(mask, 5, 0)).with_calibration(scan_step=1.4)
+    again = Reconstruction.load(tmp_path / "saved.h5", other)
+    assert again.message.startswith("Kept as it was saved") and "scan_step (1.5, not 1.4), mask." in again.message
+    assert again.dataset.calibration.scan_step == 1.5 and np.array_equal(again.dataset.mask, mask)

@@ -384,3 +384,8 @@ def test_optics_of_each_tilt_are_kept(tmp_path):
     for one, other in zip(each, again.views.optics, strict=True):
         np.testing.assert_array_equal(one.vacuum, other.vacuum)
         assert one.aberrations == other.aberrations
+
+
+def test_a_tilt_that_is_no_number_is_refused():
+    with pytest.raises(ParameterError, match=r"the tilt is 'a'; expected degrees"):
+        Reconstruction(example_tilts()[:2], tilts=["a", 0])

@@ -233,6 +233,23 @@ def test_a_scan_step_in_nm_is_asked_for():
     assert "--scan-step 2" in caught.value.told("command line")
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"semiangle": 0.02}, {"semiangle": 40.0}, {"q_pixel": 0.5}, {"q_pixel": 0.005}, {"energy": 300e3}]
+)
+def test_a_disk_that_contradicts_what_is_given_is_asked_about_first(ducky, wrong):
+    """Not for a defocus, which no data tell with a wrong scale."""
+    recon = Reconstruction(ducky.with_vacuum(None).with_calibration(**wrong))
+    with pytest.raises(AskingError, match=r"The disk of the mean pattern has .* mrad .* Correct one of them") as caught:
+        recon.run()
+    said = caught.value.told("command line")
+    assert "--semiangle " in said and "--defocus" not in said
+    given = recon.dataset.calibration
+    mended = float(said.split("--q-pixel ")[1].rstrip("."))
+    assert given.replace(q_pixel=mended).angle_pixel / given.semiangle == pytest.approx(
+        ducky.calibration.angle_pixel / ducky.calibration.semiangle, rel=0.12
+    ), "the disk has as many pixels as it has"
+
+
 def test_crystals_that_read_both_ways_are_a_question(simulated):
     recon = Reconstruction.open(simulated / "crystal_a.h5", energy=80e3, semiangle=22)
     with pytest.raises(AskingError, match=r"two opposite rotations .* prepare\(rotation=.* or prepare\(rotation="):

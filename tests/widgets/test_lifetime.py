@@ -29,6 +29,17 @@ PANELS = [
 DEFOCUS = samples.ducky_defocus("tiny")
 
 
+@pytest.mark.parametrize("name", PANELS)
+def test_a_widget_that_cannot_be_made_says_only_why(name, monkeypatch):
+    """Not also, when it is collected, that it cannot be closed."""
+    said = []
+    monkeypatch.setattr("sys.unraisablehook", said.append)
+    with pytest.raises(ptywidgets.engine.PtyError, match="no such file"):
+        getattr(ptywidgets, name)("nowhere.h5")
+    gc.collect()
+    assert not said
+
+
 def open_widgets():
     """What ipywidgets keeps: everything that is not closed."""
     registry = ipywidgets.widgets.widget

@@ -7,7 +7,7 @@ without a copy; where what it says makes no sense, it is refused; where it says 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,7 +120,8 @@ def given_order(axes: str | Sequence[str]) -> tuple[int, ...]:
     >>> given_order("Qx Qy Rx Ry")
     (3, 2, 1, 0)
     """
-    names = axes.replace(",", " ").split() if isinstance(axes, str) else [str(name) for name in axes]
+    several = axes.replace(",", " ").split() if isinstance(axes, str) else axes
+    names = [str(name) for name in several] if isinstance(several, Iterable) else []
     if sorted(names) != sorted(ORDER):
         raise DataError(
             f"axes is {axes!r}; expected the four names Ry, Rx (scan) and Qy, Qx (detector) in the order in which the "

@@ -180,7 +180,7 @@ def screen(dataset: Dataset, weights: np.ndarray | None = None) -> Screened:
     dark = counted & ~lost & ~(total > 0)
     measured = counted & ~lost & ~dark
     typical = float(np.median(total[measured])) if measured.any() else 0.0
-    by_chance = dark.any() and counted.sum() * math.exp(-min(typical, 700)) > _LIKELY
+    by_chance = dark.any() and counted.sum() * math.exp(-min(_electrons(dataset, typical), 700)) > _LIKELY
     empty = np.zeros_like(dark) if by_chance else dark
     kinds = {name: where for name, where in (("lost", lost), ("empty", empty)) if where.any()}
     left = counted & ~lost & ~empty
@@ -264,7 +264,7 @@ def suspects(screened: Screened) -> BadFrames:
     counted = _counted(dataset)
     typical = float(np.median(total[counted]))
     found = {
-        "blanked": _blanked(total, counted, typical),
+        "blanked": _blanked(dataset, total, counted, typical),
         "flyback": _flyback(total, com, counted),
         "repeated": _repeated(dataset, total, com, counted, typical),
         "saturated": _saturated(dataset, total, counted, typical),
@@ -280,10 +280,22 @@ def suspects(screened: Screened) -> BadFrames:
     return BadFrames(seen, kinds, nothing, tuple(_sentence(name, where) for name, where in kinds.items()))
 
 
-def _blanked(total: np.ndarray, counted: np.ndarray, typical: float) -> np.ndarray:
+def _electrons(dataset: Dataset, total: float) -> float:
+    """How many electrons, at most, a pattern shows that sums up to `total`.
+
+    One counts as much as the smallest value of any pixel: 1 in counts, less where they were divided by something, more
+    where they were multiplied. Intensities simulated without noise have next to nothing as their smallest value, so
+    that no frame of theirs is dark by chance.
+    """
+    seen = sample_patterns(dataset, _SAMPLE, counting=True)[:, ~_masked(dataset)]
+    positive = seen[np.isfinite(seen) & (seen > 0)]
+    return total / float(positive.min()) if positive.size else total
+
+
+def _blanked(dataset: Dataset, total: np.ndarray, counted: np.ndarray, typical: float) -> np.ndarray:
     """Far below the median, without frames between: at the edge of a dark specimen there are some."""
     dark = counted & (total < _BLANKED * typical)
-    if not dark.any() or typical * _BLANKED < 1:
+    if not dark.any() or _electrons(dataset, typical) * _BLANKED < 1:
         return np.zeros_like(dark)
     labels, count = ndimage.label(dark)
     starts = dark.ravel().copy()  # in the order of the scan, the first frame of each run

@@ -41,7 +41,10 @@ class Tilt:
         if isinstance(tilt, Tilt):
             return tilt
         if np.ndim(tilt) == 0:
-            return cls(x=float(tilt))
+            try:
+                return cls(x=float(tilt))
+            except (TypeError, ValueError):
+                raise ParameterError(f"the tilt is {tilt!r}; expected degrees, a Tilt or a matrix (3, 3).") from None
         return cls.from_matrix(tilt)
 
     @classmethod

@@ -105,6 +105,22 @@ def test_frames_that_are_empty_by_chance_are_measurements():
     assert not bad_frames(Dataset(data)).mask.any()
 
 
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 100.0])
+def test_frames_without_counts_are_found_whatever_a_count_is_called(tiny, scale):
+    """Patterns that sum up to 1 are no patterns of one electron."""
+    data = tiny.data.astype(np.float32) * scale
+    assert not bad_frames(Dataset(data)).mask.any()
+    data[3, 4], data[7, 2:5] = 0, data[7, 2:5] * 1e-3
+    found = bad_frames(Dataset(data))
+    assert found.counts == {"empty": 1, "blanked": 3} and found.mask[3, 4] and found.mask[7, 2:5].all()
+
+
+def test_frames_that_are_empty_by_chance_stay_so_when_counts_are_scaled():
+    data = np.random.default_rng(0).poisson(0.03, (20, 20, 8, 8)).astype(np.float32)
+    for scale in (1e-3, 300):
+        assert not bad_frames(Dataset(data * scale)).mask.any()
+
+
 def test_counts_of_what_is_left_out_do_not_matter(tiny):
     mask = np.ones((12, 12), bool)
     mask[3, 4:7] = mask[:, 11] = False
