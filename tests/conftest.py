@@ -12,7 +12,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CI = bool(os.environ.get("CI"))
-MAY_BE_SKIPPED_ON_CI = re.compile(r"no GPU|no shared data")
+MAY_BE_SKIPPED_ON_CI = re.compile(r"no GPU|no shared data|no (dask|xarray|abTEM) here")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -27,7 +27,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
-    """Turn a skip on CI into a failure, but for the two reasons that are allowed there."""
+    """Turn a skip on CI into a failure, but for the reasons that are allowed there."""
     if not (CI and report.skipped) or hasattr(report, "wasxfail"):
         return
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)

@@ -261,9 +261,9 @@ def test_whatever_numpy_understands_works_and_else_is_refused_now():
 
 
 def test_the_packages_themselves():
-    dask = pytest.importorskip("dask.array")
+    dask = pytest.importorskip("dask.array", reason="no dask here")
     works(dask.from_array(TRUTH, chunks=(2, 3, 4, 6)))
-    xarray = pytest.importorskip("xarray")
+    xarray = pytest.importorskip("xarray", reason="no xarray here")
     array = xarray.DataArray(TRUTH, dims=NAMES)
     for name, n, step, unit in zip(NAMES, TRUTH.shape, STEPS, UNITS, strict=True):
         array = array.assign_coords({name: (name, np.arange(n) * step, {"units": unit})})
@@ -271,8 +271,8 @@ def test_the_packages_themselves():
 
 
 def test_a_measurement_of_abtem_itself():
-    abtem = pytest.importorskip("abtem")
-    axes = pytest.importorskip("abtem.core.axes")
+    abtem = pytest.importorskip("abtem", reason="no abTEM here")
+    axes = pytest.importorskip("abtem.core.axes", reason="no abTEM here")
     scan = [axes.ScanAxis(label=label, sampling=step, units="Å") for label, step in (("x", 4.0), ("y", 3.0))]
     patterns = abtem.measurements.DiffractionPatterns(
         TRUTH.astype(np.float32), sampling=(0.05, 0.04), ensemble_axes_metadata=scan, metadata={"energy": 80e3}

@@ -224,7 +224,7 @@ def test_a_reordered_array_slices_like_numpy():
 )
 def test_made_files_equal_their_truth(name, known):
     if not (FORMATS / name).exists():
-        pytest.skip("the shared data are not here")
+        pytest.skip("no shared data")
     dataset = read(FORMATS / name, dataset="entry1/made/data" if "rsciio" in name else None)
     with np.load(FORMATS / "truth.npz") as truth:
         assert_is_truth(dataset, truth["u16"])
@@ -235,7 +235,7 @@ def test_made_files_equal_their_truth(name, known):
 
 def test_the_made_cxi_equals_its_truth():
     if not (FORMATS / "cxi/made.cxi").exists():
-        pytest.skip("the shared data are not here")
+        pytest.skip("no shared data")
     dataset = read(FORMATS / "cxi/made.cxi", scan_shape=(3, 4))
     with np.load(FORMATS / "truth.npz") as truth:
         assert_is_truth(dataset, truth["u16"])
