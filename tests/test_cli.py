@@ -297,6 +297,7 @@ def test_what_cannot_be_read_is_told(data, flag, capsys):
     assert flag.split("=")[0] in capsys.readouterr().err
 
 
+@pytest.mark.filterwarnings("default::ptywidgets.engine.DataWarning")
 def test_a_vacuum_scan_is_averaged_with_a_plain_word(tmp_path, capsys):
     duck = samples.ducky("tiny")
     write(tmp_path / "scan.h5", duck.with_vacuum(None))
