@@ -12,12 +12,13 @@ import sys
 import tempfile
 import textwrap
 import time
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from ptywidgets._version import __version__
-from ptywidgets.engine.errors import FileInTheWay, PtyError
+from ptywidgets.engine.errors import DataWarning, FileInTheWay, PtyError
 
 _READING = ("dataset", "scan_shape", "choose", "mask")  # arguments of read()
 
@@ -26,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status."""
     options = _parser().parse_args(arguments)
     try:
-        return options.command(options)
+        with _plain_warnings():
+            return options.command(options)
     except (PtyError, OSError) as error:
         words = error.told("command line") if isinstance(error, PtyError) else error
         print(f"ptywidgets: {words}", file=sys.stderr)
@@ -34,6 +36,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nptywidgets: interrupted", file=sys.stderr)
         return 130
+
+
+@contextlib.contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """What is said about data is a sentence for the user, without the place in the program that says it."""
+    with warnings.catch_warnings():
+        others = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+            if issubclass(category, DataWarning):
+                print(f"ptywidgets: {message}", file=sys.stderr)
+            else:
+                others(message, category, *place, **more)
+
+        warnings.showwarning = show
+        yield
 
 
 def _parser() -> argparse.ArgumentParser:

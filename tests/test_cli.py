@@ -295,3 +295,15 @@ def test_what_cannot_be_read_is_told(data, flag, capsys):
     with pytest.raises(SystemExit):
         main(["info", str(data), flag])
     assert flag.split("=")[0] in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("default::ptywidgets.engine.DataWarning")
+def test_a_vacuum_scan_is_averaged_with_a_plain_word(tmp_path, capsys):
+    duck = samples.ducky("tiny")
+    write(tmp_path / "scan.h5", duck.with_vacuum(None))
+    np.save(tmp_path / "vacuum.npy", np.stack([duck.vacuum, duck.vacuum])[None])
+    call = ["reconstruct", "scan.h5", "-o", "out.h5", "--vacuum", "vacuum.npy", "--energy", "80e3", "--defocus", "250"]
+    paths = [str(tmp_path / word) if word.endswith((".h5", ".npy")) else word for word in call]
+    assert main([*paths, "--rotation=-15", "--no-transpose", "--iterations", "1"]) == 0
+    said = capsys.readouterr().err
+    assert said.startswith("ptywidgets: The vacuum pattern is the mean of 2 patterns.") and ".py:" not in said

@@ -37,7 +37,8 @@ def brick_of(kind: str, value: Any, known: Mapping[str, Any]) -> Any:
         return value()
     if not callable(getattr(value, method, None)):
         names = ", ".join(repr(name) for name in sorted(known))
-        raise ParameterError(f"the {kind} is {value!r}; expected an instance, or one of the names {names}.")
+        ways = f"an instance, or one of the names {names}" if names else "an instance"
+        raise ParameterError(f"the {kind} is {value!r}; expected {ways}.")
     return value
 
 

@@ -180,7 +180,9 @@ def screen(dataset: Dataset, weights: np.ndarray | None = None) -> Screened:
     dark = counted & ~lost & ~(total > 0)
     measured = counted & ~lost & ~dark
     typical = float(np.median(total[measured])) if measured.any() else 0.0
-    by_chance = dark.any() and counted.sum() * math.exp(-min(_electrons(dataset, typical), 700)) > _LIKELY
+    by_chance = (
+        dark.any() and measured.any() and counted.sum() * math.exp(-min(_electrons(dataset, typical), 700)) > _LIKELY
+    )
     empty = np.zeros_like(dark) if by_chance else dark
     kinds = {name: where for name, where in (("lost", lost), ("empty", empty)) if where.any()}
     left = counted & ~lost & ~empty
@@ -353,13 +355,17 @@ def _flyback(total: np.ndarray, com: np.ndarray, counted: np.ndarray) -> np.ndar
 def _repeated(dataset: Dataset, total: np.ndarray, com: np.ndarray, counted: np.ndarray, typical: float) -> np.ndarray:
     """Frames equal to the one before, count by count: noise is never the same twice."""
     out = np.zeros(counted.size, bool)
-    if dataset.dtype.kind not in "iu" or typical < 100:
+    if dataset.dtype.kind not in "iuf":
         return out.reshape(counted.shape)
     flat, places, good = total.ravel(), com.reshape(2, -1), counted.ravel()
     alike = (flat[1:] == flat[:-1]) & (places[:, 1:] == places[:, :-1]).all(0) & good[1:] & good[:-1]
+    if not alike.any() or _electrons(dataset, typical) < 100:  # so few may well fall alike
+        return out.reshape(counted.shape)
     columns = counted.shape[1]
     for index in np.flatnonzero(alike)[:4096] + 1:
         one, other = (np.asarray(dataset.data[divmod(int(i), columns)]) for i in (index - 1, index))
+        if not _are_counts(one):  # simulated without noise, where nothing stands are equal patterns
+            break
         out[index] = np.array_equal(one, other)
     return out.reshape(counted.shape)
 
@@ -367,14 +373,19 @@ def _repeated(dataset: Dataset, total: np.ndarray, com: np.ndarray, counted: np.
 def _saturated(dataset: Dataset, total: np.ndarray, counted: np.ndarray, typical: float) -> np.ndarray:
     """Far more counts than the others, and many pixels at the end of the range."""
     out = np.zeros_like(counted)
-    if dataset.dtype.kind not in "iu":
+    if dataset.dtype.kind not in "iuf":
         return out
     for y, x in np.argwhere(counted & (total > 3 * typical)):
         pattern = np.asarray(dataset.data[int(y), int(x)])
         pattern = pattern.ravel() if dataset.mask is None else pattern[dataset.mask]
         top = pattern.max()
-        out[y, x] = (pattern == top).mean() > 0.01 and (int(top) + 1) & int(top) == 0
+        out[y, x] = _are_counts(pattern) and (pattern == top).mean() > 0.01 and (int(top) + 1) & int(top) == 0
     return out
+
+
+def _are_counts(pattern: np.ndarray) -> bool:
+    """Whether these are whole numbers, of whatever type."""
+    return pattern.dtype.kind in "iu" or bool((pattern == np.rint(pattern)).all())
 
 
 def _least_loss(

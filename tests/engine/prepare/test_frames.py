@@ -115,10 +115,24 @@ def test_frames_without_counts_are_found_whatever_a_count_is_called(tiny, scale)
     assert found.counts == {"empty": 1, "blanked": 3} and found.mask[3, 4] and found.mask[7, 2:5].all()
 
 
+def test_counts_are_counts_in_floating_point_too(duck):
+    counts = np.random.default_rng(3).poisson(duck.data).astype(np.uint16)
+    counts[4, 5], counts[9, 9] = counts[4, 4], 65535
+    whole, floating = (bad_frames(Dataset(counts.astype(kind))) for kind in (np.uint16, np.float32))
+    assert whole.counts == floating.counts == {"repeated": 1, "saturated": 1}
+    assert np.array_equal(whole.mask, floating.mask)
+
+
+def test_data_without_any_counts_are_refused_as_such():
+    with pytest.raises(DataError, match="64 of 64 patterns have no counts at all"):
+        bad_frames(Dataset(np.zeros((8, 8, 16, 16))))
+
+
 def test_frames_that_are_empty_by_chance_stay_so_when_counts_are_scaled():
     data = np.random.default_rng(0).poisson(0.03, (20, 20, 8, 8)).astype(np.float32)
     for scale in (1e-3, 300):
         assert not bad_frames(Dataset(data * scale)).mask.any()
+    assert not bad_frames(Dataset((data * 300).astype(np.uint16))).mask.any(), "one electron like another is no repeat"
 
 
 def test_counts_of_what_is_left_out_do_not_matter(tiny):
