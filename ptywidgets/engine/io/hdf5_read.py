@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import re
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -27,6 +28,9 @@ LOCAL_HEAP = b"HEAP"  # of one group
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # the table of a virtual dataset: version, number of sources, then of the first its file, its dataset and a selection
 _VIRTUAL = re.compile(rb"[\0\1].{8}[\0-\7]?(?:[^\0-\x1f]+\0){1,2}[\0-\3]\0\0\0", re.DOTALL)
+_LAYOUT = re.compile(
+    rb"(?=[\x04\x05]\x03)"
+)  # of a virtual dataset: then a heap's address, and the number of an entry in it
 _WORD = 0xFFFFFFFF
 _HEAPS = re.compile(HEAP + b"|" + LOCAL_HEAP)
 _LARGEST = 64 * 1024**2  # bytes of a heap; nothing that is read here lies in a larger one
@@ -95,15 +99,19 @@ class _Watched:
         if view.nbytes > 14 and view[:8] == _SIGNATURE:
             said = view[13:15] if view[8] < 2 else view[9:11]
             self._base, self._address_bytes, self._length_bytes = (at, *(n if n in (2, 4, 8) else 8 for n in said))
-        edge = len(HEAP) - 1
+        edge = 2 + self._address_bytes + 4 - 1  # of the longest that is looked for
         before, after = self._bytes(max(at - edge, 0), min(at, edge)), self._bytes(at + view.nbytes, edge)
-        for match in _HEAPS.finditer(b"".join((before, view, after))):
+        seen = b"".join((before, view, after))
+        for match in _LAYOUT.finditer(seen):
+            start = match.start() - len(before)
+            if self._wrong_table(seen[match.start() : match.start() + edge + 1]):
+                _overwrite(view, start, b"\xff" * (edge + 1))  # no class of layout, no address
+        for match in _HEAPS.finditer(seen):
             start = match.start() - len(before)
             if at + start not in self._known:
                 self._known[at + start] = self._broken(match[0], at + start)
             if self._known[at + start]:
-                inside = slice(max(start, 0), min(start + len(HEAP), view.nbytes))
-                view[inside] = bytes(inside.stop - inside.start)
+                _overwrite(view, start, bytes(len(HEAP)))
 
     def _bytes(self, at: int, n: int) -> bytes:
         """So many bytes of the file, or as many as there are."""
@@ -111,6 +119,19 @@ class _Watched:
             return b""
         self._raw.seek(at)
         return self._raw.read(n)
+
+    def _wrong_table(self, layout: bytes) -> bool:
+        """Whether what looks like the layout of a virtual dataset leads to a heap, and there to no sound table."""
+        n = self._address_bytes
+        at = self._base + int.from_bytes(layout[2 : 2 + n], "little")
+        if len(layout) < 2 + n + 4 or at >= os.fstat(self._raw.fileno()).st_size or self._bytes(at, 4) != HEAP:
+            return False
+        size = int.from_bytes(self._bytes(at + 8, self._length_bytes), "little")
+        if size > _LARGEST:
+            return True
+        heap, number = memoryview(self._bytes(at, size)), int.from_bytes(layout[2 + n :], "little")
+        tables = [entry for each, entry in heap_entries(heap, self._length_bytes) if each == number]
+        return not (tables and _sound(tables[0]))
 
     def _broken(self, signature: bytes, at: int) -> bool:
         """Whether the heap at `at` would keep the library for ever or have it write beyond its memory."""
@@ -144,6 +165,13 @@ class _Watched:
         self._raw.close()
 
 
+def _overwrite(view: memoryview, start: int, values: bytes) -> None:
+    """Put `values` at `start`, as far as that is within the view."""
+    first, end = max(start, 0), min(start + len(values), view.nbytes)
+    if first < end:
+        view[first:end] = values[first - start : end - start]
+
+
 def broken_heap(view: memoryview, length_bytes: int = 8) -> bool:
     """Whether a walk through a global heap would stand still, or an entry is the table of a virtual dataset, damaged.
 
@@ -162,6 +190,29 @@ def broken_heap(view: memoryview, length_bytes: int = 8) -> bool:
     >>> broken_heap(memoryview(head + entry + free)), broken_heap(memoryview(head + entry + bytes(24)))
     (False, True)
     """
+    for number, entry in heap_entries(view, length_bytes):
+        if number is None or (_VIRTUAL.match(entry) and not _sound(entry)):
+            return True
+    return False
+
+
+def heap_entries(view: memoryview, length_bytes: int = 8) -> Iterator[tuple[int | None, memoryview]]:
+    """Number and bytes of each entry of a global heap that is whole; at last (None, nothing) where a walk stands still.
+
+    Parameters
+    ----------
+    view : memoryview
+        The heap from its signature on, or as much of it as there is.
+    length_bytes : int
+        Bytes of a length in this file.
+
+    Examples
+    --------
+    >>> head = HEAP + bytes([1, 0, 0, 0]) + (64).to_bytes(8, "little")
+    >>> entry = bytes([1, 0, 1, 0, 0, 0, 0, 0]) + (4).to_bytes(8, "little") + b"text" + bytes(4)
+    >>> [(number, bytes(found)) for number, found in heap_entries(memoryview(head + entry + bytes(24)))]
+    [(1, b'text'), (None, b'')]
+    """
     size = min(int.from_bytes(view[8 : 8 + length_bytes], "little"), view.nbytes)
     at = _LEAST
     while at + _LEAST <= size:
@@ -170,13 +221,16 @@ def broken_heap(view: memoryview, length_bytes: int = 8) -> bool:
         step = length if number == 0 else _LEAST + (length + 7) // 8 * 8
         step %= 256**8  # as the library adds
         if step == 0:
-            return True
-        if number and at + _LEAST + length <= size and _VIRTUAL.match(view, at + _LEAST, at + _LEAST + length):
-            table = bytes(view[at + _LEAST : at + _LEAST + length])
-            if lookup3(table[:-4]) != int.from_bytes(table[-4:], "little"):
-                return True
+            yield None, view[:0]
+            return
+        if number and at + _LEAST + length <= size:
+            yield number, view[at + _LEAST : at + _LEAST + length]
         at += step
-    return False
+
+
+def _sound(table: memoryview) -> bool:
+    """Whether the table of a virtual dataset has the checksum that stands at its end."""
+    return table.nbytes > 4 and lookup3(bytes(table[:-4])) == int.from_bytes(table[-4:], "little")
 
 
 def lookup3(data: bytes) -> int:

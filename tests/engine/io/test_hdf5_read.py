@@ -52,21 +52,50 @@ def test_the_damaged_table_of_a_virtual_dataset_is_an_error_and_no_crash(tmp_pat
     path = tmp_path / "virtual.h5"
     layout = h5py.VirtualLayout((1, 3, 8, 8), np.uint16)
     layout[0] = h5py.VirtualSource(".", "real", shape=(3, 8, 8))
-    for libver in ("earliest", "latest"):
-        with h5py.File(path, "w", libver=libver) as file:
+    for options in ({"libver": "earliest"}, {"libver": "latest"}, {"userblock_size": 512}):
+        with h5py.File(path, "w", **options) as file:
             file["real"] = COUNTS[0, :3]
             file.create_virtual_dataset("data", layout)
         with watched_hdf5(path) as file:
             assert np.array_equal(file["data"][0], COUNTS[0, :3])
         data = bytearray(path.read_bytes())
         table = data.index(HEAP) + 32
-        selection = data.index(b"real\0", table) + 5
-        for at in (table + 2, table + 8, *range(selection + 4, selection + 40)):
-            damaged = bytearray(data)
-            damaged[at] ^= 0xA8
-            path.write_bytes(damaged)
-            with watched_hdf5(path) as file, pytest.raises((OSError, RuntimeError, KeyError)):
-                file["data"]
+        length = int.from_bytes(data[table - 8 : table], "little")
+        pointer = (2472).to_bytes(8, "little")
+        for at in range(table, table + length):
+            for values in ([data[at] ^ 0xA8], [1], pointer[: table + length - at]):
+                damaged = bytearray(data)
+                damaged[at : at + len(values)] = values
+                path.write_bytes(damaged)
+                if damaged == data:
+                    continue
+                with watched_hdf5(path) as file, pytest.raises((OSError, RuntimeError, KeyError)):
+                    file["data"]
+
+
+def test_a_layout_that_leads_to_no_table_is_an_error(tmp_path):
+    """However it is cut into pieces, and whether the table of another dataset has been read before."""
+    path = tmp_path / "virtual.h5"
+    layout = h5py.VirtualLayout((1, 3, 8, 8), np.uint16)
+    layout[0] = h5py.VirtualSource(".", "real", shape=(3, 8, 8))
+    with h5py.File(path, "w") as file:
+        file["real"] = COUNTS[0, :3]
+        file.create_virtual_dataset("a", layout)
+        file.create_virtual_dataset("b", layout)
+    data = bytearray(path.read_bytes())
+    heap = data.index(HEAP).to_bytes(8, "little")
+    at = data.index(b"\3" + heap + (2).to_bytes(4, "little")) + 9
+    data[at] = 7  # there is no such entry
+    path.write_bytes(data)
+    with watched_hdf5(path) as file:
+        assert np.array_equal(file["a"][0], COUNTS[0, :3])
+        with pytest.raises((OSError, RuntimeError, KeyError)):
+            file["b"]
+    watched = _Watched(path)
+    for step in (1, 5, 16):
+        watched.seek(0)
+        read = b"".join(watched.read(min(step, len(data) - n)) for n in range(0, len(data), step))
+        assert read[at - 10 : at + 4] == b"\xff" * 14 and read[: at - 10] == data[: at - 10]
 
 
 @pytest.mark.parametrize("options", [{}, {"userblock_size": 512}])
