@@ -23,6 +23,7 @@ from ptywidgets.engine.helpers import BUSY
 from ptywidgets.engine.io.lazy import hold_hdf5
 
 PREFIX = "ptywidgets"
+COMPILERS = ("numba", "llvmlite")
 PATIENCE = 0.2  # s: most batches end by themselves within that
 AGAIN = 0.25  # s: longer than it takes to clean up, which must not be interrupted; what goes on to another job needs it
 LIMIT = 0.7  # s, for all threads together
@@ -170,12 +171,22 @@ def _end_threads(until: float) -> None:
             for one in alive:
                 if isinstance(one, Timer):
                     one.cancel()
-                elif now >= due.get(one.ident, patience) and not getattr(one, "over", False):
+                elif now >= due.get(one.ident, patience) and not getattr(one, "over", False) and not _compiles(one):
                     due[one.ident] = now + AGAIN
                     _unwind(one)
-            alive[0].join(0.05)
+            alive[0].join(0.02)
     finally:
         sys.unraisablehook = before
+
+
+def _compiles(one: threading.Thread) -> bool:
+    """Whether a thread is within the compiler, which is left in pieces, and crashes, where an exception breaks in."""
+    frame = None if one.ident is None else sys._current_frames().get(one.ident)
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").partition(".")[0] in COMPILERS:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _unwind(one: threading.Thread) -> None:

@@ -2,8 +2,12 @@
 
 import importlib.util
 import sys
+import threading
+import time
 
 import pytest
+
+from ptywidgets.reconstruction import ending
 
 KINDS = [  # what the script does, how it ends, after how many seconds, in which format, whether it saves
     ("run", "end", 0.3, "tiny.npy", True),
@@ -65,3 +69,27 @@ ThreadPoolExecutor(1).submit(work, "pool")
     done = exits.subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0 and done.stderr == ""
     assert sorted(done.stdout.splitlines()) == ["pool finished 4", "thread finished 4"]
+
+
+def test_a_thread_within_the_compiler_is_not_broken_into():
+    """An exception there leaves compiled code in pieces, and the next call crashes."""
+    inside, go_on, seen = threading.Event(), threading.Event(), []
+    compiler = {"__name__": "numba.core.stand_in", "inside": inside, "go_on": go_on}
+    exec("def compiled():\n    inside.set()\n    while not go_on.wait(0.01):\n        pass\n", compiler)
+
+    def work():
+        try:
+            compiler["compiled"]()
+            seen.append("whole")
+            while True:
+                time.sleep(0.005)
+        except ending.Ended:
+            seen.append("ended")
+            raise
+
+    thread = ending.Thread(work, "test")
+    thread.start()
+    assert inside.wait(10)
+    threading.Timer(0.5, go_on.set).start()
+    ending._end_threads(time.monotonic() + 10)
+    assert not thread.is_alive() and seen == ["whole", "ended"]
