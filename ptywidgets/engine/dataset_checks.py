@@ -36,30 +36,26 @@ def checked_pattern(pattern: Any, shape: tuple[int, ...] | None = None, mask: np
 
 def checked_mask(mask: Any, shape: tuple[int, ...]) -> np.ndarray:
     """`mask` as bool of the detector's shape, with one pixel at least that counts."""
-    array = np.asarray(mask)
-    if array.dtype.kind not in "biuf" or array.shape != tuple(shape):
-        raise DataError(
-            f"the mask is {sizes(array.shape)} {array.dtype} but the detector is {sizes(shape)}; expected True where "
-            "a detector pixel counts: crop, pad or bin the mask as the data were, or leave it out with with_mask(None)."
-        )
-    array = array.astype(bool)
-    if not array.any():
-        raise DataError("the mask leaves out every pixel; expected True where a detector pixel counts: pass ~mask.")
-    array.setflags(write=False)
-    return array
+    advice = "crop, pad or bin the mask as the data were, or leave it out with with_mask(None)"
+    return _checked(mask, shape, "mask", "detector", "detector pixel", "pixel", advice)
 
 
 def checked_scan_mask(mask: Any, shape: tuple[int, ...]) -> np.ndarray:
     """`mask` as bool of the scan's shape, with one position at least that counts."""
+    advice = "crop it as the data were, or leave it out with with_scan_mask(None)"
+    return _checked(mask, shape, "scan mask", "scan", "scan position", "position", advice)
+
+
+def _checked(mask: Any, shape: tuple[int, ...], name: str, of: str, one: str, each: str, advice: str) -> np.ndarray:
     array = np.asarray(mask)
     if array.dtype.kind not in "biuf" or array.shape != tuple(shape):
         raise DataError(
-            f"the scan mask is {sizes(array.shape)} {array.dtype} but the scan is {sizes(shape)}; expected True where "
-            "a scan position counts: crop it as the data were, or leave it out with with_scan_mask(None)."
+            f"the {name} is {sizes(array.shape)} {array.dtype} but the {of} is {sizes(shape)}; expected True where a "
+            f"{one} counts: {advice}."
         )
     array = array.astype(bool)
     if not array.any():
-        raise DataError("the scan mask leaves out every position; expected True where a position counts: pass ~mask.")
+        raise DataError(f"the {name} leaves out every {each}; expected True where a {one} counts: pass ~mask.")
     array.setflags(write=False)
     return array
 
