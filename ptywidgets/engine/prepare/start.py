@@ -15,6 +15,7 @@ from ptywidgets.engine.calibration import in_words as words_of
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.detectors import disk_semiangle
 from ptywidgets.engine.errors import InsufficientData
+from ptywidgets.engine.prepare.alternatives import Alternative, Landscape
 from ptywidgets.engine.prepare.decisions import (
     CANNOT,
     GIVEN,
@@ -52,6 +53,8 @@ class Start:
     fit: OpticsFit
     seconds: float
     polished: Polished | None = None  # what a coarse reconstruction says; None where the bright field shows too little
+    alternatives: tuple[Alternative, ...] = ()  # the best first, which is the one that was taken
+    landscape: Landscape | None = None  # what a search over orientations and defocuses has seen; None without one
 
     def decision(self, name: str) -> Decision:
         """The decision of that name."""
