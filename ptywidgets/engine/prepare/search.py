@@ -1,0 +1,323 @@
+"""Orientation and aberrations by how well short reconstructions predict the counts, wherever in their range they lie.
+
+Coarse to fine: every rotation, transpose and defocus on a grid that misses no well, on a small block of the scan; from
+the lowest distinct points down, on a larger block, each beside its twin; the lowest of these to the end, with
+astigmatism and coma. What other methods propose (curl, the linear fit to the bright field) is tried beside the grid and
+judged as it is. The judge is by how much one is better than another, position by position, in what parts of the block
+disagree about it; one that is not clearly better is not told. A proposal that two methods agree on, and that stands out
+from a sample of the grid, is taken without the rest of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtr
+
+from ptywidgets.engine.aberrations import Aberrations
+from ptywidgets.engine.prepare.alternatives import Alternative, Landscape
+from ptywidgets.engine.prepare.measurement import Measurement
+from ptywidgets.engine.prepare.response import Bottom, bottoms, parts_of, reach_of, scales_of
+from ptywidgets.engine.prepare.rotation import wrapped_angle
+from ptywidgets.engine.prepare.trial import Points, Trials
+from ptywidgets.engine.probe import Optics, make_aperture
+from ptywidgets.engine.units import wavelength
+
+COARSE_SIDE, COARSE_SWEEPS = 8, 2
+SIDE, SWEEPS = 11, 3
+ROTATIONS = (5.0, 15.0)  # degrees from one to the next, at least and at most
+RATIO = 1.25  # of a defocus to the next: the well about the truth is 12 % wide on both sides
+NEAR_FOCUS = 0.3  # of lambda / alpha^2: steps of the defocus where it is less than that
+WIDEST = 0.9  # of the window, that a probe may fill
+CELLS = 6  # distinct points of the grid that are followed
+FINALISTS = 3
+APART = (2.5, 0.25)  # in steps of the rotation's grid, and of the defocus: points that are nearer are one
+CLEAR = 3.0  # sigmas by which the best has to be better than another to count as told
+SAMPLE = 96  # points of the grid that a proposal has to stand out from
+OUTSTANDING = 5.0  # of their spreads
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a search has found."""
+
+    best: Bottom
+    uncertainties: dict[str, float]  # one sigma, of the terms (A) and "rotation" (degrees)
+    alternatives: tuple[Alternative, ...]  # the best first
+    landscape: Landscape
+    told: bool  # whether the best is clearly better than all others but its twin
+    twin_told: bool  # whether it is clearly better than its twin
+    margin: float  # sigmas to the next but its twin
+    twin_margin: float  # sigmas to its twin
+    thorough: bool  # whether the whole grid was looked at
+    explained: float  # of what an empty object leaves, the share that the best explains
+
+
+def search(
+    measurement: Measurement,
+    optics: Optics,
+    *,
+    terms: Sequence[str] = ("C10", "C12a", "C12b", "C21a", "C21b"),
+    rotation: float | None = None,
+    transpose: bool | None = None,
+    defocus: float | None = None,
+    sign: float = 0.0,
+    proposals: Points | None = None,
+    trusted: bool = False,
+    progress: Callable[[str], object] = lambda _words: None,
+) -> Found:
+    """Search all orientations and defocuses.
+
+    Parameters
+    ----------
+    measurement : Measurement
+        Its own rotation is not used.
+    optics : Optics
+        For the aperture, and aberrations that are not among the terms.
+    terms : sequence of str
+        Cartesian names of the coefficients that are looked for, "C10" the first.
+    rotation, transpose, defocus : float (degrees), bool, float (A), optional
+        What is known, and held.
+    sign : float
+        Of the defocus, where it is known; else 0.
+    proposals : Points, optional
+        Where other methods say it is, with values of `terms`; the most trusted first.
+    trusted : bool
+        Whether the first proposal may be taken without the whole grid, where it stands out.
+    progress : callable
+        Called with words before each part; what it raises ends the search.
+
+    Returns
+    -------
+    Found
+
+    Raises
+    ------
+    InsufficientData
+        Where there are no counts, or no pixels, to look at.
+    """
+    known = _Known(rotation, transpose, defocus, sign)
+    others = optics.aberrations.cartesian
+    kept = {k: v for k, v in others.items() if v and k not in terms}
+    lens = optics.replace(aberrations=Aberrations(**kept))
+    small = Trials(measurement, lens, terms, side=COARSE_SIDE)
+    grid = _grid(small, measurement, optics, known)
+    asked = _allowed(proposals, known, len(terms))
+    thorough = not (trusted and len(asked) and _stands_out(small, grid, asked, measurement, optics, known))
+    seen, errors = asked, np.zeros(0)
+    if thorough:
+        progress(f"{len(grid)} orientations and defocuses")
+        seen = Points.joined([asked, grid])
+        errors = small.errors(seen, COARSE_SWEEPS).mean(1)
+    elif len(asked):
+        seen = asked.take(slice(0, 1))
+        errors = small.errors(seen, COARSE_SWEEPS).mean(1)
+    spacing = _rotation_step(small, measurement, optics)
+    cells = seen.take(_distinct(seen, errors, spacing, CELLS if thorough else 1, known))
+    progress("the best of them")
+    return _followed(measurement, lens, optics, terms, known, cells, _landscape(seen, errors, small), thorough)
+
+
+# ---------------------------------------------------------------------------------------------- what is looked at
+
+
+@dataclass(frozen=True)
+class _Known:
+    rotation: float | None
+    transpose: bool | None
+    defocus: float | None
+    sign: float
+
+    @property
+    def half_a_turn(self) -> bool:
+        """Whether a point's twin is another reading, or contradicts what is known."""
+        return self.rotation is None and self.defocus is None and not self.sign
+
+
+def _radius(measurement: Measurement, optics: Optics) -> float:
+    """Of the aperture, 1/A."""
+    shape = measurement.patterns.shape[-2:]
+    energy = measurement.calibration.require("energy")
+    aperture = make_aperture(optics, shape, measurement.sampling, energy)
+    area = np.count_nonzero(aperture > 0.5 * aperture.max())
+    q = [1 / (n * s) for n, s in zip(shape, measurement.sampling, strict=True)]
+    return math.sqrt(max(area, 1) * q[0] * q[1] / math.pi)
+
+
+def _rotation_step(trials: Trials, measurement: Measurement, optics: Optics) -> float:
+    """Degrees between rotations of the grid: the block's edge moves by what the aperture resolves."""
+    resolved = 0.5 / _radius(measurement, optics)
+    return float(np.clip(2.2 * math.degrees(resolved / reach_of(trials)), *ROTATIONS))
+
+
+def _grid(trials: Trials, measurement: Measurement, optics: Optics, known: _Known) -> Points:
+    radius, lam = _radius(measurement, optics), wavelength(measurement.calibration.require("energy"))
+    alpha = lam * radius
+    depth = lam / alpha**2
+    farthest = WIDEST * 0.5 * min(n * s for n, s in zip((trials.n,) * 2, trials.sampling, strict=True)) / alpha
+    sizes = [0.0]
+    while sizes[-1] < farthest:
+        sizes.append(max(sizes[-1] + NEAR_FOCUS * depth, sizes[-1] * RATIO))
+    defoci = np.array([*[-s for s in sizes[:0:-1]], *sizes])
+    if known.defocus is not None:
+        defoci = np.array([known.defocus])
+    elif known.sign:
+        defoci = defoci[defoci * known.sign >= 0]
+    turn = 180.0 if known.half_a_turn else 360.0
+    count = math.ceil(turn / _rotation_step(trials, measurement, optics))
+    rotations = np.arange(count) * turn / count if known.rotation is None else np.array([known.rotation])
+    transposes = np.array([False, True] if known.transpose is None else [known.transpose])
+    t, r, d = (a.ravel() for a in np.meshgrid(transposes, rotations, defoci, indexing="ij"))
+    values = np.zeros((len(r), len(trials.terms)))
+    values[:, trials.terms.index("C10")] = -d
+    return Points(r.astype(float), t.astype(bool), values)
+
+
+def _allowed(proposals: Points | None, known: _Known, size: int) -> Points:
+    """Proposals that do not contradict what is known."""
+    if proposals is None:
+        return Points(np.zeros(0), np.zeros(0, bool), np.zeros((0, size)))
+    ok = np.ones(len(proposals), bool)
+    if known.transpose is not None:
+        ok &= proposals.transpose == known.transpose
+    if known.rotation is not None:
+        ok &= [abs(wrapped_angle(r - known.rotation)) < 1e-6 for r in proposals.rotation]
+    return proposals.take(ok)
+
+
+def _stands_out(
+    trials: Trials, grid: Points, asked: Points, measurement: Measurement, optics: Optics, known: _Known
+) -> bool:
+    """Whether the first proposal is better than any of a sample of the grid, and far from what is usual there."""
+    rng = np.random.default_rng(0)
+    sample = grid.take(np.sort(rng.choice(len(grid), min(SAMPLE, len(grid)), replace=False)))
+    first = asked.take(slice(0, 1))
+    errors = trials.errors(Points.joined([first, first.turned(), sample]), COARSE_SWEEPS).mean(1)
+    own = float(errors[:2].min() if known.half_a_turn else errors[0])
+    spacing = _rotation_step(trials, measurement, optics)
+    others = errors[2:][[not _same(first, sample.take([i]), spacing, known) for i in range(len(sample))]]
+    if len(others) < 8:
+        return False
+    usual, spread = float(np.median(others)), float(np.subtract(*np.quantile(others, (0.75, 0.25)))) / 1.35
+    return own < float(others.min()) and usual - own > OUTSTANDING * spread
+
+
+def _same(a: Points, b: Points, spacing: float, known: _Known) -> bool:
+    """Whether two points lie in one well, or in a well and its twin's."""
+    if bool(a.transpose[0]) != bool(b.transpose[0]):
+        return False
+    apart = abs(wrapped_angle(float(a.rotation[0] - b.rotation[0])))
+    one, other = float(a.values[0, 0]), float(b.values[0, 0])
+    near = max(APART[1] * max(abs(one), abs(other)), 1e-9)
+    if apart < APART[0] * spacing and abs(one - other) < near:
+        return True
+    return known.half_a_turn and 180 - apart < APART[0] * spacing and abs(one + other) < near
+
+
+def _distinct(points: Points, errors: np.ndarray, spacing: float, count: int, known: _Known) -> list[int]:
+    """Indices of the lowest points that are not of one well."""
+    chosen: list[int] = []
+    for index in np.argsort(errors, kind="stable"):
+        one = points.take([int(index)])
+        if not any(_same(one, points.take([c]), spacing, known) for c in chosen):
+            chosen.append(int(index))
+        if len(chosen) == count:
+            break
+    return chosen
+
+
+# ---------------------------------------------------------------------------------------------- down the wells
+
+
+def _followed(
+    measurement: Measurement,
+    lens: Optics,
+    optics: Optics,
+    terms: Sequence[str],
+    known: _Known,
+    cells: Points,
+    landscape: Landscape,
+    thorough: bool,
+) -> Found:
+    trials = Trials(measurement, lens, terms, side=SIDE)
+    lam = wavelength(measurement.calibration.require("energy"))
+    scales = scales_of(trials, _radius(measurement, optics), lam)
+    movable = np.array([*(t != "C10" or known.defocus is None for t in terms), known.rotation is None])
+
+    def free(*names: str) -> np.ndarray:
+        return movable & np.array([any(t.startswith(n) for n in names) for t in (*terms, "rotation")])
+
+    if known.half_a_turn:  # each well has two readings, and from here on they are told apart
+        both = trials.errors(Points.joined([cells, cells.turned()]), SWEEPS).mean(1).reshape(2, -1)
+        better = both.argmin(0)
+        twins = cells.turned()
+        cells = Points.joined([(cells if b == 0 else twins).take([i]) for i, b in enumerate(better)])
+    wells = sorted(bottoms(trials, cells, scales, free("C10", "rotation")), key=lambda b: b.error)
+    few = Points.joined([w.point() for w in wells[:FINALISTS]])
+    finalists = sorted(bottoms(trials, few, scales, free("C10", "C12", "rotation")), key=lambda b: b.error)
+    best = bottoms(trials, finalists[0].point(), scales, free("C10", "C12", "C21", "rotation"), rounds=2)[0]
+    sigma = dict(zip((*terms, "rotation"), best.sigma.tolist(), strict=True))
+    # The rivals, each at its own best, against the winner with the aberrations that they share.
+    rivals = [f.point() for f in finalists[1:]] + [w.point() for w in wells[FINALISTS:]]
+    plain = finalists[0].point()
+    asked = [plain, *([plain.turned()] if known.half_a_turn else []), *rivals]
+    errors = trials.errors(Points.joined(asked), SWEEPS)
+    margins = np.array([_margin(errors[0], e, parts_of(trials)) for e in errors])
+    twin_margin = float(margins[1]) if known.half_a_turn else math.inf
+    others = margins[2:] if known.half_a_turn else margins[1:]
+    margin = float(others.min()) if len(others) else math.inf
+    if twin_margin < 0:  # the twin is the better one after all
+        best = Bottom(wrapped_angle(best.rotation + 180), best.transpose, -best.values, best.sigma, best.errors, best.error)
+        asked[0], asked[1] = asked[1], asked[0]
+        errors[[0, 1]] = errors[[1, 0]]
+        twin_margin = -twin_margin
+        margins = np.array([_margin(errors[0], e, parts_of(trials)) for e in errors])
+    asked[0] = best.point()
+    weights = np.where(np.arange(len(margins)) == 0, 1.0, 2 * ndtr(-np.maximum(margins, 0.0)))
+    weights /= weights.sum()
+    c10 = tuple(terms).index("C10")
+    alternatives = tuple(
+        Alternative(
+            wrapped_angle(float(p.rotation[0])),
+            bool(p.transpose[0]),
+            -float(p.values[0, c10]),
+            float(e.mean() / trials.nothing),
+            float(w),
+        )
+        for p, e, w in sorted(zip(asked, errors, weights, strict=True), key=lambda item: -item[2])
+    )
+    return Found(
+        best,
+        sigma,
+        alternatives,
+        landscape,
+        margin >= CLEAR,
+        twin_margin >= CLEAR,
+        margin,
+        twin_margin,
+        thorough,
+        1 - float(errors[0].mean()) / trials.nothing,
+    )
+
+
+def _margin(best: np.ndarray, other: np.ndarray, part: np.ndarray) -> float:
+    """By how much one is better than another, in the uncertainty that the parts of the block leave of it."""
+    difference = other - best
+    groups = np.unique(part)
+    if len(groups) < 2:
+        return 0.0
+    without = np.array([difference[part != g].mean() for g in groups])
+    spread = math.sqrt((len(groups) - 1) / len(groups) * float(((without - without.mean()) ** 2).sum()))
+    return float(difference.mean()) / max(spread, 1e-30)
+
+
+def _landscape(points: Points, errors: np.ndarray, trials: Trials) -> Landscape:
+    rotation = np.array([wrapped_angle(float(r)) for r in points.rotation])
+    c10 = trials.terms.index("C10")
+    return Landscape(rotation, points.transpose, -points.values[:, c10], errors / trials.nothing)
+
+
+__all__ = ["Found", "search"]
