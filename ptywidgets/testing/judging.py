@@ -59,7 +59,9 @@ class Judgement:
 def judged(recipe: Recipe, start: Start) -> Judgement:
     """A start against the truth.
 
-    What follows from a scan step that is stated wrongly is not held against a start: lengths may be as wrong as that.
+    Two things are not held against a start. Where the scan step is stated wrongly, lengths may be as wrong as that. And
+    where nobody has told a spherical aberration C30, of which no number is stated, the defocus may make up for it: by
+    2/3 C30 alpha^2 the slopes of both are as like as they can be over the aperture, and all between is taken for true.
 
     Examples
     --------
@@ -98,14 +100,17 @@ def judged(recipe: Recipe, start: Start) -> Judgement:
 
 
 def _truth(recipe: Recipe, sign: int) -> dict[str, tuple[float, ...]]:
-    """What may be found, sign -1 for the twin; two ends where a wrong step makes all between them true."""
+    """What may be found, sign -1 for the twin; the ends of what counts as true."""
     truth: dict[str, tuple[float, ...]] = {
         "rotation": (recipe.rotation if sign > 0 else wrapped_angle(recipe.rotation + 180),)
     }
     lens = recipe.aberrations.cartesian
     for name in NUMBERS[1:]:
         value = sign * (recipe.aberrations["defocus"] if name == "defocus" else lens.get(name, 0.0))
-        truth[name] = (value, value * recipe.stated_step)
+        balanced = (
+            -sign * 2 / 3 * recipe.aberrations["C30"] * (recipe.semiangle * 1e-3) ** 2 if name == "defocus" else 0
+        )
+        truth[name] = tuple(v * step for v in (value, value + balanced) for step in (1.0, recipe.stated_step))
     return truth
 
 

@@ -32,7 +32,7 @@ class Recipe:
     q_pixel: float  # 1/A
     rotation: float  # degrees, detector to scan
     transpose: bool
-    aberrations: Aberrations  # detector frame, counted from the middle of the specimen
+    aberrations: Aberrations  # detector frame, counted from the plane that stands for the specimen
     dose: float | None = None  # e/A^2; None: no noise
     vacuum: bool = True  # whether there is a vacuum pattern
     descan: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)  # px from the first to the last row, and column

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.fft import next_fast_len
+from scipy.fft import next_fast_len, rfft2
 
 from ptywidgets.engine.aberrations import chi
 from ptywidgets.engine.backends.transforms import load_transform
@@ -119,11 +119,10 @@ def simulated(made: Recipe) -> Variant:
 
 def _patterns(made: Recipe, atoms: Atoms, window: Window, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Patterns (J, N, N) and the vacuum pattern (N, N), as fractions of the incident electrons."""
-    # A slice acts where it begins, the specimen on average where its middle is: so many slices there are between.
     count = max(1, int(np.ceil(atoms.cell[0] / SLICE)))
     apart = atoms.cell[0] / count
     phases = phase_slices(atoms, grid_shape(atoms, window.sampling), window.sampling, made.energy, apart)
-    middle = (len(phases) - 1) / 2 * apart
+    middle = _middle(phases, window.sampling, made) * apart
     patterns = np.zeros((len(positions), made.detector, made.detector), np.float32)
     vacuum = np.zeros((made.detector, made.detector))
     shifts = _wander(made)
@@ -132,6 +131,21 @@ def _patterns(made: Recipe, atoms: Atoms, window: Window, positions: np.ndarray)
         vacuum += weight * window.detected((np.abs(field) ** 2)[None])[0]
         _scatter(phases, positions + offset, shifts, window, field, made.energy, apart, weight, patterns)
     return patterns, vacuum
+
+
+def _middle(phases: np.ndarray, sampling: float, made: Recipe) -> float:
+    """Which of the slices (S, Y, X), or between which, the plane lies that stands best for all, while phases are weak.
+
+    The mean of the slices' numbers, weighed by how much of the whole projection each makes in what the probe transfers:
+    particles on a film lie where the particles are. A slice acts where it begins.
+    """
+    spectra = rfft2(phases)
+    ky, kx = np.fft.fftfreq(phases.shape[1], sampling)[:, None], np.fft.rfftfreq(phases.shape[2], sampling)[None]
+    k2 = ky**2 + kx**2
+    inside = (k2 > 0) & (k2 < (2e-3 * made.semiangle / wavelength(made.energy)) ** 2)
+    whole = spectra.sum(0)
+    weights = np.array([(own * whole.conj()).real[inside].sum() for own in spectra])
+    return float((weights * np.arange(len(weights))).sum() / weights.sum())
 
 
 def _wander(made: Recipe) -> np.ndarray:
