@@ -49,7 +49,10 @@ def main() -> None:
     records = read_records(options.results)
     if not options.only_report:
         missing = [seed for seed in seeds if seed not in records]
-        with options.results.open("a") as file:
+        with options.results.open("a+") as file:
+            file.seek(0)
+            if (file.read() or "\n")[-1] != "\n":  # it was stopped within a line
+                file.write("\n")
             for record in run(missing, options.processes):
                 file.write(json.dumps(record) + "\n")
                 file.flush()
