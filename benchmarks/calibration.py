@@ -7,7 +7,8 @@ Each variant is simulated, its start found from the data alone, and all numbers 
 sigmas: 68 % should lie within one, 99 % within three, and what is farther off must have said "cannot tell". A line of
 RESULTS is written for each; variants that stand there already are not run again, so that it may be stopped at any time.
 Seeds from 10000 on are for the end: nothing should have been tried on them before. In the picture hollow marks are of
-starts that asked, and crosses of such as were wrong and sure.
+starts that asked, and crosses of numbers that were wrong and sure. Where a start names alternatives with probabilities,
+these are compared with how often the first of them is right.
 """
 
 from __future__ import annotations
@@ -26,11 +27,15 @@ from typing import Any
 import numpy as np
 
 from ptywidgets.engine.io.atomic import PICTURE, atomic_file
-from ptywidgets.engine.prepare import find_start
+from ptywidgets.engine.prepare import find_start, wrapped_angle
+from ptywidgets.engine.units import wavelength
 from ptywidgets.testing.judging import NUMBERS, Judgement, judged
 from ptywidgets.testing.variants import KINDS, recipe, simulated
 
 DOSES = (("below 3e3", 0.0, 3e3), ("3e3 to 3e4", 3e3, 3e4), ("3e4 to 1e6", 3e4, math.inf))
+ALTERNATIVES = 8  # of each start, the best first, that are kept in its record
+NEAR = (8.0, 0.25)  # degrees, and of the defocus: so near the truth an alternative is the right one; with a sign
+STEPS = ((0.0, 0.5), (0.5, 0.8), (0.8, 0.95), (0.95, 0.99), (0.99, 1.01))  # of probability
 Record = dict[str, Any]
 
 
@@ -117,12 +122,24 @@ def tried(seed: int) -> Record:
         "sources": {d.name: d.source for d in start.decisions},
         "found_transpose": start.measurement.transpose,
         "judgement": asdict(judgement),
+        "alternatives": [asdict(a) for a in start.alternatives[:ALTERNATIVES]],
     }
 
 
 def judgement_of(record: Record) -> Judgement | None:
     """Of a record; None where the start broke."""
     return Judgement(**record["judgement"]) if "judgement" in record else None
+
+
+def first_is_right(record: Record) -> bool:
+    """Whether the alternative that a start takes for the likeliest is the true one; near focus any defocus is."""
+    first, truth = record["alternatives"][0], record["truth"]
+    depth = wavelength(record["energy"]) / (record["semiangle"] * 1e-3) ** 2
+    return (
+        first["transpose"] == truth["transpose"]
+        and abs(wrapped_angle(first["rotation"] - truth["rotation"])) < NEAR[0]
+        and abs(first["defocus"] - truth["defocus"]) < max(NEAR[1] * abs(truth["defocus"]), depth)
+    )
 
 
 def in_a_line(record: Record) -> str:
@@ -157,7 +174,15 @@ def summarised(records: list[Record]) -> dict[str, Any]:
     groups["partly coherent"] = [r for r in records if r["source"] or r["spread"]]
     groups["jitter"] = [r for r in records if r["jitter"]]
     groups["wrongly stated"] = [r for r in records if r["stated_step"] != 1 or r["stated_semiangle"] != 1]
+    named = [r for r in records if r.get("alternatives")]
+    likely = {}
+    for low, high in STEPS:
+        some = [r for r in named if low <= r["alternatives"][0]["probability"] < high]
+        if some:
+            mean = float(np.mean([r["alternatives"][0]["probability"] for r in some]))
+            likely[f"{low:g} to {min(high, 1):g}"] = [len(some), mean, share(map(first_is_right, some))]
     return {
+        "probability of the first alternative": likely,
         "groups": {name: figures(group) for name, group in groups.items() if group},
         "wrong and sure": {
             str(r["seed"]): [r["kind"], r["dose"], list(j.wrong_and_sure)]
@@ -200,7 +225,7 @@ def in_words(summary: dict[str, Any]) -> str:
     """A table, and the list of what is wrong and sure."""
     lines = [
         "shares within one and within three stated sigmas, of those that told (68 and 99 % are wanted)",
-        f"{'':22}{'of':>5}{'told':>6}{'wrong+sure (of them rotation, defocus)':>40}"
+        f"{'':22}{'of':>5}{'told':>6}{'asked though right':>20}{'wrong and sure (more than C12, C21)':>37}"
         f"{'rotation':>14}{'defocus':>14}{'C12':>14}{'C21':>14}{'half open':>11}{'CPU s, 50/90/100 %':>22}",
     ]
     for name, group in summary["groups"].items():
@@ -208,10 +233,13 @@ def in_words(summary: dict[str, Any]) -> str:
         cells += [pair(np.mean([group[f"{c}a"], group[f"{c}b"]], axis=0)) for c in ("C12", "C21")]
         wrong = f"{group['wrong and sure']} ({group['wrong orientation or defocus']})"
         lines.append(
-            f"{name:22}{group['variants']:5}{group['told']:6}{wrong:>40}"
+            f"{name:22}{group['variants']:5}{group['told']:6}{group['asked though right']:20}{wrong:>37}"
             + "".join(f"{cell:>14}" for cell in cells)
             + f"{100 * group['half turn open']:10.0f}%{' / '.join(f'{s:.1f}' for s in group['cpu']):>22}"
         )
+    for span, (count, mean, right) in summary["probability of the first alternative"].items():
+        words = f"{100 * mean:.0f} % on average, right in {100 * right:.0f} %"
+        lines.append(f"first alternative with a probability of {span}: {count}, {words}")
     lines.append(f"wrong and sure: {len(summary['wrong and sure'])}")
     lines += [
         f"  seed {seed}, {kind}, {'no noise' if dose is None else f'{dose:.1e} e/A^2'}: {', '.join(what)}"
@@ -254,7 +282,7 @@ def draw(records: list[Record], path: Path) -> None:
                 here = (np.clip(judgement.sigmas[name], low, high), np.clip(abs(judgement.errors[name]), low, high))
                 face = colour if judgement.told else "none"
                 axis.plot(*here, "o", ms=6, mec=colour, mfc=face)
-                if judgement.wrong_and_sure:
+                if {name, "transpose", "half turn"} & set(judgement.wrong_and_sure):
                     axis.plot(*here, "rx", ms=10, mew=1.5)
             axis.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high), title=f"{name}, {kind}")
             axis.set_xlabel(f"stated sigma ({unit})")

@@ -50,6 +50,17 @@ def test_shares_and_what_is_wrong_and_sure(calibration):
         assert ("FAILED" in line) == (one["seed"] == 9)
 
 
+def test_probabilities_of_the_first_alternative_are_held_against_what_is_true(calibration):
+    truth = {"rotation": 175.0, "transpose": True, "defocus": 300.0}
+    right = {"rotation": -179.0, "transpose": True, "defocus": 330.0, "misfit": 0.1, "probability": 0.9}
+    wrong = [{**right, "rotation": 5.0}, {**right, "transpose": False}, {**right, "defocus": -300.0}]
+    more = {"truth": truth, "energy": 80e3, "semiangle": 20.0}
+    records = [record(n, **more, alternatives=[first]) for n, first in enumerate([right, *wrong])]
+    assert [calibration.first_is_right(r) for r in records] == [True, False, False, False]
+    words = calibration.in_words(calibration.summarised([*records, record(9)]))
+    assert "probability of 0.8 to 0.95: 4, 90 % on average, right in 25 %" in words
+
+
 def test_a_variant_is_tried_once_and_its_results_are_drawn(calibration, tmp_path, monkeypatch, capsys):
     results, picture, summary = (tmp_path / name for name in ("r.jsonl", "p.png", "s.json"))
     results.write_text('{"seed": 5, "ki')  # where it was stopped in the middle of a line
