@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ptywidgets.testing.models import ModelContract
     from ptywidgets.testing.refinements import RefinementContract
     from ptywidgets.testing.series import example_series
+    from ptywidgets.testing.variants import Variant, variant
 
 _HOMES = {
     "AlgorithmContract": "algorithms",
@@ -38,10 +39,12 @@ _HOMES = {
     "ModelCase": "cases",
     "ModelContract": "models",
     "RefinementContract": "refinements",
+    "Variant": "variants",
     "exact_problem": "exact",
     "example_problem": "cases",
     "example_series": "series",
     "model_case": "cases",
+    "variant": "variants",
 }
 __all__ = [
     "AlgorithmContract",
@@ -51,10 +54,12 @@ __all__ = [
     "ModelCase",
     "ModelContract",
     "RefinementContract",
+    "Variant",
     "exact_problem",
     "example_problem",
     "example_series",
     "model_case",
+    "variant",
 ]
 
 
