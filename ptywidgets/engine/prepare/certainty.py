@@ -41,8 +41,7 @@ def question(start: Start) -> AskingError | None:
         size = " x ".join(map(str, shape))
         return _ask(f"{size} scan positions are too few to find {{named}} from; {{set}}", asked)
     if not fit.found:
-        share = f"the bright field shows too little, {100 * fit.share:.1f} % of what it holds, where chance is "
-        return _ask(f"the data cannot tell {{named}}: {share}{100 * fit.noise_share:.1f} %; {{set}}", asked)
+        return _which(start, asked)
     if start.polished is not None and start.polished.misfit > MISFIT:
         left = f"a coarse reconstruction leaves {100 * start.polished.misfit:.0f} % of the counts unexplained"
         return _ask(f"the data cannot tell {{named}}: {left}; check scan step and semi-angle, or {{set}}", asked)
@@ -73,6 +72,20 @@ def question(start: Start) -> AskingError | None:
                 "or",
             )
     return None
+
+
+def _which(start: Start, asked: list[str]) -> AskingError:
+    """The question that is left where nothing stands out: which of the likeliest it is."""
+    likely = start.alternatives[:2]
+    if len(likely) < 2:
+        return _ask("the data cannot tell {named}: the counts show too little structure; {set}", asked)
+    told = [
+        f"{a.rotation:.1f} degrees{', transposed,' if a.transpose else ''} with a defocus of {a.defocus:.0f} A"
+        for a in likely
+    ]
+    return _ask(
+        f"the data cannot tell {{named}}: {told[0]} explains the counts hardly better than {told[1]}; {{set}}", asked
+    )
 
 
 def _ask(template: str, names: list[str], joined: str = "and") -> AskingError:

@@ -13,12 +13,14 @@ from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.prepare.optics_fit import TERMS, OpticsFit
 from ptywidgets.engine.prepare.polish import Polished
 from ptywidgets.engine.prepare.rotation import wrapped_angle
+from ptywidgets.engine.prepare.search import Found
 from ptywidgets.engine.prepare.thick import ThickFit
 from ptywidgets.engine.prepare.vacuum import clean_vacuum
 from ptywidgets.engine.probe import Optics
 
 GIVEN = "given"
 CANNOT = "cannot tell"
+FOUND = "from trial reconstructions and the bright field"
 TRANSPARENT = 1000.0  # A; hardly an electron goes through more without being scattered many times
 
 
@@ -72,7 +74,7 @@ def about_descan(measurement: Measurement, why: str = "") -> Decision:
 def about_orientation(
     measurement: Measurement,
     fit: OpticsFit,
-    polished: Polished | None,
+    search: Found | None,
     rotation: float | None,
     transpose: bool | None,
     sign_known: bool,
@@ -86,17 +88,18 @@ def about_orientation(
         source, spread = CANNOT, None
         words = f"The rotation is taken for {angle:.2f} degrees, but the data {_without_stop(cannot)}."
     elif not fit.found:
-        source, spread = "from least curl", measurement.rotation_fit.uncertainty
-        words = f"The bright field shows too little; the centre of mass has least curl at {angle:.2f} degrees."
+        source, spread = CANNOT, None
+        words = (
+            f"The data cannot tell the rotation: {_close(search)}; the centre of mass has least curl at {angle:.2f} "
+            f"degrees (+- {measurement.rotation_fit.uncertainty:.1f})."
+        )
     else:
-        refined = polished is not None and polished.accepted
-        source = "from the bright field" + (" and a coarse reconstruction" if refined else "")
-        spread = sigma
-        words = f"With {angle:.2f} degrees the optics explain the bright field best (+- {sigma:.2f})."
+        source, spread = FOUND, sigma
+        words = f"With {angle:.2f} degrees (+- {sigma:.2g}) trial reconstructions explain the counts best."
     out = [Decision("rotation", angle, spread, "degrees", source, words, "RotationExplorer")]
     turned = "transposed" if measurement.transpose else "not transposed"
-    source = GIVEN if transpose is not None else source if rotation is None else "from the bright field"
-    if cannot and transpose is None:
+    source = GIVEN if transpose is not None else source if rotation is None else FOUND
+    if (cannot or not fit.found) and transpose is None:
         source, turned = CANNOT, f"taken for {turned}; the data cannot tell"
     out.append(
         Decision(
@@ -111,9 +114,12 @@ def about_orientation(
             "from the sign of the defocus",
             f"The sign of the defocus tells {angle:.0f} from {other:.0f} degrees.",
         )
-    elif polished is not None and polished.peaks_clear:
-        source = "from the atoms"
-        words = f"Atoms come out bright with {angle:.0f} degrees and would be dark with {other:.0f}."
+    elif fit.found and search is not None and search.twin_told:
+        source = "from the counts"
+        words = (
+            f"A potential that attracts electrons explains the counts better with {angle:.0f} degrees than with "
+            f"{other:.0f}, by {min(search.twin_margin, 99):.0f} sigma."
+        )
     else:
         source = "undecided"
         words = f"The data cannot tell {angle:.0f} from {other:.0f} degrees; turn it round if atoms come out dark."
@@ -132,16 +138,15 @@ def about_lens(
     thin: float,
     terms: Sequence[str] = TERMS,
     cannot: str = "",
+    search: Found | None = None,
 ) -> list[Decision]:
     """Defocus, astigmatism and coma, each with the plane or the size that its number is of. Specimens up to `thin`, in
     A, are one plane; `cannot` says why the data are too few to tell."""
     refined = polished is not None and polished.accepted
-    source = "from the bright field" + (" and a coarse reconstruction" if refined else "")
-    if not fit.found:
-        source = CANNOT if cannot else "not found"
+    source = FOUND if fit.found else CANNOT
     value, sigma = optics.aberrations["defocus"], fit.uncertainties["defocus"]
     if defocus is None and not fit.found:
-        why = _without_stop(cannot) if cannot else "the bright field shows too little"
+        why = _without_stop(cannot) if cannot else _close(search)
         words = f"The defocus was not found: {why}. Give it, or look for it by eye."
         out = [Decision("defocus", None, None, "A", source, words, "ProbeDesigner")]
     elif defocus is not None:
@@ -171,6 +176,10 @@ def about_lens(
                 out.append(Decision(name, size, None, "A", GIVEN, words, widget))
             continue
         spread = float(np.hypot(fit.uncertainties[f"{symbol}a"], fit.uncertainties[f"{symbol}b"]) / np.sqrt(2))
+        if not np.isfinite(spread):
+            words = f"The data cannot tell the {name}; none is assumed."
+            out.append(Decision(name, None, None, "A", CANNOT, words, widget))
+            continue
         seen = "" if size > 2 * spread else ", which is none within the uncertainty"
         words = f"The {name} is {size:.3g} A (+- {spread:.2g}){seen}."
         out.append(Decision(name, size, spread, "A", source, words, widget))
@@ -179,3 +188,14 @@ def about_lens(
 
 def _without_stop(reason: str) -> str:
     return reason[:1].lower() + reason[1:].rstrip(".")
+
+
+def _close(search: Found | None) -> str:
+    """How near the best two of a search are."""
+    if search is None or len(search.alternatives) < 2:
+        return "the counts show too little"
+    first, second = (
+        f"{a.rotation:.1f} degrees{', transposed,' if a.transpose else ''} with a defocus of {a.defocus:.0f} A"
+        for a in search.alternatives[:2]
+    )
+    return f"{first} explains the counts hardly better than {second} ({search.margin:.1f} sigma)"

@@ -43,11 +43,12 @@ class OpticsFit:
     noise_share: float  # what wrong optics explain by chance
     phase: np.ndarray  # (Ry, Rx) rad, scan frame, of the frequencies that were used
     message: str
+    told: bool | None = None  # by a search that compared all orientations; None where none was made
 
     @property
     def found(self) -> bool:
         """Whether the data have told anything."""
-        return self.share > 2.5 * self.noise_share
+        return self.share > 2.5 * self.noise_share if self.told is None else self.told
 
     def twin(self) -> OpticsFit:
         """The other reading of the same data: turned by 180 degrees, with chi and the phase of the opposite sign."""
@@ -67,6 +68,7 @@ def find_optics(
     transpose: bool | None = None,
     defocus: float | None = None,
     strongest: int = 320,
+    bands: StrongBands | None = None,
 ) -> OpticsFit:
     """Find the aberrations, and the rotation and transpose unless they are given.
 
@@ -84,6 +86,8 @@ def find_optics(
         Kept as given, in A.
     strongest : int
         Spatial frequencies used.
+    bands : StrongBands, optional
+        The spectra of `bright`, where they are there already.
 
     Returns
     -------
@@ -100,7 +104,7 @@ def find_optics(
     (True, True)
     """
     terms = _checked_terms(terms)
-    bands = StrongBands.prepare(bright, strongest)
+    bands = StrongBands.prepare(bright, strongest) if bands is None else bands
     kept = Aberrations() if optics is None else optics.aberrations
     sign = np.sign(kept["defocus"] if defocus is None else defocus)
     few = bands.thinned(60, 200)
@@ -115,7 +119,7 @@ def find_optics(
         raise ParameterError("the defocus is neither fitted nor given; put C10 among the terms or give defocus=....")
     values, angle, _ = refine(few, everything, values, start.rotation, start.transpose, np.array(fixed), 12)
     values, angle, normal = refine(bands, everything, values, angle, start.transpose, np.array(fixed), 8)
-    sigma = _uncertainties(normal, np.array(fixed), np.hypot(*bands.frequencies))
+    sigma = uncertainties_of(normal, np.array(fixed), np.hypot(*bands.frequencies))
     uncertainties = dict(zip(everything, sigma[:-1].tolist(), strict=True))
     uncertainties["rotation"] = math.degrees(sigma[-1])
     if defocus is None:
@@ -188,7 +192,7 @@ def refine(
     return values, rotation, normal
 
 
-def _uncertainties(normal: Normal, fixed: np.ndarray, size: np.ndarray, groups: int = 8) -> np.ndarray:
+def uncertainties_of(normal: Normal, fixed: np.ndarray, size: np.ndarray, groups: int = 8) -> np.ndarray:
     """One sigma (P + 1,): the larger of what the noise gives, and the jackknife over rings of frequencies.
 
     Rings of like `size` (F,), since what the model lacks errs alike on frequencies that are alike.

@@ -10,8 +10,7 @@ what the model lacks all have their share.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,19 +31,22 @@ class Bottom:
     transpose: bool
     values: np.ndarray  # (P,) A
     sigma: np.ndarray  # (P + 1,) one sigma by jackknife, of the values and of the rotation; 0 of those that are held
-    errors: np.ndarray  # (J,) of the trial at the middle of the last design
     error: float  # at the minimum
 
     def point(self) -> Points:
         """Where it is."""
         return Points(np.array([self.rotation]), np.array([self.transpose]), self.values[None])
 
+    def twin(self) -> Bottom:
+        """The other reading: half a turn on, with the opposite of all aberrations."""
+        return replace(self, rotation=self.rotation + 180.0, values=-self.values)
+
 
 def bottoms(
     trials: Trials,
     starts: Points,
     scales: np.ndarray,
-    free: Sequence[bool],
+    free: np.ndarray,
     rounds: int = 2,
     sweeps: int = 3,
     reach: float = REACH,
@@ -58,7 +60,7 @@ def bottoms(
         K of them.
     scales : ndarray (P + 1,)
         Change of each value, A, and of the rotation, degrees, that matters; see :func:`scales_of`.
-    free : sequence of bool (P + 1,)
+    free : ndarray (P + 1,) bool
         Which may change.
     rounds : int
         Designs, at most.
@@ -78,14 +80,16 @@ def bottoms(
     part = parts_of(trials)
     if not len(which):
         errors = trials.errors(starts, sweeps)
-        return [_bottom(m, t, np.zeros(size), e, float(e.mean())) for m, t, e in zip(middle, starts.transpose, errors, strict=True)]
-    design = np.zeros((0, size))
+        return [
+            _bottom(m, t, np.zeros(size), float(e.mean()))
+            for m, t, e in zip(middle, starts.transpose, errors, strict=True)
+        ]
     design = np.zeros((len(_design(len(which))), size))
     design[:, which] = reach * _design(len(which))
     steps = np.zeros((count, size))
     moving = np.ones(count, bool)
     found: list[Bottom | None] = [None] * count
-    for round_ in range(rounds):
+    for _ in range(rounds):
         chosen = np.flatnonzero(moving)
         if not len(chosen):
             break
@@ -94,7 +98,7 @@ def bottoms(
         turned = np.repeat(starts.transpose[chosen], len(design))
         errors = trials.errors(Points(flat[:, -1], turned, flat[:, :-1]), sweeps).reshape(len(chosen), len(design), -1)
         for index, seen in zip(chosen, errors, strict=True):
-            step, lowest = _minimum(design[:, which] , seen.mean(1), LIMIT * reach)
+            step, lowest = _minimum(design[:, which], seen.mean(1), LIMIT * reach)
             without = np.stack([seen[:, part != p].mean(1) for p in np.unique(part)])
             moves = np.array([_minimum(design[:, which], e, 4 * reach)[0] for e in without])
             groups = len(moves)
@@ -104,7 +108,7 @@ def bottoms(
             steps[index] = 0
             steps[index, which] = step
             middle[index] += steps[index] * scales
-            found[index] = _bottom(middle[index], starts.transpose[index], sigma, seen[0], lowest)
+            found[index] = _bottom(middle[index], starts.transpose[index], sigma, lowest)
             moving[index] = np.abs(step).max() > STILL
     return [f for f in found if f is not None]
 
@@ -145,8 +149,8 @@ def parts_of(trials: Trials) -> np.ndarray:
     return out
 
 
-def _bottom(middle: np.ndarray, transpose: bool, sigma: np.ndarray, errors: np.ndarray, error: float) -> Bottom:
-    return Bottom(float(middle[-1]), bool(transpose), middle[:-1].copy(), sigma, errors, error)
+def _bottom(middle: np.ndarray, transpose: bool, sigma: np.ndarray, error: float) -> Bottom:
+    return Bottom(float(middle[-1]), bool(transpose), middle[:-1].copy(), sigma, error)
 
 
 def _design(size: int) -> np.ndarray:

@@ -36,8 +36,8 @@ CELLS = 6  # distinct points of the grid that are followed
 FINALISTS = 3
 APART = (2.5, 0.25)  # in steps of the rotation's grid, and of the defocus: points that are nearer are one
 CLEAR = 3.0  # sigmas by which the best has to be better than another to count as told
-SAMPLE = 96  # points of the grid that a proposal has to stand out from
-OUTSTANDING = 5.0  # of their spreads
+SAMPLE = 64  # points of the grid that a proposal has to stand out from
+OUTSTANDING = 1.2  # as much as the best of them, it has to explain
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,9 +116,13 @@ def search(
         seen = asked.take(slice(0, 1))
         errors = small.errors(seen, COARSE_SWEEPS).mean(1)
     spacing = _rotation_step(small, measurement, optics)
-    cells = seen.take(_distinct(seen, errors, spacing, CELLS if thorough else 1, known))
+    favoured = asked.take([0]) if trusted and len(asked) else None
+    chosen = _distinct(seen, errors, spacing, CELLS if thorough else 1, known)
+    if favoured is not None and not any(_same(favoured, seen.take([c]), spacing, known) for c in chosen):
+        chosen.append(0)
     progress("the best of them")
-    return _followed(measurement, lens, optics, terms, known, cells, _landscape(seen, errors, small), thorough)
+    landscape = _landscape(seen, errors, small)
+    return _followed(measurement, lens, optics, terms, known, seen.take(chosen), favoured, landscape, thorough)
 
 
 # ---------------------------------------------------------------------------------------------- what is looked at
@@ -157,7 +161,7 @@ def _grid(trials: Trials, measurement: Measurement, optics: Optics, known: _Know
     radius, lam = _radius(measurement, optics), wavelength(measurement.calibration.require("energy"))
     alpha = lam * radius
     depth = lam / alpha**2
-    farthest = WIDEST * 0.5 * min(n * s for n, s in zip((trials.n,) * 2, trials.sampling, strict=True)) / alpha
+    farthest = WIDEST * 0.5 * trials.n * float(min(trials.sampling)) / alpha
     sizes = [0.0]
     while sizes[-1] < farthest:
         sizes.append(max(sizes[-1] + NEAR_FOCUS * depth, sizes[-1] * RATIO))
@@ -201,8 +205,7 @@ def _stands_out(
     others = errors[2:][[not _same(first, sample.take([i]), spacing, known) for i in range(len(sample))]]
     if len(others) < 8:
         return False
-    usual, spread = float(np.median(others)), float(np.subtract(*np.quantile(others, (0.75, 0.25)))) / 1.35
-    return own < float(others.min()) and usual - own > OUTSTANDING * spread
+    return trials.nothing - own > OUTSTANDING * max(trials.nothing - float(others.min()), 0.0)
 
 
 def _same(a: Points, b: Points, spacing: float, known: _Known) -> bool:
@@ -239,68 +242,92 @@ def _followed(
     terms: Sequence[str],
     known: _Known,
     cells: Points,
+    favoured: Points | None,
     landscape: Landscape,
     thorough: bool,
 ) -> Found:
     trials = Trials(measurement, lens, terms, side=SIDE)
-    lam = wavelength(measurement.calibration.require("energy"))
-    scales = scales_of(trials, _radius(measurement, optics), lam)
+    radius = _radius(measurement, optics)
+    scales = scales_of(trials, radius, wavelength(measurement.calibration.require("energy")))
     movable = np.array([*(t != "C10" or known.defocus is None for t in terms), known.rotation is None])
 
     def free(*names: str) -> np.ndarray:
         return movable & np.array([any(t.startswith(n) for n in names) for t in (*terms, "rotation")])
 
     if known.half_a_turn:  # each well has two readings, and from here on they are told apart
-        both = trials.errors(Points.joined([cells, cells.turned()]), SWEEPS).mean(1).reshape(2, -1)
-        better = both.argmin(0)
         twins = cells.turned()
-        cells = Points.joined([(cells if b == 0 else twins).take([i]) for i, b in enumerate(better)])
-    wells = sorted(bottoms(trials, cells, scales, free("C10", "rotation")), key=lambda b: b.error)
-    few = Points.joined([w.point() for w in wells[:FINALISTS]])
-    finalists = sorted(bottoms(trials, few, scales, free("C10", "C12", "rotation")), key=lambda b: b.error)
-    best = bottoms(trials, finalists[0].point(), scales, free("C10", "C12", "C21", "rotation"), rounds=2)[0]
-    sigma = dict(zip((*terms, "rotation"), best.sigma.tolist(), strict=True))
-    # The rivals, each at its own best, against the winner with the aberrations that they share.
-    rivals = [f.point() for f in finalists[1:]] + [w.point() for w in wells[FINALISTS:]]
-    plain = finalists[0].point()
-    asked = [plain, *([plain.turned()] if known.half_a_turn else []), *rivals]
-    errors = trials.errors(Points.joined(asked), SWEEPS)
-    margins = np.array([_margin(errors[0], e, parts_of(trials)) for e in errors])
-    twin_margin = float(margins[1]) if known.half_a_turn else math.inf
-    others = margins[2:] if known.half_a_turn else margins[1:]
+        both = trials.errors(Points.joined([cells, twins]), SWEEPS).mean(1).reshape(2, -1)
+        cells = Points.joined([(twins if b else cells).take([i]) for i, b in enumerate(both.argmin(0))])
+    wells = _apart(bottoms(trials, cells, scales, free("C10", "rotation")), known)
+    few = [w.point() for w in wells[:FINALISTS]]
+    if favoured is not None:
+        few += [w.point() for w in wells[FINALISTS:] if _same(favoured, w.point(), ROTATIONS[1], known)]
+    finalists = _apart(bottoms(trials, Points.joined(few), scales, free("C10", "C12", "rotation")), known)
+    rest = [w for w in wells if not any(_same(w.point(), f.point(), ROTATIONS[0], known) for f in finalists)]
+    wells = [*finalists, *rest]
+    tried = Points.joined([w.point() for w in wells])
+    errors = trials.errors(Points.joined([tried, tried.turned()] if known.half_a_turn else [tried]), SWEEPS)
+    part = parts_of(trials)
+    if known.half_a_turn:
+        ours, turned = errors[: len(wells)], errors[len(wells) :]
+        for index, well in enumerate(wells):
+            if turned[index].mean() < ours[index].mean():
+                wells[index] = well.twin()
+                ours[index], turned[index] = turned[index].copy(), ours[index].copy()
+    else:
+        ours, turned = errors, None
+    order = np.argsort(ours.mean(1), kind="stable")
+    first = int(order[0])
+    margins = np.array([_margin(ours[first], e, part) for e in ours])
+    others = np.delete(margins, first)
     margin = float(others.min()) if len(others) else math.inf
-    if twin_margin < 0:  # the twin is the better one after all
-        best = Bottom(wrapped_angle(best.rotation + 180), best.transpose, -best.values, best.sigma, best.errors, best.error)
-        asked[0], asked[1] = asked[1], asked[0]
-        errors[[0, 1]] = errors[[1, 0]]
-        twin_margin = -twin_margin
-        margins = np.array([_margin(errors[0], e, parts_of(trials)) for e in errors])
-    asked[0] = best.point()
-    weights = np.where(np.arange(len(margins)) == 0, 1.0, 2 * ndtr(-np.maximum(margins, 0.0)))
-    weights /= weights.sum()
+    told = margin >= CLEAR
+    if not told and favoured is not None:  # what two other methods agree on, and the counts do not speak against
+        likely = [i for i in order if margins[i] < CLEAR and _same(favoured, wells[i].point(), ROTATIONS[1], known)]
+        if likely:
+            first, told = int(likely[0]), True
+    best = wells[first]
+    twin_margin = math.inf if turned is None else _margin(ours[first], turned[first], part)
+    entries = [
+        (w.point(), e, 1.0 if i == first else 2 * ndtr(-max(m, 0.0)))
+        for i, (w, e, m) in enumerate(zip(wells, ours, margins, strict=True))
+    ]
+    if turned is not None:
+        entries.append((best.point().turned(), turned[first], 2 * ndtr(-max(twin_margin, 0.0))))
+    total = sum(weight for *_, weight in entries)
     c10 = tuple(terms).index("C10")
-    alternatives = tuple(
+    alternatives = [
         Alternative(
             wrapped_angle(float(p.rotation[0])),
             bool(p.transpose[0]),
             -float(p.values[0, c10]),
             float(e.mean() / trials.nothing),
-            float(w),
+            float(weight / total),
         )
-        for p, e, w in sorted(zip(asked, errors, weights, strict=True), key=lambda item: -item[2])
-    )
+        for p, e, weight in entries
+    ]
+    taken = alternatives.pop(first)
     return Found(
         best,
-        sigma,
-        alternatives,
+        dict(zip((*terms, "rotation"), best.sigma.tolist(), strict=True)),
+        (taken, *sorted(alternatives, key=lambda a: (-a.probability, a.misfit))),
         landscape,
-        margin >= CLEAR,
+        told,
         twin_margin >= CLEAR,
         margin,
         twin_margin,
         thorough,
-        1 - float(errors[0].mean()) / trials.nothing,
+        1 - float(ours[first].mean()) / trials.nothing,
     )
+
+
+def _apart(wells: list[Bottom], known: _Known) -> list[Bottom]:
+    """Those that have not come down to where a lower one is, the lowest first."""
+    chosen: list[Bottom] = []
+    for well in sorted(wells, key=lambda w: w.error):
+        if not any(_same(well.point(), c.point(), ROTATIONS[0] / 2, known) for c in chosen):
+            chosen.append(well)
+    return chosen
 
 
 def _margin(best: np.ndarray, other: np.ndarray, part: np.ndarray) -> float:

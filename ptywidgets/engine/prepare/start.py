@@ -15,6 +15,7 @@ from ptywidgets.engine.calibration import in_words as words_of
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.detectors import disk_semiangle
 from ptywidgets.engine.errors import InsufficientData
+from ptywidgets.engine.prepare.agreed import agreed
 from ptywidgets.engine.prepare.alternatives import Alternative, Landscape
 from ptywidgets.engine.prepare.decisions import (
     CANNOT,
@@ -34,12 +35,18 @@ from ptywidgets.engine.prepare.mend import mended
 from ptywidgets.engine.prepare.optics_fit import TERMS, OpticsFit, cannot_tell, find_optics
 from ptywidgets.engine.prepare.origin import fit_origin, moments
 from ptywidgets.engine.prepare.polish import Polished, polish
-from ptywidgets.engine.prepare.rotation import RotationFit
+from ptywidgets.engine.prepare.rotation import RotationFit, wrapped_angle
+from ptywidgets.engine.prepare.search import Found, search
+from ptywidgets.engine.prepare.side_bands import StrongBands
 from ptywidgets.engine.prepare.thick import ThickFit, depth_of_field, thick_defocus, with_defocus
+from ptywidgets.engine.prepare.trial import Points
 from ptywidgets.engine.probe import Optics
 
 WIDEST = 0.3  # edge of an aperture, as part of its radius: more is blur
 SAME = 0.02  # a disk that is as large as stated, within this
+AGREE = (2.0, 6.0)  # degrees between curl and bright field, at least and at most, with which the two agree
+SHARP = 2.0  # the same in uncertainties of the curl's
+DIRECTED = 0.4  # share of the curl: with more, the centre of mass has hardly a direction
 EDGE = 0.474  # the part of the edge of an aperture, half a cosine of amplitude, in which counts go from 90 to 10 %
 
 
@@ -156,29 +163,31 @@ def find_start(
         optics = _as_measured(optics, mended(dataset), measurement)
     tell("the spectra of the bright field")
     cannot = ""
+    found: Found | None = None
+    polished: Polished | None = None
+    given: dict[str, Any] = {"rotation": rotation, "transpose": transpose, "defocus": defocus}
+    sign_known = bool(optics.aberrations["defocus"] if defocus is None else defocus)
     try:
-        fit = find_optics(bright, optics, terms=terms, rotation=rotation, transpose=transpose, defocus=defocus)
+        bands = StrongBands.prepare(bright)
+        linear = find_optics(bright, optics, terms=terms, bands=bands, **given)
+        tell("trial reconstructions")
+        found = _searched(measurement, optics, linear, terms, given, progress=tell)
+        held = [*(("rotation",) if rotation is not None else ()), *(("C10",) if defocus is not None else ())]
+        fit = agreed(found, linear, bands, optics, _searched_terms(terms, defocus), held)
     except InsufficientData as error:
         cannot = str(error)
         fit = cannot_tell(optics, measurement.rotation, measurement.transpose, measurement.scan_shape, cannot)
-    polished: Polished | None = None
     thick: ThickFit | None = None
-    if fit.found:
-        hold = (*(("rotation",) if rotation is not None else ()), *(("C10",) if defocus is not None else ()))
-        rounds = 3 if refine else 1
-        others = tuple(n for n in fit.uncertainties if n not in (*terms, "rotation", "defocus"))
+    if found is not None and fit.found:
         tell("a coarse reconstruction")
+        everything = tuple(n for n in fit.uncertainties if n != "defocus")
         try:
-            polished = polish(measurement, optics, fit, hold=hold + others, rounds=rounds)
-            fit = polished.fit
-        except InsufficientData as error:  # the bright field has told what it can
+            polished = polish(measurement, optics, fit, hold=everything, rounds=3 if refine else 1)
+        except InsufficientData as error:
             decisions.append(Decision("coarse reconstruction", "none", None, "", CANNOT, str(error), "ProbeDesigner"))
-    sign_known = bool(optics.aberrations["defocus"] if defocus is None else defocus)
-    if polished is not None and rotation is None and not sign_known and polished.peaks < 0:
-        fit = fit.twin()
     if fit.found:
         measurement = reorient(measurement, wanted.replace(rotation=fit.rotation, transpose=fit.transpose))
-        told = rotation is not None or sign_known or (polished is not None and polished.peaks_clear)
+        told = rotation is not None or sign_known or (found is not None and found.twin_told)
         measurement = replace(measurement, preparation=wanted, rotation_fit=_known(measurement, fit, told))
         optics = optics.replace(aberrations=fit.aberrations)
         if thickness and refine and defocus is None and thickness > _thin(dataset):
@@ -188,9 +197,37 @@ def find_start(
             fit = replace(fit, aberrations=optics.aberrations, uncertainties={**fit.uncertainties, **sigma})
     elif defocus is not None:
         optics = optics.replace(aberrations=optics.aberrations.replace(defocus=defocus))
-    decisions += about_orientation(measurement, fit, polished, rotation, transpose, sign_known, cannot)
-    decisions += about_lens(fit, polished, defocus, optics, thickness, thick, _thin(dataset), terms, cannot)
-    return Start(measurement, optics, tuple(decisions), fit, time.perf_counter() - begin, polished)
+    decisions += about_orientation(measurement, fit, found, rotation, transpose, sign_known, cannot)
+    decisions += about_lens(fit, polished, defocus, optics, thickness, thick, _thin(dataset), terms, cannot, found)
+    others, landscape = ((), None) if found is None else (found.alternatives, found.landscape)
+    return Start(measurement, optics, tuple(decisions), fit, time.perf_counter() - begin, polished, others, landscape)
+
+
+def _searched_terms(terms: Sequence[str], defocus: float | None) -> tuple[str, ...]:
+    """The defocus first, also where it is held."""
+    return ("C10", *(t for t in terms if t != "C10"))
+
+
+def _searched(
+    measurement: Measurement,
+    optics: Optics,
+    linear: OpticsFit,
+    terms: Sequence[str],
+    given: dict[str, Any],
+    progress: Callable[[str], object],
+) -> Found:
+    """The whole range of orientations and defocuses, with what the bright field proposes."""
+    terms = _searched_terms(terms, given["defocus"])
+    sign = float(np.sign(optics.aberrations["defocus"])) if given["defocus"] is None else 0.0
+    values = np.array([[linear.aberrations.cartesian.get(t, 0.0) for t in terms]])
+    proposals = Points(np.array([linear.rotation]), np.array([linear.transpose]), values)
+    curl = measurement.rotation_fit
+    apart = abs(wrapped_angle(2 * (linear.rotation - curl.rotation))) / 2
+    sharp = min(max(SHARP * curl.uncertainty, AGREE[0]), AGREE[1])
+    trusted = linear.found and linear.transpose == curl.transpose and apart < sharp and curl.solenoidal_share < DIRECTED
+    return search(
+        measurement, optics, terms=terms, sign=sign, proposals=proposals, trusted=trusted, progress=progress, **given
+    )
 
 
 def _thin(dataset: Dataset) -> float:

@@ -5,8 +5,8 @@ positive (ePIE: Maiden and Rodenburg, Ultramicroscopy 109, 1256, 2009). What is 
 pattern was off when it was visited last, before it was used: a pattern that has been seen once or twice is predicted
 mostly by its neighbours, and these agree only where orientation and aberrations are right. The well about the truth is
 wide, some 8 degrees and 12 % of the defocus, and its middle is sharp; more sweeps fit each pattern by itself and fill
-the well up. Where counts are few, steps are shorter, for noise to be averaged. All trials visit a position together: one
-transform and one product serve dozens of them.
+the well up. Where counts are few, steps are shorter, for noise to be averaged. All trials visit a position together:
+one transform and one product serve dozens of them.
 
 Detector pixels at the rim of the aperture and near the cut are not asked, see :mod:`.coarse_part`.
 """
@@ -97,8 +97,8 @@ class Trials:
     >>> from ptywidgets import samples
     >>> from ptywidgets.engine.prepare import prepare
     >>> dataset = samples.ducky("tiny")
-    >>> trials = Trials(prepare(dataset), Optics.from_dataset(dataset), side=6)
-    >>> points = Points(np.array([-15.0, 75.0]), np.zeros(2, bool), np.array([[-350.0], [-350.0]]))
+    >>> trials = Trials(prepare(dataset), Optics.from_dataset(dataset), side=8)
+    >>> points = Points(np.array([-15.0, 75.0]), np.zeros(2, bool), np.array([[-240.0], [-240.0]]))  # C10, A
     >>> right, wrong = trials.errors(points).mean(1)
     >>> bool(right < 0.8 * wrong)
     True
