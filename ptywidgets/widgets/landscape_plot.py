@@ -7,7 +7,7 @@ from typing import Any
 
 import bqplot
 import numpy as np
-from ipywidgets import HTML, VBox
+from ipywidgets import VBox
 
 from ptywidgets.engine.prepare.alternatives import Alternative, Landscape
 from ptywidgets.widgets.boxes import set_words, words
@@ -16,6 +16,8 @@ from ptywidgets.widgets.curves import axis, figure, nice_ticks, put_line
 
 MAP, ENDS = "viridis", (40, 240)  # of its 256 colours: those that are seen on white and on black
 RING, TAKEN = "#cc79a7", "#e08e0b"
+SIDES = ((15, 0, "start"), (-15, 0, "end"), (0, -20, "middle"), (0, 20, "middle"))  # px from a ring to its number
+NEAR = (50.0, 0.15)  # degrees, and part of the height: two numbers so near to each other would overlap
 ROOM = 0.06  # beyond the outermost points, of the height
 FAINTEST = 0.15  # size of the worst points, of that of the best
 
@@ -58,14 +60,27 @@ class LandscapePlot(VBox):
             stroke="#808080", stroke_width=0.5, visible=False,
         )  # fmt: skip
         ring: dict[str, Any] = {"scales": scales, "fill": False, "visible": False, "apply_clip": False}
-        self.rings = bqplot.Scatter(
-            x=[0.0], y=[0.0], colors=[RING], default_size=200, stroke_width=2.5, names=["1"], display_names=True,
-            label_display_horizontal_offset=15, label_display_vertical_offset=-4, **ring,
-        )  # fmt: skip
+        self.rings = bqplot.Scatter(x=[0.0], y=[0.0], colors=[RING], default_size=200, stroke_width=2.5, **ring)
+        self.numbers = [
+            bqplot.Label(
+                x=[0.0],
+                y=[0.0],
+                text=[""],
+                scales=scales,
+                colors=[RING],
+                default_size=13,
+                font_weight="bold",
+                x_offset=right,
+                y_offset=down,
+                align=align,
+                apply_clip=False,
+            )
+            for right, down, align in SIDES
+        ]
         self.outer = bqplot.Scatter(x=[0.0], y=[0.0], colors=[TAKEN], default_size=560, stroke_width=2.5, **ring)
         self._axis = axis(self._y, "defocus", "A", vertical=True, tick_format="~s", label_offset="42px")
         self.figure = figure(
-            [self.points, self.outer, self.rings],
+            [self.points, self.outer, *self.numbers, self.rings],
             [axis(self._x, "rotation", "degrees", ticks=[-180, -90, 0, 90, 180]), self._axis],
             230,
             fig_margin={"right": 24},  # for the number of a ring at the edge
@@ -76,26 +91,26 @@ class LandscapePlot(VBox):
         self.add_class("pty-panel")
         self.rings.on_element_click(self._clicked)
 
-    def show(self, landscape: Landscape, alternatives: Sequence[Alternative]) -> None:
-        """Draw the points of this transpose, and rings round its alternatives."""
-        ours = landscape.transpose == self.transpose
-        quality = landscape.quality[ours]
+    def show(self, landscape: Landscape, alternatives: Sequence[Alternative], tried: int) -> None:
+        """Draw the points of this transpose, and rings round its alternatives; `tried` points there were in all."""
+        drawn = landscape.transpose == self.transpose
+        quality = landscape.quality[drawn]
         with self.points.hold_sync():
-            self.points.x, self.points.y = landscape.rotation[ours], landscape.defocus[ours]
+            self.points.x, self.points.y = landscape.rotation[drawn], landscape.defocus[drawn]
             self.points.color = self.points.size = quality
         self.points.visible = len(quality) > 0
-        self._shown = tuple(n for n, one in enumerate(alternatives) if one.transpose == self.transpose)
+        ours = [n for n, one in enumerate(alternatives) if one.transpose == self.transpose]
+        self._shown = tuple(reversed(ours))  # the best is drawn last, on top
         self.rings.visible = len(self._shown) > 0
         ringed = [alternatives[n] for n in self._shown]
         if ringed:
             with self.rings.hold_sync():
                 self.rings.x = np.array([one.rotation for one in ringed])
                 self.rings.y = np.array([one.defocus for one in ringed])
-                self.rings.names = np.array([str(n + 1) for n in self._shown])
         every = [*landscape.defocus.tolist(), *(one.defocus for one in alternatives), 0.0]
         self._scale(min(every), max(every))
-        counted = f"{'transposed' if self.transpose else 'as recorded'}: {len(quality)} points"
-        set_words(self.title, counted)
+        self._number()
+        set_words(self.title, f"{'transposed' if self.transpose else 'as recorded'}: {tried} points tried")
 
     def mark(self, taken: int | None) -> None:
         """Put a second ring round the alternative that is in use."""
@@ -104,6 +119,25 @@ class LandscapePlot(VBox):
         self.rings.colors = [TAKEN if n == taken else RING for n in self._shown] or [RING]
         if place is not None:
             put_line(self.outer, [self.rings.x[place]], [self.rings.y[place]])
+
+    def _number(self) -> None:
+        """Write the numbers beside the rings, each at a side where no nearby one is."""
+        height = self._y.max - self._y.min
+        sides: dict[int, int] = {}  # by place among the rings
+        places = list(zip(self.rings.x.tolist(), self.rings.y.tolist(), strict=True))
+        for k in reversed(range(len(self._shown))):  # the best first
+            x, y = places[k]
+            near = {
+                side
+                for other, side in sides.items()
+                if abs(places[other][0] - x) < NEAR[0] and abs(places[other][1] - y) < NEAR[1] * height
+            }
+            sides[k] = next((side for side in range(len(SIDES)) if side not in near), 0)
+        for side, mark in enumerate(self.numbers):
+            ours = [k for k, own in sides.items() if own == side]
+            with mark.hold_sync():
+                mark.x, mark.y = (np.array([places[k][axis] for k in ours] or [0.0]) for axis in (0, 1))
+                mark.text = np.array([str(self._shown[k] + 1) for k in ours] or [""])
 
     def _scale(self, low: float, high: float) -> None:
         room = ROOM * ((high - low) or 1.0)
@@ -127,9 +161,4 @@ def scale_of_colours(landscape: Landscape) -> str:
     )
 
 
-def colour_bar() -> HTML:
-    """A place for :func:`scale_of_colours`."""
-    return words("", "pty-note")
-
-
-__all__ = ["LandscapePlot", "colour_bar", "scale_of_colours", "shades"]
+__all__ = ["LandscapePlot", "scale_of_colours", "shades"]

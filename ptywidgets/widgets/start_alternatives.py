@@ -16,7 +16,7 @@ from ptywidgets.widgets.base import Panel
 from ptywidgets.widgets.boxes import button, heading, note, panel, panels, set_words, toolbar, typeset, words
 from ptywidgets.widgets.closing import replace_children
 from ptywidgets.widgets.image_view import ImageView
-from ptywidgets.widgets.landscape_plot import LandscapePlot, colour_bar, scale_of_colours
+from ptywidgets.widgets.landscape_plot import LandscapePlot, scale_of_colours
 from ptywidgets.widgets.verdict_list import degrees, measured
 
 HEADS = ("", "rotation", "detector", "defocus", "misfit", "probability")
@@ -49,7 +49,7 @@ class StartAlternatives(Panel):
         self.title = heading("Alternatives")
         self.facts = note()
         self.plots = [LandscapePlot(transpose, self.guarded(self.choose)) for transpose in (False, True)]
-        self.colours = colour_bar()
+        self.colours = note()
         self.list = VBox(layout={"flex": "1 1 410px", "min_width": "0"})
         self.list.add_class("pty-choices")
         self.picture = panel(panels(*self.plots), self.colours)
@@ -92,12 +92,12 @@ class StartAlternatives(Panel):
         self.list.layout.display = "" if alternatives else "none"
         seen = landscape.thinned() if landscape is not None and alternatives else None
         for plot in self.plots:
-            drawn = seen is not None and (seen.transpose == plot.transpose).any()
+            drawn = 0 if seen is None else int((seen.transpose == plot.transpose).sum())
             plot.layout.display = "" if drawn else "none"
-            if seen is not None and drawn:
-                plot.show(seen, alternatives)
-        self.picture.layout.display = "none" if seen is None else ""
-        self.colours.value = "" if landscape is None or seen is None else scale_of_colours(landscape)
+            if drawn and landscape is not None and seen is not None:
+                plot.show(seen, alternatives, int((landscape.transpose == plot.transpose).sum()))
+        self.picture.layout.display = "" if seen else "none"
+        self.colours.value = scale_of_colours(seen) if seen else ""
         self.say("")
         self._show_taken()
 

@@ -80,6 +80,14 @@ def test_a_copy_has_them_too(recon):
         assert recon.taken_alternative == 2
 
 
+def test_what_was_taken_is_saved_and_the_others_are_not(recon, ducky, tmp_path):
+    recon.take_alternative(1)
+    again = Reconstruction.load(recon.run(1).save(tmp_path / "taken.h5"), ducky)
+    assert (again.rotation, again.transpose) == (recon.rotation, recon.transpose)
+    assert again.optics.aberrations == recon.optics.aberrations
+    assert again.start_alternatives == again.start_decisions == () and again.taken_alternative is None
+
+
 def test_nobody_gives_them(ducky):
     for name in ("start_alternatives", "start_landscape"):
         with pytest.raises(ParameterError, match=name):

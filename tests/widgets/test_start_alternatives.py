@@ -61,6 +61,14 @@ def listed(panel):
     return [[plain(cell) for cell in row.children[1:]] for row in panel.list.children[1:]]
 
 
+def numbers(plot):
+    """Where each number stands."""
+    found = {}
+    for mark in plot.numbers:
+        found |= {int(t): at for t, *at in zip(mark.text.tolist(), mark.x.tolist(), mark.y.tolist(), strict=True) if t}
+    return {number: tuple(at) for number, at in found.items()}
+
+
 def shown(part):
     return part.layout.display != "none"
 
@@ -85,8 +93,9 @@ def test_the_picture_has_all_points_and_a_ring_for_each(panel):
     landscape, alternatives = panel.recon.start_landscape, panel.recon.start_alternatives
     assert sum(len(plot.points.x) for plot in panel.plots) == len(landscape)
     for plot in panel.plots:
-        ours = [n for n, one in enumerate(alternatives) if one.transpose == plot.transpose]
-        assert plot.rings.names.tolist() == [str(n + 1) for n in ours]
+        ours = [n for n, one in enumerate(alternatives) if one.transpose == plot.transpose][::-1]
+        assert sorted(numbers(plot)) == sorted(n + 1 for n in ours)
+        assert all(numbers(plot)[n + 1] == (alternatives[n].rotation, alternatives[n].defocus) for n in ours)
         assert plot.rings.x.tolist() == [alternatives[n].rotation for n in ours]
         assert plot.rings.y.tolist() == [alternatives[n].defocus for n in ours]
         assert np.diff(plot.points.color).min() >= 0, "the best lie on top"
@@ -94,6 +103,19 @@ def test_the_picture_has_all_points_and_a_ring_for_each(panel):
     assert best.color[-1] == 1 and abs(best.x[-1] - alternatives[0].rotation) < 6
     low, high = landscape.span
     assert f"{low:.3g}" in panel.colours.value and f"{high:.3g}" in panel.colours.value
+
+
+def test_numbers_of_rings_that_are_near_each_other_stand_at_different_sides(data, finding, start):
+    one = start.alternatives[0]
+    close = tuple(replace(one, rotation=one.rotation + 8 * n, defocus=one.defocus + 9 * n) for n in range(6))
+    finding(replace(start, alternatives=close))
+    recon = Reconstruction(data)
+    recon.find_start()
+    panel = StartAlternatives(recon)
+    plot = panel.plots[0]
+    assert sorted(numbers(plot)) == [1, 2, 3, 4, 5, 6]
+    assert [sorted(mark.text.tolist())[0] for mark in plot.numbers] == ["1", "2", "3", "4"]
+    panel.close()
 
 
 def test_a_button_takes_one_and_so_does_a_click_on_its_ring(panel):
@@ -104,7 +126,7 @@ def test_a_button_takes_one_and_so_does_a_click_on_its_ring(panel):
     assert "start 3 of 5" in panel.words and panel.status_line.kind == "good"
     as_recorded, transposed = panel.plots
     assert as_recorded.outer.visible and as_recorded.outer.x.tolist() == [recon.start_alternatives[2].rotation]
-    transposed.rings._handle_custom_msgs(transposed.rings, {"event": "element_click", "data": {"index": 0}})
+    transposed.rings._handle_custom_msgs(transposed.rings, {"event": "element_click", "data": {"index": 1}})
     assert recon.taken_alternative == 1
     assert transposed.outer.visible and not as_recorded.outer.visible
 
@@ -124,7 +146,7 @@ def test_during_a_run_none_can_be_taken_and_it_says_why(panel):
     recon.start()
     panel.wait()
     assert all(button.disabled for button in panel.buttons) and "stop it first" in plain(panel.facts)
-    panel.plots[1].rings._handle_custom_msgs(None, {"event": "element_click", "data": {"index": 0}})
+    panel.plots[1].rings._handle_custom_msgs(None, {"event": "element_click", "data": {"index": 1}})
     assert "stop it first" in panel.words and recon.taken_alternative == 0
     recon.stop()
     panel.wait()

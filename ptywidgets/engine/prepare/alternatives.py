@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-TAIL = 95.0  # per cent of the points that a scale of misfits spans; the few that are far worse would hide the rest
+WORSE = 50.0  # per cent of the points that a scale of misfits tells apart: what matters is what is better than most
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Landscape:
 
     @property
     def span(self) -> tuple[float, float]:
-        """The least misfit, and the one that 95 % of the points do not exceed; NaN where no point has a misfit."""
+        """The least misfit, and the one that half of the points exceed; NaN where no point has a misfit."""
         told = self.misfit[np.isfinite(self.misfit)]
         if not len(told):
             return math.nan, math.nan
-        return float(told.min()), float(np.percentile(told, TAIL))
+        return float(told.min()), float(np.percentile(told, WORSE))
 
     @property
     def quality(self) -> np.ndarray:
@@ -47,9 +47,10 @@ class Landscape:
 
         Examples
         --------
-        >>> turns = np.array([-90.0, 0.0, 90.0])
-        >>> Landscape(turns, turns > 0, 100.0 + turns, np.array([0.4, 0.2, 0.6])).quality.round(1).tolist()
-        [0.5, 1.0, 0.0]
+        >>> turns = np.array([-90.0, 0.0, 90.0, 150.0, 160.0])
+        >>> misfit = np.array([0.3, 0.2, 0.6, 0.7, 0.4])
+        >>> Landscape(turns, turns > 0, 100.0 + turns, misfit).quality.round(1).tolist()
+        [0.5, 1.0, 0.0, 0.0, 0.0]
         """
         low, high = self.span
         return np.clip((high - self.misfit) / ((high - low) or 1.0), 0.0, 1.0)

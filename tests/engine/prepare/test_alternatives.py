@@ -67,7 +67,7 @@ def test_points_that_are_all_alike_have_one_colour():
 def test_a_few_that_are_far_worse_do_not_hide_the_rest():
     landscape = example_landscape()
     spoilt = landscape.misfit.copy()
-    spoilt[np.argsort(spoilt)[-9:]] = 50.0
+    spoilt[np.argsort(spoilt)[-90:]] = 50.0
     worse = Landscape(landscape.rotation, landscape.transpose, landscape.defocus, spoilt)
     assert worse.span[1] == pytest.approx(landscape.span[1], rel=0.01)
 
