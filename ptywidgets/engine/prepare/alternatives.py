@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ptywidgets.engine.aberrations import Aberrations
+
 WORSE = 50.0  # per cent of the points that a scale of misfits tells apart: what matters is what is better than most
 
 
@@ -19,6 +21,7 @@ class Alternative:
     defocus: float  # A
     misfit: float  # of the counts, over what an empty object leaves: 0 explains all, 1 nothing
     probability: float  # of all alternatives together 1
+    aberrations: Aberrations | None = None  # detector frame, found with it; None: its defocus alone was
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,7 +34,8 @@ def chosen_aberrations(
 
     Given ones stay as they are, in the detector's frame. Those that were found belong to the orientation with which
     they were found: they are kept with the same one, have the opposite sign with the one turned by 180 degrees and the
-    opposite defocus, which is the other reading of the same data, and are left out with any other.
+    opposite defocus, which is the other reading of the same data, and are left out with any other. Where an alternative
+    brings aberrations of its own, these are what was found.
 
     Parameters
     ----------
@@ -58,6 +59,10 @@ def chosen_aberrations(
     {'defocus': -300, 'C12a': -20, 'C30': 10000}
     {'defocus': 354, 'C12a': 0, 'C30': 10000}
     """
+    others = sorted(name for name in found if name != "C10")
+    own = alternative.aberrations
+    if own is not None:
+        return present.replace(defocus=alternative.defocus, **{name: own[name] for name in others})
     away = abs(wrapped_angle(alternative.rotation - start.rotation))
     side = alternative.defocus * start.aberrations["defocus"]  # of the focus: the same where it is positive
     sign = 0
@@ -65,8 +70,8 @@ def chosen_aberrations(
         sign = 1
     elif alternative.transpose == start.transpose and away > 180 - BASIN and side <= 0:
         sign = -1
-    found = () if sign == 1 else sorted(name for name in found if name != "C10")
-    return present.replace(defocus=alternative.defocus, **{name: sign * present[name] + 0.0 for name in found})
+    changed = {} if sign == 1 else {name: sign * present[name] + 0.0 for name in others}
+    return present.replace(defocus=alternative.defocus, **changed)
 
 
 def chosen_decisions(
@@ -100,8 +105,8 @@ def chosen_decisions(
     }
     for name, symbol in (("astigmatism", "C12"), ("coma", "C21")):
         before, now = start.aberrations[symbol], aberrations[symbol]
-        if now and before:
-            told[name] = (now, f"The {name}, {now:.3g} A, is the one that was found, as seen from this orientation.")
+        if now:
+            told[name] = (now, f"The {name} that goes with it is {now:.3g} A.")
         elif before:
             told[name] = (None, f"The {name} that was found, {before:.3g} A, was left out with its orientation.")
     return tuple(_told(decision, *told.get(decision.name, (decision.value, ""))) for decision in start.decisions)

@@ -96,6 +96,13 @@ def test_what_was_found_goes_along_with_its_orientation_alone(rotation, transpos
         assert lens[name] == LENS[name], "given ones stay"
 
 
+def test_aberrations_of_its_own_come_with_an_alternative():
+    own = Aberrations(defocus=354, C12a=3.0, C12b=4.0, C30=77.0)
+    lens = chosen_aberrations(Alternative(18.4, False, 354.0, 0.5, 0.1, own), START, LENS, FOUND)
+    assert (lens["defocus"], lens["C12a"], lens["C12b"], lens["C21"]) == pytest.approx((354, 3, 4, 0))
+    assert lens["C30"] == LENS["C30"], "given ones stay"
+
+
 def test_a_choice_by_hand_is_told_and_what_was_given_stays_given():
     decisions = tuple(
         Decision(name, value, 1.0, unit, source, "Before.", "")
