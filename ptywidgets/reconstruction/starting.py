@@ -246,7 +246,8 @@ class Starting(Inputs):
         count = len(self.start_alternatives)
         if not count:
             raise ParameterError(
-                "there are no alternatives to take: find_start() looks for them, and other data forget them."
+                "there are no alternatives to take: find_start() looks for them, and other data or another calibration "
+                "forget them."
             )
         try:
             number = operator.index(index)
