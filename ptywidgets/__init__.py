@@ -30,6 +30,7 @@ _HOMES = {
     "ParallaxExplorer": "ptywidgets.widgets.parallax_explorer",
     "DirectExplorer": "ptywidgets.widgets.direct_explorer",
     "ReconstructionRunner": "ptywidgets.widgets.reconstruction_runner",
+    "StartAlternatives": "ptywidgets.widgets.start_alternatives",
     "Workbench": "ptywidgets.widgets.workbench",
 }
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "Reconstruction",
     "ReconstructionRunner",
     "RotationExplorer",
+    "StartAlternatives",
     "Workbench",
     "__version__",
     "engine",

@@ -43,6 +43,8 @@ class Inputs(SafeTraits):
     message: Any
     start_image: Any
     start_decisions: Any
+    start_alternatives: Any
+    start_landscape: Any
     _prepare: Any
     _require_idle: Any
     _runner: Any
@@ -264,8 +266,8 @@ class Inputs(SafeTraits):
             self.status = "ready"
 
     def _forget(self) -> None:
-        self.measurement = self.start_image = None
-        self.start_decisions = ()
+        self.measurement = self.start_image = self.start_landscape = None
+        self.start_decisions = self.start_alternatives = ()
 
     def _turn_to(self, dataset: Dataset | None) -> bool:
         """Whether this is but another tilt of the series, and then look at it."""

@@ -44,7 +44,10 @@ from ptywidgets.reconstruction.views import Views
 log = logging.getLogger("ptywidgets")
 Path = Union[str, "os.PathLike[str]"]
 STATUSES = ("empty", "ready", "running", "paused", "stopped", "finished", "doubtful", "error")
-FOUND = ("measurement", "start_decisions", "status", "iteration", "message", "doubts")  # traits that nobody gives
+FOUND = (  # traits that nobody gives
+    *("measurement", "start_decisions", "start_alternatives", "start_landscape"),
+    *("status", "iteration", "message", "doubts"),
+)
 
 
 class Reconstruction(Results, Running):
@@ -63,9 +66,9 @@ class Reconstruction(Results, Running):
     Notes
     -----
     Traits to observe: `dataset`, `views`, `preparation`, `measurement`, `optics`, `given`, `start_image`,
-    `start_decisions`, `object_type`, `composition`, `plan`, `device`, `look`, `status`, `iteration`, `message`. Their
-    values are replaced, never changed in place. Observers may be called on any thread; one that fails is logged and
-    disconnected.
+    `start_decisions`, `start_alternatives`, `start_landscape`, `object_type`, `composition`, `plan`, `device`, `look`,
+    `status`, `iteration`, `message`. Their values are replaced, never changed in place. Observers may be called on any
+    thread; one that fails is logged and disconnected.
     Of a tilt series, `dataset` and `measurement` are those of one tilt; ``recon.dataset = recon.views.datasets[12]``
     looks at another one.
 

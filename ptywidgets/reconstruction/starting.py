@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import operator
 from typing import Any
 
 from traitlets import Instance, Tuple
@@ -10,7 +12,7 @@ from traitlets import Instance, Tuple
 from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.direct import BrightField, DirectImage, bright_field, start_object
 from ptywidgets.engine.doctor import Finding, examine
-from ptywidgets.engine.errors import look_up
+from ptywidgets.engine.errors import ParameterError, look_up
 from ptywidgets.engine.params import check_options
 from ptywidgets.engine.prepare import (
     Measurement,
@@ -22,6 +24,8 @@ from ptywidgets.engine.prepare import (
     reorient,
     wrapped_angle,
 )
+from ptywidgets.engine.prepare.alternatives import Landscape
+from ptywidgets.engine.prepare.chosen import FoundStart, chosen_aberrations, chosen_decisions, in_words
 from ptywidgets.engine.prepare.measurement import left_out_alike
 from ptywidgets.engine.prepare.twin import resolve_twin
 from ptywidgets.reconstruction.inputs import Inputs, same_origin
@@ -35,11 +39,19 @@ class Starting(Inputs):
 
     start_image = Instance(DirectImage, allow_none=True, help="What the next fresh run begins from; None: empty.")
     start_decisions = Tuple(help="What find_start() decided: name, value, uncertainty, source, sentence of each.")
+    start_alternatives = Tuple(help="What the start could be instead, the most probable first: Alternative objects.")
+    start_landscape = Instance(Landscape, allow_none=True, help="All that a search for the start has tried.")
 
     rotation: Any
+    transpose: Any
     composition: Any
     _forget_object: Any
+    _adopt: Any
     _found: Aberrations | None = None  # by find_start(); others were set by somebody who knows
+    _found_turn: tuple[tuple[str, Any], ...] = ()  # of rotation and transpose those that were found, not given
+    _found_start: FoundStart | None = None  # the one that was found with the alternatives
+    _offered: Start | None = None  # found and not taken over: somebody has to choose among its alternatives
+    _taken: tuple[int, tuple[float, bool, Aberrations]] | None = None  # which of them, and what was set by it
     _bright: tuple[Any, BrightField] | None = None
     _prepared: Measurement | None = None  # the measurement that was made here; another one was given
     _started_from = "empty"  # what the present run began from, for the record
@@ -57,11 +69,14 @@ class Starting(Inputs):
         self.preparation = self.preparation.replace(**changes)
         return self._prepare()
 
-    def _prepare(self) -> Measurement:
+    def _as_asked(self) -> Measurement:
+        """The measurement that the preparation asks for; data are read only where their origin is another one."""
         if self.measurement is not None and same_origin(self.measurement, self.preparation):
-            measurement = reorient(self.measurement, self.preparation)
-        else:
-            measurement = prepare(self._data(), self.preparation)
+            return reorient(self.measurement, self.preparation)
+        return prepare(self._data(), self.preparation)
+
+    def _prepare(self) -> Measurement:
+        measurement = self._as_asked()
         message = measurement.rotation_fit.message
         if self._can_tell_twins():
             test = resolve_twin(measurement, self.optics)
@@ -137,10 +152,128 @@ class Starting(Inputs):
                 self.optics, self._found = start.optics, start.optics.aberrations
                 self.measurement = self._prepared = measurement
                 self.start_decisions = start.decisions
+                self._offer(start)
                 if self.composition.slices > 1:
                     self.composition = self.composition.replace(focus="middle")
         finally:
             self._taking = False
+
+    def _offer(self, start: Start, taken: bool = True) -> None:
+        """Keep what else a start could be; the first is in use now, or all of them wait for somebody to choose."""
+        turn, lens = (start.measurement.rotation, start.measurement.transpose), start.optics.aberrations
+        sigmas = start.fit.uncertainties
+        found = frozenset(name for name in lens.cartesian if 0 < sigmas.get(name, 0.0) < math.inf)
+        self._found_start = FoundStart(*turn, lens, found, start.decisions)
+        self._offered = None if taken or not start.alternatives else start
+        self._taken = (0, (*turn, lens)) if taken and start.alternatives else None
+        self.start_alternatives, self.start_landscape = start.alternatives, start.landscape
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._found_start = self._offered = self._taken = None
+
+    @property
+    def taken_alternative(self) -> int | None:
+        """Which of :attr:`start_alternatives` is in use, from 0; None where it is none of them, or changed since."""
+        if self._taken is None:
+            return None
+        index, (rotation, transpose, lens) = self._taken
+        if self.rotation is None or self.transpose != transpose or abs(wrapped_angle(self.rotation - rotation)) > 0.01:
+            return None
+        now = self.optics.aberrations.cartesian
+        alike = all(math.isclose(now[n], v, rel_tol=1e-3, abs_tol=0.1) for n, v in lens.cartesian.items())
+        return index if alike else None
+
+    def take_alternative(self, index: int) -> None:
+        """Begin with another of :attr:`start_alternatives`; the next run starts anew with it.
+
+        Rotation, transpose and defocus become those of the alternative. Other aberrations that were found are left out
+        with another orientation, and have the opposite sign with the one turned by 180 degrees; given ones are kept.
+        Alternative 0 is what was found, with all of its aberrations.
+
+        Parameters
+        ----------
+        index : int
+            From 0, as they are in the tuple.
+
+        Raises
+        ------
+        ParameterError
+            Where there is no such alternative, or while a run is active.
+
+        Examples
+        --------
+        >>> from ptywidgets import Reconstruction, samples
+        >>> recon = Reconstruction(samples.ducky("tiny"))
+        >>> start = recon.find_start()
+        >>> if len(recon.start_alternatives) > 1:
+        ...     recon.take_alternative(1)
+        >>> recon.run(1).iteration
+        1
+        """
+        number = self._checked_alternative(index)
+        self._require_idle("take another start")
+        if self._offered is not None:
+            self._adopt(self._offered)
+        start, alternatives = self._found_start, self.start_alternatives
+        assert start is not None
+        own, one = self._own_aberrations(start), alternatives[number]
+        found = start.aberrations.replace(**own)
+        turn, lens, decisions = (start.rotation, start.transpose), found, start.decisions
+        if number:
+            turn = (float(one.rotation), bool(one.transpose))
+            lens = chosen_aberrations(one, start, found, start.found - set(own))
+            decisions = chosen_decisions(alternatives, number, start, lens)
+        self._taking = True  # the dataset may only be told what its measurement leaves out
+        try:
+            with self.hold_trait_notifications():
+                self._turn_round(*turn)
+                if not own and self._found is not None:
+                    self._found = lens
+                if lens != self.optics.aberrations:
+                    self.optics = self.optics.replace(aberrations=lens)
+                self.start_decisions = decisions
+                self._taken = (number, (*turn, lens))
+        finally:
+            self._taking = False
+        turned = "transposed" if turn[1] else "not transposed"
+        self.message = (
+            f"The next run begins with {in_words(alternatives, number)}: rotation {turn[0]:.1f} degrees, {turned}, "
+            f"defocus {lens['defocus']:.4g} A."
+        )
+
+    def _checked_alternative(self, index: int) -> int:
+        count = len(self.start_alternatives)
+        if not count:
+            raise ParameterError(
+                "there are no alternatives to take: find_start() looks for them, and other data or another calibration "
+                "forget them."
+            )
+        try:
+            number = operator.index(index)
+        except TypeError:
+            number = -1
+        if not 0 <= number < count:
+            raise ParameterError(
+                f"alternative {index!r} is none of the {count} that there are; expected a whole number from 0 to "
+                f"{count - 1}, their place in start_alternatives."
+            )
+        return number
+
+    def _turn_round(self, rotation: float, transpose: bool) -> None:
+        """Read the data with another orientation, where they are not read with it already."""
+        there = self.measurement
+        if there is None or there.transpose != transpose or abs(wrapped_angle(there.rotation - rotation)) > 1e-6:
+            self.preparation = self.preparation.replace(rotation=rotation, transpose=transpose, flip=False)
+            self.measurement = self._prepared = self._as_asked()
+            self._leave_out(self.measurement)
+            self._found_turn = tuple((name, getattr(self.preparation, name)) for name, _ in self._found_turn)
+
+    def _own_aberrations(self, start: FoundStart) -> dict[str, float]:
+        """Those that somebody has set since a start or an alternative was taken, but for the defocus."""
+        was = start.aberrations if self._taken is None else self._taken[1][2]
+        now, before = self.optics.aberrations.cartesian, was.cartesian
+        return {name: value for name, value in now.items() if name != "C10" and abs(value - before[name]) > 1e-6}
 
     def find_orientation(self) -> Orientation:
         """The eight ways in which detector and scan may lie to each other, compared; nothing is changed by it."""

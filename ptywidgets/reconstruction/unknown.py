@@ -34,7 +34,6 @@ class Unknown(Starting):
     find_unknown = Bool(True, help="Find what nobody has given, before a run; else a defocus not given counts as 0.")
 
     probe_is_given: Any
-    _found_turn: tuple[tuple[str, Any], ...] = ()  # of rotation and transpose those that were found, not given
     _found_words = ""  # what was found for the present run, in one line
     _careful = False  # whether a thin object has not described the data
 
@@ -175,19 +174,27 @@ class Unknown(Starting):
             ) from error
         asked = question(start)
         if asked is not None:
+            if not by_hand:
+                self._offer(start, taken=False)
             raise _contradiction(Facts(dataset, start.measurement, start.optics)) or asked
         self._careful = start.polished is not None and not start.polished.accepted
         if by_hand:
             self.optics, self._found = lens.replace(aberrations=start.optics.aberrations), start.optics.aberrations
             self.start_decisions = start.decisions
+            self._offer(start)
             return start.decisions
+        self._adopt(start)
+        return start.decisions
+
+    def _adopt(self, start: Start) -> None:
+        """Take a start over, and keep what the optics have been given."""
+        lens = self.optics
         self._take_over(start)
         if lens.aberrations.known:  # held, but for the last digit of a fit
             self.optics = self.optics.replace(aberrations=lens.aberrations)
         stated = (self._data().calibration.semiangle, Optics().rolloff)
         if (lens.semiangle, lens.rolloff) != stated and lens.vacuum is None:  # somebody has drawn another aperture
             self.optics = self.optics.replace(semiangle=lens.semiangle, rolloff=lens.rolloff)
-        return start.decisions
 
     def _take_over(self, start: Start) -> None:
         free = [n for n in ("rotation", "transpose") if start.decision(n).source != GIVEN]

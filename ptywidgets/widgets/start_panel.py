@@ -7,14 +7,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ipywidgets import Box, VBox
+from ipywidgets import Accordion, Box, VBox
 
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.prepare import Decision, Start
+from ptywidgets.engine.prepare.chosen import percent
 from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.base import Panel
-from ptywidgets.widgets.boxes import button, heading, note, set_words, toolbar, typeset, words
+from ptywidgets.widgets.boxes import button, heading, note, panel, set_words, toolbar, typeset, words
 from ptywidgets.widgets.closing import replace_children
+from ptywidgets.widgets.start_alternatives import StartAlternatives
 from ptywidgets.widgets.verdict_list import measured
 
 FEW = 4e6  # bytes of data of which a start is found at once; more on a thread
@@ -43,10 +45,20 @@ class StartPanel(Panel):
         self.title = heading("Start")
         self.rows = VBox(layout={"width": "100%"})
         self.rows.add_class("pty-rows")
-        self.children = [toolbar(self.title, self.find_button, self.facts), self.status_line, self.rows]
+        self.alternatives: StartAlternatives | None = None  # made when it is unfolded
+        self.fold = Accordion([VBox([note("…")])], selected_index=None)
+        self.children = [
+            toolbar(self.title, self.find_button, self.facts),
+            self.status_line,
+            self.rows,
+            panel(self.fold),
+        ]
         self.click(self.find_button, self.find)
         self.watch(self._show, "start_decisions")
+        self.watch(self._show_fold, "start_alternatives")
+        self.hear(self.fold, lambda _index: self._unfold(), "selected_index")
         self.guarded(self._show)()
+        self.guarded(self._show_fold)()
 
     def find(self) -> None:
         """Find the start, and show what was decided."""
@@ -63,6 +75,21 @@ class StartPanel(Panel):
 
     def _show(self) -> None:
         replace_children(self.rows, [self._row(one) for one in self.recon.start_decisions])
+
+    def _show_fold(self) -> None:
+        """Say how many alternatives there are, where there are any."""
+        alternatives = self.recon.start_alternatives
+        self.fold.layout.display = "" if alternatives else "none"
+        if alternatives:
+            share = percent(alternatives[0].probability)
+            self.fold.set_title(0, f"Alternatives: {len(alternatives)}, the best of them {share} probable")
+
+    def _unfold(self) -> None:
+        if self.fold.selected_index is not None and self.alternatives is None:
+            self.alternatives = StartAlternatives(self.recon)
+            self.alternatives.remove_class("pty-widget")  # the frame is that of this panel
+            self.alternatives.title.layout.display = "none"  # the fold has said it
+            replace_children(self.fold.children[0], [self.alternatives])
 
     def _row(self, decision: Decision) -> Box:
         value = measured(decision.value, decision.uncertainty, decision.unit)

@@ -24,6 +24,7 @@ PANELS = [
     "ProbeDesigner",
     "DirectExplorer",
     "ReconstructionRunner",
+    "StartAlternatives",
     "Workbench",
 ]
 DEFOCUS = samples.ducky_defocus("tiny")
@@ -130,6 +131,25 @@ def test_a_bench_with_all_its_stages_is_closed_as_a_whole(data):
         bench.wait(60)
 
     assert_gone(closed("Workbench", data, all_of_them))
+    assert open_widgets() == widgets
+
+
+def test_alternatives_are_closed_with_the_panel_that_shows_them(data, monkeypatch):
+    from ptywidgets.reconstruction import starting
+    from ptywidgets.testing.starts import with_alternatives
+
+    search = starting.find_start
+    monkeypatch.setattr(starting, "find_start", lambda data, **known: with_alternatives(search(data, **known)))
+    widgets = open_widgets()
+
+    def unfolded(bench):
+        bench.find_start()
+        bench.start.wait(60)
+        bench.start.fold.selected_index = 0
+        bench.start.alternatives.choose(1)
+        bench.wait(60)
+
+    assert_gone(closed("Workbench", data, unfolded))
     assert open_widgets() == widgets
 
 

@@ -8,7 +8,11 @@ from ptywidgets import ImageView, Reconstruction, samples
 from ptywidgets.engine.errors import ParameterError, UnknownAttributeError
 from ptywidgets.widgets.run_words import plan_words
 
-PANELS = [name for name in ptywidgets.__all__ if name.endswith(("Browser", "Explorer", "Picker", "Designer", "Runner"))]
+PANELS = [
+    name
+    for name in ptywidgets.__all__
+    if name.endswith(("Browser", "Explorer", "Picker", "Designer", "Runner", "Alternatives"))
+]
 PANELS.append("Workbench")
 
 
