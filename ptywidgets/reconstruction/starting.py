@@ -25,7 +25,9 @@ from ptywidgets.engine.prepare import (
     wrapped_angle,
 )
 from ptywidgets.engine.prepare.alternatives import Landscape
+from ptywidgets.engine.prepare.certainty import question
 from ptywidgets.engine.prepare.chosen import FoundStart, chosen_aberrations, chosen_decisions, in_words
+from ptywidgets.engine.prepare.decisions import CANNOT
 from ptywidgets.engine.prepare.measurement import left_out_alike
 from ptywidgets.engine.prepare.twin import resolve_twin
 from ptywidgets.reconstruction.inputs import Inputs, same_origin
@@ -135,7 +137,9 @@ class Starting(Inputs):
         start = find_start(dataset, **known)
         self._require_idle("take a start over")
         self._take_over(start)
-        self.message = " ".join([*start.measurement.notes, f"Start found in {start.seconds:.1f} s."])
+        asked = question(start)
+        told = f"Start found in {start.seconds:.1f} s." if asked is None else str(asked)
+        self.message = " ".join([*start.measurement.notes, told])
         return start
 
     def _take_over(self, start: Start) -> None:
@@ -148,11 +152,12 @@ class Starting(Inputs):
                     self.start_image = None
                 self._leave_out(measurement)
                 turn = {"rotation": measurement.rotation, "transpose": measurement.transpose}
-                self.preparation = measurement.preparation.replace(**turn)
+                told = {n: v for n, v in turn.items() if start.decision(n).source != CANNOT}
+                self.preparation = measurement.preparation.replace(**told)
                 self.optics, self._found = start.optics, start.optics.aberrations
                 self.measurement = self._prepared = measurement
                 self.start_decisions = start.decisions
-                self._offer(start)
+                self._offer(start, taken=start.fit.found)
                 if self.composition.slices > 1:
                     self.composition = self.composition.replace(focus="middle")
         finally:
@@ -213,14 +218,15 @@ class Starting(Inputs):
         """
         number = self._checked_alternative(index)
         self._require_idle("take another start")
-        if self._offered is not None:
-            self._adopt(self._offered)
+        asked = self._offered
+        if asked is not None:
+            self._adopt(asked)
         start, alternatives = self._found_start, self.start_alternatives
         assert start is not None
         own, one = self._own_aberrations(start), alternatives[number]
         found = start.aberrations.replace(**own)
         turn, lens, decisions = (start.rotation, start.transpose), found, start.decisions
-        if number:
+        if number or (asked is not None and not asked.fit.found):  # of what was not told none was taken
             turn = (float(one.rotation), bool(one.transpose))
             lens = chosen_aberrations(one, start, found, start.found - set(own))
             decisions = chosen_decisions(alternatives, number, start, lens)

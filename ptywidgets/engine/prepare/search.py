@@ -103,6 +103,7 @@ def search(
     others = optics.aberrations.cartesian
     kept = {k: v for k, v in others.items() if v and k not in terms}
     lens = optics.replace(aberrations=Aberrations(**kept))
+    terms = tuple(terms)
     small = Trials(measurement, lens, terms, side=COARSE_SIDE)
     grid = _grid(small, measurement, optics, known)
     asked = _allowed(proposals, known, len(terms))
@@ -146,7 +147,7 @@ def _radius(measurement: Measurement, optics: Optics) -> float:
     shape = measurement.patterns.shape[-2:]
     energy = measurement.calibration.require("energy")
     aperture = make_aperture(optics, shape, measurement.sampling, energy)
-    area = np.count_nonzero(aperture > 0.5 * aperture.max())
+    area = int(np.count_nonzero(aperture > 0.5 * aperture.max()))
     q = [1 / (n * s) for n, s in zip(shape, measurement.sampling, strict=True)]
     return math.sqrt(max(area, 1) * q[0] * q[1] / math.pi)
 
@@ -161,8 +162,8 @@ def _grid(trials: Trials, measurement: Measurement, optics: Optics, known: _Know
     radius, lam = _radius(measurement, optics), wavelength(measurement.calibration.require("energy"))
     alpha = lam * radius
     depth = lam / alpha**2
-    farthest = WIDEST * 0.5 * trials.n * float(min(trials.sampling)) / alpha
-    sizes = [0.0]
+    farthest: float = WIDEST * 0.5 * trials.n * float(min(trials.sampling)) / alpha
+    sizes: list[float] = [0.0]
     while sizes[-1] < farthest:
         sizes.append(max(sizes[-1] + NEAR_FOCUS * depth, sizes[-1] * RATIO))
     defoci = np.array([*[-s for s in sizes[:0:-1]], *sizes])
@@ -303,6 +304,7 @@ def _followed(
             -float(p.values[0, c10]),
             float(e.mean() / trials.nothing),
             float(weight / total),
+            Aberrations(**{t: float(v) for t, v in zip(terms, p.values[0], strict=True) if v}),
         )
         for p, e, weight in entries
     ]
