@@ -11,6 +11,9 @@ give the fixture that it asks for; pytest does the rest::
         def constraint(self, request):
             return request.param
 
+Beside them there is data with truth: :func:`variant` simulates specimens of five classes by any microscope, and
+:mod:`ptywidgets.testing.judging` says whether a start that was found from it is right.
+
 Nothing here imports pytest, and nothing is imported before it is asked for.
 """
 
