@@ -26,15 +26,19 @@ from ptywidgets.engine.prepare.trial import Points, Trials
 from ptywidgets.engine.probe import Optics, make_aperture
 from ptywidgets.engine.units import wavelength
 
-COARSE_SIDE, COARSE_SWEEPS = 8, 2
+COARSE_SIDES, COARSE_SWEEPS = (6, 8), 2  # positions on a side of the block; the larger one where counts are few
+FEW = 0.5  # step of trials, below which counts are few
 SIDE, SWEEPS = 11, 3
 ROTATIONS = (5.0, 15.0)  # degrees from one to the next, at least and at most
 RATIO = 1.25  # of a defocus to the next: the well about the truth is 12 % wide on both sides
 NEAR_FOCUS = 0.3  # of lambda / alpha^2: steps of the defocus where it is less than that
+EDGE = 0.95  # of the widest defocus: what lies there may lie beyond
 WIDEST = 0.9  # of the window, that a probe may fill
 CELLS = 6  # distinct points of the grid that are followed
 FINALISTS = 3
 APART = (2.5, 0.25)  # in steps of the rotation's grid, and of the defocus: points that are nearer are one
+IN_FOCUS = 0.6  # of lambda / alpha^2: the same where the defocus is small
+UNEXPLAINED = 0.15  # of the counts, beyond noise: with more than that left, the model is not the specimen's
 CLEAR = 3.0  # sigmas by which the best has to be better than another to count as told
 SAMPLE = 64  # points of the grid that a proposal has to stand out from
 OUTSTANDING = 1.2  # as much as the best of them, it has to explain
@@ -99,12 +103,14 @@ def search(
     InsufficientData
         Where there are no counts, or no pixels, to look at.
     """
-    known = _Known(rotation, transpose, defocus, sign)
+    known = _Known(_depth(measurement, optics), rotation, transpose, defocus, sign)
     others = optics.aberrations.cartesian
     kept = {k: v for k, v in others.items() if v and k not in terms}
     lens = optics.replace(aberrations=Aberrations(**kept))
     terms = tuple(terms)
-    small = Trials(measurement, lens, terms, side=COARSE_SIDE)
+    small = Trials(measurement, lens, terms, side=COARSE_SIDES[0])
+    if small.step < FEW:
+        small = Trials(measurement, lens, terms, side=COARSE_SIDES[1])
     grid = _grid(small, measurement, optics, known)
     asked = _allowed(proposals, known, len(terms))
     thorough = not (trusted and len(asked) and _stands_out(small, grid, asked, measurement, optics, known))
@@ -123,7 +129,8 @@ def search(
         chosen.append(0)
     progress("the best of them")
     landscape = _landscape(seen, errors, small)
-    return _followed(measurement, lens, optics, terms, known, seen.take(chosen), favoured, landscape, thorough)
+    widest = float(np.abs(grid.values[:, 0]).max())
+    return _followed(measurement, lens, optics, terms, known, seen.take(chosen), favoured, landscape, thorough, widest)
 
 
 # ---------------------------------------------------------------------------------------------- what is looked at
@@ -131,6 +138,7 @@ def search(
 
 @dataclass(frozen=True)
 class _Known:
+    depth: float  # lambda / alpha^2, A
     rotation: float | None
     transpose: bool | None
     defocus: float | None
@@ -152,6 +160,11 @@ def _radius(measurement: Measurement, optics: Optics) -> float:
     return math.sqrt(max(area, 1) * q[0] * q[1] / math.pi)
 
 
+def _depth(measurement: Measurement, optics: Optics) -> float:
+    """Depth of field, lambda / alpha^2, A."""
+    return 1 / (wavelength(measurement.calibration.require("energy")) * _radius(measurement, optics) ** 2)
+
+
 def _rotation_step(trials: Trials, measurement: Measurement, optics: Optics) -> float:
     """Degrees between rotations of the grid: the block's edge moves by what the aperture resolves."""
     resolved = 0.5 / _radius(measurement, optics)
@@ -160,12 +173,10 @@ def _rotation_step(trials: Trials, measurement: Measurement, optics: Optics) -> 
 
 def _grid(trials: Trials, measurement: Measurement, optics: Optics, known: _Known) -> Points:
     radius, lam = _radius(measurement, optics), wavelength(measurement.calibration.require("energy"))
-    alpha = lam * radius
-    depth = lam / alpha**2
-    farthest: float = WIDEST * 0.5 * trials.n * float(min(trials.sampling)) / alpha
+    farthest = WIDEST * 0.5 * trials.n * float(min(trials.sampling)) / (lam * radius)
     sizes: list[float] = [0.0]
     while sizes[-1] < farthest:
-        sizes.append(max(sizes[-1] + NEAR_FOCUS * depth, sizes[-1] * RATIO))
+        sizes.append(max(sizes[-1] + NEAR_FOCUS * known.depth, sizes[-1] * RATIO))
     defoci = np.array([*[-s for s in sizes[:0:-1]], *sizes])
     if known.defocus is not None:
         defoci = np.array([known.defocus])
@@ -215,7 +226,7 @@ def _same(a: Points, b: Points, spacing: float, known: _Known) -> bool:
         return False
     apart = abs(wrapped_angle(float(a.rotation[0] - b.rotation[0])))
     one, other = float(a.values[0, 0]), float(b.values[0, 0])
-    near = max(APART[1] * max(abs(one), abs(other)), 1e-9)
+    near = max(APART[1] * max(abs(one), abs(other)), IN_FOCUS * known.depth)
     if apart < APART[0] * spacing and abs(one - other) < near:
         return True
     return known.half_a_turn and 180 - apart < APART[0] * spacing and abs(one + other) < near
@@ -246,6 +257,7 @@ def _followed(
     favoured: Points | None,
     landscape: Landscape,
     thorough: bool,
+    widest: float,
 ) -> Found:
     trials = Trials(measurement, lens, terms, side=SIDE)
     radius = _radius(measurement, optics)
@@ -288,6 +300,9 @@ def _followed(
         if likely:
             first, told = int(likely[0]), True
     best = wells[first]
+    left = float(ours[first].mean()) - trials.noise
+    if left > UNEXPLAINED or (known.defocus is None and abs(best.values[0]) > EDGE * widest):
+        told = False
     twin_margin = math.inf if turned is None else _margin(ours[first], turned[first], part)
     entries = [
         (w.point(), e, 1.0 if i == first else 2 * ndtr(-max(m, 0.0)))

@@ -165,6 +165,7 @@ def find_start(
     cannot = ""
     found: Found | None = None
     polished: Polished | None = None
+    held: list[str] = []
     given: dict[str, Any] = {"rotation": rotation, "transpose": transpose, "defocus": defocus}
     sign_known = bool(optics.aberrations["defocus"] if defocus is None else defocus)
     try:
@@ -172,7 +173,7 @@ def find_start(
         linear = find_optics(bright, optics, terms=terms, bands=bands, **given)
         tell("trial reconstructions")
         found = _searched(measurement, optics, linear, terms, given, progress=tell)
-        held = [*(("rotation",) if rotation is not None else ()), *(("C10",) if defocus is not None else ())]
+        held += [*(("rotation",) if rotation is not None else ()), *(("C10",) if defocus is not None else ())]
         fit = agreed(found, linear, bands, optics, _searched_terms(terms, defocus), held)
     except InsufficientData as error:
         cannot = str(error)
@@ -180,9 +181,10 @@ def find_start(
     thick: ThickFit | None = None
     if found is not None and fit.found:
         tell("a coarse reconstruction")
-        everything = tuple(n for n in fit.uncertainties if n != "defocus")
-        try:
-            polished = polish(measurement, optics, fit, hold=everything, rounds=3 if refine else 1)
+        others = tuple(n for n in fit.uncertainties if n not in (*terms, "defocus"))
+        try:  # the rotation is told better by the trials than by a few rounds of this
+            polished = polish(measurement, optics, fit, hold=(*held, *others), rounds=3 if refine else 1)
+            fit = polished.fit
         except InsufficientData as error:
             decisions.append(Decision("coarse reconstruction", "none", None, "", CANNOT, str(error), "ProbeDesigner"))
     if fit.found:
@@ -199,8 +201,8 @@ def find_start(
         optics = optics.replace(aberrations=optics.aberrations.replace(defocus=defocus))
     decisions += about_orientation(measurement, fit, found, rotation, transpose, sign_known, cannot)
     decisions += about_lens(fit, polished, defocus, optics, thickness, thick, _thin(dataset), terms, cannot, found)
-    others, landscape = ((), None) if found is None else (found.alternatives, found.landscape)
-    return Start(measurement, optics, tuple(decisions), fit, time.perf_counter() - begin, polished, others, landscape)
+    readings, landscape = ((), None) if found is None else (found.alternatives, found.landscape)
+    return Start(measurement, optics, tuple(decisions), fit, time.perf_counter() - begin, polished, readings, landscape)
 
 
 def _searched_terms(terms: Sequence[str], defocus: float | None) -> tuple[str, ...]:

@@ -147,15 +147,16 @@ class Trials:
         nothing = np.where(seen, (self.amplitudes - np.sqrt(expected)) ** 2, 0).sum(dtype=np.float64)
         self.nothing = float(nothing) / energy_seen
         noise = np.where(seen, np.minimum(0.25, expected), 0).sum() / energy_seen if self._counted(amplitudes) else 0.0
-        structure = max(0.0, self.nothing - float(noise))
+        self.noise = float(noise)
+        structure = max(0.0, self.nothing - self.noise)
         self.step = max(SHORTEST, math.sqrt(structure / max(self.nothing, 1e-30)))
 
     @staticmethod
     def _counted(amplitudes: np.ndarray) -> bool:
         """Whether they are roots of whole counts, which have noise, and not of scaled or simulated intensities."""
-        few = amplitudes[:: max(1, len(amplitudes) // 4)].astype(np.float64)
-        counts = few[few > 0] ** 2
-        return bool(np.abs(counts - np.rint(counts)).max(initial=0.0) < 1e-3 * max(1.0, float(counts.max(initial=0))))
+        counts = amplitudes[:: max(1, len(amplitudes) // 4)].astype(np.float64).clip(0) ** 2
+        counts = counts[(counts > 0) & (counts < 1e4)]  # of more, roots in single precision do not tell
+        return bool(len(counts)) and float(counts.min()) > 0.9 and float(np.abs(counts - np.rint(counts)).max()) < 0.01
 
     def __len__(self) -> int:
         return len(self.chosen)
