@@ -122,7 +122,9 @@ def tried(seed: int) -> Record:
         "sources": {d.name: d.source for d in start.decisions},
         "found_transpose": start.measurement.transpose,
         "judgement": asdict(judgement),
-        "alternatives": [{k: v for k, v in asdict(a).items() if k != "aberrations"} for a in start.alternatives[:ALTERNATIVES]],
+        "alternatives": [
+            {k: v for k, v in asdict(a).items() if k != "aberrations"} for a in start.alternatives[:ALTERNATIVES]
+        ],
     }
 
 

@@ -37,9 +37,11 @@ WIDEST = 0.9  # of the window, that a probe may fill
 CELLS = 6  # distinct points of the grid that are followed
 FINALISTS = 3
 APART = (2.5, 0.25)  # in steps of the rotation's grid, and of the defocus: points that are nearer are one
+CONNECTED = 0.6  # the same once they have come down, where a well near focus is wide and its bottom flat
 IN_FOCUS = 0.6  # of lambda / alpha^2: the same where the defocus is small
 UNEXPLAINED = 0.15  # of the counts, beyond noise: with more than that left, the model is not the specimen's
 CLEAR = 3.0  # sigmas by which the best has to be better than another to count as told
+MUCH = 1.2  # as much as any other but its twin it has to explain, too: one in a well that is none is hardly better
 SAMPLE = 64  # points of the grid that a proposal has to stand out from
 OUTSTANDING = 1.2  # as much as the best of them, it has to explain
 
@@ -262,6 +264,7 @@ def _followed(
     trials = Trials(measurement, lens, terms, side=SIDE)
     radius = _radius(measurement, optics)
     scales = scales_of(trials, radius, wavelength(measurement.calibration.require("energy")))
+    spacing = _rotation_step(trials, measurement, optics)
     movable = np.array([*(t != "C10" or known.defocus is None for t in terms), known.rotation is None])
 
     def free(*names: str) -> np.ndarray:
@@ -271,12 +274,12 @@ def _followed(
         twins = cells.turned()
         both = trials.errors(Points.joined([cells, twins]), SWEEPS).mean(1).reshape(2, -1)
         cells = Points.joined([(twins if b else cells).take([i]) for i, b in enumerate(both.argmin(0))])
-    wells = _apart(bottoms(trials, cells, scales, free("C10", "rotation")), known)
+    wells = _apart(bottoms(trials, cells, scales, free("C10", "rotation")), spacing, known)
     few = [w.point() for w in wells[:FINALISTS]]
     if favoured is not None:
         few += [w.point() for w in wells[FINALISTS:] if _same(favoured, w.point(), ROTATIONS[1], known)]
-    finalists = _apart(bottoms(trials, Points.joined(few), scales, free("C10", "C12", "rotation")), known)
-    rest = [w for w in wells if not any(_same(w.point(), f.point(), ROTATIONS[0], known) for f in finalists)]
+    finalists = _apart(bottoms(trials, Points.joined(few), scales, free("C10", "C12", "rotation")), spacing, known)
+    rest = [w for w in wells if not any(_same(w.point(), f.point(), CONNECTED * spacing, known) for f in finalists)]
     wells = [*finalists, *rest]
     tried = Points.joined([w.point() for w in wells])
     errors = trials.errors(Points.joined([tried, tried.turned()] if known.half_a_turn else [tried]), SWEEPS)
@@ -294,7 +297,9 @@ def _followed(
     margins = np.array([_margin(ours[first], e, part) for e in ours])
     others = np.delete(margins, first)
     margin = float(others.min()) if len(others) else math.inf
-    told = margin >= CLEAR
+    explained = trials.nothing - ours.mean(1)
+    most = float(np.delete(explained, first).max(initial=0.0))
+    told = margin >= CLEAR and float(explained[first]) > MUCH * most
     if not told and favoured is not None:  # what two other methods agree on, and the counts do not speak against
         likely = [i for i in order if margins[i] < CLEAR and _same(favoured, wells[i].point(), ROTATIONS[1], known)]
         if likely:
@@ -338,11 +343,11 @@ def _followed(
     )
 
 
-def _apart(wells: list[Bottom], known: _Known) -> list[Bottom]:
+def _apart(wells: list[Bottom], spacing: float, known: _Known) -> list[Bottom]:
     """Those that have not come down to where a lower one is, the lowest first."""
     chosen: list[Bottom] = []
     for well in sorted(wells, key=lambda w: w.error):
-        if not any(_same(well.point(), c.point(), ROTATIONS[0] / 2, known) for c in chosen):
+        if not any(_same(well.point(), c.point(), CONNECTED * spacing, known) for c in chosen):
             chosen.append(well)
     return chosen
 
