@@ -74,9 +74,10 @@ def doubts_of(
     error = _error(problem, state)
     if error is not None and not np.isfinite(error.value or 0.0):  # nothing else can be said of it
         return (error,)
+    sign = None
     if error is None and (_has_settled(state) if settled is None else settled):
         error = _unexplained(problem, state, defocus, progress)
-    sign = _sign(problem, state, defocus) if error is None else None
+        sign = _sign(problem, state, defocus) if error is None else None
     found = (error, sign, _positions(problem, state, plan), _box(problem, state))
     return tuple(finding for finding in found if finding is not None)
 
@@ -170,7 +171,7 @@ def _other(best: Trial, problem: Problem, defocus: float) -> tuple[str, tuple[st
         source, spread = best.value
         words = f"a source of {source:g} A and a focal spread of {spread:g} A"
         return words, (f"coherence={source:g} {spread:g}",)
-    return f"a thickness of {best.value:g} A, in slices,", (f"thickness={best.value:g}",)
+    return f"a thickness of {best.value:g} A (in slices)", (f"thickness={best.value:g}",)
 
 
 def _percent(share: float) -> str:

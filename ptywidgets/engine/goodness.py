@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ptywidgets.engine.problem import Problem
     from ptywidgets.engine.state import State
 
-LOOKED_AT = 96  # patterns, where none were split
+LOOKED_AT = 64  # patterns
 FEW = 8  # patterns, of which a mean says nothing
 LIT = 0.3  # of the typical intensity where the counts are: so bright is the disk
 SPREAD = 32  # patterns of which the dispersion is taken
@@ -71,15 +71,16 @@ def goodness(problem: Problem, state: State) -> Goodness | None:
     (True, True, True)
     """
     held = problem.held_out
-    every = max(1, problem.count // LOOKED_AT)
-    rows = np.arange(every // 2, problem.count, every) if held is None else held.indices
+    known = np.arange(problem.count) if held is None else held.indices
+    every = max(1, round(len(known) / LOOKED_AT))
+    rows = known[every // 2 :: every]
     if len(rows) < FEW:
         return None
-    modelled = problem.intensities(state, rows)
+    modelled = problem.backend.to_numpy(problem.intensities(state, rows))
     roots = problem.backend.to_numpy(problem.backend.amplitudes(problem.patterns, rows, np.float32))
     parts, shares = [roots], [1.0]
     if held is not None:  # both halves are counts of their own
-        others = held.patterns.crop(problem.window).amplitudes(np.arange(len(rows)))
+        others = held.patterns.crop(problem.window).amplitudes(np.arange(len(known))[every // 2 :: every])
         parts, shares = [roots, others], [1 - held.share, held.share]
     weights = [1.0 if held is None else 1 - held.share, 1.0]  # of what stands in for others as bright as they are
     measured = np.logical_and.reduce([part.min(0) >= 0 for part in parts])

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 ATOMIC = 0.75  # A: with larger object pixels no atoms are told apart
 FINE, COARSE = 1.0, 3.0  # A, full widths at half maximum: what is seen between the two is of the size of atoms
 STRONG = 2.5  # rad, beyond which phases wrap
+MIDDLE, MOST = 0.8, 384  # of the scan's extent, and px, that are looked at
 BLOCKS = 4  # along either axis, for the spread
 THERE, ENOUGH = 0.25, 5  # of the mean variance, in blocks with something in them; and so many of those
 DARK, SURE = -0.15, 3.0  # skewness, and sigmas that it has to be away from 0
@@ -42,22 +43,13 @@ def dark_atoms(problem: Problem, state: State) -> float | None:
         return None
     image = np.asarray(problem.backend.to_numpy(state.object))[0]
     phase = np.angle(image) if np.iscomplexobj(image) else image
-    seen = problem.field_of_view()
-    rows, columns = (np.flatnonzero(seen.any(axis)) for axis in (1, 0))
-    if min(len(rows), len(columns)) < 4 * BLOCKS:
-        return None
-    box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-    phase, seen = phase[box], seen[box]
-    if np.ptp(np.percentile(phase[seen], [0.5, 99.5])) > STRONG:
+    phase = phase[_middle(problem, state)]
+    if min(phase.shape) < 4 * BLOCKS or np.ptp(np.percentile(phase, [0.5, 99.5])) > STRONG:
         return None
     fine, coarse = ([width / 2.355 / s for s in problem.sampling] for width in (FINE, COARSE))
-    detail = ndimage.gaussian_filter(phase, fine) - ndimage.gaussian_filter(phase, coarse)
-    blocks = [
-        detail[b][seen[b]]
-        for y in np.array_split(np.arange(len(phase)), BLOCKS)
-        for x in np.array_split(np.arange(phase.shape[1]), BLOCKS)
-        if seen[b := np.ix_(y, x)].mean() > 0.3
-    ]
+    smooth = [ndimage.gaussian_filter(phase, sigma, truncate=3.0) for sigma in (fine, coarse)]
+    rows = np.array_split(smooth[0] - smooth[1], BLOCKS)
+    blocks = [block for row in rows for block in np.array_split(row, BLOCKS, axis=1)]
     variances = np.array([block.var(dtype=np.float64) for block in blocks])
     told = [block for block, variance in zip(blocks, variances, strict=True) if variance > THERE * variances.mean()]
     if len(told) < ENOUGH or variances.mean() <= 1e-12:
@@ -65,6 +57,17 @@ def dark_atoms(problem: Problem, state: State) -> float | None:
     each = [float(((block - block.mean(dtype=np.float64)) ** 3).mean() / block.std() ** 3) for block in told]
     skewness, sigma = float(np.mean(each)), float(np.std(each, ddof=1) / np.sqrt(len(each)))
     return skewness if skewness < DARK and skewness + SURE * sigma < 0 else None
+
+
+def _middle(problem: Problem, state: State) -> tuple[slice, slice]:
+    """Of the scan, so much that a scan that is turned covers nearly all of it."""
+    box = []
+    for axis, step in enumerate(problem.sampling):
+        low, high = (extreme(state.positions[:, axis]) / step for extreme in (np.min, np.max))
+        half = min(MIDDLE * (high - low), MOST) / 2
+        middle = (low + high) / 2
+        box.append(slice(max(0, round(middle - half)), round(middle + half) + 1))
+    return box[0], box[1]
 
 
 __all__ = ["dark_atoms"]

@@ -209,7 +209,11 @@ def test_atoms_that_come_out_dark_are_told():
     inside = tuple(slice(a, a + m) for a, m in zip(low, problem.object_shape[-2:], strict=True))
     right = np.exp(1j * phase[inside])[None].astype(np.complex64)
     assert dark_atoms(problem, problem.start().replace(object=right)) is None
-    upside_down = problem.start().replace(object=right.conj(), losses=(0.5, 0.4))
-    (finding,) = doubts_of(problem, upside_down, Plan(), defocus=240.0)
-    assert finding.name == "sign of the phase" and "Atoms come out dark" in finding.sentence
-    assert finding.gives == ("rotation=165", "defocus=-240")
+    assert dark_atoms(problem, problem.start().replace(object=right.conj())) < -0.3
+
+
+def test_the_twin_explains_the_patterns_and_is_told_by_its_dark_atoms():
+    recon = run(samples.ducky("small", dose=1e4), rotation=165.0, defocus=-350.0)
+    assert recon.status == "doubtful" and "Atoms come out dark" in recon.message
+    (finding,) = recon.doubts
+    assert finding.name == "sign of the phase" and finding.gives == ("rotation=-15", "defocus=350")
