@@ -1,5 +1,5 @@
 """What should be doubted of a result: counts that it does not explain, an error that grew, atoms that are dark,
-positions at their limits, a full box."""
+the scan's raster, positions at their limits, a full box."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ptywidgets.engine.prepare.rotation import wrapped_angle
 from ptywidgets.engine.probe_report import probe_diameter
 from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.refinements import RefinePositions
+from ptywidgets.engine.scan_raster import raster_peaks
 from ptywidgets.engine.state import State
 from ptywidgets.engine.trials import COHERENCE, DEFOCUS, DEPTH, ORIENTATION, Trial, best_of, left_by, trials
 
@@ -74,11 +75,12 @@ def doubts_of(
     error = _error(problem, state)
     if error is not None and not np.isfinite(error.value or 0.0):  # nothing else can be said of it
         return (error,)
-    sign = None
+    sign = raster = None
     if error is None and (_has_settled(state) if settled is None else settled):
         error = _unexplained(problem, state, defocus, progress)
         sign = _sign(problem, state, defocus) if error is None else None
-    found = (error, sign, _positions(problem, state, plan), _box(problem, state))
+        raster = _raster(problem, state) if error is None else None
+    found = (error, sign, raster, _positions(problem, state, plan), _box(problem, state))
     return tuple(finding for finding in found if finding is not None)
 
 
@@ -192,6 +194,22 @@ def _sign(problem: Problem, state: State, defocus: float) -> Finding | None:
     )
     gives = (f"rotation={turned:.4g}", *([f"defocus={-defocus:.3g}"] if defocus else []))
     return Finding(SIGN, "bad", skewness, "", words, remedy, gives)
+
+
+def _raster(problem: Problem, state: State) -> Finding | None:
+    peaks = raster_peaks(problem, state)
+    if peaks is None:
+        return None
+    steps = " x ".join(f"{step:.3g}" for step in sorted(set(problem.measurement.calibration.scan_steps)))
+    words = (
+        f"The scan's raster is in the phase: in its spectrum the period of the scan step, {steps} A, stands out "
+        f"{peaks[0]:.0f} and {peaks[1]:.0f} times over what is around it."
+    )
+    remedy = (
+        "The probe is not as wide as it was: check defocus, semi-angle and the aperture's edge (rolloff); refine the "
+        "defocus. Leave it if the specimen has that period."
+    )
+    return _bad("raster", min(peaks), "", words, remedy)
 
 
 def _positions(problem: Problem, state: State, plan: Plan) -> Finding | None:

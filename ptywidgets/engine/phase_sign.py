@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
+from ptywidgets.engine.scan_raster import scan_middle
+
 if TYPE_CHECKING:
     from ptywidgets.engine.problem import Problem
     from ptywidgets.engine.state import State
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
 ATOMIC = 0.75  # A: with larger object pixels no atoms are told apart
 FINE, COARSE = 1.0, 3.0  # A, full widths at half maximum: what is seen between the two is of the size of atoms
 STRONG = 2.5  # rad, beyond which phases wrap
-MIDDLE, MOST = 0.8, 384  # of the scan's extent, and px, that are looked at
 BLOCKS = 4  # along either axis, for the spread
 THERE, ENOUGH = 0.25, 5  # of the mean variance, in blocks with something in them; and so many of those
 DARK, SURE = -0.15, 3.0  # skewness, and sigmas that it has to be away from 0
@@ -43,7 +44,7 @@ def dark_atoms(problem: Problem, state: State) -> float | None:
         return None
     image = np.asarray(problem.backend.to_numpy(state.object))[0]
     phase = np.angle(image) if np.iscomplexobj(image) else image
-    phase = phase[_middle(problem, state)]
+    phase = phase[scan_middle(problem, state)]
     if min(phase.shape) < 4 * BLOCKS or np.ptp(np.percentile(phase, [0.5, 99.5])) > STRONG:
         return None
     fine, coarse = ([width / 2.355 / s for s in problem.sampling] for width in (FINE, COARSE))
@@ -57,17 +58,6 @@ def dark_atoms(problem: Problem, state: State) -> float | None:
     each = [float(((block - block.mean(dtype=np.float64)) ** 3).mean() / block.std() ** 3) for block in told]
     skewness, sigma = float(np.mean(each)), float(np.std(each, ddof=1) / np.sqrt(len(each)))
     return skewness if skewness < DARK and skewness + SURE * sigma < 0 else None
-
-
-def _middle(problem: Problem, state: State) -> tuple[slice, slice]:
-    """Of the scan, so much that a scan that is turned covers nearly all of it."""
-    box = []
-    for axis, step in enumerate(problem.sampling):
-        low, high = (extreme(state.positions[:, axis]) / step for extreme in (np.min, np.max))
-        half = min(MIDDLE * (high - low), MOST) / 2
-        middle = (low + high) / 2
-        box.append(slice(max(0, round(middle - half)), round(middle + half) + 1))
-    return box[0], box[1]
 
 
 __all__ = ["dark_atoms"]
