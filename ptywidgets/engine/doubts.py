@@ -149,7 +149,7 @@ def _of_what_is_left(found: Goodness) -> str:
 
 
 _ADVICE = {
-    ORIENTATION: "The orientation is wrong.",
+    ORIENTATION: "The orientation is wrong; where it is turned by 180 degrees, that or the sign of the defocus.",
     DEFOCUS: "The defocus is wrong, or the energy, the semi-angle or the detector pixel that it depends on.",
     COHERENCE: (
         "A partially coherent model explains such a blur, by source, vibrations and spread of energy; the numbers are "
