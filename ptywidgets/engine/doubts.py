@@ -23,6 +23,7 @@ SETTLED = 5  # iterations: fewer need not have explained anything yet
 SLOW = 0.02  # an iteration: so little the error may still fall
 LEFT = 0.1  # of what tells the patterns apart, which no result from a right start has left over yet
 HARDLY = 0.8  # the same where next to nothing is explained
+MANY, BLOCKS = 128, (2, 4)  # patterns, and detector pixels along an axis that are added up, for few counts
 SURE = 3.0  # sigmas
 GREW = 1.5  # times its lowest value in the same stage
 AT_LIMIT = 0.02  # share of the positions
@@ -39,6 +40,7 @@ def doubts_of(
     plan: Plan,
     *,
     settled: bool | None = None,
+    most: float = LEFT,
     defocus: float = 0.0,
     progress: Callable[[str], object] | None = None,
 ) -> tuple[Finding, ...]:
@@ -53,6 +55,9 @@ def doubts_of(
         With the limits that refinements had.
     settled : bool, optional
         Whether the run has ended by itself. By default that is so after 5 iterations, when the error hardly falls.
+    most : float
+        Share of what tells the patterns apart that may be left over. A volume explains a single tilt less well than an
+        image of its own does, and more may be left of it.
     defocus : float
         Of the first probe, A.
     progress : callable, optional
@@ -77,7 +82,7 @@ def doubts_of(
         return (error,)
     sign = raster = None
     if error is None and (_has_settled(state) if settled is None else settled):
-        error = _unexplained(problem, state, defocus, progress)
+        error = _unexplained(problem, state, most, defocus, progress)
         sign = _sign(problem, state, defocus) if error is None else None
         raster = _raster(problem, state) if error is None else None
     found = (error, sign, raster, _positions(problem, state, plan), _box(problem, state))
@@ -113,10 +118,16 @@ def _has_settled(state: State) -> bool:
 
 
 def _unexplained(
-    problem: Problem, state: State, defocus: float, progress: Callable[[str], object] | None
+    problem: Problem, state: State, most: float, defocus: float, progress: Callable[[str], object] | None
 ) -> Finding | None:
     found = goodness(problem, state)
-    if found is None or found.share - SURE * found.uncertainty < LEFT:
+    if found is not None and found.share + SURE * found.uncertainty < most:
+        return None
+    for blocks in BLOCKS:  # more counts, where single pixels do not tell
+        if found is not None and found.share - SURE * found.uncertainty > most:
+            break
+        found = goodness(problem, state, looked_at=MANY, blocks=blocks)
+    if found is None or found.share - SURE * found.uncertainty < most:
         return None
     done = () if progress is None else trials(problem, defocus, progress)
     best = best_of(done)
@@ -142,9 +153,10 @@ def _of_what_is_left(found: Goodness) -> str:
     words = f"The result explains the patterns {how}: {left} of what tells them apart is left over, noise aside"
     if not found.counted:
         return words + "."
+    place = "pixel" if found.blocks == 1 else f"{found.blocks} x {found.blocks} pixels"
     return words + (
-        f"; chi squared per pixel of the bright field is {found.chi_squared:.3g}, and 1 (+- {found.spread:.1g}) where "
-        "a model is right."
+        f"; chi squared per {place} of the bright field is {found.chi_squared:.3g}, 1 (+- {found.spread:.1g}) for a "
+        "right model."
     )
 
 
@@ -240,4 +252,4 @@ def _bad(name: str, value: float, unit: str, words: str, remedy: str) -> Finding
     return Finding(name, "bad", float(value), unit, words, remedy)
 
 
-__all__ = ["ERROR", "SEVERE", "SIGN", "doubtful", "doubts_of"]
+__all__ = ["ERROR", "HARDLY", "SEVERE", "SIGN", "doubtful", "doubts_of"]

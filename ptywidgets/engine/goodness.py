@@ -11,9 +11,10 @@ as much, so that the mean of the two is about 0 for the right model, however man
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import sparse
 
 if TYPE_CHECKING:
     from ptywidgets.engine.problem import Problem
@@ -41,14 +42,15 @@ class Goodness:
     counts: float  # mean of a bright pixel
     counted: bool  # whether noise is that of counting; else it is estimated
     patterns: int  # looked at
+    blocks: int = 1  # detector pixels along either axis that were added up
 
     @property
     def chi_squared(self) -> float:
-        """Per pixel, 1 for the right model of counts; NaN where the noise is not known."""
+        """Per pixel (or block of them), 1 for the right model of counts; NaN where the noise is not known."""
         return 1 + self.excess if self.counted else float("nan")
 
 
-def goodness(problem: Problem, state: State) -> Goodness | None:
+def goodness(problem: Problem, state: State, *, looked_at: int = LOOKED_AT, blocks: int = 1) -> Goodness | None:
     """What a state leaves unexplained of some patterns; None where they tell nothing.
 
     Parameters
@@ -56,6 +58,11 @@ def goodness(problem: Problem, state: State) -> Goodness | None:
     problem : Problem
         At the window of the state. Of one with held-out counts the split patterns are looked at, both halves.
     state : State
+    looked_at : int
+        Patterns, about.
+    blocks : int
+        Detector pixels along either axis that are added up. What a wrong model leaves is alike in neighbours and noise
+        is not, so that sums tell more where there are few counts.
 
     Returns
     -------
@@ -72,7 +79,7 @@ def goodness(problem: Problem, state: State) -> Goodness | None:
     """
     held = problem.held_out
     known = np.arange(problem.count) if held is None else held.indices
-    every = max(1, round(len(known) / LOOKED_AT))
+    every = max(1, round(len(known) / looked_at))
     rows = known[every // 2 :: every]
     if len(rows) < FEW:
         return None
@@ -93,6 +100,11 @@ def goodness(problem: Problem, state: State) -> Goodness | None:
     counts = [w * part[:, bright].astype(np.float64) ** 2 for w, part in zip(weights, parts, strict=False)]
     counted = noise <= 1 and all(_are_whole(n) for n in counts)
     expected, typical = modelled[:, bright].astype(np.float64), mean[bright]
+    if blocks > 1 and counted:  # sums of counts are counts
+        sums = _sums(bright, blocks)
+        if not sums.shape[0]:
+            return None
+        counts, expected, typical = [n @ sums.T for n in counts], expected @ sums.T, sums @ typical
     own, plain = np.zeros(len(rows)), np.zeros(len(rows))
     unseen = float("nan")
     for n, share in zip(counts, shares, strict=True) if counted else [(np.add.reduce(counts), 1.0)]:
@@ -107,7 +119,7 @@ def goodness(problem: Problem, state: State) -> Goodness | None:
     if not counted:  # noise is known no better than its bound
         own, plain = own - UNSURE * noise, plain - UNSURE * noise
     differences = float(plain.mean())
-    spread = 2 / float(np.sqrt(len(rows) * int(bright.sum())))
+    spread = 2 / float(np.sqrt(len(rows) * len(typical)))
     if differences <= TOLD * spread * (1.0 if counted else noise):
         return None
     share = float(own.mean()) / differences
@@ -115,7 +127,18 @@ def goodness(problem: Problem, state: State) -> Goodness | None:
     if counted:
         uncertainty = max(uncertainty, spread / differences)
     excess, level = float(own.mean()), float(typical.mean())
-    return Goodness(share, uncertainty, excess, differences, spread, unseen, level, counted, len(rows))
+    return Goodness(share, uncertainty, excess, differences, spread, unseen, level, counted, len(rows), blocks)
+
+
+def _sums(bright: np.ndarray, blocks: int) -> Any:
+    """Sparse matrix (B, P) that adds up the bright pixels (Ny, Nx) of each block that is bright all over."""
+    index = np.fft.fftshift(np.where(bright, np.cumsum(bright).reshape(bright.shape) - 1, -1))
+    rows, columns = (n // blocks for n in index.shape)
+    tiles = index[: rows * blocks, : columns * blocks].reshape(rows, blocks, columns, blocks).swapaxes(1, 2)
+    whole = tiles.reshape(-1, blocks * blocks)
+    whole = whole[(whole >= 0).all(1)]
+    ones, ends = np.ones(whole.size), np.arange(len(whole) + 1) * blocks * blocks
+    return sparse.csr_matrix((ones, whole.ravel(), ends), shape=(len(whole), int(bright.sum())))
 
 
 def _are_whole(n: np.ndarray) -> bool:

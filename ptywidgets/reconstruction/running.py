@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from traitlets import Tuple
 
 from ptywidgets.engine.doctor import Finding, examine
-from ptywidgets.engine.doubts import SEVERE, doubtful, doubts_of
+from ptywidgets.engine.doubts import HARDLY, SEVERE, doubtful, doubts_of
 from ptywidgets.engine.errors import FileInTheWay, PtyError
 from ptywidgets.engine.iterate import steps
 from ptywidgets.engine.params import duration, whole_number
@@ -267,10 +267,14 @@ class Running(Making):
         known: dict[str, Any] = {"defocus": lens["defocus"] if lens.known and not self.probe_is_given else 0.0}
         if self.auto and state.iteration < self.goal:
             known["settled"] = True  # the schedule has ended it, as held-out counts were no longer better explained
+        if self.views is not None:
+            known["most"] = HARDLY
+        before = self.message
         try:
             progress = self._look_further if self.views is None else None
             of_the_run = doubts_of(problem, state, self.plan, progress=progress, **known)
         except Halted:
+            self.message = before
             of_the_run = doubts_of(problem, state, self.plan, **known)
         self._training = None
         looked_at = (dataset, measurement, self.optics)
@@ -284,7 +288,7 @@ class Running(Making):
         """Say what is tried, as the patterns are not explained; raises Halted where the run is to stop."""
         if self._runner is not None and self._runner.stopping:
             raise Halted
-        self.message = f"The patterns are not explained; trying {words}."
+        self.message = f"The patterns are not explained; looking {words}."
 
     def _same_data(self, other: Running) -> bool:
         mine, theirs = (r.dataset if r.views is None else r.views.datasets[0] for r in (self, other))

@@ -161,6 +161,22 @@ def test_no_run_from_the_right_start_is_doubted(dose, vacuum):
     assert recon.status == "finished" and recon.doubts == () and "Doubtful" not in recon.message
 
 
+def test_a_stop_ends_the_trials_and_leaves_the_doubt(faint):
+    recon = Reconstruction(faint, defocus=250.0)
+    recon.prepare(rotation=45.0, transpose=False)
+    heard = []
+
+    def stop(change):
+        if change["new"].startswith("The patterns are not explained; looking"):
+            heard.append(change["new"])
+            recon.request_stop()
+
+    recon.observe(stop, "message")
+    recon.run()
+    assert len(heard) == 1 and recon.status == "stopped" and "looking" not in recon.message
+    assert [finding.name for finding in recon.doubts] == ["error"] and recon.doubts[0].gives == ()
+
+
 def test_a_run_that_nobody_let_settle_is_not_judged(faint):
     recon = Reconstruction(faint, defocus=500.0)
     recon.prepare(rotation=-15.0, transpose=False)

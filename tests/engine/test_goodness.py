@@ -88,3 +88,13 @@ def test_patterns_that_are_all_alike_tell_nothing():
     flat = np.random.default_rng(0).poisson(np.full((problem.count, *problem.window), 5.0))
     alike = replace(problem, patterns=type(problem.patterns).centred(flat.astype(np.uint16)))
     assert goodness(alike, problem.start()) is None
+
+
+def test_sums_of_pixels_see_more_of_what_a_wrong_model_leaves(duck):
+    faint = thin_counts(duck, 0.1)[0]
+    wrong, right = settled(faint, rotation=45.0), settled(faint)
+    one, sums = goodness(*wrong), goodness(*wrong, blocks=2)
+    assert one is not None and sums is not None and sums.blocks == 2
+    assert sums.share > one.share and sums.share - 3 * sums.uncertainty > 0.1
+    found = goodness(*right, blocks=2)
+    assert found is not None and abs(found.share) < 3 * found.uncertainty

@@ -43,7 +43,7 @@ def test_a_raster_in_both_directions_is_seen_and_told(coarse, monkeypatch):
     state = coarse.start().replace(object=phase_of(coarse, [1 / STEP]))
     found = raster_peaks(coarse, state)
     assert found is not None and min(found) > 8
-    monkeypatch.setattr(doubts, "goodness", lambda problem, state: None)  # as where the noise is not known
+    monkeypatch.setattr(doubts, "goodness", lambda problem, state, **more: None)  # as where the noise is not known
     (finding,) = doubts.doubts_of(coarse, state, Plan(), settled=True)
     assert finding.name == "raster" and "the scan step, 9 A, stands out" in finding.sentence
 
