@@ -121,10 +121,8 @@ def _unexplained(
     problem: Problem, state: State, most: float, defocus: float, progress: Callable[[str], object] | None
 ) -> Finding | None:
     found = goodness(problem, state)
-    if found is not None and found.share + SURE * found.uncertainty < most:
-        return None
     for blocks in BLOCKS:  # more counts, where single pixels do not tell
-        if found is not None and found.share - SURE * found.uncertainty > most:
+        if found is not None and (found.share <= most or found.share - SURE * found.uncertainty > most):
             break
         found = goodness(problem, state, looked_at=MANY, blocks=blocks)
     if found is None or found.share - SURE * found.uncertainty < most:
