@@ -370,7 +370,7 @@ def _reconstruct(options: argparse.Namespace) -> int:
     bar.show(recon)
     bar.end()
     for finding in recon.doubts:
-        print(f"ptywidgets: doubtful: {finding.sentence} {finding.remedy}", file=sys.stderr)
+        print(f"ptywidgets: doubtful: {finding.sentence} {finding.advice('command line')}", file=sys.stderr)
     in_place = _save(recon, options)
     if failed is not None:
         raise failed

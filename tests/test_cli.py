@@ -103,6 +103,14 @@ def test_a_result_that_should_be_doubted_is_no_success(tmp_path, capsys):
     assert "saved in" in told.out and "Did you mean 2 A?" in told.err and out.exists()
 
 
+def test_a_wrong_orientation_is_told_with_the_flag_that_gives_the_right_one(tmp_path, capsys):
+    file, out = write(tmp_path / "duck.h5", samples.ducky("tiny", dose=1e4)), tmp_path / "o.h5"
+    given = ["--defocus", "250", "--rotation=165", "--no-transpose"]
+    assert main(["reconstruct", str(file), "-o", str(out), *given]) == 3
+    told = capsys.readouterr()
+    assert "is left over, noise aside" in told.err and "Give --rotation=-15." in told.err and "doubtful" in told.out
+
+
 def test_reconstruct_and_go_on(data, tmp_path, capsys):
     first, second = tmp_path / "a.h5", tmp_path / "b.h5"
     arguments = ["--defocus", "250", "--iterations", "3", "--object-type", "potential"]

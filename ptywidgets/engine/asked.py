@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ptywidgets.engine.errors import CalibrationError
 
+_SWITCHED = {"on": True, "off": False}
 PLACES = ("code", "command line", "widget")
 
 
@@ -44,6 +45,14 @@ QUANTITIES = {
         '"thickness" among the settings of the ReconstructionRunner',
         False,
     ),
+    "coherence": Quantity(
+        "partial coherence",
+        "A",
+        "composition=Composition(source_size=0.4, focal_spread=40)",
+        "--modes 5",  # which takes on the same, at more iterations
+        '"source size" and "focal spread" among the settings of the ReconstructionRunner',
+        False,
+    ),
     "defocus": Quantity("defocus", "A", "defocus=500", "--defocus 500", '"defocus" in the ProbeDesigner', False),
     "rotation": Quantity(
         "rotation", "degrees", "prepare(rotation=-15)", "--rotation=-15", '"rotation" in the RotationExplorer', False
@@ -68,6 +77,8 @@ def how_to_give(names: Sequence[str], place: str = "code", joined: str = "and") 
     '--energy 80e3 and --defocus 500'
     >>> how_to_give(["rotation=8", "rotation=-172"], "code", "or")
     'prepare(rotation=8) or prepare(rotation=-172)'
+    >>> how_to_give(["transpose=off"], "code"), how_to_give(["transpose=off"], "command line")
+    ('prepare(transpose=False)', '--no-transpose')
     >>> how_to_give(["semiangle", "vacuum"], "widget", "or")
     'the field "semi-angle" in the DatasetBrowser or "vacuum pattern" in the ProbeDesigner'
     >>> how_to_give(["scan_step", "q_pixel", "defocus"], "widget")
@@ -89,6 +100,16 @@ def _way(name: str, place: str) -> str:
     quantity = QUANTITIES[name]
     if place == "widget":
         return f"{quantity.field}: {value}" if value else quantity.field
+    if name == "coherence" and value:  # two numbers
+        source, spread = value.split()
+        return (
+            f"composition=Composition(source_size={source}, focal_spread={spread})"
+            if place == "code"
+            else quantity.flag
+        )
+    if value in _SWITCHED:  # one of two words
+        flag = f"--{name}" if value == "on" else f"--no-{name}"
+        return f"prepare({name}={_SWITCHED[value]})" if place == "code" else flag
     words = quantity.code if place == "code" else quantity.flag
     example = re.search(r"(?<=[= ])-?\d[\d.e]*(?=\)?$)", words)
     return words if not (value and example) else f"{words[: example.start()]}{value}{words[example.end() :]}"

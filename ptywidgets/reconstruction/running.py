@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from traitlets import Tuple
 
 from ptywidgets.engine.doctor import Finding, examine
-from ptywidgets.engine.doubts import ERROR, doubts_of
+from ptywidgets.engine.doubts import HARDLY, SEVERE, doubtful, doubts_of
 from ptywidgets.engine.errors import FileInTheWay, PtyError
 from ptywidgets.engine.iterate import steps
 from ptywidgets.engine.params import duration, whole_number
@@ -61,6 +61,10 @@ class Running(Making):
     _names: frozenset[str] = frozenset()  # variables of the notebook that it had when last looked
     _forgotten: weakref.finalize[..., Any] | None = None  # stops a run whose owner is gone
     _seen: Any
+    _training: Any = None  # the problem of an automatic run, with the counts that it does not get to see
+    probe_is_given: Any
+    optics: Any
+    views: Any
     _examined: tuple[tuple[Any, ...], tuple[Finding, ...]] | None = None  # data and start, and what is bad about them
 
     def start(self, n: int | None = None, *, block: bool | None = None) -> Self:
@@ -218,9 +222,10 @@ class Running(Making):
         self._goal = target
         self._clock = Clock()
         plan = self.plan.replace(iterations=target)
+        self._training = None
         if not self.auto:
             return steps(problem, plan, problem.bring(state))
-        training = for_auto(problem, seed=plan.seed)
+        training = self._training = for_auto(problem, seed=plan.seed)
         self._stages = auto(training, iterations=target, constraints=plan.constraints)
         return staged(training, self._stages, plan, state if state.iteration or not state.at_iteration_end else None)
 
@@ -254,13 +259,36 @@ class Running(Making):
         seen, dataset, measurement = self._seen, self.dataset, self.measurement
         if seen is None or dataset is None or measurement is None:
             return
-        of_the_run = doubts_of(seen[0], seen[1], self.plan)
+        problem, state = seen
+        held = self._training
+        if held is not None and self.views is None:
+            problem = held.at_window(tuple(state.probe.shape[-2:]))
+        lens = self.optics.aberrations
+        known: dict[str, Any] = {"defocus": lens["defocus"] if lens.known and not self.probe_is_given else 0.0}
+        if self.auto and state.iteration < self.goal:
+            known["settled"] = True  # the schedule has ended it, as held-out counts were no longer better explained
+        if self.views is not None:
+            known["most"] = HARDLY
+        before = self.message
+        try:
+            progress = self._look_further if self.views is None else None
+            of_the_run = doubts_of(problem, state, self.plan, progress=progress, **known)
+        except Halted:
+            self.message = before
+            of_the_run = doubts_of(problem, state, self.plan, **known)
+        self._training = None
         looked_at = (dataset, measurement, self.optics)
         if self._examined is None or any(a is not b for a, b in zip(self._examined[0], looked_at, strict=True)):
             of_the_data = tuple(f for f in examine(*looked_at, quick=True) if f.verdict == "bad")
             self._examined = (looked_at, of_the_data)
         names = [finding.name for finding in of_the_run]
         self.doubts = (*of_the_run, *(finding for finding in self._examined[1] if finding.name not in names))
+
+    def _look_further(self, words: str) -> None:
+        """Say what is tried, as the patterns are not explained; raises Halted where the run is to stop."""
+        if self._runner is not None and self._runner.stopping:
+            raise Halted
+        self.message = f"The patterns are not explained; looking {words}."
 
     def _same_data(self, other: Running) -> bool:
         mine, theirs = (r.dataset if r.views is None else r.views.datasets[0] for r in (self, other))
@@ -311,9 +339,8 @@ class Running(Making):
         if error is not None and not isinstance(error, KeyboardInterrupt):
             self.message = _in_words(error)
         if status == "finished" and self.doubts:
-            told = " ".join(f"{finding.sentence} {finding.remedy}".strip() for finding in self.doubts)
-            self.message = f"{self._found_words} Doubtful: {told}".strip()
-            if any(finding.name == ERROR for finding in self.doubts):
+            self.message = f"{self._found_words} {doubtful(self.doubts)}".strip()
+            if any(finding.name in SEVERE for finding in self.doubts):
                 status = "doubtful"
         if status in ("finished", "doubtful", "stopped", "error"):
             ending.RUNS.discard(self)

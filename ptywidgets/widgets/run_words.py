@@ -6,6 +6,7 @@ import re
 
 from ptywidgets.engine.composition import Composition
 from ptywidgets.engine.dataset import in_bytes
+from ptywidgets.engine.doubts import doubtful
 from ptywidgets.engine.errors import PtyError
 from ptywidgets.engine.plan import AUTOMATIC
 from ptywidgets.reconstruction import Reconstruction, Views
@@ -69,6 +70,8 @@ def run_message(recon: Reconstruction) -> str:
     """
     error = recon.exception
     told = error.told("widget") if recon.status == "error" and isinstance(error, PtyError) else recon.message
+    if recon.doubts:
+        told = told.replace(doubtful(recon.doubts), doubtful(recon.doubts, "widget"))
     return typeset(told)
 
 

@@ -117,6 +117,15 @@ def test_a_result_to_be_doubted_looks_so_and_another_run_takes_that_away(runner,
     assert "pty-warn" not in runner.state_line._dom_classes and runner.progress.bar_style == "success"
 
 
+def test_what_is_advised_is_said_in_the_words_of_widgets(runner, recon):
+    recon.prepare(rotation=165.0, transpose=False)
+    recon.update_plan(iterations=64)
+    recon.run()
+    until(lambda: recon.status == "doubtful" and "is left over, noise aside" in runner.words)
+    until(lambda: 'Fill in the field "rotation" in the RotationExplorer: -15.' in runner.words)
+    assert "prepare(rotation=-15)" in recon.message and "prepare(" not in runner.words
+
+
 def test_a_finished_run_with_doubts_is_told_from_one_without(runner, recon):
     recon.dataset = replace(recon.dataset, data=np.minimum(recon.dataset.data, 400))  # saturated
     recon.prepare(rotation=-15.0, transpose=False)

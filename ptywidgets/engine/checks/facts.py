@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ptywidgets.engine.asked import how_to_give
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import PtyError
 from ptywidgets.engine.prepare.disk import DiskFit, measure_disk
@@ -36,9 +37,24 @@ class Finding:
     unit: str
     sentence: str
     remedy: str = ""
+    gives: tuple[str, ...] = ()  # names, with values, of what it advises to give, as of `how_to_give`
+
+    def advice(self, place: str = "code") -> str:
+        """The remedy, with how that is given in the words of a place: "code", "command line" or "widget".
+
+        Examples
+        --------
+        >>> found = Finding("error", "bad", 0.9, "", "It does not fit.", "Try another rotation.", ("rotation=8",))
+        >>> found.advice("command line")
+        'Try another rotation. Give --rotation=8.'
+        """
+        if not self.gives:
+            return self.remedy
+        request = "Fill in" if place == "widget" else "Give"
+        return f"{self.remedy} {request} {how_to_give(self.gives, place)}.".strip()
 
     def __str__(self) -> str:
-        return f"[{self.verdict}] {self.name}: {self.sentence}" + (f" {self.remedy}" if self.remedy else "")
+        return f"[{self.verdict}] {self.name}: {self.sentence}" + (f" {words}" if (words := self.advice()) else "")
 
 
 class Facts:
