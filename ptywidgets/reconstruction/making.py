@@ -11,11 +11,10 @@ from ptywidgets.engine.composition import Composition
 from ptywidgets.engine.problem import Problem, make_problem
 from ptywidgets.engine.state import State
 from ptywidgets.engine.tomography import TiltSeries, adopt_series, check_series, compose_series
-from ptywidgets.reconstruction.beginning import Beginning
-from ptywidgets.reconstruction.unknown import Unknown
+from ptywidgets.reconstruction.checking import Checking
 
 
-class Making(Beginning, Unknown):
+class Making(Checking):
     """Problems of one view or of a tilt series, for the present model on the present device."""
 
     object_type: Any
@@ -70,6 +69,11 @@ class Making(Beginning, Unknown):
         if old is None or state is None or self._stale:
             told = [self._find_unknown()]
             problem = self._make_problem()
+            corrected = self._correct_start(problem)
+            if corrected:
+                self._found_words = " ".join(filter(None, (self._found_words, corrected)))
+                told.append(corrected)
+                problem = self._make_problem()
             if state is not None:
                 told.append("Started anew: data or probe have changed.")
             before = self.message
