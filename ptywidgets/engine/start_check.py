@@ -3,6 +3,7 @@
 A look at a few dozen patterns tells (:class:`~.refinements.joint_fit.JointFit`): a hundredth of the data, and the time
 of a part of an iteration. Only where it sees something that would cost the image, a larger block says what lens and
 scan should be; and only where all patterns, and counts that no fit has seen, are then better explained, that is taken.
+The radius of an aperture that no vacuum pattern tells is that of the disk in the mean of the patterns.
 """
 
 from __future__ import annotations
@@ -16,24 +17,27 @@ import numpy as np
 from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.calibration import both, single
 from ptywidgets.engine.calibration import in_words as number
-from ptywidgets.engine.errors import unknown_name
+from ptywidgets.engine.errors import PtyError, unknown_name
 from ptywidgets.engine.iterate import iterate
 from ptywidgets.engine.plan import Plan
+from ptywidgets.engine.prepare.disk import measure_disk
 from ptywidgets.engine.prepare.measurement import Measurement, reorient, scan_positions
 from ptywidgets.engine.prepare.rotation import wrapped_angle
-from ptywidgets.engine.probe import Optics
+from ptywidgets.engine.probe import Optics, make_probe
 from ptywidgets.engine.problem import Problem, make_problem
 from ptywidgets.engine.refinements.joint_fit import JointFit, Offsets
 from ptywidgets.engine.schedule import auto, for_auto
 from ptywidgets.engine.state import State
 
-HELD = ("aberrations", "rotation", "scan_step")  # what somebody may want to keep as it is
+HELD = ("aberrations", "rotation", "scan_step", "semiangle")  # what somebody may want to keep as it is
 TERMS = ("C10", "C12a", "C12b"), ("C10", "C12a", "C12b", "C21a", "C21b")  # looked at, and refined
 PATTERNS = 120_000, 400_000  # pixels of all patterns of a block, looked at and refined
 SIDES = (6, 8), (9, 14)  # positions on a side of it, at least and at most
 LOOK, ROUNDS = (5, 4), 6  # steps of conjugate gradients in a look; rounds of refining
 CHI, ANGLE, SCALE = 0.18, 0.6, 0.015  # rad rms; degrees; share: less than that a run takes in its stride
 PARTS = 0.8, 0.5, 0.8  # of these: what is less of one of them once more is known stays as it was
+APERTURE = 0.015  # of the radius, likewise
+DISK = 256  # patterns of which the mean is taken
 STILL = 0.2  # of these: rounds that move lens and scan by less have nothing to add
 SURE = 5.0  # times the noise of the difference of two likelihoods
 CLEARLY = 0.02  # share of the error, where data are no counts and nothing can be held out
@@ -53,6 +57,7 @@ class Checked:
 
 def check_start(
     problem: Problem,
+    optics: Optics | None = None,
     *,
     hold: Iterable[str] = (),
     seed: int = 0,
@@ -64,8 +69,10 @@ def check_start(
     ----------
     problem : Problem
         One that has not begun.
+    optics : Optics, optional
+        What its probe was made of; without it the aperture is not looked at.
     hold : iterable of str
-        Of "aberrations", "rotation" and "scan_step", what is not to be changed.
+        Of "aberrations", "rotation", "scan_step" and "semiangle", what is not to be changed.
     seed : int
         Of what is held out.
     progress : callable, optional
@@ -97,28 +104,28 @@ def check_start(
     if not on_grid(problem.measurement):
         maps = ()
     free = "aberrations" not in held and "probe" not in problem.held
-    if not (maps or free) or not can_be_checked(problem):
+    if not can_be_checked(problem):
         return Checked(None, None)
-    tell("lens and scan on a part of the counts")
-    with np.errstate(all="ignore"):
-        fit = JointFit(problem, TERMS[0] if free else (), maps, _side(problem, 0))
-        fit.update(False, LOOK[0])
-        fit.update(True, LOOK[1])
-        seen = fit.offsets
-        if not any(_off(fit.chi, seen)):  # nothing is, of what is NaN: of data that nothing can be made of
-            return Checked(None, seen)
-        tell("lens and scan, which the counts do not confirm")
-        fit = _refined(problem, TERMS[1] if free else (), maps)
-        off = _off(fit.chi, fit.offsets, *PARTS)
-        if not any(off):
-            return Checked(None, seen)
-        found = fit.offsets.only(*off)
-        if not all(off):  # what is right stays as it was, and the rest is found again with that
-            kept = tuple(m for m, wrong in (("scale", off[2]), ("rotation", off[1])) if wrong)
-            found = _refined(problem, TERMS[1] if off[0] else (), kept, found).offsets
-    tell("both on all of the counts")
-    gain = _gain(problem, with_offsets(problem, found), seed)
-    return Checked(found if gain > SURE else None, seen, gain)
+    found, gain = Offsets({}, np.eye(2)), 0.0
+    if optics is not None and "semiangle" not in held and "probe" not in problem.held:
+        ratio = _disk_ratio(problem, optics)
+        if abs(ratio - 1) > APERTURE:
+            tell("the aperture, which the disk does not confirm")
+            other = replace(found, aperture=ratio)
+            better = with_offsets(problem, other, optics)
+            gain = _gain(problem, better, seed)
+            if gain > SURE:
+                found, problem, optics = other, better, lens(optics, other)
+    seen = more = None
+    if maps or free:
+        seen, more = _look(problem, maps, free, tell)
+    if more is not None:
+        tell("both on all of the counts")
+        gain = _gain(problem, with_offsets(problem, more), seed)
+        if gain > SURE:
+            found = replace(more, aperture=found.aperture)
+    changed = found.aperture != 1 or bool(found.aberrations) or bool((found.affine != np.eye(2)).any())
+    return Checked(found if changed else None, seen, gain)
 
 
 def checked_names(names: Iterable[str]) -> tuple[str, ...]:
@@ -189,13 +196,15 @@ def moved(measurement: Measurement, offsets: Offsets) -> Measurement:
 
 
 def lens(optics: Optics, offsets: Offsets) -> Optics:
-    """The optics with the aberrations that offsets say.
+    """The optics with the aberrations and the semi-angle that offsets say.
 
     Examples
     --------
     >>> lens(Optics(semiangle=20, aberrations=Aberrations(defocus=300)), Offsets({"C10": 20.0}, np.eye(2))).aberrations
     Aberrations(C10=-280)
     """
+    if offsets.aperture != 1 and optics.semiangle is not None:
+        optics = optics.replace(semiangle=optics.semiangle * offsets.aperture)
     known = optics.aberrations.cartesian
     changed = {name: known[name] + value for name, value in offsets.aberrations.items() if value}
     if not changed:
@@ -203,15 +212,20 @@ def lens(optics: Optics, offsets: Offsets) -> Optics:
     return optics.replace(aberrations=Aberrations(**{**{n: v for n, v in known.items() if v}, **changed}))
 
 
-def with_offsets(problem: Problem, offsets: Offsets) -> Problem:
-    """The problem with lens and scan as offsets say, and with an object as large as that scan needs."""
+def with_offsets(problem: Problem, offsets: Offsets, optics: Optics | None = None) -> Problem:
+    """The problem with lens and scan as offsets say, and with an object as large as that scan needs; `optics`, which
+    its probe was made of, where the aperture changes."""
+    probe = offsets.applied(problem)
+    if offsets.aperture != 1 and optics is not None:
+        energy = problem.measurement.calibration.require("energy")
+        probe = make_probe(lens(optics, offsets), problem.window, problem.sampling, energy, problem.mean_intensity)
     measurement = moved(problem.measurement, offsets) if on_grid(problem.measurement) else problem.measurement
     return make_problem(
         measurement,
         model=problem.model,
         loss=problem.loss,
         device=problem.backend.name,
-        probe=offsets.applied(problem),
+        probe=probe,
     )
 
 
@@ -224,7 +238,7 @@ def in_words(offsets: Offsets, measurement: Measurement, optics: Optics, given: 
     measurement, optics
         As they were.
     given : iterable of str
-        Of "defocus", "rotation" and "scan_step" those that somebody has given; others were found.
+        Of "semiangle", "defocus", "rotation" and "scan_step" those that somebody has given; others were found.
 
     Examples
     --------
@@ -243,6 +257,9 @@ def in_words(offsets: Offsets, measurement: Measurement, optics: Optics, given: 
         if before != now:
             parts.append(f"the {title}, {came} as {before}{unit}, is {now}{unit} by the counts")
 
+    if offsets.aperture != 1 and optics.semiangle is not None:
+        before, now = (f"{angle:.3g}" for angle in (optics.semiangle, optics.semiangle * offsets.aperture))
+        tell("semiangle", "semi-angle", before, now, " mrad")
     if offsets.aberrations:
         old, new = optics.aberrations["defocus"], lens(optics, offsets).aberrations["defocus"]
         tell("defocus", "defocus", f"{old:.0f}", f"{new:.0f}", " A")
@@ -255,6 +272,47 @@ def in_words(offsets: Offsets, measurement: Measurement, optics: Optics, given: 
 
 
 # ---------------------------------------------------------------- inside
+
+
+def _look(
+    problem: Problem, maps: tuple[str, ...], free: bool, tell: Callable[[str], object]
+) -> tuple[Offsets, Offsets | None]:
+    """What a first look sees, and where that is too much to be left, what a closer one finds; aberrations if `free`."""
+    tell("lens and scan on a part of the counts")
+    with np.errstate(all="ignore"):
+        fit = JointFit(problem, TERMS[0] if free else (), maps, _side(problem, 0))
+        fit.update(False, LOOK[0])
+        fit.update(True, LOOK[1])
+        seen = fit.offsets
+        if not any(_off(fit.chi, seen)):  # nothing is, of what is NaN: of data that nothing can be made of
+            return seen, None
+        tell("lens and scan, which the counts do not confirm")
+        fit = _refined(problem, TERMS[1] if free else (), maps)
+        off = _off(fit.chi, fit.offsets, *PARTS)
+        if not any(off):
+            return seen, None
+        found = fit.offsets.only(*off)
+        if not all(off):  # what is right stays as it was, and the rest is found again with that
+            kept = tuple(m for m, wrong in (("scale", off[2]), ("rotation", off[1])) if wrong)
+            found = _refined(problem, TERMS[1] if off[0] else (), kept, found).offsets
+    return seen, found
+
+
+def _disk_ratio(problem: Problem, optics: Optics) -> float:
+    """Radius of the disk in the mean of the patterns over that of the problem's aperture; 1 where a vacuum pattern
+    tells the aperture, or where no edge is seen."""
+    if optics.vacuum is not None or optics.semiangle is None:
+        return 1.0
+    pixels = problem.measurement.calibration.relative_pixels
+    chosen = np.arange(problem.count)[:: max(1, problem.count // DISK)]
+    amplitudes = problem.measurement.patterns.amplitudes(chosen)
+    mean = np.fft.fftshift((amplitudes.clip(0) ** 2).mean(0, dtype=np.float64))
+    aperture = np.fft.fftshift(np.abs(np.fft.fft2(problem.first_probe[0])) ** 2)
+    try:
+        seen, had = (measure_disk(pattern, pixels) for pattern in (mean, aperture))
+    except PtyError:  # there is no disk
+        return 1.0
+    return 1.0 if seen.is_smeared or had.is_smeared else seen.radius / had.radius
 
 
 def _side(problem: Problem, which: int) -> int:
@@ -305,9 +363,7 @@ def _sweeps(problem: Problem, seed: int) -> tuple[State, Problem]:
     """The state after the first stage of the automatic schedule."""
     problem = for_auto(problem, seed=seed)
     stage = auto(problem)[0]
-    plan = Plan(
-        iterations=stage.iterations, batch=stage.batch, algorithm=stage.algorithm, constraints=(), seed=seed
-    )
+    plan = Plan(iterations=stage.iterations, batch=stage.batch, algorithm=stage.algorithm, constraints=(), seed=seed)
     *_, state = iterate(problem.at_window(stage.window), plan)
     return state, problem
 

@@ -27,7 +27,7 @@ class Checking(Beginning, Unknown):
     :attr:`hold` are kept whatever the counts say.
     """
 
-    hold = Tuple(help='What an automatic run keeps as it is: of "aberrations", "rotation" and "scan_step".')
+    hold = Tuple(help='What an automatic run keeps as it is: of "aberrations", "rotation", "scan_step", "semiangle".')
 
     auto: Any
     plan: Any
@@ -43,11 +43,12 @@ class Checking(Beginning, Unknown):
             return ""
         hold = set(self.hold)
         if self.probe_is_given:
-            hold.add("aberrations")
+            hold |= {"aberrations", "semiangle"}
         if measurement is not self._prepared:  # somebody has made it, who knew
             hold |= {"rotation", "scan_step"}
         before = self.message
-        checked = check_start(problem, hold=tuple(hold), seed=self.plan.seed, progress=self._halting(self._tell_check))
+        tell = self._halting(self._tell_check)
+        checked = check_start(problem, self.optics, hold=tuple(hold), seed=self.plan.seed, progress=tell)
         self.message = before
         if checked.offsets is None:
             return ""
@@ -57,9 +58,10 @@ class Checking(Beginning, Unknown):
 
     @property
     def _given_names(self) -> tuple[str, ...]:
-        """Of defocus, rotation and scan step those that somebody has given."""
+        """Of semi-angle, defocus, rotation and scan step those that somebody has given."""
         found = [name for name, value in self._found_turn if getattr(self.preparation, name) == value]
-        names = ["scan_step"] if self._data().calibration.scan_step is not None else []
+        measured = [one.name for one in self._data().source.calibration if one.where == "measured"]
+        names = [name for name in ("scan_step", "semiangle") if name not in measured]
         if self.optics.aberrations.known and self.optics.aberrations != self._found:
             names.append("defocus")
         if self.preparation.rotation is not None and "rotation" not in found:
@@ -75,9 +77,13 @@ class Checking(Beginning, Unknown):
         self._taking = True  # the dataset only gets the calibration that was found for it
         try:
             with self.hold_trait_notifications():
-                if scaled:
-                    self._recalibrate(origin="measured", scan_step=after.calibration.scan_step)
-                if turned or scaled:
+                changes: dict[str, Any] = {"scan_step": after.calibration.scan_step} if scaled else {}
+                if optics.semiangle != self.optics.semiangle:
+                    changes["semiangle"] = optics.semiangle
+                if changes:
+                    self._recalibrate(origin="measured", **changes)
+                    after = replace(after, calibration=self._data().calibration)
+                if turned or changes:
                     after = replace(after, preparation=self.preparation)
                     if turned:
                         turn = {"rotation": after.rotation, "transpose": after.transpose}
