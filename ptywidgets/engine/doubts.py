@@ -9,6 +9,7 @@ from ptywidgets.engine.plan import Plan
 from ptywidgets.engine.probe_report import probe_diameter
 from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.refinements import RefinePositions
+from ptywidgets.engine.refinements.positions import mapped
 from ptywidgets.engine.state import State
 
 LOOKED_AT = 48  # patterns that are compared with their mean
@@ -114,7 +115,7 @@ def _positions(problem: Problem, state: State, plan: Plan) -> Finding | None:
     limits = [r.limit_total for r in plan.refinements if isinstance(r, RefinePositions)]
     if not limits:
         return None
-    moved = np.hypot(*(np.asarray(state.positions) - problem.first_positions).T)
+    moved = np.hypot(*(np.asarray(state.positions) - mapped(state, problem.first_positions)).T)
     share = float((moved > 0.98 * max(limits)).mean())
     if share < AT_LIMIT:
         return None

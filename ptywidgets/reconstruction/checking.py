@@ -10,6 +10,7 @@ from traitlets import Tuple, validate
 
 from ptywidgets.engine.prepare.decisions import GIVEN
 from ptywidgets.engine.refinements.joint_fit import Offsets
+from ptywidgets.engine.room import moves_positions
 from ptywidgets.engine.start_check import check_start, checked_names, in_words, lens, moved
 from ptywidgets.reconstruction.beginning import Beginning
 from ptywidgets.reconstruction.inputs import Halted
@@ -24,7 +25,8 @@ class Checking(Beginning, Unknown):
     A defocus off a knob, a calibration of last year, a rotation by eye: what is given is often some per cent off, and
     no run ever says so. So the automatic schedule looks at a hundredth of the counts first; where they ask for another
     lens or scan, and all counts agree, it takes that, says so, and leaves what is right as it was. Names in
-    :attr:`hold` are kept whatever the counts say.
+    :attr:`hold` are kept whatever the counts say. A plan of one's own changes nothing that was given, unless it moves
+    positions: they need the step and the rotation of the whole scan to be right before each is looked at by itself.
     """
 
     hold = Tuple(help='What an automatic run keeps as it is: of "aberrations", "rotation", "scan_step", "semiangle".')
@@ -39,10 +41,13 @@ class Checking(Beginning, Unknown):
     def _correct_start(self, problem: Any) -> str:
         """Where the counts say so, take another lens or scan over than `problem` has; says which, or nothing."""
         dataset, measurement = self.dataset, self.measurement
-        if not (self.auto and self.find_unknown) or self.views is not None or dataset is None or measurement is None:
+        moving = moves_positions(self.plan.refinements)
+        if self.views is not None or dataset is None or measurement is None:
+            return ""
+        if not (self.find_unknown and (self.auto or moving)):
             return ""
         hold = set(self.hold)
-        if self.probe_is_given:
+        if self.probe_is_given or not self.auto:
             hold |= {"aberrations", "semiangle"}
         if measurement is not self._prepared:  # somebody has made it, who knew
             hold |= {"rotation", "scan_step"}
