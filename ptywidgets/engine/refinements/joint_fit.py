@@ -42,6 +42,8 @@ STILL = 0.01  # detector pixels; patterns that move less are taken to lie still
 PORTION = 16  # positions worked on at a time, which stay in the caches
 FIRST, INNER = 6, 6  # steps of conjugate gradients: of the object alone at first, and of all together
 FARTHEST = 0.03  # rad, and share of the scan: a longer step is shortened, as what is linearised holds no farther
+LIT = 0.3  # of the brightest: what is lit well enough to be looked at
+PEAKED = 0.5  # skewness of a phase that has peaks to one side; of atoms it is 1 to 2
 FARTHEST_CHI = 1.5  # rad rms, likewise
 
 
@@ -198,6 +200,17 @@ class JointFit:
             self.affine = (np.eye(2) + moved) @ self.affine
             self._carry(moved)
         return step
+
+    def peaks(self) -> tuple[float, bool]:
+        """Skewness of the object's phase where it is lit, positive where atoms are bright; whether it is beyond chance,
+        a few pixels to each independent value."""
+        lit = self.lit > LIT * np.quantile(self.lit, 0.95)
+        phase = self.object[lit] if self.lossless else np.angle(self.object[lit] / self.object[lit].mean())
+        spread = float(phase.std())
+        if not spread > 0:
+            return 0.0, False
+        skewness = float(((phase - phase.mean()) ** 3).mean()) / spread**3
+        return skewness, abs(skewness) > max(PEAKED, 3 * math.sqrt(6 / max(1.0, phase.size / 16)))
 
     # ------------------------------------------------------------------ inside
 
