@@ -38,7 +38,7 @@ MAPS = {
 REACH = 1.75  # half the side of the detector that is kept, in radii of the aperture
 DAMPING = 1e-2  # of the brightest illumination
 FLOOR = 0.1  # c, of the mean counts of a pixel
-STILL = 0.01  # detector pixels; patterns that move less are taken to lie still
+STILL = 0.05  # detector pixels; patterns that move less are taken to lie still
 PORTION = 16  # positions worked on at a time, which stay in the caches
 FIRST, INNER = 6, 6  # steps of conjugate gradients: of the object alone at first, and of all together
 FARTHEST = 0.03  # rad, and share of the scan: a longer step is shortened, as what is linearised holds no farther
@@ -168,7 +168,7 @@ class JointFit:
         constant and no slope, which only moves the probe."""
         if not self.terms:
             return np.zeros(1)
-        return np.ravel(np.sqrt(self.power) * np.tensordot(self.values, self.plain, 1))
+        return np.ravel(np.sqrt(self.power) * _sum(self.values, self.plain))
 
     @property
     def offsets(self) -> Offsets:
@@ -216,14 +216,14 @@ class JointFit:
 
     def _shortened(self, moves: np.ndarray) -> np.ndarray:
         count = len(self.terms)
-        chi = np.tensordot(moves[:count], self.plain, 1) if count else np.zeros((1, 1))
+        chi = _sum(moves[:count], self.plain) if count else np.zeros((1, 1))
         rms = math.sqrt(float((self.power * chi**2).sum()))
         longest = float(np.abs(moves[count:]).max(initial=0.0))
         return moves * min(1.0, FARTHEST_CHI / max(rms, 1e-300), FARTHEST / max(longest, 1e-300))
 
     def _basis(self, lam: float) -> np.ndarray:
-        """The functions of the coefficients (P, J or 1, n, n), without constant, less their slope, which only moves
-        the probe."""
+        """The functions of the coefficients (P, 1, n, n), without constant, less their slope, which only moves the
+        probe. What descan leaves is half a pixel at most, by which a small change of chi is hardly another one."""
         if not self.terms:
             self.plain = np.zeros((0, self.n, self.n))
             return np.zeros((0, 1, self.n, self.n), np.float32)
@@ -232,10 +232,7 @@ class JointFit:
         means = np.einsum("pyx,yx->p", still, self.power)
         slopes = np.einsum("pyx,lyx,yx->pl", still, k, self.power) / (self.power * k**2).sum((1, 2))
         self.plain = still - means[:, None, None] - np.einsum("pl,lyx->pyx", slopes, k)
-        moves = self.tilts / (self.n * self.sampling)  # 1/A
-        k = k[:, None] - moves.T[:, :, None, None]
-        raw = np.stack(polynomials(self.terms, k[0] + 1j * k[1], lam)) - means[:, None, None, None]
-        return (raw - np.einsum("pl,ljyx->pjyx", slopes, k)).astype(np.float32)
+        return self.plain[:, None].astype(np.float32)
 
     def _patches(self, field: np.ndarray, part: slice) -> np.ndarray:
         n = self.n
@@ -249,8 +246,9 @@ class JointFit:
         self.corners = (whole - n // 2).clip(0, self.size - n)
         away = places - self.corners  # of the middle of the probe from its window's first pixel
         self.transmission = np.exp(1j * self.object) if self.lossless else self.object
-        phases = np.exp(-1j * np.tensordot(self.values.astype(np.float32), self.basis, 1)).astype(np.complex64)
-        spectra = self.spectra * phases
+        spectra = self.spectra
+        if self.values.any():
+            spectra = spectra * np.exp(-1j * _sum(self.values, self.plain)).astype(np.complex64)
         ramps = [_ramps(away[:, i], -np.fft.fftfreq(n)) for i in (0, 1)]
         self.probes = np.empty((count, n, n), np.complex64)  # E
         self.turns = np.empty((count, n, n), np.complex64)  # u
@@ -329,21 +327,21 @@ class JointFit:
     def _solve(self, inner: int) -> tuple[np.ndarray, np.ndarray]:
         """Preconditioned conjugate gradients on the joint normal equations."""
         flat = self.columns.reshape(len(self.columns), self.left.size)
-        square = (flat @ flat.T).astype(float)
+        square = np.einsum("pn,qn->pq", flat, flat).astype(float)  # a BLAS would wake threads that cost more
         scale = np.sqrt(np.diag(square)).clip(1e-30)
         inverse = np.linalg.pinv(square / np.outer(scale, scale)) / np.outer(scale, scale)
         damping = np.float32(DAMPING * self.lit.max())
         weight = 0.5 * self.lit + damping
-        rest, rest_p = self._adjoint(self.left), (flat @ self.left.ravel()).astype(float)
+        rest, rest_p = self._adjoint(self.left), np.einsum("pn,n->p", flat, self.left.ravel()).astype(float)
         change, moves = np.zeros_like(rest), np.zeros(len(flat))
         z, z_p = rest / weight, inverse @ rest_p
         way, way_p = z, z_p
         size = _dot(rest, z) + float(rest_p @ z_p)
         for _ in range(inner):
             seen = self._forward(way)
-            if len(flat):
-                seen += np.tensordot(way_p.astype(np.float32), self.columns, 1)
-            back, back_p = self._adjoint(seen) + damping * way, (flat @ seen.ravel()).astype(float)
+            for number, column in zip(way_p.astype(np.float32), self.columns, strict=True):
+                seen += number * column
+            back, back_p = self._adjoint(seen) + damping * way, np.einsum("pn,n->p", flat, seen.ravel()).astype(float)
             step = size / (_dot(way, back) + float(way_p @ back_p))
             change, moves = change + np.float32(step) * way, moves + step * way_p
             rest, rest_p = rest - np.float32(step) * back, rest_p - step * back_p
@@ -381,8 +379,14 @@ def _moved(wave: np.ndarray, tilts: np.ndarray) -> np.ndarray:
     return (amplitude * np.exp(1j * turned)).astype(np.complex64)
 
 
+def _sum(numbers: np.ndarray, shapes: np.ndarray) -> np.ndarray:
+    """Shapes (P, n, n), each times its number, added up."""
+    return np.asarray(sum(number * shape for number, shape in zip(numbers.tolist(), shapes, strict=True)))
+
+
 def _dot(a: np.ndarray, b: np.ndarray) -> float:
-    return float(np.vdot(a, b).real)
+    total = np.einsum("yx,yx->", a.real, b.real, dtype=np.float64)
+    return float(total + np.einsum("yx,yx->", a.imag, b.imag, dtype=np.float64) if np.iscomplexobj(a) else total)
 
 
 def _of(values: np.ndarray, part: slice) -> Any:
