@@ -35,7 +35,7 @@ PATTERNS = 120_000, 400_000  # pixels of all patterns of a block, looked at and 
 SIDES = (6, 8), (9, 14)  # positions on a side of it, at least and at most
 LOOK, ROUNDS = (5, 4), 6  # steps of conjugate gradients in a look; rounds of refining
 CHI, ANGLE, SCALE = 0.165, 0.6, 0.015  # rad rms; degrees; share: less than that a run takes in its stride
-PARTS = 0.8, 0.5, 0.8  # of these: what is less of one of them once more is known stays as it was
+PARTS = 0.8, 0.5, 1.0  # of these: what is less of one of them once more is known stays as it was
 APERTURE = 0.015  # of the radius, likewise
 DISK = 256  # patterns of which the mean is taken
 STILL = 0.2  # of these: rounds that move lens and scan by less have nothing to add
@@ -287,15 +287,18 @@ def _look(
         if not any(_off(fit.chi, seen)):  # nothing is, of what is NaN: of data that nothing can be made of
             return seen, None
         tell("lens and scan, which the counts do not confirm")
-        fit = _refined(problem, TERMS[1] if free else (), maps)
-        off = _off(fit.chi, fit.offsets, *PARTS)
-        if not any(off):
-            return seen, None
-        found = fit.offsets.only(*off)
-        if not all(off):  # what is right stays as it was, and the rest is found again with that
-            kept = tuple(m for m, wrong in (("scale", off[2]), ("rotation", off[1])) if wrong)
-            found = _refined(problem, TERMS[1] if off[0] else (), kept, found).offsets
-    return seen, found
+        terms, begin = TERMS[1] if free else (), None
+        while True:
+            fit = _refined(problem, terms, maps, begin)
+            off = _off(fit.chi, fit.offsets, *PARTS)
+            if not any(off):
+                return seen, None
+            begin, before = fit.offsets.only(*off), (terms, maps)
+            terms = terms if off[0] else ()
+            maps = tuple(m for m in maps if off[1 if m == "rotation" else 2])
+            if (terms, maps) == before:
+                return seen, begin
+            # What is right stays as it was, and the rest is found again with that.
 
 
 def _disk_ratio(problem: Problem, optics: Optics) -> float:
