@@ -40,6 +40,7 @@ APERTURE = 0.015  # of the radius, likewise
 DISK = 256  # patterns of which the mean is taken
 STILL = 0.2  # of these: rounds that move lens and scan by less have nothing to add
 SURE = 5.0  # times the noise of the difference of two likelihoods
+UNEXPLAINED = 0.42  # share of the structure: a start that leaves more is too wrong for its neighbourhood to tell
 CLEARLY = 0.02  # share of the error, where data are no counts and nothing can be held out
 
 
@@ -352,8 +353,11 @@ def _off(
 
 def _gain(problem: Problem, other: Problem, seed: int) -> float:
     """How much better the first sweeps explain the counts with another lens and scan, in units of the noise that
-    two likelihoods differ by; without counts that can be held out, in :data:`CLEARLY` of the error."""
+    two likelihoods differ by; without counts that can be held out, in :data:`CLEARLY` of the error. 0 where they
+    explain little with either."""
     (before, first), (after, second) = (_sweeps(p, seed) for p in (problem, other))
+    if not _left(second, after) < UNEXPLAINED:
+        return 0.0
     if first.held_out is not None and second.held_out is not None:
         count = len(first.held_out.indices)
         difference = (before.misfits[-1] - after.misfits[-1]) * count
@@ -362,12 +366,27 @@ def _gain(problem: Problem, other: Problem, seed: int) -> float:
     return SURE * fell / CLEARLY if math.isfinite(fell) else 0.0
 
 
+def _left(problem: Problem, state: State) -> float:
+    """Share of what an empty object leaves of the counts, beyond noise, that a state leaves, too."""
+    nothing, held = problem.start(), problem.held_out
+    if held is None:
+        whole = problem.value(nothing, np.arange(problem.count)) / (problem.mean_intensity * problem.count)
+        return state.losses[-1] / whole if whole > 0 else 1.0
+    alone, seen = held.unseen(problem, state)
+    expected = problem.backend.to_numpy(alone.intensities(seen, np.arange(len(held.indices)))).astype(float)
+    drawn = np.random.default_rng(0).poisson(np.minimum(expected, 1e12))  # what counting alone would leave
+    noise = 2 * float(((np.sqrt(drawn + 0.375) - np.sqrt(expected + 0.375)) ** 2).sum()) / len(expected)
+    whole = held.misfit(problem, nothing) - noise
+    return (state.misfits[-1] - noise) / whole if whole > 0 else 1.0
+
+
 def _sweeps(problem: Problem, seed: int) -> tuple[State, Problem]:
     """The state after the first stage of the automatic schedule."""
-    problem = for_auto(problem, seed=seed)
-    stage = auto(problem)[0]
+    whole = for_auto(problem, seed=seed)
+    stage = auto(whole)[0]
+    problem = whole.at_window(stage.window)
     plan = Plan(iterations=stage.iterations, batch=stage.batch, algorithm=stage.algorithm, constraints=(), seed=seed)
-    *_, state = iterate(problem.at_window(stage.window), plan)
+    *_, state = iterate(problem, plan)
     return state, problem
 
 

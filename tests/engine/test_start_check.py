@@ -192,3 +192,10 @@ def test_crystals_that_the_scan_undersamples(simulated, name):
         assert bool(checked) == bool(turn)
         if checked:
             assert moved(measurement, checked.offsets).rotation == pytest.approx(known["rotation_deg"], abs=0.3)
+
+
+@pytest.mark.parametrize("far", [{"rotation": 90.0}, {"defocus": -1.0}, {"step": 0.1}], ids=str)
+def test_a_start_that_is_far_off_is_not_said_to_be_put_right(duck, far):
+    """Something near it explains the counts better by much more than noise, and is as wrong."""
+    problem, optics = start(duck, **far)
+    assert not check_start(problem, optics)
