@@ -72,8 +72,9 @@ class Offsets:
 
         Examples
         --------
-        >>> Offsets({"C10": 5.0}, 1.1 * np.eye(2)).only(False, True, True).affine.round(2).tolist()
-        [[1.1, 0.0], [0.0, 1.1]]
+        >>> less = Offsets({"C10": 5.0}, 1.1 * np.eye(2)).only(False, True, True)
+        >>> less.aberrations, round(less.scale, 3)
+        ({}, 1.1)
         """
         angle = math.radians(self.rotation) if rotation else 0.0
         turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
