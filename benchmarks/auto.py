@@ -22,6 +22,7 @@ from ptywidgets.engine import Plan, Problem, State, auto, auto_steps, make_probl
 from ptywidgets.engine.constraints import default_constraints
 from ptywidgets.engine.held_out import hold_out
 from ptywidgets.engine.prepare import find_start
+from ptywidgets.engine.start_check import check_start, with_offsets
 from ptywidgets.testing import example_problem
 
 
@@ -43,6 +44,9 @@ def main() -> None:
             dataset = dataset.with_vacuum(case.dataset.vacuum)
             start = find_start(dataset.load())
             problem = make_problem(start.measurement, start.optics, model=single_slice("potential"))
+            checked = check_start(problem, start.optics)
+            if checked.offsets is not None:
+                problem = with_offsets(problem, checked.offsets, start.optics)
             print(f"{case.title}\n  started after {time.perf_counter() - begun:.2f} s", flush=True)
             for state in by_amplitudes(problem) if options.amplitudes else auto_steps(problem):
                 if state.at_iteration_end:

@@ -15,6 +15,7 @@ from ptywidgets.engine.prepare.rotation import wrapped_angle
 from ptywidgets.engine.probe_report import probe_diameter
 from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.refinements import RefinePositions
+from ptywidgets.engine.refinements.positions import mapped
 from ptywidgets.engine.scan_raster import raster_peaks
 from ptywidgets.engine.state import State
 from ptywidgets.engine.trials import COHERENCE, DEFOCUS, DEPTH, ORIENTATION, Trial, best_of, left_by, trials
@@ -226,7 +227,7 @@ def _positions(problem: Problem, state: State, plan: Plan) -> Finding | None:
     limits = [r.limit_total for r in plan.refinements if isinstance(r, RefinePositions)]
     if not limits:
         return None
-    moved = np.hypot(*(np.asarray(state.positions) - problem.first_positions).T)
+    moved = np.hypot(*(np.asarray(state.positions) - mapped(state, problem.first_positions)).T)
     share = float((moved > 0.98 * max(limits)).mean())
     if share < AT_LIMIT:
         return None

@@ -220,9 +220,9 @@ def fitted_object(given: Given, problem: Problem) -> np.ndarray:
         turned = abs(wrapped_angle(rotation - measurement.rotation))
         if turned > SAME_ROTATION or transpose != measurement.transpose:
             raise ParameterError(
-                f"the object was made with a rotation of {rotation:.1f} degrees, transpose {transpose}, and these data "
-                f"are read with {measurement.rotation:.1f}, {measurement.transpose}; prepare them alike, or give it as "
-                "an array in the detector frame."
+                f"the object was made with a rotation of {wrapped_angle(rotation):.1f} degrees, transpose {transpose}, "
+                f"and these data are read with {measurement.rotation:.1f}, {measurement.transpose}; prepare them "
+                "alike, or give it as an array in the detector frame."
             )
     if own is None and obj.shape[-2:] != shape[-2:]:
         raise ParameterError(

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from ptywidgets.engine.plan import Plan
 
 
+EDGE = 0.499  # px, how far a position may be from the last whole pixel that its window can be cut at
+
+
 @dataclass(frozen=True)
 class Problem:
     """What is measured and how it is modelled. Made by :func:`make_problem`; moved by :meth:`to`."""
@@ -154,6 +157,8 @@ class Problem:
         window = tuple(state.probe.shape[-2:])
         if window == self.window:
             return self.as_held(state)
+        # An object of larger pixels is of a whole number of them, and may have had a little more room.
+        state = state.replace(positions=self.inside(state.positions))
         host, device = self.backend.to_numpy, self.backend.to_device
         obj = resample_object(host(state.object), window, self.window, self.object_shape, self.vacuum)
         probe = resample_probe(host(state.probe), self.window)
@@ -241,6 +246,13 @@ class Problem:
         if (geometry.corners < 0).any() or (geometry.corners > last).any():
             raise DataError("a position's window lies outside the object; make the object larger (object_padding).")
         return self.model.placed(geometry)
+
+    def inside(self, positions: np.ndarray) -> np.ndarray:
+        """Positions (J, 2) in A, brought back so far that every window lies in the object."""
+        half = np.array([n // 2 for n in self.window])
+        last = np.array(self.object_shape[-2:]) - np.array(self.window)
+        pixel = np.array(self.sampling)
+        return positions.clip((half - EDGE) * pixel, (half + last + EDGE) * pixel)
 
     def gradients(self, state: State, batch: Any, *, with_probe: bool = True, with_others: bool = False) -> Gradients:
         """Loss and gradients over a batch of position indices; `with_others`: also by the model's parameters."""

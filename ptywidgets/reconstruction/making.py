@@ -9,13 +9,13 @@ import numpy as np
 from ptywidgets.engine.adopt import adopt
 from ptywidgets.engine.composition import Composition
 from ptywidgets.engine.problem import Problem, make_problem
+from ptywidgets.engine.room import moves_positions, room_for, with_room
 from ptywidgets.engine.state import State
 from ptywidgets.engine.tomography import TiltSeries, adopt_series, check_series, compose_series
-from ptywidgets.reconstruction.beginning import Beginning
-from ptywidgets.reconstruction.unknown import Unknown
+from ptywidgets.reconstruction.checking import Checking
 
 
-class Making(Beginning, Unknown):
+class Making(Checking):
     """Problems of one view or of a tilt series, for the present model on the present device."""
 
     object_type: Any
@@ -25,6 +25,7 @@ class Making(Beginning, Unknown):
     iteration: Any
     _problem: Any  # Problem or TiltSeries
     _state: State | None
+    _room = 0.0  # about the scan, A, that the problem has
     _composed: tuple[Composition, str] | None  # what the problem was made of
 
     @property
@@ -32,7 +33,9 @@ class Making(Beginning, Unknown):
         """Whether the model was changed during a pause."""
         return self.status == "paused" and self._composed not in (None, (self.composition, self.object_type))
 
-    def _make_problem(self) -> Problem | TiltSeries:
+    def _make_problem(self, room: float | None = None) -> Problem | TiltSeries:
+        """The problem anew, with `room` in A about the scan; by default as much as the present one has."""
+        room = self._room if room is None else room
         composition = self.composition
         if self.views is not None:
             check_series(composition, self.object_type)  # before the data of all tilts are read
@@ -54,8 +57,32 @@ class Making(Beginning, Unknown):
             model=composition.model(self.object_type, measurement),
             probe=self._first_probe(measurement),
             device=self.device,
+            object_padding=room,
         )
         return self._with_given(problem)
+
+    @property
+    def _wanted_room(self) -> float:
+        """What positions that the plan moves may need, A; of a tilt series none is given."""
+        refinements = self.plan.refinements
+        if self.views is not None or not moves_positions(refinements):
+            return 0.0
+        (measurement,) = self.measurements
+        return room_for(refinements, measurement)
+
+    def _problem_of(self, state: State) -> Problem | TiltSeries:
+        """The problem that a state from elsewhere belongs to: how much room it had is seen by its object."""
+        problem = self._make_problem(self._wanted_room)
+        window, shape = tuple(state.probe.shape[-2:]), tuple(state.object.shape[-2:])
+        if self.views is not None or tuple(problem.at_window(window).object_shape[-2:]) == shape:
+            self._room = self._wanted_room
+            return problem
+        self._room, problem = 0.0, self._make_problem(0.0)
+        lacking = (shape[0] - problem.object_shape[-2]) // 2
+        if window == problem.window and lacking > 0:
+            self._room = (lacking - 0.5) * problem.sampling[0]
+            problem = self._make_problem()
+        return problem
 
     def _first_probe(self, measurement: Any) -> np.ndarray:
         """What the optics make; where a probe is given, which needs none, anything that has its place."""
@@ -69,7 +96,14 @@ class Making(Beginning, Unknown):
         problem: Any
         if old is None or state is None or self._stale:
             told = [self._find_unknown()]
+            self._room = self._wanted_room
             problem = self._make_problem()
+            corrected = self._correct_start(problem)
+            if corrected:
+                self._found_words = " ".join(filter(None, (self._found_words, corrected)))
+                told.append(corrected)
+                self._room = self._wanted_room
+                problem = self._make_problem()
             if state is not None:
                 told.append("Started anew: data or probe have changed.")
             before = self.message
@@ -94,6 +128,10 @@ class Making(Beginning, Unknown):
             state = problem.on_device(state.replace(object=host(state.object), probe=host(state.probe)))
         else:
             problem = old
+        if self._wanted_room > self._room and isinstance(problem, Problem):  # the plan moves positions by now
+            begun = {"order": None, "batch": 0, "partial_loss": 0.0}
+            problem, state = with_room(problem, state.replace(**begun), self._wanted_room - self._room)
+            self._room = self._wanted_room
         self._composed = (self.composition, self.object_type)
         self._problem, self._state = problem, state
         return problem, state

@@ -401,7 +401,7 @@ class Reconstruction(Results, Running):
                 "dataset=data.with_scan_mask(...), or what Auto left out, dataset=data.without_bad_frames()."
             )
         self.measurement = self._prepared = measurement
-        self._problem = problem = self._make_problem()
+        self._problem = problem = self._problem_of(state)
         self._composed = (self.composition, self.object_type)
         self._state = problem.on_device(state)
         self._stale = False

@@ -205,7 +205,7 @@ class RotationExplorer(Panel):
         self._new_field(screened.com)
         self.find()
         if preparation.rotation is not None:
-            self._put(preparation.rotation, bool(preparation.transpose))
+            self._put(wrapped_angle(preparation.rotation), bool(preparation.transpose))
             self.say("")
         if screened.notes:
             said = _sentence(self._fit.message) if self._fit is not None and preparation.rotation is None else ""

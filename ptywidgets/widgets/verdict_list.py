@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 
+from ptywidgets.engine.prepare import wrapped_angle
 from ptywidgets.widgets.boxes import typeset, unit_text
 from ptywidgets.widgets.number_box import whole
 
@@ -57,14 +58,16 @@ def measured(value: object, uncertainty: float | None = None, unit: str = "") ->
 
 
 def degrees(angle: float, digits: int = 1) -> str:
-    """An angle with so many digits behind the point.
+    """An angle in (-180, 180], with so many digits behind the point.
 
     Examples
     --------
     >>> degrees(-14.96), degrees(165.4, 0)
     ('−15.0°', '165°')
+    >>> degrees(2038.8)
+    '−121.2°'
     """
-    return f"{angle:.{digits}f}°".replace("-", "−")
+    return f"{wrapped_angle(angle):.{digits}f}°".replace("-", "−")
 
 
 def table(rows: Iterable[Sequence[str]], testid: str, heads: Sequence[str] = ()) -> str:

@@ -1,5 +1,6 @@
 """The doctor: each check speaks up where there is trouble, and is content where there is none."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -254,3 +255,38 @@ def test_a_defocus_that_nobody_has_given_is_not_judged(duck):
         for finding in doctor.examine(duck, optics=Optics.from_dataset(duck, aberrations=Aberrations(defocus=0)))
     }
     assert {"defocus", "overlap", "scan grid"} <= found
+
+
+def test_atoms_are_bright_with_the_right_lens_and_dark_with_its_twin(duck):
+    for turn, sign, verdict in ((0.0, 1, "good"), (180.0, -1, "warn")):
+        measurement = prepare(duck, rotation=-15.0 + turn, transpose=False)
+        optics = OPTICS.replace(vacuum=duck.vacuum, aberrations=Aberrations(defocus=250 * sign))
+        finding = look(duck, "sign of the phase", measurement, optics)
+        assert (finding.verdict, finding.value) == (verdict, sign)
+        assert ("dark" in finding.sentence) == (sign < 0)
+
+
+def test_with_half_of_it_wrong_nobody_knows(duck):
+    """Turned, but with the defocus that it had: neither atoms nor their negative."""
+    measurement = prepare(duck, rotation=165.0, transpose=False)
+    assert look(duck, "sign of the phase", measurement, OPTICS.replace(vacuum=duck.vacuum)) is None
+
+
+def _set(simulated, name):
+    """A simulated set, prepared as it was made, with its lens."""
+    known = json.loads((simulated / f"{name}_meta.json").read_text())
+    dataset = read(simulated / f"{name}.h5", energy=known["energy_eV"], semiangle=known["semiangle_mrad"]).load()
+    dataset = dataset.with_vacuum(simulated / f"{name}_vacuum-probe.h5")
+    aberrations = Aberrations(**(known.get("aberrations") or {"defocus": known["defocus_A"]}))
+    return dataset, known, aberrations
+
+
+@pytest.mark.parametrize("name", ["crystal_a", "crystal_b", "crystal_c", "small", "small_dose1e4", "full_counts"])
+def test_lattices_that_the_scan_undersamples_come_out_bright_as_the_duck_does(simulated, name):
+    """Through a probe wider than the atoms are apart the integrated centre of mass may be of either sign."""
+    dataset, known, aberrations = _set(simulated, name)
+    measurement = prepare(dataset, rotation=known["rotation_deg"], transpose=known["transpose"])
+    finding = look(dataset, "sign of the phase", measurement, Optics.from_dataset(dataset, aberrations=aberrations))
+    assert (finding.verdict, finding.value) == ("good", 1)
+    without = look(dataset, "sign of the phase", measurement)
+    assert without is None or without.value >= 0

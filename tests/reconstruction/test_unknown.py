@@ -16,6 +16,7 @@ from ptywidgets.engine.asked import AskingError
 from ptywidgets.engine.metrics import compare_to_truth
 from ptywidgets.engine.plain import from_plain, to_plain
 from ptywidgets.engine.prepare import measurement_of
+from ptywidgets.engine.start_check import HELD
 from ptywidgets.testing.series import example_tilts
 
 pytestmark = pytest.mark.usefixtures("no_thread_survives")
@@ -103,6 +104,7 @@ def test_what_is_given_is_held(ducky):
         ducky, optics=Optics(semiangle=20, rolloff=1.3, aberrations=Aberrations(defocus=None, C12=9))
     )
     recon.preparation = recon.preparation.replace(rotation=-14.0, transpose=False)
+    recon.hold = HELD  # also from the check of the start
     recon.run(1)
     optics = recon.optics
     assert (recon.rotation, optics.aberrations["C12"], optics.rolloff, optics.vacuum) == (-14.0, 9.0, 1.3, None)

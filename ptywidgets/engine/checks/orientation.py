@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ptywidgets.engine.checks.facts import Facts, Finding, NotKnown
+from ptywidgets.engine.models import single_slice
 from ptywidgets.engine.prepare.rotation import find_rotation, wrapped_angle
+from ptywidgets.engine.problem import make_problem
+from ptywidgets.engine.refinements.joint_fit import JointFit
+
+SIDE, ROUNDS = 9, 2  # positions on a side of the block that is reconstructed, and steps
+FINE = 0.4  # share of the outer half of a scan's spectrum, where three quarters of all frequencies are
 
 
 def check_rotation(facts: Facts) -> Finding:
@@ -70,16 +78,55 @@ def check_defocus(facts: Facts) -> Finding:
 
 
 def check_phase(facts: Facts) -> Finding:
-    """Whether atoms come out bright in the integrated centre of mass."""
-    upright = find_rotation(facts.measurement.com_corrected, False)
+    """Whether atoms come out bright: by a small reconstruction of a block of the scan, where lens and rotation are
+    known, else by the integrated centre of mass, where the scan is fine enough for it."""
+    if facts.has_optics:
+        peaks, clear = _peaks(facts)
+        shown = f"A small reconstruction with this rotation and defocus is peaked %s (skewness {peaks:+.1f})"
+        if not clear:
+            raise NotKnown("a small reconstruction with this lens and rotation is not peaked to either side")
+        if peaks < 0:
+            words = f"{shown % 'downwards'}: atoms would come out dark, with a negative phase."
+            remedy = (
+                "Flip the rotation by 180 degrees, and the sign of the defocus with it; leave both if the specimen is "
+                "holes in a film."
+            )
+            return Finding("sign of the phase", "warn", -1, "", words, remedy)
+        words = f"{shown % 'upwards'}, as of atoms, which attract electrons."
+        return Finding("sign of the phase", "good", 1, "", words)
+    com = facts.measurement.com_corrected
+    upright = find_rotation(com, False)
     if not upright.twin_resolved:
         if facts.measurement.rotation_fit.twin_resolved:
             words = "The integrated centre of mass is not peaked to either side; the sign was told by other means."
             return Finding("sign of the phase", "good", 0, "", words)
         raise NotKnown("the integrated phase is not peaked to either side")
+    if _outer_share(com) > FINE:
+        raise NotKnown("the scan is too coarse, or the counts too few, for the integrated phase to have a sign")
     if abs(upright.rotation) > 90:
         words = "The integrated centre of mass is peaked downwards: atoms would come out dark, with a negative phase."
         remedy = "Flip the rotation by 180 degrees; leave it if the specimen is holes in a film."
         return Finding("sign of the phase", "warn", -1, "", words, remedy)
     words = "The integrated centre of mass is peaked upwards, as of atoms, which attract electrons."
     return Finding("sign of the phase", "good", 1, "", words)
+
+
+def _peaks(facts: Facts) -> tuple[float, bool]:
+    """Skewness of the phase that a few steps find on a block, and whether it is beyond chance.
+
+    The integrated centre of mass is the phase seen through the probe's intensity. Where that is wider than the atoms
+    are apart, and the scan coarser than they are, what is left of a lattice may be of either sign.
+    """
+    problem = make_problem(facts.measurement, facts.optics, model=single_slice("potential"))
+    with np.errstate(all="ignore"):
+        fit = JointFit(problem, (), (), SIDE)
+        for _ in range(ROUNDS):
+            fit.update(False)
+        return fit.peaks()
+
+
+def _outer_share(field: np.ndarray) -> float:
+    """Share of a field (2, Ry, Rx) in the outer half of its spectrum, which grows as a scan gets too coarse."""
+    power = (np.abs(np.fft.fft2(field - field.mean((1, 2), keepdims=True))) ** 2).sum(0)
+    size = np.maximum(*np.meshgrid(*(np.abs(np.fft.fftfreq(n)) for n in power.shape), indexing="ij"))
+    return float(power[size > 0.25].sum() / max(float(power.sum()), np.finfo(float).tiny))

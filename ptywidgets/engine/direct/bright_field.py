@@ -24,7 +24,7 @@ from ptywidgets.engine.prepare.frames import screened_or_warned
 from ptywidgets.engine.prepare.measurement import Measurement, left_out_alike, scan_frequencies
 from ptywidgets.engine.prepare.mend import mended
 from ptywidgets.engine.prepare.origin import fit_origin
-from ptywidgets.engine.prepare.rotation import find_rotation, rotate_vectors, unrotate_vectors
+from ptywidgets.engine.prepare.rotation import find_rotation, rotate_vectors, unrotate_vectors, wrapped_angle
 from ptywidgets.engine.probe import Optics
 from ptywidgets.engine.units import wavelength
 
@@ -43,10 +43,13 @@ class BrightField:
     scan_step: float | tuple[float, float]  # A; both: one number, or one for rows and one for columns
     energy: float  # eV
     radius: float  # 1/A, of the aperture as it was taken
-    rotation: float  # degrees, detector to scan
+    rotation: float  # degrees in (-180, 180], detector to scan
     transpose: bool
     binning: int = 1  # detector pixels to a tilt, in each direction
     counted: bool = False  # whether the numbers are electrons that were counted, with Poisson's noise
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rotation", wrapped_angle(self.rotation))
 
     @property
     def scan_shape(self) -> tuple[int, int]:

@@ -69,10 +69,13 @@ class ShiftFit:
     """What shifts say about the optics."""
 
     aberrations: Aberrations  # detector frame
-    rotation: float  # degrees, detector to scan
+    rotation: float  # degrees in (-180, 180], detector to scan
     transpose: bool
     uncertainty: dict[str, float]  # one sigma: A for Cartesian coefficients, degrees for "rotation"
     rms: float  # A, of the shifts about the fit
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rotation", wrapped_angle(self.rotation))
 
 
 def fit_shifts(

@@ -59,7 +59,7 @@ class Measurement:
     mean_intensity: float  # mean counts of a pattern
     com_measured: np.ndarray  # (2, Ry, Rx) px
     origin: np.ndarray  # (2, Ry, Rx) px, fitted
-    rotation: float  # degrees, detector to scan
+    rotation: float  # degrees in (-180, 180], detector to scan
     transpose: bool
     rotation_fit: RotationFit  # what the data say, also when the rotation was given
     calibration: Calibration
@@ -67,6 +67,9 @@ class Measurement:
     preparation: Preparation
     scan_mask: np.ndarray | None = None  # (Ry, Rx) bool, True where a position counts; None: everywhere
     notes: tuple[str, ...] = ()  # what was left out because nothing can be made of it: one sentence each
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rotation", wrapped_angle(self.rotation))
 
     @property
     def amplitudes(self) -> np.ndarray:

@@ -176,6 +176,7 @@ def find_rotation(
     skewness, clear = _peakedness(rotate_vectors(com, rotation, best), steps)
     if clear and skewness < 0:
         rotation += 180
+    rotation = wrapped_angle(rotation)
     other = fits[not best][1]
     words = [f"rotation {rotation:.2f} degrees (+- {uncertainty:.2f})" + (", transposed" if best else "")]
     if share > 0.4:
@@ -186,7 +187,7 @@ def find_rotation(
         words.append(
             f"it could as well be {wrapped_angle(rotation + 180):.2f}: flip by 180 degrees if atoms come out dark"
         )
-    return RotationFit(wrapped_angle(rotation), best, uncertainty, share, other, clear, "; ".join(words) + ".")
+    return RotationFit(rotation, best, uncertainty, share, other, clear, "; ".join(words) + ".")
 
 
 def integrate(field: np.ndarray, scan_step: float | tuple[float, float] = 1.0) -> np.ndarray:
@@ -292,4 +293,4 @@ def wrapped_angle(angle: float) -> float:
     >>> wrapped_angle(190.0), wrapped_angle(-180.0)
     (-170.0, 180.0)
     """
-    return -((-angle + 180) % 360 - 180)
+    return angle if -180 < angle <= 180 else -((-angle + 180) % 360 - 180)  # as it is, to the last digit

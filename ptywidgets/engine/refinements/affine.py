@@ -14,7 +14,7 @@ from ptywidgets.engine.models.curvature import Direction
 from ptywidgets.engine.params import Params, param
 from ptywidgets.engine.protocols import Array
 from ptywidgets.engine.refinements.position_slopes import position_slopes
-from ptywidgets.engine.refinements.positions import inside
+from ptywidgets.engine.refinements.positions import AFFINE
 
 if TYPE_CHECKING:
     from ptywidgets.engine.problem import Problem
@@ -63,8 +63,11 @@ class RefineAffine(Params):
             change *= min(1.0, self.limit / max(float(np.linalg.norm(change, 2)), AT_LEAST))
             if np.linalg.norm(change, 2) < AT_LEAST:
                 return state
-            positions = inside(problem, middle + places @ (np.eye(2) + change).T)
-            return state.replace(positions=positions, object=_distorted(problem, state.object, middle, change))
+            positions = problem.inside(middle + places @ (np.eye(2) + change).T)
+            before = np.reshape(state.parameters.get(AFFINE, np.eye(2)), (2, 2))
+            found = {**state.parameters, AFFINE: ((np.eye(2) + change) @ before).ravel()}
+            obj = _distorted(problem, state.object, middle, change)
+            return state.replace(positions=positions, object=obj, parameters=found)
 
         return apply
 

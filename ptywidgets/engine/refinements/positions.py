@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ptywidgets.engine.problem import Problem
     from ptywidgets.engine.state import State
 
-EDGE = 0.499  # px, how far a position may be from the last whole pixel that its window can be cut at
+AFFINE = "affine"  # of a state's parameters: what RefineAffine has found, four numbers, row by row
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,15 @@ class RefinePositions(Params):
     """Every position takes its own Gauss-Newton step, within limits; the mean of the scan stays where it was.
 
     Works with every model, algorithm and loss; see :func:`position_slopes`. A window is never moved out of the object:
-    give the problem room (`object_padding`) where the outermost positions are to move. The scan's scale and the defocus
-    are found together badly: hold the whole affine map where the defocus is in doubt, and only the mean, with a probe
-    that is known, where the scan is.
+    a :class:`~ptywidgets.Reconstruction` has the room that a plan needs, and ``make_problem(object_padding=...)`` gives
+    it. The scan's scale and the defocus are found together badly: hold the whole affine map where the defocus is in
+    doubt, and only the mean, with a probe that is known, where the scan is.
+
+    Not for a scan step or a rotation that is a few per cent off. Each position by itself hardly sees such an error,
+    since the object has been made with it, and what moves them then is noise. The whole scan comes first:
+    :func:`ptywidgets.engine.start_check.check_start` before the run, which a Reconstruction asks where its plan moves
+    positions, or :class:`RefineAffine`. What the latter has found is not counted here, neither as a distance from
+    where a position began nor as a map that is held.
     """
 
     step: float = param(1.0, low=0.01, high=4, step=0.05, doc="Share of the Gauss-Newton step.")
@@ -45,12 +51,22 @@ class RefinePositions(Params):
         def apply(state: State, batch: Any) -> State:
             batch = np.asarray(batch)
             wanted = self.step * position_slopes(problem, state, batch).steps(self.damping)
-            moved = state.positions - first
+            base = mapped(state, first)
+            moved = state.positions - base
             moved[batch] += shortened(wanted, self.limit_step)
             moved = shortened(moved - held @ (held.T @ moved), self.limit_total)
-            return state.replace(positions=inside(problem, first + moved))
+            return state.replace(positions=problem.inside(base + moved))
 
         return apply
+
+
+def mapped(state: State, first: np.ndarray) -> np.ndarray:
+    """Where positions (J, 2) began, by the affine map that :class:`RefineAffine` has found for them."""
+    found = state.parameters.get(AFFINE)
+    if found is None:
+        return first
+    middle = first.mean(0)
+    return middle + (first - middle) @ np.reshape(found, (2, 2)).T
 
 
 def shortened(steps: np.ndarray, limit: float) -> np.ndarray:
@@ -63,11 +79,3 @@ def shortened(steps: np.ndarray, limit: float) -> np.ndarray:
     """
     length = np.maximum(np.hypot(*steps.T), np.finfo(float).tiny)
     return steps * np.minimum(1, limit / length)[:, None]
-
-
-def inside(problem: Problem, positions: np.ndarray) -> np.ndarray:
-    """Positions (J, 2) in A, brought back so far that every window lies in the object."""
-    half = np.array([n // 2 for n in problem.window])
-    last = np.array(problem.object_shape[-2:]) - np.array(problem.window)
-    pixel = np.array(problem.sampling)
-    return positions.clip((half - EDGE) * pixel, (half + last + EDGE) * pixel)

@@ -19,6 +19,7 @@ from ptywidgets.engine.modes import first_modes
 from ptywidgets.engine.plain import from_plain, to_plain
 from ptywidgets.engine.refinements import REFINEMENTS, RefineAffine, RefinePositions, position_slopes
 from ptywidgets.engine.refinements.affine import MAPS
+from ptywidgets.engine.refinements.positions import mapped
 from ptywidgets.testing import exact_problem, example_problem
 from ptywidgets.testing.exact import difference, in_double
 
@@ -173,6 +174,40 @@ def test_scale_rotation_and_shear_can_be_held():
     assert np.sqrt((moved**2).mean()) > 0.05
     design = np.column_stack([np.ones(len(moved)), start.positions])
     np.testing.assert_allclose(np.linalg.lstsq(design, moved, rcond=None)[0], 0, atol=1e-10)
+
+
+def test_what_an_affine_map_has_found_is_neither_held_back_nor_counted_as_a_move():
+    problem, truth = exact_problem()
+    middle = truth.positions.mean(0)
+    problem = replace(problem, first_positions=middle + 0.98 * (truth.positions - middle))
+    found = {"affine": (np.eye(2) / 0.98).ravel()}
+    state = truth.replace(parameters=found)
+    everything = np.arange(problem.count)
+    for refinement in (RefinePositions(hold="affine"), RefinePositions(limit_total=0.02)):
+        after = refinement.prepare(problem)(state, everything)
+        assert np.abs(after.positions - truth.positions).max() < 0.03
+    alone = RefinePositions(limit_total=0.02).prepare(problem)(truth, everything)
+    assert np.abs(alone.positions - truth.positions).max() > 0.1, "without the map, that is too far"
+
+
+def test_an_affine_map_is_remembered_step_by_step():
+    problem, truth = exact_problem()
+    middle = truth.positions.mean(0)
+    problem = replace(problem, first_positions=middle + 0.985 * (truth.positions - middle))
+    state = truth.replace(positions=problem.first_positions)
+    refine = RefineAffine().prepare(problem)
+    for _ in range(3):
+        state = refine(state, np.arange(problem.count))
+    assert not np.allclose(state.parameters["affine"], np.eye(2).ravel(), atol=1e-4)
+    np.testing.assert_allclose(mapped(state, problem.first_positions), state.positions, atol=1e-9)
+
+
+def test_positions_of_a_coarse_grid_that_has_more_room_are_brought_inside():
+    problem = example_problem("potential")
+    coarse = problem.at_window((48, 48))
+    spread = coarse.first_positions.mean(0) + 1.2 * (coarse.first_positions - coarse.first_positions.mean(0))
+    state = problem.bring(coarse.start().replace(positions=coarse.inside(spread)))
+    problem.geometry(state.positions)
 
 
 def test_limits_hold_and_the_mean_stays():

@@ -1,0 +1,133 @@
+"""Before an automatic run: lens and scan as they were given or found are held against the counts, and corrected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from traitlets import Tuple, validate
+
+from ptywidgets.engine.prepare.decisions import GIVEN
+from ptywidgets.engine.refinements.joint_fit import Offsets
+from ptywidgets.engine.room import moves_positions
+from ptywidgets.engine.start_check import check_start, checked_names, in_words, lens, moved
+from ptywidgets.reconstruction.beginning import Beginning
+from ptywidgets.reconstruction.inputs import Halted
+from ptywidgets.reconstruction.unknown import Unknown
+
+SOURCE = "from the counts, before the run"
+
+
+class Checking(Beginning, Unknown):
+    """The side of :class:`~ptywidgets.Reconstruction` that doubts what it was given.
+
+    A defocus off a knob, a calibration of last year, a rotation by eye: what is given is often some per cent off, and
+    no run ever says so. So the automatic schedule looks at a hundredth of the counts first; where they ask for another
+    lens or scan, and all counts agree, it takes that, says so, and leaves what is right as it was. Names in
+    :attr:`hold` are kept whatever the counts say. A plan of one's own changes nothing that was given, unless it moves
+    positions: they need the step and the rotation of the whole scan to be right before each is looked at by itself.
+    """
+
+    hold = Tuple(help='What an automatic run keeps as it is: of "aberrations", "rotation", "scan_step", "semiangle".')
+
+    auto: Any
+    plan: Any
+
+    @validate("hold")
+    def _check_hold(self, proposal: Any) -> tuple[str, ...]:
+        return checked_names(proposal["value"])
+
+    def _correct_start(self, problem: Any) -> str:
+        """Where the counts say so, take another lens or scan over than `problem` has; says which, or nothing."""
+        dataset, measurement = self.dataset, self.measurement
+        moving = moves_positions(self.plan.refinements)
+        if self.views is not None or dataset is None or measurement is None:
+            return ""
+        if not (self.find_unknown and (self.auto or moving)):
+            return ""
+        hold = set(self.hold)
+        if self.probe_is_given or not self.auto:
+            hold |= {"aberrations", "semiangle"}
+        if measurement is not self._prepared:  # somebody has made it, who knew
+            hold |= {"rotation", "scan_step"}
+        before = self.message
+        tell = self._halting(self._tell_check)
+        checked = check_start(problem, self.optics, hold=tuple(hold), seed=self.plan.seed, progress=tell)
+        self.message = before
+        if checked.offsets is None:
+            return ""
+        words = in_words(checked.offsets, measurement, self.optics, self._given_names)
+        self._take_offsets(checked.offsets)
+        return words
+
+    @property
+    def _given_names(self) -> tuple[str, ...]:
+        """Of semi-angle, defocus, rotation and scan step those that somebody has given."""
+        found = [name for name, value in self._found_turn if getattr(self.preparation, name) == value]
+        measured = [one.name for one in self._data().source.calibration if one.where == "measured"]
+        names = [name for name in ("scan_step", "semiangle") if name not in measured]
+        if self.optics.aberrations.known and self.optics.aberrations != self._found:
+            names.append("defocus")
+        if self.preparation.rotation is not None and "rotation" not in found:
+            names.append("rotation")
+        return tuple(names)
+
+    def _take_offsets(self, offsets: Offsets) -> None:
+        measurement = self.measurement
+        assert measurement is not None
+        after, given = moved(measurement, offsets), self._given_names
+        turned, scaled = after.rotation != measurement.rotation, after.calibration != measurement.calibration
+        optics = lens(self.optics, offsets)
+        self._taking = True  # the dataset only gets the calibration that was found for it
+        try:
+            with self.hold_trait_notifications():
+                changes: dict[str, Any] = {"scan_step": after.calibration.scan_step} if scaled else {}
+                if optics.semiangle != self.optics.semiangle:
+                    changes["semiangle"] = optics.semiangle
+                if changes:
+                    self._recalibrate(origin="measured", **changes)
+                    after = replace(after, calibration=self._data().calibration)
+                if turned or changes:
+                    after = replace(after, preparation=self.preparation)
+                    if turned:
+                        turn = {"rotation": after.rotation, "transpose": after.transpose}
+                        after = replace(after, preparation=self.preparation.replace(**turn, flip=False))
+                        if "rotation" not in given:
+                            self._found_turn = tuple(turn.items())
+                    self.preparation = after.preparation
+                    self.measurement = self._prepared = after
+                if optics is not self.optics:
+                    if "defocus" not in given:
+                        self._found = optics.aberrations
+                    self.optics = optics
+                values = {"rotation": after.rotation, "defocus": optics.aberrations["defocus"]}
+                changed = {"rotation"} if turned else set()
+                changed |= {"defocus"} if offsets.aberrations else set()
+                self.start_decisions = tuple(
+                    replace(
+                        d, value=values[d.name], uncertainty=None, source=SOURCE, sentence=f"{d.sentence} Corrected."
+                    )
+                    if d.name in changed and d.source != GIVEN
+                    else d
+                    for d in self.start_decisions
+                )
+        finally:
+            self._taking = False
+
+    def _tell_check(self, words: str) -> None:
+        self.message = f"Checking the start: {words}."
+
+    def _halting(self, tell: Callable[[str], None]) -> Callable[[str], None]:
+        """The same, which raises Halted where the run is to stop."""
+
+        def told(words: str) -> None:
+            runner = self._runner
+            if runner is not None and runner.active and runner.stopping:
+                raise Halted
+            tell(words)
+
+        return told
+
+
+__all__ = ["Checking"]
