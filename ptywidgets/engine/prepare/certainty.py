@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable
 
 from ptywidgets.engine.asked import AskingError
-from ptywidgets.engine.prepare.decisions import GIVEN, Decision
+from ptywidgets.engine.prepare.decisions import GIVEN, Decision, untold
 from ptywidgets.engine.prepare.rotation import wrapped_angle
 from ptywidgets.engine.prepare.start import Start
 from ptywidgets.engine.prepare.thick import depth_of_field
@@ -41,7 +41,8 @@ def question(start: Start) -> AskingError | None:
         size = " x ".join(map(str, shape))
         return _ask(f"{size} scan positions are too few to find {{named}} from; {{set}}", asked)
     if not fit.found:
-        return _which(start, asked)
+        choice = "; {set}, or take one of start_alternatives" if len(start.alternatives) > 1 else "; {set}"
+        return _ask(f"the data cannot tell {{named}}: {untold(start.search)}{choice}", asked)
     if start.polished is not None and start.polished.misfit > MISFIT:
         left = f"a coarse reconstruction leaves {100 * start.polished.misfit:.0f} % of the counts unexplained"
         return _ask(f"the data cannot tell {{named}}: {left}; check scan step and semi-angle, or {{set}}", asked)
@@ -72,20 +73,6 @@ def question(start: Start) -> AskingError | None:
                 "or",
             )
     return None
-
-
-def _which(start: Start, asked: list[str]) -> AskingError:
-    """The question that is left where nothing stands out: which of the likeliest it is."""
-    likely = start.alternatives[:2]
-    if len(likely) < 2:
-        return _ask("the data cannot tell {named}: the counts show too little structure; {set}", asked)
-    told = [
-        f"{a.rotation:.1f} degrees{', transposed,' if a.transpose else ''} with a defocus of {a.defocus:.0f} A"
-        for a in likely
-    ]
-    return _ask(
-        f"the data cannot tell {{named}}: {told[0]} explains the counts hardly better than {told[1]}; {{set}}", asked
-    )
 
 
 def _ask(template: str, names: list[str], joined: str = "and") -> AskingError:

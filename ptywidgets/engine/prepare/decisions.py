@@ -13,7 +13,7 @@ from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.prepare.optics_fit import TERMS, OpticsFit
 from ptywidgets.engine.prepare.polish import Polished
 from ptywidgets.engine.prepare.rotation import wrapped_angle
-from ptywidgets.engine.prepare.search import Found
+from ptywidgets.engine.prepare.search import UNEXPLAINED, Found
 from ptywidgets.engine.prepare.thick import ThickFit
 from ptywidgets.engine.prepare.vacuum import clean_vacuum
 from ptywidgets.engine.probe import Optics
@@ -90,7 +90,7 @@ def about_orientation(
     elif not fit.found:
         source, spread = CANNOT, None
         words = (
-            f"The data cannot tell the rotation: {_close(search)}; the centre of mass has least curl at {angle:.2f} "
+            f"The data cannot tell the rotation: {untold(search)}; the centre of mass has least curl at {angle:.2f} "
             f"degrees (+- {measurement.rotation_fit.uncertainty:.1f})."
         )
     else:
@@ -146,7 +146,7 @@ def about_lens(
     source = FOUND if fit.found else CANNOT
     value, sigma = optics.aberrations["defocus"], fit.uncertainties["defocus"]
     if defocus is None and not fit.found:
-        why = _without_stop(cannot) if cannot else _close(search)
+        why = _without_stop(cannot) if cannot else untold(search)
         words = f"The defocus was not found: {why}. Give it, or look for it by eye."
         out = [Decision("defocus", None, None, "A", source, words, "ProbeDesigner")]
     elif defocus is not None:
@@ -154,7 +154,7 @@ def about_lens(
         out = [Decision("defocus", value, None, "A", GIVEN, words, "ProbeDesigner")]
     else:
         if thick is not None:
-            sigma, source = thick.uncertainty, "from a coarse multislice reconstruction"
+            source = "from a coarse multislice reconstruction"
         words = f"The defocus is {value:.4g} A (+- {sigma:.2g}), counted from the middle of the specimen."
         if thickness:
             words += f" At the entrance of the {thickness:.4g} A it is {value + thickness / 2:.4g} A."
@@ -190,12 +190,21 @@ def _without_stop(reason: str) -> str:
     return reason[:1].lower() + reason[1:].rstrip(".")
 
 
-def _close(search: Found | None) -> str:
-    """How near the best two of a search are."""
-    if search is None or len(search.alternatives) < 2:
+def untold(search: Found | None) -> str:
+    """Why a search has not told anything: what is left, or how near the best two are, and which they are."""
+    if search is None or not search.alternatives:
         return "the counts show too little"
-    first, second = (
+    first, *others = (
         f"{a.rotation:.1f} degrees{', transposed,' if a.transpose else ''} with a defocus of {a.defocus:.0f} A"
         for a in search.alternatives[:2]
     )
-    return f"{first} explains the counts hardly better than {second} ({search.margin:.1f} sigma)"
+    if search.at_edge:
+        return f"{first} explains the counts best, which is the widest that the detector's pixels allow"
+    if search.left > UNEXPLAINED:
+        return (
+            f"{first} explains the counts best, but leaves {search.left:.0%} of them: the specimen is no thin one, or "
+            "scan step, semi-angle or energy are others"
+        )
+    if not others:
+        return f"{first} is a guess"
+    return f"{first} explains the counts hardly better than {others[0]}"

@@ -60,6 +60,8 @@ class Found:
     twin_margin: float  # sigmas to its twin
     thorough: bool  # whether the whole grid was looked at
     explained: float  # of what an empty object leaves, the share that the best explains
+    left: float  # of the counts, what the best leaves beyond noise
+    at_edge: bool  # whether the best is at the edge of the range: what is true may lie beyond
 
 
 def search(
@@ -306,8 +308,9 @@ def _followed(
             first, told = int(likely[0]), True
     best = wells[first]
     left = float(ours[first].mean()) - trials.noise
-    if left > UNEXPLAINED or (known.defocus is None and abs(best.values[0]) > EDGE * widest):
-        told = False
+    agreed = favoured is not None and _same(favoured, best.point(), ROTATIONS[1], known)
+    at_edge = known.defocus is None and abs(float(best.values[0])) > EDGE * widest
+    told = told and (agreed or not (left > UNEXPLAINED or at_edge))
     twin_margin = math.inf if turned is None else _margin(ours[first], turned[first], part)
     entries = [
         (w.point(), e, 1.0 if i == first else 2 * ndtr(-max(m, 0.0)))
@@ -340,6 +343,8 @@ def _followed(
         twin_margin,
         thorough,
         1 - float(ours[first].mean()) / trials.nothing,
+        left,
+        at_edge,
     )
 
 

@@ -44,6 +44,7 @@ from ptywidgets.engine.probe import Optics
 
 WIDEST = 0.3  # edge of an aperture, as part of its radius: more is blur
 SAME = 0.02  # a disk that is as large as stated, within this
+OF_THICK = 0.05  # of the depth of field: what slices that are all alike leave unsure of the middle of a specimen
 AGREE = (2.0, 6.0)  # degrees between curl and bright field, at least and at most, with which the two agree
 SHARP = 2.0  # the same in uncertainties of the curl's
 DIRECTED = 0.4  # share of the curl: with more, the centre of mass has hardly a direction
@@ -62,6 +63,7 @@ class Start:
     polished: Polished | None = None  # what a coarse reconstruction says; None where the bright field shows too little
     alternatives: tuple[Alternative, ...] = ()  # the best first, which is the one that was taken
     landscape: Landscape | None = None  # what a search over orientations and defocuses has seen; None without one
+    search: Found | None = None  # and what it has to say; None where there was nothing to search
 
     def decision(self, name: str) -> Decision:
         """The decision of that name."""
@@ -195,14 +197,17 @@ def find_start(
         if thickness and refine and defocus is None and thickness > _thin(dataset):
             thick = thick_defocus(measurement, optics, thickness, progress=progress)
             optics = with_defocus(optics, thick.defocus)
-            sigma = {"C10": thick.uncertainty, "defocus": thick.uncertainty}
+            known = math.hypot(thick.uncertainty, OF_THICK * 2 * _thin(dataset))
+            sigma = {"C10": known, "defocus": known}
             fit = replace(fit, aberrations=optics.aberrations, uncertainties={**fit.uncertainties, **sigma})
     elif defocus is not None:
         optics = optics.replace(aberrations=optics.aberrations.replace(defocus=defocus))
     decisions += about_orientation(measurement, fit, found, rotation, transpose, sign_known, cannot)
     decisions += about_lens(fit, polished, defocus, optics, thickness, thick, _thin(dataset), terms, cannot, found)
     readings, landscape = ((), None) if found is None else (found.alternatives, found.landscape)
-    return Start(measurement, optics, tuple(decisions), fit, time.perf_counter() - begin, polished, readings, landscape)
+    return Start(
+        measurement, optics, tuple(decisions), fit, time.perf_counter() - begin, polished, readings, landscape, found
+    )
 
 
 def _searched_terms(terms: Sequence[str], defocus: float | None) -> tuple[str, ...]:
