@@ -38,7 +38,7 @@ def test_it_is_said_once(plain, capfd):
     told = [words for words in (*run(), *run()) if "pip install" in words]
     assert len(told) == 1
     assert told[0].endswith(
-        "Without numba and ducc0 this takes some three times as long; "
+        "Without numba and ducc0 this takes two to three times as long; "
         "to install them: pip install numba ducc0, then start Python anew."
     )
     assert capfd.readouterr() == ("", "")  # in the message of the run, and nowhere else

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Sequence
 
-PACKAGES = {"numba": "some three times as long", "ducc0": "somewhat longer"}  # and what a run takes without it
+PACKAGES = {"numba": "two to three times as long", "ducc0": "somewhat longer"}  # and what a run takes without it
 
 
 def slower() -> str:
