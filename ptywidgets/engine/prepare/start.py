@@ -8,14 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.calibration import in_words as words_of
 from ptywidgets.engine.dataset import Dataset
-from ptywidgets.engine.detectors import disk_semiangle
+from ptywidgets.engine.detectors import INSIDE
 from ptywidgets.engine.errors import InsufficientData
 from ptywidgets.engine.prepare.alternatives import Alternative, Landscape
+from ptywidgets.engine.prepare.aperture import EDGE, WIDEST, measured_aperture
 from ptywidgets.engine.prepare.decisions import (
     CANNOT,
     GIVEN,
@@ -37,10 +36,6 @@ from ptywidgets.engine.prepare.polish import Polished, polish
 from ptywidgets.engine.prepare.rotation import RotationFit
 from ptywidgets.engine.prepare.thick import ThickFit, depth_of_field, thick_defocus, with_defocus
 from ptywidgets.engine.probe import Optics
-
-WIDEST = 0.3  # edge of an aperture, as part of its radius: more is blur
-SAME = 0.02  # a disk that is as large as stated, within this
-EDGE = 0.474  # the part of the edge of an aperture, half a cosine of amplitude, in which counts go from 90 to 10 %
 
 
 @dataclass(frozen=True)
@@ -233,7 +228,7 @@ def calibrate_by_disk(
                 disk, known.energy, q_pixel=known.q_pixel, rolloff=edge * disk.radius * known.angle_mean
             )
         else:
-            rolloff = edge * known.semiangle / (1 + 0.64 * edge)  # the semi-angle is where the edge ends
+            rolloff = edge * known.semiangle / (1 + INSIDE * edge)  # the edge is a share of the radius of the counts
             found = calibrate_detector(disk, known.energy, semiangle=known.semiangle, rolloff=rolloff)
         dataset = dataset.with_calibration(origin="measured", **{absent[0]: getattr(found, absent[0])})
         source = "from the bright-field disk"
@@ -256,15 +251,5 @@ def calibrate_by_disk(
 
 
 def _as_measured(optics: Optics, dataset: Dataset, measurement: Measurement) -> Optics:
-    """An ideal aperture with the radius and the soft edge of the disk in the mean of the patterns.
-
-    Some say a semi-angle at half the height of the disk, and some where its edge ends, which an ideal aperture has to
-    know. Where the disk has neither of the two, or no edge that can be seen, what is stated is kept.
-    """
-    stated = optics.semiangle or 0.0
-    disk = measure_disk(centred_mean(dataset, measurement.origin), dataset.calibration.relative_pixels)
-    pixel = dataset.calibration.angle_mean
-    rolloff = float(np.clip(disk.edge_width * pixel / EDGE, 0.0, WIDEST * stated))
-    half, end = (disk_semiangle(disk.radius, dataset.calibration, soft) for soft in (0.0, rolloff))
-    known = not disk.is_smeared and (1 - SAME) * half < stated < (1 + SAME) * end
-    return optics.replace(rolloff=rolloff, semiangle=end if known else stated)
+    """An ideal aperture with the radius and the soft edge of the disk in the mean of the patterns."""
+    return measured_aperture(optics, dataset, measurement)
