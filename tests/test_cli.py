@@ -243,7 +243,7 @@ def test_a_part_of_the_data(data, tmp_path, capsys):
     assert "scan 10 x 12, detector 30 x 30" in out and "binned, detector 2 x 2" in out
     saved = tmp_path / "a.h5"
     assert main(["reconstruct", str(data), "-o", str(saved), "--defocus", "250", "--iterations", "2", *part]) == 3
-    assert "97 % of its box" in capsys.readouterr().err, "the binned detector is small for this probe"
+    assert "of its box of 10 A" in capsys.readouterr().err, "the binned detector is small for this probe"
     assert main(["reconstruct", str(saved), "-o", str(saved), "--iterations", "1"]) == 3
     capsys.readouterr()
     assert main(["info", str(saved)]) == 0

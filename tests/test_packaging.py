@@ -14,6 +14,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.metadata import Metadata
+from packaging.requirements import Requirement
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 STATIC = REPOSITORY / "ptywidgets" / "static"
@@ -75,6 +77,68 @@ def test_the_bundles_ask_for_nothing_from_elsewhere():
     for file in (*STATIC.glob("*.js"), *STATIC.glob("*.css")):
         elsewhere = re.findall(r"https?://(?!www\.w3\.org)[^\s\"'`)]+", file.read_text(encoding="utf-8"))
         assert elsewhere == [], file.name
+
+
+# system, machine, Python: the versions of numba and of ducc0 that have wheels there. Any others would have to be built,
+# which asks for LLVM or for a compiler, so nothing of them may be required.
+NEWEST = {"numba": "0.68.1", "ducc0": "0.42.0"}
+WHEELS = [
+    ("linux", "x86_64", "3.10", NEWEST),
+    ("linux", "x86_64", "3.15", NEWEST),
+    ("linux", "x86_64", "3.16", {}),
+    ("linux", "aarch64", "3.12", NEWEST),
+    ("linux", "armv7l", "3.11", {}),
+    ("linux", "riscv64", "3.13", {}),
+    ("darwin", "arm64", "3.14", NEWEST),
+    ("darwin", "x86_64", "3.13", {"numba": "0.62.1", "ducc0": "0.38.0"}),
+    ("darwin", "x86_64", "3.14", {}),
+    ("win32", "AMD64", "3.11", NEWEST),
+    ("win32", "x86", "3.11", {}),
+    ("win32", "ARM64", "3.11", {}),
+    ("win32", "ARM64", "3.12", {"numba": "0.68.1"}),
+    ("win32", "ARM64", "3.15", {}),
+]
+
+
+@pytest.fixture(scope="module")
+def requirements(wheel) -> list[Requirement]:
+    """What the wheel says that it needs."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        return Metadata.from_email(archive.read(name), validate=False).requires_dist or []
+
+
+@pytest.mark.parametrize(("system", "machine", "python", "wheels"), WHEELS)
+def test_the_fast_kernels_come_wherever_there_are_wheels(requirements, system, machine, python, wheels):
+    place = {
+        "sys_platform": system,
+        "platform_machine": machine,
+        "python_version": python,
+        "platform_python_implementation": "CPython",
+    }
+    fast = {"numba", "ducc0"}
+    for extra, names in (("", {"numba"}), ("fast", fast), ("lab", fast)):  # ducc0 is under the GPL: never required
+        wanted = [
+            one
+            for one in requirements
+            if one.name in NEWEST and (one.marker is None or one.marker.evaluate({**place, "extra": extra}))
+        ]
+        assert sorted(one.name for one in wanted) == sorted(names & set(wheels))
+        for one in wanted:
+            assert one.specifier.contains(wheels[one.name]), one
+            assert one.specifier.contains(NEWEST[one.name]) == (wheels[one.name] == NEWEST[one.name]), one
+
+
+def test_every_requirement_has_its_reason():
+    text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+    lines = text.split("\ndependencies = [\n")[1].split("\n]\n")[0].splitlines()
+    told = set()
+    for above, line in zip(["", *lines], lines, strict=False):
+        name = re.match(r' {4}"+(\w+)', line)
+        if name and (re.search(r'",\s+# .{10}', line) or above.strip().startswith("# ")):
+            told.add(name[1])
+        assert name is None or name[1] in told, line
+    assert {"numpy", "numba"} <= told
 
 
 def test_the_installed_wheel_works(wheel, tmp_path):

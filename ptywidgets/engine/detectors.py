@@ -10,6 +10,8 @@ import numpy as np
 from ptywidgets.engine.calibration import Calibration
 from ptywidgets.engine.errors import look_up, unknown_name
 
+INSIDE = 0.5 - math.acos(math.sqrt(2) - 1) / math.pi  # of the roll-off: where half a cosine squared is 1/2, before 1/2
+
 
 def disk_mask(
     shape: tuple[int, int], centre: tuple[float, float], radius: float, pixels: tuple[float, float] = (1.0, 1.0)
@@ -158,16 +160,16 @@ def disk_semiangle(radius: float, calibration: Calibration, rolloff: float = 0.0
     """Convergence semi-angle (mrad) of a bright-field disk of `radius` px at half of its height.
 
     The angle of the radius is radius times q_pixel times wavelength; where pixels are not square, the disk is an
-    ellipse on them, whose radius is the geometric mean of its axes. An aperture whose edge falls off over `rolloff`
-    mrad, as in :func:`ptywidgets.engine.probe.aperture_amplitude`, is at half height somewhat inside its semi-angle.
+    ellipse on them, whose radius is the geometric mean of its axes. The semi-angle is where half of the amplitude is
+    left; the intensity, its square, is at half height somewhat inside, by 0.14 of the `rolloff` (mrad) of
+    :func:`ptywidgets.engine.probe.aperture_amplitude`.
 
     Examples
     --------
     >>> round(disk_semiangle(19.16, Calibration(energy=80e3, q_pixel=0.025)), 1)
     20.0
     """
-    half = math.acos(math.sqrt(2) - 1) / math.pi  # of the roll-off: where the square of half a cosine is one half
-    return radius * calibration.angle_mean + (1 - half) * rolloff
+    return radius * calibration.angle_mean + INSIDE * rolloff
 
 
 def scan_range(

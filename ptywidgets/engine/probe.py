@@ -26,7 +26,8 @@ class Optics(Params):
     Parameters
     ----------
     semiangle, rolloff
-        Radius of an ideal aperture, where its soft edge ends, and the width of that edge, in mrad.
+        Radius of an ideal aperture, in the middle of its soft edge where half of the amplitude is left, and the width
+        of that edge, in mrad; see :func:`aperture_amplitude`.
     vacuum : ndarray (Ny, Nx), optional
         Measured pattern without specimen, not corner-centred; replaces the ideal aperture.
     aberrations : Aberrations
@@ -89,16 +90,17 @@ def _checked_vacuum(vacuum: Any) -> np.ndarray:
 def aperture_amplitude(semiangle: float, rolloff: float, alpha: np.ndarray) -> np.ndarray:
     """Amplitude of a soft round aperture at scattering angles `alpha` (mrad).
 
-    1 inside `semiangle - rolloff`, 0 beyond `semiangle`, half a cosine between.
+    1 inside `semiangle - rolloff / 2`, 0 beyond `semiangle + rolloff / 2`, half a cosine between: 1/2 at `semiangle`,
+    whatever the width of the edge.
 
     Examples
     --------
-    >>> aperture_amplitude(20, 2, np.array([18, 18.5, 19, 19.5, 20])).round(4)
+    >>> aperture_amplitude(20, 2, np.array([19, 19.5, 20, 20.5, 21])).round(4)
     array([1.    , 0.8536, 0.5   , 0.1464, 0.    ])
     """
     if rolloff <= 0:
         return (alpha < semiangle).astype(float)
-    inner = semiangle - rolloff
+    inner = semiangle - rolloff / 2
     return 0.5 * (1 + np.cos(np.pi * np.clip((alpha - inner) / rolloff, 0, 1)))
 
 

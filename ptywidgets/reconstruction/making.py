@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 
 from ptywidgets.engine.adopt import adopt
+from ptywidgets.engine.backends.speed import slower
 from ptywidgets.engine.composition import Composition
 from ptywidgets.engine.problem import Problem, make_problem
 from ptywidgets.engine.room import moves_positions, room_for, with_room
 from ptywidgets.engine.state import State
 from ptywidgets.engine.tomography import TiltSeries, adopt_series, check_series, compose_series
 from ptywidgets.reconstruction.checking import Checking
+
+_SAID: set[str] = set()  # by this process, of what makes its runs slow
 
 
 class Making(Checking):
@@ -113,6 +116,7 @@ class Making(Checking):
                 self._started_from = f"{also}{self.given.words}"
             if self.message != before:
                 told.append(self.message)
+            told.append(_slower(problem.backend.name))
             if any(told):
                 self.message = " ".join(filter(None, told))
             state = problem.start()
@@ -143,6 +147,15 @@ def adopted(problem: Problem | TiltSeries, old: Problem | TiltSeries, state: Sta
         return adopt_series(problem, old, state)
     assert isinstance(problem, Problem) and isinstance(old, Problem)
     return adopt(problem, old, state)
+
+
+def _slower(device: str) -> str:
+    """What a run on that device is slow without; nothing where this process has said it before."""
+    words = slower() if device == "cpu" else ""
+    if words in _SAID:
+        return ""
+    _SAID.add(words)
+    return words
 
 
 __all__ = ["Making"]

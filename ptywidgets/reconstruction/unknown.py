@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
@@ -14,10 +15,12 @@ from ptywidgets.engine.asked import AskingError
 from ptywidgets.engine.checks import Facts
 from ptywidgets.engine.checks.patterns import check_disk
 from ptywidgets.engine.checks.step import check_step
-from ptywidgets.engine.errors import PtyError
+from ptywidgets.engine.errors import DataError, PtyError
 from ptywidgets.engine.prepare import Start, find_start
+from ptywidgets.engine.prepare.aperture import measured_aperture
 from ptywidgets.engine.prepare.certainty import in_one_line, question
 from ptywidgets.engine.prepare.decisions import GIVEN
+from ptywidgets.engine.prepare.mend import mended
 from ptywidgets.engine.prepare.optics_fit import TERMS
 from ptywidgets.engine.prepare.start import calibrate_by_disk
 from ptywidgets.engine.probe import Optics
@@ -106,6 +109,7 @@ class Unknown(Starting):
         decisions = list(self._complete_aperture())
         if self.optics.aberrations.known:
             decisions += self._sharper_rotation()
+            self._draw_aperture()
         elif not self.probe_is_given:
             decisions += self._look(**_held(self.optics.aberrations))
         found = in_one_line(decisions, self._careful)
@@ -131,6 +135,18 @@ class Unknown(Starting):
         if not self._aperture_is_known:
             self.optics = self.optics.replace(semiangle=found.calibration.semiangle)
         return decisions
+
+    def _draw_aperture(self) -> None:
+        """As the disk of the patterns is, where there is no vacuum pattern and nobody has drawn the aperture."""
+        dataset, lens = self._data(), self.optics
+        stated = (dataset.calibration.semiangle, Optics().rolloff)
+        if self.probe_is_given or lens.vacuum is not None or (lens.semiangle, lens.rolloff) != stated:
+            return
+        measurement = self.measurement or self._prepare()
+        if measurement.scan_shape == dataset.scan_shape:
+            self._tell("the edge of the aperture")
+            with contextlib.suppress(DataError):  # no disk is seen: then what is stated is the best there is
+                self.optics = measured_aperture(lens, mended(dataset), measurement)
 
     def _sharper_rotation(self) -> Sequence[Any]:
         """With known aberrations: the rotation from the bright field where the curl has not told it sharply."""

@@ -83,7 +83,7 @@ class ProbeDesigner(Panel):
 
     def _make_controls(self) -> None:
         self.kind = ToggleButtons(options=APERTURES, value=APERTURES[1], **AUTO_WIDTH)
-        doc = "Convergence semi-angle: radius of the ideal aperture."
+        doc = "Convergence semi-angle: radius of the ideal aperture, in the middle of its soft edge."
         mrad: dict[str, Any] = {"unit": "mrad", "width": "50px"}
         self.semiangle = number("semi-angle", None, low=0.01, high=500, doc=doc, optional=True, **mrad)
         self.rolloff = number("soft edge", 2.0, low=0, high=50, doc="Width of the aperture's soft edge.", **mrad)

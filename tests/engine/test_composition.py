@@ -92,7 +92,7 @@ def test_a_state_goes_on_under_another_model(measured, object_type):
     projected = begun.object.sum(0) if object_type == "potential" else np.angle(begun.object.prod(0))
     np.testing.assert_allclose(projected, state.object[0], atol=1e-5)
     np.testing.assert_allclose((np.abs(begun.probe) ** 2).sum(), (np.abs(state.probe) ** 2).sum(), rtol=1e-5)
-    *_, after = iterate(rich, Plan(iterations=4, batch=48, constraints=()), begun)
+    *_, after = iterate(rich, Plan(iterations=8, batch=48, constraints=()), begun)
     assert after.losses[-1] < 0.9 * state.losses[0]
     back = adopt(thin, rich, after)
     assert back.object.shape == thin.object_shape and back.probe.shape == thin.first_probe.shape

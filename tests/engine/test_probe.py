@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy.integrate import simpson
+from scipy.optimize import brentq
 from scipy.special import j1
 
 from ptywidgets.engine import Aberrations, Calibration, CalibrationError, DataError, Optics, make_probe, probe_report
+from ptywidgets.engine.detectors import disk_semiangle
 from ptywidgets.engine.probe import aperture_amplitude, make_aperture
 from ptywidgets.engine.units import wavelength
 
@@ -12,9 +15,28 @@ ENERGY, SHAPE, SAMPLING = 80e3, (128, 128), (0.15, 0.15)
 
 
 def test_soft_edge():
-    alpha = np.array([0, 18, 18.5, 19, 19.5, 20, 25])
-    np.testing.assert_allclose(aperture_amplitude(20, 2, alpha), [1, 1, 0.8536, 0.5, 0.1464, 0, 0], atol=1e-4)
+    alpha = np.array([0, 18, 19, 19.5, 20, 20.5, 21, 25])
+    np.testing.assert_allclose(aperture_amplitude(20, 2, alpha), [1, 1, 1, 0.8536, 0.5, 0.1464, 0, 0], atol=1e-4)
     np.testing.assert_allclose(aperture_amplitude(20, 0, np.array([19.9, 20.1])), [1, 0])
+
+
+@pytest.mark.parametrize("rolloff", [0.0, 0.3, 2.0, 6.0, 40.0])
+def test_half_of_the_amplitude_is_left_at_the_semiangle(rolloff):
+    """Whatever the edge; the area then is pi (semiangle^2 + rolloff^2 (1/4 - 2 / pi^2)), by parts."""
+    alpha = np.linspace(0, 50, 500_001)
+    amplitude = aperture_amplitude(20, rolloff, alpha)
+    assert alpha[np.searchsorted(-amplitude, -0.5)] == pytest.approx(20, abs=2e-4)
+    area = simpson(amplitude * 2 * np.pi * alpha, x=alpha)
+    assert area == pytest.approx(np.pi * (20**2 + rolloff**2 * (0.25 - 2 / np.pi**2)), rel=1e-5)
+    assert aperture_amplitude(20, rolloff, 20 + np.array([-1, 1]) * (rolloff / 2 + 1e-6)).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("rolloff", [0.0, 2.0, 5.0])
+def test_counts_are_at_half_height_a_little_inside(rolloff):
+    known = Calibration(energy=ENERGY, q_pixel=0.025)
+    counts = brentq(lambda a: float(aperture_amplitude(20, rolloff, np.array(a))) ** 2 - 0.5, 10, 30, xtol=1e-9)
+    assert disk_semiangle(counts / known.angle_mean, known, rolloff) == pytest.approx(20, abs=1e-6)
+    assert 20 - counts == pytest.approx(0.1360 * rolloff, abs=1e-3)
 
 
 def test_in_focus_probe_is_an_airy_pattern():

@@ -91,6 +91,28 @@ def test_whatever_starts_a_run_finds_first(ducky, begin):
     recon.stop()
 
 
+def test_an_aperture_without_a_vacuum_pattern_is_as_good_as_with_one(ducky):
+    """With a given lens and orientation, too, where nothing is looked for."""
+    phase, positions = samples.ducky_truth("tiny")
+    scores = []
+    for dataset in (ducky, ducky.with_vacuum(None)):
+        recon = Reconstruction(dataset, defocus=DEFOCUS)
+        recon.prepare(rotation=-15.0, transpose=False)
+        recon.run()
+        scores.append(correlation(recon, phase, positions, 1 / (64 * 0.05)))
+    assert recon.optics.semiangle == pytest.approx(20, rel=0.01) and recon.optics.rolloff != Optics().rolloff
+    assert recon.calibration.semiangle == 20  # as stated
+    assert scores[1] > scores[0] - 0.005
+
+
+def test_an_aperture_that_somebody_has_drawn_is_kept(ducky):
+    drawn = Optics(semiangle=19.5, rolloff=1.0, aberrations=Aberrations(defocus=DEFOCUS))
+    recon = Reconstruction(ducky.with_vacuum(None), optics=drawn)
+    recon.prepare(rotation=-15.0, transpose=False)
+    recon.run(1)
+    assert (recon.optics.semiangle, recon.optics.rolloff) == (19.5, 1.0)
+
+
 def test_the_picture_is_that_of_the_specimen(ducky):
     recon = Reconstruction(ducky.with_vacuum(None)).run()
     phase, positions = samples.ducky_truth("tiny")

@@ -46,7 +46,7 @@ class CpuBackend:
     threads : int, optional
         Number of workers; by default one for each core that this process may use.
     kernels : {"auto", "numba", "numpy"}
-        What does the element-by-element work. "auto" is numba where it is installed (extra ``fast``).
+        What does the element-by-element work. "auto" is numba where it is installed.
     transforms : {"auto", "ducc0", "scipy"}
         What does the Fourier transforms. "auto" is ducc0 where it is installed (extra ``fast``).
     """

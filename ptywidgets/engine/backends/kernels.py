@@ -120,7 +120,7 @@ def compiled(wanted: str) -> bool:
         raise unknown_name("kernels", wanted, KERNELS)
     has_numba = importlib.util.find_spec("numba") is not None
     if wanted == "numba" and not has_numba:
-        raise ParameterError("kernels is 'numba' but numba is not installed; install ptywidgets[fast], or use 'numpy'.")
+        raise ParameterError("kernels is 'numba' but numba is not installed; run: pip install numba, or use 'numpy'.")
     return wanted != "numpy" and has_numba
 
 

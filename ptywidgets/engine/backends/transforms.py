@@ -34,7 +34,7 @@ def load_transform(wanted: str = "auto") -> Transform:
         if wanted == "auto":
             return _scipy
         raise ParameterError(
-            "transforms is 'ducc0' but ducc0 is not installed; install ptywidgets[fast], or use 'scipy'."
+            "transforms is 'ducc0' but ducc0 is not installed; run: pip install ducc0, or use 'scipy'."
         )
     import ducc0
 

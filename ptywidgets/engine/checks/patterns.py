@@ -86,9 +86,9 @@ def check_disk(facts: Facts) -> Finding:
         raise NotKnown("no semi-angle is given")
     energy, q_pixel = facts.calibration.require("energy"), single(facts.calibration.q_pixels)
     low = disk_semiangle(disk.radius, facts.calibration)
-    # Where the edge is soft, the semi-angle may be at its half height or at its end.
+    # Where the edge is soft, the semi-angle may be stated at half of its height or at its end.
     rolloff = min(disk.edge_width, 0.35 * disk.radius) / _ROLLOFF_SHARE * facts.calibration.angle_mean
-    high = disk_semiangle(disk.radius, facts.calibration, rolloff)
+    high = disk_semiangle(disk.radius, facts.calibration, rolloff) + rolloff / 2
     off = max(low / given - 1, given / high - 1, 0.0)
     pattern = "vacuum" if vacuum else "mean"
     measured = calibrate_detector(disk, energy, q_pixel=q_pixel).semiangle

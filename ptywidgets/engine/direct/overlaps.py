@@ -23,6 +23,7 @@ from ptywidgets.engine.direct.bright_field import BrightField
 from ptywidgets.engine.direct.threads import shared
 from ptywidgets.engine.errors import ParameterError
 from ptywidgets.engine.probe import Optics, aperture_amplitude, centred_to_corner
+from ptywidgets.engine.units import wavelength
 
 FAINT = 0.1  # of the largest amplitude, below which vacuum pixels count as outside of the aperture
 PHASE_STEP = 0.2  # rad, that the aberrations may change between points of the table
@@ -34,7 +35,8 @@ TABLE_LIMIT = 4e6  # points
 class Aperture:
     """Amplitude of the aperture, 1 at most, at any spatial frequency."""
 
-    radius: float  # 1/A, beyond which there is nothing
+    radius: float  # 1/A, where half of it is left: the semi-angle; overlaps beyond two of them are of edges only
+    end: float  # 1/A, beyond which there is nothing
     semiangle: float  # mrad
     rolloff: float  # mrad
     energy: float  # eV
@@ -48,8 +50,8 @@ class Aperture:
         if optics.vacuum is None:
             if optics.semiangle is None:
                 raise AskingError("no aperture is known; {set}.", "semiangle", "vacuum", joined="or")
-            radius = optics.semiangle * per_mrad
-            return cls(radius, optics.semiangle, optics.rolloff, bright.energy)
+            radius, end = (angle * per_mrad for angle in (optics.semiangle, optics.semiangle + optics.rolloff / 2))
+            return cls(radius, end, optics.semiangle, optics.rolloff, bright.energy)
         pixels = bright.q_pixels[0] / bright.binning, bright.q_pixels[1] / bright.binning
         amplitude = np.sqrt(np.fft.fftshift(centred_to_corner(optics.vacuum)))
         amplitude = amplitude / np.percentile(amplitude[amplitude > 0.5 * amplitude.max()], 50)
@@ -57,17 +59,18 @@ class Aperture:
         lit = np.argwhere(amplitude) - np.array(amplitude.shape) // 2
         half = int(np.abs(lit).max()) + 1
         middle = tuple(slice(max(0, n // 2 - half), n // 2 + half + 1) for n in amplitude.shape)
-        radius = (float(np.hypot(*(lit * relative(pixels)).T).max()) + 0.5) * mean_of(pixels)
+        radius = math.sqrt(np.count_nonzero(amplitude > 0.5) / math.pi) * mean_of(pixels)
+        end = (float(np.hypot(*(lit * relative(pixels)).T).max()) + 0.5) * mean_of(pixels)
         framed = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
         part = amplitude[middle]
         first = [half - (n // 2 - s.start) for n, s in zip(amplitude.shape, middle, strict=True)]
         framed[first[0] : first[0] + part.shape[0], first[1] : first[1] + part.shape[1]] = part
-        return cls(radius, radius / per_mrad, 0.0, bright.energy, framed, pixels)
+        return cls(radius, end, radius / per_mrad, 0.0, bright.energy, framed, pixels)
 
     def amplitude(self, ky: np.ndarray, kx: np.ndarray) -> np.ndarray:
         """Amplitude at `ky`, `kx` (1/A)."""
         if self.vacuum is None:
-            alpha = np.hypot(ky, kx) * (self.semiangle / self.radius)
+            alpha = np.hypot(ky, kx) * (1e3 * wavelength(self.energy))
             return aperture_amplitude(self.semiangle, self.rolloff, alpha)
         half = (len(self.vacuum) - 1) / 2
         index = [k / pixel + half for k, pixel in zip((ky, kx), both(self.q_pixel), strict=True)]
@@ -96,16 +99,16 @@ class Table:
 
     @classmethod
     def make(cls, aperture: Aperture, step: float | tuple[float, float], fine: int, reach: float = 3.0) -> Table:
-        """`fine` points in each pixel of `step`, for rows and columns; frequencies up to `reach` radii may be asked
-        for."""
+        """`fine` points in each pixel of `step`, for rows and columns; frequencies up to `reach` times the aperture's
+        end may be asked for."""
         steps = both(step)
-        half = math.ceil(aperture.radius / min(steps))  # the aperture's own part of the table
-        whole = math.ceil(reach * aperture.radius / min(steps)) + 2
+        half = math.ceil(aperture.end / min(steps))  # the aperture's own part of the table
+        whole = math.ceil(reach * aperture.end / min(steps)) + 2
         width = 2 * whole + 1
         pixel, part = np.arange(-half, half + 1), np.arange(fine)
         down, right = ((pixel[None] + part[:, None] / fine) * s for s in steps)  # (fine, 2 half + 1)
         ky, kx = np.broadcast_arrays(down[:, None, :, None], right[None, :, None, :])
-        inside = ky**2 + kx**2 <= aperture.radius**2
+        inside = ky**2 + kx**2 <= aperture.end**2
         ky, kx = ky[inside], kx[inside]
         phases = (part[:, None] * fine + part) * width**2
         pixels = (pixel[:, None] + whole) * width + (pixel + whole)
@@ -141,18 +144,18 @@ def fineness(aperture: Aperture, step: float | tuple[float, float], aberrations:
 
     Examples
     --------
-    >>> aperture = Aperture(0.5, 20.0, 2.0, 80e3)
+    >>> aperture = Aperture(0.48, 0.5, 20.0, 2.0, 80e3)
     >>> fineness(aperture, 0.025, Aberrations()), fineness(aperture, 0.025, Aberrations(defocus=500))
     (4, 8)
     """
     short, long = min(both(step)), max(both(step))
-    axis = np.linspace(-aperture.radius, aperture.radius, max(9, 2 * math.ceil(aperture.radius / short) + 1))
+    axis = np.linspace(-aperture.end, aperture.end, max(9, 2 * math.ceil(aperture.end / short) + 1))
     phase = chi(aberrations, axis[:, None], axis[None], aperture.energy)
-    inside = axis[:, None] ** 2 + axis[None] ** 2 <= aperture.radius**2
+    inside = axis[:, None] ** 2 + axis[None] ** 2 <= aperture.end**2
     phase = np.where(inside, phase, np.nan)
     steepest = max(float(np.nanmax(np.abs(np.diff(phase, axis=a)), initial=0.0)) for a in (0, 1))
     steepest *= long / (axis[1] - axis[0])
-    widest = 2 * math.ceil(3 * aperture.radius / short) + 5
+    widest = 2 * math.ceil(3 * aperture.end / short) + 5
     most = max(1, min(FINEST, int(math.sqrt(TABLE_LIMIT) / widest)))
     return min(most, max(4, math.ceil(steepest / PHASE_STEP)))
 

@@ -222,7 +222,7 @@ class SideBands:
         scan = zip(self.frame.scan_shape, self.frame.scan_steps, strict=True)
         axes = [np.fft.fftfreq(n * fine, step / fine) for n, step in scan]
         q = self.frame.to_detector(np.stack([axes[0][rows], axes[1][columns]]))
-        return crossed(few, q[0], q[1], self.aperture.radius)
+        return crossed(few, q[0], q[1], self.aperture.end)
 
     def counting(self, weights: np.ndarray) -> float:
         """Variance of the weighted spectra by counting, the mean over pixels; 0 where the images are no counts."""

@@ -4,8 +4,10 @@ The scan transform of the patterns is a convolution over the detector, G(K, Q) =
 A*(K - K' + Q). Transformed over K it is a product, H(r, Q) = W_A(r, Q) W_T(r, Q); a Wiener filter divides by W_A, and
 the sum over r is W_T at K' = Q, T(Q) T*(0), or at K' = 0, T(0) T*(-Q); Rodenburg and Bates, Phil. Trans. R. Soc. A 339,
 521 (1992). The filter lets the two into each other and keeps a part of each only; both are known from W_A and are
-divided out by two equations, so that the result is in rad. Electrons scattered beyond the bright field are part of the
-product too, so patterns are gathered farther where the filter is sharp enough to make use of them.
+divided out by two equations, so that the result is in rad. A sharp filter would divide what one frequency is folded
+onto another by the little that W_A passes there: the equations of all Q of one scan frequency are solved together.
+Electrons scattered beyond the bright field are part of the product too, so patterns are gathered farther where the
+filter is sharp enough to make use of them.
 """
 
 from __future__ import annotations
@@ -152,6 +154,10 @@ def _transmission(bands: SideBands, fine: int, epsilon: float) -> np.ndarray:
         radius = np.hypot(ky, kx) / bands.aperture.radius
         found = np.flatnonzero(radius < 2 * REACH)
         data = over_pixels(placed(bands.spectra[few], places))
+        if epsilon < 1 and len(found):  # a sharp filter would take one frequency that is folded for another
+            one, other = (over_pixels(beam) for beam in beams(ky[found], kx[found]))
+            added = 2 * small * radius[found].astype(np.float32)
+            return [(rows[found], columns[found], *_jointly(one, other, data, found // fine**2, floor, added))]
         out: list[tuple[np.ndarray, ...]] = []
         for first in range(0, len(found), at_once):
             part = found[first : first + at_once]
@@ -172,6 +178,25 @@ def _transmission(bands: SideBands, fine: int, epsilon: float) -> np.ndarray:
     straight = float((filtering * data).sum().real / (filtering * one).sum().real)  # |T(0)|^2
     spectrum[0, 0] = math.prod(bands.frame.scan_shape) * straight
     return sfft.ifft2(spectrum, workers=THREADS) * np.float32(fine**2)
+
+
+def _jointly(
+    one: np.ndarray, other: np.ndarray, data: np.ndarray, which: np.ndarray, floor: np.float32, small: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """T(Q) T*(0) and T(0) T*(-Q), (n,), of all Q that the scan folds onto one of its frequencies together.
+
+    Their beams `one` and `other` are (n, P), the data (C, P), which[n] tells the frequency of the scan.
+    """
+    at, opposite = np.zeros(len(which), np.complex64), np.zeros(len(which), np.complex64)
+    for number in np.unique(which):
+        own = np.flatnonzero(which == number)
+        beams = np.concatenate([one[own], other[own]])
+        weighted = beams.conj() / ((beams.real**2 + beams.imag**2).sum(0) + floor)
+        matrix = np.einsum("ap,bp->ab", weighted, beams) / beams.shape[1]  # not by BLAS, whose threads would fight ours
+        matrix[np.diag_indices(len(matrix))] += np.tile(small[own], 2)
+        found = np.linalg.solve(matrix, np.einsum("ap,p->a", weighted, data[number]) / beams.shape[1])
+        at[own], opposite[own] = np.split(found, 2)
+    return at, opposite
 
 
 def _told_apart(sums: np.ndarray, small: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

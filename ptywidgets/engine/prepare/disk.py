@@ -175,7 +175,7 @@ def calibrate_detector(
         1/A, where it is known; then the semi-angle is found.
     rolloff : float
         mrad: width of the soft edge of the aperture as :class:`ptywidgets.engine.Optics` has it, whose semi-angle is
-        where the edge ends. With 0 the semi-angle is at half height, as of a sharp aperture.
+        where half of the amplitude is left. With 0 it is where half of the intensity is left, as of a sharp aperture.
 
     Returns
     -------
@@ -202,11 +202,12 @@ def calibrate_detector(
     if q_pixel is None:  # of pixels whose ratio is that with which the disk was measured
         unit = Calibration(energy=energy, q_pixel=1.0, semiangle=semiangle)  # all angles grow with the pixel
         semiangle = unit.require("semiangle")
-        half_height = semiangle - disk_semiangle(0.0, unit, rolloff)
-        if half_height <= 0:
+        if rolloff > 2 * semiangle:
             raise CalibrationError(
-                f"rolloff is {rolloff:g} mrad; expected an edge narrower than the semi-angle, {semiangle:g} mrad."
+                f"rolloff is {rolloff:g} mrad; expected an edge at most twice as wide as the semi-angle, "
+                f"{semiangle:g} mrad."
             )
+        half_height = semiangle - disk_semiangle(0.0, unit, rolloff)
         size = half_height / disk_semiangle(disk.radius, unit)
         q_pixel = single((size * disk.pixels[0], size * disk.pixels[1]))
         share = disk.radius_uncertainty / disk.radius

@@ -13,10 +13,11 @@ import numpy as np
 from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.calibration import in_words as words_of
 from ptywidgets.engine.dataset import Dataset
-from ptywidgets.engine.detectors import disk_semiangle
+from ptywidgets.engine.detectors import INSIDE
 from ptywidgets.engine.errors import InsufficientData
 from ptywidgets.engine.prepare.agreed import agreed
 from ptywidgets.engine.prepare.alternatives import Alternative, Landscape
+from ptywidgets.engine.prepare.aperture import EDGE, WIDEST, measured_aperture
 from ptywidgets.engine.prepare.decisions import (
     CANNOT,
     GIVEN,
@@ -42,13 +43,10 @@ from ptywidgets.engine.prepare.thick import ThickFit, depth_of_field, thick_defo
 from ptywidgets.engine.prepare.trial import Points
 from ptywidgets.engine.probe import Optics
 
-WIDEST = 0.3  # edge of an aperture, as part of its radius: more is blur
-SAME = 0.02  # a disk that is as large as stated, within this
 OF_THICK = 0.05  # of the depth of field: what slices that are all alike leave unsure of the middle of a specimen
 AGREE = (2.0, 6.0)  # degrees between curl and bright field, at least and at most, with which the two agree
 SHARP = 2.0  # the same in uncertainties of the curl's
 DIRECTED = 0.4  # share of the curl: with more, the centre of mass has hardly a direction
-EDGE = 0.474  # the part of the edge of an aperture, half a cosine of amplitude, in which counts go from 90 to 10 %
 
 
 @dataclass(frozen=True)
@@ -162,7 +160,7 @@ def find_start(
     bright = bright_field(dataset, measurement)
     optics = Optics.from_dataset(dataset, aberrations=Aberrations(defocus=None) if aberrations is None else aberrations)
     if dataset.vacuum is None:
-        optics = _as_measured(optics, mended(dataset), measurement)
+        optics = measured_aperture(optics, mended(dataset), measurement)
     tell("the spectra of the bright field")
     cannot = ""
     found: Found | None = None
@@ -277,7 +275,7 @@ def calibrate_by_disk(
                 disk, known.energy, q_pixel=known.q_pixel, rolloff=edge * disk.radius * known.angle_mean
             )
         else:
-            rolloff = edge * known.semiangle / (1 + 0.64 * edge)  # the semi-angle is where the edge ends
+            rolloff = edge * known.semiangle / (1 + INSIDE * edge)  # the edge is a share of the radius of the counts
             found = calibrate_detector(disk, known.energy, semiangle=known.semiangle, rolloff=rolloff)
         dataset = dataset.with_calibration(origin="measured", **{absent[0]: getattr(found, absent[0])})
         source = "from the bright-field disk"
@@ -297,18 +295,3 @@ def calibrate_by_disk(
                 )
             )
     return dataset, decisions
-
-
-def _as_measured(optics: Optics, dataset: Dataset, measurement: Measurement) -> Optics:
-    """An ideal aperture with the radius and the soft edge of the disk in the mean of the patterns.
-
-    Some say a semi-angle at half the height of the disk, and some where its edge ends, which an ideal aperture has to
-    know. Where the disk has neither of the two, or no edge that can be seen, what is stated is kept.
-    """
-    stated = optics.semiangle or 0.0
-    disk = measure_disk(centred_mean(dataset, measurement.origin), dataset.calibration.relative_pixels)
-    pixel = dataset.calibration.angle_mean
-    rolloff = float(np.clip(disk.edge_width * pixel / EDGE, 0.0, WIDEST * stated))
-    half, end = (disk_semiangle(disk.radius, dataset.calibration, soft) for soft in (0.0, rolloff))
-    known = not disk.is_smeared and (1 - SAME) * half < stated < (1 + SAME) * end
-    return optics.replace(rolloff=rolloff, semiangle=end if known else stated)

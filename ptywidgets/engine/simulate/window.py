@@ -95,7 +95,7 @@ class Window:
             raise CalibrationError(
                 "simulations need an ideal aperture: Optics(semiangle=20), without a vacuum pattern."
             )
-        if optics.semiangle * 1e-3 / wavelength(energy) > self.max_frequency:
+        if (optics.semiangle + optics.rolloff / 2) * 1e-3 / wavelength(energy) > self.max_frequency:
             raise ParameterError(
                 f"the aperture of {optics.semiangle:g} mrad reaches beyond the {self.max_angle(energy):.1f} mrad that "
                 "are simulated; pass more pixels."

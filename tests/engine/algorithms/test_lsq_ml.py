@@ -135,7 +135,7 @@ def test_momentum_goes_further_while_ways_agree():
 def test_momentum_is_forgotten_where_the_loss_has_risen():
     problem = example_problem("potential")
     algorithm = LSQML(momentum=0.5)
-    plan = Plan(iterations=3, batch=None, algorithm=algorithm, constraints=())
+    plan = Plan(iterations=2, batch=None, algorithm=algorithm, constraints=())
     *_, state = iterate(problem, plan)
     everything = np.arange(problem.count)
     risen = replace(state, memory=state.memory | {"LSQML.loss": np.float64(0)})

@@ -6,10 +6,10 @@ import json
 import numpy as np
 import pytest
 
-from ptywidgets import read
+from ptywidgets import read, samples
 from ptywidgets.engine import Aberrations, Calibration, Dataset, Optics, ParameterError, make_probe, prepare
 from ptywidgets.engine.direct import SideBands, bright_field, obf, ssb
-from ptywidgets.engine.direct.overlaps import exact_beams
+from ptywidgets.engine.direct.overlaps import Aperture, exact_beams
 from ptywidgets.engine.direct.real_part import crossed, sparse
 from ptywidgets.engine.prepare.measurement import scan_positions
 from ptywidgets.engine.prepare.rotation import rotate_vectors
@@ -205,7 +205,7 @@ def test_strong_atoms_and_their_opposite_are_as_high_in_obf(defocus):
         return (image.phase * truth).sum() / (truth**2).sum()
 
     assert abs(height(ssb, 1, 0.8) - height(ssb, -1, 0.8)) > 0.15
-    assert abs(height(obf, 1, 0.8) - height(obf, -1, 0.8)) < 0.04
+    assert abs(height(obf, 1, 0.8) - height(obf, -1, 0.8)) < 0.045
     assert abs(height(obf, 1, 0.03) - height(obf, -1, 0.03)) < 0.01
 
 
@@ -213,14 +213,30 @@ def test_strong_atoms_and_their_opposite_are_as_high_in_obf(defocus):
 def test_the_share_of_the_real_part_is_that_of_all_pixels(defocus):
     """Some pixels tell it as well as all of them do, the beams worked out without a table."""
     dataset, measurement, optics = simulated_dataset(scan=8, step=2.0, aberrations=Aberrations(defocus=defocus))
-    bright = bright_field(dataset, measurement)
-    bands = SideBands.prepare(bright, optics)
-    tilts, radius = bands.frame.tilts, bands.aperture.radius
+    bands = SideBands.prepare(bright_field(dataset, measurement), optics)
+    tilts, radius = bands.frame.tilts, bands.aperture.end
     q = np.random.default_rng(0).uniform(-radius, radius, (2, 200))
     some = sparse(tilts, bands.frame.q_pixel, about=60)
     found = crossed(bands.overlaps(optics.aberrations).restricted(some), *q, radius) / len(some)
     one, other = exact_beams(bands.aperture, optics.aberrations, tilts, *q)
     exact = 2 * (one.conj() * other).imag.mean(1)
     assert len(some) < len(tilts)
-    np.testing.assert_allclose(found, exact, atol=0.06 * abs(exact).max())
+    np.testing.assert_allclose(found, exact, atol=0.12 * abs(exact).max())
     assert not crossed(bands.overlaps(optics.aberrations), *(q * 1.5 * radius / np.hypot(*q)), radius).any()
+
+
+def test_a_vacuum_pattern_and_the_semiangle_draw_one_aperture():
+    """The radius is where half of the amplitude is left, either way; pictures are the same."""
+    dataset = samples.ducky("small", descan=0.0)
+    lens = Aberrations(defocus=samples.ducky_defocus("small"))
+    bright = bright_field(dataset, rotation=-15.0, transpose=False)
+    measured, drawn = (
+        Optics(vacuum=dataset.vacuum, semiangle=20, aberrations=lens),
+        Optics(semiangle=20, aberrations=lens),
+    )
+    apertures = [Aperture.of(optics, bright) for optics in (measured, drawn)]
+    assert apertures[1].radius == pytest.approx(20e-3 / bright.wavelength)
+    assert apertures[0].radius == pytest.approx(apertures[1].radius, rel=0.02)
+    assert apertures[1].end == pytest.approx(21e-3 / bright.wavelength)
+    first, second = (ssb(bright, optics).phase for optics in (measured, drawn))
+    assert np.corrcoef(first.ravel(), second.ravel())[0, 1] > 0.99

@@ -23,21 +23,21 @@ from ptywidgets.engine.simulate import diffraction_patterns
 ENERGY, SEMIANGLE, Q_PIXEL, DETECTOR = 80e3, 20.0, 0.025, 128
 
 
-def wave_dataset(amplitude, scan=16, step=1.0, aberrations=None):
+def wave_dataset(amplitude, scan=16, step=1.0, aberrations=None, semiangle=SEMIANGLE):
     """Patterns of one wave, four periods in the scan, and the phase (scan, scan) at the positions."""
     sampling = 1 / (Q_PIXEL * DETECTOR)
     positions = scan_positions((scan, scan), step, 0.0)
     pixels = int(np.ceil(np.ptp(positions, axis=0).max() / sampling)) + DETECTOR + 2
     middle = pixels // 2 * sampling
     y, x = np.meshgrid(*[np.arange(pixels) * sampling - middle] * 2, indexing="ij")
-    optics = Optics(semiangle=SEMIANGLE, aberrations=aberrations or Aberrations(defocus=150, C12=60, phi12=0.4))
+    optics = Optics(semiangle=semiangle, aberrations=aberrations or Aberrations(defocus=150, C12=60, phi12=0.4))
 
     def phase(rows, columns):
         return amplitude * np.cos(2 * np.pi * (3 * rows + columns) / (scan * step) - 0.4)
 
     probe = make_probe(optics, (DETECTOR, DETECTOR), (sampling, sampling), ENERGY, 1e4)
     patterns = diffraction_patterns(phase(y, x), probe, (positions + middle) / sampling)
-    calibration = Calibration(energy=ENERGY, scan_step=step, q_pixel=Q_PIXEL, semiangle=SEMIANGLE)
+    calibration = Calibration(energy=ENERGY, scan_step=step, q_pixel=Q_PIXEL, semiangle=semiangle)
     dataset = Dataset(patterns.reshape(scan, scan, DETECTOR, DETECTOR), calibration)
     measurement = prepare(dataset, origin="constant", rotation=0.0, transpose=False)
     return dataset, measurement, optics, phase(*positions.T).reshape(scan, scan)
@@ -50,11 +50,12 @@ def test_a_weak_phase_comes_back_in_radians(epsilon, allowed):
     assert np.sqrt(((image.phase - truth) ** 2).mean()) < allowed * truth.std()
 
 
-def test_a_strong_phase_too():
-    """1 rad, where side bands of a weak phase err by a quarter."""
-    dataset, measurement, optics, truth = wave_dataset(1.0)
+@pytest.mark.parametrize("semiangle", [18.0, 19.0, 20.0, 20.5, 21.0])
+def test_a_strong_phase_too(semiangle):
+    """1 rad, where side bands of a weak phase err by a quarter; wherever in the overlaps the scan folds them."""
+    dataset, measurement, optics, truth = wave_dataset(1.0, semiangle=semiangle)
     assert contrast_error(ssb(dataset, optics, measurement=measurement), truth) > 0.2
-    assert contrast_error(wdd(dataset, optics, measurement=measurement), truth) < 0.12
+    assert contrast_error(wdd(dataset, optics, measurement=measurement), truth) < 0.06
 
 
 def contrast_error(image, truth):

@@ -28,7 +28,7 @@ def recorded(shifts, dose=3e4, seed=0):
     phase, positions = samples.ducky_truth("tiny")
     chosen = np.random.default_rng(seed).integers(0, len(positions), SCAN[0] * SCAN[1])
     sampling = 1 / (64 * 0.05)
-    optics = Optics(semiangle=20, rolloff=0.5, aberrations=Aberrations(defocus=250))
+    optics = Optics(semiangle=19.75, rolloff=0.5, aberrations=Aberrations(defocus=250))
     probe = make_probe(optics, (64, 64), (sampling, sampling), 80e3, dose)
     pixels = positions[chosen] / sampling
     patterns = diffraction_patterns(phase, probe, pixels, shifts.reshape(2, -1).T)

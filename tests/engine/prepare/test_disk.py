@@ -5,7 +5,7 @@ import pytest
 
 from ptywidgets import samples
 from ptywidgets.engine import CalibrationError, DataError, Optics, make_probe, read
-from ptywidgets.engine.detectors import disk_semiangle
+from ptywidgets.engine.detectors import INSIDE, disk_semiangle
 from ptywidgets.engine.io import read_pattern
 from ptywidgets.engine.prepare import calibrate_detector, measure_disk
 from ptywidgets.engine.probe import aperture_amplitude
@@ -18,7 +18,7 @@ def disk_pattern(centre, radius, rolloff=1.5, shape=(64, 64), ratio=1.0, angle=0
     t = np.radians(angle)
     along, across = np.cos(t) * y[:, None] + np.sin(t) * x[None], -np.sin(t) * y[:, None] + np.cos(t) * x[None]
     rho = np.hypot(along / np.sqrt(ratio), across * np.sqrt(ratio))
-    fine = aperture_amplitude(radius + 0.636 * rolloff, rolloff, rho) ** 2
+    fine = aperture_amplitude(radius + INSIDE * rolloff, rolloff, rho) ** 2
     return fine.reshape(shape[0], 5, shape[1], 5).mean((1, 3))
 
 
@@ -112,7 +112,7 @@ def test_calibration_goes_into_the_dataset():
     assert disk_semiangle(measure_disk(dataset.vacuum).radius, calibrated.calibration, 2) == pytest.approx(20)
 
 
-@pytest.mark.parametrize("given", [{}, {"semiangle": 20, "q_pixel": 0.02}, {"semiangle": 1, "rolloff": 2}])
+@pytest.mark.parametrize("given", [{}, {"semiangle": 20, "q_pixel": 0.02}, {"semiangle": 1, "rolloff": 2.1}])
 def test_calibration_says_what_it_needs(given):
     disk = measure_disk(disk_pattern((31, 33), 12))
     with pytest.raises(CalibrationError, match="semi-angle"):

