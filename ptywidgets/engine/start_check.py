@@ -24,6 +24,7 @@ from ptywidgets.engine.prepare.disk import measure_disk
 from ptywidgets.engine.prepare.measurement import Measurement, reorient, scan_positions
 from ptywidgets.engine.prepare.rotation import wrapped_angle
 from ptywidgets.engine.probe import Optics, make_probe
+from ptywidgets.engine.probe_report import probe_diameter
 from ptywidgets.engine.problem import Problem, make_problem
 from ptywidgets.engine.refinements.joint_fit import JointFit, Offsets
 from ptywidgets.engine.schedule import auto, for_auto
@@ -38,6 +39,7 @@ CHI, ANGLE, SCALE = 0.165, 0.6, 0.015  # rad rms; degrees; share: less than that
 PARTS = 0.8, 0.5, 1.0  # of these: what is less of one of them once more is known stays as it was
 APERTURE = 0.015  # of the radius, likewise
 DISK = 256  # patterns of which the mean is taken
+FULL = 0.9  # of its box: a probe as wide as that wraps round, and nothing that is fitted with it can be right
 STILL = 0.2  # of these: rounds that move lens and scan by less have nothing to add
 SURE = 5.0  # times the noise of the difference of two likelihoods
 UNEXPLAINED = 0.42  # share of the structure: a start that leaves more is too wrong for its neighbourhood to tell
@@ -145,7 +147,8 @@ def checked_names(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def can_be_checked(problem: Problem) -> bool:
-    """Whether a thin specimen under one coherent probe is what the problem is about, from nothing.
+    """Whether a thin specimen under one coherent probe, which has room in its box, is what the problem is about, from
+    nothing.
 
     Examples
     --------
@@ -160,7 +163,12 @@ def can_be_checked(problem: Problem) -> bool:
     thin = model.passage.slices == 1 and problem.modes == 1 and all(part is None for part in others)
     enough = problem.count >= SIDES[0][0] ** 2 and min(problem.window) >= 16
     known = problem.measurement.calibration.energy is not None
-    return thin and problem.scalable and problem.empty and enough and known and "object" not in problem.held
+    asked = thin and problem.scalable and problem.empty and enough and known and "object" not in problem.held
+    if not asked:
+        return False
+    box = min(n * s for n, s in zip(problem.window, problem.sampling, strict=True))
+    intensity = (np.abs(problem.first_probe) ** 2).sum(0)
+    return bool(probe_diameter(np.sqrt(intensity), problem.sampling) <= FULL * box)
 
 
 def on_grid(measurement: Measurement) -> bool:

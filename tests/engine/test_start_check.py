@@ -125,6 +125,12 @@ def test_thick_specimens_modes_and_pictures_are_not_checked():
         assert check_start(other).suspected is None
 
 
+def test_a_probe_that_wraps_round_its_box_tells_nothing():
+    dataset = samples.ducky("tiny").bin(detector=2)
+    optics = Optics.from_dataset(dataset, aberrations=Aberrations(defocus=250))
+    assert not can_be_checked(make_problem(prepare(dataset, rotation=-12.0), optics, model=single_slice("potential")))
+
+
 def test_noise_is_no_reason_to_change_anything(duck):
     """Patterns of nothing: what a fit makes of them is not confirmed by counts that it has not seen."""
     mean = np.asarray(duck.data, float).mean((0, 1))

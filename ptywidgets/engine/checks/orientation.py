@@ -81,6 +81,8 @@ def check_phase(facts: Facts) -> Finding:
     """Whether atoms come out bright: by a small reconstruction of a block of the scan, where lens and rotation are
     known, else by the integrated centre of mass, where the scan is fine enough for it."""
     if facts.has_optics:
+        if not facts.thorough:
+            raise NotKnown("a quick look makes no reconstruction")
         peaks, clear = _peaks(facts)
         shown = f"A small reconstruction with this rotation and defocus is peaked %s (skewness {peaks:+.1f})"
         if not clear:
