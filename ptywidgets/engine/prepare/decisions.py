@@ -13,7 +13,7 @@ from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.prepare.optics_fit import TERMS, OpticsFit
 from ptywidgets.engine.prepare.polish import Polished
 from ptywidgets.engine.prepare.rotation import wrapped_angle
-from ptywidgets.engine.prepare.search import UNEXPLAINED, Found
+from ptywidgets.engine.prepare.search import Found
 from ptywidgets.engine.prepare.thick import ThickFit
 from ptywidgets.engine.prepare.vacuum import clean_vacuum
 from ptywidgets.engine.probe import Optics
@@ -200,7 +200,7 @@ def untold(search: Found | None) -> str:
     )
     if search.at_edge:
         return f"{first} explains the counts best, which is the widest that the detector's pixels allow"
-    if search.left > UNEXPLAINED:
+    if search.poor:
         return (
             f"{first} explains the counts best, but leaves {search.left:.0%} of them: the specimen is no thin one, or "
             "scan step, semi-angle or energy are others"

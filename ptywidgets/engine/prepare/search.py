@@ -39,9 +39,10 @@ FINALISTS = 3
 APART = (2.5, 0.25)  # in steps of the rotation's grid, and of the defocus: points that are nearer are one
 CONNECTED = 0.6  # the same once they have come down, where a well near focus is wide and its bottom flat
 IN_FOCUS = 0.6  # of lambda / alpha^2: the same where the defocus is small
-UNEXPLAINED = 0.15  # of the counts, beyond noise: with more than that left, the model is not the specimen's
-CLEAR = 3.0  # sigmas by which the best has to be better than another to count as told
-MUCH = 1.2  # as much as any other but its twin it has to explain, too: one in a well that is none is hardly better
+UNEXPLAINED = 0.05  # of the counts, beyond twice the noise: with more left, the model is not the specimen's
+CLEAR = (3.0, 6.0)  # sigmas by which the best has to be better than another to count as told: usually, and
+LITTLE = 0.15  # where less than this share of what is no noise is explained, and chance has its say
+MUCH = 1.08  # as much as any other but its twin it has to explain, too: one in a well that is none is hardly better
 SAMPLE = 64  # points of the grid that a proposal has to stand out from
 OUTSTANDING = 1.2  # as much as the best of them, it has to explain
 
@@ -61,6 +62,7 @@ class Found:
     thorough: bool  # whether the whole grid was looked at
     explained: float  # of what an empty object leaves, the share that the best explains
     left: float  # of the counts, what the best leaves beyond noise
+    poor: bool  # whether that is so much that the model is not the specimen's
     at_edge: bool  # whether the best is at the edge of the range: what is true may lie beyond
 
 
@@ -301,16 +303,19 @@ def _followed(
     margin = float(others.min()) if len(others) else math.inf
     explained = trials.nothing - ours.mean(1)
     most = float(np.delete(explained, first).max(initial=0.0))
-    told = margin >= CLEAR and float(explained[first]) > MUCH * most
+    structure = max(trials.nothing - trials.noise, 1e-30)
+    clear = CLEAR[0] if float(explained[first]) > LITTLE * structure else CLEAR[1]
+    told = margin >= clear and float(explained[first]) > MUCH * most
     if not told and favoured is not None:  # what two other methods agree on, and the counts do not speak against
-        likely = [i for i in order if margins[i] < CLEAR and _same(favoured, wells[i].point(), ROTATIONS[1], known)]
+        likely = [i for i in order if margins[i] < CLEAR[0] and _same(favoured, wells[i].point(), ROTATIONS[1], known)]
         if likely:
             first, told = int(likely[0]), True
     best = wells[first]
     left = float(ours[first].mean()) - trials.noise
+    poor = left > UNEXPLAINED + trials.noise
     agreed = favoured is not None and _same(favoured, best.point(), ROTATIONS[1], known)
     at_edge = known.defocus is None and abs(float(best.values[0])) > EDGE * widest
-    told = told and (agreed or not (left > UNEXPLAINED or at_edge))
+    told = told and (agreed or not (poor or at_edge))
     twin_margin = math.inf if turned is None else _margin(ours[first], turned[first], part)
     entries = [
         (w.point(), e, 1.0 if i == first else 2 * ndtr(-max(m, 0.0)))
@@ -338,12 +343,13 @@ def _followed(
         (taken, *sorted(alternatives, key=lambda a: (-a.probability, a.misfit))),
         landscape,
         told,
-        twin_margin >= CLEAR,
+        twin_margin >= clear and (turned is None or not poor),
         margin,
         twin_margin,
         thorough,
         1 - float(ours[first].mean()) / trials.nothing,
         left,
+        poor,
         at_edge,
     )
 
