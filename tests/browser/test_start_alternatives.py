@@ -99,7 +99,6 @@ bench
 """
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="find_start does not search the likelihood yet")
 def test_on_a_crystal_one_is_chosen_by_hand_and_followed_by_the_run(lab, simulated):
     """The scan undersamples the lattice: Auto was wrong on it, and sure of itself."""
     truth = json.loads((simulated / "crystal_a_meta.json").read_text())

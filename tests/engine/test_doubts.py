@@ -145,12 +145,18 @@ def test_a_run_from_a_wrong_start_says_so_where_no_trial_finds_better(faint, wro
     assert recon.status == "doubtful" and recon.doubts[0].name == "error"
 
 
-@pytest.mark.parametrize("changed", [{"scan_step": 0.6}, {"semiangle": 0.85}, {"energy": 2.5}])
+@pytest.mark.parametrize("changed", [{"scan_step": 0.6}, {"energy": 2.5}])
 def test_a_wrong_calibration_does_not_end_as_finished(faint, changed):
     known = faint.calibration
     wrong = {name: factor * known.require(name) for name, factor in changed.items()}
     recon = run(replace(faint, vacuum=None).with_calibration(**wrong))
     assert recon.status == "doubtful" and "is left over" in recon.message
+
+
+def test_a_semi_angle_that_the_disk_contradicts_is_put_right_and_told(faint):
+    recon = run(replace(faint, vacuum=None).with_calibration(semiangle=0.85 * faint.calibration.require("semiangle")))
+    assert recon.status == "finished" and "The semi-angle, given as 17 mrad, is 20" in recon.message
+    assert recon.calibration.semiangle == pytest.approx(20, rel=0.03)
 
 
 @pytest.mark.parametrize("dose", [None, 1e5, 1e3, 300])

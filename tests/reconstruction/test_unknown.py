@@ -229,7 +229,7 @@ def test_where_the_data_cannot_tell_it_asks(nothing):
 def test_a_start_that_was_not_found_says_so(nothing):
     start = Reconstruction(nothing).find_start()
     assert not start.optics.aberrations.known
-    assert start.decision("defocus").value is None and "not found" in start.decision("defocus").source
+    assert start.decision("defocus").value is None and start.decision("defocus").source == "cannot tell"
 
 
 def test_too_few_positions_are_a_question(ducky):
@@ -274,12 +274,6 @@ def test_a_disk_that_contradicts_what_is_given_is_asked_about_first(ducky, wrong
     ), "the disk has as many pixels as it has"
 
 
-def test_crystals_that_read_both_ways_are_a_question(simulated):
-    recon = Reconstruction.open(simulated / "crystal_a.h5", energy=80e3, semiangle=22)
-    with pytest.raises(AskingError, match=r"two opposite rotations .* prepare\(rotation=.* or prepare\(rotation="):
-        recon.run()
-
-
 # ---------------------------------------------------------------------------------------------------------- a series
 
 
@@ -322,13 +316,24 @@ def scored(recon, simulated, name):
 
 
 @pytest.mark.parametrize(
-    "name, vacuum, at_least", [("small", False, 0.98), ("small", True, 0.98), ("tiny", False, 0.98)]
+    "name, vacuum, at_least",
+    [
+        ("small", False, 0.99),
+        ("small", True, 0.99),
+        ("tiny", False, 0.98),
+        ("crystal_a", False, 0.97),  # the scan undersamples the lattice; from the true start 0.983, 0.995 and 0.996
+        ("crystal_a", True, 0.97),
+        ("crystal_b", False, 0.985),
+        ("crystal_c", False, 0.99),
+    ],
 )
 def test_open_and_run_is_enough(simulated, name, vacuum, at_least):
     more = {"vacuum": simulated / f"{name}_vacuum-probe.h5"} if vacuum else {}
-    recon = Reconstruction.open(simulated / f"{name}.h5", energy=80e3, semiangle=20, **more).run()
+    truth = json.loads((simulated / f"{name}_meta.json").read_text())
+    given = {"energy": truth["energy_eV"], "semiangle": truth["semiangle_mrad"], **more}
+    recon = Reconstruction.open(simulated / f"{name}.h5", **given).run()
     assert recon.status == "finished" and recon.doubts == ()
-    assert scored(recon, simulated, name) > 0.98
+    assert scored(recon, simulated, name) > at_least
 
 
 def test_few_counts_are_enough_too(simulated):

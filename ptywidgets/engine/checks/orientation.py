@@ -11,6 +11,7 @@ from ptywidgets.engine.problem import make_problem
 from ptywidgets.engine.refinements.joint_fit import JointFit
 
 SIDE, ROUNDS = 9, 2  # positions on a side of the block that is reconstructed, and steps
+SHARP = 1.0  # degrees: a rotation that is told so well needs no direction of the centre of mass
 FINE = 0.4  # share of the outer half of a scan's spectrum, where three quarters of all frequencies are
 
 
@@ -22,7 +23,7 @@ def check_rotation(facts: Facts) -> Finding:
     words = f"The detector is turned by {rotation:.2f} +- {fit.uncertainty:.2g} degrees{turned}"
     by_hand = measurement.preparation.rotation is not None
     look = "Compare the candidates by eye, or set rotation and transpose by what is known of the microscope."
-    if fit.solenoidal_share > 0.4 and not by_hand:
+    if fit.solenoidal_share > 0.4 and fit.uncertainty > SHARP and not by_hand:  # of the curl: others may have told it
         return Finding(
             "rotation", "bad", rotation, "degrees", f"{words}, but the data show hardly any direction.", look
         )

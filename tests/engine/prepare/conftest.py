@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
-from ptywidgets.engine import Aberrations, Calibration, Dataset, Optics, make_probe
+from ptywidgets.engine import Aberrations, Calibration, Dataset, Optics, make_probe, read
 from ptywidgets.engine.prepare import scan_positions
 from ptywidgets.engine.simulate import diffraction_patterns, poisson_counts, projected_phase
 
@@ -97,3 +99,14 @@ def summed(patterns, binning):
 def variant():
     """The function that simulates a variant."""
     return simulated
+
+
+@pytest.fixture
+def simulated_set(shared):
+    def load(name):
+        folder = shared / "data" / "simulated"
+        truth = json.loads((folder / f"{name}_meta.json").read_text())
+        known = {"energy": truth["energy_eV"], "semiangle": truth["semiangle_mrad"]}
+        return read(folder / f"{name}.h5", vacuum=folder / f"{name}_vacuum-probe.h5", **known), truth
+
+    return load

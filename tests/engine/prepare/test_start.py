@@ -1,13 +1,12 @@
 """The start: found from the data alone on many simulated variants, and given things are kept."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ptywidgets import samples
-from ptywidgets.engine import Aberrations, CalibrationError, Preparation, prepare, read
+from ptywidgets.engine import Aberrations, CalibrationError, Preparation, prepare
 from ptywidgets.engine.prepare import find_start, wrapped_angle
 
 LENS = {"C12": 40.0, "phi12": 0.4, "C21": 6000.0, "phi21": 1.0}
@@ -73,17 +72,6 @@ def test_a_thick_specimen_of_known_thickness_is_found_with_several_slices(simula
     decision = start.decision("defocus")
     assert "10 slices" in decision.sentence and "At the entrance" in decision.sentence
     assert decision.source == "from a coarse multislice reconstruction"
-
-
-@pytest.fixture
-def simulated_set(shared):
-    def load(name):
-        folder = shared / "data" / "simulated"
-        truth = json.loads((folder / f"{name}_meta.json").read_text())
-        known = {"energy": truth["energy_eV"], "semiangle": truth["semiangle_mrad"]}
-        return read(folder / f"{name}.h5", vacuum=folder / f"{name}_vacuum-probe.h5", **known), truth
-
-    return load
 
 
 def test_given_things_are_kept_and_said_to_be_given():

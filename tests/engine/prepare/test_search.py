@@ -1,0 +1,98 @@
+"""A start by likelihood: right where other methods are wrong, and silent where nothing stands out."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ptywidgets import samples
+from ptywidgets.engine import Dataset, Optics, prepare
+from ptywidgets.engine.prepare import find_start, wrapped_angle
+from ptywidgets.engine.prepare.agreed import _mean
+from ptywidgets.engine.prepare.certainty import question
+from ptywidgets.engine.prepare.search import search
+from ptywidgets.engine.prepare.trial import Points
+
+TO_ATOMS = {"crystal_a": 5.0, "crystal_b": 20.0, "crystal_c": 5.0}  # A of defocus from the entrance; of b C30, too
+
+
+@pytest.fixture(scope="module")
+def ducky():
+    dataset = samples.ducky("tiny", dose=1e5)
+    return prepare(dataset, rotation=0.0, transpose=False), Optics.from_dataset(dataset)
+
+
+@pytest.mark.parametrize("name", ["crystal_a", "crystal_b", "crystal_c"])
+def test_lattices_that_the_scan_undersamples_are_found(simulated_set, name):
+    dataset, truth = simulated_set(name)
+    start = find_start(dataset)
+    lens, sigma = start.optics.aberrations, start.fit.uncertainties
+    assert start.measurement.transpose == truth["transpose"]
+    off = wrapped_angle(start.measurement.rotation - truth["rotation_deg"])
+    assert abs(off) < 3 * start.decision("rotation").uncertainty < 1
+    true = -truth["aberrations"]["C10"] - TO_ATOMS[name]
+    assert abs(lens["defocus"] - true) < 3 * sigma["defocus"] < 25
+    assert question(start) is None
+    assert start.alternatives[0].rotation == pytest.approx(start.measurement.rotation, abs=1)
+    assert len(start.landscape) > (100 if start.search.thorough else 0)
+
+
+def test_the_whole_range_is_searched_where_nothing_is_proposed(ducky):
+    found = search(*ducky)
+    assert found.thorough and found.told and found.twin_told
+    assert abs(wrapped_angle(found.best.rotation + 15)) < 0.5 and not found.best.transpose
+    assert found.best.values[0] == pytest.approx(-237.6, rel=0.05)
+    assert sum(a.probability for a in found.alternatives) == pytest.approx(1)
+    assert found.alternatives[0].probability > 0.99
+
+
+def test_a_wrong_proposal_is_tried_and_not_believed(ducky):
+    wrong = Points(np.array([40.0]), np.array([True]), np.array([[300.0, 0, 0, 0, 0]]))
+    found = search(*ducky, proposals=wrong, trusted=True)
+    assert found.thorough and abs(wrapped_angle(found.best.rotation + 15)) < 0.5 and not found.best.transpose
+
+
+def test_a_right_proposal_saves_the_whole_range(ducky):
+    right = Points(np.array([-14.0]), np.array([False]), np.array([[-230.0, 0, 0, 0, 0]]))
+    found = search(*ducky, proposals=right, trusted=True)
+    assert not found.thorough and found.told and abs(found.best.rotation + 15) < 0.5
+
+
+def test_what_is_known_is_held(ducky):
+    found = search(*ducky, rotation=165.0, transpose=False)
+    assert found.best.rotation == 165 and found.best.values[0] == pytest.approx(237.6, rel=0.05)
+    found = search(*ducky, defocus=237.6)
+    assert found.best.values[0] == -237.6 and abs(wrapped_angle(found.best.rotation + 15)) < 0.5
+
+
+def test_noise_alone_tells_nothing_and_is_asked_about():
+    dataset = samples.ducky("tiny", dose=1e4)
+    mean = np.asarray(dataset.data, float).mean((0, 1))
+    noise = np.random.default_rng(5).poisson(np.broadcast_to(mean, dataset.shape)).astype(np.uint16)
+    start = find_start(Dataset(noise, calibration=dataset.calibration))
+    assert not start.fit.found and start.decision("defocus").value is None
+    assert start.decision("rotation").source == start.decision("transpose").source == "cannot tell"
+    assert not start.optics.aberrations.known
+    assert "the data cannot tell" in str(question(start)).lower()
+
+
+def test_half_a_turn_that_is_not_told_is_a_question():
+    start = find_start(samples.ducky("tiny", dose=1e5))
+    assert question(start) is None
+    decisions = [replace(d, source="undecided") if d.name == "half turn" else d for d in start.decisions]
+    words = str(question(replace(start, decisions=tuple(decisions))))
+    assert "two opposite rotations" in words and "-15.0 with a defocus of" in words and "165.0 with" in words
+
+
+def test_where_two_methods_disagree_the_uncertainty_covers_both():
+    assert _mean(0.0, 1.0, 1.0) == pytest.approx((0, np.sqrt(0.5)))
+    shift, sigma = _mean(10.0, 1.0, 1.0)
+    assert shift == 5 and sigma == pytest.approx(5)
+    assert _mean(7.0, np.inf, 2.0) == (7.0, 2.0) and _mean(7.0, 2.0, np.inf) == (0.0, 2.0)
+
+
+def test_the_order_of_a_scan_says_nothing_to_the_search(ducky):
+    measurement, optics = ducky
+    turned = replace(measurement, preparation=measurement.preparation.replace(rotation=None), rotation=77.0)
+    one, other = (search(m, optics, transpose=False).best for m in (measurement, turned))
+    assert one.rotation == other.rotation and one.values.tolist() == other.values.tolist()
