@@ -17,8 +17,8 @@ import numpy as np
 from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.prepare.optics_fit import OpticsFit, in_words, refine, uncertainties_of
 from ptywidgets.engine.prepare.rotation import wrapped_angle
-from ptywidgets.engine.prepare.search import Found
 from ptywidgets.engine.prepare.side_bands import StrongBands
+from ptywidgets.engine.prepare.verdict import Found
 from ptywidgets.engine.probe import Optics
 
 JACKKNIFE = 1.5  # of a block's parts, which share an object: they disagree less than they would alone

@@ -13,9 +13,9 @@ from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.prepare.optics_fit import TERMS, OpticsFit
 from ptywidgets.engine.prepare.polish import Polished
 from ptywidgets.engine.prepare.rotation import wrapped_angle
-from ptywidgets.engine.prepare.search import Found
 from ptywidgets.engine.prepare.thick import ThickFit
 from ptywidgets.engine.prepare.vacuum import clean_vacuum
+from ptywidgets.engine.prepare.verdict import Found
 from ptywidgets.engine.probe import Optics
 
 GIVEN = "given"

@@ -12,17 +12,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr
 
 from ptywidgets.engine.aberrations import Aberrations
-from ptywidgets.engine.prepare.alternatives import Alternative, Landscape
+from ptywidgets.engine.prepare.alternatives import Landscape
 from ptywidgets.engine.prepare.measurement import Measurement
-from ptywidgets.engine.prepare.response import Bottom, bottoms, parts_of, reach_of, scales_of
+from ptywidgets.engine.prepare.response import Bottom, bottoms, reach_of, scales_of
 from ptywidgets.engine.prepare.rotation import wrapped_angle
 from ptywidgets.engine.prepare.trial import Points, Trials
+from ptywidgets.engine.prepare.verdict import NEARBY, Found, Known, same_well, verdict
 from ptywidgets.engine.probe import Optics, make_aperture
 from ptywidgets.engine.units import wavelength
 
@@ -32,38 +31,12 @@ SIDE, SWEEPS = 11, 3
 ROTATIONS = (5.0, 15.0)  # degrees from one to the next, at least and at most
 RATIO = 1.25  # of a defocus to the next: the well about the truth is 12 % wide on both sides
 NEAR_FOCUS = 0.3  # of lambda / alpha^2: steps of the defocus where it is less than that
-EDGE = 0.95  # of the widest defocus: what lies there may lie beyond
 WIDEST = 0.9  # of the window, that a probe may fill
 CELLS = 6  # distinct points of the grid that are followed
 FINALISTS = 3
-APART = (2.5, 0.25)  # in steps of the rotation's grid, and of the defocus: points that are nearer are one
 CONNECTED = 0.6  # the same once they have come down, where a well near focus is wide and its bottom flat
-IN_FOCUS = 0.6  # of lambda / alpha^2: the same where the defocus is small
-UNEXPLAINED = 0.05  # of the counts, beyond twice the noise: with more left, the model is not the specimen's
-CLEAR = (3.0, 6.0)  # sigmas by which the best has to be better than another to count as told: usually, and
-LITTLE = 0.15  # where less than this share of what is no noise is explained, and chance has its say
-MUCH = 1.08  # as much as any other but its twin it has to explain, too: one in a well that is none is hardly better
 SAMPLE = 64  # points of the grid that a proposal has to stand out from
 OUTSTANDING = 1.2  # as much as the best of them, it has to explain
-
-
-@dataclass(frozen=True, eq=False)
-class Found:
-    """What a search has found."""
-
-    best: Bottom
-    uncertainties: dict[str, float]  # one sigma, of the terms (A) and "rotation" (degrees)
-    alternatives: tuple[Alternative, ...]  # the best first
-    landscape: Landscape
-    told: bool  # whether the best is clearly better than all others but its twin
-    twin_told: bool  # whether it is clearly better than its twin
-    margin: float  # sigmas to the next but its twin
-    twin_margin: float  # sigmas to its twin
-    thorough: bool  # whether the whole grid was looked at
-    explained: float  # of what an empty object leaves, the share that the best explains
-    left: float  # of the counts, what the best leaves beyond noise
-    poor: bool  # whether that is so much that the model is not the specimen's
-    at_edge: bool  # whether the best is at the edge of the range: what is true may lie beyond
 
 
 def search(
@@ -109,7 +82,8 @@ def search(
     InsufficientData
         Where there are no counts, or no pixels, to look at.
     """
-    known = _Known(_depth(measurement, optics), rotation, transpose, defocus, sign)
+    radius, lam = _radius(measurement, optics), wavelength(measurement.calibration.require("energy"))
+    known = Known(1 / (lam * radius**2), rotation, transpose, defocus, sign)
     others = optics.aberrations.cartesian
     kept = {k: v for k, v in others.items() if v and k not in terms}
     lens = optics.replace(aberrations=Aberrations(**kept))
@@ -117,43 +91,27 @@ def search(
     small = Trials(measurement, lens, terms, side=COARSE_SIDES[0])
     if small.step < FEW:
         small = Trials(measurement, lens, terms, side=COARSE_SIDES[1])
-    grid = _grid(small, measurement, optics, known)
+    grid = _grid(small, radius, known)
     asked = _allowed(proposals, known, len(terms))
-    thorough = not (trusted and len(asked) and _stands_out(small, grid, asked, measurement, optics, known))
-    seen, errors = asked, np.zeros(0)
+    thorough = not (trusted and len(asked) and _stands_out(small, grid, asked, radius, known))
     if thorough:
         progress(f"{len(grid)} orientations and defocuses")
-        seen = Points.joined([asked, grid])
-        errors = small.errors(seen, COARSE_SWEEPS).mean(1)
-    elif len(asked):
-        seen = asked.take(slice(0, 1))
-        errors = small.errors(seen, COARSE_SWEEPS).mean(1)
-    spacing = _rotation_step(small, measurement, optics)
+    seen = Points.joined([asked, grid]) if thorough else asked.take([0])
+    errors = small.errors(seen, COARSE_SWEEPS).mean(1)
+    spacing = _rotation_step(small, radius)
     favoured = asked.take([0]) if trusted and len(asked) else None
     chosen = _distinct(seen, errors, spacing, CELLS if thorough else 1, known)
-    if favoured is not None and not any(_same(favoured, seen.take([c]), spacing, known) for c in chosen):
+    if favoured is not None and not any(same_well(favoured, seen.take([c]), spacing, known) for c in chosen):
         chosen.append(0)
     progress("the best of them")
+    trials = Trials(measurement, lens, terms, side=SIDE)
+    wells = _bottoms(trials, radius, lam, seen.take(chosen), favoured, known)
     landscape = _landscape(seen, errors, small)
     widest = float(np.abs(grid.values[:, 0]).max())
-    return _followed(measurement, lens, optics, terms, known, seen.take(chosen), favoured, landscape, thorough, widest)
+    return verdict(trials, wells, favoured, known, landscape, thorough, math.inf if defocus is not None else widest)
 
 
 # ---------------------------------------------------------------------------------------------- what is looked at
-
-
-@dataclass(frozen=True)
-class _Known:
-    depth: float  # lambda / alpha^2, A
-    rotation: float | None
-    transpose: bool | None
-    defocus: float | None
-    sign: float
-
-    @property
-    def half_a_turn(self) -> bool:
-        """Whether a point's twin is another reading, or contradicts what is known."""
-        return self.rotation is None and self.defocus is None and not self.sign
 
 
 def _radius(measurement: Measurement, optics: Optics) -> float:
@@ -166,20 +124,14 @@ def _radius(measurement: Measurement, optics: Optics) -> float:
     return math.sqrt(max(area, 1) * q[0] * q[1] / math.pi)
 
 
-def _depth(measurement: Measurement, optics: Optics) -> float:
-    """Depth of field, lambda / alpha^2, A."""
-    return 1 / (wavelength(measurement.calibration.require("energy")) * _radius(measurement, optics) ** 2)
+def _rotation_step(trials: Trials, radius: float) -> float:
+    """Degrees between rotations of the grid: the block's edge moves by what the aperture, of a radius, resolves."""
+    return float(np.clip(2.2 * math.degrees(0.5 / radius / reach_of(trials)), *ROTATIONS))
 
 
-def _rotation_step(trials: Trials, measurement: Measurement, optics: Optics) -> float:
-    """Degrees between rotations of the grid: the block's edge moves by what the aperture resolves."""
-    resolved = 0.5 / _radius(measurement, optics)
-    return float(np.clip(2.2 * math.degrees(resolved / reach_of(trials)), *ROTATIONS))
-
-
-def _grid(trials: Trials, measurement: Measurement, optics: Optics, known: _Known) -> Points:
-    radius, lam = _radius(measurement, optics), wavelength(measurement.calibration.require("energy"))
-    farthest = WIDEST * 0.5 * trials.n * float(min(trials.sampling)) / (lam * radius)
+def _grid(trials: Trials, radius: float, known: Known) -> Points:
+    half = 0.5 * trials.n * float(min(trials.sampling))  # of the window, A
+    farthest = WIDEST * half * radius * known.depth  # over the semi-angle in rad, 1 / (radius depth)
     sizes: list[float] = [0.0]
     while sizes[-1] < farthest:
         sizes.append(max(sizes[-1] + NEAR_FOCUS * known.depth, sizes[-1] * RATIO))
@@ -189,7 +141,7 @@ def _grid(trials: Trials, measurement: Measurement, optics: Optics, known: _Know
     elif known.sign:
         defoci = defoci[defoci * known.sign >= 0]
     turn = 180.0 if known.half_a_turn else 360.0
-    count = math.ceil(turn / _rotation_step(trials, measurement, optics))
+    count = math.ceil(turn / _rotation_step(trials, radius))
     rotations = np.arange(count) * turn / count if known.rotation is None else np.array([known.rotation])
     transposes = np.array([False, True] if known.transpose is None else [known.transpose])
     t, r, d = (a.ravel() for a in np.meshgrid(transposes, rotations, defoci, indexing="ij"))
@@ -198,7 +150,7 @@ def _grid(trials: Trials, measurement: Measurement, optics: Optics, known: _Know
     return Points(r.astype(float), t.astype(bool), values)
 
 
-def _allowed(proposals: Points | None, known: _Known, size: int) -> Points:
+def _allowed(proposals: Points | None, known: Known, size: int) -> Points:
     """Proposals that do not contradict what is known."""
     if proposals is None:
         return Points(np.zeros(0), np.zeros(0, bool), np.zeros((0, size)))
@@ -210,40 +162,26 @@ def _allowed(proposals: Points | None, known: _Known, size: int) -> Points:
     return proposals.take(ok)
 
 
-def _stands_out(
-    trials: Trials, grid: Points, asked: Points, measurement: Measurement, optics: Optics, known: _Known
-) -> bool:
+def _stands_out(trials: Trials, grid: Points, asked: Points, radius: float, known: Known) -> bool:
     """Whether the first proposal is better than any of a sample of the grid, and far from what is usual there."""
     rng = np.random.default_rng(0)
     sample = grid.take(np.sort(rng.choice(len(grid), min(SAMPLE, len(grid)), replace=False)))
     first = asked.take(slice(0, 1))
     errors = trials.errors(Points.joined([first, first.turned(), sample]), COARSE_SWEEPS).mean(1)
     own = float(errors[:2].min() if known.half_a_turn else errors[0])
-    spacing = _rotation_step(trials, measurement, optics)
-    others = errors[2:][[not _same(first, sample.take([i]), spacing, known) for i in range(len(sample))]]
+    spacing = _rotation_step(trials, radius)
+    others = errors[2:][[not same_well(first, sample.take([i]), spacing, known) for i in range(len(sample))]]
     if len(others) < 8:
         return False
     return trials.nothing - own > OUTSTANDING * max(trials.nothing - float(others.min()), 0.0)
 
 
-def _same(a: Points, b: Points, spacing: float, known: _Known) -> bool:
-    """Whether two points lie in one well, or in a well and its twin's."""
-    if bool(a.transpose[0]) != bool(b.transpose[0]):
-        return False
-    apart = abs(wrapped_angle(float(a.rotation[0] - b.rotation[0])))
-    one, other = float(a.values[0, 0]), float(b.values[0, 0])
-    near = max(APART[1] * max(abs(one), abs(other)), IN_FOCUS * known.depth)
-    if apart < APART[0] * spacing and abs(one - other) < near:
-        return True
-    return known.half_a_turn and 180 - apart < APART[0] * spacing and abs(one + other) < near
-
-
-def _distinct(points: Points, errors: np.ndarray, spacing: float, count: int, known: _Known) -> list[int]:
+def _distinct(points: Points, errors: np.ndarray, spacing: float, count: int, known: Known) -> list[int]:
     """Indices of the lowest points that are not of one well."""
     chosen: list[int] = []
     for index in np.argsort(errors, kind="stable"):
         one = points.take([int(index)])
-        if not any(_same(one, points.take([c]), spacing, known) for c in chosen):
+        if not any(same_well(one, points.take([c]), spacing, known) for c in chosen):
             chosen.append(int(index))
         if len(chosen) == count:
             break
@@ -253,125 +191,38 @@ def _distinct(points: Points, errors: np.ndarray, spacing: float, count: int, kn
 # ---------------------------------------------------------------------------------------------- down the wells
 
 
-def _followed(
-    measurement: Measurement,
-    lens: Optics,
-    optics: Optics,
-    terms: Sequence[str],
-    known: _Known,
-    cells: Points,
-    favoured: Points | None,
-    landscape: Landscape,
-    thorough: bool,
-    widest: float,
-) -> Found:
-    trials = Trials(measurement, lens, terms, side=SIDE)
-    radius = _radius(measurement, optics)
-    scales = scales_of(trials, radius, wavelength(measurement.calibration.require("energy")))
-    spacing = _rotation_step(trials, measurement, optics)
-    movable = np.array([*(t != "C10" or known.defocus is None for t in terms), known.rotation is None])
+def _bottoms(
+    trials: Trials, radius: float, lam: float, cells: Points, favoured: Points | None, known: Known
+) -> list[Bottom]:
+    """The distinct wells of some points: all as far as orientation and defocus go, the lowest with astigmatism."""
+    scales = scales_of(trials, radius, lam)
+    spacing = _rotation_step(trials, radius)
+    movable = np.array([*(t != "C10" or known.defocus is None for t in trials.terms), known.rotation is None])
 
     def free(*names: str) -> np.ndarray:
-        return movable & np.array([any(t.startswith(n) for n in names) for t in (*terms, "rotation")])
+        return movable & np.array([any(t.startswith(n) for n in names) for t in (*trials.terms, "rotation")])
 
     if known.half_a_turn:  # each well has two readings, and from here on they are told apart
         twins = cells.turned()
         both = trials.errors(Points.joined([cells, twins]), SWEEPS).mean(1).reshape(2, -1)
         cells = Points.joined([(twins if b else cells).take([i]) for i, b in enumerate(both.argmin(0))])
-    wells = _apart(bottoms(trials, cells, scales, free("C10", "rotation")), spacing, known)
+    wells = _apart(bottoms(trials, cells, scales, free("C10", "rotation"), sweeps=SWEEPS), spacing, known)
     few = [w.point() for w in wells[:FINALISTS]]
     if favoured is not None:
-        few += [w.point() for w in wells[FINALISTS:] if _same(favoured, w.point(), ROTATIONS[1], known)]
-    finalists = _apart(bottoms(trials, Points.joined(few), scales, free("C10", "C12", "rotation")), spacing, known)
-    rest = [w for w in wells if not any(_same(w.point(), f.point(), CONNECTED * spacing, known) for f in finalists)]
-    wells = [*finalists, *rest]
-    tried = Points.joined([w.point() for w in wells])
-    errors = trials.errors(Points.joined([tried, tried.turned()] if known.half_a_turn else [tried]), SWEEPS)
-    part = parts_of(trials)
-    if known.half_a_turn:
-        ours, turned = errors[: len(wells)], errors[len(wells) :]
-        for index, well in enumerate(wells):
-            if turned[index].mean() < ours[index].mean():
-                wells[index] = well.twin()
-                ours[index], turned[index] = turned[index].copy(), ours[index].copy()
-    else:
-        ours, turned = errors, None
-    order = np.argsort(ours.mean(1), kind="stable")
-    first = int(order[0])
-    margins = np.array([_margin(ours[first], e, part) for e in ours])
-    others = np.delete(margins, first)
-    margin = float(others.min()) if len(others) else math.inf
-    explained = trials.nothing - ours.mean(1)
-    most = float(np.delete(explained, first).max(initial=0.0))
-    structure = max(trials.nothing - trials.noise, 1e-30)
-    clear = CLEAR[0] if float(explained[first]) > LITTLE * structure else CLEAR[1]
-    told = margin >= clear and float(explained[first]) > MUCH * most
-    if not told and favoured is not None:  # what two other methods agree on, and the counts do not speak against
-        likely = [i for i in order if margins[i] < CLEAR[0] and _same(favoured, wells[i].point(), ROTATIONS[1], known)]
-        if likely:
-            first, told = int(likely[0]), True
-    best = wells[first]
-    left = float(ours[first].mean()) - trials.noise
-    poor = left > UNEXPLAINED + trials.noise
-    agreed = favoured is not None and _same(favoured, best.point(), ROTATIONS[1], known)
-    at_edge = known.defocus is None and abs(float(best.values[0])) > EDGE * widest
-    told = told and (agreed or not (poor or at_edge))
-    twin_margin = math.inf if turned is None else _margin(ours[first], turned[first], part)
-    entries = [
-        (w.point(), e, 1.0 if i == first else 2 * ndtr(-max(m, 0.0)))
-        for i, (w, e, m) in enumerate(zip(wells, ours, margins, strict=True))
-    ]
-    if turned is not None:
-        entries.append((best.point().turned(), turned[first], 2 * ndtr(-max(twin_margin, 0.0))))
-    total = sum(weight for *_, weight in entries)
-    c10 = tuple(terms).index("C10")
-    alternatives = [
-        Alternative(
-            wrapped_angle(float(p.rotation[0])),
-            bool(p.transpose[0]),
-            -float(p.values[0, c10]),
-            float(e.mean() / trials.nothing),
-            float(weight / total),
-            Aberrations(**{t: float(v) for t, v in zip(terms, p.values[0], strict=True) if v}),
-        )
-        for p, e, weight in entries
-    ]
-    taken = alternatives.pop(first)
-    return Found(
-        best,
-        dict(zip((*terms, "rotation"), best.sigma.tolist(), strict=True)),
-        (taken, *sorted(alternatives, key=lambda a: (-a.probability, a.misfit))),
-        landscape,
-        told,
-        twin_margin >= clear and (turned is None or not poor),
-        margin,
-        twin_margin,
-        thorough,
-        1 - float(ours[first].mean()) / trials.nothing,
-        left,
-        poor,
-        at_edge,
-    )
+        few += [w.point() for w in wells[FINALISTS:] if same_well(favoured, w.point(), NEARBY, known)]
+    lowest = bottoms(trials, Points.joined(few), scales, free("C10", "C12", "rotation"), sweeps=SWEEPS)
+    lowest = _apart(lowest, spacing, known)
+    near = CONNECTED * spacing
+    return lowest + [w for w in wells if not any(same_well(w.point(), f.point(), near, known) for f in lowest)]
 
 
-def _apart(wells: list[Bottom], spacing: float, known: _Known) -> list[Bottom]:
+def _apart(wells: list[Bottom], spacing: float, known: Known) -> list[Bottom]:
     """Those that have not come down to where a lower one is, the lowest first."""
     chosen: list[Bottom] = []
     for well in sorted(wells, key=lambda w: w.error):
-        if not any(_same(well.point(), c.point(), CONNECTED * spacing, known) for c in chosen):
+        if not any(same_well(well.point(), c.point(), CONNECTED * spacing, known) for c in chosen):
             chosen.append(well)
     return chosen
-
-
-def _margin(best: np.ndarray, other: np.ndarray, part: np.ndarray) -> float:
-    """By how much one is better than another, in the uncertainty that the parts of the block leave of it."""
-    difference = other - best
-    groups = np.unique(part)
-    if len(groups) < 2:
-        return 0.0
-    without = np.array([difference[part != g].mean() for g in groups])
-    spread = math.sqrt((len(groups) - 1) / len(groups) * float(((without - without.mean()) ** 2).sum()))
-    return float(difference.mean()) / max(spread, 1e-30)
 
 
 def _landscape(points: Points, errors: np.ndarray, trials: Trials) -> Landscape:
@@ -380,4 +231,4 @@ def _landscape(points: Points, errors: np.ndarray, trials: Trials) -> Landscape:
     return Landscape(rotation, points.transpose, -points.values[:, c10], errors / trials.nothing)
 
 
-__all__ = ["Found", "search"]
+__all__ = ["search"]

@@ -37,10 +37,11 @@ from ptywidgets.engine.prepare.optics_fit import TERMS, OpticsFit, cannot_tell, 
 from ptywidgets.engine.prepare.origin import fit_origin, moments
 from ptywidgets.engine.prepare.polish import Polished, polish
 from ptywidgets.engine.prepare.rotation import RotationFit, wrapped_angle
-from ptywidgets.engine.prepare.search import Found, search
+from ptywidgets.engine.prepare.search import search
 from ptywidgets.engine.prepare.side_bands import StrongBands
 from ptywidgets.engine.prepare.thick import ThickFit, depth_of_field, thick_defocus, with_defocus
 from ptywidgets.engine.prepare.trial import Points
+from ptywidgets.engine.prepare.verdict import Found
 from ptywidgets.engine.probe import Optics
 
 OF_THICK = 0.05  # of the depth of field: what slices that are all alike leave unsure of the middle of a specimen

@@ -1,0 +1,193 @@
+"""What a search may be believed: by how much the best of some wells is better than the others, and than its twin.
+
+Two wells are compared position by position, in what parts of the block disagree about their difference. Chance, a model
+that is not the specimen's, and the edge of the range each have a rule of their own.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtr
+
+from ptywidgets.engine.aberrations import Aberrations
+from ptywidgets.engine.prepare.alternatives import Alternative, Landscape
+from ptywidgets.engine.prepare.response import Bottom, parts_of
+from ptywidgets.engine.prepare.rotation import wrapped_angle
+from ptywidgets.engine.prepare.trial import Points, Trials
+
+SWEEPS = 3  # of the trials that are compared
+APART = (2.5, 0.25)  # in steps of the rotation, and of the defocus: points that are nearer are of one well
+IN_FOCUS = 0.6  # of lambda / alpha^2: the same where the defocus is small
+NEARBY = 15.0  # degrees, the step in which what two methods agree on is looked for again among the wells
+EDGE = 0.95  # of the widest defocus: what lies there may lie beyond
+UNEXPLAINED = 0.05  # of the counts, beyond twice the noise: with more left, the model is not the specimen's
+CLEAR = (3.0, 6.0)  # sigmas by which the best has to be better than another to count as told: usually, and
+LITTLE = 0.15  # where less than this share of what is no noise is explained, and chance has its say
+MUCH = 1.08  # as much as any other but its twin it has to explain, too: one in a well that is none is hardly better
+
+
+@dataclass(frozen=True)
+class Known:
+    """What somebody has told a search."""
+
+    depth: float  # lambda / alpha^2, A
+    rotation: float | None
+    transpose: bool | None
+    defocus: float | None
+    sign: float
+
+    @property
+    def half_a_turn(self) -> bool:
+        """Whether a point's twin is another reading, or contradicts what is known."""
+        return self.rotation is None and self.defocus is None and not self.sign
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a search has found."""
+
+    best: Bottom
+    uncertainties: dict[str, float]  # one sigma, of the terms (A) and "rotation" (degrees)
+    alternatives: tuple[Alternative, ...]  # the best first
+    landscape: Landscape
+    told: bool  # whether the best is clearly better than all others but its twin
+    twin_told: bool  # whether it is clearly better than its twin
+    margin: float  # sigmas to the next but its twin
+    twin_margin: float  # sigmas to its twin
+    thorough: bool  # whether the whole grid was looked at
+    explained: float  # of what an empty object leaves, the share that the best explains
+    left: float  # of the counts, what the best leaves beyond noise
+    poor: bool  # whether that is so much that the model is not the specimen's
+    at_edge: bool  # whether the best is at the edge of the range: what is true may lie beyond
+
+
+def same_well(a: Points, b: Points, spacing: float, known: Known) -> bool:
+    """Whether two points lie in one well, or in a well and its twin's."""
+    if bool(a.transpose[0]) != bool(b.transpose[0]):
+        return False
+    apart = abs(wrapped_angle(float(a.rotation[0] - b.rotation[0])))
+    one, other = float(a.values[0, 0]), float(b.values[0, 0])
+    near = max(APART[1] * max(abs(one), abs(other)), IN_FOCUS * known.depth)
+    if apart < APART[0] * spacing and abs(one - other) < near:
+        return True
+    return known.half_a_turn and 180 - apart < APART[0] * spacing and abs(one + other) < near
+
+
+def verdict(
+    trials: Trials,
+    wells: list[Bottom],
+    favoured: Points | None,
+    known: Known,
+    landscape: Landscape,
+    thorough: bool,
+    widest: float,
+) -> Found:
+    """Judge wells by trials at their bottoms.
+
+    Parameters
+    ----------
+    trials : Trials
+    wells : list of Bottom
+        Distinct ones.
+    favoured : Points, optional
+        The one that two other methods agree on: it is believed where the counts do not speak against it.
+    known : Known
+    landscape : Landscape
+        What has been seen on the way.
+    thorough : bool
+        Whether that is the whole range.
+    widest : float
+        Defocus at the edge of the range, A.
+
+    Returns
+    -------
+    Found
+    """
+    tried = Points.joined([w.point() for w in wells])
+    errors = trials.errors(Points.joined([tried, tried.turned()] if known.half_a_turn else [tried]), SWEEPS)
+    wells, ours, turned = _right_way_round(wells, errors, known)
+    part = parts_of(trials)
+    order = np.argsort(ours.mean(1), kind="stable")
+    first = int(order[0])
+    margins = np.array([_margin(ours[first], e, part) for e in ours])
+    margin = float(np.delete(margins, first).min(initial=math.inf))
+    explained = trials.nothing - ours.mean(1)
+    most = float(np.delete(explained, first).max(initial=0.0))
+    clear = CLEAR[0] if float(explained[first]) > LITTLE * (trials.nothing - trials.noise) else CLEAR[1]
+    told = margin >= clear and float(explained[first]) > MUCH * most
+    likely = [i for i in order if margins[i] < CLEAR[0] and _is(favoured, wells[i], known)]
+    if not told and likely:
+        first, told = int(likely[0]), True
+    best = wells[first]
+    left = float(ours[first].mean()) - trials.noise
+    poor, at_edge = left > UNEXPLAINED + trials.noise, abs(float(best.values[0])) > EDGE * widest
+    twin_margin = math.inf if turned is None else _margin(ours[first], turned[first], part)
+    readings = [(w.point(), e, 2 * ndtr(-max(m, 0.0))) for w, e, m in zip(wells, ours, margins, strict=True)]
+    readings[first] = (best.point(), ours[first], 1.0)
+    if turned is not None:
+        readings.append((best.point().turned(), turned[first], 2 * ndtr(-max(twin_margin, 0.0))))
+    alternatives = _alternatives(readings, trials)
+    taken = alternatives.pop(first)
+    return Found(
+        best,
+        dict(zip((*trials.terms, "rotation"), best.sigma.tolist(), strict=True)),
+        (taken, *sorted(alternatives, key=lambda a: (-a.probability, a.misfit))),
+        landscape,
+        told and (_is(favoured, best, known) or not (poor or at_edge)),
+        twin_margin >= clear and (turned is None or not poor),
+        margin,
+        twin_margin,
+        thorough,
+        1 - float(ours[first].mean()) / trials.nothing,
+        left,
+        poor,
+        at_edge,
+    )
+
+
+def _is(favoured: Points | None, well: Bottom, known: Known) -> bool:
+    return favoured is not None and same_well(favoured, well.point(), NEARBY, known)
+
+
+def _right_way_round(
+    wells: list[Bottom], errors: np.ndarray, known: Known
+) -> tuple[list[Bottom], np.ndarray, np.ndarray | None]:
+    """Each well as the better of its two readings, the errors of that, and of the other one; None where it is known."""
+    if not known.half_a_turn:
+        return wells, errors, None
+    ours, turned = errors.reshape(2, len(wells), -1)
+    flipped = turned.mean(1) < ours.mean(1)
+    wells = [well.twin() if other else well for well, other in zip(wells, flipped, strict=True)]
+    return wells, np.where(flipped[:, None], turned, ours), np.where(flipped[:, None], ours, turned)
+
+
+def _alternatives(readings: list[tuple[Points, np.ndarray, float]], trials: Trials) -> list[Alternative]:
+    total = sum(weight for *_, weight in readings)
+    return [
+        Alternative(
+            wrapped_angle(float(point.rotation[0])),
+            bool(point.transpose[0]),
+            -float(point.values[0, trials.terms.index("C10")]),
+            float(errors.mean() / trials.nothing),
+            float(weight / total),
+            Aberrations(**{t: float(v) for t, v in zip(trials.terms, point.values[0], strict=True) if v}),
+        )
+        for point, errors, weight in readings
+    ]
+
+
+def _margin(best: np.ndarray, other: np.ndarray, part: np.ndarray) -> float:
+    """By how much one is better than another, in the uncertainty that the parts of the block leave of it."""
+    difference = other - best
+    groups = np.unique(part)
+    if len(groups) < 2:
+        return 0.0
+    without = np.array([difference[part != g].mean() for g in groups])
+    spread = math.sqrt((len(groups) - 1) / len(groups) * float(((without - without.mean()) ** 2).sum()))
+    return float(difference.mean()) / max(spread, 1e-30)
+
+
+__all__ = ["NEARBY", "Found", "Known", "same_well", "verdict"]
