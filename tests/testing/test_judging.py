@@ -60,7 +60,7 @@ def test_the_twin_is_wrong_where_half_a_turn_was_told_and_right_where_it_was_lef
 
 
 def test_who_asks_is_not_wrong_and_sure(start):
-    lost = replace(made_wrong(start, turn=40), fit=replace(start.fit, share=0.0))
+    lost = replace(made_wrong(start, turn=40), fit=replace(start.fit, told=False))
     judgement = judged(RECIPE, lost)
     assert judgement.asks and not judgement.told
     assert "rotation" in judgement.wrong and not judgement.wrong_and_sure
@@ -75,11 +75,11 @@ def test_a_defocus_that_was_not_found_has_no_error(start, source):
 
 def test_a_wrong_step_and_an_untold_spherical_aberration_excuse_what_they_cost(start):
     lens = RECIPE.aberrations
-    longer = made_wrong(start, sign=1.05)
+    longer = made_wrong(start, sign=1.1)
     assert "defocus" in judged(RECIPE, longer).wrong
-    assert "defocus" not in judged(replace(RECIPE, stated_step=1.05), longer).wrong
-    assert "defocus" in judged(replace(RECIPE, stated_step=0.95), longer).wrong
-    off = 0.05 * lens["defocus"]
+    assert "defocus" not in judged(replace(RECIPE, stated_step=1.1), longer).wrong
+    assert "defocus" in judged(replace(RECIPE, stated_step=0.9), longer).wrong
+    off = 0.1 * lens["defocus"]
     c30 = -1.5 * off / (RECIPE.semiangle * 1e-3) ** 2
     assert "defocus" not in judged(replace(RECIPE, aberrations=lens.replace(C30=c30)), longer).wrong
     assert "defocus" in judged(replace(RECIPE, aberrations=lens.replace(C30=-c30)), longer).wrong

@@ -114,6 +114,9 @@ def about_orientation(
             "from the sign of the defocus",
             f"The sign of the defocus tells {angle:.0f} from {other:.0f} degrees.",
         )
+    elif fit.found and search is not None and search.by_atoms:
+        source = "from the atoms"
+        words = f"Atoms come out bright with {angle:.0f} degrees and would be dark with {other:.0f}."
     elif fit.found and search is not None and search.twin_told:
         source = "from the counts"
         words = (

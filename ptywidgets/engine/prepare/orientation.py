@@ -120,13 +120,15 @@ def find_orientation(
     near = {t: (0.0,) if t == fit.transpose and fit.found else NEARBY for t in curls}
     shares: dict[tuple[bool, int], tuple[np.ndarray, float]] = {}
     for transpose in (False, True):
+        nearby = near[transpose]
         for quarter in (0, 1):
             tried = []
-            for off in near[transpose] if quarter == 0 else (0.0,):
+            for off in nearby:
                 angle = angles[transpose] + 90 * quarter + off
                 every = bands.shares_by_defocus(angle, transpose, grid)
                 tried.append((every[:, int(every.sum(0).argmax())], angle))
             shares[transpose, quarter] = max(tried, key=lambda item: float(item[0].sum()))
+            nearby = (shares[transpose, quarter][1] - angles[transpose] - 90 * quarter,)  # the next is a quarter on
     candidates = []
     top = max(shares.values(), key=lambda item: float(item[0].sum()))[0]
     chance = min(fit.noise_share, 0.9 * float(top.sum()))

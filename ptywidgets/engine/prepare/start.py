@@ -186,6 +186,9 @@ def find_start(
         try:  # the rotation is told better by the trials than by a few rounds of this
             polished = polish(measurement, optics, fit, hold=(*held, *others), rounds=3 if refine else 1)
             fit = polished.fit
+            if polished.peaks_clear:
+                before, found = found, found.with_atoms(polished.peaks)
+                fit = fit if found.best.rotation == before.best.rotation else fit.twin()
         except InsufficientData as error:
             decisions.append(Decision("coarse reconstruction", "none", None, "", CANNOT, str(error), "ProbeDesigner"))
     if fit.found:

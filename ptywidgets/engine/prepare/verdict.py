@@ -7,7 +7,7 @@ that is not the specimen's, and the edge of the range each have a rule of their 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import ndtr
@@ -62,6 +62,19 @@ class Found:
     left: float  # of the counts, what the best leaves beyond noise
     poor: bool  # whether that is so much that the model is not the specimen's
     at_edge: bool  # whether the best is at the edge of the range: what is true may lie beyond
+    by_atoms: bool = False  # whether it is the atoms, bright on a coarse reconstruction, that tell it from its twin
+
+    def with_atoms(self, peaks: float) -> Found:
+        """The same where atoms tell it from its twin, by the skewness of a phase that is beyond chance; where they are
+        dark it is the twin."""
+        if self.twin_told or self.poor or not math.isfinite(self.twin_margin) or not peaks:
+            return self
+        best, readings = self.best, list(self.alternatives)
+        if peaks < 0:
+            best = best.twin()
+            twin = next(i for i, one in enumerate(readings) if _twins(one, readings[0]))
+            readings.insert(0, readings.pop(twin))
+        return replace(self, best=best, alternatives=tuple(readings), twin_told=True, by_atoms=True)
 
 
 def same_well(a: Points, b: Points, spacing: float, known: Known) -> bool:
@@ -146,6 +159,11 @@ def verdict(
         poor,
         at_edge,
     )
+
+
+def _twins(one: Alternative, other: Alternative) -> bool:
+    apart = abs(wrapped_angle(one.rotation - other.rotation))
+    return one.transpose == other.transpose and apart > 179.9 and one.defocus * other.defocus <= 0
 
 
 def _is(favoured: Points | None, well: Bottom, known: Known) -> bool:

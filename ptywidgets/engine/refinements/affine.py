@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MAPS = tuple(np.array(m, float) for m in ([[1, 0], [0, 1]], [[0, -1], [1, 0]], [[1, 0], [0, -1]], [[0, 1], [1, 0]]))
 RIDGE = 1e-3  # of each map's own curvature
 AT_LEAST = 1e-7  # a smaller change of the scan is none
+HALVINGS = 3  # of a step that does not explain the patterns better, before it is none
 
 
 @dataclass(frozen=True)
@@ -61,15 +62,28 @@ class RefineAffine(Params):
             bend += np.diag(RIDGE * np.diag(bend) + np.finfo(float).tiny)
             change = self.step * np.tensordot(np.linalg.solve(bend, np.array(down)), np.array(MAPS), 1)
             change *= min(1.0, self.limit / max(float(np.linalg.norm(change, 2)), AT_LEAST))
-            if np.linalg.norm(change, 2) < AT_LEAST:
-                return state
-            positions = problem.inside(middle + places @ (np.eye(2) + change).T)
-            before = np.reshape(state.parameters.get(AFFINE, np.eye(2)), (2, 2))
-            found = {**state.parameters, AFFINE: ((np.eye(2) + change) @ before).ravel()}
-            obj = _distorted(problem, state.object, middle, change)
-            return state.replace(positions=positions, object=obj, parameters=found)
+            before = problem.value(state, sample)
+            for _ in range(HALVINGS):  # near the middle the object, sampled as it is, says less than the step is long
+                if np.linalg.norm(change, 2) < AT_LEAST:
+                    break
+                moved = _stretched(problem, state, middle, change)
+                if problem.value(moved, sample) < before:
+                    return moved
+                change = change / 2
+            return state
 
         return apply
+
+
+def _stretched(problem: Problem, state: State, middle: np.ndarray, change: np.ndarray) -> State:
+    """The state with all positions, and the object with them, at middle + (1 + change) (r - middle)."""
+    matrix = np.eye(2) + change
+    before = np.reshape(state.parameters.get(AFFINE, np.eye(2)), (2, 2))
+    return state.replace(
+        positions=problem.inside(middle + (state.positions - middle) @ matrix.T),
+        object=_distorted(problem, state.object, middle, change),
+        parameters={**state.parameters, AFFINE: (matrix @ before).ravel()},
+    )
 
 
 def _gradients(problem: Problem, obj: Array) -> tuple[Array, Array]:
