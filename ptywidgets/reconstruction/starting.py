@@ -153,7 +153,10 @@ class Starting(Inputs):
                 self._leave_out(measurement)
                 turn = {"rotation": measurement.rotation, "transpose": measurement.transpose}
                 told = {n: v for n, v in turn.items() if start.decision(n).source != CANNOT}
-                self.preparation = measurement.preparation.replace(**told)
+                before = {n: getattr(self.preparation, n) for n in turn if n not in told}  # stays, as nothing is better
+                self.preparation = measurement.preparation.replace(**told, **before)
+                if any(value is not None for value in before.values()):
+                    measurement = reorient(measurement, self.preparation)
                 self.optics, self._found = start.optics, start.optics.aberrations
                 self.measurement = self._prepared = measurement
                 self.start_decisions = start.decisions
