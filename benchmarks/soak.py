@@ -32,7 +32,7 @@ from conftest import ARGUMENTS, CHROMIUM, WINDOW  # noqa: E402
 from jupyter_pages import LabNotebook  # noqa: E402
 from lab_server import JupyterServer  # noqa: E402
 
-PATIENCE = 30.0  # s for the last frame to be painted, on a busy machine
+PATIENCE = 120.0  # s for a view to appear and its last frame to be painted, on a busy machine
 GROWTH = 0.05  # of the resident memory, from after the warm-up to the end
 STREAM = 400  # pictures in one turn's stream
 
@@ -99,7 +99,7 @@ class Soak:
         """Wait until the canvas shows the newest frame of a view."""
         newest = self.kernel.eval(f"newest({view})")
         try:
-            self.notebook.canvas(title).wait_seq(newest, PATIENCE)
+            self.notebook.canvas(title, timeout=PATIENCE).wait_seq(newest, PATIENCE)
             self.painted += 1
         except PlaywrightTimeout:
             self.lost.append(
@@ -115,7 +115,7 @@ class Soak:
         notebook, kernel = self.notebook, self.kernel
         notebook.run_all()  # all but the first cell, which does nothing the second time
         self.remade += 1
-        notebook.canvas("Object phase (rad)")
+        notebook.canvas("Object phase (rad)", timeout=PATIENCE)
         kernel.run("recon.start()")
         self.runs += 1
         kernel.wait("len(recon.losses) > 5", timeout=120)

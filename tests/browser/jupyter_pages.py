@@ -137,10 +137,10 @@ class WidgetPage:
         """Elements of this notebook."""
         return self.area.locator(selector, **options)
 
-    def canvas(self, title: str | None = None, index: int = 0) -> Canvas:
-        """The image view with that title (or the one with that index), once it is drawn."""
+    def canvas(self, title: str | None = None, index: int = 0, timeout: float = 20) -> Canvas:
+        """The image view with that title (or the one with that index), once it is drawn, for which it waits s."""
         which = "" if title is None else f'[data-title="{title}"]'
-        return Canvas(self.locator(f"[data-testid=pty-image-view]{which}").nth(index)).wait_ready()
+        return Canvas(self.locator(f"[data-testid=pty-image-view]{which}").nth(index)).wait_ready(timeout)
 
     def button(self, name: str, index: int = 0) -> Locator:
         """The ipywidgets button with that word on it."""
