@@ -24,6 +24,7 @@ from ptywidgets.engine.probe import Optics
 JACKKNIFE = 1.5  # of a block's parts, which share an object: they disagree less than they would alone
 OF_DEFOCUS = 0.01  # what strong phases and the thickness of a specimen cost both methods alike
 OF_DEPTH = (0.05, 0.02)  # of lambda / alpha^2: the same for a probe in focus, and for the other coefficients
+OF_STRENGTH = 0.5  # the same times the share of counts that the specimen scatters: a strong one is no single plane
 OF_ROTATION = 0.1  # degrees
 OF_TRIALS = 0.025  # of the defocus: trials that are cut short, and the drawing of the aperture's edge, move the well
 OF_BANDS = 0.1  # degrees: the linear fit states less than strong phases leave it
@@ -71,7 +72,7 @@ def agreed(
         floor = OF_ROTATION if name == "rotation" else OF_DEPTH[1] * depth
         if name == "C10":
             own = math.hypot(own, OF_TRIALS * values[name])
-            floor = math.hypot(OF_DEPTH[0] * depth, OF_DEFOCUS * values[name])
+            floor = math.hypot((OF_DEPTH[0] + OF_STRENGTH * found.strength) * depth, OF_DEFOCUS * values[name])
         between = 0.0 if local is None else local[0][name] - values[name]
         shift, sigma = _mean(between, own, other)
         values[name] += shift

@@ -26,6 +26,7 @@ from ptywidgets.engine.probe import Optics, make_aperture
 from ptywidgets.engine.units import wavelength
 
 COARSE_SIDES, COARSE_SWEEPS = (6, 8), 2  # positions on a side of the block; the larger one where counts are few
+COARSE_REACH = 1.4  # radii of the aperture, of the detector: the wells are there in half of the time
 FEW = 0.5  # step of trials, below which counts are few
 SIDE, SWEEPS = 11, 3
 ROTATIONS = (5.0, 15.0)  # degrees from one to the next, at least and at most
@@ -88,9 +89,9 @@ def search(
     kept = {k: v for k, v in others.items() if v and k not in terms}
     lens = optics.replace(aberrations=Aberrations(**kept))
     terms = tuple(terms)
-    small = Trials(measurement, lens, terms, side=COARSE_SIDES[0])
+    small = Trials(measurement, lens, terms, side=COARSE_SIDES[0], reach=COARSE_REACH)
     if small.step < FEW:
-        small = Trials(measurement, lens, terms, side=COARSE_SIDES[1])
+        small = Trials(measurement, lens, terms, side=COARSE_SIDES[1], reach=COARSE_REACH)
     grid = _grid(small, radius, known)
     asked = _allowed(proposals, known, len(terms))
     thorough = not (trusted and len(asked) and _stands_out(small, grid, asked, radius, known))

@@ -34,7 +34,7 @@ from ptywidgets.engine.prepare.rotation import unrotate_vectors
 from ptywidgets.engine.probe import Optics, make_aperture
 from ptywidgets.engine.units import wavelength
 
-REACH = 1.75  # half the side of the detector that is kept, in radii of the aperture
+REACH = 1.75  # in radii of the aperture: what is scattered farther says little of the probe
 PARTS = 4  # of an object pixel: probes are placed to the nearest of them
 STILL = 0.05  # detector pixels; a smaller rest of the origin is left as it is
 SHORTEST = 0.2  # step, of the full one
@@ -84,6 +84,8 @@ class Trials:
         Cartesian names of the coefficients that are varied, such as "C10", "C12a".
     side : int
         Positions on a side of the block, which lies where the patterns are deflected most.
+    reach : float
+        Half the side of the detector that is kept, in radii of the aperture.
     seed : int
         Of the order in which the positions are visited.
 
@@ -105,7 +107,13 @@ class Trials:
     """
 
     def __init__(
-        self, measurement: Measurement, optics: Optics, terms: Sequence[str] = ("C10",), side: int = 11, seed: int = 0
+        self,
+        measurement: Measurement,
+        optics: Optics,
+        terms: Sequence[str] = ("C10",),
+        side: int = 11,
+        reach: float = REACH,
+        seed: int = 0,
     ) -> None:
         energy = measurement.calibration.require("energy")
         shape = measurement.patterns.shape[-2:]
@@ -113,7 +121,7 @@ class Trials:
         lit = aperture > 0.5 * aperture.max()
         radius = math.sqrt(np.count_nonzero(lit) / math.pi)
         pixels = relative((1 / (shape[0] * measurement.sampling[0]), 1 / (shape[1] * measurement.sampling[1])))
-        n = min(*shape, sfft.next_fast_len(2 * math.ceil(REACH * (radius + 0.5) / min(pixels))))
+        n = min(*shape, sfft.next_fast_len(2 * math.ceil(reach * (radius + 0.5) / min(pixels))))
         n -= n % 2
         if n < 4:
             raise InsufficientData(f"the detector is {shape}; expected 4 x 4 pixels at least for a reconstruction.")

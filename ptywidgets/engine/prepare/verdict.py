@@ -26,6 +26,7 @@ EDGE = 0.95  # of the widest defocus: what lies there may lie beyond
 UNEXPLAINED = 0.05  # of the counts, beyond twice the noise: with more left, the model is not the specimen's
 CLEAR = (3.0, 6.0)  # sigmas by which the best has to be better than another to count as told: usually, and
 LITTLE = 0.15  # where less than this share of what is no noise is explained, and chance has its say
+LEAST = 0.03  # of what an empty object leaves: with less explained, wells of the noise are as deep
 MUCH = 1.08  # as much as any other but its twin it has to explain, too: one in a well that is none is hardly better
 
 
@@ -59,6 +60,7 @@ class Found:
     twin_margin: float  # sigmas to its twin
     thorough: bool  # whether the whole grid was looked at
     explained: float  # of what an empty object leaves, the share that the best explains
+    strength: float  # of the counts, what an empty object leaves beyond noise: how strongly the specimen scatters
     left: float  # of the counts, what the best leaves beyond noise
     poor: bool  # whether that is so much that the model is not the specimen's
     at_edge: bool  # whether the best is at the edge of the range: what is true may lie beyond
@@ -130,7 +132,8 @@ def verdict(
     explained = trials.nothing - ours.mean(1)
     most = float(np.delete(explained, first).max(initial=0.0))
     clear = CLEAR[0] if float(explained[first]) > LITTLE * (trials.nothing - trials.noise) else CLEAR[1]
-    told = margin >= clear and float(explained[first]) > MUCH * most
+    enough = max(MUCH * most, LEAST * trials.nothing)
+    told = margin >= clear and float(explained[first]) > enough
     likely = [i for i in order if margins[i] < CLEAR[0] and _is(favoured, wells[i], known)]
     if not told and likely:
         first, told = int(likely[0]), True
@@ -155,6 +158,7 @@ def verdict(
         twin_margin,
         thorough,
         1 - float(ours[first].mean()) / trials.nothing,
+        max(0.0, trials.nothing - trials.noise),
         left,
         poor,
         at_edge,
