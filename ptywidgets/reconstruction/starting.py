@@ -134,8 +134,15 @@ class Starting(Inputs):
             known.setdefault("aberrations", given)
         if self.composition.slices > 1 and self.views is None:  # of a volume the slices differ
             known.setdefault("thickness", self.composition.thickness)
+        there = (dataset, self.optics, self.preparation, self.composition)
         start = find_start(dataset, **known)
         self._require_idle("take a start over")
+        now = (self.dataset, self.optics, self.preparation, self.composition)
+        if any(one is not other for one, other in zip(there, now, strict=True)):
+            raise ParameterError(
+                "data, optics, preparation or composition were changed while a start was looked for; what was found is "
+                "not of what is there now and was not taken over: look again."
+            )
         self._take_over(start)
         asked = question(start)
         told = f"Start found in {start.seconds:.1f} s." if asked is None else str(asked)

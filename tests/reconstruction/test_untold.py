@@ -6,6 +6,7 @@ import pytest
 from ptywidgets import Reconstruction, samples
 from ptywidgets.engine import Calibration, Dataset
 from ptywidgets.engine.asked import AskingError
+from ptywidgets.engine.errors import ParameterError
 
 
 @pytest.fixture
@@ -50,3 +51,24 @@ def test_a_start_that_is_told_takes_the_place_of_what_was_set():
     recon.prepare(rotation=20.0, transpose=True)
     recon.find_start()
     assert abs(recon.rotation + 15) < 0.5 and recon.transpose is False
+
+
+def test_a_start_is_not_taken_over_where_the_data_have_changed_meanwhile():
+    recon = Reconstruction(samples.ducky("tiny", dose=1e5))
+
+    def changes(words):
+        recon.dataset = samples.ducky("tiny", dose=1e4)
+
+    with pytest.raises(ParameterError, match="look again"):
+        recon.find_start(progress=changes)
+    assert not recon.optics.aberrations.known and recon.start_decisions == ()
+
+
+def test_a_transpose_that_is_not_told_is_asked_for():
+    dataset = samples.ducky("tiny", dose=20, seed=1)
+    recon = Reconstruction(dataset, defocus=250)
+    start = recon.find_start(rotation=-15, defocus=250)
+    if start.decision("transpose").source == "cannot tell":
+        assert "transpose" in recon.message
+    else:
+        assert start.fit.found

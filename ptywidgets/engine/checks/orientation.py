@@ -27,7 +27,11 @@ def check_rotation(facts: Facts) -> Finding:
         return Finding(
             "rotation", "bad", rotation, "degrees", f"{words}, but the data show hardly any direction.", look
         )
-    if measurement.preparation.transpose is None and abs(fit.other_share - fit.solenoidal_share) < 0.02:
+    if (
+        fit.uncertainty > SHARP
+        and measurement.preparation.transpose is None
+        and abs(fit.other_share - fit.solenoidal_share) < 0.02
+    ):
         return Finding("rotation", "warn", rotation, "degrees", f"{words}; transposed or not is a toss-up.", look)
     off = (wrapped_angle(2 * (rotation - fit.rotation)) / 2) if fit.transpose == measurement.transpose else 0.0
     if abs(off) > max(1.0, 3 * fit.uncertainty) and fit.solenoidal_share < 0.4:

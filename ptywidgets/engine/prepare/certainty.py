@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable
 
 from ptywidgets.engine.asked import AskingError
-from ptywidgets.engine.prepare.decisions import GIVEN, Decision, untold
+from ptywidgets.engine.prepare.decisions import CANNOT, GIVEN, Decision, untold
 from ptywidgets.engine.prepare.rotation import wrapped_angle
 from ptywidgets.engine.prepare.start import Start
 from ptywidgets.engine.prepare.thick import depth_of_field
@@ -36,7 +36,8 @@ def question(start: Start) -> AskingError | None:
     asked = [name for name in ("defocus", "rotation") if name not in given]
     fit, shape = start.fit, start.measurement.scan_shape
     if not asked:
-        return None
+        open_turn = start.decision("transpose").source == CANNOT
+        return _ask("the data cannot tell {named}; {set}", ["transpose"]) if open_turn else None
     if min(shape) < FEWEST:
         size = " x ".join(map(str, shape))
         return _ask(f"{size} scan positions are too few to find {{named}} from; {{set}}", asked)

@@ -69,4 +69,6 @@ def deflected_block(measurement: Measurement, side: int) -> tuple[np.ndarray, np
     if measurement.scan_mask is None:
         return chosen, grid
     counted = measurement.scan_mask.ravel()
-    return (np.cumsum(counted) - 1)[chosen[counted[chosen]]], grid[:, counted[chosen]]
+    grid = grid[:, counted[chosen]]
+    grid -= (grid.max(1, keepdims=True) + grid.min(1, keepdims=True)) / 2  # about the middle of what is left of it
+    return (np.cumsum(counted) - 1)[chosen[counted[chosen]]], grid

@@ -199,7 +199,7 @@ def uncertainties_of(normal: Normal, fixed: np.ndarray, size: np.ndarray, groups
     """
     free = np.flatnonzero(~fixed)
     out = np.zeros(len(fixed))
-    whole = normal.matrix.sum(0)[np.ix_(free, free)]
+    whole = normal.matrix.sum(0, dtype=np.float64)[np.ix_(free, free)]
     scale = np.sqrt(np.diag(whole)).clip(1e-30)
     inverse = np.linalg.pinv(whole / np.outer(scale, scale)) / np.outer(scale, scale)
     by_noise = np.sqrt(np.diag(inverse).clip(0) * normal.noise)

@@ -20,6 +20,7 @@ REACH = 0.6  # h, in the scales of the values
 LIMIT = 1.5  # most that a step may go, in h
 FLATTEST = 0.02  # curvature that an axis is given at least, of the largest: flatter ones are hardly told
 GROUPS = 4  # parts of the block along each axis
+WALL = 0.999  # of the farthest that a minimum without a part may lie: there it is no minimum
 STILL = 0.1  # a step, in the scales, with which the search ends
 
 
@@ -103,8 +104,9 @@ def bottoms(
             moves = np.array([_minimum(design[:, which], e, 4 * reach)[0] for e in without])
             groups = len(moves)
             spread = np.sqrt((groups - 1) / groups * ((moves - moves.mean(0)) ** 2).sum(0)) if groups > 1 else np.inf
+            lost = np.abs(moves).max(0) > WALL * 4 * reach  # of a part that does not know where to go nothing is told
             sigma = np.zeros(size)
-            sigma[which] = spread * scales[which]
+            sigma[which] = np.where(lost, np.maximum(spread, 4 * reach), spread) * scales[which]
             steps[index] = 0
             steps[index, which] = step
             middle[index] += steps[index] * scales

@@ -14,7 +14,7 @@ from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.calibration import in_words as words_of
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.detectors import INSIDE
-from ptywidgets.engine.errors import InsufficientData
+from ptywidgets.engine.errors import InsufficientData, ParameterError
 from ptywidgets.engine.prepare.agreed import agreed
 from ptywidgets.engine.prepare.alternatives import Alternative, Landscape
 from ptywidgets.engine.prepare.aperture import EDGE, WIDEST, measured_aperture
@@ -137,6 +137,12 @@ def find_start(
     """
     from ptywidgets.engine.direct.bright_field import bright_field
 
+    if defocus is not None and not math.isfinite(defocus):
+        raise ParameterError(
+            f"defocus is {defocus!r}; expected a finite number of A, or leave it out to have it found."
+        )
+    if thickness is not None and not thickness >= 0:
+        raise ParameterError(f"thickness is {thickness!r}; expected a number of A from 0 on, or leave it out.")
     begin, tell = time.perf_counter(), progress or (lambda _words: None)
     tell("bad frames and pixels")
     screened = screen(in_memory(dataset))
@@ -176,8 +182,9 @@ def find_start(
         found = _searched(measurement, optics, linear, terms, given, progress=tell)
         held += [*(("rotation",) if rotation is not None else ()), *(("C10",) if defocus is not None else ())]
         fit = agreed(found, linear, bands, optics, _searched_terms(terms, defocus), held)
-    except InsufficientData as error:
-        cannot = str(error)
+    except (InsufficientData, ArithmeticError, np.linalg.LinAlgError) as error:
+        cannot = str(error) if isinstance(error, InsufficientData) else "leave the fit without a solution"
+        found = None
         fit = cannot_tell(optics, measurement.rotation, measurement.transpose, measurement.scan_shape, cannot)
     thick: ThickFit | None = None
     if found is not None and fit.found:
@@ -195,7 +202,8 @@ def find_start(
         measurement = reorient(measurement, wanted.replace(rotation=fit.rotation, transpose=fit.transpose))
         told = rotation is not None or sign_known or (found is not None and found.twin_told)
         measurement = replace(measurement, preparation=wanted, rotation_fit=_known(measurement, fit, told))
-        optics = optics.replace(aberrations=fit.aberrations)
+        exact = fit.aberrations if defocus is None else fit.aberrations.replace(defocus=defocus)
+        optics = optics.replace(aberrations=exact)
         if thickness and refine and defocus is None and thickness > _thin(dataset):
             thick = thick_defocus(measurement, optics, thickness, progress=progress)
             optics = with_defocus(optics, thick.defocus)

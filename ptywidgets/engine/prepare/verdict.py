@@ -72,10 +72,12 @@ class Found:
         if self.twin_told or self.poor or not math.isfinite(self.twin_margin) or not peaks:
             return self
         best, readings = self.best, list(self.alternatives)
-        if peaks < 0:
+        twin = next((i for i, one in enumerate(readings) if _twins(one, readings[0])), None)
+        if peaks < 0 and twin is not None:  # the probabilities were those of the counts, which leave it open
             best = best.twin()
-            twin = next(i for i, one in enumerate(readings) if _twins(one, readings[0]))
-            readings.insert(0, readings.pop(twin))
+            first, other = readings[0], readings.pop(twin)
+            readings[0] = replace(first, probability=other.probability)
+            readings.insert(0, replace(other, probability=first.probability))
         return replace(self, best=best, alternatives=tuple(readings), twin_told=True, by_atoms=True)
 
 

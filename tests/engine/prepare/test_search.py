@@ -7,11 +7,12 @@ import pytest
 
 from ptywidgets import samples
 from ptywidgets.engine import Dataset, Optics, prepare
+from ptywidgets.engine.errors import ParameterError
 from ptywidgets.engine.prepare import find_start, wrapped_angle
 from ptywidgets.engine.prepare.agreed import _mean
 from ptywidgets.engine.prepare.certainty import question
 from ptywidgets.engine.prepare.search import search
-from ptywidgets.engine.prepare.trial import Points
+from ptywidgets.engine.prepare.trial import Points, Trials
 
 TO_ATOMS = {"crystal_a": 5.0, "crystal_b": 20.0, "crystal_c": 5.0}  # A of defocus from the entrance; of b C30, too
 
@@ -96,3 +97,49 @@ def test_the_order_of_a_scan_says_nothing_to_the_search(ducky):
     turned = replace(measurement, preparation=measurement.preparation.replace(rotation=None), rotation=77.0)
     one, other = (search(m, optics, transpose=False).best for m in (measurement, turned))
     assert one.rotation == other.rotation and one.values.tolist() == other.values.tolist()
+
+
+@pytest.mark.parametrize("left", ["a corner", "half", "few"])
+def test_a_block_of_which_a_part_is_left_out_stays_within_its_object(left):
+    mask = {"a corner": np.zeros((12, 12), bool), "half": np.ones((12, 12), bool), "few": np.ones((12, 12), bool)}[left]
+    if left == "a corner":
+        mask[3:5, 3:5] = True
+    else:
+        mask[:, : 6 if left == "half" else 2] = False
+    dataset = samples.ducky("tiny", dose=1e5).with_scan_mask(mask, confirm=True)
+    measurement = prepare(dataset, rotation=0.0, transpose=False)
+    trials = Trials(measurement, Optics.from_dataset(dataset), side=11)
+    assert trials.grid.max(1) == pytest.approx(-trials.grid.min(1))
+    turns = Points(np.arange(0, 360, 30.0), np.zeros(12, bool), np.full((12, 1), -240.0))
+    first, _ = trials._places(turns)
+    assert first.min() >= 0 and (first + trials.n).max() <= trials.size
+    start = find_start(dataset)
+    assert (
+        not start.fit.found
+        or abs(wrapped_angle(start.measurement.rotation + 15)) < 3 * start.fit.uncertainties["rotation"]
+    )
+
+
+def test_a_minimum_that_runs_away_without_a_part_of_the_block_is_not_sharp():
+    start = find_start(samples.ducky("tiny")[:5, :5])
+    off = wrapped_angle(start.measurement.rotation + 15)
+    assert not start.fit.found or abs(off) < 3 * start.fit.uncertainties["rotation"]
+
+
+def test_what_is_given_is_kept_to_the_last_digit():
+    for defocus in (240.0, 0.0):
+        start = find_start(samples.ducky("tiny"), defocus=defocus, rotation=-15.0)
+        assert start.optics.aberrations["defocus"] == defocus
+
+
+@pytest.mark.parametrize("wrong", [{"defocus": float("nan")}, {"thickness": -30.0}])
+def test_numbers_that_cannot_be_are_refused(wrong):
+    with pytest.raises(ParameterError, match="expected a"):
+        find_start(samples.ducky("tiny"), **wrong)
+
+
+def test_patterns_that_are_all_alike_tell_nothing():
+    tiny = samples.ducky("tiny")
+    alike = np.broadcast_to(np.asarray(tiny.data)[0, 0], tiny.shape).copy()
+    start = find_start(Dataset(alike, calibration=tiny.calibration))
+    assert not start.fit.found and question(start) is not None
