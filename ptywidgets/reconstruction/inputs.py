@@ -170,7 +170,10 @@ class Inputs(SafeTraits):
             return
         if self._uncropped is None or not _comes_from(before, self._uncropped[0]):
             self._uncropped = before, self.optics
+        own = self.optics.aberrations
         self.dataset = after
+        if self.optics.aberrations != own:  # found in the data before, and forgotten with them
+            optics = optics.replace(aberrations=self.optics.aberrations)
         if optics is not self.optics:
             self.optics = optics
 

@@ -72,3 +72,16 @@ def test_a_transpose_that_is_not_told_is_asked_for():
         assert "transpose" in recon.message
     else:
         assert start.fit.found
+
+
+def test_what_was_found_is_looked_for_again_in_a_part_of_the_data_and_what_was_given_stays():
+    recon = Reconstruction(samples.ducky("tiny", dose=1e5))
+    recon.find_start()
+    recon.take_alternative(1)  # half a turn, the wrong one
+    recon.crop(scan=(0, 11, 0, 11))
+    assert {"defocus", "rotation", "transpose"} <= set(recon.unknown)
+    recon.run(1)
+    assert abs(recon.rotation + 15) < 1 and recon.optics.aberrations["defocus"] > 200
+    given = Reconstruction(samples.ducky("tiny", dose=1e5), defocus=240)
+    given.crop(scan=(0, 11, 0, 11))
+    assert given.optics.aberrations["defocus"] == 240 and "defocus" not in given.unknown
