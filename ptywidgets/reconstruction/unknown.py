@@ -103,6 +103,8 @@ class Unknown(Starting):
         self._found_words = ""
         if self.find_unknown and not self._positions_are_given:
             self._found_words = self._find_for_tilts() if self.views is not None else self._find_here()
+            if not self._found_words and self.message.startswith("Finding "):
+                self.message = ""
         return self._found_words
 
     def _find_here(self) -> str:

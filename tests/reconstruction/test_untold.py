@@ -85,3 +85,9 @@ def test_what_was_found_is_looked_for_again_in_a_part_of_the_data_and_what_was_g
     given = Reconstruction(samples.ducky("tiny", dose=1e5), defocus=240)
     given.crop(scan=(0, 11, 0, 11))
     assert given.optics.aberrations["defocus"] == 240 and "defocus" not in given.unknown
+
+
+def test_no_run_ends_with_what_it_was_about_to_look_for():
+    recon = Reconstruction(samples.ducky("small"), defocus=350)
+    recon.run(2)
+    assert recon.status == "finished" and not recon.message.startswith("Finding")
