@@ -1,5 +1,7 @@
 """A start that the data do not tell: nothing is taken over, what was set stays, and somebody chooses."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,8 @@ from ptywidgets import Reconstruction, samples
 from ptywidgets.engine import Calibration, Dataset
 from ptywidgets.engine.asked import AskingError
 from ptywidgets.engine.errors import ParameterError
+from ptywidgets.engine.prepare import find_start
+from ptywidgets.engine.prepare.certainty import question
 
 
 @pytest.fixture
@@ -64,14 +68,12 @@ def test_a_start_is_not_taken_over_where_the_data_have_changed_meanwhile():
     assert not recon.optics.aberrations.known and recon.start_decisions == ()
 
 
-def test_a_transpose_that_is_not_told_is_asked_for():
-    dataset = samples.ducky("tiny", dose=20, seed=1)
-    recon = Reconstruction(dataset, defocus=250)
-    start = recon.find_start(rotation=-15, defocus=250)
-    if start.decision("transpose").source == "cannot tell":
-        assert "transpose" in recon.message
-    else:
-        assert start.fit.found
+def test_a_transpose_that_is_not_told_is_asked_for_where_all_else_was_given():
+    start = find_start(samples.ducky("tiny", dose=1e5), rotation=-15, defocus=250)
+    assert question(start) is None
+    untold = [replace(d, source="cannot tell") if d.name == "transpose" else d for d in start.decisions]
+    asked = question(replace(start, decisions=tuple(untold)))
+    assert "transpose" in str(asked) and "--no-transpose or --transpose" in asked.told("command line")
 
 
 def test_what_was_found_is_looked_for_again_in_a_part_of_the_data_and_what_was_given_stays():

@@ -21,14 +21,14 @@ from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.prepare.response import Bottom, bottoms, reach_of, scales_of
 from ptywidgets.engine.prepare.rotation import wrapped_angle
 from ptywidgets.engine.prepare.trial import Points, Trials
-from ptywidgets.engine.prepare.verdict import NEARBY, Found, Known, same_well, verdict
+from ptywidgets.engine.prepare.verdict import NEARBY, SWEEPS, Found, Known, same_well, verdict
 from ptywidgets.engine.probe import Optics, make_aperture
 from ptywidgets.engine.units import wavelength
 
 COARSE_SIDES, COARSE_SWEEPS = (6, 8), 2  # positions on a side of the block; the larger one where counts are few
 COARSE_REACH = 1.4  # radii of the aperture, of the detector: the wells are there in half of the time
 FEW = 0.5  # step of trials, below which counts are few
-SIDE, SWEEPS = 11, 3
+SIDE = 11
 ROTATIONS = (5.0, 15.0)  # degrees from one to the next, at least and at most
 RATIO = 1.25  # of a defocus to the next: the well about the truth is 12 % wide on both sides
 NEAR_FOCUS = 0.3  # of lambda / alpha^2: steps of the defocus where it is less than that

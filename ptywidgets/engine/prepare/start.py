@@ -181,7 +181,7 @@ def find_start(
         tell("trial reconstructions")
         found = _searched(measurement, optics, linear, terms, given, progress=tell)
         held += [*(("rotation",) if rotation is not None else ()), *(("C10",) if defocus is not None else ())]
-        fit = agreed(found, linear, bands, optics, _searched_terms(terms, defocus), held)
+        fit = agreed(found, linear, bands, optics, _searched_terms(terms), held)
     except (InsufficientData, ArithmeticError, np.linalg.LinAlgError) as error:
         cannot = str(error) if isinstance(error, InsufficientData) else "leave the fit without a solution"
         found = None
@@ -220,7 +220,7 @@ def find_start(
     )
 
 
-def _searched_terms(terms: Sequence[str], defocus: float | None) -> tuple[str, ...]:
+def _searched_terms(terms: Sequence[str]) -> tuple[str, ...]:
     """The defocus first, also where it is held."""
     return ("C10", *(t for t in terms if t != "C10"))
 
@@ -234,7 +234,7 @@ def _searched(
     progress: Callable[[str], object],
 ) -> Found:
     """The whole range of orientations and defocuses, with what the bright field proposes."""
-    terms = _searched_terms(terms, given["defocus"])
+    terms = _searched_terms(terms)
     sign = float(np.sign(optics.aberrations["defocus"])) if given["defocus"] is None else 0.0
     values = np.array([[linear.aberrations.cartesian.get(t, 0.0) for t in terms]])
     proposals = Points(np.array([linear.rotation]), np.array([linear.transpose]), values)

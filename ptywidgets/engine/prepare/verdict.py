@@ -18,7 +18,7 @@ from ptywidgets.engine.prepare.response import Bottom, parts_of
 from ptywidgets.engine.prepare.rotation import wrapped_angle
 from ptywidgets.engine.prepare.trial import Points, Trials
 
-SWEEPS = 3  # of the trials that are compared
+SWEEPS = 3  # of the trials that are followed and compared
 APART = (2.5, 0.25)  # in steps of the rotation, and of the defocus: points that are nearer are of one well
 IN_FOCUS = 0.6  # of lambda / alpha^2: the same where the defocus is small
 NEARBY = 15.0  # degrees, the step in which what two methods agree on is looked for again among the wells
@@ -214,4 +214,4 @@ def _margin(best: np.ndarray, other: np.ndarray, part: np.ndarray) -> float:
     return float(difference.mean()) / max(spread, 1e-30)
 
 
-__all__ = ["NEARBY", "Found", "Known", "same_well", "verdict"]
+__all__ = ["NEARBY", "SWEEPS", "Found", "Known", "same_well", "verdict"]

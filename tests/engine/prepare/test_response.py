@@ -55,3 +55,15 @@ def test_what_is_held_stays_and_scales_are_those_of_the_values():
     assert found.values[0] == pytest.approx(40) and found.rotation == 0.5 and found.sigma[1] == 0
     (held,) = bottoms(bowl, start(10.0, 0.5), np.array([50.0, 1.0]), np.zeros(2, bool))
     assert held.values[0] == 10 and held.error == pytest.approx(1 + 1e-4 * 900 + 1.5**2)
+
+
+def test_a_minimum_that_runs_away_without_a_part_of_the_block_is_not_sharp():
+    """All parts but one fall on and on: what is left without that one is no minimum, and nothing like one is stated."""
+
+    class Slope(Bowl):
+        def errors(self, points, sweeps):
+            x = np.concatenate([points.values, points.rotation[:, None]], axis=1)[:, None] - self.middles
+            return 10 + 0.01 * (x**2).sum(-1) + x[..., 0]
+
+    (found,) = bottoms(Slope(np.zeros((16, 2)), SQUARE), start(0.0, 0.0), np.ones(2), np.ones(2, bool), rounds=1)
+    assert found.sigma[0] > 2 and found.sigma[1] == pytest.approx(0, abs=1e-6)

@@ -120,7 +120,7 @@ def test_a_block_of_which_a_part_is_left_out_stays_within_its_object(left):
     )
 
 
-def test_a_minimum_that_runs_away_without_a_part_of_the_block_is_not_sharp():
+def test_a_handful_of_positions_is_told_within_its_uncertainties_or_not_at_all():
     start = find_start(samples.ducky("tiny")[:5, :5])
     off = wrapped_angle(start.measurement.rotation + 15)
     assert not start.fit.found or abs(off) < 3 * start.fit.uncertainties["rotation"]
