@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from ptywidgets.engine.scan_raster import scan_middle
+from ptywidgets.engine.scan_raster import middle_phase
 
 if TYPE_CHECKING:
     from ptywidgets.engine.problem import Problem
@@ -42,9 +42,7 @@ def dark_atoms(problem: Problem, state: State) -> float | None:
     """
     if max(problem.sampling) > ATOMIC or len(state.object) > 1:
         return None
-    image = np.asarray(problem.backend.to_numpy(state.object))[0]
-    phase = np.angle(image) if np.iscomplexobj(image) else image
-    phase = phase[scan_middle(problem, state)]
+    phase = middle_phase(problem, state)
     if min(phase.shape) < 4 * BLOCKS or np.ptp(np.percentile(phase, [0.5, 99.5])) > STRONG:
         return None
     fine, coarse = ([width / 2.355 / s for s in problem.sampling] for width in (FINE, COARSE))

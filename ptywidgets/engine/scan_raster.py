@@ -43,8 +43,7 @@ def raster_peaks(problem: Problem, state: State) -> tuple[float, float] | None:
         return None
     if len(state.object) > 1 or len(known.scan_indices) != problem.count or min(known.scan_shape) < 5:
         return None
-    image = np.asarray(problem.backend.to_numpy(state.object))[0]
-    phase = (np.angle(image) if np.iscomplexobj(image) else image)[scan_middle(problem, state)]
+    phase = middle_phase(problem, state)
     if min(phase.shape) < 32:
         return None
     taper = np.outer(*(np.hanning(n) for n in phase.shape)).astype(np.float32)
@@ -68,6 +67,12 @@ def raster_peaks(problem: Problem, state: State) -> tuple[float, float] | None:
         peaks.append(float(power[away < AT].max()) / around)
     first, second = peaks
     return (first, second) if min(peaks) > EACH and first * second > STANDS_OUT**2 else None
+
+
+def middle_phase(problem: Problem, state: State) -> np.ndarray:
+    """Phase (Y, X) of the first slice in the middle of the scan, rad."""
+    image = np.asarray(problem.backend.to_numpy(state.object))[0]
+    return (np.angle(image) if np.iscomplexobj(image) else image)[scan_middle(problem, state)]
 
 
 def scan_middle(problem: Problem, state: State) -> tuple[slice, slice]:
@@ -97,4 +102,4 @@ def _frequencies(problem: Problem, state: State) -> np.ndarray:
     return np.linalg.inv(steps).T
 
 
-__all__ = ["raster_peaks", "scan_middle"]
+__all__ = ["middle_phase", "raster_peaks", "scan_middle"]
