@@ -16,7 +16,6 @@ import numpy as np
 
 from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.calibration import both, single
-from ptywidgets.engine.calibration import in_words as number
 from ptywidgets.engine.errors import PtyError, unknown_name
 from ptywidgets.engine.iterate import iterate
 from ptywidgets.engine.plan import Plan
@@ -238,48 +237,6 @@ def with_offsets(problem: Problem, offsets: Offsets, optics: Optics | None = Non
     )
 
 
-def in_words(offsets: Offsets, measurement: Measurement, optics: Optics, given: Iterable[str] = ()) -> str:
-    """What offsets change, for the one who watches: what was there before, and what the counts say.
-
-    Parameters
-    ----------
-    offsets : Offsets
-    measurement, optics
-        As they were.
-    given : iterable of str
-        Of "semiangle", "defocus", "rotation" and "scan_step" those that somebody has given; others were found.
-
-    Examples
-    --------
-    >>> from ptywidgets import samples
-    >>> from ptywidgets.engine import prepare
-    >>> measurement = prepare(samples.ducky("tiny"), rotation=-15)
-    >>> optics = Optics(semiangle=20, aberrations=Aberrations(defocus=385))
-    >>> in_words(Offsets({"C10": 33.0}, np.eye(2)), measurement, optics, ["defocus"])
-    'The defocus, given as 385 A, is 352 A by the counts.'
-    """
-    given, after = tuple(given), moved(measurement, offsets)
-    parts = []
-
-    def tell(name: str, title: str, before: str, now: str, unit: str) -> None:
-        came = "given" if name in given else "found"
-        if before != now:
-            parts.append(f"the {title}, {came} as {before}{unit}, is {now}{unit} by the counts")
-
-    if offsets.aperture != 1 and optics.semiangle is not None:
-        before, now = (f"{angle:.3g}" for angle in (optics.semiangle, optics.semiangle * offsets.aperture))
-        tell("semiangle", "semi-angle", before, now, " mrad")
-    if offsets.aberrations:
-        old, new = optics.aberrations["defocus"], lens(optics, offsets).aberrations["defocus"]
-        tell("defocus", "defocus", f"{old:.0f}", f"{new:.0f}", " A")
-    before, now = (f"{wrapped_angle(m.rotation):.1f}" for m in (measurement, after))
-    tell("rotation", "rotation", before, now, " degrees")
-    before, now = (number(single(m.calibration.scan_steps), 3) for m in (measurement, after))
-    tell("scan_step", "scan step", before, now, " A")
-    words = "; ".join(parts)
-    return f"{words[:1].upper()}{words[1:]}." if words else ""
-
-
 # ---------------------------------------------------------------- inside
 
 
@@ -404,7 +361,6 @@ __all__ = [
     "can_be_checked",
     "check_start",
     "checked_names",
-    "in_words",
     "lens",
     "moved",
     "on_grid",

@@ -8,10 +8,11 @@ from typing import Any
 
 from traitlets import Tuple, validate
 
-from ptywidgets.engine.prepare.decisions import GIVEN
+from ptywidgets.engine.prepare.decisions import Decision
 from ptywidgets.engine.refinements.joint_fit import Offsets
 from ptywidgets.engine.room import moves_positions
-from ptywidgets.engine.start_check import check_start, checked_names, in_words, lens, moved
+from ptywidgets.engine.start_changes import Change, changes, in_words
+from ptywidgets.engine.start_check import check_start, checked_names, lens, moved
 from ptywidgets.reconstruction.beginning import Beginning
 from ptywidgets.reconstruction.inputs import Halted
 from ptywidgets.reconstruction.unknown import Unknown
@@ -57,38 +58,38 @@ class Checking(Beginning, Unknown):
         self.message = before
         if checked.offsets is None:
             return ""
-        words = in_words(checked.offsets, measurement, self.optics, self._given_names)
-        self._take_offsets(checked.offsets)
-        return words
+        changed = changes(checked.offsets, measurement, self.optics, self._given_names)
+        self._take_offsets(checked.offsets, changed)
+        return in_words(changed)
 
     @property
     def _given_names(self) -> tuple[str, ...]:
         """Of semi-angle, defocus, rotation and scan step those that somebody has given."""
-        found = [name for name, value in self._found_turn if getattr(self.preparation, name) == value]
+        found = self._found_names
         measured = [one.name for one in self._data().source.calibration if one.where == "measured"]
         names = [name for name in ("scan_step", "semiangle") if name not in measured]
-        if self.optics.aberrations.known and self.optics.aberrations != self._found:
+        if self.optics.aberrations.known and "aberrations" not in found:
             names.append("defocus")
         if self.preparation.rotation is not None and "rotation" not in found:
             names.append("rotation")
         return tuple(names)
 
-    def _take_offsets(self, offsets: Offsets) -> None:
+    def _take_offsets(self, offsets: Offsets, told: tuple[Change, ...]) -> None:
         measurement = self.measurement
         assert measurement is not None
         after, given = moved(measurement, offsets), self._given_names
         turned, scaled = after.rotation != measurement.rotation, after.calibration != measurement.calibration
-        optics = lens(self.optics, offsets)
+        optics, found = lens(self.optics, offsets), self.optics.aberrations == self._found
         self._taking = True  # the dataset only gets the calibration that was found for it
         try:
             with self.hold_trait_notifications():
-                changes: dict[str, Any] = {"scan_step": after.calibration.scan_step} if scaled else {}
+                known: dict[str, Any] = {"scan_step": after.calibration.scan_step} if scaled else {}
                 if optics.semiangle != self.optics.semiangle:
-                    changes["semiangle"] = optics.semiangle
-                if changes:
-                    self._recalibrate(origin="measured", **changes)
+                    known["semiangle"] = optics.semiangle
+                if known:
+                    self._recalibrate(origin="measured", **known)
                     after = replace(after, calibration=self._data().calibration)
-                if turned or changes:
+                if turned or known:
                     after = replace(after, preparation=self.preparation)
                     if turned:
                         turn = {"rotation": after.rotation, "transpose": after.transpose}
@@ -98,20 +99,11 @@ class Checking(Beginning, Unknown):
                     self.preparation = after.preparation
                     self.measurement = self._prepared = after
                 if optics is not self.optics:
-                    if "defocus" not in given:
-                        self._found = optics.aberrations
+                    self._lens_moves(optics.aberrations)
                     self.optics = optics
-                values = {"rotation": after.rotation, "defocus": optics.aberrations["defocus"]}
-                changed = {"rotation"} if turned else set()
-                changed |= {"defocus"} if offsets.aberrations else set()
-                self.start_decisions = tuple(
-                    replace(
-                        d, value=values[d.name], uncertainty=None, source=SOURCE, sentence=f"{d.sentence} Corrected."
-                    )
-                    if d.name in changed and d.source != GIVEN
-                    else d
-                    for d in self.start_decisions
-                )
+                    if found:
+                        self._found = optics.aberrations
+                self.start_decisions = _corrected(self.start_decisions, told)
         finally:
             self._taking = False
 
@@ -128,6 +120,21 @@ class Checking(Beginning, Unknown):
             tell(words)
 
         return told
+
+
+def _corrected(decisions: tuple[Decision, ...], told: tuple[Change, ...]) -> tuple[Decision, ...]:
+    """Decisions with what a check has changed; what nothing was decided about before stands at the end."""
+    if not decisions:
+        return ()
+    by_name = {change.name: change for change in told}
+    changed = [
+        decision
+        if (one := by_name.pop(decision.name, None)) is None
+        else replace(decision, value=one.value, uncertainty=None, source=SOURCE, sentence=one.sentence)
+        for decision in decisions
+    ]
+    added = [Decision(c.name, c.value, None, c.unit, SOURCE, c.sentence, "DatasetBrowser") for c in by_name.values()]
+    return (*changed, *added)
 
 
 __all__ = ["Checking"]

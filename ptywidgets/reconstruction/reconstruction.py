@@ -386,6 +386,7 @@ class Reconstruction(Results, Running):
             recon._started_from = checkpoint.provenance.get("started_from", "empty")
             recon.auto = checkpoint.provenance.get("schedule") == "automatic"
             recon._continue_from(checkpoint.state)
+        recon._remember_found(checkpoint.provenance.get("found", "").split())
         words = keeping.other_than_saved(dataset, found["dataset"])
         if words:
             recon.message = words

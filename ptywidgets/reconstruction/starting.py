@@ -54,6 +54,8 @@ class Starting(Inputs):
     _found_start: FoundStart | None = None  # the one that was found with the alternatives
     _offered: Start | None = None  # found and not taken over: somebody has to choose among its alternatives
     _taken: tuple[int, tuple[float, bool, Aberrations]] | None = None  # which of them, and what was set by it
+    _set_lens: Aberrations | None = None  # as the program has set them last: what differs was set by somebody
+    _own: dict[str, float] = {}  # noqa: RUF012  # Cartesian aberrations that somebody has set since the start; replaced, never changed
     _bright: tuple[Any, BrightField] | None = None
     _prepared: Measurement | None = None  # the measurement that was made here; another one was given
     _started_from = "empty"  # what the present run began from, for the record
@@ -182,10 +184,20 @@ class Starting(Inputs):
         self._offered = None if taken or not start.alternatives else start
         self._taken = (0, (*turn, lens)) if taken and start.alternatives else None
         self.start_alternatives, self.start_landscape = start.alternatives, start.landscape
+        self._set_lens, self._own = self.optics.aberrations, {}
 
     def _forget(self) -> None:
         super()._forget()
-        self._found_start = self._offered = self._taken = None
+        self._found_start = self._offered = self._taken = self._set_lens = None
+        self._own = {}
+
+    def _lens_moves(self, after: Aberrations) -> None:
+        """Set other aberrations, of which the change is the program's and not somebody's."""
+        if self._set_lens is not None:
+            now, then, ours = self.optics.aberrations.cartesian, after.cartesian, self._set_lens.cartesian
+            moved = {name: value + then[name] - now[name] for name, value in ours.items()}
+            self._set_lens = Aberrations(**{name: value for name, value in moved.items() if value})
+        self.optics = self.optics.replace(aberrations=after)
 
     @property
     def taken_alternative(self) -> int | None:
@@ -228,12 +240,12 @@ class Starting(Inputs):
         """
         number = self._checked_alternative(index)
         self._require_idle("take another start")
-        asked = self._offered
+        asked, own = self._offered, self._own_aberrations()
         if asked is not None:
             self._adopt(asked)
         start, alternatives = self._found_start, self.start_alternatives
         assert start is not None
-        own, one = self._own_aberrations(start), alternatives[number]
+        one = alternatives[number]
         found = start.aberrations.replace(**own)
         turn, lens, decisions = (start.rotation, start.transpose), found, start.decisions
         if number or (asked is not None and not asked.fit.found):  # of what was not told none was taken
@@ -249,7 +261,7 @@ class Starting(Inputs):
                 if lens != self.optics.aberrations:
                     self.optics = self.optics.replace(aberrations=lens)
                 self.start_decisions = decisions
-                self._taken = (number, (*turn, lens))
+                self._taken, self._set_lens, self._own = (number, (*turn, lens)), lens, own
         finally:
             self._taking = False
         turned = "transposed" if turn[1] else "not transposed"
@@ -285,11 +297,12 @@ class Starting(Inputs):
             self._leave_out(self.measurement)
             self._found_turn = tuple((name, getattr(self.preparation, name)) for name, _ in self._found_turn)
 
-    def _own_aberrations(self, start: FoundStart) -> dict[str, float]:
-        """Those that somebody has set since a start or an alternative was taken, but for the defocus."""
-        was = start.aberrations if self._taken is None else self._taken[1][2]
-        now, before = self.optics.aberrations.cartesian, was.cartesian
-        return {name: value for name, value in now.items() if name != "C10" and abs(value - before[name]) > 1e-6}
+    def _own_aberrations(self) -> dict[str, float]:
+        """Those that somebody has set since a start was found, but for the defocus, by Cartesian name."""
+        if self._set_lens is None:
+            return {}
+        now, ours = self.optics.aberrations.cartesian, self._set_lens.cartesian
+        return self._own | {n: v for n, v in now.items() if n != "C10" and abs(v - ours[n]) > 1e-6}
 
     def find_orientation(self) -> Orientation:
         """The eight ways in which detector and scan may lie to each other, compared; nothing is changed by it."""
@@ -307,7 +320,7 @@ class Starting(Inputs):
         if half_a_turn and known and known == self._found:
             opposite = {name: -value for name, value in known.cartesian.items() if value}
             self._found = Aberrations(**opposite)
-            self.optics = self.optics.replace(aberrations=self._found)
+            self._lens_moves(self._found)
         return measurement
 
     def examine(self) -> tuple[Finding, ...]:

@@ -210,6 +210,7 @@ class Unknown(Starting):
         self._take_over(start)
         if lens.aberrations.known:  # held, but for the last digit of a fit
             self.optics = self.optics.replace(aberrations=lens.aberrations)
+            self._set_lens = lens.aberrations
         stated = (self._data().calibration.semiangle, Optics().rolloff)
         if (lens.semiangle, lens.rolloff) != stated and lens.vacuum is None:  # somebody has drawn another aperture
             self.optics = self.optics.replace(semiangle=lens.semiangle, rolloff=lens.rolloff)
@@ -224,11 +225,24 @@ class Unknown(Starting):
     def _forget(self) -> None:
         """Of other data nothing is known that was found in these."""
         super()._forget()
-        if self._found is not None and self.optics.aberrations == self._found:
+        found = self._found_names
+        if "aberrations" in found:
             self.optics = self.optics.replace(aberrations=Aberrations(defocus=None))
-        found = {name: None for name, value in self._found_turn if getattr(self.preparation, name) == value}
-        self.preparation = self.preparation.replace(**found)
+        self.preparation = self.preparation.replace(**{name: None for name in found if name != "aberrations"})
         self._found, self._found_turn = None, ()
+
+    @property
+    def _found_names(self) -> tuple[str, ...]:
+        """Of "aberrations", "rotation" and "transpose" those in use that were found from the data and not given."""
+        turn = [name for name, value in self._found_turn if getattr(self.preparation, name) == value]
+        lens = self._found is not None and self.optics.aberrations == self._found
+        return (*(("aberrations",) if lens else ()), *turn)
+
+    def _remember_found(self, names: Sequence[str]) -> None:
+        """Take what is in use for found, not given, as it was before it was saved."""
+        self._found = self.optics.aberrations if "aberrations" in names else None
+        turn = [name for name in ("rotation", "transpose") if name in names]
+        self._found_turn = tuple((name, getattr(self.preparation, name)) for name in turn)
 
     def _tell(self, words: str) -> None:
         """Say what is looked at; raises Halted where the run is to stop."""

@@ -13,7 +13,8 @@ from ptywidgets.engine import Aberrations, Optics, ParameterError, make_problem,
 from ptywidgets.engine.models import Multislice
 from ptywidgets.engine.patterns import Patterns
 from ptywidgets.engine.refinements.joint_fit import MAPS, JointFit, Offsets
-from ptywidgets.engine.start_check import can_be_checked, check_start, in_words, lens, moved, on_grid, with_offsets
+from ptywidgets.engine.start_changes import changes, in_words
+from ptywidgets.engine.start_check import can_be_checked, check_start, lens, moved, on_grid, with_offsets
 from ptywidgets.testing import example_problem
 
 DEFOCUS, ROTATION, SEMIANGLE, STEP = 350.0, -15.0, 20.0, 2.0  # of the small duck
@@ -76,7 +77,7 @@ def test_the_aperture_is_that_of_the_disk_whatever_was_said(duck):
         problem, optics = start(duck, semiangle=factor)
         checked = check_start(problem, optics)
         assert found(checked, problem, optics)[3] == pytest.approx(SEMIANGLE, rel=0.02)
-        assert "semi-angle" in in_words(checked.offsets, problem.measurement, optics)
+        assert "semi-angle" in in_words(changes(checked.offsets, problem.measurement, optics))
 
 
 @pytest.mark.parametrize("transpose", [False, True])

@@ -6,6 +6,7 @@ import copy
 import pickle
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from ptywidgets import Dataset, Reconstruction, samples
@@ -13,6 +14,8 @@ from ptywidgets.engine import Aberrations, ParameterError
 from ptywidgets.engine.asked import AskingError
 from ptywidgets.engine.prepare import find_start
 from ptywidgets.engine.prepare.chosen import CHOSEN
+from ptywidgets.engine.refinements.joint_fit import Offsets
+from ptywidgets.engine.start_changes import changes
 from ptywidgets.reconstruction import starting, unknown
 from ptywidgets.testing.starts import example_alternatives, with_alternatives
 
@@ -140,6 +143,42 @@ def test_given_aberrations_are_kept_also_when_given_afterwards(ducky, offered):
     )
 
 
+def test_given_aberrations_outlive_every_alternative(recon):
+    recon.update_optics(C30=1e4)
+    for index in (1, 2, 3, 1, 0):
+        recon.take_alternative(index)
+        assert recon.optics.aberrations["C30"] == pytest.approx(1e4), index
+    found = recon.start_decisions
+    assert recon.taken_alternative == 0 and found, "what was given does not hide what was found"
+
+
+def test_turned_by_hand_what_was_found_is_not_taken_for_given(recon):
+    """orient() gives what was found the opposite sign; the alternatives are still those of the start."""
+    lens, rotation = recon.optics.aberrations, recon.rotation
+    recon.orient(rotation + 180, recon.transpose)
+    assert recon.optics.aberrations["defocus"] == pytest.approx(-lens["defocus"])
+    recon.take_alternative(0)
+    assert recon.optics.aberrations == lens and recon.rotation == rotation
+    recon.orient(rotation + 180, recon.transpose)
+    recon.take_alternative(1)
+    assert recon.optics.aberrations == Aberrations(defocus=recon.start_alternatives[1].defocus)
+
+
+def test_corrected_before_a_run_what_was_found_is_not_taken_for_given(recon):
+    lens = recon.optics.aberrations
+    recon.update_optics(C30=1e4)
+    before = recon.optics.aberrations
+    offsets = Offsets({"C10": 10.0, "C12a": 20.0, "C21b": -300.0}, np.eye(2))
+    recon._take_offsets(offsets, changes(offsets, recon.measurement, recon.optics))
+    assert recon.optics.aberrations.cartesian["C12a"] == pytest.approx(before.cartesian["C12a"] + 20)
+    recon.take_alternative(0)
+    assert recon.optics.aberrations.cartesian == pytest.approx(before.cartesian), "what the program has changed stays"
+    recon.take_alternative(2)
+    for name, value in lens.cartesian.items():
+        wanted = 1e4 if name == "C30" else -value
+        assert recon.optics.aberrations.cartesian[name] == pytest.approx(wanted, abs=1e-6), name
+
+
 def test_the_run_follows_and_begins_anew(recon):
     recon.run(2)
     recon.take_alternative(1)
@@ -199,6 +238,18 @@ def test_a_run_that_has_to_ask_offers_them_and_goes_on_with_the_one_that_is_chos
     assert recon.unknown == () and recon.start_decisions and recon.taken_alternative == 1
     assert recon.run(1).iteration == 1
     assert recon.rotation == recon.start_alternatives[1].rotation
+
+
+def test_what_is_given_while_a_run_asks_is_kept(ducky, offered, monkeypatch):
+    monkeypatch.setattr(unknown, "question", lambda start: AskingError("Cannot tell {named}; {set}.", "rotation"))
+    recon = Reconstruction(ducky)
+    with pytest.raises(AskingError):
+        recon.run(1)
+    recon.update_optics(C12a=33.0, C30=1e4)
+    recon.take_alternative(1)
+    assert recon.optics.aberrations.cartesian["C12a"] == pytest.approx(33)
+    assert recon.optics.aberrations["C30"] == pytest.approx(1e4)
+    assert recon.optics.aberrations["defocus"] == recon.start_alternatives[1].defocus
 
 
 def test_a_run_that_finds_its_start_offers_them(ducky, offered):

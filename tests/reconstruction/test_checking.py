@@ -10,7 +10,10 @@ from ptywidgets.engine import Aberrations, Optics, ParameterError
 from ptywidgets.engine.constraints import Until
 from ptywidgets.engine.metrics import compare_to_truth
 from ptywidgets.engine.refinements import RefineAffine, RefineOptics, RefinePositions
+from ptywidgets.engine.refinements.joint_fit import Offsets
+from ptywidgets.engine.start_changes import changes, in_words
 from ptywidgets.engine.start_check import HELD
+from ptywidgets.reconstruction.checking import SOURCE
 
 pytestmark = pytest.mark.usefixtures("no_thread_survives")
 DEFOCUS, ROTATION, STEP = 350.0, -15.0, 2.0  # of the small duck
@@ -61,6 +64,28 @@ def test_a_wrong_one_ends_where_the_right_one_does(duck, right, error, told):
     recon = started(duck, **error).run()
     assert recon.message.startswith(told) and recon.message.endswith("by the counts.")
     assert correlation(recon) > right - 0.005
+
+
+def test_decisions_say_what_was_changed(duck):
+    recon = started(duck)
+    recon.optics = recon.optics.replace(aberrations=Aberrations(defocus=None))
+    recon.find_start()
+    offsets = Offsets({"C10": 30.0, "C12a": 25.0, "C21b": -9e3}, 1.04 * np.eye(2), aperture=1.1)
+    told = changes(offsets, recon.measurement, recon.optics, recon._given_names)
+    recon._take_offsets(offsets, told)
+    decisions = {d.name: d for d in recon.start_decisions}
+    lens = recon.optics.aberrations
+    values = {"defocus": lens["defocus"], "astigmatism": lens["C12"], "coma": lens["C21"], "scan step": 2.08}
+    for name, value in (values | {"semi-angle": 22.0}).items():
+        assert decisions[name].value == pytest.approx(value), name
+        assert decisions[name].source == SOURCE and decisions[name].uncertainty is None
+        assert decisions[name].sentence in [change.sentence for change in told]
+    assert "given as 2 A, is 2.08 A" in decisions["scan step"].sentence
+    assert "found as" in decisions["defocus"].sentence and decisions["rotation"].source != SOURCE
+    for words in ("defocus", "astigmatism", "coma", "semi-angle", "scan step"):
+        assert words in in_words(told).lower()
+    small = changes(Offsets({"C12a": 1.5}, np.eye(2)), recon.measurement, recon.optics)
+    assert in_words(small) == "", "what a run does not see is not worth a word"
 
 
 def test_what_is_held_is_kept_and_costs_the_image(duck, right):

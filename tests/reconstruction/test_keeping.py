@@ -276,3 +276,21 @@ def test_what_data_that_are_passed_say_otherwise_is_said(tmp_path):
     again = Reconstruction.load(tmp_path / "saved.h5", other)
     assert again.message.startswith("Kept as it was saved") and "scan_step (1.5, not 1.4), mask." in again.message
     assert again.dataset.calibration.scan_step == 1.5 and np.array_equal(again.dataset.mask, mask)
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"defocus": DEFOCUS}, {"rotation": -15.0}], ids=["nothing", "defocus", "rotation"]
+)
+def test_what_was_found_is_still_found_after_loading_and_what_was_given_is_given(duck, tmp_path, given):
+    recon = Reconstruction(duck, **{k: v for k, v in given.items() if k == "defocus"})
+    if "rotation" in given:
+        recon.preparation = recon.preparation.replace(rotation=given["rotation"])
+    path = recon.run(2).save(tmp_path / "found.h5")
+    again = Reconstruction.load(path, duck)
+    assert again._found_names == recon._found_names or "defocus" in given
+    for one in (recon, again):
+        one.dataset = Dataset(np.array(duck.data), duck.calibration, vacuum=duck.vacuum)
+    wanted = {"defocus", "rotation", "transpose"} - set(given)
+    assert set(again.unknown) == set(recon.unknown) == wanted
+    assert (again.optics.aberrations["defocus"] == DEFOCUS) == ("defocus" in given)
+    assert again.preparation.rotation == given.get("rotation")

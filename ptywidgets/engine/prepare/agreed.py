@@ -23,7 +23,8 @@ from ptywidgets.engine.probe import Optics
 
 JACKKNIFE = 1.5  # of a block's parts, which share an object: they disagree less than they would alone
 OF_DEFOCUS = 0.01  # what strong phases and the thickness of a specimen cost both methods alike
-OF_DEPTH = (0.05, 0.02)  # of lambda / alpha^2: the same for a probe in focus, and for the other coefficients
+OF_DEPTH = (0.05, 0.02)  # of lambda / alpha^2: the same for a probe in focus, and for astigmatism
+OF_COMA = 1.5  # a coma C21 is at the edge, 2 pi C21 alpha^3 / (3 lambda), what C10 = C21 alpha / 1.5 is there
 OF_STRENGTH = 0.5  # the same times the share of counts that the specimen scatters: a strong one is no single plane
 OF_ROTATION = 0.1  # degrees
 OF_TRIALS = 0.025  # of the defocus: trials that are cut short, and the drawing of the aperture's edge, move the well
@@ -59,7 +60,8 @@ def agreed(
     kept = {k: v for k, v in optics.aberrations.cartesian.items() if v and k not in terms}
     values, sigmas = dict(zip(terms, best.values.tolist(), strict=True)), dict(found.uncertainties)
     values["rotation"] = best.rotation
-    depth = bands.wavelength / (bands.wavelength * bands.radius) ** 2
+    semiangle = bands.wavelength * bands.radius
+    depth = bands.wavelength / semiangle**2
     local = _in_the_well(best.rotation, best.transpose, values, bands, terms, kept, held)
     for name in (*terms, "rotation"):
         if name in held:
@@ -69,7 +71,7 @@ def agreed(
         other = math.inf if local is None else local[1][name]
         if name == "rotation":
             other = math.hypot(other, OF_BANDS)
-        floor = OF_ROTATION if name == "rotation" else OF_DEPTH[1] * depth
+        floor = OF_ROTATION if name == "rotation" else OF_DEPTH[1] * depth * edge_scale(name, semiangle)
         if name == "C10":
             own = math.hypot(own, OF_TRIALS * values[name])
             floor = math.hypot((OF_DEPTH[0] + OF_STRENGTH * found.strength) * depth, OF_DEFOCUS * values[name])
@@ -94,6 +96,29 @@ def agreed(
         message=in_words(aberrations, angle, best.transpose, uncertainties),
         told=found.told,
     )
+
+
+def edge_scale(name: str, semiangle: float) -> float:
+    """What an uncertainty of the defocus has to be multiplied by to be as large a phase at the edge of the aperture.
+
+    Parameters
+    ----------
+    name : str
+        Cartesian, of an aberration of the second or third power of the angle, such as "C12a" or "C21b".
+    semiangle : float
+        rad.
+
+    Returns
+    -------
+    float
+        1 for defocus and astigmatism, 1.5 / semiangle for coma.
+
+    Examples
+    --------
+    >>> edge_scale("C12b", 0.02), round(edge_scale("C21a", 0.02), 6)
+    (1.0, 75.0)
+    """
+    return OF_COMA / semiangle if name.startswith("C21") else 1.0
 
 
 def _in_the_well(
@@ -137,4 +162,4 @@ def _mean(between: float, own: float, other: float) -> tuple[float, float]:
     return share * between, widened * own * other / math.sqrt(square)
 
 
-__all__ = ["agreed"]
+__all__ = ["agreed", "edge_scale"]

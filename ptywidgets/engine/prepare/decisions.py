@@ -185,7 +185,7 @@ def about_lens(
             continue
         seen = "" if size > 2 * spread else ", which is none within the uncertainty"
         words = f"The {name} is {size:.3g} A (+- {spread:.2g}){seen}."
-        out.append(Decision(name, size, spread, "A", source, words, widget))
+        out.append(Decision(name, size, spread, "A", FOUND, words, widget))
     return out
 
 

@@ -13,6 +13,7 @@ from ptywidgets.engine.detectors import Disk, disk_semiangle
 from ptywidgets.engine.errors import CalibrationError, DataError
 from ptywidgets.engine.prepare.disk_edge import binned, binning_for, distance, first_guess, fit_edge
 
+OF_EDGE = (0.03, 0.1)  # of the edge's width: what a soft edge leaves unsure of the radius, in vacuum and of a specimen
 ROUND = 0.02  # the detector counts as free of distortion where the axes differ by less
 _TEN_TO_NINETY = 2.5631  # width from 90 to 10 % of a normal edge, in its sigmas
 
@@ -160,6 +161,7 @@ def calibrate_detector(
     semiangle: float | None = None,
     q_pixel: float | tuple[float, float] | None = None,
     rolloff: float = 0.0,
+    vacuum: bool = False,
 ) -> DetectorCalibration:
     """The width of a detector pixel from the disk and a known semi-angle, or the semi-angle from a known pixel.
 
@@ -176,10 +178,15 @@ def calibrate_detector(
     rolloff : float
         mrad: width of the soft edge of the aperture as :class:`ptywidgets.engine.Optics` has it, whose semi-angle is
         where half of the amplitude is left. With 0 it is where half of the intensity is left, as of a sharp aperture.
+    vacuum : bool
+        Whether the disk is that of a vacuum pattern. A specimen scatters across the edge, which moves it.
 
     Returns
     -------
     DetectorCalibration
+        Its uncertainty is that of the fit and, as the form of the edge is not known better, 10 % of the edge's width
+        over the contrast, or 3 % with `vacuum`: errors over 70 simulated sets, of crystals, particles, films and thick
+        specimens at 5e2 to 1e6 e/A^2, lay within 2.3 of this.
 
     Raises
     ------
@@ -199,6 +206,8 @@ def calibrate_detector(
             "calibrate_detector needs the semi-angle to find the detector pixel, or the pixel to find the semi-angle: "
             "pass either semiangle=20.0 (mrad) or q_pixel=0.025 (1/A)."
         )
+    contrast = min(max(disk.contrast, 0.1), 1.0)
+    share = math.hypot(disk.radius_uncertainty, OF_EDGE[not vacuum] * disk.edge_width / contrast) / disk.radius
     if q_pixel is None:  # of pixels whose ratio is that with which the disk was measured
         unit = Calibration(energy=energy, q_pixel=1.0, semiangle=semiangle)  # all angles grow with the pixel
         semiangle = unit.require("semiangle")
@@ -210,7 +219,6 @@ def calibrate_detector(
         half_height = semiangle - disk_semiangle(0.0, unit, rolloff)
         size = half_height / disk_semiangle(disk.radius, unit)
         q_pixel = single((size * disk.pixels[0], size * disk.pixels[1]))
-        share = disk.radius_uncertainty / disk.radius
         words = (
             f"A detector pixel is {in_words(q_pixel, 5)} +- {share * size:.1g} 1/A, for a semi-angle of "
             f"{semiangle:g} mrad"
@@ -218,7 +226,6 @@ def calibrate_detector(
     else:
         known = Calibration(energy=energy, q_pixel=q_pixel)
         semiangle = disk_semiangle(disk.radius, known, rolloff)
-        share = disk.radius_uncertainty * known.angle_mean / semiangle
         words = (
             f"The semi-angle is {semiangle:.4g} +- {share * semiangle:.1g} mrad, as a pixel is {in_words(q_pixel)} 1/A"
         )

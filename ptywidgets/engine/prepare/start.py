@@ -15,7 +15,7 @@ from ptywidgets.engine.calibration import in_words as words_of
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.detectors import INSIDE
 from ptywidgets.engine.errors import InsufficientData, ParameterError
-from ptywidgets.engine.prepare.agreed import agreed
+from ptywidgets.engine.prepare.agreed import agreed, edge_scale
 from ptywidgets.engine.prepare.alternatives import Alternative, Landscape
 from ptywidgets.engine.prepare.aperture import EDGE, WIDEST, measured_aperture
 from ptywidgets.engine.prepare.decisions import (
@@ -44,7 +44,8 @@ from ptywidgets.engine.prepare.trial import Points
 from ptywidgets.engine.prepare.verdict import Found
 from ptywidgets.engine.probe import Optics
 
-OF_THICK = 0.05  # of the depth of field: what slices that are all alike leave unsure of the middle of a specimen
+OF_THICK = 0.1  # of the depth of field: what slices that are all alike leave unsure of the middle of a specimen
+COMA_OF_THICK = 0.25  # of the same, as a phase at the edge: coma is found with one plane, which the specimen is not
 AGREE = (2.0, 6.0)  # degrees between curl and bright field, at least and at most, with which the two agree
 SHARP = 2.0  # the same in uncertainties of the curl's
 DIRECTED = 0.4  # share of the curl: with more, the centre of mass has hardly a direction
@@ -207,9 +208,7 @@ def find_start(
         if thickness and refine and defocus is None and thickness > _thin(dataset):
             thick = thick_defocus(measurement, optics, thickness, progress=progress)
             optics = with_defocus(optics, thick.defocus)
-            known = math.hypot(thick.uncertainty, OF_THICK * 2 * _thin(dataset))
-            sigma = {"C10": known, "defocus": known}
-            fit = replace(fit, aberrations=optics.aberrations, uncertainties={**fit.uncertainties, **sigma})
+            fit = replace(fit, aberrations=optics.aberrations, uncertainties=_of_thick(fit, thick, dataset))
     elif defocus is not None:
         optics = optics.replace(aberrations=optics.aberrations.replace(defocus=defocus))
     decisions += about_orientation(measurement, fit, found, rotation, transpose, sign_known, cannot)
@@ -218,6 +217,17 @@ def find_start(
     return Start(
         measurement, optics, tuple(decisions), fit, time.perf_counter() - begin, polished, readings, landscape, found
     )
+
+
+def _of_thick(fit: OpticsFit, thick: ThickFit, dataset: Dataset) -> dict[str, float]:
+    """Uncertainties with a specimen of several slices, of which only the defocus was found with them."""
+    semiangle, depth = 1e-3 * dataset.calibration.require("semiangle"), 2 * _thin(dataset)
+    sigmas = dict(fit.uncertainties)
+    sigmas["C10"] = sigmas["defocus"] = math.hypot(thick.uncertainty, OF_THICK * depth)
+    for name in ("C21a", "C21b"):
+        if sigmas.get(name):  # neither held nor unknown
+            sigmas[name] = math.hypot(sigmas[name], COMA_OF_THICK * depth * edge_scale(name, semiangle))
+    return sigmas
 
 
 def _searched_terms(terms: Sequence[str]) -> tuple[str, ...]:
@@ -277,18 +287,18 @@ def calibrate_by_disk(
     source, sigma, words = GIVEN, None, "was given"
     if len(absent) == 1 and known.energy is not None:
         pattern: Any = Optics.from_dataset(dataset).vacuum
-        if pattern is None:  # descan would smear the disk of a plain mean
+        vacuum = pattern is not None
+        if not vacuum:  # descan would smear the disk of a plain mean
             clean = mended(dataset)
             pattern = centred_mean(clean, fit_origin(moments(clean)[1], "plane"))
         disk = measure_disk(pattern, known.relative_pixels)
         edge = min(disk.edge_width / EDGE / disk.radius, WIDEST)  # of the radius
         if known.semiangle is None:
-            found = calibrate_detector(
-                disk, known.energy, q_pixel=known.q_pixel, rolloff=edge * disk.radius * known.angle_mean
-            )
+            rolloff = edge * disk.radius * known.angle_mean
+            found = calibrate_detector(disk, known.energy, q_pixel=known.q_pixel, rolloff=rolloff, vacuum=vacuum)
         else:
             rolloff = edge * known.semiangle / (1 + INSIDE * edge)  # the edge is a share of the radius of the counts
-            found = calibrate_detector(disk, known.energy, semiangle=known.semiangle, rolloff=rolloff)
+            found = calibrate_detector(disk, known.energy, semiangle=known.semiangle, rolloff=rolloff, vacuum=vacuum)
         dataset = dataset.with_calibration(origin="measured", **{absent[0]: getattr(found, absent[0])})
         source = "from the bright-field disk"
         sigma = found.relative_uncertainty * getattr(found, absent[0])

@@ -1,5 +1,7 @@
 """The bright-field disk: simulated ones come back, whatever is in the pattern beside them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,9 @@ from ptywidgets.engine import CalibrationError, DataError, Optics, make_probe, r
 from ptywidgets.engine.detectors import INSIDE, disk_semiangle
 from ptywidgets.engine.io import read_pattern
 from ptywidgets.engine.prepare import calibrate_detector, measure_disk
+from ptywidgets.engine.prepare.start import calibrate_by_disk
 from ptywidgets.engine.probe import aperture_amplitude
+from ptywidgets.testing import variants
 
 
 def disk_pattern(centre, radius, rolloff=1.5, shape=(64, 64), ratio=1.0, angle=0.0):
@@ -102,6 +106,18 @@ def test_calibration_of_the_engines_own_aperture(semiangle, rolloff):
     by_angle = calibrate_detector(disk, energy, semiangle=semiangle, rolloff=rolloff)
     assert by_angle.q_pixel == pytest.approx(q_pixel, rel=0.01)
     assert 0 < by_angle.relative_uncertainty < 0.01
+
+
+@pytest.mark.parametrize("seed", [6, 9, 14, 28, 34, 41, 50, 55, 61])
+def test_a_semiangle_from_the_disk_is_as_sure_as_it_says(seed):
+    """Particles, films and thick specimens, with and without vacuum: the edge is soft, and scattering moves it."""
+    made = variants.recipe(seed)
+    dataset = variants.simulated(made).dataset
+    unknown = replace(dataset, calibration=dataset.calibration.replace(semiangle=None))
+    _, decisions = calibrate_by_disk(unknown)
+    told = next(d for d in decisions if d.name == "semi-angle")
+    assert abs(told.value - made.semiangle) < 3 * told.uncertainty
+    assert told.uncertainty < 0.03 * made.semiangle
 
 
 def test_calibration_goes_into_the_dataset():
