@@ -82,10 +82,10 @@ def changes(
             old, new = optics.aberrations[symbol], lens_after.aberrations[symbol]
             small = _is_small(symbol, offsets, measurement, optics)
             tell(name, "defocus", f"{old:.0f}", f"{new:.0f}", "A", new, small)
-    angles = [wrapped_angle(m.rotation) for m in (measurement, after)]
-    tell("rotation", "rotation", *(f"{angle:.1f}" for angle in angles), "degrees", after.rotation)
-    steps = [single(m.calibration.scan_steps) for m in (measurement, after)]
-    tell("scan step", "scan_step", *(number(step, 3) for step in steps), "A", steps[1])
+    before, now = (f"{wrapped_angle(m.rotation):.1f}" for m in (measurement, after))
+    tell("rotation", "rotation", before, now, "degrees", after.rotation)
+    step = single(after.calibration.scan_steps)
+    tell("scan step", "scan_step", number(single(measurement.calibration.scan_steps), 3), number(step, 3), "A", step)
     return tuple(out)
 
 
