@@ -64,11 +64,11 @@ def changes(
     known, out = tuple(given), []
 
     def tell(name: str, field: str, before: str, now: str, unit: str, value: Any, small: bool = False) -> None:
-        came = f"{'given' if field in known else 'found'} as {before}{unit and ' '}{unit}"
-        if not float(before.split(" ")[0]) and name in ("astigmatism", "coma"):
+        came = f"{'given' if field in known else 'found'} as {before} {unit}"
+        if name in ("astigmatism", "coma") and before == "0":
             came = "taken for none"
         if before != now:
-            words = f"The {name}, {came}, is {now}{unit and ' '}{unit} by the counts."
+            words = f"The {name}, {came}, is {now} {unit} by the counts."
             out.append(Change(name, value, unit, words, small))
 
     after, lens_after = moved(measurement, offsets), lens(optics, offsets)
