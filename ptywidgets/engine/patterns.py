@@ -144,6 +144,14 @@ class Patterns:
         counts, origin = backend.to_device(self.counts), backend.to_device(self.origin)
         return replace(self, counts=counts, origin=origin, mask=mask, substitutes=others)
 
+    def on_host(self, backend: Backend) -> Patterns:
+        """The same in the host's memory, from the device of a backend; no copy where they are there already."""
+        others, to_numpy = self.substitutes, backend.to_numpy
+        if others is not None:
+            others = replace(others, patterns=others.patterns.on_host(backend))
+        mask = None if self.mask is None else to_numpy(self.mask)
+        return replace(self, counts=to_numpy(self.counts), origin=to_numpy(self.origin), mask=mask, substitutes=others)
+
     def brightest(self) -> float:
         """The most counts of a pixel that the mask leaves in, anywhere on the detector; at least 0."""
         counts = self.counts if self.mask is None else self.counts.max(0)[self.mask]

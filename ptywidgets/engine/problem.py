@@ -26,6 +26,7 @@ from ptywidgets.engine.probe import Optics, make_probe
 from ptywidgets.engine.protocols import Algorithm, Backend, Constraint, Loss, Refinement
 from ptywidgets.engine.resample import cut_spectrum, resample_object, resample_probe, resampled_shape
 from ptywidgets.engine.state import State
+from ptywidgets.engine.workers import worker_count
 
 if TYPE_CHECKING:
     from ptywidgets.engine.plan import Plan
@@ -91,9 +92,9 @@ class Problem:
         return self.first_object.shape
 
     def to(self, device: str) -> Problem:
-        """The same problem on another device, "cpu" or "gpu"."""
+        """The same problem on another device, "cpu" or "gpu", with the same window and the same counts held out."""
         backend = get_backend(device)
-        return replace(self, backend=backend, patterns=self.measurement.patterns.on(backend))
+        return replace(self, backend=backend, patterns=self.patterns.on_host(self.backend).on(backend))
 
     def with_loss(self, loss: str | Loss) -> Problem:
         """The same problem with another loss."""
@@ -293,7 +294,9 @@ class Problem:
         window = np.zeros(shape, np.float32)
         window[: intensity.shape[0], : intensity.shape[1]] = intensity
         window = np.roll(window, [-(n // 2) for n in intensity.shape], (0, 1))
-        return sfft.irfft2(sfft.rfft2(hits, workers=2) * sfft.rfft2(window, workers=2), s=shape, workers=2).clip(0)
+        workers = worker_count()
+        spectrum = sfft.rfft2(hits, workers=workers) * sfft.rfft2(window, workers=workers)
+        return sfft.irfft2(spectrum, s=shape, workers=workers).clip(0)
 
     def field_of_view(self) -> np.ndarray:
         """Mask (Y, X) of the pixels that are lit well: more than a quarter of the most."""

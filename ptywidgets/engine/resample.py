@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import scipy.fft
 
+from ptywidgets.engine.workers import worker_count
+
 
 def cut_spectrum(spectrum: Any, shape: tuple[int, ...], xp: Any = np) -> Any:
     """Central frequencies (..., ny, nx) of a spectrum (..., Ny, Nx) in FFT order; zeros where there are none.
@@ -83,8 +85,10 @@ def resample_object(
     padded[:, : obj.shape[1], : obj.shape[2]] = obj
     finer = tuple(n for _, n in sizes)
     if np.iscomplexobj(obj):
-        spectrum = cut_spectrum(scipy.fft.fft2(padded, workers=-1), finer)
-        field = scipy.fft.ifft2(spectrum, workers=-1) * np.float32(math.prod(finer) / math.prod(padded.shape[-2:]))
+        spectrum = cut_spectrum(scipy.fft.fft2(padded, workers=worker_count()), finer)
+        field = scipy.fft.ifft2(spectrum, workers=worker_count()) * np.float32(
+            math.prod(finer) / math.prod(padded.shape[-2:])
+        )
     else:  # half of the numbers, and with an axis at a time the second one is shorter already
         field = _resample_real(_resample_real(padded, finer[1], -1), finer[0], -2)
     out = np.full(shape, empty, obj.dtype)
@@ -98,12 +102,12 @@ def _resample_real(field: np.ndarray, size: int, axis: int) -> np.ndarray:
     old = field.shape[axis]
     if size == old:
         return field
-    spectrum = scipy.fft.rfft(field, axis=axis, workers=-1)
+    spectrum = scipy.fft.rfft(field, axis=axis, workers=worker_count())
     last = min(old, size) // 2
     spectrum = spectrum[..., : last + 1] if axis == -1 else spectrum[..., : last + 1, :]
     if min(old, size) % 2 == 0:  # the highest frequency of one grid stands for both signs, of which the other has two
         spectrum[(..., last) if axis == -1 else (..., last, slice(None))] *= 0.5 if size > old else 2
-    return scipy.fft.irfft(spectrum, size, axis=axis, workers=-1) * np.float32(size / old)
+    return scipy.fft.irfft(spectrum, size, axis=axis, workers=worker_count()) * np.float32(size / old)
 
 
 def _commensurate(shape: tuple[int, ...], window: tuple[int, int], new: tuple[int, int]) -> list[tuple[int, int]]:

@@ -20,6 +20,7 @@ from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.prepare.measurement import scan_positions
 from ptywidgets.engine.simulate import Atoms, Window, grid_shape, phase_slices, poisson_counts
 from ptywidgets.engine.units import wavelength
+from ptywidgets.engine.workers import worker_count
 from ptywidgets.testing.recipes import KINDS, Recipe, recipe
 from ptywidgets.testing.specimens import CLASSES
 
@@ -209,7 +210,7 @@ def _scatter(
         waves = fft(waves * tilts[:, 0, :, None] * tilts[:, 1, None, :], True, 1)
         patterns[batch] += np.float32(weight) * window.detected(waves.real**2 + waves.imag**2)
 
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(worker_count()) as pool:
         list(pool.map(work, np.array_split(np.arange(len(positions)), max(2, len(positions) * n * n // 200_000))))
 
 

@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 
 from ptywidgets.engine import Plan, iterate
+from ptywidgets.engine import problem as problems
+from ptywidgets.engine.backends.gpu import GpuBackend
 from ptywidgets.engine.held_out import LEAST, hold_out
 from ptywidgets.engine.losses import AnscombeLoss
 from ptywidgets.engine.models import Background
 from ptywidgets.engine.patterns import Patterns
 from ptywidgets.testing import example_problem
+from ptywidgets.testing.series import example_series
 
 
 def test_what_is_held_out_and_what_is_left_are_all_counts():
@@ -92,3 +95,39 @@ def test_a_loss_alone_is_that_of_the_gradients():
     state, batch = problem.start(), np.arange(0, problem.count, 3)
     assert problem.value(state, batch) == pytest.approx(problem.gradients(state, batch).loss, rel=1e-6)
     assert problem.value(state, batch[:1]) == pytest.approx(problem.gradients(state, batch[:1]).loss, rel=1e-6)
+
+
+@pytest.mark.parametrize("device", ["cpu", "stand-in"])
+def test_a_problem_that_is_moved_keeps_what_is_held_out(device, monkeypatch):
+    """It once went on with all counts, and was judged by counts that it had seen."""
+    if device != "cpu":  # a device's arrays, which are numpy's here
+        monkeypatch.setattr(problems, "get_backend", lambda name: GpuBackend(np, np.add.at, lambda: 1 << 26))
+    window = tuple(n - 4 for n in example_problem().window)
+    problem = hold_out(example_problem().at_window(window), seed=3)
+    moved = problem.to(device)
+    assert moved.patterns.window == window and (moved.backend is not problem.backend or device == "cpu")
+    np.testing.assert_array_equal(moved.patterns.amplitudes(), problem.patterns.amplitudes())
+    state = problem.start()
+    assert moved.held_out.misfit(moved, state) == pytest.approx(problem.held_out.misfit(problem, state), rel=1e-5)
+    everything = np.arange(problem.count)
+    assert moved.value(state, everything) == pytest.approx(problem.value(state, everything), rel=1e-5)
+
+
+def test_a_part_of_a_problem_is_moved_as_that_part():
+    problem = hold_out(example_problem())
+    alone, seen = problem.held_out.unseen(problem, problem.start())
+    everything = np.arange(alone.count)
+    assert alone.to("cpu").value(seen, everything) == alone.value(seen, everything)
+
+
+def test_a_series_that_is_moved_keeps_what_is_held_out():
+    series, generator = example_series(), np.random.default_rng(1)
+    views = [
+        replace(v, patterns=replace(v.patterns, counts=generator.poisson(v.patterns.counts).astype(np.uint16)))
+        for v in series.views
+    ]
+    series = replace(series, views=tuple(views)).with_held_out()
+    moved = series.to("cpu")
+    state = series.start()
+    assert moved.held_out.misfit(moved, state) == series.held_out.misfit(series, state)
+    assert moved.views[0].patterns.substitutes is not None

@@ -8,7 +8,6 @@ import pytest
 from ptywidgets import samples
 from ptywidgets.engine import Aberrations, Optics, PtyError, doctor
 from ptywidgets.engine.direct import bright_field, corrected, detector_segments, dpc, obf, parallax, ssb, wdd
-from ptywidgets.engine.direct.cepstrum import cepstrum
 from ptywidgets.engine.metrics.thinning import thin_counts
 from ptywidgets.engine.prepare import (
     bad_frames,
@@ -71,7 +70,6 @@ FUNCTIONS = {
     "ssb": lambda d: ssb(bright_field(d), OPTICS).phase,
     "obf": lambda d: obf(bright_field(d), OPTICS).phase,
     "wdd": lambda d: np.abs(wdd(d, OPTICS).phase),
-    "cepstrum": lambda d: cepstrum(d).mean,
     "virtual": lambda d: VirtualImager(d).image(np.ones(d.detector_shape, bool)),
     "thinning": lambda d: thin_counts(d)[0].data,
     "doctor": lambda d: len(doctor.examine(d, prepare(d), OPTICS)),

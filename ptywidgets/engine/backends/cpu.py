@@ -25,17 +25,11 @@ from ptywidgets.engine.backends.turns import Turns
 from ptywidgets.engine.helpers import helping
 from ptywidgets.engine.patterns import Patterns
 from ptywidgets.engine.protocols import Loss
+from ptywidgets.engine.workers import worker_count
 
 Result = TypeVar("Result")
 BANDS = 4  # of rows for each worker: those of a field's middle are more work than its edges
 _CACHE_BYTES = 1_300_000  # one wave array of a portion; larger ones fall out of the cache, smaller ones cost calls
-
-
-def _cores() -> int:
-    try:
-        return max(1, len(os.sched_getaffinity(0)))
-    except AttributeError:  # not on macOS and Windows
-        return max(1, os.cpu_count() or 1)
 
 
 class CpuBackend:
@@ -44,7 +38,7 @@ class CpuBackend:
     Parameters
     ----------
     threads : int, optional
-        Number of workers; by default one for each core that this process may use.
+        Number of workers; by default what :func:`ptywidgets.engine.workers.worker_count` says.
     kernels : {"auto", "numba", "numpy"}
         What does the element-by-element work. "auto" is numba where it is installed.
     transforms : {"auto", "ducc0", "scipy"}
@@ -56,7 +50,7 @@ class CpuBackend:
 
     def __init__(self, threads: int | None = None, kernels: str = "auto", transforms: str = "auto") -> None:
         keep_freed_memory()
-        self.threads = threads or _cores()
+        self.threads = threads or worker_count()
         self._wanted = (kernels, transforms)
         self._kernels: Kernels | None = None
         self._transform: Transform | None = None

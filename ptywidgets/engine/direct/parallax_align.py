@@ -17,6 +17,7 @@ from ptywidgets.engine.direct.bright_field import BrightField
 from ptywidgets.engine.direct.threads import shared
 from ptywidgets.engine.direct.tilt_spectra import CHUNK, TiltSpectra, edge_window, turns
 from ptywidgets.engine.prepare.rotation import wrapped_angle
+from ptywidgets.engine.workers import worker_count
 
 TURN = 1.0  # degrees, from which on it is asked anew which spatial frequencies are to be trusted
 
@@ -97,7 +98,7 @@ class Alignment:
         return (weights @ products.reshape(3, -1).T)[:, [0, 1, 1, 2]].reshape(-1, 2, 2).astype(np.float64)
 
     def _transformed(self, fields: np.ndarray) -> np.ndarray:
-        return sfft.rfft2(fields, s=self.spectra.frame, workers=2)
+        return sfft.rfft2(fields, s=self.spectra.frame, workers=worker_count())
 
 
 class _Trusted:

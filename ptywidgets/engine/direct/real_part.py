@@ -15,7 +15,7 @@ import numpy as np
 from scipy import fft as sfft
 
 from ptywidgets.engine.direct.overlaps import Overlaps
-from ptywidgets.engine.direct.threads import THREADS
+from ptywidgets.engine.workers import worker_count
 
 PIXELS = 64  # of the detector, about, by which the sum is told: it is smooth
 ROUNDS = 2  # half of the way each: more change little
@@ -47,9 +47,9 @@ def less_real_part(found: np.ndarray, share: np.ndarray) -> np.ndarray:
     """
     phase = found
     for _ in range(ROUNDS):
-        real = sfft.rfft2(1 - np.cos(phase), workers=THREADS)
+        real = sfft.rfft2(1 - np.cos(phase), workers=worker_count())
         real *= share[:, : real.shape[1]]
-        sine = found + sfft.irfft2(real, phase.shape, workers=THREADS)
+        sine = found + sfft.irfft2(real, phase.shape, workers=worker_count())
         phase = phase + (sine - np.sin(phase)) / 2
         phase -= phase.mean()
     return phase

@@ -27,11 +27,11 @@ from ptywidgets.engine.direct.image import DirectImage
 from ptywidgets.engine.direct.overlaps import Aperture, Overlaps, Table, fineness
 from ptywidgets.engine.direct.real_part import crossed, less_real_part, sparse
 from ptywidgets.engine.direct.spectrum_prior import Portions, learnt, rising
-from ptywidgets.engine.direct.threads import THREADS
 from ptywidgets.engine.errors import InsufficientData, ParameterError, look_up
 from ptywidgets.engine.params import counted
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.probe import Optics
+from ptywidgets.engine.workers import worker_count
 
 METHODS = ("ssb", "obf")
 MOST_FINE = 8  # times finer than the scan, unless asked for more
@@ -94,7 +94,7 @@ class SideBands:
         portion = max(16, int(64e6 / (8 * ny * nx)))
         for first in range(0, len(lit), portion):
             part = slice(first, first + portion)
-            transformed = sfft.rfft2(bright.images[lit[part]] * np.float32(1 / scale), workers=THREADS)
+            transformed = sfft.rfft2(bright.images[lit[part]] * np.float32(1 / scale), workers=worker_count())
             spectra[:, part] = transformed[:, rows, columns].T
         order = np.argsort(-np.einsum("fk,fk->f", spectra, spectra.conj()).real, kind="stable")
         return cls(
@@ -183,7 +183,7 @@ class SideBands:
         spectrum[-rows, -columns] = values.conj()
         spectrum[rows, columns] = values
         share_of_real[-rows, -columns] = share_of_real[rows, columns] = shares
-        phase = sfft.ifft2(spectrum, workers=THREADS).real * np.float32(fine**2)
+        phase = sfft.ifft2(spectrum, workers=worker_count()).real * np.float32(fine**2)
         if method == "obf":
             phase = less_real_part(phase, share_of_real)
         part = "" if count == len(self.index) else f", the strongest {count} of {len(self.index)} frequencies"
@@ -232,7 +232,8 @@ class SideBands:
         """Of the normal equations of some of the scan's frequencies."""
         folds = min(MOST_FOLDED, fine**2) + 1
         size = max(1, int(AT_ONCE / (8 * (folds**2 + len(self.mean)))))
-        count = min(len(which), THREADS * -(-len(which) // (THREADS * size)))  # as many for one thread as for another
+        threads = worker_count()
+        count = min(len(which), threads * -(-len(which) // (threads * size)))  # as many for one thread as for another
         parts = np.array_split(which, count)
         return Portions(lambda few: self.equations(overlaps, few, fine, weights), parts, len(which) * folds**2 * 8)
 

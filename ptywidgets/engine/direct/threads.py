@@ -1,4 +1,4 @@
-"""Work that is shared between two threads: the compiled loops release the interpreter lock."""
+"""Work that is shared between threads: the compiled loops release the interpreter lock."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from functools import cache
 from itertools import pairwise
 
 from ptywidgets.engine.helpers import helping
+from ptywidgets.engine.workers import worker_count
 
-THREADS = 2
 _helper = threading.local()  # `is_one` is set in the threads that help
 
 
@@ -26,7 +26,8 @@ def shared(work: Callable[[slice], object], count: int, at_once: int | None = No
     >>> squares
     [0, 1, 4, 9, 16]
     """
-    ends = [n * count // THREADS for n in range(THREADS + 1)]
+    threads = worker_count()
+    ends = [n * count // threads for n in range(threads + 1)]
     portion = at_once or max(1, count)
 
     stop = threading.Event()  # one part has failed, or was interrupted: the others are of no use
@@ -65,7 +66,7 @@ def shared(work: Callable[[slice], object], count: int, at_once: int | None = No
 @cache
 def _helpers() -> ThreadPoolExecutor:
     """The other threads, which stay: to start and to end some takes longer than many a piece of work."""
-    return ThreadPoolExecutor(THREADS - 1, "ptywidgets-direct", lambda: setattr(_helper, "is_one", True))
+    return ThreadPoolExecutor(max(1, worker_count() - 1), "ptywidgets-direct", lambda: setattr(_helper, "is_one", True))
 
 
 if hasattr(os, "register_at_fork"):

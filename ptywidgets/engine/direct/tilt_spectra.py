@@ -14,6 +14,7 @@ import numpy as np
 from scipy import fft as sfft
 
 from ptywidgets.engine.direct.bright_field import BrightField
+from ptywidgets.engine.workers import worker_count
 
 SPECTRA_LIMIT = 512e6  # bytes of the spectra that are kept, beyond which the highest frequencies are left out
 CHUNK = 64  # images that are worked on at a time
@@ -68,7 +69,7 @@ class TiltSpectra:
         for first in range(0, len(means), CHUNK):
             part = slice(first, first + CHUNK)
             images = (bright.images[part] - means[part, None, None]) * window
-            spectrum = sfft.rfft2(images, s=frame, workers=2)[:, keep, : band[1] // 2 + 1]
+            spectrum = sfft.rfft2(images, s=frame, workers=worker_count())[:, keep, : band[1] // 2 + 1]
             spectra[:, part] = np.moveaxis(spectrum, 1, 0)
         return cls(
             spectra=spectra,

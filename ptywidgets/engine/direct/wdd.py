@@ -26,11 +26,12 @@ from ptywidgets.engine.direct.folding import folded
 from ptywidgets.engine.direct.image import DirectImage
 from ptywidgets.engine.direct.overlaps import exact_beams
 from ptywidgets.engine.direct.ssb import REACH, SideBands, optics_of
-from ptywidgets.engine.direct.threads import THREADS, shared
+from ptywidgets.engine.direct.threads import shared
 from ptywidgets.engine.errors import ParameterError
 from ptywidgets.engine.params import counted
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.probe import Optics
+from ptywidgets.engine.workers import worker_count
 
 GATHERED = 2.0  # aperture radii
 SHARP, SOFT = 0.01, 30.0  # epsilon, where the scan folds up to FEW frequencies onto each, and where more
@@ -177,7 +178,7 @@ def _transmission(bands: SideBands, fine: int, epsilon: float) -> np.ndarray:
     filtering = one.conj() / (one.real**2 + one.imag**2 + floor)
     straight = float((filtering * data).sum().real / (filtering * one).sum().real)  # |T(0)|^2
     spectrum[0, 0] = math.prod(bands.frame.scan_shape) * straight
-    return sfft.ifft2(spectrum, workers=THREADS) * np.float32(fine**2)
+    return sfft.ifft2(spectrum, workers=worker_count()) * np.float32(fine**2)
 
 
 def _jointly(

@@ -10,6 +10,7 @@ from scipy import fft as sfft
 from scipy import ndimage
 
 from ptywidgets.engine.resample import cut_spectrum
+from ptywidgets.engine.workers import worker_count
 
 SOFTNESS = 0.04  # of the edge of a low-pass, of its frequency
 _ORDER, _FINER = 3, 3  # of splines; how much finer than need be their grid is: good to 2e-3 at the highest frequency
@@ -60,7 +61,7 @@ def make_field(
         Of a soft low-pass on top of that.
     """
     shape = truth.shape[-2:]
-    spectrum = sfft.fft2(truth, workers=-1)
+    spectrum = sfft.fft2(truth, workers=worker_count())
     k = [np.fft.fftfreq(n, s) for n, s in zip(shape, sampling, strict=True)]
     keep = (np.abs(k[0]) <= limits[0] + 1e-9)[:, None] & (np.abs(k[1]) <= limits[1] + 1e-9)[None]
     highest = np.minimum(limits, 0.5 / sampling)
@@ -69,7 +70,7 @@ def make_field(
         highest = np.minimum(highest, (1 + 4 * SOFTNESS) * cutoff)
     least = 2 * _FINER * highest * np.array(shape) * sampling
     finer = tuple(sfft.next_fast_len(max(math.ceil(n), 8)) for n in least)
-    values = sfft.ifft2(cut_spectrum(spectrum, finer), workers=-1) * (math.prod(finer) / math.prod(shape))
+    values = sfft.ifft2(cut_spectrum(spectrum, finer), workers=worker_count()) * (math.prod(finer) / math.prod(shape))
     if not np.iscomplexobj(truth):
         values = values.real
     kind = np.result_type(values, np.float64)
@@ -93,7 +94,9 @@ def soft_edge(ky: np.ndarray, kx: np.ndarray, cutoff: float) -> np.ndarray:
 def low_pass(image: np.ndarray, sampling: np.ndarray, cutoff: float) -> np.ndarray:
     """An image (..., Y, X) without the frequencies above a cut-off (1/A), real or complex as it was."""
     ky, kx = (np.fft.fftfreq(n, s) for n, s in zip(image.shape[-2:], sampling, strict=True))
-    smooth = sfft.ifft2(sfft.fft2(image, workers=-1) * soft_edge(ky[:, None], kx[None], cutoff), workers=-1)
+    smooth = sfft.ifft2(
+        sfft.fft2(image, workers=worker_count()) * soft_edge(ky[:, None], kx[None], cutoff), workers=worker_count()
+    )
     return smooth if np.iscomplexobj(image) else smooth.real
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from scipy import fft as sfft
 
 from ptywidgets.engine.metrics.fields import Field
+from ptywidgets.engine.workers import worker_count
 
 _STEPS, _ENOUGH = 12, 1e-4  # of the fits; px
 _SLOPE = 0.1  # px, half the distance over which derivatives are taken
@@ -167,7 +168,7 @@ def _spectral_peak(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
     picture = np.zeros(mask.shape, complex)
     picture[mask] = values
     shape = [sfft.next_fast_len(2 * n) for n in mask.shape]
-    power = np.abs(sfft.fft2(picture, shape, workers=-1))
+    power = np.abs(sfft.fft2(picture, shape, workers=worker_count()))
     place = np.unravel_index(power.argmax(), power.shape)
     return np.array([2 * np.pi * np.fft.fftfreq(n)[p] for n, p in zip(shape, place, strict=True)])
 

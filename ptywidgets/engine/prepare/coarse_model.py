@@ -28,6 +28,7 @@ from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.prepare.rotation import unrotate_vectors
 from ptywidgets.engine.probe import Optics, make_aperture
 from ptywidgets.engine.units import wavelength
+from ptywidgets.engine.workers import worker_count
 
 REACH = 1.75  # half the side of the detector that is kept, in radii of the aperture
 DAMPING = 1e-2  # of the brightest illumination
@@ -126,7 +127,7 @@ class CoarseModel:
         ndarray (P + 1,)
             What to add to the coefficients (A) and to the rotation (rad); the object has been changed.
         """
-        with ThreadPoolExecutor(2, "ptywidgets-coarse") as self._pool:
+        with ThreadPoolExecutor(worker_count(), "ptywidgets-coarse") as self._pool:
             self._linearise(values, rotation, transpose, free)
             turned = self._turned(transpose) if free[-1] else None
             if turned is not None:

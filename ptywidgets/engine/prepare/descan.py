@@ -17,6 +17,7 @@ from ptywidgets.engine.params import counted
 from ptywidgets.engine.prepare.disk import DiskFit
 from ptywidgets.engine.prepare.mend import mended
 from ptywidgets.engine.prepare.origin_fit import fill_com
+from ptywidgets.engine.workers import worker_count
 
 _BACKGROUND = 0.03  # of the disk's height: how surprising light beside the disk is
 _FINE = np.arange(-5, 6) * 0.25  # px, places that are tried about the coarse one
@@ -150,8 +151,8 @@ class _Search:
             patterns = np.pad(patterns, [(0, 0), (0, extra[0]), (0, extra[1])])
         summed = patterns.reshape(count, rows, b, columns * b).sum(2)
         coarse = (summed.reshape(-1, b) @ np.ones(b, np.float32)).reshape(count, rows, columns)
-        spectrum = sfft.rfft2(coarse, s=self.fast, workers=2) * self.kernel
-        likeness = sfft.irfft2(spectrum, s=self.fast, workers=2)
+        spectrum = sfft.rfft2(coarse, s=self.fast, workers=worker_count()) * self.kernel
+        likeness = sfft.irfft2(spectrum, s=self.fast, workers=worker_count())
         best = np.unravel_index(likeness.reshape(count, -1).argmax(1), self.fast)
         places = np.empty((count, 2))
         for axis, (at, n) in enumerate(zip(best, self.fast, strict=True)):

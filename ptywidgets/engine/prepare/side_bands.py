@@ -23,6 +23,7 @@ from ptywidgets.engine.prepare.enough import require_pixels, require_scan
 from ptywidgets.engine.prepare.measurement import scan_frequencies
 from ptywidgets.engine.prepare.rotation import unrotate_vectors
 from ptywidgets.engine.units import wavelength
+from ptywidgets.engine.workers import worker_count
 
 if TYPE_CHECKING:
     from ptywidgets.engine.direct.bright_field import BrightField
@@ -78,7 +79,7 @@ class StrongBands:
         require_pixels(len(inside), "rotation and aberrations")
         images, tilts, weights = _summed(bright, inside, max(1, round(math.sqrt(len(inside) / pixels))))
         images *= (weights / images.mean((1, 2)))[:, None, None]
-        whole = sfft.rfft2(images, workers=2).reshape(len(tilts), -1)
+        whole = sfft.rfft2(images, workers=worker_count()).reshape(len(tilts), -1)
         grid = scan_frequencies(bright.scan_shape, bright.scan_steps)
         longest = max(n * step for n, step in zip(bright.scan_shape, bright.scan_steps, strict=True))
         scan = grid.reshape(2, -1)

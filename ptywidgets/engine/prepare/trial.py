@@ -33,6 +33,7 @@ from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.prepare.rotation import unrotate_vectors
 from ptywidgets.engine.probe import Optics, make_aperture
 from ptywidgets.engine.units import wavelength
+from ptywidgets.engine.workers import worker_count
 
 REACH = 1.75  # in radii of the aperture: what is scattered farther says little of the probe
 PARTS = 4  # of an object pixel: probes are placed to the nearest of them
@@ -184,7 +185,7 @@ class Trials:
         ndarray (K, J)
             Squared difference of amplitudes over the counts, of each of the J positions of the block.
         """
-        most = max(1, min(MOST, PROBE_BYTES // (8 * (PARTS * self.n) ** 2), math.ceil(len(points) / 2)))
+        most = max(1, min(MOST, PROBE_BYTES // (8 * (PARTS * self.n) ** 2), math.ceil(len(points) / worker_count())))
         parts = [points.take(slice(i, i + most)) for i in range(0, len(points), most)]
         if len(parts) == 1:
             return self._errors(parts[0], sweeps)
@@ -193,7 +194,7 @@ class Trials:
             with helping():
                 return self._errors(part, sweeps)
 
-        with ThreadPoolExecutor(2, "ptywidgets-trials") as pool:
+        with ThreadPoolExecutor(worker_count(), "ptywidgets-trials") as pool:
             try:
                 futures: list[Future[np.ndarray]] = [pool.submit(helped, part) for part in parts]
             except RuntimeError:  # no pool takes work once the main thread has ended, and other threads go on

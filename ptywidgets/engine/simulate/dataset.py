@@ -55,7 +55,7 @@ def simulate_dataset(
     dose: float | None = None,
     generator: np.random.Generator | None = None,
     name: str = "simulation",
-    workers: int = 2,
+    workers: int | None = None,
     watch: Callable[[int], None] | None = None,
 ) -> Simulation:
     """4D-STEM data of atoms by multislice, in the middle of their cell.

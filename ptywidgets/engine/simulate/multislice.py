@@ -21,6 +21,7 @@ from ptywidgets.engine.simulate.potential import phase_slices, slice_count
 from ptywidgets.engine.simulate.specimen import Atoms
 from ptywidgets.engine.simulate.window import Window
 from ptywidgets.engine.units import wavelength
+from ptywidgets.engine.workers import worker_count
 
 _BATCH_BYTES = 1.5e6  # of waves in work at a time on a thread: what stays in its cache
 
@@ -44,7 +45,7 @@ def multislice(
     thickness: float = 0.0,
     *,
     annuli: tuple[tuple[float, float], ...] = (),
-    workers: int = 2,
+    workers: int | None = None,
 ) -> Scattered:
     """Diffraction patterns of phase slices, coherent.
 
@@ -94,7 +95,7 @@ def frozen_phonons(
     snapshots: int = 32,
     generator: np.random.Generator,
     annuli: tuple[tuple[float, float], ...] = (),
-    workers: int = 2,
+    workers: int | None = None,
     watch: Callable[[int], None] | None = None,
 ) -> Scattered:
     """Diffraction patterns of vibrating atoms: the mean of the patterns of snapshots.
@@ -157,9 +158,9 @@ class _Run:
         thickness: float,
         annuli: tuple[tuple[float, float], ...],
         count: int,
-        workers: int,
+        workers: int | None,
     ) -> None:
-        self.window, self.workers = window, workers
+        self.window, self.workers = window, workers or worker_count()
         self.fft = load_transform()
         self.probe = window.probe(optics, energy).astype(np.complex64)
         radii = window.radii

@@ -18,6 +18,7 @@ from ptywidgets.engine.params import counted
 from ptywidgets.engine.simulate.elements import atomic_number, scattering_factor
 from ptywidgets.engine.simulate.specimen import Atoms
 from ptywidgets.engine.units import interaction
+from ptywidgets.engine.workers import worker_count
 
 _VOLT_ANGSTROM = 47.87764  # h^2 / (2 pi m e) in V A^2
 
@@ -30,7 +31,7 @@ def phase_slices(
     energy: float,
     thickness: float | None = None,
     *,
-    workers: int = 2,
+    workers: int | None = None,
 ) -> np.ndarray:
     """Phase shifts sigma V of a specimen, slice by slice, with its thermal motion averaged.
 
@@ -81,7 +82,7 @@ def phase_slices(
                 spectrum += points_spectrum(atoms.positions[here, 1:] / sampling, shape) * forms[kind]
         out[s] = sfft.irfft2(spectrum, s=shape, workers=1)
 
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(workers or worker_count()) as pool:
         list(pool.map(fill, range(count)))
     return out
 
@@ -134,9 +135,9 @@ def projected_phase(
     k, unspread = _frequencies(shape, sampling)
     form = scattering_factor(atomic_number(element), k) * np.exp(-b_factor * k**2 / 4) * unspread
     tall, wide = both(sampling)
-    spectrum = points_spectrum(atoms / np.array([tall, wide]), shape, weights, workers=2)
+    spectrum = points_spectrum(atoms / np.array([tall, wide]), shape, weights, workers=worker_count())
     spectrum *= form * (_VOLT_ANGSTROM * interaction(energy) / (tall * wide))
-    return np.ascontiguousarray(sfft.irfft2(spectrum, s=shape, workers=2), np.float32)
+    return np.ascontiguousarray(sfft.irfft2(spectrum, s=shape, workers=worker_count()), np.float32)
 
 
 def points_spectrum(

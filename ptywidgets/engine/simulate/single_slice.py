@@ -10,6 +10,7 @@ from ptywidgets.engine.backends.cpu import CpuBackend
 from ptywidgets.engine.errors import ParameterError
 from ptywidgets.engine.models import single_slice
 from ptywidgets.engine.models.composed import Geometry
+from ptywidgets.engine.workers import worker_count
 
 
 def diffraction_patterns(
@@ -59,6 +60,6 @@ def poisson_counts(intensity: np.ndarray, generator: np.random.Generator) -> np.
     def fill(part: np.ndarray, own: np.random.Generator) -> None:
         out[part] = np.minimum(own.poisson(intensity[part].clip(0)), 65535)
 
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(worker_count()) as pool:
         list(pool.map(fill, parts, generator.spawn(len(parts))))
     return out
