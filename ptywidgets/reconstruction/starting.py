@@ -266,7 +266,7 @@ class Starting(Inputs):
                 "forget them."
             )
         try:
-            number = operator.index(index)
+            number = -1 if isinstance(index, bool) else operator.index(index)
         except TypeError:
             number = -1
         if not 0 <= number < count:

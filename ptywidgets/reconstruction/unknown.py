@@ -160,7 +160,9 @@ class Unknown(Starting):
             return ()
         try:
             if not held:  # a probe in focus looks the same from all sides
-                raise AskingError("The data cannot tell {named}: they show hardly any direction; {set}.", "rotation")
+                raise AskingError(
+                    "The data cannot tell {named}: they show hardly any direction; {set}.", "rotation=..."
+                )
             return self._look(defocus=held["defocus"], aberrations=held, terms=("C10",))
         except AskingError:
             if not directed:
@@ -186,7 +188,7 @@ class Unknown(Starting):
         except (PtyError, Halted):
             raise
         except (ArithmeticError, IndexError, np.linalg.LinAlgError, ValueError) as error:
-            names = [name for name in ("defocus", "rotation") if name not in known]
+            names = [f"{name}=..." for name in ("defocus", "rotation") if name not in known]
             raise AskingError(
                 "The data cannot tell {named}, they leave the fit without a solution; {set}.", *names
             ) from error

@@ -73,6 +73,12 @@ def test_what_is_held_is_kept_and_costs_the_image(duck, right):
 def test_names_to_hold_are_checked(duck):
     recon = Reconstruction(duck, hold=["rotation"])
     assert recon.hold == ("rotation",)
+    recon.hold = "scan_step"
+    assert recon.hold == ("scan_step",), "a single name will do"
+    for wrong in (5, None, (3,)):
+        with pytest.raises(ParameterError, match="expected names of what is to be kept, of aberrations, rotation"):
+            recon.hold = wrong
+    assert recon.hold == ("scan_step",)
     with pytest.raises(ParameterError, match="scan_step"):
         recon.hold = ("step",)
 
