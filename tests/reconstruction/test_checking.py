@@ -83,6 +83,14 @@ def test_names_to_hold_are_checked(duck):
         recon.hold = ("step",)
 
 
+def test_a_stop_during_the_check_is_told(duck):
+    recon = started(duck, step=1.05)
+    recon.observe(lambda change: "Checking" in change["new"] and recon.request_stop(), "message")
+    recon.run()
+    assert recon.status == "stopped" and recon.calibration.scan_step == pytest.approx(2.1)
+    assert recon.message == "Stopped before the first iteration: nothing was changed."
+
+
 def test_a_plan_of_ones_own_changes_nothing_that_was_given(duck):
     recon = started(duck, defocus=1.1, rotation=3.0, auto=False).run(1)
     assert (recon.rotation, recon.optics.aberrations["defocus"]) == (-12, pytest.approx(385))

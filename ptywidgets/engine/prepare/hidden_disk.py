@@ -25,16 +25,16 @@ class HiddenDisk:
 
     def __str__(self) -> str:
         return (
-            f"{self.share:.0%} of the bright-field disk is masked, on one side of it, which moves its centre of mass and "
-            "hides its rim (mask less of it)"
+            f"{self.share:.0%} of the bright-field disk is masked, on one side of it, which moves its centre of mass "
+            "and hides its rim (mask less of it)"
         )
 
 
 def hidden_disk(dataset: Dataset) -> HiddenDisk:
     """Look what the mask of a dataset hides of its disk.
 
-    The disk is where a circle of its radius holds most of the bright pixels and fewest of the dark ones; pixels that are
-    masked say nothing.
+    The disk is where a circle of its radius holds most of the bright pixels and fewest of the dark ones; masked ones
+    say nothing.
 
     Parameters
     ----------

@@ -50,8 +50,8 @@ def checked_start(
     if aberrations is not None and not isinstance(aberrations, Aberrations):
         if not isinstance(aberrations, Mapping):
             raise ParameterError(
-                f"aberrations is {aberrations!r}; expected Aberrations, such as Aberrations(defocus=350), or leave them "
-                "out to have them found."
+                f"aberrations is {aberrations!r}; expected Aberrations, such as Aberrations(defocus=350), or leave "
+                "them out to have them found."
             )
         aberrations = Aberrations(**aberrations)
     number = _number("defocus", defocus, "expected a finite number of A, or leave it out to have it found")

@@ -173,9 +173,8 @@ def test_the_next_best_is_not_the_best_turned_by_half_a_turn(ducky):
         for r, d in ((10.0, 300.0), (-170.0, -300.0), (77.0, 99.0))
     )
     unsure = replace(found, alternatives=readings, poor=False, at_edge=False)
-    assert untold(unsure) == (
-        "10.0 degrees with a defocus of 300 A explains the counts hardly better than 77.0 degrees with a defocus of 99 A"
-    )
+    first, other = "10.0 degrees with a defocus of 300 A", "77.0 degrees with a defocus of 99 A"
+    assert untold(unsure) == f"{first} explains the counts hardly better than {other}"
     assert "better than no specimen" in untold(replace(unsure, alternatives=readings[:2]))
     assert "better than no specimen" in untold(replace(unsure, explained=0.01))
 
