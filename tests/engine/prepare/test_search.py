@@ -7,8 +7,9 @@ import pytest
 
 from ptywidgets import samples
 from ptywidgets.engine import Dataset, Optics, prepare
+from ptywidgets.engine.direct import bright_field
 from ptywidgets.engine.errors import ParameterError
-from ptywidgets.engine.prepare import find_start, wrapped_angle
+from ptywidgets.engine.prepare import find_orientation, find_start, wrapped_angle
 from ptywidgets.engine.prepare.agreed import _mean
 from ptywidgets.engine.prepare.certainty import question
 from ptywidgets.engine.prepare.decisions import untold
@@ -37,6 +38,14 @@ def test_lattices_that_the_scan_undersamples_are_found(simulated_set, name):
     assert question(start) is None
     assert start.alternatives[0].rotation == pytest.approx(start.measurement.rotation, abs=1)
     assert len(start.landscape) > (100 if start.search.thorough else 0)
+    bright = bright_field(dataset, start.measurement)
+    compared = find_orientation(bright, start.measurement, start.optics, trials=start.alternatives)
+    assert compared.transpose == truth["transpose"] and compared.confidence > 0.9
+    assert abs(wrapped_angle(compared.rotation - truth["rotation_deg"])) < 1
+    if name == "crystal_a":
+        alone = find_orientation(bright, start.measurement, start.optics)
+        assert abs(wrapped_angle(alone.rotation - truth["rotation_deg"])) > 10, "the test would say nothing"
+        assert "The bright field alone speaks for" in compared.message
 
 
 def test_the_whole_range_is_searched_where_nothing_is_proposed(ducky):
