@@ -98,6 +98,20 @@ def _parser() -> argparse.ArgumentParser:
         "defocus that is not given is 0",
     )
     run.add_argument(
+        "--alternative",
+        type=int,
+        metavar="N",
+        help="begin with this one of the readings of the data that a question lists, counted from 1",
+    )
+    run.add_argument(
+        "--hold",
+        type=_held,
+        action="append",
+        metavar="NAME",
+        help="aberrations, rotation, scan-step or semiangle: what the counts are not to correct before the run; may be "
+        "given several times",
+    )
+    run.add_argument(
         "--tilts", type=_numbers, metavar="A,B,...", help="degrees of several files: --tilts=-60,-30,0,30,60"
     )
     run.add_argument("--slices", type=int, help="slices of the specimen, of its --thickness")
@@ -136,6 +150,12 @@ def _region(text: str) -> tuple[int, int, int, int]:
     from ptywidgets.engine.source import region_of
 
     return _told(region_of, text)
+
+
+def _held(text: str) -> str:
+    from ptywidgets.engine.start_check import checked_names
+
+    return _told(checked_names, text.replace("-", "_"))[0]
 
 
 def _told(parse: Callable[[str], Any], text: str) -> Any:
@@ -315,7 +335,46 @@ def _open(options: argparse.Namespace) -> Any:
     recon.update_plan(iterations=recon.iteration + options.iterations, **seed, **by_hand)
     if by_hand:
         recon.auto = False
+    recon.hold = tuple(options.hold or ())
+    if options.alternative is not None:
+        _take_alternative(recon, options)
     return recon
+
+
+def _take_alternative(recon: Any, options: argparse.Namespace) -> None:
+    """Search as the run would, and begin with the reading that was asked for."""
+    from ptywidgets.engine.prepare.certainty import question
+
+    asked = f"--alternative {options.alternative}"
+    if not options.find or recon.views is not None:
+        what = "--no-find, which searches nothing" if not options.find else "several files"
+        raise PtyError(f"{asked} does not go with {what}; leave one of them out.")
+    given = {name: getattr(options, name) for name in ("defocus", "rotation", "transpose")}
+    start = recon.find_start(
+        **{name: value for name, value in given.items() if value is not None},
+        progress=lambda words: print(f"Finding the start: {words}.", flush=True),
+    )
+    count = len(recon.start_alternatives)
+    if not count:
+        why = question(start)
+        raise PtyError(f"{asked}: these data offer no alternatives. {why.told('command line') if why else ''}".strip())
+    if not 1 <= options.alternative <= count:
+        lines = "\n".join(_alternatives(recon))
+        raise PtyError(f"{asked} is none of the {count} that there are; expected a number from 1 to {count}.\n{lines}")
+    recon.take_alternative(options.alternative - 1)
+    print(recon.message)
+
+
+def _alternatives(recon: Any) -> list[str]:
+    """What the data may be read as, as --alternative counts it."""
+    lines = ["What the data may be read as, for --alternative N:"]
+    for number, one in enumerate(recon.start_alternatives, 1):
+        turned = "transposed" if one.transpose else "not transposed"
+        lines.append(
+            f"{number:3d}  rotation {one.rotation:7.1f} degrees, {turned + ',':15} defocus {one.defocus:6.0f} A, "
+            f"probability {one.probability:4.0%}"
+        )
+    return lines
 
 
 def _refuse_for_saved(options: argparse.Namespace) -> None:
@@ -329,7 +388,7 @@ def _refuse_for_saved(options: argparse.Namespace) -> None:
         "rotation",
         "transpose",
     )
-    flags += ("object_type", "slices", "thickness", "modes")
+    flags += ("object_type", "slices", "thickness", "modes", "alternative", "hold")
     given = [f"--{name.replace('_', '-')}" for name in flags if _is_given(getattr(options, name))]
     if options.transpose is False:
         given.append("--no-transpose")
@@ -347,6 +406,8 @@ def _is_given(value: Any) -> bool:
 
 
 def _reconstruct(options: argparse.Namespace) -> int:
+    from ptywidgets.engine.asked import AskingError
+
     recon = _open(options)
     recon.check_save(options.output, options.overwrite)  # not after hours of work
     with contextlib.suppress(FileInTheWay):  # what is to be overwritten stays until there is a result
@@ -364,6 +425,8 @@ def _reconstruct(options: argparse.Namespace) -> int:
         recon.stop()
     except Exception as error:
         if not recon.losses:
+            if isinstance(error, AskingError) and recon.start_alternatives and recon.taken_alternative is None:
+                print(*_alternatives(recon), sep="\n", file=sys.stderr)
             raise
         failed = error  # the iterations before it are kept
     said.show(recon)

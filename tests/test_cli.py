@@ -88,7 +88,7 @@ def test_a_question_is_asked_in_flags(data, tmp_path, capsys):
     out = tmp_path / "o.h5"
     assert main(["reconstruct", str(empty), "-o", str(out)]) == 2
     error = capsys.readouterr().err
-    assert "cannot tell" in error and "--defocus 500" in error and "--rotation=-15" in error
+    assert "cannot tell" in error and "--defocus ... and --rotation=..., with" in error
     assert not out.exists()
     assert main(["reconstruct", str(data), "-o", str(out), "--energy", "80"]) == 2
     assert "--energy 80e3" in capsys.readouterr().err
@@ -277,6 +277,8 @@ def test_a_stack_with_a_mask(tmp_path, capsys):
         "--rotation=0",
         "--thickness=0",
         "--no-transpose",
+        "--alternative=1",
+        "--hold=rotation",
         "--thickness=20",
         "--modes=2",
         "--slices=2",
@@ -296,6 +298,60 @@ def test_what_a_saved_reconstruction_cannot_take_is_refused(saved, tmp_path, fla
     assert "saved.h5" in said and "saved reconstruction" in said
     assert flag.split("=")[0] in said
     assert not (tmp_path / "b.h5").exists()
+
+
+@pytest.fixture
+def noise(tmp_path):
+    rows, columns = np.mgrid[-16:16, -16:16]
+    disk = 50.0 * (np.hypot(rows, columns) < 6)
+    counts = np.random.default_rng(0).poisson(disk, (8, 8, 32, 32)).astype("uint16")
+    return write(tmp_path / "noise.h5", Dataset(counts, Calibration(80e3, scan_step=1.0, q_pixel=0.08, semiangle=20.0)))
+
+
+def test_a_start_that_has_to_be_asked_for_lists_its_alternatives_and_one_is_taken(noise, tmp_path, capsys):
+    out = tmp_path / "o.h5"
+    call = ["reconstruct", str(noise), "-o", str(out), "--iterations", "1"]
+    assert main(call) == 2
+    said = capsys.readouterr().err
+    lines = [line for line in said.splitlines() if ", probability " in line]
+    assert len(lines) > 1 and [int(line.split()[0]) for line in lines] == [*range(1, len(lines) + 1)]
+    assert "or take one of the readings that are listed by --alternative N" in said and "start_alternatives" not in said
+    assert not out.exists()
+    assert main([*call, "--alternative", "2"]) in (0, 3)
+    turn, defocus = float(lines[1].split()[2]), float(lines[1].split("defocus")[1].split()[0])
+    taken = load_checkpoint(out)
+    assert taken.optics.aberrations["defocus"] == pytest.approx(defocus, abs=0.51)
+    assert Reconstruction.open(out).rotation == pytest.approx(turn, abs=0.051)
+    assert f"The next run begins with start 2 of {len(lines)}" in capsys.readouterr().out
+    assert main([*call, "--alternative", "99"]) == 2
+    said = capsys.readouterr().err
+    assert f"--alternative 99 is none of the {len(lines)} that there are; expected a number from 1 to" in said
+    assert main([*call, "--alternative", "1", "--no-find"]) == 2
+    assert "--alternative 1 does not go with --no-find" in capsys.readouterr().err
+
+
+def test_data_without_alternatives_say_so_in_flags(tmp_path, capsys):
+    file = write(tmp_path / "few.h5", samples.ducky("tiny")[:4])
+    assert main(["reconstruct", str(file), "-o", str(tmp_path / "o.h5"), "--alternative", "1"]) == 2
+    said = capsys.readouterr().err
+    assert (
+        "--alternative 1: these data offer no alternatives" in said and "give --defocus ... and --rotation=..." in said
+    )
+
+
+def test_what_is_held_is_not_corrected(tmp_path, capsys):
+    file = write(tmp_path / "small.h5", samples.ducky("small").with_calibration(scan_step=2.1))
+    given = ["--defocus", "350", "--rotation=-15", "--no-transpose", "--iterations", "1"]
+    steps = []
+    for held in ([], ["--hold", "scan-step", "--hold=rotation", "--hold", "aberrations"]):
+        out = str(tmp_path / f"{len(held)}.h5")
+        assert main(["reconstruct", str(file), "-o", out, *given, *held]) in (0, 3)
+        steps.append(Reconstruction.open(out).calibration.scan_step)
+    assert steps[0] == pytest.approx(2.0, rel=0.015) and steps[1] == 2.1
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["reconstruct", str(file), "-o", str(tmp_path / "x.h5"), "--hold", "step"])
+    assert "argument --hold: unknown thing to hold 'step'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("flag", ["--crop-scan=1:2", "--bin-scan=a", "--scan-shape=1,2,3", "--choose=first"])

@@ -8,8 +8,16 @@ from dataclasses import dataclass
 
 from ptywidgets.engine.errors import CalibrationError
 
+OPEN = "..."  # in the place of a number that nobody can suggest
 _SWITCHED = {"on": True, "off": False}
 PLACES = ("code", "command line", "widget")
+
+
+CHOOSE = {
+    "code": "take one of start_alternatives by take_alternative(index)",
+    "command line": "take one of the readings that are listed by --alternative N",
+    "widget": "choose one of the alternatives that the search has found",
+}
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,7 @@ QUANTITIES = {
     "transpose": Quantity(
         "transpose",
         "",
-        "prepare(transpose=False)",
+        "prepare(transpose=False) or prepare(transpose=True)",
         "--no-transpose or --transpose",
         '"transpose" in the RotationExplorer',
         False,
@@ -69,7 +77,10 @@ QUANTITIES = {
 
 
 def how_to_give(names: Sequence[str], place: str = "code", joined: str = "and") -> str:
-    """How `names` are given at a place, with an example of each; ``"defocus=350"`` is a name with its own example.
+    """How `names` are given at a place, with an example of each.
+
+    ``"defocus=350"`` is a name with its own example, ``"defocus=..."`` one without: where a number would be taken for
+    advice.
 
     Examples
     --------
@@ -77,6 +88,8 @@ def how_to_give(names: Sequence[str], place: str = "code", joined: str = "and") 
     '--energy 80e3 and --defocus 500'
     >>> how_to_give(["rotation=8", "rotation=-172"], "code", "or")
     'prepare(rotation=8) or prepare(rotation=-172)'
+    >>> how_to_give(["defocus=...", "rotation=..."]), how_to_give(["defocus=...", "rotation=..."], "command line")
+    ('defocus=... and prepare(rotation=...)', '--defocus ... and --rotation=...')
     >>> how_to_give(["transpose=off"], "code"), how_to_give(["transpose=off"], "command line")
     ('prepare(transpose=False)', '--no-transpose')
     >>> how_to_give(["semiangle", "vacuum"], "widget", "or")
@@ -99,7 +112,7 @@ def _way(name: str, place: str) -> str:
     name, _, value = name.partition("=")
     quantity = QUANTITIES[name]
     if place == "widget":
-        return f"{quantity.field}: {value}" if value else quantity.field
+        return f"{quantity.field}: {value}" if value and value != OPEN else quantity.field
     if name == "coherence" and value:  # two numbers
         source, spread = value.split()
         return (
@@ -122,7 +135,8 @@ class AskingError(CalibrationError):
     ----------
     template : str
         In which ``{named}`` stands for the names with their units, ``{give}`` for how they are given, ``{set}`` for the
-        same as a request, and ``{pass}`` for one where data are opened.
+        same as a request, ``{pass}`` for one where data are opened, and ``{choose}`` for how one of the readings that a
+        search has found is taken.
     *names : str
         Of what is asked for.
     joined : {"and", "or"}
@@ -148,7 +162,7 @@ class AskingError(CalibrationError):
         """The sentence, with what to do in the words of a place: "code", "command line" or "widget"."""
         give = how_to_give(self.names, place, self.joined)
         filled = {"{named}": _named(self.names, place, self.joined), "{give}": give, "{set}": self._request(place)}
-        filled["{pass}"] = self._when_opened(place)
+        filled["{pass}"], filled["{choose}"] = self._when_opened(place), CHOOSE[place]
         text = self.template
         for slot, words in filled.items():  # not str.format: file names may hold braces
             text = text.replace(slot, words)

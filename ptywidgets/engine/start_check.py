@@ -16,18 +16,21 @@ import numpy as np
 
 from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.calibration import both, single
-from ptywidgets.engine.errors import PtyError, unknown_name
+from ptywidgets.engine.errors import ParameterError, PtyError, unknown_name
 from ptywidgets.engine.iterate import iterate
+from ptywidgets.engine.params import whole_number
 from ptywidgets.engine.plan import Plan
 from ptywidgets.engine.prepare.disk import measure_disk
 from ptywidgets.engine.prepare.measurement import Measurement, reorient, scan_positions
 from ptywidgets.engine.prepare.rotation import wrapped_angle
+from ptywidgets.engine.prepare.start_arguments import check_progress
 from ptywidgets.engine.probe import Optics, make_probe
 from ptywidgets.engine.probe_report import probe_diameter
 from ptywidgets.engine.problem import Problem, make_problem
 from ptywidgets.engine.refinements.joint_fit import JointFit, Offsets
 from ptywidgets.engine.schedule import auto, for_auto
 from ptywidgets.engine.state import State
+from ptywidgets.engine.tomography.series import TiltSeries
 
 HELD = ("aberrations", "rotation", "scan_step", "semiangle")  # what somebody may want to keep as it is
 TERMS = ("C10", "C12a", "C12b"), ("C10", "C12a", "C12b", "C21a", "C21b")  # looked at, and refined
@@ -61,7 +64,7 @@ def check_start(
     problem: Problem,
     optics: Optics | None = None,
     *,
-    hold: Iterable[str] = (),
+    hold: str | Iterable[str] = (),
     seed: int = 0,
     progress: Callable[[str], object] | None = None,
 ) -> Checked:
@@ -73,7 +76,7 @@ def check_start(
         One that has not begun.
     optics : Optics, optional
         What its probe was made of; without it the aperture is not looked at.
-    hold : iterable of str
+    hold : str or iterable of str
         Of "aberrations", "rotation", "scan_step" and "semiangle", what is not to be changed.
     seed : int
         Of what is held out.
@@ -88,7 +91,7 @@ def check_start(
     Raises
     ------
     ParameterError
-        When `hold` has another name.
+        When `hold` has another name, or another argument is none of what it can be.
 
     Examples
     --------
@@ -101,7 +104,15 @@ def check_start(
     >>> bool(check_start(right)), bool(check_start(wrong))
     (False, True)
     """
-    held, tell = checked_names(hold), progress or (lambda _words: None)
+    held, seed = checked_names(hold), whole_number("seed", seed, 0)
+    check_progress(progress)
+    if not isinstance(problem, (Problem, TiltSeries)):
+        raise ParameterError(f"problem is a {type(problem).__name__}; expected a Problem, from make_problem(...).")
+    if optics is not None and not isinstance(optics, Optics):
+        raise ParameterError(
+            f"optics is a {type(optics).__name__}; expected Optics, such as Optics(semiangle=20), or leave it out."
+        )
+    tell = progress or (lambda _words: None)
     maps = tuple(m for m, name in (("scale", "scan_step"), ("rotation", "rotation")) if name not in held)
     if not on_grid(problem.measurement):
         maps = ()
@@ -130,7 +141,7 @@ def check_start(
     return Checked(found if changed else None, seen, gain)
 
 
-def checked_names(names: Iterable[str]) -> tuple[str, ...]:
+def checked_names(names: str | Iterable[str]) -> tuple[str, ...]:
     """What is held, by names of :data:`HELD`.
 
     Examples
@@ -138,11 +149,13 @@ def checked_names(names: Iterable[str]) -> tuple[str, ...]:
     >>> checked_names("rotation"), checked_names(["scan_step"])
     (('rotation',), ('scan_step',))
     """
-    names = (names,) if isinstance(names, str) else tuple(names)
-    for name in names:
+    each = (names,) if isinstance(names, str) else tuple(names) if isinstance(names, Iterable) else (names,)
+    for name in each:
+        if not isinstance(name, str):
+            raise ParameterError(f"hold is {names!r}; expected names of what is to be kept, of {', '.join(HELD)}.")
         if name not in HELD:
             raise unknown_name("thing to hold", name, HELD)
-    return names
+    return tuple(dict.fromkeys(each))
 
 
 def can_be_checked(problem: Problem) -> bool:

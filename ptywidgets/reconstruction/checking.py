@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from traitlets import Tuple, validate
+from traitlets import Tuple
 
+from ptywidgets.engine.errors import ParameterError
 from ptywidgets.engine.prepare.decisions import Decision
 from ptywidgets.engine.refinements.joint_fit import Offsets
 from ptywidgets.engine.room import moves_positions
@@ -15,9 +16,20 @@ from ptywidgets.engine.start_changes import Change, changes, in_words
 from ptywidgets.engine.start_check import check_start, checked_names, lens, moved
 from ptywidgets.reconstruction.beginning import Beginning
 from ptywidgets.reconstruction.inputs import Halted
+from ptywidgets.reconstruction.safe import RefusedValueError
 from ptywidgets.reconstruction.unknown import Unknown
 
 SOURCE = "from the counts, before the run"
+
+
+class Names(Tuple):
+    """What is held, by names; a single one will do."""
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        try:
+            return super().validate(obj, checked_names(value))
+        except ParameterError as error:
+            raise RefusedValueError(str(error)) from None
 
 
 class Checking(Beginning, Unknown):
@@ -30,14 +42,12 @@ class Checking(Beginning, Unknown):
     positions: they need the step and the rotation of the whole scan to be right before each is looked at by itself.
     """
 
-    hold = Tuple(help='What an automatic run keeps as it is: of "aberrations", "rotation", "scan_step", "semiangle".')
+    hold = Names(
+        help='What an automatic run keeps: one or several of "aberrations", "rotation", "scan_step", "semiangle".'
+    )
 
     auto: Any
     plan: Any
-
-    @validate("hold")
-    def _check_hold(self, proposal: Any) -> tuple[str, ...]:
-        return checked_names(proposal["value"])
 
     def _correct_start(self, problem: Any) -> str:
         """Where the counts say so, take another lens or scan over than `problem` has; says which, or nothing."""

@@ -415,6 +415,9 @@ def _states(owner: weakref.ref[Running], n: int | None) -> Generator[State, Plan
     try:
         states = recon._planned_states(n)
     except Halted:
+        if not recon.message.startswith("Stopped"):  # which would go on saying what was about to be done
+            stopped = "Stopped before the first iteration: nothing else was changed."
+            recon.message = f"{recon._found_words} {stopped}" if recon._found_words else stopped.replace(" else", "")
         return
     del recon
     yield from states

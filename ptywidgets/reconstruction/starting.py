@@ -27,12 +27,13 @@ from ptywidgets.engine.prepare import (
 from ptywidgets.engine.prepare.alternatives import Landscape
 from ptywidgets.engine.prepare.certainty import question
 from ptywidgets.engine.prepare.chosen import FoundStart, chosen_aberrations, chosen_decisions, in_words
-from ptywidgets.engine.prepare.decisions import CANNOT
+from ptywidgets.engine.prepare.decisions import CANNOT, GIVEN
 from ptywidgets.engine.prepare.measurement import left_out_alike
 from ptywidgets.engine.prepare.twin import resolve_twin
 from ptywidgets.reconstruction.inputs import Inputs, same_origin
 
 METHODS = ("dpc", "parallax", "ssb", "obf", "wdd")
+_TURN = ("rotation", "transpose")
 SAME = 2.0  # degrees: an image is still a start for data that are read with a rotation so near to its own
 
 
@@ -278,7 +279,7 @@ class Starting(Inputs):
                 "forget them."
             )
         try:
-            number = operator.index(index)
+            number = -1 if isinstance(index, bool) else operator.index(index)
         except TypeError:
             number = -1
         if not 0 <= number < count:
@@ -305,8 +306,14 @@ class Starting(Inputs):
         return self._own | {n: v for n, v in now.items() if n != "C10" and abs(v - ours[n]) > 1e-6}
 
     def find_orientation(self) -> Orientation:
-        """The eight ways in which detector and scan may lie to each other, compared; nothing is changed by it."""
-        return find_orientation(self.bright_field(), self.measurement, self.optics)
+        """The eight ways in which detector and scan may lie to each other, compared; nothing is changed by it.
+
+        Where a search for a start has found the orientation, its word counts.
+        """
+        found = self._found_start
+        free = found is not None and not any(d.source == GIVEN for d in found.decisions if d.name in _TURN)
+        trials = self.start_alternatives if free else ()
+        return find_orientation(self.bright_field(), self.measurement, self.optics, trials=trials)
 
     def orient(self, rotation: float, transpose: bool) -> Measurement:
         """Prepare with another orientation; aberrations that :meth:`find_start` found turn with it.

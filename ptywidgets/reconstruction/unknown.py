@@ -29,6 +29,7 @@ from ptywidgets.reconstruction.starting import Starting
 
 SHARP = 1.0  # degrees: a rotation that the curl tells less sharply is looked for in the bright field, too
 DIRECTED = 0.4  # share of the curl: with more, the centre of mass has hardly a direction
+TITLES = {"semiangle": "semi-angle", "q_pixel": "detector pixel"}
 
 
 class Unknown(Starting):
@@ -102,10 +103,20 @@ class Unknown(Starting):
         """
         self._found_words = ""
         if self.find_unknown and not self._positions_are_given:
-            self._found_words = self._find_for_tilts() if self.views is not None else self._find_here()
+            wanted, sought = self.unknown, self._sought
+            try:
+                self._found_words = self._find_for_tilts() if self.views is not None else self._find_here()
+            except Halted:
+                self.message = f"Stopped while looking for {sought}: {self._taken_of(wanted)}."
+                raise
             if not self._found_words and self.message.startswith("Finding "):
                 self.message = ""
         return self._found_words
+
+    def _taken_of(self, wanted: Sequence[str]) -> str:
+        """What a search that was stopped has left behind; semi-angle and detector pixel are taken before the rest."""
+        known = [TITLES[name] for name in wanted if name in TITLES and name not in self.unknown]
+        return f"only the {' and the '.join(known)}, from the disk, was taken" if known else "nothing was changed"
 
     def _find_here(self) -> str:
         decisions = list(self._complete_aperture())
@@ -160,7 +171,9 @@ class Unknown(Starting):
             return ()
         try:
             if not held:  # a probe in focus looks the same from all sides
-                raise AskingError("The data cannot tell {named}: they show hardly any direction; {set}.", "rotation")
+                raise AskingError(
+                    "The data cannot tell {named}: they show hardly any direction; {set}.", "rotation=..."
+                )
             return self._look(defocus=held["defocus"], aberrations=held, terms=("C10",))
         except AskingError:
             if not directed:
@@ -186,7 +199,7 @@ class Unknown(Starting):
         except (PtyError, Halted):
             raise
         except (ArithmeticError, IndexError, np.linalg.LinAlgError, ValueError) as error:
-            names = [name for name in ("defocus", "rotation") if name not in known]
+            names = [f"{name}=..." for name in ("defocus", "rotation") if name not in known]
             raise AskingError(
                 "The data cannot tell {named}, they leave the fit without a solution; {set}.", *names
             ) from error
@@ -253,8 +266,7 @@ class Unknown(Starting):
 
     @property
     def _sought(self) -> str:
-        titles = {"semiangle": "semi-angle", "q_pixel": "detector pixel"}
-        names = [titles.get(name, name) for name in self.unknown]
+        names = [TITLES.get(name, name) for name in self.unknown]
         return ", ".join(names) or "the start"
 
     # ---------------------------------------------------------------- tilts
@@ -265,14 +277,20 @@ class Unknown(Starting):
         assert views is not None
         if self.probe_is_given or all(optics.aberrations.known for optics in self._all_optics):
             return ""
-        looked_at = self.dataset
+        looked_at = self.dataset, self.measurement, self.optics
         level = int(np.argmin([np.hypot(np.hypot(t.x, t.y), t.z) for t in views.tilts]))
         each = views.optics
         with self._quietly():
             self.dataset, self.measurement = views.datasets[level], None
             if each:
                 self.optics = each[level]
-        said = self._find_here()
+        try:
+            said = self._find_here()
+        except Halted:  # the tilt that was looked at before is looked at again
+            if self.views is views:
+                with self._quietly():
+                    self.dataset, self.measurement, self.optics = looked_at
+            raise
         found = self.optics.aberrations
         views = self.views
         assert views is not None
@@ -280,7 +298,7 @@ class Unknown(Starting):
             with self._quietly():
                 same = tuple(o if o.aberrations.known else o.replace(aberrations=found) for o in each)
                 self.views = dataclasses.replace(views, optics=same)
-        number = next((n for n, one in enumerate(views.datasets) if one is looked_at), level)
+        number = next((n for n, one in enumerate(views.datasets) if one is looked_at[0]), level)
         self.dataset = views.datasets[number]
         return f"{said[:-1]}; of tilt {level + 1} of {len(views)}, and taken for all."
 

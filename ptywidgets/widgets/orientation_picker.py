@@ -66,6 +66,7 @@ class OrientationPicker(Panel):
         self.watch(self._new_data, "dataset")
         self.watch(self._show_chosen, "measurement")
         self.watch(self._new_probe, "optics")
+        self.watch(self._new_start, "start_alternatives")
         self.guarded(self._new_data)()
 
     # ---------------------------------------------------------------- for code
@@ -149,6 +150,11 @@ class OrientationPicker(Panel):
     def _new_probe(self) -> None:
         if self.candidates:
             set_words(self.facts, "The probe has changed since this comparison.")
+
+    def _new_start(self) -> None:
+        """What a search has found since may be another orientation than these pictures were judged by."""
+        if self.candidates and self.recon.start_alternatives:
+            self.say("A start has been looked for since this comparison: compare again, with what it says.", "warn")
 
     def _choose(self, index: int) -> None:
         if index < len(self.candidates):

@@ -199,7 +199,7 @@ def test_a_start_that_is_looked_for_again_is_not_told_what_was_chosen(recon, mon
     assert recon.taken_alternative == 0
 
 
-@pytest.mark.parametrize("index", [5, -1, 1.0, "1", None])
+@pytest.mark.parametrize("index", [5, -1, 1.0, "1", None, True])
 def test_what_is_none_of_them_is_refused(recon, index):
     before = recon.measurement, recon.optics
     with pytest.raises(ParameterError, match="none of the 5 that there are; expected a whole number from 0 to 4"):

@@ -98,8 +98,22 @@ def test_what_is_held_is_kept_and_costs_the_image(duck, right):
 def test_names_to_hold_are_checked(duck):
     recon = Reconstruction(duck, hold=["rotation"])
     assert recon.hold == ("rotation",)
+    recon.hold = "scan_step"
+    assert recon.hold == ("scan_step",), "a single name will do"
+    for wrong in (5, None, (3,)):
+        with pytest.raises(ParameterError, match="expected names of what is to be kept, of aberrations, rotation"):
+            recon.hold = wrong
+    assert recon.hold == ("scan_step",)
     with pytest.raises(ParameterError, match="scan_step"):
         recon.hold = ("step",)
+
+
+def test_a_stop_during_the_check_is_told(duck):
+    recon = started(duck, step=1.05)
+    recon.observe(lambda change: "Checking" in change["new"] and recon.request_stop(), "message")
+    recon.run()
+    assert recon.status == "stopped" and recon.calibration.scan_step == pytest.approx(2.1)
+    assert recon.message == "Stopped before the first iteration: nothing was changed."
 
 
 def test_a_plan_of_ones_own_changes_nothing_that_was_given(duck):

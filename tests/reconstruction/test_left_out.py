@@ -95,7 +95,7 @@ def test_line_scans_and_tiny_scans_run_and_say_what_they_cannot_tell(duck, shape
     recon = Reconstruction(part)
     start = recon.find_start()
     assert {d.name for d in start.decisions if d.source == "cannot tell"} == {"rotation", "transpose", "defocus"}
-    assert f"{shape[0]} x {shape[1]} positions" in start.decision("rotation").sentence
+    assert f"{shape[0]} x {shape[1]} scan positions" in start.decision("rotation").sentence
     assert "cannot tell the rotation" in start.measurement.rotation_fit.message
     assert not start.measurement.rotation_fit.twin_resolved
     with pytest.raises(CalibrationError, match="too few to find"):

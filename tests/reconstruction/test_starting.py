@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -204,6 +206,20 @@ def test_orientations_are_compared_and_nothing_is_changed(recon):
     found = recon.find_orientation()
     assert recon.measurement is before
     assert len(found.candidates) == 8 and 0 <= found.best < 8
+
+
+def test_what_a_start_has_found_counts_where_orientations_are_compared_and_what_was_given_does_not():
+    recon = Reconstruction(samples.ducky("tiny", dose=1e5))
+    recon.find_start()
+    one, other = recon.start_alternatives[:2]
+    assert abs(recon.find_orientation().rotation - one.rotation) < 0.1
+    probable = (replace(other, probability=0.97), replace(one, probability=0.03))
+    recon.set_trait("start_alternatives", probable)
+    found = recon.find_orientation()
+    assert (found.rotation, found.transpose) == pytest.approx((other.rotation, other.transpose))
+    assert found.confidence == pytest.approx(0.97) and "trial reconstructions of the start" in found.message
+    recon.find_start(rotation=165.0, transpose=False)
+    assert "trial reconstructions" not in recon.find_orientation().message
 
 
 def test_the_doctor_speaks_in_sentences(recon):

@@ -183,6 +183,7 @@ def test_stop_is_obeyed_while_it_looks(ducky):
     recon.observe(stop, "message")
     recon.run()
     assert (recon.status, recon.iteration) == ("stopped", 0) and not recon.optics.aberrations.known
+    assert recon.message == "Stopped while looking for defocus, rotation, transpose: nothing was changed."
     recon.unobserve(stop, "message")
     assert recon.run(1).iteration == 1
 
@@ -291,6 +292,15 @@ def test_of_a_series_the_flattest_tilt_tells_for_all(ducky):
     own.run(1)
     found = [optics.aberrations["defocus"] for optics in own.views.optics]
     assert found[0] == found[1] == pytest.approx(DEFOCUS, rel=0.05) and found[2] == 240
+
+
+def test_a_stop_while_it_looks_at_another_tilt_leaves_the_one_that_was_looked_at(ducky):
+    tilts = [replace(ducky, name=f"tilt {n}") for n in range(3)]
+    recon = Reconstruction(tilts, tilts=[-30, 2, 30], composition=Composition(slices=2, thickness=8))
+    recon.observe(lambda change: "disk" in change["new"] and recon.request_stop(), "message")
+    recon.run()
+    assert recon.status == "stopped" and recon.dataset is recon.views.datasets[0]
+    assert recon.message.endswith(": nothing was changed.")
 
 
 def test_a_series_that_tells_nothing_is_a_question():

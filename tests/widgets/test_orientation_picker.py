@@ -11,6 +11,7 @@ from ptywidgets import OrientationPicker, Reconstruction, samples
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError
 from ptywidgets.engine.prepare import wrapped_angle
+from ptywidgets.testing.starts import example_alternatives
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,13 @@ def test_every_candidate_has_its_picture_its_share_and_the_best_a_star(picker):
         assert f"{candidate.curl:.2f}" in card.words.value
     assert [view.title for view in picker.views[:2]] == ["−15°", "75°"]
     assert [picker.views[i].note for i in (0, 4)] == ["as recorded", "transposed"]
+    assert picker.words == "The rotation is -15.0 degrees." and picker.status_line.kind == "good"
+
+
+def test_a_start_that_is_found_afterwards_makes_the_comparison_old(picker):
+    picker.recon.set_trait("start_alternatives", example_alternatives(-15.0, False, 250.0))
+    assert "compare again" in picker.words and picker.status_line.kind == "warn"
+    picker.find()
     assert picker.words == "The rotation is -15.0 degrees." and picker.status_line.kind == "good"
 
 

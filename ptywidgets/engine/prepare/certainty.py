@@ -12,13 +12,15 @@ from collections.abc import Iterable
 
 from ptywidgets.engine.asked import AskingError
 from ptywidgets.engine.prepare.decisions import CANNOT, GIVEN, Decision, untold
+from ptywidgets.engine.prepare.enough import FEWEST
 from ptywidgets.engine.prepare.rotation import wrapped_angle
 from ptywidgets.engine.prepare.start import Start
 from ptywidgets.engine.prepare.thick import depth_of_field
 
 DEFOCUS = (0.1, 0.25)  # of the defocus, and of the depth of field: what a run takes in its stride
 ROTATION = 3.0  # degrees; one costs more than many iterations bring
-FEWEST = 5  # positions on a side: the spectra of a smaller scan have hardly a frequency
+AS_SET = "with what the microscope was set to"
+GUESSED = "to go on with that guess, or a better value where you know one"
 MISFIT = 0.5  # share of the counts' energy: a coarse reconstruction that leaves more has explained nothing
 
 
@@ -37,16 +39,20 @@ def question(start: Start) -> AskingError | None:
     fit, shape = start.fit, start.measurement.scan_shape
     if not asked:
         open_turn = start.decision("transpose").source == CANNOT
-        return _ask("the data cannot tell {named}; {set}", ["transpose"]) if open_turn else None
+        return _ask("the data cannot tell {named}; {set}", ["transpose=..."]) if open_turn else None
+    open_ones = [f"{name}=..." for name in asked]  # no number: an example would be read as advice
     if min(shape) < FEWEST:
         size = " x ".join(map(str, shape))
-        return _ask(f"{size} scan positions are too few to find {{named}} from; {{set}}", asked)
+        return _ask(f"{size} scan positions are too few to find {{named}} from; {{set}}, {AS_SET}", open_ones)
     if not fit.found:
-        choice = "; {set}, or take one of start_alternatives" if len(start.alternatives) > 1 else "; {set}"
-        return _ask(f"the data cannot tell {{named}}: {untold(start.search)}{choice}", asked)
+        choice = ", or {choose}" if len(start.alternatives) > 1 else ""
+        why = start.cannot or untold(start.search)
+        return _ask(f"the data cannot tell {{named}}: {why}; {{set}}, {AS_SET}{choice}", open_ones)
     if start.polished is not None and start.polished.misfit > MISFIT:
         left = f"a coarse reconstruction leaves {100 * start.polished.misfit:.0f} % of the counts unexplained"
-        return _ask(f"the data cannot tell {{named}}: {left}; check scan step and semi-angle, or {{set}}", asked)
+        return _ask(
+            f"the data cannot tell {{named}}: {left}; check scan step and semi-angle, or {{set}}, {AS_SET}", open_ones
+        )
     if "defocus" in asked:
         defocus, sigma = start.optics.aberrations["defocus"], start.decision("defocus").uncertainty or math.inf
         known = start.measurement.calibration
@@ -55,14 +61,16 @@ def question(start: Start) -> AskingError | None:
             found = f"{defocus:.0f} A (+- {sigma:.0f}) is the best guess"
             if start.polished is not None and not start.polished.accepted:
                 found += ", and a thin object does not describe these data well"
-                ways = [f"defocus={defocus:.0f}", "thickness"]
-                return _ask(f"the data cannot tell the defocus well enough, {found}; {{set}}", ways, "or")
-            return _ask(f"the data cannot tell {{named}} well enough, {found}; {{set}}", [f"defocus={defocus:.0f}"])
+                ways = ["defocus=...", "thickness=..."]
+                return _ask(f"the data cannot tell the defocus well enough, {found}; {{set}}, {AS_SET}", ways, "or")
+            way = [f"defocus={defocus:.0f}"]
+            return _ask(f"the data cannot tell {{named}} well enough, {found}; {{set}} {GUESSED}", way)
     if "rotation" in asked:
         angle, sigma = start.measurement.rotation, start.decision("rotation").uncertainty or math.inf
         if not sigma <= ROTATION:
             found = f"{angle:.0f} (+- {sigma:.0f}) is the best guess"
-            return _ask(f"the data cannot tell {{named}} well enough, {found}; {{set}}", [f"rotation={angle:.0f}"])
+            way = [f"rotation={angle:.0f}"]
+            return _ask(f"the data cannot tell {{named}} well enough, {found}; {{set}} {GUESSED}", way)
         if start.decision("half turn").source == "undecided":
             turns, defocus = (angle, wrapped_angle(angle + 180)), start.optics.aberrations["defocus"]
             pairs = zip(turns, (defocus, -defocus), strict=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ptywidgets.engine.prepare.alternatives import Alternative
 from ptywidgets.engine.prepare.frames import Screened
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.prepare.optics_fit import TERMS, OpticsFit
@@ -15,7 +16,7 @@ from ptywidgets.engine.prepare.polish import Polished
 from ptywidgets.engine.prepare.rotation import wrapped_angle
 from ptywidgets.engine.prepare.thick import ThickFit
 from ptywidgets.engine.prepare.vacuum import clean_vacuum
-from ptywidgets.engine.prepare.verdict import Found
+from ptywidgets.engine.prepare.verdict import LEAST, Found, twins
 from ptywidgets.engine.probe import Optics
 
 GIVEN = "given"
@@ -86,7 +87,7 @@ def about_orientation(
         source, words, spread = GIVEN, f"The rotation, {angle:.2f} degrees, was given.", None
     elif cannot:
         source, spread = CANNOT, None
-        words = f"The rotation is taken for {angle:.2f} degrees, but the data {_without_stop(cannot)}."
+        words = f"The data cannot tell the rotation: {_without_stop(cannot)}. It is taken for {angle:.2f} degrees."
     elif not fit.found:
         source, spread = CANNOT, None
         words = (
@@ -194,13 +195,16 @@ def _without_stop(reason: str) -> str:
 
 
 def untold(search: Found | None) -> str:
-    """Why a search has not told anything: what is left, or how near the best two are, and which they are."""
+    """Why a search has not told anything: what is left, or how near the best two are, and which they are.
+
+    A reading and the same turned by half a turn are one to a search, so the two are never these.
+    """
     if search is None or not search.alternatives:
         return "the counts show too little"
-    first, *others = (
-        f"{a.rotation:.1f} degrees{', transposed,' if a.transpose else ''} with a defocus of {a.defocus:.0f} A"
-        for a in search.alternatives[:2]
-    )
+    best = search.alternatives[0]
+    first, *others = (_reading(a) for a in search.alternatives if a is best or not twins(a, best))
+    if search.hidden:
+        return search.hidden
     if search.at_edge:
         return f"{first} explains the counts best, which is the widest that the detector's pixels allow"
     if search.poor:
@@ -208,6 +212,11 @@ def untold(search: Found | None) -> str:
             f"{first} explains the counts best, but leaves {search.left:.0%} of them: the specimen is no thin one, or "
             "scan step, semi-angle or energy are others"
         )
-    if not others:
-        return f"{first} is a guess"
+    if not others or search.explained <= LEAST:
+        return f"{first} explains the counts best, but hardly better than no specimen at all"
     return f"{first} explains the counts hardly better than {others[0]}"
+
+
+def _reading(one: Alternative) -> str:
+    transposed = ", transposed," if one.transpose else ""
+    return f"{one.rotation:.1f} degrees{transposed} with a defocus of {one.defocus:.0f} A"

@@ -8,6 +8,8 @@ LEAST = (
     4  # positions on a side of the scan from which on directions, and frequencies between none and the highest, exist
 )
 
+FEWEST = 5  # from which on the spectra of a scan have frequencies to tell orientation and defocus from
+
 
 def require_scan(shape: tuple[int, ...], what: str, least: int = LEAST) -> None:
     """Raise an InsufficientData where a scan (Ry, Rx) has fewer than `least` positions on a side.
@@ -27,6 +29,23 @@ def require_scan(shape: tuple[int, ...], what: str, least: int = LEAST) -> None:
         )
 
 
+def require_enough(shape: tuple[int, ...]) -> None:
+    """Raise an InsufficientData where a scan (Ry, Rx) is too small to search for orientation and defocus.
+
+    Examples
+    --------
+    >>> require_enough((4, 12))
+    Traceback (most recent call last):
+    ptywidgets.engine.errors.InsufficientData: 4 x 12 scan positions are too few to tell it from; expected 5 x 5 at \
+least.
+    """
+    if min(shape) < FEWEST:
+        size = " x ".join(map(str, shape))
+        raise InsufficientData(
+            f"{size} scan positions are too few to tell it from; expected {FEWEST} x {FEWEST} at least."
+        )
+
+
 def require_pixels(count: int, what: str, least: int = 9) -> None:
     """Raise an InsufficientData where fewer than `least` detector pixels with counts lie in the aperture."""
     if count < least:
@@ -36,4 +55,4 @@ def require_pixels(count: int, what: str, least: int = 9) -> None:
         )
 
 
-__all__ = ["LEAST", "require_pixels", "require_scan"]
+__all__ = ["FEWEST", "LEAST", "require_enough", "require_pixels", "require_scan"]

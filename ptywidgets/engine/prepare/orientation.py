@@ -2,12 +2,14 @@
 
 For either transpose there are four rotations a quarter turn apart. Curl tells the even from the odd ones; which optics
 explain the bright field tells much more, also where curl ties. Half a turn is told by neither: it takes a defocus of
-known sign, or atoms that attract electrons.
+known sign, or atoms that attract electrons. Where a scan is coarser than the lattice both may be wrong, and trial
+reconstructions, which have searched for a start, are believed rather than these.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from ptywidgets.engine.dataset import Dataset
+from ptywidgets.engine.prepare.alternatives import Alternative
 from ptywidgets.engine.prepare.coarse_search import defocus_grid
 from ptywidgets.engine.prepare.measurement import Measurement, prepare
 from ptywidgets.engine.prepare.optics_fit import OpticsFit, find_optics
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 
 NEARBY = (-10.0, -5.0, 0.0, 5.0, 10.0)  # degrees about the angle of least curl, which noise may have moved
 DOUBT = 0.02  # confidence left to a twin that the atoms speak against
+RIVAL = 0.2  # of the confidence of the best: with as much another one is worth a look
+APART = 10.0  # degrees: the bright field disagrees with the trials
 SURE = 0.9  # confidence from which on the best counts as told
 
 
@@ -72,6 +77,7 @@ def find_orientation(
     *,
     fit: OpticsFit | None = None,
     twin_told: bool | None = None,
+    trials: Sequence[Alternative] = (),
 ) -> Orientation:
     """Compare the eight orientations.
 
@@ -87,6 +93,9 @@ def find_orientation(
         From :func:`find_optics`, where it is there already; it is one of the candidates then.
     twin_told : bool, optional
         With `fit`: whether half a turn is told from it already; by default a coarse reconstruction is asked.
+    trials : sequence of Alternative
+        What a search for a start says, with nothing of the orientation given: its probabilities are the confidence
+        then, and curl and bright field only tell how far they agree.
 
     Returns
     -------
@@ -111,13 +120,15 @@ def find_orientation(
     sign = np.sign(0.0 if optics is None else optics.aberrations["defocus"])
     if fit is None:
         fit = find_optics(source, optics)
-        if sign == 0 and measurement is not None and optics is not None and fit.found:
+        if sign == 0 and not trials and measurement is not None and optics is not None and fit.found:
             fit, twin_told = tell_twin(measurement, optics, fit)
     told = bool(sign) if twin_told is None else twin_told
     bands = StrongBands.prepare(source, 60, 200)
     grid = defocus_grid(bands)
     angles = {t: fit.rotation if t == fit.transpose and fit.found else curls[t] for t in curls}
     near = {t: (0.0,) if t == fit.transpose and fit.found else NEARBY for t in curls}
+    for one in reversed(trials):  # of each transpose the most probable comes last
+        angles[one.transpose], near[one.transpose] = one.rotation, (0.0,)
     shares: dict[tuple[bool, int], tuple[np.ndarray, float]] = {}
     for transpose in (False, True):
         nearby = near[transpose]
@@ -153,6 +164,8 @@ def find_orientation(
                     integrate(rotate_vectors(com, rotation, transpose), steps).astype(np.float32),
                 )
             )
+    if trials:
+        candidates = [replace(c, confidence=_probability(c, trials)) for c in candidates]
     total = sum(c.confidence for c in candidates)
     ordered = tuple(
         sorted(
@@ -160,11 +173,14 @@ def find_orientation(
             key=lambda c: (c.transpose, c.rotation % 360),
         )
     )
-    # Of two twins that nothing tells apart the fit's is taken, as it is by find_optics.
+    # Of two twins that nothing tells apart the fit's is taken, as it is by find_optics; or the start's.
+    taken = trials[0].rotation if trials else fit.rotation
     best = max(
-        range(8),
-        key=lambda i: (round(ordered[i].confidence, 6), -abs(wrapped_angle(ordered[i].rotation - fit.rotation))),
+        range(8), key=lambda i: (round(ordered[i].confidence, 6), -abs(wrapped_angle(ordered[i].rotation - taken)))
     )
+    if trials:
+        words = _by_trials(ordered, best, fit)
+        return Orientation(ordered, best, ordered[best].confidence, ordered[best].confidence > SURE, words)
     return Orientation(ordered, best, ordered[best].confidence, told, _in_words(ordered, best, told, fit))
 
 
@@ -172,6 +188,29 @@ def tell_twin(measurement: Measurement, optics: Optics, fit: OpticsFit) -> tuple
     """Of a fit and its twin the one with bright atoms on a coarse reconstruction, and whether that is beyond chance."""
     polished = polish(measurement, optics, fit, rounds=2)
     return (fit.twin() if polished.peaks < 0 else fit), polished.peaks_clear
+
+
+def _probability(candidate: Candidate, trials: Sequence[Alternative]) -> float:
+    """Of all that a search has found in the quarter of a turn about a candidate."""
+    alike = (t for t in trials if t.transpose == candidate.transpose)
+    return float(sum(t.probability for t in alike if abs(wrapped_angle(t.rotation - candidate.rotation)) < 45))
+
+
+def _by_trials(candidates: tuple[Candidate, ...], best: int, fit: OpticsFit) -> str:
+    first = candidates[best]
+    rival = max((c for c in candidates if c is not first), key=lambda c: c.confidence)
+    words = f"{_named(first)}, explains the counts best, in the trial reconstructions of the start"
+    if rival.confidence > RIVAL * first.confidence:
+        words = f"{words}, but {_named(rival)}, hardly less: compare the pictures"
+    apart = abs(wrapped_angle(2 * (fit.rotation - first.rotation))) / 2  # neither tells half a turn
+    if fit.transpose == first.transpose and apart < APART:
+        return f"{words}."
+    alone = f"{fit.rotation:.0f} degrees, {'' if fit.transpose else 'not '}transposed"
+    return f"{words}. The bright field alone speaks for {alone}, which is less sure: it knows no specimen."
+
+
+def _named(candidate: Candidate) -> str:
+    return f"{candidate.rotation:.2f} degrees, {'' if candidate.transpose else 'not '}transposed"
 
 
 def _deflection(bright: BrightField) -> np.ndarray:
@@ -189,7 +228,7 @@ def _in_words(candidates: tuple[Candidate, ...], best: int, told: bool, fit: Opt
         c for c in candidates if abs(wrapped_angle(c.rotation - first.rotation)) < 135 or c.transpose != first.transpose
     ]
     rival = max((c for c in rivals if c is not first), key=lambda c: c.confidence)
-    if rival.confidence > 0.2 * first.confidence:
+    if rival.confidence > RIVAL * first.confidence:
         as_well = f"{rival.rotation:.0f} degrees" + (", transposed" if rival.transpose else ", not transposed")
         return f"{words} fits best, but {as_well}, hardly less: compare the pictures."
     if not told:

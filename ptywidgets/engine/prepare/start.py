@@ -14,7 +14,7 @@ from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.calibration import in_words as words_of
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.detectors import INSIDE
-from ptywidgets.engine.errors import InsufficientData, ParameterError
+from ptywidgets.engine.errors import InsufficientData
 from ptywidgets.engine.prepare.agreed import agreed, edge_scale
 from ptywidgets.engine.prepare.alternatives import Alternative, Landscape
 from ptywidgets.engine.prepare.aperture import EDGE, WIDEST, measured_aperture
@@ -30,7 +30,9 @@ from ptywidgets.engine.prepare.decisions import (
 from ptywidgets.engine.prepare.descan import centred_mean
 from ptywidgets.engine.prepare.descan_model import descan_model
 from ptywidgets.engine.prepare.disk import calibrate_detector, measure_disk
+from ptywidgets.engine.prepare.enough import require_enough
 from ptywidgets.engine.prepare.frames import screen, suspects
+from ptywidgets.engine.prepare.hidden_disk import NOTICED, hidden_disk, require_disk
 from ptywidgets.engine.prepare.measurement import Measurement, Preparation, in_memory, prepared, reorient
 from ptywidgets.engine.prepare.mend import mended
 from ptywidgets.engine.prepare.optics_fit import TERMS, OpticsFit, cannot_tell, find_optics
@@ -39,6 +41,7 @@ from ptywidgets.engine.prepare.polish import Polished, polish
 from ptywidgets.engine.prepare.rotation import RotationFit, wrapped_angle
 from ptywidgets.engine.prepare.search import search
 from ptywidgets.engine.prepare.side_bands import StrongBands
+from ptywidgets.engine.prepare.start_arguments import checked_start
 from ptywidgets.engine.prepare.thick import ThickFit, depth_of_field, thick_defocus, with_defocus
 from ptywidgets.engine.prepare.trial import Points
 from ptywidgets.engine.prepare.verdict import Found
@@ -64,6 +67,7 @@ class Start:
     alternatives: tuple[Alternative, ...] = ()  # the best first, which is the one that was taken
     landscape: Landscape | None = None  # what a search over orientations and defocuses has seen; None without one
     search: Found | None = None  # and what it has to say; None where there was nothing to search
+    cannot: str = ""  # why nothing could be searched
 
     def decision(self, name: str) -> Decision:
         """The decision of that name."""
@@ -86,7 +90,7 @@ def find_start(
     origin: str | None = None,
     thickness: float | None = None,
     refine: bool = True,
-    terms: Sequence[str] = TERMS,
+    terms: str | Sequence[str] = TERMS,
     progress: Callable[[str], object] | None = None,
 ) -> Start:
     """Find what a reconstruction has to know; what is given is kept.
@@ -113,8 +117,9 @@ def find_start(
         the defocus is refined on a coarse multislice reconstruction, which takes some ten seconds.
     refine : bool
         Make the optics finer on a coarse reconstruction.
-    terms : sequence of str
-        The coefficients that are looked for, "C10" among them unless `defocus` is given; others are kept.
+    terms : str or sequence of str
+        The coefficients that are looked for, "C10" among them unless `defocus` is given, and both parts of those that
+        have a direction; others are kept.
     progress : callable, optional
         Called with words before each part of the work; what it raises ends the search.
 
@@ -128,6 +133,8 @@ def find_start(
     ------
     CalibrationError, DataError
         Where nothing can go on.
+    ParameterError
+        When an argument is none of what it can be.
 
     Examples
     --------
@@ -138,12 +145,16 @@ def find_start(
     """
     from ptywidgets.engine.direct.bright_field import bright_field
 
-    if defocus is not None and not math.isfinite(defocus):
-        raise ParameterError(
-            f"defocus is {defocus!r}; expected a finite number of A, or leave it out to have it found."
-        )
-    if thickness is not None and not thickness >= 0:
-        raise ParameterError(f"thickness is {thickness!r}; expected a number of A from 0 on, or leave it out.")
+    defocus, aberrations, thickness, refine, terms = checked_start(
+        dataset,
+        defocus=defocus,
+        aberrations=aberrations,
+        preparation=preparation,
+        thickness=thickness,
+        refine=refine,
+        terms=terms,
+        progress=progress,
+    )
     begin, tell = time.perf_counter(), progress or (lambda _words: None)
     tell("bad frames and pixels")
     screened = screen(in_memory(dataset))
@@ -169,22 +180,27 @@ def find_start(
     optics = Optics.from_dataset(dataset, aberrations=Aberrations(defocus=None) if aberrations is None else aberrations)
     if dataset.vacuum is None:
         optics = measured_aperture(optics, mended(dataset), measurement)
-    tell("the spectra of the bright field")
     cannot = ""
     found: Found | None = None
     polished: Polished | None = None
     held: list[str] = []
     given: dict[str, Any] = {"rotation": rotation, "transpose": transpose, "defocus": defocus}
     sign_known = bool(optics.aberrations["defocus"] if defocus is None else defocus)
+    hidden = hidden_disk(dataset)
     try:
+        if rotation is None or defocus is None:  # before a search of what cannot be told
+            require_enough(dataset.scan_shape)
+            require_disk(hidden)
+        tell("the spectra of the bright field")
         bands = StrongBands.prepare(bright)
         linear = find_optics(bright, optics, terms=terms, bands=bands, **given)
         tell("trial reconstructions")
         found = _searched(measurement, optics, linear, terms, given, progress=tell)
+        found = replace(found, hidden=str(hidden) if hidden.off > NOTICED else "")
         held += [*(("rotation",) if rotation is not None else ()), *(("C10",) if defocus is not None else ())]
         fit = agreed(found, linear, bands, optics, _searched_terms(terms), held)
     except (InsufficientData, ArithmeticError, np.linalg.LinAlgError) as error:
-        cannot = str(error) if isinstance(error, InsufficientData) else "leave the fit without a solution"
+        cannot = str(error) if isinstance(error, InsufficientData) else "they leave the fit without a solution"
         found = None
         fit = cannot_tell(optics, measurement.rotation, measurement.transpose, measurement.scan_shape, cannot)
     thick: ThickFit | None = None
@@ -214,8 +230,18 @@ def find_start(
     decisions += about_orientation(measurement, fit, found, rotation, transpose, sign_known, cannot)
     decisions += about_lens(fit, polished, defocus, optics, thickness, thick, _thin(dataset), terms, cannot, found)
     readings, landscape = ((), None) if found is None else (found.alternatives, found.landscape)
+    seconds = time.perf_counter() - begin
     return Start(
-        measurement, optics, tuple(decisions), fit, time.perf_counter() - begin, polished, readings, landscape, found
+        measurement,
+        optics,
+        tuple(decisions),
+        fit,
+        seconds,
+        polished,
+        readings,
+        landscape,
+        found,
+        _in_a_sentence(cannot),
     )
 
 
@@ -228,6 +254,10 @@ def _of_thick(fit: OpticsFit, thick: ThickFit, dataset: Dataset) -> dict[str, fl
         if sigmas.get(name):  # neither held nor unknown
             sigmas[name] = math.hypot(sigmas[name], COMA_OF_THICK * depth * edge_scale(name, semiangle))
     return sigmas
+
+
+def _in_a_sentence(reason: str) -> str:
+    return reason[:1].lower() + reason[1:].rstrip(".")
 
 
 def _searched_terms(terms: Sequence[str]) -> tuple[str, ...]:

@@ -64,6 +64,7 @@ class Found:
     left: float  # of the counts, what the best leaves beyond noise
     poor: bool  # whether that is so much that the model is not the specimen's
     at_edge: bool  # whether the best is at the edge of the range: what is true may lie beyond
+    hidden: str = ""  # what of the disk is masked, in words, where that may have misled it
     by_atoms: bool = False  # whether it is the atoms, bright on a coarse reconstruction, that tell it from its twin
 
     def with_atoms(self, peaks: float) -> Found:
@@ -72,7 +73,7 @@ class Found:
         if self.twin_told or self.poor or not math.isfinite(self.twin_margin) or not peaks:
             return self
         best, readings = self.best, list(self.alternatives)
-        twin = next((i for i, one in enumerate(readings) if _twins(one, readings[0])), None)
+        twin = next((i for i, one in enumerate(readings) if twins(one, readings[0])), None)
         if peaks < 0 and twin is not None:  # the probabilities were those of the counts, which leave it open
             best = best.twin()
             first, other = readings[0], readings.pop(twin)
@@ -167,7 +168,8 @@ def verdict(
     )
 
 
-def _twins(one: Alternative, other: Alternative) -> bool:
+def twins(one: Alternative, other: Alternative) -> bool:
+    """Whether one is the other turned by half a turn, with the opposite defocus."""
     apart = abs(wrapped_angle(one.rotation - other.rotation))
     return one.transpose == other.transpose and apart > 179.9 and one.defocus * other.defocus <= 0
 
@@ -214,4 +216,4 @@ def _margin(best: np.ndarray, other: np.ndarray, part: np.ndarray) -> float:
     return float(difference.mean()) / max(spread, 1e-30)
 
 
-__all__ = ["NEARBY", "SWEEPS", "Found", "Known", "same_well", "verdict"]
+__all__ = ["LEAST", "NEARBY", "SWEEPS", "Found", "Known", "same_well", "twins", "verdict"]

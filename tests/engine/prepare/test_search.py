@@ -7,10 +7,12 @@ import pytest
 
 from ptywidgets import samples
 from ptywidgets.engine import Dataset, Optics, prepare
+from ptywidgets.engine.direct import bright_field
 from ptywidgets.engine.errors import ParameterError
-from ptywidgets.engine.prepare import find_start, wrapped_angle
+from ptywidgets.engine.prepare import find_orientation, find_start, wrapped_angle
 from ptywidgets.engine.prepare.agreed import _mean
 from ptywidgets.engine.prepare.certainty import question
+from ptywidgets.engine.prepare.decisions import untold
 from ptywidgets.engine.prepare.search import search
 from ptywidgets.engine.prepare.trial import Points, Trials
 
@@ -36,6 +38,14 @@ def test_lattices_that_the_scan_undersamples_are_found(simulated_set, name):
     assert question(start) is None
     assert start.alternatives[0].rotation == pytest.approx(start.measurement.rotation, abs=1)
     assert len(start.landscape) > (100 if start.search.thorough else 0)
+    bright = bright_field(dataset, start.measurement)
+    compared = find_orientation(bright, start.measurement, start.optics, trials=start.alternatives)
+    assert compared.transpose == truth["transpose"] and compared.confidence > 0.9
+    assert abs(wrapped_angle(compared.rotation - truth["rotation_deg"])) < 1
+    if name == "crystal_a":
+        alone = find_orientation(bright, start.measurement, start.optics)
+        assert abs(wrapped_angle(alone.rotation - truth["rotation_deg"])) > 10, "the test would say nothing"
+        assert "The bright field alone speaks for" in compared.message
 
 
 def test_the_whole_range_is_searched_where_nothing_is_proposed(ducky):
@@ -143,3 +153,65 @@ def test_patterns_that_are_all_alike_tell_nothing():
     alike = np.broadcast_to(np.asarray(tiny.data)[0, 0], tiny.shape).copy()
     start = find_start(Dataset(alike, calibration=tiny.calibration))
     assert not start.fit.found and question(start) is not None
+
+
+def test_a_scan_that_is_too_small_is_told_before_any_search():
+    few, told = samples.ducky("tiny")[:4], []
+    start = find_start(few, progress=told.append)
+    assert not any("spectra" in words or "trial" in words for words in told)
+    assert start.search is None and start.decision("rotation").source == "cannot tell"
+    assert "4 x 12 scan positions are too few" in start.decision("rotation").sentence
+    assert "4 x 12 scan positions are too few to find defocus (A), rotation (degrees)" in str(question(start))
+    told.clear()
+    given = find_start(few, rotation=-15, defocus=250, progress=told.append)
+    assert any("trial" in words for words in told) and given.optics.aberrations["defocus"] == 250
+
+
+def test_no_number_is_asked_for_that_could_be_taken_for_advice():
+    start = find_start(samples.ducky("tiny")[:4])
+    asked = question(start)
+    assert "give defocus=... and prepare(rotation=...), with what the microscope was set to" in str(asked)
+    assert "give --defocus ... and --rotation=..., with" in asked.told("command line")
+    assert '"defocus" in the ProbeDesigner and "rotation" in the RotationExplorer, with' in asked.told("widget")
+
+
+def test_the_next_best_is_not_the_best_turned_by_half_a_turn(ducky):
+    found = search(*ducky)
+    readings = tuple(
+        replace(found.alternatives[0], rotation=r, defocus=d)
+        for r, d in ((10.0, 300.0), (-170.0, -300.0), (77.0, 99.0))
+    )
+    unsure = replace(found, alternatives=readings, poor=False, at_edge=False)
+    first, other = "10.0 degrees with a defocus of 300 A", "77.0 degrees with a defocus of 99 A"
+    assert untold(unsure) == f"{first} explains the counts hardly better than {other}"
+    assert "better than no specimen" in untold(replace(unsure, alternatives=readings[:2]))
+    assert "better than no specimen" in untold(replace(unsure, explained=0.01))
+
+
+@pytest.mark.parametrize("side", [slice(None, 48), slice(48, None)])
+def test_a_disk_of_which_one_half_is_masked_is_the_reason(side):
+    dataset = samples.ducky("small")
+    mask = np.ones(dataset.detector_shape, bool)
+    mask[:, side] = False
+    start = find_start(dataset.with_mask(mask))
+    asked = str(question(start))
+    assert "of the bright-field disk is masked, on one side of it" in asked and "energy" not in asked
+    assert start.decision("defocus").value is None and "is masked" in start.decision("defocus").sentence
+
+
+@pytest.mark.parametrize("cut", [-0.8, -0.6, -0.4, -0.2])
+def test_a_disk_that_is_masked_on_one_side_is_never_told_wrong(cut):
+    """With a quarter of it masked the search was sure of another orientation."""
+    dataset = samples.ducky("small")
+    columns = np.arange(dataset.detector_shape[1]) - 48
+    mask = np.broadcast_to(columns >= cut * 12.8, dataset.detector_shape)
+    start = find_start(dataset.with_mask(mask))
+    right = abs(wrapped_angle(start.measurement.rotation + 15)) < 1
+    assert (start.fit.found and right) or "is masked" in str(question(start))
+
+
+def test_a_beam_stop_in_the_middle_of_the_disk_does_no_harm():
+    dataset = samples.ducky("small")
+    y, x = np.indices(dataset.detector_shape) - 48
+    start = find_start(dataset.with_mask(np.hypot(y, x) > 5))
+    assert start.fit.found and abs(wrapped_angle(start.measurement.rotation + 15)) < 1
