@@ -1,9 +1,10 @@
 """One set of numbers from two methods that look at different things: trial reconstructions, and the bright field.
 
 Trials tell where the right well is, and its middle; the linear fit, begun in that well, tells the coma, too, which
-trials hardly see, and goes on to tell the defocus where partial coherence blurs what trials look for. Each has its
-uncertainty; they are averaged by these, and where the two disagree by more than they state, the uncertainty is widened
-until they do not (the scale factor of Rosenfeld, Rev. Mod. Phys. 47, 535, 1975).
+trials hardly see, and goes on to tell the defocus where partial coherence blurs what trials look for. Where it has
+found a coma with which trials explain the counts worse than without, it has fitted an alias of the scan, and none of it
+is taken. Each has its uncertainty; they are averaged by these, and where the two disagree by more than they state, the
+uncertainty is widened until they do not (the scale factor of Rosenfeld, Rev. Mod. Phys. 47, 535, 1975).
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ from dataclasses import replace
 import numpy as np
 
 from ptywidgets.engine.aberrations import Aberrations
+from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.prepare.optics_fit import OpticsFit, in_words, refine, uncertainties_of
+from ptywidgets.engine.prepare.response import parts_of
 from ptywidgets.engine.prepare.rotation import wrapped_angle
 from ptywidgets.engine.prepare.side_bands import StrongBands
-from ptywidgets.engine.prepare.verdict import Found
+from ptywidgets.engine.prepare.trial import Points, Trials
+from ptywidgets.engine.prepare.verdict import SWEEPS, Found, margin
 from ptywidgets.engine.probe import Optics
 
 JACKKNIFE = 1.5  # of a block's parts, which share an object: they disagree less than they would alone
@@ -29,11 +33,20 @@ OF_STRENGTH = 0.5  # the same times the share of counts that the specimen scatte
 OF_ROTATION = 0.1  # degrees
 OF_TRIALS = 0.025  # of the defocus: trials that are cut short, and the drawing of the aperture's edge, move the well
 OF_BANDS = 0.1  # degrees: the linear fit states less than strong phases leave it
+ALONE = 2.0  # the same where the other method has lost its way on these data, and nothing confirms this one
+SEEN = 3.0  # sigmas of a coma, from which on trials are asked about it
+WORSE = 1.0  # sigmas by which trials have to explain less with it
 NEAR = (5.0, 0.2)  # degrees, and part of the defocus: a fit that goes farther has left the well
 
 
 def agreed(
-    found: Found, linear: OpticsFit, bands: StrongBands, optics: Optics, terms: Sequence[str], held: Sequence[str]
+    found: Found,
+    linear: OpticsFit,
+    bands: StrongBands,
+    optics: Optics,
+    terms: Sequence[str],
+    held: Sequence[str],
+    measurement: Measurement | None = None,
 ) -> OpticsFit:
     """The fit of the well that a search has found.
 
@@ -50,6 +63,8 @@ def agreed(
         The coefficients that were searched.
     held : sequence of str
         Those of them, or "rotation", that were given.
+    measurement : Measurement, optional
+        What the search was made in, to try a coma in.
 
     Returns
     -------
@@ -63,11 +78,14 @@ def agreed(
     semiangle = bands.wavelength * bands.radius
     depth = bands.wavelength / semiangle**2
     local = _in_the_well(best.rotation, best.transpose, values, bands, terms, kept, held)
+    alone = 1.0
+    if local is not None and measurement is not None and _is_refuted(local, found, measurement, optics, terms):
+        local, alone = None, ALONE
     for name in (*terms, "rotation"):
         if name in held:
             sigmas[name] = 0.0
             continue
-        own = JACKKNIFE * sigmas[name] if sigmas[name] else math.inf  # it was not varied
+        own = alone * JACKKNIFE * sigmas[name] if sigmas[name] else math.inf  # it was not varied
         other = math.inf if local is None else local[1][name]
         if name == "rotation":
             other = math.hypot(other, OF_BANDS)
@@ -146,6 +164,28 @@ def _in_the_well(
         return None
     told = dict(zip(names, numbers.tolist(), strict=True)) | {"rotation": angle}
     return told, dict(zip([*names, "rotation"], [*sigma[:-1].tolist(), math.degrees(sigma[-1])], strict=True))
+
+
+def _is_refuted(
+    local: tuple[dict[str, float], dict[str, float]],
+    found: Found,
+    measurement: Measurement,
+    optics: Optics,
+    terms: Sequence[str],
+) -> bool:
+    """Whether the coma that the linear fit is sure of makes trials explain the counts worse."""
+    numbers, sigmas = local
+    coma = {n: numbers[n] for n in terms if n.startswith("C21") and abs(numbers[n]) > SEEN * sigmas[n] > 0}
+    if not coma:
+        return False
+    best = found.best.point()
+    values = best.values.copy()
+    for name, value in coma.items():
+        values[0, list(terms).index(name)] = value
+    kept = {n: v for n, v in optics.aberrations.cartesian.items() if v and n not in terms}
+    trials = Trials(measurement, optics.replace(aberrations=Aberrations(**kept)), terms)
+    without, having = trials.errors(Points.joined([best, replace(best, values=values)]), SWEEPS)
+    return margin(without, having, parts_of(trials)) > WORSE
 
 
 def _mean(between: float, own: float, other: float) -> tuple[float, float]:

@@ -127,6 +127,8 @@ def about_orientation(
     else:
         source = "undecided"
         words = f"The data cannot tell {angle:.0f} from {other:.0f} degrees; turn it round if atoms come out dark."
+        if fit.found and search is not None and search.unresolved:
+            words += " The lattice is hardly resolved: bright atoms and bright gaps explain the counts alike."
     told = "open" if source == "undecided" else "told"
     out.append(Decision("half turn", told, None, "", source, words, "OrientationPicker"))
     return out
@@ -181,7 +183,8 @@ def about_lens(
             continue
         spread = float(np.hypot(fit.uncertainties[f"{symbol}a"], fit.uncertainties[f"{symbol}b"]) / np.sqrt(2))
         if not np.isfinite(spread):
-            words = f"The data cannot tell the {name}; none is assumed."
+            taken = f"{size:.3g} A, which fits best, is taken" if size else "none is assumed"
+            words = f"The data cannot tell the {name}; {taken}."
             out.append(Decision(name, None, None, "A", CANNOT, words, widget))
             continue
         seen = "" if size > 2 * spread else ", which is none within the uncertainty"

@@ -217,7 +217,9 @@ def in_words(aberrations: Aberrations, rotation: float, transpose: bool, uncerta
     words = [f"defocus {aberrations['defocus']:.0f} A (+- {uncertainties['defocus']:.0f})"]
     for symbol, name in (("C12", "astigmatism"), ("C21", "coma")):
         sigma = math.hypot(*(uncertainties.get(f"{symbol}{part}", 0.0) for part in "ab")) / math.sqrt(2)
-        if sigma:  # else it was given
+        if not math.isfinite(sigma):
+            words.append(f"{name} not told")
+        elif sigma:  # else it was given
             words.append(f"{name} {aberrations[symbol]:.0f} A (+- {sigma:.0f})")
     words.append(f"rotation {rotation:.2f} degrees (+- {uncertainties['rotation']:.2f})")
     return ", ".join(words) + (", transposed." if transpose else ".")

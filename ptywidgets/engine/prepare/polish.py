@@ -22,6 +22,8 @@ from ptywidgets.engine.probe import Optics
 
 MISFIT = 0.05  # share of the counts' energy that may be left unexplained beyond noise
 UNSEEN = 2.0  # errors of the linear fit over what it states, on simulated specimens: strong phases bend all rings alike
+SLOWEST = 2.5  # periods across a phase: what has fewer is its unevenness
+RING = 0.1  # of a spatial frequency: half the width of the ring about it
 FAR = (0.08, 1.5)  # of the defocus, and degrees: a fit that goes farther has lost its way
 
 
@@ -35,6 +37,7 @@ class Polished:
     phase: np.ndarray  # (Y, X) rad, detector frame, NaN where it is lit badly
     peaks: float  # skewness of that phase: positive where atoms are bright
     peaks_clear: bool  # whether it is beyond chance
+    fringes: float  # share of that phase that has one spatial frequency, in whatever directions
     message: str
 
 
@@ -69,7 +72,7 @@ def polish(
     -------
     Polished
         With the fit's numbers as they were and wider uncertainties, where the reconstruction does not describe the
-        data (thick specimens).
+        data (thick specimens); of the coma nothing is known then.
     """
     terms = tuple(n for n in fit.uncertainties if n not in ("rotation", "defocus"))
     values = np.array([fit.aberrations.cartesian[t] for t in terms])
@@ -87,14 +90,58 @@ def polish(
     near = abs(after - before) <= FAR[0] * abs(before) and abs(wrapped_angle(rotation - fit.rotation)) <= FAR[1]
     accepted = bool(near and misfit < MISFIT and np.isfinite(values).all())
     if not accepted:
-        wider = {name: UNSEEN * sigma for name, sigma in fit.uncertainties.items()}
+        wider = {n: math.inf if n.startswith("C21") and s else UNSEEN * s for n, s in fit.uncertainties.items()}
         words = in_words(fit.aberrations, fit.rotation, fit.transpose, wider)
         fit = replace(fit, uncertainties=wider, message=words)
-        return Polished(fit, False, misfit, phase, peaks, clear, "a thin object does not describe these data well")
+        words = "a thin object does not describe these data well"
+        return Polished(fit, False, misfit, phase, peaks, clear, one_frequency(phase), words)
     rotation = wrapped_angle(rotation)
     words = in_words(aberrations, rotation, fit.transpose, fit.uncertainties)
     better = replace(fit, aberrations=aberrations, rotation=rotation, message=words)
-    return Polished(better, True, misfit, phase, peaks, clear, "refined on a coarse reconstruction")
+    words = "refined on a coarse reconstruction"
+    return Polished(better, True, misfit, phase, peaks, clear, one_frequency(phase), words)
+
+
+def one_frequency(phase: np.ndarray) -> float:
+    """Return the share of a phase's power that lies in one ring of spatial frequencies, about the strongest.
+
+    A lattice of which only the first reflections are transferred is such a phase: bright atoms and bright gaps between
+    them look alike, so that nothing can be told from which of the two is brighter.
+
+    Parameters
+    ----------
+    phase : ndarray (Y, X)
+        NaN where it is not known.
+
+    Returns
+    -------
+    float
+        From 0 to 1; what is slower than the field of view is left out.
+
+    Examples
+    --------
+    >>> y, x = np.mgrid[:48, :48]
+    >>> one, other = np.cos(0.9 * x) + np.cos(0.45 * x + 0.78 * y), np.cos(1.6 * y)
+    >>> bool(one_frequency(one) > 0.9), bool(one_frequency(one + other) < 0.8)
+    (True, True)
+    """
+    known = np.isfinite(phase)
+    if not known.any():
+        return 0.0
+    rows, columns = (np.flatnonzero(known.any(axis)) for axis in (1, 0))
+    field = np.where(known, phase - phase[known].mean(), 0.0)
+    field = field[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    small = min(field.shape)
+    windows = (np.hanning(n + 2)[1:-1] for n in field.shape)
+    size = 2 * max(field.shape)
+    power = np.abs(np.fft.fft2(field * np.outer(*windows), (size, size))) ** 2
+    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(size), np.fft.fftfreq(size), indexing="ij"))
+    power[frequency < SLOWEST / small] = 0.0
+    if not power.any():
+        return 0.0
+    strongest = float(frequency.flat[int(power.argmax())])
+    ring = np.abs(frequency - strongest) < max(RING * strongest, 2 / small)
+    return float(power[ring].sum() / power.sum())
 
 
 def _peaks(phase: np.ndarray) -> tuple[float, bool]:

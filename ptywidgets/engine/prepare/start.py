@@ -198,7 +198,7 @@ def find_start(
         found = _searched(measurement, optics, linear, terms, given, progress=tell)
         found = replace(found, hidden=str(hidden) if hidden.off > NOTICED else "")
         held += [*(("rotation",) if rotation is not None else ()), *(("C10",) if defocus is not None else ())]
-        fit = agreed(found, linear, bands, optics, _searched_terms(terms), held)
+        fit = agreed(found, linear, bands, optics, _searched_terms(terms), held, measurement)
     except (InsufficientData, ArithmeticError, np.linalg.LinAlgError) as error:
         cannot = str(error) if isinstance(error, InsufficientData) else "they leave the fit without a solution"
         found = None
@@ -210,6 +210,8 @@ def find_start(
         try:  # the rotation is told better by the trials than by a few rounds of this
             polished = polish(measurement, optics, fit, hold=(*held, *others), rounds=3 if refine else 1)
             fit = polished.fit
+            if math.isfinite(found.twin_margin):
+                found = found.with_fringes(polished.fringes)
             if polished.peaks_clear:
                 before, found = found, found.with_atoms(polished.peaks)
                 fit = fit if found.best.rotation == before.best.rotation else fit.twin()

@@ -26,6 +26,7 @@ EDGE = 0.95  # of the widest defocus: what lies there may lie beyond
 UNEXPLAINED = 0.05  # of the counts, beyond twice the noise: with more left, the model is not the specimen's
 CLEAR = (3.0, 6.0)  # sigmas by which the best has to be better than another to count as told: usually, and
 LITTLE = 0.15  # where less than this share of what is no noise is explained, and chance has its say
+FRINGES = 0.7  # share of a phase that has one spatial frequency: a lattice whose atoms are not resolved
 LEAST = 0.03  # of what an empty object leaves: with less explained, wells of the noise are as deep
 MUCH = 1.08  # as much as any other but its twin it has to explain, too: one in a well that is none is hardly better
 
@@ -65,12 +66,18 @@ class Found:
     poor: bool  # whether that is so much that the model is not the specimen's
     at_edge: bool  # whether the best is at the edge of the range: what is true may lie beyond
     hidden: str = ""  # what of the disk is masked, in words, where that may have misled it
+    unresolved: bool = False  # whether only a lattice's first reflections are seen, which are bright and dark alike
     by_atoms: bool = False  # whether it is the atoms, bright on a coarse reconstruction, that tell it from its twin
+
+    def with_fringes(self, share: float) -> Found:
+        """The same where so large a share of the phase has one spatial frequency: from :data:`FRINGES` on, potentials
+        that attract electrons fit bright atoms and bright gaps alike, and it is not told from its twin."""
+        return replace(self, twin_told=False, unresolved=True) if share > FRINGES and not self.poor else self
 
     def with_atoms(self, peaks: float) -> Found:
         """The same where atoms tell it from its twin, by the skewness of a phase that is beyond chance; where they are
         dark it is the twin."""
-        if self.twin_told or self.poor or not math.isfinite(self.twin_margin) or not peaks:
+        if self.twin_told or self.poor or self.unresolved or not math.isfinite(self.twin_margin) or not peaks:
             return self
         best, readings = self.best, list(self.alternatives)
         twin = next((i for i, one in enumerate(readings) if twins(one, readings[0])), None)
@@ -130,20 +137,20 @@ def verdict(
     part = parts_of(trials)
     order = np.argsort(ours.mean(1), kind="stable")
     first = int(order[0])
-    margins = np.array([_margin(ours[first], e, part) for e in ours])
-    margin = float(np.delete(margins, first).min(initial=math.inf))
+    margins = np.array([margin(ours[first], e, part) for e in ours])
+    least = float(np.delete(margins, first).min(initial=math.inf))
     explained = trials.nothing - ours.mean(1)
     most = float(np.delete(explained, first).max(initial=0.0))
     clear = CLEAR[0] if float(explained[first]) > LITTLE * (trials.nothing - trials.noise) else CLEAR[1]
     enough = max(MUCH * most, LEAST * trials.nothing)
-    told = margin >= clear and float(explained[first]) > enough
+    told = least >= clear and float(explained[first]) > enough
     likely = [i for i in order if margins[i] < CLEAR[0] and _is(favoured, wells[i], known)]
     if not told and likely:
         first, told = int(likely[0]), True
     best = wells[first]
     left = float(ours[first].mean()) - trials.noise
     poor, at_edge = left > UNEXPLAINED + trials.noise, abs(float(best.values[0])) > EDGE * widest
-    twin_margin = math.inf if turned is None else _margin(ours[first], turned[first], part)
+    twin_margin = math.inf if turned is None else margin(ours[first], turned[first], part)
     readings = [(w.point(), e, 2 * ndtr(-max(m, 0.0))) for w, e, m in zip(wells, ours, margins, strict=True)]
     readings[first] = (best.point(), ours[first], 1.0)
     if turned is not None:
@@ -157,7 +164,7 @@ def verdict(
         landscape,
         told and (_is(favoured, best, known) or not (poor or at_edge)),
         twin_margin >= clear and (turned is None or not poor),
-        margin,
+        least,
         twin_margin,
         thorough,
         1 - float(ours[first].mean()) / trials.nothing,
@@ -205,8 +212,16 @@ def _alternatives(readings: list[tuple[Points, np.ndarray, float]], trials: Tria
     ]
 
 
-def _margin(best: np.ndarray, other: np.ndarray, part: np.ndarray) -> float:
-    """By how much one is better than another, in the uncertainty that the parts of the block leave of it."""
+def margin(best: np.ndarray, other: np.ndarray, part: np.ndarray) -> float:
+    """By how much one is better than another, in the uncertainty that the parts of the block leave of it.
+
+    Parameters
+    ----------
+    best, other : ndarray (J,)
+        Errors of the positions of the block.
+    part : ndarray (J,) int
+        Which part of it each is in.
+    """
     difference = other - best
     groups = np.unique(part)
     if len(groups) < 2:

@@ -12,9 +12,12 @@ from ptywidgets.engine.errors import ParameterError
 from ptywidgets.engine.prepare import find_orientation, find_start, wrapped_angle
 from ptywidgets.engine.prepare.agreed import _mean
 from ptywidgets.engine.prepare.certainty import question
-from ptywidgets.engine.prepare.decisions import untold
+from ptywidgets.engine.prepare.decisions import CANNOT, untold
 from ptywidgets.engine.prepare.search import search
 from ptywidgets.engine.prepare.trial import Points, Trials
+from ptywidgets.engine.prepare.verdict import FRINGES
+from ptywidgets.testing.judging import judged
+from ptywidgets.testing.variants import recipe, simulated
 
 TO_ATOMS = {"crystal_a": 5.0, "crystal_b": 20.0, "crystal_c": 5.0}  # A of defocus from the entrance; of b C30, too
 
@@ -215,3 +218,26 @@ def test_a_beam_stop_in_the_middle_of_the_disk_does_no_harm():
     y, x = np.indices(dataset.detector_shape) - 48
     start = find_start(dataset.with_mask(np.hypot(y, x) > 5))
     assert start.fit.found and abs(wrapped_angle(start.measurement.rotation + 15)) < 1
+
+
+@pytest.mark.parametrize("seed", [10255, 10305])
+def test_a_coma_with_which_trials_explain_less_is_not_told(seed):
+    """Lattices coarser than the scan: the linear fit is sure of a coma of an alias, 9000 A (+- 300) for 700."""
+    made = recipe(seed)
+    start = find_start(simulated(made).dataset)
+    judgement = judged(made, start)
+    assert start.fit.found and not judgement.wrong_and_sure
+    coma = start.decision("coma")
+    assert coma.source == CANNOT and coma.value is None and "cannot tell the coma" in coma.sentence
+    assert judgement.found["C21a"] is judgement.found["C21b"] is None
+
+
+def test_a_lattice_that_is_hardly_resolved_leaves_half_a_turn_open():
+    """Of the first reflections alone bright atoms and bright gaps look alike; the counts alone took the wrong one."""
+    made = recipe(10210)
+    start = find_start(simulated(made).dataset)
+    judgement = judged(made, start)
+    assert start.search.unresolved and not start.search.twin_told and start.polished.fringes > FRINGES
+    assert judgement.open_turn and not judgement.wrong_and_sure
+    assert "bright atoms and bright gaps" in start.decision("half turn").sentence
+    assert "two opposite rotations" in str(question(start))
