@@ -18,7 +18,16 @@ from pathlib import Path
 from typing import Any
 
 from ptywidgets._version import __version__
-from ptywidgets.engine.errors import DataWarning, FileInTheWay, PtyError
+from ptywidgets.engine.asked import QUANTITIES, AskingError
+from ptywidgets.engine.composition import Composition
+from ptywidgets.engine.errors import DataWarning, FileFormatError, FileInTheWay, PtyError
+from ptywidgets.engine.io import atomic_file, contents, read
+from ptywidgets.engine.io.checkpoint import is_reconstruction, load_checkpoint
+from ptywidgets.engine.io.recognise import is_hdf5
+from ptywidgets.engine.prepare.certainty import question
+from ptywidgets.engine.source import bins_of, region_of
+from ptywidgets.engine.start_check import checked_names
+from ptywidgets.reconstruction import Reconstruction, keeping, tilt_words
 
 _READING = ("dataset", "scan_shape", "choose", "mask")  # arguments of read()
 
@@ -141,20 +150,14 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
 
 
 def _bins(text: str) -> tuple[int, int]:
-    from ptywidgets.engine.source import bins_of
-
     return _told(bins_of, text)
 
 
 def _region(text: str) -> tuple[int, int, int, int]:
-    from ptywidgets.engine.source import region_of
-
     return _told(region_of, text)
 
 
 def _held(text: str) -> str:
-    from ptywidgets.engine.start_check import checked_names
-
     return _told(checked_names, text.replace("-", "_"))[0]
 
 
@@ -213,7 +216,6 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _notebook() -> Path:
     """The first notebook: where the package was cloned, or a copy of the packaged one in the working folder."""
-    from ptywidgets.engine.io import atomic_file
 
     name = "01_ptychography_in_widgets.ipynb"
     package = Path(__file__).resolve().parent
@@ -228,11 +230,6 @@ def _notebook() -> Path:
 
 
 def _info(options: argparse.Namespace) -> int:
-    from ptywidgets.engine.errors import FileFormatError
-    from ptywidgets.engine.io import contents, read
-    from ptywidgets.engine.io.checkpoint import load_checkpoint
-    from ptywidgets.engine.io.recognise import is_hdf5
-
     try:
         saved = load_checkpoint(options.file)
     except FileFormatError:
@@ -241,8 +238,6 @@ def _info(options: argparse.Namespace) -> int:
         done = 0 if saved.state is None else saved.state.iteration
         print(f"Saved reconstruction: {done} of {saved.plan.iterations} iterations, {saved.object_type} object")
         if saved.views:
-            from ptywidgets.reconstruction import tilt_words
-
             print(
                 f"  a volume, seen from {len(saved.views)} tilts: {'; '.join(tilt_words(v.tilt) for v in saved.views)}"
             )
@@ -268,7 +263,6 @@ def _info(options: argparse.Namespace) -> int:
 
 def _missing(dataset: Any) -> list[str]:
     """What the file does not say, as flags: first what nothing else tells, then what the data may tell."""
-    from ptywidgets.engine.asked import QUANTITIES
 
     def listed(names: list[str]) -> str:
         return ", ".join(f"{QUANTITIES[n].flag} ({_titled(n)})" for n in names)
@@ -291,17 +285,11 @@ def _missing(dataset: Any) -> list[str]:
 
 
 def _titled(name: str) -> str:
-    from ptywidgets.engine.asked import QUANTITIES
-
     quantity = QUANTITIES[name]
     return f"{quantity.title}, {quantity.unit}" if quantity.unit else quantity.title
 
 
 def _open(options: argparse.Namespace) -> Any:
-    from ptywidgets.engine.composition import Composition
-    from ptywidgets.engine.io.checkpoint import is_reconstruction, load_checkpoint
-    from ptywidgets.reconstruction import Reconstruction, keeping
-
     several = len(options.file) > 1 or options.tilts is not None
     files = options.file if several else options.file[0]
     if len(options.file) == 1 and is_reconstruction(options.file[0]):
@@ -343,8 +331,6 @@ def _open(options: argparse.Namespace) -> Any:
 
 def _take_alternative(recon: Any, options: argparse.Namespace) -> None:
     """Search as the run would, and begin with the reading that was asked for."""
-    from ptywidgets.engine.prepare.certainty import question
-
     asked = f"--alternative {options.alternative}"
     if not options.find or recon.views is not None:
         what = "--no-find, which searches nothing" if not options.find else "several files"
@@ -406,8 +392,6 @@ def _is_given(value: Any) -> bool:
 
 
 def _reconstruct(options: argparse.Namespace) -> int:
-    from ptywidgets.engine.asked import AskingError
-
     recon = _open(options)
     recon.check_save(options.output, options.overwrite)  # not after hours of work
     with contextlib.suppress(FileInTheWay):  # what is to be overwritten stays until there is a result

@@ -110,6 +110,24 @@ def test_importing_the_package_loads_nothing_heavy():
     )
 
 
+def test_the_engine_says_no_widget_s_name():
+    """Neither in words nor as an identifier: the widgets say where a quantity is filled in or a decision is shown."""
+    classes = {
+        node.name
+        for file in modules("widgets")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef) and re.search(r"[a-z][A-Z]", node.name)  # one word may mean something else
+    }
+    assert {"DatasetBrowser", "ProbeDesigner", "ReconstructionRunner", "StartPanel"} <= classes
+    named = re.compile(rf"\b({'|'.join(sorted(classes))})\b")
+    said = [
+        f"{file.relative_to(REPOSITORY)}: {name}"
+        for file in [*modules("engine"), *modules("reconstruction")]
+        for name in named.findall(file.read_text(encoding="utf-8"))
+    ]
+    assert said == []
+
+
 def test_every_public_name_can_be_imported():
     code = "import ptywidgets\nfor name in ptywidgets.__all__: getattr(ptywidgets, name)"
     subprocess.run([sys.executable, "-c", code], check=True)

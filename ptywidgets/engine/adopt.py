@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from ptywidgets.engine.models import Model
 from ptywidgets.engine.modes import first_modes, orthogonalise
-
-if TYPE_CHECKING:
-    from ptywidgets.engine.models import Model
-    from ptywidgets.engine.problem import Problem
-    from ptywidgets.engine.state import State
+from ptywidgets.engine.problem import Problem
+from ptywidgets.engine.state import State
 
 
 def adopt(problem: Problem, old: Problem, state: State) -> State:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ptywidgets.engine.errors import CalibrationError
@@ -22,58 +22,51 @@ CHOOSE = {
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number that one may have to give, and how it is given at each place."""
+    """A number that one may have to give, and how it is given in code and on the command line."""
 
     title: str  # in prose
     unit: str
     code: str  # argument with an example
     flag: str  # with an example
-    field: str  # of which widget
     calibration: bool = True  # whether it belongs to the calibration of the data
 
 
 QUANTITIES = {
-    "energy": Quantity("energy", "eV", "energy=80e3", "--energy 80e3", '"energy" (keV) in the DatasetBrowser'),
-    "scan_step": Quantity("scan step", "A", "scan_step=4.0", "--scan-step 4.0", '"scan step" in the DatasetBrowser'),
-    "q_pixel": Quantity("detector pixel", "1/A", "q_pixel=0.025", "--q-pixel 0.025", '"q pixel" in the DatasetBrowser'),
-    "semiangle": Quantity(
-        "semi-angle", "mrad", "semiangle=20.0", "--semiangle 20.0", '"semi-angle" in the DatasetBrowser'
-    ),
-    "angle_pixel": Quantity(
-        "detector pixel", "mrad", "angle_pixel=1.04", "--q-pixel 0.025", '"q pixel" (1/A) in the DatasetBrowser'
-    ),
-    "vacuum": Quantity(
-        "vacuum pattern", "", "vacuum=path", "--vacuum FILE", '"vacuum pattern" in the ProbeDesigner', False
-    ),
+    "energy": Quantity("energy", "eV", "energy=80e3", "--energy 80e3"),
+    "scan_step": Quantity("scan step", "A", "scan_step=4.0", "--scan-step 4.0"),
+    "q_pixel": Quantity("detector pixel", "1/A", "q_pixel=0.025", "--q-pixel 0.025"),
+    "semiangle": Quantity("semi-angle", "mrad", "semiangle=20.0", "--semiangle 20.0"),
+    "angle_pixel": Quantity("detector pixel", "mrad", "angle_pixel=1.04", "--q-pixel 0.025"),
+    "vacuum": Quantity("vacuum pattern", "", "vacuum=path", "--vacuum FILE", False),
     "thickness": Quantity(
-        "thickness",
-        "A",
-        "composition=Composition(slices=10, thickness=200)",
-        "--slices 10 --thickness 200",
-        '"thickness" among the settings of the ReconstructionRunner',
-        False,
+        "thickness", "A", "composition=Composition(slices=10, thickness=200)", "--slices 10 --thickness 200", False
     ),
     "coherence": Quantity(
         "partial coherence",
         "A",
         "composition=Composition(source_size=0.4, focal_spread=40)",
         "--modes 5",  # which takes on the same, at more iterations
-        '"source size" and "focal spread" among the settings of the ReconstructionRunner',
         False,
     ),
-    "defocus": Quantity("defocus", "A", "defocus=500", "--defocus 500", '"defocus" in the ProbeDesigner', False),
-    "rotation": Quantity(
-        "rotation", "degrees", "prepare(rotation=-15)", "--rotation=-15", '"rotation" in the RotationExplorer', False
-    ),
+    "defocus": Quantity("defocus", "A", "defocus=500", "--defocus 500", False),
+    "rotation": Quantity("rotation", "degrees", "prepare(rotation=-15)", "--rotation=-15", False),
     "transpose": Quantity(
         "transpose",
         "",
         "prepare(transpose=False) or prepare(transpose=True)",
         "--no-transpose or --transpose",
-        '"transpose" in the RotationExplorer',
         False,
     ),
 }
+_FIELDS: dict[str, str] = {}  # of the widgets, by quantity
+
+
+def enter_fields(fields: Mapping[str, str]) -> None:
+    """Say which field of which widget each quantity is filled in: '"energy" (keV) in the Browser'.
+
+    For the widgets, as they are imported; without them :func:`how_to_give` knows no field but the quantity's title.
+    """
+    _FIELDS.update(fields)
 
 
 def how_to_give(names: Sequence[str], place: str = "code", joined: str = "and") -> str:
@@ -92,10 +85,6 @@ def how_to_give(names: Sequence[str], place: str = "code", joined: str = "and") 
     ('defocus=... and prepare(rotation=...)', '--defocus ... and --rotation=...')
     >>> how_to_give(["transpose=off"], "code"), how_to_give(["transpose=off"], "command line")
     ('prepare(transpose=False)', '--no-transpose')
-    >>> how_to_give(["semiangle", "vacuum"], "widget", "or")
-    'the field "semi-angle" in the DatasetBrowser or "vacuum pattern" in the ProbeDesigner'
-    >>> how_to_give(["scan_step", "q_pixel", "defocus"], "widget")
-    'the fields "scan step", "q pixel" in the DatasetBrowser and "defocus" in the ProbeDesigner'
     """
     parts = [_way(name, place) for name in names]
     where = [part.rpartition(" in the ") for part in parts]
@@ -112,7 +101,8 @@ def _way(name: str, place: str) -> str:
     name, _, value = name.partition("=")
     quantity = QUANTITIES[name]
     if place == "widget":
-        return f"{quantity.field}: {value}" if value and value != OPEN else quantity.field
+        field = _FIELDS.get(name, f'"{quantity.title}"')
+        return f"{field}: {value}" if value and value != OPEN else field
     if name == "coherence" and value:  # two numbers
         source, spread = value.split()
         return (
@@ -204,4 +194,4 @@ def _named(names: Sequence[str], place: str, joined: str) -> str:
     return ", ".join(parts) if joined == "and" else " or ".join(parts)
 
 
-__all__ = ["PLACES", "QUANTITIES", "AskingError", "Quantity", "how_to_give"]
+__all__ = ["PLACES", "QUANTITIES", "AskingError", "Quantity", "enter_fields", "how_to_give"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ptywidgets.engine.elements import scattering_table
 from ptywidgets.engine.errors import ParameterError
 from ptywidgets.engine.models import (
     Background,
@@ -24,7 +25,6 @@ from ptywidgets.engine.modes import FIRST_SHARE, first_modes
 from ptywidgets.engine.params import Params, param
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.probe import Optics, make_probe
-from ptywidgets.engine.simulate import scattering_table
 
 FOCUS = ("entrance", "middle")
 

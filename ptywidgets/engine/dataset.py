@@ -13,11 +13,13 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 
 from ptywidgets.engine import dataset_parts as parts
+from ptywidgets.engine.above import ask
+from ptywidgets.engine.array_views import MendedArray
 from ptywidgets.engine.calibration import CALIBRATED, Calibration, in_words
 from ptywidgets.engine.dataset_checks import (
     check_memory,
@@ -30,11 +32,9 @@ from ptywidgets.engine.dataset_checks import (
 )
 from ptywidgets.engine.errors import CalibrationError, DataError, DataWarning, PtyError
 from ptywidgets.engine.files import files_of, listed_files
+from ptywidgets.engine.mapped import MappedArray
 from ptywidgets.engine.masks import check_most, understood, unmasked
 from ptywidgets.engine.source import Bin, Crop, Source, Stated, Supplied, checksum
-
-if TYPE_CHECKING:
-    from ptywidgets.engine.io.found import Found
 
 __all__ = ["CALIBRATED", "Calibration", "Dataset", "PatternArray"]
 
@@ -169,26 +169,19 @@ class Dataset:
 
     def __getstate__(self) -> dict[str, Any]:
         """Copied and pickled, data that are mapped into memory stay in their file, as those read from HDF5 do."""
-        from ptywidgets.engine.io.lazy import MappedArray
-
         state = dict(vars(self))
         mapped = MappedArray.of(self.data) if isinstance(self.data, np.ndarray) else None
         return state if mapped is None else state | {"data": mapped}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        from ptywidgets.engine.io.lazy import MappedArray
-
         data = state["data"]
         vars(self).update(state | {"data": data.open() if isinstance(data, MappedArray) else data})
 
     def _understand(self) -> None:
         """Put a plain view in the place of another package's array, and take over the calibration that it holds."""
-        from ptywidgets.engine.io import array_likes
-
-        found = array_likes.understood(self.data)
-        if found is not None:
-            for name, value in _taken_over(found, self.calibration, self.metadata).items():
-                object.__setattr__(self, name, value)
+        fields = ask("fields_of")(self.data, self.calibration, self.metadata)
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
 
     @classmethod
     def from_stack(cls, stack: PatternArray, scan_shape: tuple[int, int], **fields: Any) -> Dataset:
@@ -201,13 +194,8 @@ class Dataset:
         ptywidgets.engine.errors.DataError: 1681 diffraction patterns but 40 x 40 = 1600 scan positions; \
 pass scan_shape=(41, 41) or crop.
         """
-        from ptywidgets.engine.io.array_likes import understood
-        from ptywidgets.engine.io.found import Found
-
-        found = understood(stack) or Found(stack)
-        check_patterns(found.data, 3, "(J, Qy, Qx)", "pass 4-D data to Dataset(data)")
         given = fields.get("calibration", Calibration()), fields.get("metadata", {})
-        return cls(**{**fields, **_taken_over(found.as_scan(scan_shape), *given)})
+        return cls(**{**fields, **ask("fields_of_stack")(stack, scan_shape, *given)})
 
     @property
     def inputs(self) -> tuple[Path, ...]:
@@ -354,14 +342,12 @@ pass scan_shape=(41, 41) or crop.
             Where an array came from; for readers.
         """
         if isinstance(vacuum, (str, os.PathLike)):
-            from ptywidgets.engine.io import read, read_pattern
-
             origin = Supplied(path=str(Path(vacuum).expanduser().absolute()), dataset=dataset or "")
             try:
-                pattern: Any = read_pattern(vacuum, dataset)
+                pattern: Any = ask("read_pattern")(vacuum, dataset)
             except PtyError as error:
                 try:
-                    pattern = read(vacuum, dataset, vacuum=False).data  # a scan of vacuum patterns
+                    pattern = ask("read")(vacuum, dataset, vacuum=False).data  # a scan of vacuum patterns
                 except PtyError:
                     raise error from None
             vacuum = pattern
@@ -439,10 +425,8 @@ pass scan_shape=(41, 41) or crop.
             return dataclasses.replace(self, **changes)
         files = (*self.files, *files_of(mask))
         if isinstance(mask, (str, os.PathLike)):
-            from ptywidgets.engine.io import read_mask
-
             file = str(Path(mask).expanduser().absolute())
-            mask, at, words = read_mask(mask, dataset)
+            mask, at, words = ask("read_mask")(mask, dataset)
             origin = Supplied(path=file, dataset=at, words=words)
         else:
             mask, words = understood(mask)
@@ -578,12 +562,14 @@ pass scan_shape=(41, 41) or crop.
         >>> np.argwhere(~Dataset(data).without_bad_frames().scan_mask).tolist()
         [[2, 3]]
         """
-        from ptywidgets.engine.prepare.frames import bad_frames
-
-        bad = bad_frames(self)
+        bad = ask("bad_frames")(self)
         if not bad.mask.any():
             return self
         return self.with_scan_mask(~bad.mask if self.scan_mask is None else self.scan_mask & ~bad.mask)
+
+    def _mended(self, bad: np.ndarray) -> Dataset:
+        """With bad pixels (Qy, Qx) replaced by the median of good neighbours, when it is read."""
+        return parts.mend_dataset(self, bad)
 
     def load(self) -> Dataset:
         """A data set whose patterns are in memory.
@@ -687,18 +673,6 @@ pass scan_shape=(41, 41) or crop.
         return np.asarray(block).astype(self.dtype, copy=False)
 
 
-def _taken_over(found: Found, calibration: Calibration, metadata: Mapping[str, str]) -> dict[str, Any]:
-    """Fields of a data set from an array that says something about itself; what is given wins."""
-    from ptywidgets.engine.io.claims import settle
-
-    if hasattr(found.data, "shape"):
-        found = found.in_order(what="the data")
-    if found.claims:
-        known = {name: getattr(calibration, name) for name in ("energy", "scan_step", "q_pixel", "semiangle")}
-        calibration = settle(found.claims, known, "data", "Dataset(data, Calibration({}))")
-    return {"data": found.data, "calibration": calibration, "metadata": {**found.metadata, **metadata}}
-
-
 def _averaged(vacuum: Any, shape: tuple[int, ...], mask: np.ndarray | None) -> Any:
     """A vacuum pattern, or the mean of a scan or stack of them: with a word."""
     many = tuple(getattr(vacuum, "shape", ()) or np.shape(vacuum))
@@ -709,9 +683,7 @@ def _averaged(vacuum: Any, shape: tuple[int, ...], mask: np.ndarray | None) -> A
             f"the vacuum patterns are {sizes(many[-2:])} but the detector is {sizes(shape)}; crop, pad or bin one of "
             "them."
         )
-    from ptywidgets.engine.prepare.vacuum import vacuum_of_scan
-
-    mean, sentence = vacuum_of_scan(vacuum if hasattr(vacuum, "dtype") else np.asarray(vacuum), mask)
+    mean, sentence = ask("vacuum_of_scan")(vacuum if hasattr(vacuum, "dtype") else np.asarray(vacuum), mask)
     warnings.warn(sentence, DataWarning, stacklevel=4)
     return mean
 
@@ -726,8 +698,6 @@ def _without_mask(pattern: Any) -> tuple[Any, str]:
     """A pattern whose masked pixels, of numpy's masked arrays, are replaced by their neighbours; and words."""
     if not isinstance(pattern, np.ma.MaskedArray):
         return pattern, ""
-    from ptywidgets.engine.prepare.mend import MendedArray
-
     bad, plain = np.ma.getmaskarray(pattern), np.asarray(pattern.data)
     if not bad.any() or plain.ndim != 2:
         return plain, ""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from ptywidgets.engine import memory
 from ptywidgets.engine.errors import DataError
-
-if TYPE_CHECKING:
-    from ptywidgets.engine.protocols import Backend
+from ptywidgets.engine.protocols import Backend
 
 
 def checked_pattern(pattern: Any, shape: tuple[int, ...] | None = None, mask: np.ndarray | None = None) -> np.ndarray:
@@ -96,9 +95,7 @@ def check_memory(nbytes: float, what: str, advice: str = "", backend: Backend | 
     where that is not known."""
     if nbytes < 1e7:
         return
-    from ptywidgets.engine.io.memory import available_memory
-
-    free = available_memory() if backend is None else backend.free_memory()
+    free = memory.available_memory() if backend is None else backend.free_memory()
     if free is not None and nbytes > free:
         hint = f"; {advice}." if advice else "."
         raise DataError(f"{what} needs {in_bytes(nbytes)} of memory and {in_bytes(free)} are free{hint}")

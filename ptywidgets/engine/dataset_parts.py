@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ptywidgets.engine import memory
+from ptywidgets.engine.array_views import BinnedArray, MendedArray, binned, cropped, summed_dtype
 from ptywidgets.engine.calibration import CALIBRATED, Calibration
 from ptywidgets.engine.dataset_checks import checked_bins, checked_region
 from ptywidgets.engine.detectors import fit_disk
 from ptywidgets.engine.errors import DataError, DiskCut
-from ptywidgets.engine.source import Bin, Crop, Stated, Supplied
+from ptywidgets.engine.source import Bin, Crop, Repair, Stated, Supplied
 
 if TYPE_CHECKING:
     from ptywidgets.engine.dataset import Dataset
@@ -27,8 +29,6 @@ def crop_dataset(
     cut_disk: bool = False,
 ) -> Dataset:
     """See :meth:`ptywidgets.engine.dataset.Dataset.crop`."""
-    from ptywidgets.engine.io.array_views import cropped
-
     done = Crop(
         None if scan is None else checked_region("scan", scan, dataset.scan_shape),
         None if detector is None else checked_region("detector", detector, dataset.detector_shape),
@@ -52,8 +52,6 @@ def crop_dataset(
 
 def bin_dataset(dataset: Dataset, scan: int | tuple[int, int] = 1, detector: int | tuple[int, int] = 1) -> Dataset:
     """See :meth:`ptywidgets.engine.dataset.Dataset.bin`."""
-    from ptywidgets.engine.io.array_views import BinnedArray, binned
-
     by_scan, by_detector = (
         checked_bins("scan", scan, dataset.scan_shape),
         checked_bins("detector", detector, dataset.detector_shape),
@@ -79,6 +77,26 @@ def bin_dataset(dataset: Dataset, scan: int | tuple[int, int] = 1, detector: int
         lambda scan_mask: all_of(scan_mask, by_scan),
         calibration,
     )
+
+
+def mend_dataset(dataset: Dataset, mask: np.ndarray) -> Dataset:
+    """See :func:`ptywidgets.engine.prepare.mend_pixels`; True where a pixel is bad."""
+    if mask.shape != dataset.detector_shape:
+        raise DataError(
+            f"the mask of bad pixels is {mask.shape} but the detector is {dataset.detector_shape}; "
+            "make it from these data with bad_pixels(dataset)."
+        )
+    if not mask.any():
+        return dataset
+    if mask.all():
+        raise DataError("the mask calls every pixel bad; expected True for bad pixels only.")
+    mended = MendedArray(dataset.data, mask)
+    vacuum = None if dataset.vacuum is None else mended.mend(dataset.vacuum)
+    done = Repair(tuple(int(n) for n in np.flatnonzero(mask)))
+    source = dataset.source.then(done)
+    if vacuum is not None and source.vacuum is not None:
+        source = source.replace(vacuum=source.vacuum.now(vacuum))
+    return dataclasses.replace(dataset, data=mended, vacuum=vacuum, source=source)
 
 
 def uncrop_dataset(dataset: Dataset, whole: Dataset | None = None) -> Dataset:
@@ -169,16 +187,12 @@ def _check_disk(dataset: Dataset, detector: tuple[int, int, int, int]) -> None:
 
 def _binned_bytes(dataset: Dataset, by: int) -> float:
     """Bytes after a binning of the detector, whose sums may need a wider type."""
-    from ptywidgets.engine.io.array_views import summed_dtype
-
     return dataset.nbytes / dataset.dtype.itemsize / by**2 * summed_dtype(dataset.dtype, by**2).itemsize
 
 
 def smaller(dataset: Dataset) -> str:
     """The calls that make it small enough for the memory that is free."""
-    from ptywidgets.engine.io.memory import available_memory
-
-    free = available_memory() or dataset.nbytes
+    free = memory.available_memory() or dataset.nbytes
     by = 2
     while _binned_bytes(dataset, by) > 0.8 * free and by < min(dataset.detector_shape) // 8:
         by += 1

@@ -16,11 +16,10 @@ from ptywidgets.engine.adopt import depth_shares, share_out
 from ptywidgets.engine.errors import DataError, ParameterError
 from ptywidgets.engine.modes import first_modes, orthogonalise
 from ptywidgets.engine.prepare.rotation import wrapped_angle
+from ptywidgets.engine.problem import Problem
+from ptywidgets.engine.tomography import TiltSeries
 
 if TYPE_CHECKING:
-    from ptywidgets.engine.problem import Problem
-    from ptywidgets.engine.tomography import TiltSeries
-
     AnyProblem = TypeVar("AnyProblem", Problem, TiltSeries)
 
 SAME_PIXEL = 1e-3  # of a pixel's size: a difference that no grid notices

@@ -11,14 +11,13 @@ as much, so that the mean of the two is about 0 for the right model, however man
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-if TYPE_CHECKING:
-    from ptywidgets.engine.problem import Problem
-    from ptywidgets.engine.state import State
+from ptywidgets.engine.problem import Problem
+from ptywidgets.engine.state import State
 
 LOOKED_AT = 64  # patterns
 FEW = 8  # patterns, of which a mean says nothing

@@ -11,10 +11,10 @@ import numpy as np
 from ptywidgets.engine.losses import AnscombeLoss
 from ptywidgets.engine.params import counted
 from ptywidgets.engine.patterns import Patterns, Substitutes
+from ptywidgets.engine.state import State
 
 if TYPE_CHECKING:
     from ptywidgets.engine.problem import Problem
-    from ptywidgets.engine.state import State
 
 SHARE = 0.5  # of the counts of a pattern that is split
 LEAST, PART = 48, 24  # how many patterns are split: one of so many, and at least so many

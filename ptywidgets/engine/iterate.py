@@ -82,8 +82,9 @@ def iterate(problem: Problem, plan: Plan, state: State | None = None) -> Generat
     Examples
     --------
     >>> from ptywidgets import samples
-    >>> from ptywidgets.engine import Plan, iterate, make_problem
-    >>> problem = make_problem(samples.ducky("tiny"))
+    >>> from ptywidgets.engine import Optics, Plan, iterate, make_problem, prepare
+    >>> data = samples.ducky("tiny")
+    >>> problem = make_problem(prepare(data), Optics.from_dataset(data))
     >>> for state in iterate(problem, Plan(iterations=3)):
     ...     pass
     >>> len(state.losses), state.losses[2] < state.losses[0]

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ptywidgets.engine.backends.kernels import darkest
+from ptywidgets.engine.amplitudes import darkest
 from ptywidgets.engine.errors import ParameterError, look_up
 from ptywidgets.engine.protocols import Array, Backend, Loss
 

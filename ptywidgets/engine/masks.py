@@ -119,3 +119,11 @@ def unmasked(data: np.ma.MaskedArray[Any, Any]) -> tuple[np.ndarray, np.ndarray 
 
 
 __all__ = ["check_most", "understood", "unmasked"]
+
+
+def is_mark(value: float) -> bool:
+    """Whether a number is one that cameras and programs put where nothing was measured."""
+    whole = int(value)
+    power = whole + 1 if whole % 2 else whole
+    # 2^n - 1, and 2^n where single precision has rounded it up; 67108872 is what some put for 2^26 + 8.
+    return value == whole and whole >= 127 and (power & (power - 1) == 0 or whole == 67108872)

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from ptywidgets.engine.amplitudes import amplitudes as square_roots
 from ptywidgets.engine.errors import DataError
-
-if TYPE_CHECKING:
-    from ptywidgets.engine.protocols import Backend
+from ptywidgets.engine.protocols import Backend
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,11 +170,9 @@ class Patterns:
         -------
         ndarray (B, Ny, Nx)
         """
-        from ptywidgets.engine.backends import numpy_kernels
-
         indices = np.arange(len(self)) if indices is None else np.asarray(indices)
         out = np.empty((len(indices), *self.shape[1:]), dtype)
-        numpy_kernels.amplitudes(self.counts, indices, self.origin, self.mask, out)
+        square_roots(self.counts, indices, self.origin, self.mask, out)
         if self.substitutes is not None:
             places, rows = self.substitutes.among(indices)
             if len(places):

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from scipy import ndimage
 
+from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.scan_raster import middle_phase
-
-if TYPE_CHECKING:
-    from ptywidgets.engine.problem import Problem
-    from ptywidgets.engine.state import State
+from ptywidgets.engine.state import State
 
 ATOMIC = 0.75  # A: with larger object pixels no atoms are told apart
 FINE, COARSE = 1.0, 3.0  # A, full widths at half maximum: what is seen between the two is of the size of atoms

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy import fft as sfft
 
 from ptywidgets.engine.aberrations import Aberrations, chi
 from ptywidgets.engine.asked import AskingError
+from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError, ParameterError
 from ptywidgets.engine.params import Params, param
 from ptywidgets.engine.units import wavelength
-
-if TYPE_CHECKING:
-    from ptywidgets.engine.dataset import Dataset
+from ptywidgets.engine.vacuum import clean_vacuum
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,10 +61,8 @@ class Optics(Params):
         """The optics that a dataset brings: its vacuum pattern if there is one, and its semi-angle.
 
         Pixels of the vacuum pattern that the dataset's mask leaves out, that were not measured, or that are hot or
-        dead, are repaired from their neighbours: :func:`ptywidgets.engine.prepare.vacuum.clean_vacuum`.
+        dead, are repaired from their neighbours: :func:`ptywidgets.engine.vacuum.clean_vacuum`.
         """
-        from ptywidgets.engine.prepare.vacuum import clean_vacuum  # which knows datasets, and these know optics
-
         vacuum = changes.get("vacuum", dataset.vacuum)
         if vacuum is not None and np.shape(vacuum) == dataset.detector_shape:
             changes["vacuum"] = clean_vacuum(vacuum, dataset.mask).pattern

@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from ptywidgets.engine.backends import get_backend
 from ptywidgets.engine.batches import batches_of, shuffled
+from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError, ParameterError
 from ptywidgets.engine.held_out import HeldOut, hold_out
 from ptywidgets.engine.losses import get_loss
@@ -320,7 +321,7 @@ def make_problem(
     Parameters
     ----------
     measurement : Measurement
-        From :func:`ptywidgets.engine.prepare.prepare`; a Dataset is prepared with default settings.
+        From :func:`ptywidgets.engine.prepare.prepare`.
     optics : Optics, optional
         Aperture (or vacuum pattern) and aberrations of the first probe; by default those of the measurement.
     model : Model, optional
@@ -340,12 +341,11 @@ def make_problem(
     -------
     Problem
     """
-    from ptywidgets.engine.dataset import Dataset
-    from ptywidgets.engine.prepare import prepare
-
     if isinstance(measurement, Dataset):
-        optics = optics or Optics.from_dataset(measurement)
-        measurement = prepare(measurement)
+        raise ParameterError(
+            "make_problem() takes a Measurement and got a Dataset; prepare it first: make_problem(prepare(dataset), "
+            "Optics.from_dataset(dataset))."
+        )
     check_measurement(measurement)
     model = model or single_slice()
     window = measurement.patterns.shape[-2:]

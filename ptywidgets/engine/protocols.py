@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from ptywidgets.engine.state import State
+
 if TYPE_CHECKING:
     from ptywidgets.engine.patterns import Patterns
     from ptywidgets.engine.problem import Problem
-    from ptywidgets.engine.state import State
 
 Array = Any  # numpy or cupy array; the backend decides
 Result = TypeVar("Result")

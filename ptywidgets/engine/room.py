@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ptywidgets.engine.constraints.combine import acts_on
 from ptywidgets.engine.prepare.measurement import Measurement
-
-if TYPE_CHECKING:
-    from ptywidgets.engine.problem import Problem
-    from ptywidgets.engine.state import State
+from ptywidgets.engine.problem import Problem
+from ptywidgets.engine.state import State
 
 AFFINE = 0.05  # by which a scan may grow, or turn in rad
 FARTHEST = 0.25  # of the scan's extent: who lets positions move farther does not mean it

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import scipy.fft
 
-if TYPE_CHECKING:
-    from ptywidgets.engine.problem import Problem
-    from ptywidgets.engine.state import State
+from ptywidgets.engine.problem import Problem
+from ptywidgets.engine.state import State
 
 MIDDLE, MOST = 0.8, 384  # of the scan's extent, and px, that are looked at
 LATTICE = 8.0  # A: atoms may well have the period of finer scan steps

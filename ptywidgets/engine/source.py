@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ptywidgets.engine.above import ask
 from ptywidgets.engine.errors import DataError
 
 if TYPE_CHECKING:
@@ -82,13 +83,11 @@ class Repair:
 
     def apply(self, dataset: Dataset) -> Dataset:
         """Repair likewise."""
-        from ptywidgets.engine.prepare.mend import mend_pixels
-
         bad = np.zeros(int(np.prod(dataset.detector_shape)), bool)
         if not all(isinstance(pixel, int) and 0 <= pixel < bad.size for pixel in self.pixels):
             raise DataError(f"pixels to be repaired lie beyond the detector's {bad.size}; these are other data.")
         bad[list(self.pixels)] = True
-        return mend_pixels(dataset, bad.reshape(dataset.detector_shape))
+        return dataset._mended(bad.reshape(dataset.detector_shape))
 
     @property
     def code(self) -> str:
@@ -252,12 +251,10 @@ class Source:
         ...     dataset.source.open()
         Dataset 'stack': scan 3 x 4, detector 4 x 4, uint16, 384 B on disk; 80 keV, binned
         """
-        from ptywidgets.engine.io import read
-
         at = self.path if path is None else path
         if not at:
             raise DataError("these data came as an array, not from a file; pass the array, and crop or bin it again.")
-        opened = read(
+        opened = ask("read")(
             at,
             self.dataset or None,
             vacuum=False,

@@ -143,7 +143,7 @@ def _corrected(decisions: tuple[Decision, ...], told: tuple[Change, ...]) -> tup
         else replace(decision, value=one.value, uncertainty=None, source=SOURCE, sentence=one.sentence)
         for decision in decisions
     ]
-    added = [Decision(c.name, c.value, None, c.unit, SOURCE, c.sentence, "DatasetBrowser") for c in by_name.values()]
+    added = [Decision(c.name, c.value, None, c.unit, SOURCE, c.sentence) for c in by_name.values()]
     return (*changed, *added)
 
 

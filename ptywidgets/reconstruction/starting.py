@@ -9,6 +9,7 @@ from typing import Any
 
 from traitlets import Instance, Tuple
 
+from ptywidgets.engine import direct
 from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.direct import BrightField, DirectImage, bright_field, start_object
 from ptywidgets.engine.doctor import Finding, examine
@@ -353,7 +354,6 @@ class Starting(Inputs):
         **options
             Of the function of that name in :mod:`ptywidgets.engine.direct`.
         """
-        from ptywidgets.engine import direct
 
         method = look_up("direct method", method, METHODS)
         check_options(getattr(direct, method), options)

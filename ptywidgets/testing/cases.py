@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ptywidgets import samples
 from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.backends.cpu import CpuBackend
 from ptywidgets.engine.dataset import Dataset
@@ -125,7 +126,6 @@ def example_problem(object_type: str = "complex") -> Problem:
     >>> example_problem("potential").count
     64
     """
-    from ptywidgets import samples
 
     whole = samples.ducky("tiny")
     dataset = Dataset(np.asarray(whole.data)[2:10, 2:10], calibration=whole.calibration, vacuum=whole.vacuum)

@@ -18,6 +18,7 @@ from ptywidgets.reconstruction.ending import Timer
 from ptywidgets.reconstruction.hosts import shows_threads, until_run_again
 from ptywidgets.reconstruction.right_way import known_names, right_way, short
 from ptywidgets.reconstruction.safe import Strict
+from ptywidgets.widgets import places as places  # enters the fields that errors name
 from ptywidgets.widgets.closing import close_all
 from ptywidgets.widgets.image_view import ImageView
 from ptywidgets.widgets.png import PngFallback, png, resized, side_by_side

@@ -16,6 +16,7 @@ from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.base import Panel
 from ptywidgets.widgets.boxes import button, heading, note, panel, set_words, toolbar, typeset, words
 from ptywidgets.widgets.closing import replace_children
+from ptywidgets.widgets.places import DECISIONS
 from ptywidgets.widgets.start_alternatives import StartAlternatives
 from ptywidgets.widgets.verdict_list import measured
 
@@ -94,10 +95,11 @@ class StartPanel(Panel):
     def _row(self, decision: Decision) -> Box:
         value = measured(decision.value, decision.uncertainty, decision.unit)
         name: Any
-        if self._on_open is not None and decision.widget:
-            name = button(decision.name, f"Look at it, and change it, in {decision.widget}", "", "pencil")
+        widget = DECISIONS.get(decision.name)
+        if self._on_open is not None and widget is not None:
+            name = button(decision.name, f"Look at it, and change it, in {widget}", "", "pencil")
             name.add_class("pty-link")
-            self.click(name, partial(self._on_open, decision.widget))
+            self.click(name, partial(self._on_open, widget))
         else:
             name = words(decision.name, "pty-name")
         number = words(value, "pty-value")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ptywidgets.engine import memory
 from ptywidgets.engine.dataset import Calibration, Dataset
 from ptywidgets.engine.errors import CalibrationError, DataError, ParameterError
-from ptywidgets.engine.io import memory
 
 
 def counts(shape=(5, 4, 6, 8), dtype=np.uint16):

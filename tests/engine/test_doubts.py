@@ -207,7 +207,7 @@ def test_a_partially_coherent_beam_is_told_and_offered():
     (give,) = finding.gives
     source, spread = give.removeprefix("coherence=").split()
     assert finding.advice().endswith(f"Give composition=Composition(source_size={source}, focal_spread={spread}).")
-    assert finding.advice("widget").endswith(f"among the settings of the ReconstructionRunner: {source} {spread}.")
+    assert finding.advice("widget").endswith(f": {source} {spread}.")
     assert run(made, composition=Composition(source_size=0.5, focal_spread=80.0)).status == "finished"
 
 

@@ -220,7 +220,7 @@ def test_where_the_data_cannot_tell_it_asks(nothing):
     assert recon.status == "error" and recon.iteration == 0 and recon.state is None
     assert not recon.optics.aberrations.known, "a defocus that was not found is none"
     error = recon.exception
-    assert "--defocus 500" in error.told("command line") and "ProbeDesigner" in error.told("widget")
+    assert "--defocus 500" in error.told("command line") and '"defocus"' in error.told("widget")
     recon.prepare(rotation=0.0, transpose=False)
     recon.optics = recon.optics.replace(aberrations=Aberrations(defocus=DEFOCUS))
     recon.run(1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,11 +11,9 @@ from ptywidgets.engine.batches import along_the_scan
 from ptywidgets.engine.models import Gradients
 from ptywidgets.engine.models.curvature import Direction
 from ptywidgets.engine.params import Params, param
+from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.protocols import Array
-
-if TYPE_CHECKING:
-    from ptywidgets.engine.problem import Problem
-    from ptywidgets.engine.state import State
+from ptywidgets.engine.state import State
 
 SUMS = ("loss", "object", "probe", "illumination", "coverage")
 RIDGE = 1e-4  # of each direction's own curvature; keeps directions apart that are nearly the same

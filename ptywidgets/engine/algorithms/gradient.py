@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ptywidgets.engine.algorithms.rules import Plain, rule_of
 from ptywidgets.engine.params import Params, param
+from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.protocols import Array
-
-if TYPE_CHECKING:
-    from ptywidgets.engine.problem import Problem
-    from ptywidgets.engine.state import State
+from ptywidgets.engine.state import State
 
 
 @dataclass(frozen=True)

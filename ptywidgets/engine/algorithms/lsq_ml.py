@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ptywidgets.engine.losses import AmplitudeLoss
 from ptywidgets.engine.models import WindowGradients
 from ptywidgets.engine.params import Params, param
+from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.protocols import Array, Backend, Loss
-
-if TYPE_CHECKING:
-    from ptywidgets.engine.problem import Problem
-    from ptywidgets.engine.state import State
+from ptywidgets.engine.state import State
 
 KEPT_BYTES = 400_000_000  # of windows that a batch may keep for its second look; larger ones are computed again
 RIDGE = 0.05  # of a position's mean curvature: one that sees nothing asks for no step

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ptywidgets.engine.batches import clashes, disjoint, runs
 from ptywidgets.engine.params import Params, param
+from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.protocols import Array
-
-if TYPE_CHECKING:
-    from ptywidgets.engine.problem import Problem
-    from ptywidgets.engine.state import State
-
+from ptywidgets.engine.state import State
 
 AHEAD_BYTES = 16_000_000  # of waves that are made for positions to come: a visit should find them in a cache
 

@@ -7,6 +7,7 @@ between host and device are announced in the name: ``to_device``, ``to_numpy``.
 
 from __future__ import annotations
 
+from ptywidgets.engine.backends import gpu
 from ptywidgets.engine.backends.cpu import CpuBackend
 from ptywidgets.engine.errors import ParameterError, look_up
 from ptywidgets.engine.protocols import Backend
@@ -36,8 +37,6 @@ def get_backend(device: str = "cpu") -> Backend:
     """
     if look_up("device", device, DEVICES) == "cpu":
         return CpuBackend()
-    from ptywidgets.engine.backends import gpu
-
     backend = gpu.find()
     if backend is None:
         raise ParameterError(
@@ -66,6 +65,4 @@ def available_devices() -> tuple[str, ...]:
     >>> "cpu" in available_devices()
     True
     """
-    from ptywidgets.engine.backends import gpu
-
     return ("cpu", "gpu") if gpu.find() is not None else ("cpu",)

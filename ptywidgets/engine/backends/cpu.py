@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ptywidgets.engine import memory
 from ptywidgets.engine.backends.aligned import aligned, keep_freed_memory
 from ptywidgets.engine.backends.kernels import Kernels, load_kernels
 from ptywidgets.engine.backends.transforms import Transform, load_transform
@@ -102,9 +103,7 @@ class CpuBackend:
     # Transforms
 
     def free_memory(self) -> float | None:
-        from ptywidgets.engine.io.memory import available_memory
-
-        return available_memory()
+        return memory.available_memory()
 
     def fft2(self, waves: np.ndarray) -> np.ndarray:
         return self._fft(waves, True)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ptywidgets.engine.backends.kernels import darkest
+from ptywidgets.engine.amplitudes import darkest
 from ptywidgets.engine.backends.numpy_kernels import bend_of
 from ptywidgets.engine.patterns import Patterns, fft_rows
 from ptywidgets.engine.protocols import Loss

@@ -7,20 +7,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ptywidgets.engine.backends import numpy_kernels
 from ptywidgets.engine.errors import ParameterError, unknown_name
 
 KERNELS = ("auto", "numba", "numpy")
-
-
-def darkest(dtype: Any) -> Any:
-    """The least amplitude that is divided by: A over it stays finite, and times a darker wave it comes to nothing.
-
-    Examples
-    --------
-    >>> bool(np.float32(1e6) / darkest(np.float32) < np.finfo(np.float32).max)
-    True
-    """
-    return np.sqrt(np.finfo(dtype).tiny)
 
 
 class Kernels(Protocol):
@@ -136,6 +126,4 @@ def load_kernels(wanted: str = "auto") -> Kernels:
         from ptywidgets.engine.backends import numba_kernels
 
         return numba_kernels
-    from ptywidgets.engine.backends import numpy_kernels
-
     return numpy_kernels

@@ -13,8 +13,8 @@ from typing import Any
 import numba
 import numpy as np
 
+from ptywidgets.engine.amplitudes import darkest
 from ptywidgets.engine.backends import numpy_kernels
-from ptywidgets.engine.backends.kernels import darkest
 
 _COUNTS = [np.dtype(name) for name in ("u1", "u2", "u4", "i2", "i4", "i8", "f4", "f8")]  # compiled for, when met
 _1, _2 = np.uint64(1), np.uint64(2)  # an unsigned index cannot be negative, so that nobody has to look

@@ -9,7 +9,7 @@ import numba
 import numpy as np
 
 from ptywidgets.engine.backends import numpy_patterns
-from ptywidgets.engine.backends.pattern_kernels import SPLINE_MARGIN
+from ptywidgets.engine.backends.numpy_patterns import SPLINE_MARGIN
 
 _NUMBERS = [np.dtype(name) for name in ("u1", "u2", "u4", "i2", "i4", "f4", "f8")]  # compiled for, when met
 _1, _2 = np.uint64(1), np.uint64(2)  # an unsigned index cannot be negative, so that nobody has to look

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.backends.kernels import darkest
+from ptywidgets.engine.amplitudes import amplitudes as amplitudes  # one of the loops
+from ptywidgets.engine.amplitudes import darkest
 from ptywidgets.engine.losses import bends
 
 _BLAS_SIZE = 200_000  # multiplications below which BLAS stays on the calling thread; its own pool would fight ours
@@ -122,38 +123,6 @@ def _turns(slopes: np.ndarray, line: np.ndarray, dtype: Any) -> np.ndarray:
     np.cos(angles, out=out.real)
     np.sin(angles, out=out.imag)
     return out
-
-
-def amplitudes(counts: np.ndarray, indices: np.ndarray, origin: np.ndarray, mask: Any, out: np.ndarray) -> None:
-    rows, columns = (_segments(out.shape[axis], counts.shape[axis]) for axis in (1, 2))
-    for b, (index, (y, x)) in enumerate(zip(indices.tolist(), origin[indices].tolist(), strict=True)):
-        pattern, target = counts[index], out[b]
-        for to_rows, from_rows in rows(y):
-            for to_columns, from_columns in columns(x):
-                part = target[to_rows, to_columns]
-                np.copyto(part, pattern[from_rows, from_columns], casting="unsafe")
-                if mask is not None:
-                    np.copyto(part, 1, where=~mask[from_rows, from_columns])
-                np.sqrt(np.maximum(part, 0, out=part), out=part)
-                if mask is not None:
-                    np.copyto(part, -1, where=~mask[from_rows, from_columns])
-
-
-def _segments(used: int, full: int) -> Callable[[int], list[tuple[slice, slice]]]:
-    """For an origin, the pieces (target, source) of a row in FFT order, of `used` pixels out of `full`."""
-    half = (used + 1) // 2
-
-    def pieces(origin: int) -> list[tuple[slice, slice]]:
-        found = []
-        for first, length, start in ((0, half, origin % full), (half, used - half, (origin - used + half) % full)):
-            before = min(length, full - start)
-            for offset, count, source in ((0, before, start), (before, length - before, 0)):
-                if count:
-                    to = first + offset
-                    found.append((slice(to, to + count), slice(source, source + count)))
-        return found
-
-    return pieces
 
 
 def modulus(far: np.ndarray, amplitudes: np.ndarray) -> float:

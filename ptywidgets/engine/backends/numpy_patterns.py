@@ -6,8 +6,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.linalg import lapack
 
-from ptywidgets.engine.backends.pattern_kernels import SPLINE_MARGIN
-
+SPLINE_MARGIN = 12  # of spline coefficients, which the edge of an image no longer tells beyond
 _PORTION = 250_000  # numbers that are worked on at a time
 _BLAS_SIZE = 200_000  # multiplications below which BLAS stays on the calling thread; its own pool would fight ours
 

@@ -10,9 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
+from ptywidgets.engine.backends import numpy_patterns
 from ptywidgets.engine.backends.kernels import compiled
-
-SPLINE_MARGIN = 12  # of spline coefficients, which the edge of an image no longer tells beyond
 
 
 class PatternKernels(Protocol):
@@ -106,6 +105,4 @@ def pattern_kernels(wanted: str = "auto") -> PatternKernels:
         from ptywidgets.engine.backends import numba_patterns
 
         return numba_patterns
-    from ptywidgets.engine.backends import numpy_patterns
-
     return numpy_patterns

@@ -7,17 +7,18 @@ from functools import cached_property
 
 import numpy as np
 
+from ptywidgets.engine.array_views import MendedArray
 from ptywidgets.engine.asked import how_to_give
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import PtyError
+from ptywidgets.engine.prepare.descan_fit import fit_descan
 from ptywidgets.engine.prepare.disk import DiskFit, measure_disk
 from ptywidgets.engine.prepare.frames import BadFrames, bad_frames
 from ptywidgets.engine.prepare.measurement import Measurement, left_out_alike
-from ptywidgets.engine.prepare.mend import MendedArray
 from ptywidgets.engine.prepare.pixels import gap_pixels, sample_patterns, sampled_positions
-from ptywidgets.engine.prepare.vacuum import clean_vacuum
 from ptywidgets.engine.probe import Optics
 from ptywidgets.engine.probe_report import Quantity, probe_report
+from ptywidgets.engine.vacuum import clean_vacuum
 
 SAMPLE_BYTES = 24e6
 SAMPLE, QUICK = 256, 36  # patterns that are looked at, and where it has to be quick
@@ -187,7 +188,6 @@ class Facts:
     @cached_property
     def mean(self) -> np.ndarray:
         """Mean (Qy, Qx) of the sample's patterns, brought to one origin by whole pixels."""
-        from ptywidgets.engine.prepare.descan_fit import fit_descan
 
         if self._measurement is not None and self._measurement.scan_shape == self.dataset.scan_shape:
             origin = self._measurement.origin[:, self.places[:, 0], self.places[:, 1]]

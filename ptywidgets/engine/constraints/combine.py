@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ptywidgets.engine.bricks import brick_of
 from ptywidgets.engine.errors import ParameterError
 from ptywidgets.engine.params import Parameter, whole_number
+from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.protocols import Constraint, Refinement
-
-if TYPE_CHECKING:
-    from ptywidgets.engine.problem import Problem
-    from ptywidgets.engine.state import State
+from ptywidgets.engine.state import State
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ptywidgets.engine.params import Params, param
+from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.protocols import Array
-
-if TYPE_CHECKING:
-    from ptywidgets.engine.problem import Problem
-    from ptywidgets.engine.state import State
+from ptywidgets.engine.state import State
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ptywidgets.engine.errors import ParameterError
 from ptywidgets.engine.params import Params, param
-
-if TYPE_CHECKING:
-    from ptywidgets.engine.problem import Problem
-    from ptywidgets.engine.state import State
+from ptywidgets.engine.problem import Problem
+from ptywidgets.engine.state import State
 
 SHAPES = {"sphere": (1, 1, 1), "cylinder x": (1, 1, 0), "cylinder y": (1, 0, 1)}  # which axes (z, y, x) end
 

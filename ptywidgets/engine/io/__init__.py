@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from ptywidgets.engine.above import answers
+from ptywidgets.engine.array_views import SeriesView
 from ptywidgets.engine.calibration import NAMES
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError, unknown_name
+from ptywidgets.engine.io import array_likes as array_likes  # answers data sets
 from ptywidgets.engine.io import emd, hdf5, npy
-from ptywidgets.engine.io.array_views import SeriesView
 from ptywidgets.engine.io.atomic import atomic_file
 from ptywidgets.engine.io.claims import origins, settle
 from ptywidgets.engine.io.emd_write import write
@@ -40,6 +42,7 @@ __all__ = ["READERS", "atomic_file", "contents", "read", "read_mask", "read_patt
 READERS: tuple[Any, ...] = (emd, hdf5, npy)
 
 
+@answers("read")
 def read(
     path: str | os.PathLike[str],
     dataset: str | None = None,
@@ -193,6 +196,7 @@ def _at(file: Path, place: str, words: str = "") -> Supplied:
     return Supplied(path=str(file.absolute()), dataset=place, words=words)
 
 
+@answers("read_pattern")
 def read_pattern(
     path: str | os.PathLike[str], dataset: str | None = None, *, allow_external: bool = False
 ) -> np.ndarray:

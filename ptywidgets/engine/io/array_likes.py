@@ -6,19 +6,21 @@ Whatever is not a plain numpy array is either understood here, with the calibrat
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from ptywidgets.engine.dataset import check_memory
+from ptywidgets.engine.above import answers
+from ptywidgets.engine.calibration import Calibration
+from ptywidgets.engine.dataset_checks import check_memory, check_patterns
 from ptywidgets.engine.errors import DataError, PtyError
 from ptywidgets.engine.files import hdf5_path
 from ptywidgets.engine.io import hdf5
 from ptywidgets.engine.io.axes import Mark, reordered
-from ptywidgets.engine.io.claims import Claim, claim, claim_if_set
+from ptywidgets.engine.io.claims import Claim, claim, claim_if_set, settle
 from ptywidgets.engine.io.found import Found
 from ptywidgets.engine.io.hdf5_tree import hdf5_errors
 from ptywidgets.engine.io.lazy import LazyArray
@@ -104,6 +106,33 @@ def understood(data: Any) -> Found | None:
     if isinstance(data, h5py.Dataset):
         return _hdf5(data)
     return Found(_checked(data))
+
+
+@answers("fields_of")
+def fields_of(data: Any, calibration: Calibration, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Fields of a data set of a foreign array that says something about itself; what is given wins. None of numpy's."""
+    found = understood(data)
+    return {} if found is None else _taken_over(found, calibration, metadata)
+
+
+@answers("fields_of_stack")
+def fields_of_stack(
+    stack: Any, scan_shape: tuple[int, int], calibration: Calibration, metadata: Mapping[str, str]
+) -> dict[str, Any]:
+    """The same of a stack (J, Qy, Qx) of any kind, as the scan (Ry, Rx, Qy, Qx) that a raster made of it."""
+    found = understood(stack) or Found(stack)
+    check_patterns(found.data, 3, "(J, Qy, Qx)", "pass 4-D data to Dataset(data)")
+    return _taken_over(found.as_scan(scan_shape), calibration, metadata)
+
+
+def _taken_over(found: Found, calibration: Calibration, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Fields of a data set from an array that says something about itself; what is given wins."""
+    if hasattr(found.data, "shape"):
+        found = found.in_order(what="the data")
+    if found.claims:
+        known = {name: getattr(calibration, name) for name in ("energy", "scan_step", "q_pixel", "semiangle")}
+        calibration = settle(found.claims, known, "data", "Dataset(data, Calibration({}))")
+    return {"data": found.data, "calibration": calibration, "metadata": {**found.metadata, **metadata}}
 
 
 def _opened(data: Any) -> tuple[Any, list[Claim], list[Mark]]:

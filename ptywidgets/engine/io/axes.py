@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from ptywidgets.engine.array_views import whole_key
 from ptywidgets.engine.errors import DataError
 from ptywidgets.engine.io.claims import Claim, claim, unit_of
-from ptywidgets.engine.io.lazy import whole_key
 from ptywidgets.engine.io.recognise import printable
 
 ORDER = ("Ry", "Rx", "Qy", "Qx")

@@ -6,14 +6,14 @@ import math
 import os
 import threading
 import time
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import h5py
 import numpy as np
 
+from ptywidgets.engine.array_views import whole_key
 from ptywidgets.engine.errors import DataError, FileFormatError
 from ptywidgets.engine.files import files_of, listed_files
 from ptywidgets.engine.io.hdf5_tree import hdf5_errors, open_hdf5, readable_dataset, resolve
@@ -133,62 +133,6 @@ def _reopen(path: Path, name: str, allow_external: bool, squeeze: bool, expected
     if array._expected != expected:
         raise FileFormatError(f"{path.name} has been replaced since it was opened; read it again.")
     return array
-
-
-@dataclass(frozen=True)
-class MappedArray:
-    """Where a memory map's values are: what is pickled in its stead, for numpy would pickle the values."""
-
-    path: str
-    offset: int  # bytes
-    dtype: np.dtype
-    shape: tuple[int, ...]
-    order: Literal["C", "F"]
-    size: int  # bytes of the whole file
-
-    @classmethod
-    def of(cls, array: np.ndarray) -> MappedArray | None:
-        """Of a memory map, or of one whole block of one; None for what is none."""
-        if not isinstance(array, np.memmap) or array.filename is None:
-            return None
-        if not (array.flags.c_contiguous or array.flags.f_contiguous):
-            return None
-        root: Any = array
-        while isinstance(root.base, np.ndarray):
-            root = root.base
-        if not isinstance(root, np.memmap):
-            return None
-        offset = root.offset + array.__array_interface__["data"][0] - root.__array_interface__["data"][0]
-        order: Literal["C", "F"] = "C" if array.flags.c_contiguous else "F"
-        path = os.path.abspath(array.filename)
-        return cls(path, int(offset), array.dtype, array.shape, order, os.path.getsize(path))
-
-    def open(self) -> np.ndarray:
-        """The array again, mapped for reading."""
-        name = os.path.basename(self.path)
-        try:
-            size = os.path.getsize(self.path)
-        except OSError as error:
-            raise DataError(f"{name} is no longer where it was: {self.path} ({error.strerror}).") from None
-        if size != self.size:
-            raise FileFormatError(f"{name} has been replaced since it was opened; read it again.")
-        return np.memmap(self.path, self.dtype, "r", self.offset, self.shape, self.order)
-
-
-def whole_key(key: Any, ndim: int) -> list[Any]:
-    """An index with one entry for each axis.
-
-    Examples
-    --------
-    >>> whole_key((0, ..., 1), 4)
-    [0, slice(None, None, None), slice(None, None, None), 1]
-    """
-    parts = list(key) if isinstance(key, tuple) else [key]
-    for at, part in enumerate(parts):
-        if part is Ellipsis:
-            parts[at : at + 1] = [slice(None)] * (ndim - len(parts) + 1)
-            break
-    return parts + [slice(None)] * (ndim - len(parts))
 
 
 def dropped_axes(shape: tuple[int, ...]) -> tuple[int, ...]:

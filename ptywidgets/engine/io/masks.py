@@ -9,8 +9,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ptywidgets.engine.dataset import check_memory
+from ptywidgets.engine.above import answers
+from ptywidgets.engine.dataset_checks import check_memory
 from ptywidgets.engine.errors import FileFormatError
+from ptywidgets.engine.io import npy
 from ptywidgets.engine.io.hdf5_tree import (
     datasets,
     hdf5_errors,
@@ -28,6 +30,7 @@ PIXEL_MASK = "pixel_mask"
 SCAN_MASK = "scan_mask"  # of this program: True where a scan position counts
 
 
+@answers("read_mask")
 def read_mask(path: str | os.PathLike[str], dataset: str | None = None) -> tuple[np.ndarray, str, str]:
     """A mask from HDF5 or .npy, True where a pixel counts; what it is follows from its name in the file.
 
@@ -47,8 +50,6 @@ def read_mask(path: str | os.PathLike[str], dataset: str | None = None) -> tuple
     """
     file = existing_file(path)
     if not is_hdf5(file):
-        from ptywidgets.engine.io import npy
-
         return _with_place(npy.read_plane(file), "")
     with open_hdf5(file) as opened, hdf5_errors(file):
         at = _only_mask(opened, file) if dataset is None else dataset

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ptywidgets.engine.errors import DataError, ParameterError
 from ptywidgets.engine.losses import PoissonLoss, get_loss
+from ptywidgets.engine.problem import Problem
+from ptywidgets.engine.protocols import Loss
+from ptywidgets.engine.state import State
 from ptywidgets.engine.units import inverse_angstrom_to_mrad
-
-if TYPE_CHECKING:
-    from ptywidgets.engine.problem import Problem
-    from ptywidgets.engine.protocols import Loss
-    from ptywidgets.engine.state import State
 
 _PORTION = 64  # patterns at a time
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from ptywidgets.engine.models.incident import Incident
 from ptywidgets.engine.protocols import Array, Backend
+from ptywidgets.engine.state import State
 
 if TYPE_CHECKING:
     from ptywidgets.engine.problem import Problem
-    from ptywidgets.engine.state import State
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,8 @@ from typing import Any
 import numpy as np
 from scipy.integrate import trapezoid
 
+from ptywidgets.engine.atomic_phase import projected_phase
+from ptywidgets.engine.elements import scattering_factor
 from ptywidgets.engine.errors import ParameterError
 from ptywidgets.engine.models.learned_shape import LEARNED, first_profile, hats
 from ptywidgets.engine.protocols import Array, Backend
@@ -175,8 +177,6 @@ def thermal_profile(element: str, b_factor: float, k: np.ndarray, energy: float 
     ...     + 2 * thermal_profile("S", 0.5, 1.0)))
     True
     """
-    from ptywidgets.engine.simulate import scattering_factor
-
     k = np.asarray(k, float)
     squares = np.zeros_like(k)
     for symbol, count in atoms_of(element):
@@ -190,8 +190,6 @@ def thermal_profile(element: str, b_factor: float, k: np.ndarray, energy: float 
 @lru_cache(maxsize=32)
 def _beyond_born(symbol: str, energy: float) -> tuple[np.ndarray, np.ndarray]:
     """|f|^2 of the whole phase over that of its first order, at k (1/A): of one atom on a fine grid, ring by ring."""
-    from ptywidgets.engine.simulate import projected_phase
-
     pixels, sampling = 320, 0.04  # holds an atom, and reaches to 12 1/A
     middle = np.array([[pixels * sampling / 2] * 2])
     phase = projected_phase(middle, (pixels, pixels), sampling, energy, element=symbol, b_factor=0.0).astype(float)

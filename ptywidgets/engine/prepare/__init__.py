@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from ptywidgets.engine.prepare.arrays import measurement_of
 from ptywidgets.engine.prepare.descan import centred_mean, disk_origins
 from ptywidgets.engine.prepare.descan_fit import Descan, fit_descan
@@ -18,11 +21,8 @@ from ptywidgets.engine.prepare.measurement import (
     scan_positions,
 )
 from ptywidgets.engine.prepare.mend import mend_pixels
-from ptywidgets.engine.prepare.optics_fit import OpticsFit, find_optics
-from ptywidgets.engine.prepare.orientation import Candidate, Orientation, find_orientation
 from ptywidgets.engine.prepare.origin import ORIGIN_MODELS, centre_of_mass, deflection, fit_origin
 from ptywidgets.engine.prepare.pixels import BadPixels, bad_pixels
-from ptywidgets.engine.prepare.polish import Polished, polish
 from ptywidgets.engine.prepare.rotation import (
     Curves,
     RotationFit,
@@ -34,8 +34,32 @@ from ptywidgets.engine.prepare.rotation import (
     unrotate_vectors,
     wrapped_angle,
 )
-from ptywidgets.engine.prepare.start import Decision, Start, find_start
+from ptywidgets.engine.prepare.vacuum import vacuum_of_scan as vacuum_of_scan  # answers data sets
 
+if TYPE_CHECKING:
+    from ptywidgets.engine.prepare.optics_fit import OpticsFit as OpticsFit
+    from ptywidgets.engine.prepare.optics_fit import find_optics as find_optics
+    from ptywidgets.engine.prepare.orientation import Candidate as Candidate
+    from ptywidgets.engine.prepare.orientation import Orientation as Orientation
+    from ptywidgets.engine.prepare.orientation import find_orientation as find_orientation
+    from ptywidgets.engine.prepare.polish import Polished as Polished
+    from ptywidgets.engine.prepare.start import Decision as Decision
+    from ptywidgets.engine.prepare.start import Start as Start
+    from ptywidgets.engine.prepare.start import find_start as find_start
+
+# Finding a start stands on the direct methods and the iteration, and these stand on what is prepared here: it is not
+# imported before it is asked for. The function `polish` is in the module of that name, which hides it here.
+_HOMES = {
+    "OpticsFit": "ptywidgets.engine.prepare.optics_fit",
+    "find_optics": "ptywidgets.engine.prepare.optics_fit",
+    "Candidate": "ptywidgets.engine.prepare.orientation",
+    "Orientation": "ptywidgets.engine.prepare.orientation",
+    "find_orientation": "ptywidgets.engine.prepare.orientation",
+    "Polished": "ptywidgets.engine.prepare.polish",
+    "Decision": "ptywidgets.engine.prepare.start",
+    "Start": "ptywidgets.engine.prepare.start",
+    "find_start": "ptywidgets.engine.prepare.start",
+}
 __all__ = [
     "ORIGIN_MODELS",
     "BadFrames",
@@ -73,7 +97,6 @@ __all__ = [
     "measure_disk",
     "measurement_of",
     "mend_pixels",
-    "polish",
     "prepare",
     "reorient",
     "rotate_vectors",
@@ -83,3 +106,11 @@ __all__ = [
     "unrotate_vectors",
     "wrapped_angle",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(
+            f"module 'ptywidgets.engine.prepare' has no attribute {name!r}; it has: {', '.join(__all__)}"
+        )
+    return getattr(importlib.import_module(_HOMES[name]), name)

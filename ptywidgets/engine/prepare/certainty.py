@@ -93,8 +93,8 @@ def in_one_line(decisions: Iterable[Decision], careful: bool = False) -> str:
 
     Examples
     --------
-    >>> defocus = Decision("defocus", 349.4, 4.7, "A", "from the bright field", "", "")
-    >>> in_one_line([defocus, Decision("rotation", -15.0, None, "degrees", "given", "", "")])
+    >>> defocus = Decision("defocus", 349.4, 4.7, "A", "from the bright field", "")
+    >>> in_one_line([defocus, Decision("rotation", -15.0, None, "degrees", "given", "")])
     'Found: defocus 349 A (+- 5), from the bright field.'
     """
     found = [d for d in decisions if d.source != GIVEN and d.name in _SAID and _is_something(d)]

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ptywidgets.engine.direct.bright_field import BrightField
 from ptywidgets.engine.prepare.side_bands import StrongBands
-
-if TYPE_CHECKING:
-    from ptywidgets.engine.direct.bright_field import BrightField
 
 STEPS = 61  # defocuses of the search, on both sides of 0, at most
 

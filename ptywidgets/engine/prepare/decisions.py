@@ -15,9 +15,9 @@ from ptywidgets.engine.prepare.optics_fit import TERMS, OpticsFit
 from ptywidgets.engine.prepare.polish import Polished
 from ptywidgets.engine.prepare.rotation import wrapped_angle
 from ptywidgets.engine.prepare.thick import ThickFit
-from ptywidgets.engine.prepare.vacuum import clean_vacuum
 from ptywidgets.engine.prepare.verdict import LEAST, Found, twins
 from ptywidgets.engine.probe import Optics
+from ptywidgets.engine.vacuum import clean_vacuum
 
 GIVEN = "given"
 CANNOT = "cannot tell"
@@ -29,13 +29,12 @@ TRANSPARENT = 1000.0  # A; hardly an electron goes through more without being sc
 class Decision:
     """One thing that was decided."""
 
-    name: str
+    name: str  # what it is about: "defocus", "half turn", ...
     value: Any
     uncertainty: float | None  # one sigma, in `unit`
     unit: str
     source: str  # where it comes from: "given", "from least curl", ...
     sentence: str
-    widget: str  # the one that shows it and lets one change it
 
 
 def about_data(screened: Screened) -> list[Decision]:
@@ -47,18 +46,16 @@ def about_data(screened: Screened) -> list[Decision]:
         told = [note.removeprefix("Left out: ") for note in notes if note.startswith("Left out: ")]
         source = "from the data" if told else GIVEN
         words = f"{count} of {total} scan positions are left out" + (f": {' '.join(told)}" if told else ", as given.")
-        out.append(Decision("positions left out", count, None, "positions", source, words, "DatasetBrowser"))
+        out.append(Decision("positions left out", count, None, "positions", source, words))
     masked = [note for note in notes if not note.startswith("Left out: ")]
     if masked:
         count = int(screened.bad.pixels.sum())
-        out.append(Decision("pixels masked", count, None, "px", "from the data", " ".join(masked), "DatasetBrowser"))
+        out.append(Decision("pixels masked", count, None, "px", "from the data", " ".join(masked)))
     if dataset.vacuum is not None:
         clean = clean_vacuum(dataset.vacuum, dataset.mask)
         if clean.sentence:
             count = int((clean.odd | clean.unmeasured).sum())
-            out.append(
-                Decision("vacuum pattern", count, None, "px", "from its neighbours", clean.sentence, "ProbeDesigner")
-            )
+            out.append(Decision("vacuum pattern", count, None, "px", "from its neighbours", clean.sentence))
     return out
 
 
@@ -69,7 +66,7 @@ def about_descan(measurement: Measurement, why: str = "") -> Decision:
     sentence = f"Descan moves the patterns by {span:.2f} px across the scan; a {model} is taken off" + (
         f": {why}." if why else "."
     )
-    return Decision("descan", span, None, "px", "from the centre of mass", sentence, "DatasetBrowser")
+    return Decision("descan", span, None, "px", "from the centre of mass", sentence)
 
 
 def about_orientation(
@@ -97,16 +94,12 @@ def about_orientation(
     else:
         source, spread = FOUND, sigma
         words = f"With {angle:.2f} degrees (+- {sigma:.2g}) trial reconstructions explain the counts best."
-    out = [Decision("rotation", angle, spread, "degrees", source, words, "RotationExplorer")]
+    out = [Decision("rotation", angle, spread, "degrees", source, words)]
     turned = "transposed" if measurement.transpose else "not transposed"
     source = GIVEN if transpose is not None else source if rotation is None else FOUND
     if (cannot or not fit.found) and transpose is None:
         source, turned = CANNOT, f"taken for {turned}; the data cannot tell"
-    out.append(
-        Decision(
-            "transpose", measurement.transpose, None, "", source, f"The detector is {turned}.", "OrientationPicker"
-        )
-    )
+    out.append(Decision("transpose", measurement.transpose, None, "", source, f"The detector is {turned}."))
     other = wrapped_angle(angle + 180)
     if rotation is not None:
         source, words = GIVEN, "Which of two opposite rotations is true was given with the rotation."
@@ -130,7 +123,7 @@ def about_orientation(
         if fit.found and search is not None and search.unresolved:
             words += " The lattice is hardly resolved: bright atoms and bright gaps explain the counts alike."
     told = "open" if source == "undecided" else "told"
-    out.append(Decision("half turn", told, None, "", source, words, "OrientationPicker"))
+    out.append(Decision("half turn", told, None, "", source, words))
     return out
 
 
@@ -154,10 +147,10 @@ def about_lens(
     if defocus is None and not fit.found:
         why = _without_stop(cannot) if cannot else untold(search)
         words = f"The defocus was not found: {why}. Give it, or look for it by eye."
-        out = [Decision("defocus", None, None, "A", source, words, "ProbeDesigner")]
+        out = [Decision("defocus", None, None, "A", source, words)]
     elif defocus is not None:
         words = f"The defocus, {value:.4g} A, was given."
-        out = [Decision("defocus", value, None, "A", GIVEN, words, "ProbeDesigner")]
+        out = [Decision("defocus", value, None, "A", GIVEN, words)]
     else:
         if thick is not None:
             source = "from a coarse multislice reconstruction"
@@ -173,23 +166,23 @@ def about_lens(
                     f" If the specimen is thicker than {thin:.0f} A, give its thickness in A, find_start(..., "
                     "thickness=...), to have it found with several slices."
                 )
-        out = [Decision("defocus", value, sigma, "A", source, words, "ProbeDesigner")]
-    for symbol, name, widget in (("C12", "astigmatism", "ParallaxExplorer"), ("C21", "coma", "ParallaxExplorer")):
+        out = [Decision("defocus", value, sigma, "A", source, words)]
+    for symbol, name in (("C12", "astigmatism"), ("C21", "coma")):
         size = optics.aberrations[symbol]
         if not fit.found or f"{symbol}a" not in terms:
             words = f"The {name}, {size:.3g} A, is the one that was set."
             if size:
-                out.append(Decision(name, size, None, "A", GIVEN, words, widget))
+                out.append(Decision(name, size, None, "A", GIVEN, words))
             continue
         spread = float(np.hypot(fit.uncertainties[f"{symbol}a"], fit.uncertainties[f"{symbol}b"]) / np.sqrt(2))
         if not np.isfinite(spread):
             taken = f"{size:.3g} A, which fits best, is taken" if size else "none is assumed"
             words = f"The data cannot tell the {name}; {taken}."
-            out.append(Decision(name, None, None, "A", CANNOT, words, widget))
+            out.append(Decision(name, None, None, "A", CANNOT, words))
             continue
         seen = "" if size > 2 * spread else ", which is none within the uncertainty"
         words = f"The {name} is {size:.3g} A (+- {spread:.2g}){seen}."
-        out.append(Decision(name, size, spread, "A", FOUND, words, widget))
+        out.append(Decision(name, size, spread, "A", FOUND, words))
     return out
 
 

@@ -17,6 +17,8 @@ from ptywidgets.engine.params import counted
 from ptywidgets.engine.prepare.disk import DiskFit
 from ptywidgets.engine.prepare.mend import mended
 from ptywidgets.engine.prepare.origin_fit import fill_com
+from ptywidgets.engine.prepare.pixels import sample_patterns, sampled_positions
+from ptywidgets.engine.probe_report import few_patterns_mean
 from ptywidgets.engine.workers import worker_count
 
 _BACKGROUND = 0.03  # of the disk's height: how surprising light beside the disk is
@@ -89,7 +91,6 @@ def centred_mean(dataset: Dataset, origin: np.ndarray, most: int = 400) -> np.nd
     most : int
         Patterns that are read, spread over the scan.
     """
-    from ptywidgets.engine.prepare.pixels import sample_patterns, sampled_positions
 
     positions, sample = sampled_positions(dataset, most), sample_patterns(dataset, most)
     if dataset.scan_mask is not None:
@@ -190,7 +191,6 @@ class _Search:
 
 
 def _block_for(dataset: Dataset) -> int:
-    from ptywidgets.engine.probe_report import few_patterns_mean
 
     if dataset.dtype.kind not in "iu":
         return 1  # intensities that are scaled say nothing about their noise

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import ndimage
 
+from ptywidgets.engine.above import answers
 from ptywidgets.engine.backends.pattern_kernels import pattern_kernels
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError, DataWarning
@@ -95,6 +96,7 @@ class Screened:
         )
 
 
+@answers("bad_frames")
 def bad_frames(dataset: Dataset) -> BadFrames:
     """Find scan positions that do not count, in one pass over the data.
 

@@ -155,10 +155,11 @@ def scan_frequencies(scan_shape: tuple[int, ...], sampling: tuple[float, float])
     return np.stack(np.meshgrid(down, along, indexing="ij"))
 
 
-def prepare(
-    dataset: Dataset, preparation: Preparation | None = None, *, auto: bool = False, **changes: Any
-) -> Measurement:
+def prepare(dataset: Dataset, preparation: Preparation | None = None, **changes: Any) -> Measurement:
     """Centre of mass, descan, rotation, positions: one pass over the data.
+
+    Rotation and transpose are found from the curl of the centres of mass; the bright field and a coarse reconstruction
+    tell more and take longer: ``find_start(dataset).measurement``, see :func:`ptywidgets.engine.prepare.find_start`.
 
     The counts stay as they are: arrays and memory maps are used without a copy (do not write to them afterwards), and
     files are read into memory in their own type. Masked pixels count neither here nor in the loss.
@@ -169,9 +170,6 @@ def prepare(
         With a complete calibration (energy, scan step, detector pixel).
     preparation : Preparation, optional
         How; by default everything is found.
-    auto : bool
-        Find rotation and transpose from the bright field and a coarse reconstruction, which tells more than curl and
-        takes longer; see :func:`ptywidgets.engine.prepare.find_start`.
     **changes
         Single fields of the preparation, such as ``rotation=-15``.
 
@@ -195,10 +193,6 @@ def prepare(
     """
     preparation = (preparation or Preparation()).replace(**changes)
     dataset.calibration.check_complete()
-    if auto:
-        from ptywidgets.engine.prepare.start import find_start
-
-        return find_start(dataset, preparation=preparation).measurement
     return prepared(screen(in_memory(dataset)), preparation)
 
 

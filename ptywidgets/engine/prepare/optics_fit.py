@@ -11,21 +11,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.chi_terms import coefficient_names
+from ptywidgets.engine.direct.bright_field import BrightField
 from ptywidgets.engine.errors import ParameterError, unknown_name
 from ptywidgets.engine.params import counted
 from ptywidgets.engine.prepare.coarse_search import search
 from ptywidgets.engine.prepare.rotation import wrapped_angle
 from ptywidgets.engine.prepare.side_bands import Normal, StrongBands
 from ptywidgets.engine.probe import Optics
-
-if TYPE_CHECKING:
-    from ptywidgets.engine.direct.bright_field import BrightField
 
 TERMS = ("C10", "C12a", "C12b", "C21a", "C21b")
 MODEL_ERROR = 0.01  # of the defocus: what strong phases and the specimen's thickness cost the linear model

@@ -11,12 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import ndtr
 
 from ptywidgets.engine.dataset import Dataset
+from ptywidgets.engine.direct.bright_field import BrightField, bright_field
 from ptywidgets.engine.prepare.alternatives import Alternative
 from ptywidgets.engine.prepare.coarse_search import defocus_grid
 from ptywidgets.engine.prepare.measurement import Measurement, prepare
@@ -25,9 +25,6 @@ from ptywidgets.engine.prepare.polish import polish
 from ptywidgets.engine.prepare.rotation import curl_share, find_rotation, integrate, rotate_vectors, wrapped_angle
 from ptywidgets.engine.prepare.side_bands import StrongBands
 from ptywidgets.engine.probe import Optics
-
-if TYPE_CHECKING:
-    from ptywidgets.engine.direct.bright_field import BrightField
 
 NEARBY = (-10.0, -5.0, 0.0, 5.0, 10.0)  # degrees about the angle of least curl, which noise may have moved
 DOUBT = 0.02  # confidence left to a twin that the atoms speak against
@@ -109,8 +106,6 @@ def find_orientation(
     (8, True, False)
     """
     if isinstance(source, Dataset):
-        from ptywidgets.engine.direct.bright_field import bright_field
-
         measurement = measurement or prepare(source)
         optics = optics or Optics.from_dataset(source)
         source = bright_field(source, measurement)

@@ -17,6 +17,7 @@ from scipy.spatial import cKDTree
 
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError
+from ptywidgets.engine.masks import is_mark
 from ptywidgets.engine.params import counted
 
 _STRUCTURE = 5.0  # times the neighbours' own spread
@@ -198,14 +199,6 @@ def neighbour_means(bad: np.ndarray, count: int = 8) -> sparse.csr_matrix:
     flat = np.ravel_multi_index(tuple(good[nearest].transpose(2, 0, 1)), bad.shape)
     rows = np.repeat(np.arange(len(flat)), count)
     return sparse.csr_matrix((np.full(flat.size, 1 / count), (rows, flat.ravel())), shape=(len(flat), bad.size))
-
-
-def is_mark(value: float) -> bool:
-    """Whether a number is one that cameras and programs put where nothing was measured."""
-    whole = int(value)
-    power = whole + 1 if whole % 2 else whole
-    # 2^n - 1, and 2^n where single precision has rounded it up; 67108872 is what some put for 2^26 + 8.
-    return value == whole and whole >= 127 and (power & (power - 1) == 0 or whole == 67108872)
 
 
 def sampled_positions(dataset: Dataset, most: int) -> np.ndarray:

@@ -13,20 +13,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import fft as sfft
 
 from ptywidgets.engine.chi_terms import polynomials, slopes
+from ptywidgets.engine.direct.bright_field import BrightField
 from ptywidgets.engine.prepare.enough import require_pixels, require_scan
 from ptywidgets.engine.prepare.measurement import scan_frequencies
 from ptywidgets.engine.prepare.rotation import unrotate_vectors
 from ptywidgets.engine.units import wavelength
 from ptywidgets.engine.workers import worker_count
-
-if TYPE_CHECKING:
-    from ptywidgets.engine.direct.bright_field import BrightField
 
 RIM = 2.0  # detector pixels left out at the rim, where descan and interpolation change the counts
 FAINT = 0.02  # of the most that Gamma can have: below, the aperture passes nothing of that frequency

@@ -14,6 +14,7 @@ from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.calibration import in_words as words_of
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.detectors import INSIDE
+from ptywidgets.engine.direct.bright_field import bright_field
 from ptywidgets.engine.errors import InsufficientData
 from ptywidgets.engine.prepare.agreed import agreed, edge_scale
 from ptywidgets.engine.prepare.alternatives import Alternative, Landscape
@@ -143,7 +144,6 @@ def find_start(
     >>> bool(abs(start.measurement.rotation + 15) < 0.3), bool(abs(start.optics.aberrations["defocus"] - 350) < 7)
     (True, True)
     """
-    from ptywidgets.engine.direct.bright_field import bright_field
 
     defocus, aberrations, thickness, refine, terms = checked_start(
         dataset,
@@ -216,7 +216,7 @@ def find_start(
                 before, found = found, found.with_atoms(polished.peaks)
                 fit = fit if found.best.rotation == before.best.rotation else fit.twin()
         except InsufficientData as error:
-            decisions.append(Decision("coarse reconstruction", "none", None, "", CANNOT, str(error), "ProbeDesigner"))
+            decisions.append(Decision("coarse reconstruction", "none", None, "", CANNOT, str(error)))
     if fit.found:
         measurement = reorient(measurement, wanted.replace(rotation=fit.rotation, transpose=fit.transpose))
         told = rotation is not None or sign_known or (found is not None and found.twin_told)
@@ -343,9 +343,5 @@ def calibrate_by_disk(
         if value is not None:
             told = words if own else "was given"
             sentence = f"The {title}, {words_of(value, 4)} {unit}, {told}."
-            decisions.append(
-                Decision(
-                    title, value, sigma if own else None, unit, source if own else GIVEN, sentence, "DatasetBrowser"
-                )
-            )
+            decisions.append(Decision(title, value, sigma if own else None, unit, source if own else GIVEN, sentence))
     return dataset, decisions

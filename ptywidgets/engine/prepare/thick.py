@@ -16,11 +16,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ptywidgets.engine.aberrations import Aberrations
+from ptywidgets.engine.algorithms import LSQML
+from ptywidgets.engine.composition import Composition
+from ptywidgets.engine.constraints import IdenticalSlices
 from ptywidgets.engine.errors import ParameterError
+from ptywidgets.engine.iterate import iterate
 from ptywidgets.engine.params import counted
+from ptywidgets.engine.plan import Plan
 from ptywidgets.engine.prepare.cut_out import cut_out
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.probe import Optics
+from ptywidgets.engine.problem import make_problem
+from ptywidgets.engine.refinements import RefineOptics
+from ptywidgets.engine.refinements.optics import refined_aberrations
 from ptywidgets.engine.units import wavelength
 
 SLICE = 20.0  # A, about, of each slice
@@ -90,14 +98,6 @@ def thick_defocus(
     ParameterError
         When the thickness is not positive.
     """
-    from ptywidgets.engine.algorithms import LSQML
-    from ptywidgets.engine.composition import Composition
-    from ptywidgets.engine.constraints import IdenticalSlices
-    from ptywidgets.engine.iterate import iterate
-    from ptywidgets.engine.plan import Plan
-    from ptywidgets.engine.problem import make_problem
-    from ptywidgets.engine.refinements import RefineOptics
-    from ptywidgets.engine.refinements.optics import refined_aberrations
 
     if not (math.isfinite(thickness) and thickness > 0):
         raise ParameterError(f"thickness is {thickness} A; expected a positive number, or None where it is not known.")

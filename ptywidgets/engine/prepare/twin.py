@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ptywidgets.engine.algorithms import GradientDescent
+from ptywidgets.engine.iterate import iterate
 from ptywidgets.engine.models import single_slice
 from ptywidgets.engine.params import counted
 from ptywidgets.engine.plan import Plan
@@ -18,6 +19,7 @@ from ptywidgets.engine.prepare.cut_out import cut_out
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.prepare.rotation import wrapped_angle
 from ptywidgets.engine.probe import Optics
+from ptywidgets.engine.problem import make_problem
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,6 @@ def resolve_twin(
     -------
     TwinTest
     """
-    from ptywidgets.engine.iterate import iterate
-    from ptywidgets.engine.problem import make_problem
 
     small, small_optics = cut_out(measurement, optics, most)
     losses = []

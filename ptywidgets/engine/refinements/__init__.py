@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ptywidgets.engine.composition import Composition
 from ptywidgets.engine.refinements.aberration_fit import fit_aberrations
 from ptywidgets.engine.refinements.affine import RefineAffine
 from ptywidgets.engine.refinements.diffuse import RefineDiffuse
@@ -14,9 +15,6 @@ from ptywidgets.engine.refinements.optics import RefineOptics, refined_aberratio
 from ptywidgets.engine.refinements.position_slopes import PositionSlopes, position_slopes
 from ptywidgets.engine.refinements.positions import RefinePositions
 from ptywidgets.engine.refinements.tilts import RefineTilts, refined_tilts
-
-if TYPE_CHECKING:
-    from ptywidgets.engine.composition import Composition
 
 # In the order in which a plan's editor has them act.
 REFINEMENTS = {

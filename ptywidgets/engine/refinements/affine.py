@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -12,13 +12,11 @@ from scipy import ndimage
 from ptywidgets.engine.batches import along_the_scan
 from ptywidgets.engine.models.curvature import Direction
 from ptywidgets.engine.params import Params, param
+from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.protocols import Array
 from ptywidgets.engine.refinements.position_slopes import position_slopes
 from ptywidgets.engine.refinements.positions import AFFINE
-
-if TYPE_CHECKING:
-    from ptywidgets.engine.problem import Problem
-    from ptywidgets.engine.state import State
+from ptywidgets.engine.state import State
 
 # Scale, rotation and two shears, each as the displacement (rows, columns) that a place (rows, columns) gets.
 MAPS = tuple(np.array(m, float) for m in ([[1, 0], [0, 1]], [[0, -1], [1, 0]], [[1, 0], [0, -1]], [[0, 1], [1, 0]]))

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
+from ptywidgets.engine.models import Diffuse, Gradients
 from ptywidgets.engine.models.learned_shape import LEARNED, areas
 from ptywidgets.engine.params import Params, param
+from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.protocols import Array
-
-if TYPE_CHECKING:
-    from ptywidgets.engine.models import Diffuse, Gradients
-    from ptywidgets.engine.problem import Problem
-    from ptywidgets.engine.state import State
+from ptywidgets.engine.state import State
 
 MOST = 2.0  # factor by which anything grows or shrinks in one step
 DIFFERENCE = 0.02  # of log B, for the derivative of a shape

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy import fft as sfft
@@ -23,10 +23,8 @@ from ptywidgets.engine.calibration import relative
 from ptywidgets.engine.chi_terms import polynomials
 from ptywidgets.engine.prepare.coarse_part import asked_pixels, deflected_block, moved_aperture
 from ptywidgets.engine.probe import frequencies
+from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.units import wavelength
-
-if TYPE_CHECKING:
-    from ptywidgets.engine.problem import Problem
 
 # Scale, rotation and two shears, each as the displacement (rows, columns) that a place (rows, columns) gets.
 MAPS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -12,10 +12,8 @@ from scipy import ndimage
 from ptywidgets.engine.errors import ParameterError
 from ptywidgets.engine.models.object_modes import displaced_phases, unit_fields
 from ptywidgets.engine.params import Params, param
-
-if TYPE_CHECKING:
-    from ptywidgets.engine.problem import Problem
-    from ptywidgets.engine.state import State
+from ptywidgets.engine.problem import Problem
+from ptywidgets.engine.state import State
 
 DIFFERENCE = 1e-3  # A, for the derivative of a state's phase by its displacement
 LARGEST = 1.0  # A

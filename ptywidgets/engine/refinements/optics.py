@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,12 +15,10 @@ from ptywidgets.engine.errors import unknown_name
 from ptywidgets.engine.models.curvature import Direction
 from ptywidgets.engine.params import Params, param
 from ptywidgets.engine.probe import frequencies
+from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.protocols import Array
+from ptywidgets.engine.state import State
 from ptywidgets.engine.units import wavelength
-
-if TYPE_CHECKING:
-    from ptywidgets.engine.problem import Problem
-    from ptywidgets.engine.state import State
 
 RIDGE = 1e-3  # of each coefficient's own curvature
 NAMES = coefficient_names()  # what the entries of a state's parameters["aberrations"] are, A

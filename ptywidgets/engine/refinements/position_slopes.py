@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ptywidgets.engine.models import Model
+from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.protocols import Array, Backend
-
-if TYPE_CHECKING:
-    from ptywidgets.engine.problem import Problem
-    from ptywidgets.engine.state import State
+from ptywidgets.engine.state import State
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,10 +12,8 @@ from ptywidgets.engine.batches import along_the_scan
 from ptywidgets.engine.errors import ParameterError
 from ptywidgets.engine.models.curvature import Direction
 from ptywidgets.engine.params import Params, param
-
-if TYPE_CHECKING:
-    from ptywidgets.engine.state import State
-    from ptywidgets.engine.tomography import TiltSeries
+from ptywidgets.engine.state import State
+from ptywidgets.engine.tomography import TiltSeries
 
 AXES = "xyz"  # as the angles of a Tilt come
 LEAST = -1  # a view's number that stands for the one that is tilted least

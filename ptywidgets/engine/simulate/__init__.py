@@ -6,11 +6,12 @@ For thin objects on the reconstruction's own grid ``projected_phase`` and ``diff
 
 from __future__ import annotations
 
+from ptywidgets.engine.atomic_phase import projected_phase
+from ptywidgets.engine.elements import atomic_number, scattering_factor, scattering_table
 from ptywidgets.engine.simulate.crystals import crystal, gold_particle, mos2, nanotube, silicon_110, strontium_titanate
 from ptywidgets.engine.simulate.dataset import Simulation, grid_shape, raster, simulate_dataset
-from ptywidgets.engine.simulate.elements import atomic_number, scattering_factor, scattering_table
 from ptywidgets.engine.simulate.multislice import Scattered, frozen_phonons, multislice
-from ptywidgets.engine.simulate.potential import phase_slices, projected_phase
+from ptywidgets.engine.simulate.potential import phase_slices
 from ptywidgets.engine.simulate.single_slice import diffraction_patterns, poisson_counts
 from ptywidgets.engine.simulate.specimen import Atoms
 from ptywidgets.engine.simulate.window import Window

@@ -7,7 +7,8 @@ import pytest
 from scipy import ndimage
 
 from ptywidgets.engine import ParameterError
-from ptywidgets.engine.backends.pattern_kernels import SPLINE_MARGIN, pattern_kernels
+from ptywidgets.engine.backends.numpy_patterns import SPLINE_MARGIN
+from ptywidgets.engine.backends.pattern_kernels import pattern_kernels
 
 NUMBA = importlib.util.find_spec("numba") is not None
 GENERATOR = np.random.default_rng(0)

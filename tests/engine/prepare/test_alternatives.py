@@ -105,7 +105,7 @@ def test_aberrations_of_its_own_come_with_an_alternative():
 
 def test_a_choice_by_hand_is_told_and_what_was_given_stays_given():
     decisions = tuple(
-        Decision(name, value, 1.0, unit, source, "Before.", "")
+        Decision(name, value, 1.0, unit, source, "Before.")
         for name, value, unit, source in (
             ("descan", 2.0, "px", "from the centre of mass"),
             ("rotation", 141.0, "degrees", "from the bright field"),

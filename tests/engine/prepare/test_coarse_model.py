@@ -5,8 +5,9 @@ import pytest
 
 from ptywidgets.engine import Aberrations, Optics, prepare
 from ptywidgets.engine.direct import bright_field
-from ptywidgets.engine.prepare import find_optics, polish, wrapped_angle
+from ptywidgets.engine.prepare import find_optics, wrapped_angle
 from ptywidgets.engine.prepare.coarse_part import asked_pixels, moved_aperture
+from ptywidgets.engine.prepare.polish import polish
 
 LENS = {"C12": 40.0, "phi12": 0.4, "C21": 6000.0, "phi21": 1.0}
 

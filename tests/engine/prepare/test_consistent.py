@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from ptywidgets import samples
 from ptywidgets.engine import DataError, Optics, ParameterError, make_problem
 from ptywidgets.engine.patterns import Patterns, Substitutes
 from ptywidgets.engine.prepare.consistent import check_measurement, scan_count
@@ -74,3 +75,8 @@ def test_substitutes_are_of_as_many_patterns():
 def test_a_problem_understands_what_it_is_given(measurement, arguments, words):
     with pytest.raises(ParameterError, match=words):
         make_problem(measurement, **({"optics": Optics(semiangle=20)} | arguments))
+
+
+def test_a_data_set_that_nobody_has_prepared_is_refused():
+    with pytest.raises(ParameterError, match=r"got a Dataset; prepare it first"):
+        make_problem(samples.ducky("tiny"), Optics(semiangle=20))

@@ -6,9 +6,10 @@ import pytest
 from ptywidgets import samples
 from ptywidgets.engine import Aberrations, Optics, ParameterError, prepare
 from ptywidgets.engine.direct import bright_field
-from ptywidgets.engine.prepare import find_optics, polish, wrapped_angle
+from ptywidgets.engine.prepare import find_optics, wrapped_angle
 from ptywidgets.engine.prepare.coarse_model import CoarseModel
 from ptywidgets.engine.prepare.optics_fit import TERMS
+from ptywidgets.engine.prepare.polish import polish
 from ptywidgets.engine.prepare.side_bands import StrongBands
 
 LENS = {"defocus": 300.0, "C12": 40.0, "phi12": 0.4, "C21": 6000.0, "phi21": 1.0}

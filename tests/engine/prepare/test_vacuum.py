@@ -8,7 +8,8 @@ import pytest
 from ptywidgets import samples
 from ptywidgets.engine import DataError, DataWarning, Optics, make_probe
 from ptywidgets.engine.io import write
-from ptywidgets.engine.prepare.vacuum import clean_vacuum, vacuum_of_scan
+from ptywidgets.engine.prepare.vacuum import vacuum_of_scan
+from ptywidgets.engine.vacuum import clean_vacuum
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ import h5py
 import numpy as np
 import pytest
 
+from ptywidgets.engine.array_views import BinnedArray, CroppedArray, SeriesView, binned, summed_dtype
 from ptywidgets.engine.dataset import Calibration, Dataset
 from ptywidgets.engine.errors import DataError, FileFormatError
 from ptywidgets.engine.io import read
-from ptywidgets.engine.io.array_views import BinnedArray, CroppedArray, SeriesView, binned, summed_dtype
 
 RNG = np.random.default_rng(0)
 

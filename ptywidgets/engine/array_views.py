@@ -8,11 +8,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from ptywidgets.engine.files import files_of
-from ptywidgets.engine.io.lazy import whole_key
 
 _PORTION = 64e6  # bytes that are read at once where several rows are summed
+
+
+def whole_key(key: Any, ndim: int) -> list[Any]:
+    """An index with one entry for each axis.
+
+    Examples
+    --------
+    >>> whole_key((0, ..., 1), 4)
+    [0, slice(None, None, None), slice(None, None, None), 1]
+    """
+    parts = list(key) if isinstance(key, tuple) else [key]
+    for at, part in enumerate(parts):
+        if part is Ellipsis:
+            parts[at : at + 1] = [slice(None)] * (ndim - len(parts) + 1)
+            break
+    return parts + [slice(None)] * (ndim - len(parts))
 
 
 def cropped(data: Any, window: tuple[tuple[int, int], ...]) -> Any:
@@ -182,3 +198,35 @@ def summed_dtype(dtype: Any, count: int) -> np.dtype:
 
 
 __all__ = ["BinnedArray", "CroppedArray", "SeriesView", "binned", "cropped", "summed_dtype"]
+
+
+class MendedArray:
+    """An array (Ry, Rx, Qy, Qx) whose bad pixels are mended as it is sliced."""
+
+    def __init__(self, data: Any, mask: np.ndarray, neighbours: int = 8) -> None:
+        self.data, self.mask = data, mask
+        self.shape, self.dtype, self.ndim = tuple(data.shape), np.dtype(data.dtype), 4
+        self.chunks = getattr(data, "chunks", None)
+        good = np.argwhere(~mask)
+        count = min(neighbours, len(good))
+        _, nearest = cKDTree(good).query(np.argwhere(mask), k=count)
+        self._bad = np.flatnonzero(mask)
+        self._near = np.ravel_multi_index(tuple(good[nearest.reshape(-1, count)].transpose(2, 0, 1)), mask.shape)
+
+    def mend(self, patterns: np.ndarray) -> np.ndarray:
+        """A copy of patterns (..., Qy, Qx) with their bad pixels mended."""
+        out = np.array(patterns)
+        flat = out.reshape(*out.shape[:-2], -1)
+        values = np.median(flat[..., self._near], axis=-1)
+        flat[..., self._bad] = np.rint(values) if out.dtype.kind in "iu" else values
+        return out
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        parts = whole_key(key, 4)
+        if len(parts) != 4 or not all(isinstance(p, (slice, int, np.integer)) for p in parts):
+            return np.asarray(self)[key]
+        block = self.mend(np.asarray(self.data[tuple(parts[:2])]))
+        return block[(slice(None),) * (block.ndim - 2) + tuple(parts[2:])]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self[:, :].astype(dtype or self.dtype, copy=False)

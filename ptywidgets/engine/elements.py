@@ -25,7 +25,7 @@ def scattering_table() -> dict[str, tuple[float, ...]]:
     >>> len(scattering_table()), scattering_table()["C"][:2]
     (103, (0.212080767, 0.208605417))
     """
-    text = resources.files("ptywidgets.engine.simulate").joinpath("kirkland.json").read_text(encoding="utf-8")
+    text = resources.files("ptywidgets.engine").joinpath("kirkland.json").read_text(encoding="utf-8")
     return {symbol: tuple(numbers) for symbol, numbers in json.loads(text).items()}
 
 
