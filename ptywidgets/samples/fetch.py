@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ptywidgets.engine.dataset import Dataset, in_bytes
+from ptywidgets.engine.dataset import Dataset
+from ptywidgets.engine.dataset_checks import in_bytes
 from ptywidgets.engine.errors import FileFormatError, PtyError, look_up
 from ptywidgets.engine.io.atomic import put_in_place
 from ptywidgets.samples.cache import (

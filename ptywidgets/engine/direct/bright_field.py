@@ -54,7 +54,7 @@ class BrightField:
     @property
     def scan_shape(self) -> tuple[int, int]:
         """(Ry, Rx)."""
-        return self.images.shape[1:]  # type: ignore[return-value]
+        return self.images.shape[1:]
 
     @property
     def q_pixels(self) -> tuple[float, float]:

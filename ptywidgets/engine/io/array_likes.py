@@ -13,7 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ptywidgets.engine.dataset import check_memory
+from ptywidgets.engine.dataset_checks import check_memory
 from ptywidgets.engine.errors import DataError, PtyError
 from ptywidgets.engine.files import hdf5_path
 from ptywidgets.engine.io import hdf5
@@ -28,7 +28,7 @@ from ptywidgets.engine.io.recognise import printable
 class Foreign:
     """Another package's array, read block by block as numpy arrays of one type; its errors become a DataError."""
 
-    def __init__(self, data: Any, dtype: np.dtype | None = None):
+    def __init__(self, data: Any, dtype: np.dtype | None = None) -> None:
         self.data = data
         self.shape = _sizes(data)
         self.dtype = counted(np.dtype(data.dtype)) if dtype is None else dtype

@@ -152,7 +152,7 @@ def reordered(data: Any, order: Sequence[int]) -> Any:
 class Reordered:
     """An array whose axis i is the axis ``order[i]`` of another one, which stays where it is."""
 
-    def __init__(self, data: Any, order: Sequence[int]):
+    def __init__(self, data: Any, order: Sequence[int]) -> None:
         self.data, self.order = data, tuple(int(axis) for axis in order)
         self.shape = tuple(int(data.shape[axis]) for axis in self.order)
         self.dtype = data.dtype

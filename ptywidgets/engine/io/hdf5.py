@@ -10,7 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ptywidgets.engine.dataset import checked_pattern
+from ptywidgets.engine.dataset_checks import checked_pattern
 from ptywidgets.engine.errors import DataError, FileFormatError
 from ptywidgets.engine.io.axes import AXES, EVEN, Mark, found_order, reordered
 from ptywidgets.engine.io.claims import Claim, claim, claim_if_set

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from ptywidgets.engine.dataset import check_memory
+from ptywidgets.engine.dataset_checks import check_memory
 from ptywidgets.engine.errors import DataError, FileFormatError, PtyError
 from ptywidgets.engine.files import hdf5_path
 from ptywidgets.engine.io.hdf5_read import watched_hdf5

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.dataset import checked_pattern
+from ptywidgets.engine.dataset_checks import checked_pattern
 from ptywidgets.engine.errors import DataError, FileFormatError
 from ptywidgets.engine.io.found import Found
 from ptywidgets.engine.io.lazy import ScanView, likely_scan_shape

@@ -10,7 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ptywidgets.engine.dataset import check_memory
+from ptywidgets.engine.dataset_checks import check_memory
 from ptywidgets.engine.errors import FileFormatError
 from ptywidgets.engine.io import npy
 from ptywidgets.engine.io.hdf5_tree import hdf5_errors, inventory, open_hdf5, readable_dataset, walk

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ptywidgets.engine.prepare.arrays import measurement_of
+from ptywidgets.engine.prepare.decisions import Decision
 from ptywidgets.engine.prepare.descan import centred_mean, disk_origins
 from ptywidgets.engine.prepare.descan_fit import Descan, fit_descan
 from ptywidgets.engine.prepare.disk import DetectorCalibration, DiskFit, calibrate_detector, measure_disk
@@ -34,7 +35,7 @@ from ptywidgets.engine.prepare.rotation import (
     unrotate_vectors,
     wrapped_angle,
 )
-from ptywidgets.engine.prepare.start import Decision, Start, find_start
+from ptywidgets.engine.prepare.start import Start, find_start
 
 __all__ = [
     "ORIGIN_MODELS",
