@@ -7,6 +7,7 @@ which the compiler turns into vector instructions. The first call compiles; the 
 
 # numba infers the types of the loops from what they are called with.
 # mypy: allow-untyped-defs, allow-untyped-calls
+# ruff: noqa: ANN001, ANN202, D103
 
 from __future__ import annotations
 

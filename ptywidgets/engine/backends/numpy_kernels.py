@@ -1,5 +1,7 @@
 """The inner loops in numpy: one image at a time, so that what one call leaves in the cache the next one finds there."""
 
+# ruff: noqa: D103 (what each function gives is told in kernels.py)
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator

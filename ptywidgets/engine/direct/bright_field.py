@@ -169,7 +169,7 @@ def bright_field(
             f"the measurement is of a scan of {origin.shape[1:]} but the dataset's is {source.scan_shape}; "
             "prepare this dataset."
         )
-    elif measurement is not None:
+    if measurement is not None:
         source = left_out_alike(source, measurement)
     source = mended(source)
     if radius is None:

@@ -1,4 +1,4 @@
-"""Do the counts agree with the model, as far as counting statistics let anybody tell?"""
+"""Tests of whether the counts agree with the model within counting statistics."""
 
 from __future__ import annotations
 
