@@ -35,7 +35,7 @@ class Foreign:
         self.ndim = len(self.shape)
         chunks = getattr(data, "chunksize", None) or getattr(data, "chunks", None)  # dask's chunks are the first
         whole = isinstance(chunks, Sequence) and len(chunks) == self.ndim and all(_is_whole(n) for n in chunks)
-        self.chunks = tuple(int(n) for n in chunks) if whole else None  # type: ignore[union-attr]
+        self.chunks = tuple(int(n) for n in chunks) if whole else None  # type: ignore[union-attr]  # a sequence where it is whole
 
     def __getitem__(self, key: Any) -> np.ndarray:
         try:

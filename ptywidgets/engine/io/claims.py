@@ -119,7 +119,7 @@ def settle(claims: list[Claim], given: Mapping[str, Any], name: str, call: str =
                 )
             those = [c for c in those if c not in angles]
         stated[quantity] = source.along_axes(those, [_standard(c, energy) for c in those])
-    return Calibration(**{k: v for k, v in stated.items() if k not in given}).replace(**given)  # type: ignore[arg-type]
+    return Calibration(**{k: v for k, v in stated.items() if k not in given}).replace(**given)  # type: ignore[arg-type]  # names of its fields, checked by it
 
 
 def origins(claims: list[Claim], given: Mapping[str, Any]) -> dict[str, str]:
