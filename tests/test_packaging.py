@@ -155,6 +155,7 @@ def test_the_installed_wheel_works(wheel, tmp_path):
     found = subprocess.run(
         [python, "-c", "import ptywidgets; print(ptywidgets.__file__, ptywidgets.__version__)"],
         check=True, capture_output=True, text=True, cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
     ).stdout  # fmt: skip
     assert str(environment) in found
     # dependencies after the environment's own packages, so that the wheel and not the working tree is imported
