@@ -27,7 +27,7 @@ endif
 export PTYWIDGETS_PY4DSTEM
 PYTEST = mkdir -p $(ARTIFACTS) && $(BIN)/python -m pytest --junitxml=$(ARTIFACTS)/$@.xml
 
-.PHONY: help demo test setup lint types js bundle build test-python test-notebooks test-kernels test-browser bench \
+.PHONY: help demo test setup lint types js bundle build test-python test-notebooks test-kernels test-browser bench dist docs \
         kernel-envs py4dstem-env format clean distclean
 
 help:
@@ -159,6 +159,20 @@ bench: $(VENV)/.test-installed
 	@$(BIN)/python benchmarks/iteration.py
 	@$(BIN)/python benchmarks/compare.py $(if $(DATA),--data $(DATA)) $(BENCH)
 	@$(BIN)/python benchmarks/scaling.py
+
+# What a release consists of, and the pages as HTML; see docs/releasing.md.
+dist: $(VENV)/pyvenv.cfg
+	@$(PIP) install "build>=1.2"
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+
+docs: $(VENV)/.docs-installed
+	@$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -c docs -b html . build/docs
+	echo "build/docs/docs/index.html"
+
+$(VENV)/.docs-installed: pyproject.toml | $(VENV)/pyvenv.cfg
+	@$(PIP) install --editable ".[docs]"
+	touch $@
 
 clean:
 	@rm -rf build dist $(ARTIFACTS) .pytest_cache .mypy_cache .ruff_cache

@@ -258,9 +258,9 @@ def pair(shares: Any) -> str:
 
 def draw(records: list[Record], path: Path) -> None:
     """Stated sigma against error of rotation and defocus, a column for each class, coloured by dose."""
-    import matplotlib
+    import matplotlib as mpl
 
-    matplotlib.use("Agg")
+    mpl.use("Agg")
     import matplotlib.pyplot as plt
     from matplotlib.colors import LogNorm
 

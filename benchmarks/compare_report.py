@@ -118,15 +118,15 @@ def _table(rows: list[list[str]]) -> str:
 
 def plot(results: dict[str, Any], path: Path) -> None:
     """Correlation against seconds, a panel for each set."""
-    import matplotlib
+    import matplotlib as mpl
 
-    matplotlib.use("Agg")
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
     import numpy as np
-    from matplotlib import pyplot
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     sets = results["sets"]
-    figure, panels = pyplot.subplots(1, len(sets), figsize=(1 + 4.6 * len(sets), 5.4), squeeze=False)
+    figure, panels = plt.subplots(1, len(sets), figsize=(1 + 4.6 * len(sets), 5.4), squeeze=False)
     shown: dict[str, Any] = {}
     for panel, (name, measured) in zip(panels[0], sets.items(), strict=True):
         used: dict[str, int] = {}
@@ -163,4 +163,4 @@ def plot(results: dict[str, Any], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path, replaces=PICTURE) as temporary:
         figure.savefig(temporary, dpi=110, format="png")
-    pyplot.close(figure)
+    plt.close(figure)

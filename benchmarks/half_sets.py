@@ -1,4 +1,4 @@
-"""Which start is better for measured data: the documented one, or the one that the data tell of themselves?
+"""Compare two starts for measured data: the documented one, and the one that was found from the data alone.
 
     python benchmarks/half_sets.py cryo_rotavirus_bin2_small.h5 [--seeds 0 1 2]
 

@@ -90,9 +90,9 @@ def main() -> None:
 
 def draw(known: Known, problem: Any, state: Any, path: str) -> None:
     """The section through the middle of the scan, beside that of the truth, and the profile of a column in depth."""
-    import matplotlib
+    import matplotlib as mpl
 
-    matplotlib.use("Agg")
+    mpl.use("Agg")
     import matplotlib.pyplot as plt
 
     sampling, fine = problem.sampling[1], known.meta["truth_sampling_A"]

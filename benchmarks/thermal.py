@@ -208,9 +208,9 @@ def main() -> None:
 
 def draw(drawn: list[Any], path: str) -> None:
     """Potential, strength, what is given off, the dark field, and counts in rings, for each specimen."""
-    import matplotlib
+    import matplotlib as mpl
 
-    matplotlib.use("Agg")
+    mpl.use("Agg")
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(len(drawn), 5, figsize=(17, 3.6 * len(drawn)), squeeze=False)

@@ -116,9 +116,9 @@ def told(name: str, ring: Ring, seconds: float) -> str:
 
 def draw(path: str, volumes: dict[str, np.ndarray], rings: dict[str, Ring], step: float, title: str) -> None:
     """Two cuts of each volume, and the shell correlations."""
-    import matplotlib
+    import matplotlib as mpl
 
-    matplotlib.use("Agg")
+    mpl.use("Agg")
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(2, len(volumes) + 1, figsize=(3.1 * (len(volumes) + 1), 6.2), layout="constrained")

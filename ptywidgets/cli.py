@@ -216,7 +216,6 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _notebook() -> Path:
     """The first notebook: where the package was cloned, or a copy of the packaged one in the working folder."""
-
     name = "01_ptychography_in_widgets.ipynb"
     package = Path(__file__).resolve().parent
     cloned = package.parent / "notebooks" / name

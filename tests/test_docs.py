@@ -29,6 +29,7 @@ NOT_RUN = {
     "python benchmarks/measured.py": "needs the measured data, and makes a picture of the documentation",
     "python benchmarks/half_sets.py": "needs the measured data",
     "python benchmarks/positions.py": "needs the simulated sets, and three minutes",
+    "make dist": "builds a release; tests/test_packaging.py builds the same wheel",
     "python benchmarks/off_start.py": "needs the simulated sets, and three minutes",
 }
 

@@ -56,6 +56,7 @@ def test_the_wheel_holds_the_whole_package(wheel):
     assert {name for name in held - ours if not name.endswith(".ipynb")} == set()
     assert "ptywidgets/static/image-view.js" in held
     assert "ptywidgets/static/ptywidgets.css" in held
+    assert "ptywidgets/py.typed" in held  # type checkers then use the annotations of the installed package
     assert wheel.stat().st_size < LARGEST_WHEEL
 
 
@@ -63,7 +64,10 @@ def test_the_sdist_holds_what_the_bundles_are_built_from(built):
     (file,) = built.glob("*.tar.gz")
     with tarfile.open(file) as archive:
         held = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
-    assert {"ptywidgets/static/image-view.js", "js/package-lock.json", "Makefile", "LICENSE"} <= held
+    assert {
+        *("ptywidgets/static/image-view.js", "js/package-lock.json", "Makefile", "LICENSE"),
+        *("CONTRIBUTING.md", "CITATION.cff", "recipe/recipe.yaml"),
+    } <= held
     assert not [name for name in held if "node_modules" in name]
 
 
@@ -151,6 +155,7 @@ def test_the_installed_wheel_works(wheel, tmp_path):
     found = subprocess.run(
         [python, "-c", "import ptywidgets; print(ptywidgets.__file__, ptywidgets.__version__)"],
         check=True, capture_output=True, text=True, cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
     ).stdout  # fmt: skip
     assert str(environment) in found
     # dependencies after the environment's own packages, so that the wheel and not the working tree is imported

@@ -46,7 +46,6 @@ def run(given: Given, mode: str, turn: Turn) -> None:
         states = iterate(problem, plan)
     for state in states:
         turn.done(partial(result, problem, state))
-    return None
 
 
 def told(given: Given, object_type: str = "complex") -> Problem:

@@ -71,7 +71,7 @@ class _View:
             else:
                 low, high = min(place[0], place[-1]), max(place[0], place[-1]) + 1
                 runs.append((low, high))
-                within.append(slice(None) if place.step == 1 else slice(None, None, place.step))  # type: ignore[arg-type]
+                within.append(slice(None) if place.step == 1 else slice(None, None, place.step))  # type: ignore[arg-type]  # a range, as whole numbers are above
         return self._read(tuple(runs))[tuple(within)]
 
     def _read(self, runs: tuple[tuple[int, int], ...]) -> np.ndarray:

@@ -63,7 +63,7 @@ def named(*several: Mapping[str, Any]) -> dict[str, Any]:
 def _needed(cls: type) -> list[str]:
     """Arguments that a class cannot be made without."""
     try:
-        _, *parameters = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]
+        _, *parameters = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]  # of this very class
     except (TypeError, ValueError):
         return []
     named = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)

@@ -123,7 +123,7 @@ class Calibration:
             if name not in NAMES:
                 raise unknown_name("calibration", name, NAMES)
         angle = checked_pair("angle_pixel", changes.pop("angle_pixel", None))
-        changed = dataclasses.replace(self, **changes)  # type: ignore[arg-type]
+        changed = dataclasses.replace(self, **changes)  # type: ignore[arg-type]  # values are checked when it is made
         if angle is None:
             return changed
         if changed.energy is None:

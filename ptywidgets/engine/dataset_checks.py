@@ -102,6 +102,7 @@ def check_memory(nbytes: float, what: str, advice: str = "", backend: Backend | 
 
 
 def check_patterns(data: Any, ndim: int, axes: str, advice: str) -> None:
+    """Raise a DataError where `data` is no array of `ndim` axes of real numbers."""
     shape, dtype = getattr(data, "shape", None), getattr(data, "dtype", None)
     if shape is None or dtype is None or not hasattr(data, "__getitem__"):
         raise DataError(f"data is a {type(data).__name__}; expected an array {axes}, such as numpy.asarray(data).")
@@ -115,6 +116,7 @@ def check_patterns(data: Any, ndim: int, axes: str, advice: str) -> None:
 
 
 def sizes(shape: tuple[int, ...]) -> str:
+    """A shape as it is written in messages: "41 x 41 x 200 x 200"."""
     return " x ".join(str(int(n)) for n in shape) if len(shape) else "a single number"
 
 

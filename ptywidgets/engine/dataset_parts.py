@@ -70,7 +70,7 @@ def bin_dataset(dataset: Dataset, scan: int | tuple[int, int] = 1, detector: int
 
     return _carried(
         dataset,
-        Bin(by_scan, by_detector, rest),  # type: ignore[arg-type]
+        Bin(by_scan, by_detector, rest),  # type: ignore[arg-type]  # rows and columns
         BinnedArray(dataset.data, bins),
         lambda mask: all_of(mask, by_detector),
         lambda vacuum: binned(vacuum, by_detector),

@@ -146,14 +146,14 @@ def begin(problem: AnyProblem, given: Given) -> AnyProblem:
             first = given.object
         begun = tuple(begin(view, replace(given, object=None, hold_object=False)) for view in views)
         begun = tuple(replace(view, held=given.held) for view in begun)
-        return replace(problem, views=begun, first_object=first, held=given.held)  # type: ignore[call-arg]
+        return replace(problem, views=begun, first_object=first, held=given.held)  # type: ignore[call-arg]  # a tilt series, which has views
     changes: dict[str, Any] = {"held": given.held}
     if given.probe is not None:
         changes["first_probe"] = fitted_probe(
             given.probe, given.probe_sampling, problem.window, problem.sampling, problem.modes, problem.mean_intensity
         )
     if given.object is not None:
-        changes["first_object"] = fitted_object(given, problem)  # type: ignore[arg-type]
+        changes["first_object"] = fitted_object(given, problem)  # type: ignore[arg-type]  # a single view, as no tilt series gets here
     return replace(problem, **changes)
 
 

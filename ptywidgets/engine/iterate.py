@@ -109,7 +109,7 @@ def _holding(algorithm: Any, held: Mapping[str, Any]) -> Any:
     return algorithm
 
 
-def _finish(problem: Problem, state: State, constraints: list, held: Mapping[str, Any]) -> State:
+def _finish(problem: Problem, state: State, constraints: list[Any], held: Mapping[str, Any]) -> State:
     for apply in constraints:
         state = apply(state).replace(**held)
     loss = state.partial_loss / (problem.mean_intensity * problem.count)

@@ -8,7 +8,7 @@ from pathlib import Path
 try:
     import resource
 except ImportError:  # Windows
-    resource = None  # type: ignore[assignment]
+    resource = None  # type: ignore[assignment]  # which is asked before use
 
 # a container's limit, cgroup v2 and then v1: limit, in use, statistics
 _CGROUPS = (

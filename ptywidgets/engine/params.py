@@ -209,7 +209,7 @@ def counted(**least: int) -> Callable[[Function], Function]:
                         given.arguments[name] = whole_number(name, value, low)
             return function(*given.args, **given.kwargs)
 
-        return checked  # type: ignore[return-value]
+        return checked  # type: ignore[return-value]  # the same signature
 
     return decorate
 
@@ -305,7 +305,7 @@ class Params:
     def replace(self: T, **changes: Any) -> T:
         """A copy with some parameters changed; unknown names raise ParameterError with the nearest."""
         self._check_names(changes)
-        return dataclasses.replace(self, **changes)  # type: ignore[type-var]
+        return dataclasses.replace(self, **changes)  # type: ignore[type-var]  # subclasses are dataclasses
 
     @classmethod
     def from_dict(cls: type[T], values: dict[str, Any]) -> T:
@@ -315,11 +315,11 @@ class Params:
 
     def to_dict(self) -> dict[str, Any]:
         """Names and values, one level deep."""
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]  # subclasses are dataclasses
 
     @classmethod
     def _check_names(cls, values: dict[str, Any]) -> None:
-        known = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
+        known = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]  # subclasses are dataclasses
         for name in values:
             if name not in known:
                 raise unknown_name(f"parameter of {cls.__name__}", name, known)

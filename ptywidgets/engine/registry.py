@@ -72,7 +72,7 @@ def register(cls: Brick | None = None, *, kind: str | None = None) -> Any:
     kind = look_up("kind of brick", kind, KINDS)
     if not hasattr(cls, METHODS[kind]):
         raise ParameterError(f"{name} has no method {METHODS[kind]!r}, which a {kind} has; see engine/protocols.py.")
-    if not dataclasses.is_dataclass(cls) or not cls.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+    if not dataclasses.is_dataclass(cls) or not cls.__dataclass_params__.frozen:  # type: ignore[attr-defined]  # a dataclass has them
         raise ParameterError(f"{name} is no frozen dataclass; write @dataclass(frozen=True) below @register.")
     for there in _all():
         if there.__name__ == name and not same_class(there, cls):
@@ -150,7 +150,7 @@ def _bricks(
     for brick in bricks:
         inner = brick
         while isinstance(inner, tuple(SCHEDULES.values())):
-            inner = inner.constraint  # type: ignore[attr-defined]
+            inner = inner.constraint  # type: ignore[attr-defined]  # schedules have one
         if type(inner) in others.values():
             raise ParameterError(
                 f"{type(inner).__name__} is a {other}, not a {kind}: give it in {other}s=({type(inner).__name__}(),)."

@@ -22,7 +22,7 @@ from ptywidgets.engine.goodness import Goodness, goodness
 from ptywidgets.engine.iterate import iterate
 from ptywidgets.engine.models import Model, Multislice, PartialCoherence
 from ptywidgets.engine.plan import Plan
-from ptywidgets.engine.prepare.measurement import scan_positions
+from ptywidgets.engine.prepare.measurement import Measurement, scan_positions
 from ptywidgets.engine.prepare.rotation import wrapped_angle
 from ptywidgets.engine.problem import Problem, make_problem
 from ptywidgets.engine.schedule import coarse_window, for_auto
@@ -177,8 +177,8 @@ def _part(problem: Problem) -> Problem:
     return _made(part, here.model, here.first_probe, here)
 
 
-def _made(measurement: object, model: Model, probe: np.ndarray, like: Problem) -> Problem:
-    made = make_problem(measurement, model=model, probe=probe, loss=like.loss)  # type: ignore[arg-type]
+def _made(measurement: Measurement, model: Model, probe: np.ndarray, like: Problem) -> Problem:
+    made = make_problem(measurement, model=model, probe=probe, loss=like.loss)
     return replace(made, held=like.held) if "probe" in like.held else made
 
 

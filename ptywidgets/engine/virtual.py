@@ -130,9 +130,9 @@ class VirtualImager:
         return np.mean([self.dataset.mean_pattern((int(y), int(y) + 1, 0, width)) for y in rows], axis=0)
 
     def _sum(self, chosen: np.ndarray) -> np.ndarray:
-        out = np.zeros(self._pixels.shape[1])  # type: ignore[union-attr]
+        out = np.zeros(self._pixels.shape[1])  # type: ignore[union-attr]  # called where pixels are kept only
         for start in range(0, len(chosen), 256):
-            out += self._pixels[chosen[start : start + 256]].sum(0, dtype=np.float64)  # type: ignore[index]
+            out += self._pixels[chosen[start : start + 256]].sum(0, dtype=np.float64)  # type: ignore[index]  # called where pixels are kept only
         return out
 
 

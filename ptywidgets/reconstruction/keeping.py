@@ -112,7 +112,7 @@ def load(
         known = checkpoint.provenance
         found = open_again(
             checkpoint.data,
-            dataset,  # type: ignore[arg-type]
+            dataset,  # type: ignore[arg-type]  # one data set: a series is refused above
             name=known.get("data_name", ""),
             path=known.get("data_path", ""),
             expected=known.get("data_fingerprint", ""),

@@ -114,7 +114,7 @@ def _a(kind: str) -> str:
     return f"an {kind}" if kind[0] in "AEIOU" else f"a {kind}"
 
 
-class Name(Unicode):
+class Name(Unicode):  # type: ignore[type-arg]  # traitlets 5.9 cannot subscript it at run time
     """One of several names, in whatever case; unlike Enum it says which is nearest."""
 
     def __init__(self, what: str, known: Iterable[str], default: str, **settings: Any) -> None:

@@ -354,7 +354,6 @@ class Starting(Inputs):
         **options
             Of the function of that name in :mod:`ptywidgets.engine.direct`.
         """
-
         method = look_up("direct method", method, METHODS)
         check_options(getattr(direct, method), options)
         if method == "dpc":

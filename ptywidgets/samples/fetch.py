@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ptywidgets.engine.dataset import Dataset, in_bytes
+from ptywidgets.engine.dataset import Dataset
+from ptywidgets.engine.dataset_checks import in_bytes
 from ptywidgets.engine.errors import FileFormatError, PtyError, look_up
 from ptywidgets.engine.io import read, read_pattern
 from ptywidgets.engine.io.atomic import put_in_place
@@ -58,7 +59,6 @@ class FetchedSample:
 
     def open(self) -> Dataset:
         """The data set with its vacuum pattern and calibration."""
-
         given: dict[str, Any] = dict(self.calibration)
         return read(self.data, vacuum=self.vacuum, **given)
 
@@ -161,7 +161,6 @@ def _check_kept(remote: Remote, path: Path) -> None:
 
 def _check_content(remote: Remote, path: Path) -> str:
     """SHA-256 of a file that holds what it should."""
-
     digest = sha256_of(path)
     if remote.sha256 and digest != remote.sha256:
         raise FileFormatError(

@@ -126,7 +126,6 @@ def example_problem(object_type: str = "complex") -> Problem:
     >>> example_problem("potential").count
     64
     """
-
     whole = samples.ducky("tiny")
     dataset = Dataset(np.asarray(whole.data)[2:10, 2:10], calibration=whole.calibration, vacuum=whole.vacuum)
     optics = Optics.from_dataset(dataset, aberrations=Aberrations(defocus=0.95 * samples.ducky_defocus("tiny")))

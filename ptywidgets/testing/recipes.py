@@ -122,7 +122,7 @@ def _drawn(seed: int, kind: str, generator: np.random.Generator) -> Recipe | Non
         aberrations=aberrations,
         dose=None if generator.random() < 0.12 else float(dose),
         vacuum=bool(generator.random() < 0.6),
-        descan=tuple(float(d) for d in descan),  # type: ignore[arg-type]
+        descan=tuple(float(d) for d in descan),  # type: ignore[arg-type]  # rows and columns
         jitter=float(uniform(0.03, 0.1) * step) if generator.random() < 0.15 else 0.0,
         source=float(uniform(0.15, 0.4) * airy) if partial == "source" else 0.0,
         spread=float(uniform(0.15, 0.5) * depth) if partial == "spread" else 0.0,

@@ -147,7 +147,7 @@ class BrickEditor(VBox):
         if name in self.parameters:
             self.parameters[name].show(self._kept[name])
             self.parameters[name].layout.display = ""
-        elif self._registry[name].describe():  # type: ignore[attr-defined]
+        elif self._registry[name].describe():  # type: ignore[attr-defined]  # bricks are Params
             change = lambda key, value: self._change_parameter(name, key, value)  # noqa: E731
             controls = self.parameters[name] = Controls(self._kept[name], on_change=change, on_error=self._on_error)
             controls.layout.margin = "0 0 0 18px"

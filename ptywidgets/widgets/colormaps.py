@@ -70,5 +70,4 @@ def table(name: str) -> np.ndarray:
 
 def check(name: str) -> str:
     """The name itself where there is such a map; else an error that names the nearest."""
-    name = look_up("colour map", name, STOPS)
-    return name
+    return look_up("colour map", name, STOPS)

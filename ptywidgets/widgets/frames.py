@@ -159,7 +159,7 @@ class Mailbox:
         send: Callable[[dict[str, Any], bytes], None],
         patience: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
-    ):
+    ) -> None:
         self._send = send
         self._patience = patience
         self._clock = clock

@@ -48,10 +48,10 @@ def checked_region(region: dict[str, Any]) -> dict[str, Any]:
     return {**region, **plain, "id": str(region["id"])}
 
 
-class Pair(traitlets.List):
+class Pair(traitlets.List):  # type: ignore[type-arg]  # traitlets 5.9 cannot subscript it at run time
     """Two numbers, or None; one number stands for both."""
 
-    def __init__(self, default: Sequence[float] | None = None):
+    def __init__(self, default: Sequence[float] | None = None) -> None:
         value = None if default is None else list(default)
         super().__init__(traitlets.Float(), value, 2, 2, allow_none=default is None)
 
@@ -119,7 +119,7 @@ class ImageView(Strict, PngFallback, anywidget.AnyWidget):
     _regions = traitlets.Dict().tag(sync=True)
     regions = traitlets.List(traitlets.Dict())
 
-    def __init__(self, title: str = "", cmap: str = "gray", kind: str = "scalar", **traits: Any):
+    def __init__(self, title: str = "", cmap: str = "gray", kind: str = "scalar", **traits: Any) -> None:
         self._frames = Mailbox(self._send_frame)
         self._still_lock = threading.RLock()
         self._region_callbacks = CallbackDispatcher()

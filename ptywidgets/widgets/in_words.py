@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ptywidgets.engine.dataset import Dataset, in_bytes
+from ptywidgets.engine.dataset import Dataset
+from ptywidgets.engine.dataset_checks import in_bytes
 from ptywidgets.engine.virtual import Detector
 from ptywidgets.widgets.number_box import whole
 

@@ -11,6 +11,7 @@ from ptywidgets.engine.algorithms import ALGORITHMS
 from ptywidgets.engine.backends import available_devices
 from ptywidgets.engine.constraints import CONSTRAINTS, VOLUMES
 from ptywidgets.engine.losses import LOSSES
+from ptywidgets.engine.params import Params
 from ptywidgets.engine.plan import AUTOMATIC, Plan
 from ptywidgets.engine.refinements import REFINEMENTS
 from ptywidgets.reconstruction import Reconstruction
@@ -69,7 +70,11 @@ class PlanEditor(VBox):
             "The schedule that finds its own way, or one rule for all iterations.",
         )
         self.method.observe(guarded(lambda change_: self._choose(change_["new"])), "value")
-        self._controls = lambda of: Controls(of, on_change=change, on_error=complain, labels=LABELS)
+
+        def controls(of: Params) -> Controls:
+            return Controls(of, on_change=change, on_error=complain, labels=LABELS)
+
+        self._controls = controls
         self._rule = panel()
         self._shown: type = type(None)
         self.algorithm = self._controls(recon.plan.algorithm)

@@ -20,7 +20,7 @@ IPYWIDGETS_7 = int(ipywidgets.__version__.split(".")[0]) < 8
 
 
 def png(rgb: np.ndarray) -> bytes:
-    """A picture as a PNG file.
+    r"""A picture as a PNG file.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def png(rgb: np.ndarray) -> bytes:
     Examples
     --------
     >>> png(np.zeros((2, 3, 3), np.uint8))[:8]
-    b'\\x89PNG\\r\\n\\x1a\\n'
+    b'\x89PNG\r\n\x1a\n'
     """
     pixels = np.ascontiguousarray(rgb, np.uint8)
     if pixels.ndim != 3 or pixels.shape[2] not in (3, 4) or pixels.size == 0:

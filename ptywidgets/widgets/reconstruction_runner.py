@@ -10,7 +10,8 @@ from typing import Any
 import traitlets
 from ipywidgets import Accordion, Button, IntProgress, Text, ToggleButton
 
-from ptywidgets.engine.dataset import Dataset, in_bytes
+from ptywidgets.engine.dataset import Dataset
+from ptywidgets.engine.dataset_checks import in_bytes
 from ptywidgets.engine.errors import FileFormatError, FileInTheWay, ParameterError
 from ptywidgets.reconstruction import Reconstruction, Snapshot
 from ptywidgets.reconstruction.hosts import shows_threads

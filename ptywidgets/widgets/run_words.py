@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ptywidgets.engine.composition import Composition
-from ptywidgets.engine.dataset import in_bytes
+from ptywidgets.engine.dataset_checks import in_bytes
 from ptywidgets.engine.doubts import doubtful
 from ptywidgets.engine.errors import PtyError
 from ptywidgets.engine.plan import AUTOMATIC

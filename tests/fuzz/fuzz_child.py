@@ -12,6 +12,7 @@ import os
 import sys
 import traceback
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ _FORBIDDEN = {
 }  # fmt: skip
 
 
-def _audit(event: str, arguments: tuple) -> None:
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     if event in _FORBIDDEN:
         _found.append(f"{event} {arguments!r:.200}")
     elif event == "exec" and not os.path.exists(getattr(arguments[0], "co_filename", "")):
@@ -72,7 +73,11 @@ def open_in_every_way(path: Path, beside: Path) -> list[str]:
         assert str(recon)
         recon.object_phase, recon.probe, recon.positions, recon.error  # noqa: B018
 
-    doors = {"data": (contents, data), "pattern": (pattern, mask, begin, contents), "saved": (saved, contents)}
+    doors: dict[str, tuple[Callable[..., Any], ...]] = {
+        "data": (contents, data),
+        "pattern": (pattern, mask, begin, contents),
+        "saved": (saved, contents),
+    }
     wrong = []
     _opened.clear()
     for door in doors[path.name.split(".")[0]]:

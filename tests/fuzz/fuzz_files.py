@@ -80,7 +80,8 @@ def _hdf5(folder: Path) -> list[Path]:
         file.attrs["author"] = "somebody"
         file["vacuum_probe"] = _counts(8, 8, dtype=np.float32) + 1
     with new("data.gzip.h5") as file:
-        for number, options in enumerate(({"compression": "gzip"}, {"compression": "lzf"}, {"fletcher32": True})):
+        packed: tuple[dict[str, Any], ...] = ({"compression": "gzip"}, {"compression": "lzf"}, {"fletcher32": True})
+        for number, options in enumerate(packed):
             group = file.create_group(f"g{number}")
             group.create_dataset(
                 "data", data=_counts(3, 4, 8, 8) if number == 0 else _counts(9, 9), chunks=True, **options

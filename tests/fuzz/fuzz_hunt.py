@@ -157,7 +157,7 @@ def _one_child(
     child = Child(folder, names, log)
     known = dict(batch)
     waiting = collections.deque(batch)
-    asked = collections.deque()
+    asked: collections.deque[tuple[int, str]] = collections.deque()
     current, since = None, time.monotonic()
     for _ in names:
         line = child.hear(60)

@@ -7,6 +7,7 @@ the notebook that is open in the browser.
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import threading
 import time
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import zmq
-from jupyter_client import BlockingKernelClient
+from jupyter_client.blocking.client import BlockingKernelClient
 
 PRINTED = "kernel, on stderr: "
 
@@ -79,7 +80,7 @@ class KernelClient:
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             asked = self._client.kernel_info()
-            if self.until(lambda asked=asked: asked in self._idle, 1):
+            if self.until(functools.partial(self._idle.__contains__, asked), 1):
                 self._reply(asked, timeout)
                 return
         raise TimeoutError(f"the kernel was not heard within {timeout} s")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.dataset import check_memory
+from ptywidgets.engine.dataset_checks import check_memory
 from ptywidgets.engine.errors import ParameterError
 from ptywidgets.engine.losses import AmplitudeLoss
 from ptywidgets.engine.params import Params, param

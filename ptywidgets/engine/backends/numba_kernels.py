@@ -5,6 +5,10 @@ wait, and collapse when another process takes a core. Complex arrays are walked 
 which the compiler turns into vector instructions. The first call compiles; the result is kept on disk where it can be.
 """
 
+# numba infers the types of the loops from what they are called with.
+# mypy: allow-untyped-defs, allow-untyped-calls
+# ruff: noqa: ANN001, ANN202, D103
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -34,7 +38,7 @@ def _real(array: np.ndarray) -> np.ndarray:
 
 
 @_compiled
-def _multiply_cut(waves, field, corners, out):  # type: ignore[no-untyped-def]
+def _multiply_cut(waves, field, corners, out):
     same = waves.shape[0] == 1
     for b in range(corners.shape[0]):
         c, first = 0 if same else b, np.uint64(2 * corners[b, 1])
@@ -49,7 +53,7 @@ def _multiply_cut(waves, field, corners, out):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _multiply_cut_adjoint(residual, field, corners, waves, gradient):  # type: ignore[no-untyped-def]
+def _multiply_cut_adjoint(residual, field, corners, waves, gradient):
     same = waves.shape[0] == 1
     for b in range(corners.shape[0]):
         c, first = 0 if same else b, np.uint64(2 * corners[b, 1])
@@ -74,7 +78,7 @@ def _multiply_cut_adjoint(residual, field, corners, waves, gradient):  # type: i
 
 
 @_compiled
-def _paste_same(field, corners, image, top, bottom):  # type: ignore[no-untyped-def]
+def _paste_same(field, corners, image, top, bottom):
     """Row by row of the field, which stays in the nearest cache while all windows are added that reach it."""
     begin = end = 0  # of the windows that reach a row
     for row in range(top, bottom):
@@ -89,7 +93,7 @@ def _paste_same(field, corners, image, top, bottom):  # type: ignore[no-untyped-
 
 
 @_compiled
-def _sum_cuts(field, corners, sums, top, bottom, line):  # type: ignore[no-untyped-def]
+def _sum_cuts(field, corners, sums, top, bottom, line):
     """`line` (X,) takes each row of the field, or the intensities of one of pairs of numbers."""
     begin, end, width, pairs = 0, 0, np.uint64(len(line)), field.shape[1] > len(line)
     for row in range(top, bottom):
@@ -111,7 +115,7 @@ def _sum_cuts(field, corners, sums, top, bottom, line):  # type: ignore[no-untyp
 
 
 @_compiled
-def _cut(field, corners, out):  # type: ignore[no-untyped-def]
+def _cut(field, corners, out):
     for b in range(out.shape[0]):
         for s in range(out.shape[1]):
             for y in range(out.shape[2]):
@@ -122,7 +126,7 @@ def _cut(field, corners, out):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _paste(field, corners, patches):  # type: ignore[no-untyped-def]
+def _paste(field, corners, patches):
     for b in range(patches.shape[0]):
         for s in range(patches.shape[1]):
             for y in range(patches.shape[2]):
@@ -136,7 +140,7 @@ _exactly = numba.njit(nogil=True, error_model="numpy", cache=True)  # without fa
 
 
 @_exactly  # the reduction of the angle is lost if sums are reordered
-def _cosine_and_sine(phase):  # type: ignore[no-untyped-def]
+def _cosine_and_sine(phase):
     """By quarter turns and polynomials, which, unlike library calls, become vector instructions; coefficients of
     S. L. Moshier's Cephes library."""
     quarter = np.rint(phase * np.float32(0.6366197723675814))
@@ -158,19 +162,19 @@ def _cosine_and_sine(phase):  # type: ignore[no-untyped-def]
 
 
 @_exactly
-def _phase_factor(phase, out):  # type: ignore[no-untyped-def]
+def _phase_factor(phase, out):
     for i in range(phase.shape[0]):
         out[2 * i], out[2 * i + 1] = _cosine_and_sine(phase[i])
 
 
 @_compiled
-def _phase_gradient(transmission, gradient, out):  # type: ignore[no-untyped-def]
+def _phase_gradient(transmission, gradient, out):
     for i in range(out.shape[0]):
         out[i] = transmission[2 * i] * gradient[2 * i + 1] - transmission[2 * i + 1] * gradient[2 * i]
 
 
 @_compiled
-def _correct(field, corners, waves, residual, step, passed, change):  # type: ignore[no-untyped-def]
+def _correct(field, corners, waves, residual, step, passed, change):
     """`change` (2 Nx,) takes what a row's modes ask for together."""
     width = np.uint64(step.shape[1])
     for b in range(corners.shape[0]):
@@ -196,7 +200,7 @@ def _correct(field, corners, waves, residual, step, passed, change):  # type: ig
 
 
 @_compiled
-def _correct_phase(phase, field, corners, waves, residual, step, change):  # type: ignore[no-untyped-def]
+def _correct_phase(phase, field, corners, waves, residual, step, change):
     """`change` (Nx,) takes what a row's modes ask for together."""
     width = np.uint64(step.shape[1])
     for b in range(corners.shape[0]):
@@ -222,7 +226,7 @@ def _correct_phase(phase, field, corners, waves, residual, step, change):  # typ
 
 
 @_compiled
-def _ramp(waves, slopes, rows, columns, angles, turns):  # type: ignore[no-untyped-def]
+def _ramp(waves, slopes, rows, columns, angles, turns):
     """`turns` takes cosine and sine of the `angles` (Ny + Nx,) of each row and then of each column."""
     height, width = np.uint64(len(rows)), np.uint64(len(columns))
     for b in range(waves.shape[0]):
@@ -247,7 +251,7 @@ def _ramp(waves, slopes, rows, columns, angles, turns):  # type: ignore[no-untyp
 
 
 @_compiled
-def _amplitudes(counts, indices, origin, mask, masked, out):  # type: ignore[no-untyped-def]
+def _amplitudes(counts, indices, origin, mask, masked, out):
     """A row in FFT order is a run from the origin on and one that ends before it; each may wrap around the edge."""
     qy, qx = counts.shape[1], counts.shape[2]
     ny, nx = out.shape[1], out.shape[2]
@@ -278,7 +282,7 @@ def _amplitudes(counts, indices, origin, mask, masked, out):  # type: ignore[no-
 
 
 @_compiled
-def _modulus(far, amplitudes, rows, least):  # type: ignore[no-untyped-def]
+def _modulus(far, amplitudes, rows, least):
     total = 0.0
     width = np.uint64(amplitudes.shape[2])
     zero = least - least  # of the arrays' precision
@@ -306,7 +310,7 @@ def _modulus(far, amplitudes, rows, least):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _add_4_to_2(o, p, w, v, a, b, c, d):  # type: ignore[no-untyped-def]
+def _add_4_to_2(o, p, w, v, a, b, c, d):
     w0, w1, w2, w3 = w[0], w[1], w[2], w[3]  # out of the loop, where the compiler could not know that they stay
     v0, v1, v2, v3 = v[0], v[1], v[2], v[3]
     for i in range(o.shape[0]):
@@ -316,14 +320,14 @@ def _add_4_to_2(o, p, w, v, a, b, c, d):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _add_4(o, w, a, b, c, d):  # type: ignore[no-untyped-def]
+def _add_4(o, w, a, b, c, d):
     w0, w1, w2, w3 = w[0], w[1], w[2], w[3]
     for i in range(o.shape[0]):
         o[i] += w0 * a[i] + w1 * b[i] + w2 * c[i] + w3 * d[i]
 
 
 @_compiled
-def _accumulate(weights, source, target, clear):  # type: ignore[no-untyped-def]
+def _accumulate(weights, source, target, clear):
     """target (+)= weights @ source, in tiles of 2 by 4 rows and of columns that fit the cache; weights in fours."""
     last = source.shape[0] - 1
     for start in range(0, source.shape[1], 2048):

@@ -5,6 +5,10 @@ that it was handed. (Numba looks at the age of this file only: touch it after a 
 is worked out by numpy.
 """
 
+# numba infers the types of the loops from what they are called with.
+# mypy: allow-untyped-defs, allow-untyped-calls
+# ruff: noqa: ANN001, ANN202, D103
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -36,7 +40,7 @@ def _pixels(loss: Any) -> tuple[Any, Any]:
     )
 
     @numba.njit(**_OPTIONS)
-    def residual(row, measured, least):  # type: ignore[no-untyped-def]
+    def residual(row, measured, least):
         zero, total = least - least, 0.0
         for i in range(row.shape[0]):
             good = measured[i] >= zero
@@ -46,7 +50,7 @@ def _pixels(loss: Any) -> tuple[Any, Any]:
         return total
 
     @numba.njit(**_OPTIONS)
-    def bend(row, measured, least, along, across):  # type: ignore[no-untyped-def]
+    def bend(row, measured, least, along, across):
         zero = least - least
         for i in range(row.shape[0]):
             good = measured[i] >= zero
@@ -67,7 +71,7 @@ _intensity_residual, _intensity_bend = _pixels(IntensityLoss)
 
 
 @_compiled
-def _residual(far, amplitudes, kind, row, least):  # type: ignore[no-untyped-def]
+def _residual(far, amplitudes, kind, row, least):
     total = 0.0
     for b in range(far.shape[0]):
         for y in range(far.shape[2]):
@@ -94,7 +98,7 @@ def _residual(far, amplitudes, kind, row, least):  # type: ignore[no-untyped-def
 
 
 @_compiled
-def _bend(far, tangents, amplitudes, kind, rows, changes, least, matrix):  # type: ignore[no-untyped-def]
+def _bend(far, tangents, amplitudes, kind, rows, changes, least, matrix):
     row, along, across, width = rows[0], rows[1], rows[2], np.uint64(rows.shape[1])
     for b in range(far.shape[0]):
         for y in range(far.shape[2]):

@@ -1,5 +1,9 @@
 """The loops over patterns compiled by numba: each pattern is read once, as the numbers that it was recorded in."""
 
+# numba infers the types of the loops from what they are called with.
+# mypy: allow-untyped-defs, allow-untyped-calls
+# ruff: noqa: ANN001, ANN202, D103
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -30,7 +34,7 @@ def _known(patterns: np.ndarray) -> bool:
 
 
 @_compiled
-def _moments(patterns, bits, rows, columns, out):  # type: ignore[no-untyped-def]
+def _moments(patterns, bits, rows, columns, out):
     every = bits[0, 0, 0]
     for n in range(patterns.shape[0]):
         total, down, right = 0.0, 0.0, 0.0
@@ -50,7 +54,7 @@ def _moments(patterns, bits, rows, columns, out):  # type: ignore[no-untyped-def
 
 
 @_compiled
-def _between(patterns, first, taps, step, starts, stops, patch, lines, out):  # type: ignore[no-untyped-def]
+def _between(patterns, first, taps, step, starts, stops, patch, lines, out):
     side, reach, width = len(starts), taps.shape[2], patch.shape[1]
     qy, qx = patterns.shape[1], patterns.shape[2]
     for n in range(patterns.shape[0]):
@@ -91,7 +95,7 @@ def _between(patterns, first, taps, step, starts, stops, patch, lines, out):  # 
 
 
 @_compiled
-def _paste(images, places, shares, target):  # type: ignore[no-untyped-def]
+def _paste(images, places, shares, target):
     width = images.shape[2]
     for n in range(images.shape[0]):
         for k in range(places.shape[1]):
@@ -105,7 +109,7 @@ def _paste(images, places, shares, target):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _sample(coefficients, first, steps, fade, margin, out):  # type: ignore[no-untyped-def]
+def _sample(coefficients, first, steps, fade, margin, out):
     one, sixth = np.float32(1), np.float32(1 / 6)
     last_y, last_x = coefficients.shape[0] - 1 - margin, coefficients.shape[1] - 1 - margin
     for y in range(out.shape[0]):
@@ -139,7 +143,7 @@ def _sample(coefficients, first, steps, fade, margin, out):  # type: ignore[no-u
 
 
 @_compiled
-def _products(table, lit, near, ends, counts, fours, at, data, bands, sums, shown, out):  # type: ignore[no-untyped-def]
+def _products(table, lit, near, ends, counts, fours, at, data, bands, sums, shown, out):
     """Four pixels of a detector row at a time, with all the side bands that are not zero there.
 
     Side bands go by sixteens: `bands` has the four real and the four imaginary parts of sixteen, and so on; `sums` for
@@ -213,7 +217,7 @@ def _products(table, lit, near, ends, counts, fours, at, data, bands, sums, show
 
 
 @_compiled
-def _solve(matrix, right, added, lower, column, out):  # type: ignore[no-untyped-def]
+def _solve(matrix, right, added, lower, column, out):
     """Cholesky's L, with conj(right) as one more row, of which it makes L^-1 right; rows go by sixteens as above."""
     size = np.uint64(right.shape[1] // 2)
     for c in range(right.shape[0]):
@@ -257,7 +261,7 @@ def _solve(matrix, right, added, lower, column, out):  # type: ignore[no-untyped
 
 
 @_compiled
-def _beams(table, minus, plus, runs, at, one, other):  # type: ignore[no-untyped-def]
+def _beams(table, minus, plus, runs, at, one, other):
     for n in range(minus.shape[0]):
         one[n] = 0
         other[n] = 0
@@ -275,7 +279,7 @@ def _beams(table, minus, plus, runs, at, one, other):  # type: ignore[no-untyped
 
 
 @_compiled
-def _deconvolve(ones, others, data, which, floor, sums):  # type: ignore[no-untyped-def]
+def _deconvolve(ones, others, data, which, floor, sums):
     for n in range(ones.shape[0]):
         one, other, field = ones[n], others[n], data[which[n]]
         zero = floor - floor

@@ -1,5 +1,7 @@
 """The inner loops in numpy: one image at a time, so that what one call leaves in the cache the next one finds there."""
 
+# ruff: noqa: D103 (what each function gives is told in kernels.py)
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -158,7 +160,7 @@ def residual(far: np.ndarray, amplitudes: np.ndarray, loss: Any) -> float:
 
 def bend(far: np.ndarray, tangents: np.ndarray, amplitudes: np.ndarray, loss: Any) -> np.ndarray:
     parts = zip(far, tangents.swapaxes(0, 1), amplitudes, strict=True)
-    return sum(np.array(bend_of(*part, loss)) for part in parts)  # type: ignore[return-value]
+    return sum(np.array(bend_of(*part, loss)) for part in parts)  # type: ignore[return-value]  # of one part at least, so an array
 
 
 def bend_of(far: Any, tangents: Any, amplitudes: Any, loss: Any) -> list[list[Any]]:

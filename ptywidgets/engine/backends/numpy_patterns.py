@@ -1,5 +1,7 @@
 """The loops of the direct methods in numpy, in portions that stay in the cache; BLAS is kept on the calling thread."""
 
+# ruff: noqa: D103 (what each function gives is told in pattern_kernels.py)
+
 from __future__ import annotations
 
 import numpy as np

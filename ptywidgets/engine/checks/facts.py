@@ -188,7 +188,6 @@ class Facts:
     @cached_property
     def mean(self) -> np.ndarray:
         """Mean (Qy, Qx) of the sample's patterns, brought to one origin by whole pixels."""
-
         if self._measurement is not None and self._measurement.scan_shape == self.dataset.scan_shape:
             origin = self._measurement.origin[:, self.places[:, 0], self.places[:, 1]]
         else:

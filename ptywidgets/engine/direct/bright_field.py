@@ -54,7 +54,7 @@ class BrightField:
     @property
     def scan_shape(self) -> tuple[int, int]:
         """(Ry, Rx)."""
-        return self.images.shape[1:]  # type: ignore[return-value]
+        return self.images.shape[1:]
 
     @property
     def q_pixels(self) -> tuple[float, float]:
@@ -169,7 +169,7 @@ def bright_field(
             f"the measurement is of a scan of {origin.shape[1:]} but the dataset's is {source.scan_shape}; "
             "prepare this dataset."
         )
-    elif measurement is not None:
+    if measurement is not None:
         source = left_out_alike(source, measurement)
     source = mended(source)
     if radius is None:

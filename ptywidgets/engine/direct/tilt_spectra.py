@@ -77,7 +77,7 @@ class TiltSpectra:
             means=means,
             rows=np.fft.fftfreq(frame[0], bright.scan_steps[0])[keep],
             columns=np.fft.rfftfreq(frame[1], bright.scan_steps[1])[: band[1] // 2 + 1],
-            frame=frame,  # type: ignore[arg-type]
+            frame=frame,
             scan_shape=bright.scan_shape,
             scan_steps=bright.scan_steps,
             tilts=bright.tilts,

@@ -113,9 +113,9 @@ def scattered(
         image=image.astype(np.float32),
         seen=np.clip(seen, 0, 1).astype(np.float32),
         margin=(int(margin[0]), int(margin[1])),
-        shape=shape,  # type: ignore[arg-type]
-        sampling=sampling,  # type: ignore[arg-type]
-        kernel=Kernel((kernel * steps[0], kernel * steps[1]), sampling),  # type: ignore[arg-type]
+        shape=shape,  # type: ignore[arg-type]  # rows and columns
+        sampling=sampling,  # type: ignore[arg-type]  # rows and columns
+        kernel=Kernel((kernel * steps[0], kernel * steps[1]), sampling),  # type: ignore[arg-type]  # rows and columns
     )
 
 

@@ -30,14 +30,14 @@ from ptywidgets.engine.io.recognise import printable
 class Foreign:
     """Another package's array, read block by block as numpy arrays of one type; its errors become a DataError."""
 
-    def __init__(self, data: Any, dtype: np.dtype | None = None):
+    def __init__(self, data: Any, dtype: np.dtype | None = None) -> None:
         self.data = data
         self.shape = _sizes(data)
         self.dtype = counted(np.dtype(data.dtype)) if dtype is None else dtype
         self.ndim = len(self.shape)
         chunks = getattr(data, "chunksize", None) or getattr(data, "chunks", None)  # dask's chunks are the first
         whole = isinstance(chunks, Sequence) and len(chunks) == self.ndim and all(_is_whole(n) for n in chunks)
-        self.chunks = tuple(int(n) for n in chunks) if whole else None  # type: ignore[union-attr]
+        self.chunks = tuple(int(n) for n in chunks) if whole else None  # type: ignore[union-attr]  # a sequence where it is whole
 
     def __getitem__(self, key: Any) -> np.ndarray:
         try:

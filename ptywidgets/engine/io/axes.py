@@ -152,7 +152,7 @@ def reordered(data: Any, order: Sequence[int]) -> Any:
 class Reordered:
     """An array whose axis i is the axis ``order[i]`` of another one, which stays where it is."""
 
-    def __init__(self, data: Any, order: Sequence[int]):
+    def __init__(self, data: Any, order: Sequence[int]) -> None:
         self.data, self.order = data, tuple(int(axis) for axis in order)
         self.shape = tuple(int(data.shape[axis]) for axis in self.order)
         self.dtype = data.dtype
@@ -192,7 +192,7 @@ def axis_claims(marks: Sequence[Mark], order: Sequence[int]) -> list[Claim]:
 
 
 def _kinds(marks: Sequence[Mark]) -> list[str] | None:
-    """ "scan" or "detector" for each axis, or None where that is not said: by its units, its own words, its names."""
+    """Kind of each axis, "scan" or "detector", by its units, its own words or its name; None where nothing says it."""
     for told in (_kind_by_unit, lambda m: m.kind, _kind_by_name):
         kinds = [told(mark) for mark in marks]
         if kinds.count("scan") == kinds.count("detector") == 2:

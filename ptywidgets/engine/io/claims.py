@@ -57,11 +57,11 @@ def claim_if_set(quantity: str, value: Any, unit: str, where: str) -> list[Claim
 
 
 def unit_of(unit: str) -> tuple[str, float]:
-    """Kind and scale of a unit, however it is spelled.
+    r"""Kind and scale of a unit, however it is spelled.
 
     Examples
     --------
-    >>> unit_of("A^-1"), unit_of("1/nm"), unit_of("$\\\\AA^{-1}$"), unit_of("mrad"), unit_of("[nm]"), unit_of("pixels")
+    >>> unit_of("A^-1"), unit_of("1/nm"), unit_of("$\\AA^{-1}$"), unit_of("mrad"), unit_of("[nm]"), unit_of("pixels")
     (('inverse', 1.0), ('inverse', 0.1), ('inverse', 1.0), ('angle', 1.0), ('length', 10.0), ('', 0.0))
     """
     plain = unit.replace("\u212b", "A").replace("\u00c5", "A").replace("\u00b5", "u").replace("\u03bc", "u")
@@ -119,7 +119,7 @@ def settle(claims: list[Claim], given: Mapping[str, Any], name: str, call: str =
                 )
             those = [c for c in those if c not in angles]
         stated[quantity] = source.along_axes(those, [_standard(c, energy) for c in those])
-    return Calibration(**{k: v for k, v in stated.items() if k not in given}).replace(**given)  # type: ignore[arg-type]
+    return Calibration(**{k: v for k, v in stated.items() if k not in given}).replace(**given)  # type: ignore[arg-type]  # names of its fields, checked by it
 
 
 def origins(claims: list[Claim], given: Mapping[str, Any]) -> dict[str, str]:
@@ -131,7 +131,7 @@ def origins(claims: list[Claim], given: Mapping[str, Any]) -> dict[str, str]:
     {'energy': 'given', 'scan_step': 'from the file (dim1)'}
     """
     names = {"q_pixel" if name == "angle_pixel" else name for name, value in given.items() if value is not None}
-    found = {name: "given" for name in sorted(names)}
+    found = dict.fromkeys(sorted(names), "given")
     for c in claims:
         found.setdefault(c.quantity, f"from the file ({printable(c.where)})")
     return found

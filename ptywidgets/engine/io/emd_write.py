@@ -14,7 +14,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ptywidgets.engine.dataset import Dataset, in_bytes
+from ptywidgets.engine.dataset import Dataset
+from ptywidgets.engine.dataset_checks import in_bytes
 from ptywidgets.engine.errors import FileFormatError
 from ptywidgets.engine.io.atomic import atomic_file
 from ptywidgets.engine.io.hdf5_write import steady_hdf5

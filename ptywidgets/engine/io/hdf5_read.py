@@ -57,7 +57,7 @@ def watched_hdf5(path: Path) -> h5py.File:
 class _Watched:
     """A binary file as h5py's driver for file objects reads it."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path) -> None:
         self._name = name_of_watched(path)
         self._raw = path.open("rb", buffering=0)
         self._at = 0

@@ -51,7 +51,7 @@ def steady_hdf5(path: Path) -> Iterator[tuple[h5py.File, Callable[[], None]]]:
 class _Steady:
     """A binary file whose methods never raise; `check` does."""
 
-    def __init__(self, raw: Any):
+    def __init__(self, raw: Any) -> None:
         self._raw, self._at, self._end = raw, 0, 0
         self._error: BaseException | None = None
 

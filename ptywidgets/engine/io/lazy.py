@@ -28,7 +28,9 @@ class LazyArray:
     from any thread, pickling carries the path and not the data, and axes of length one beyond the fourth are dropped.
     """
 
-    def __init__(self, path: str | os.PathLike[str], name: str, *, allow_external: bool = False, squeeze: bool = False):
+    def __init__(
+        self, path: str | os.PathLike[str], name: str, *, allow_external: bool = False, squeeze: bool = False
+    ) -> None:
         self.path, self.name, self.allow_external, self.squeeze = Path(path), name, allow_external, squeeze
         self._lock = threading.RLock()
         self._pid = os.getpid()
@@ -151,7 +153,7 @@ def dropped_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
 class ScanView:
     """A stack (J, Qy, Qx) seen as (Ry, Rx, Qy, Qx), without a copy."""
 
-    def __init__(self, stack: Any, scan_shape: tuple[int, int]):
+    def __init__(self, stack: Any, scan_shape: tuple[int, int]) -> None:
         self.stack = stack
         self.shape = (*scan_shape, *(int(n) for n in stack.shape[1:]))
         self.dtype = stack.dtype

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -107,13 +108,14 @@ def _planes(file: h5py.File, shape: tuple[int, ...]) -> list[str]:
 
 def _only_mask(file: h5py.File, path: Path) -> str:
     plane = [e for e in datasets(file) if e.dtype.kind in "biuf" and len([n for n in e.shape if n != 1]) == 2]
-    for fits in (
-        lambda e: _name(e.path) == PIXEL_MASK,
-        lambda e: _name(e.path) == "mask",
-        lambda e: "mask" in _name(e.path) and _name(e.path) != SCAN_MASK,
-        lambda e: True,
-    ):
-        chosen = [e.path for e in plane if fits(e)]
+    likeliest_first: tuple[Callable[[str], bool], ...] = (
+        lambda name: name == PIXEL_MASK,
+        lambda name: name == "mask",
+        lambda name: "mask" in name and name != SCAN_MASK,
+        lambda name: True,
+    )
+    for fits in likeliest_first:
+        chosen = [e.path for e in plane if fits(_name(e.path))]
         if len(chosen) == 1:
             return chosen[0]
         if chosen:

@@ -95,12 +95,12 @@ def not_understood(path: Path, known: str) -> FileFormatError:
 
 
 def printable(text: str, limit: int = 160) -> str:
-    """`text` fit for a message: names in files are data and may hold anything.
+    r"""`text` fit for a message: names in files are data and may hold anything.
 
     Examples
     --------
-    >>> printable("a\\x1b[31m\\n<b>")
-    'a\ufffd[31m\ufffd<b>'
+    >>> printable("a\x1b[31m\n<b>")
+    'a�[31m�<b>'
     """
     clean = "".join(c if c.isprintable() else "\ufffd" for c in text[: limit + 1])
     return clean if len(clean) <= limit else clean[: limit - 3] + "..."

@@ -11,7 +11,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ptywidgets.engine.dataset import Calibration, Dataset, check_memory
+from ptywidgets.engine.dataset import Calibration, Dataset
+from ptywidgets.engine.dataset_checks import check_memory
 from ptywidgets.engine.errors import DataError, FileFormatError, PtyError
 from ptywidgets.engine.io import read
 from ptywidgets.engine.io.emd_write import write_array

@@ -1,4 +1,4 @@
-"""Do the counts agree with the model, as far as counting statistics let anybody tell?"""
+"""Tests of whether the counts agree with the model within counting statistics."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def _rings(problem: Problem, rings: int | Sequence[float]) -> tuple[np.ndarray, 
     """Number of the ring of each pixel (Ny, Nx), in FFT order, as large as their number where there is none; edges."""
     energy = problem.measurement.calibration.require("energy")
     axes = [np.fft.fftfreq(n, s) for n, s in zip(problem.window, problem.sampling, strict=True)]
-    angle = inverse_angstrom_to_mrad(np.hypot(axes[0][:, None], axes[1][None]), energy)  # type: ignore[arg-type]
+    angle = inverse_angstrom_to_mrad(np.hypot(axes[0][:, None], axes[1][None]), energy)
     if isinstance(rings, (int, np.integer)):
         edges = np.linspace(0, inverse_angstrom_to_mrad(0.5 / max(problem.sampling), energy), int(rings) + 1)
     else:

@@ -175,4 +175,4 @@ def _gauge(offsets: tuple[float, ...], slope: np.ndarray, shift: np.ndarray, pix
     """In A, from pixels."""
     v, u = (float(g) for g in slope / pixel)
     y, x = (float(s) for s in shift * pixel)
-    return Gauge(offsets, (v, u), (y, x), **more)  # type: ignore[arg-type]
+    return Gauge(offsets, (v, u), (y, x), **more)  # type: ignore[arg-type]  # the caller names the fields

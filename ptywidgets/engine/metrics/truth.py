@@ -89,7 +89,7 @@ def compare_to_truth(
     true = true.reshape(-1, *true.shape[-2:])
     field = make_field(true, true_pixel, laid.matrix * pixel, laid.offset, np.full(2, np.inf), cutoff)
     mask = scanned(np.asarray(positions, float) / pixel, obj.shape[-2:])
-    depths = (float(thickness), float(truth_thickness)) if sliced else None  # type: ignore[arg-type]
+    depths = (float(thickness), float(truth_thickness)) if sliced else None  # type: ignore[arg-type]  # both are given where it is sliced
     picture = low_pass(picture, magnified, cutoff)
     return match(picture, field, mask, pixel, _REACH, ramp, scale, either_sign, depths)
 

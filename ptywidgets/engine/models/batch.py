@@ -177,7 +177,7 @@ def _of_parameters(model: Model, backend: Backend, slab: Slab, total: _Sums) -> 
         others["background"], weights["background"] = sums["background"], sums["background weight"]
         weights["background stiffness"] = sums["background stiffness"]
     if "emission" in sums and model.diffuse is not None:
-        strength = backend.to_device(model.diffuse.strength, slab.absorption.dtype)  # type: ignore[union-attr]
+        strength = backend.to_device(model.diffuse.strength, slab.absorption.dtype)  # type: ignore[union-attr]  # diffuse scattering absorbs
         by_emission = model.diffuse.emission_adjoint(xp, strength, sums["emission"])
         # |t| = exp(-R / 2), and the sum G is minus half of the gradient: dL = -2 Re<G, dt> = Re<G, t> dR.
         product = slab.transmission.real * total.transmission.real + slab.transmission.imag * total.transmission.imag

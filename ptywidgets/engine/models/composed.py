@@ -114,7 +114,7 @@ class Model:
         far = self.detector.propagate(backend, exits, where.shifts)
         added = None
         if given_off is not None:
-            shapes = self.diffuse.patterns(backend, far.shape[-2:], far.real.dtype)  # type: ignore[union-attr]
+            shapes = self.diffuse.patterns(backend, far.shape[-2:], far.real.dtype)  # type: ignore[union-attr]  # without it nothing is given off
             added = (given_off @ shapes.reshape(len(shapes), -1)).reshape(len(far), *far.shape[-2:])
         if self.background is not None and self.background.pattern is not None:
             pattern = backend.to_device(self.background.pattern, far.real.dtype)

@@ -37,13 +37,13 @@ from ptywidgets.engine.prepare.rotation import (
 from ptywidgets.engine.prepare.vacuum import vacuum_of_scan as vacuum_of_scan  # answers data sets
 
 if TYPE_CHECKING:
+    from ptywidgets.engine.prepare.decisions import Decision as Decision
     from ptywidgets.engine.prepare.optics_fit import OpticsFit as OpticsFit
     from ptywidgets.engine.prepare.optics_fit import find_optics as find_optics
     from ptywidgets.engine.prepare.orientation import Candidate as Candidate
     from ptywidgets.engine.prepare.orientation import Orientation as Orientation
     from ptywidgets.engine.prepare.orientation import find_orientation as find_orientation
     from ptywidgets.engine.prepare.polish import Polished as Polished
-    from ptywidgets.engine.prepare.start import Decision as Decision
     from ptywidgets.engine.prepare.start import Start as Start
     from ptywidgets.engine.prepare.start import find_start as find_start
 
@@ -56,7 +56,7 @@ _HOMES = {
     "Orientation": "ptywidgets.engine.prepare.orientation",
     "find_orientation": "ptywidgets.engine.prepare.orientation",
     "Polished": "ptywidgets.engine.prepare.polish",
-    "Decision": "ptywidgets.engine.prepare.start",
+    "Decision": "ptywidgets.engine.prepare.decisions",
     "Start": "ptywidgets.engine.prepare.start",
     "find_start": "ptywidgets.engine.prepare.start",
 }

@@ -147,7 +147,7 @@ class CoarseModel:
 
     # ------------------------------------------------------------------ inside
 
-    def _map(self, task: Callable) -> list:
+    def _map(self, task: Callable[[np.ndarray], Any]) -> list[Any]:
         def helped(part: np.ndarray) -> Any:
             with helping():
                 return task(part)

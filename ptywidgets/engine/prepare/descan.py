@@ -91,7 +91,6 @@ def centred_mean(dataset: Dataset, origin: np.ndarray, most: int = 400) -> np.nd
     most : int
         Patterns that are read, spread over the scan.
     """
-
     positions, sample = sampled_positions(dataset, most), sample_patterns(dataset, most)
     if dataset.scan_mask is not None:
         kept = dataset.scan_mask[tuple(positions.T)]

@@ -24,7 +24,7 @@ _SAMPLED, _ASKED = 48, 32  # positions on a side of the scan that are fitted, an
 
 
 def descan_model(screened: Screened) -> tuple[str, str]:
-    """ "plane" or "parabola", and why where it is the latter.
+    """Descan model of the data, "plane" or "parabola", and the reason for a parabola.
 
     A specimen moves the centre of mass, too, and most of all one with a wedge or a large particle; so where the centres
     of mass are bent, the edges of the disks must be bent alike.

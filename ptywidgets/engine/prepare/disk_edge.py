@@ -64,6 +64,7 @@ def binning_for(pattern: np.ndarray, disk: Disk) -> int:
 
 
 def binned(pattern: np.ndarray, binning: int) -> np.ndarray:
+    """Sum blocks of binning x binning pixels; rows and columns that fill no block are left out."""
     rows, columns = (n // binning * binning for n in pattern.shape)
     shape = rows // binning, binning, columns // binning, binning
     return pattern[:rows, :columns].reshape(shape).sum((1, 3)) if binning > 1 else pattern
@@ -128,6 +129,8 @@ def fit_edge(pattern: np.ndarray, start: np.ndarray, rounds: int, free: int) -> 
 
 @dataclass(frozen=True)
 class EdgeFit:
+    """Ellipse of the edge of a disk, as fitted, with its uncertainties and how clearly the edge is seen."""
+
     values: np.ndarray  # R, log s, cy, cx, a, b
     errors: np.ndarray  # one sigma of each
     contrast: float

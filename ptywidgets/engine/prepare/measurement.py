@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ptywidgets.engine.calibration import both, in_words, single
-from ptywidgets.engine.dataset import Calibration, Dataset, check_memory
+from ptywidgets.engine.dataset import Calibration, Dataset
+from ptywidgets.engine.dataset_checks import check_memory
 from ptywidgets.engine.errors import DataError
 from ptywidgets.engine.params import Params, param
 from ptywidgets.engine.patterns import Patterns

@@ -144,7 +144,7 @@ def find_optics(
 
 def cannot_tell(optics: Optics, rotation: float, transpose: bool, shape: tuple[int, ...], reason: str) -> OpticsFit:
     """The fit of data that tell nothing: what is known already, and nothing of it is found."""
-    uncertainties = {name: math.inf for name in (*TERMS, "defocus")} | {"rotation": 90.0}
+    uncertainties = dict.fromkeys((*TERMS, "defocus"), math.inf) | {"rotation": 90.0}
     return OpticsFit(optics.aberrations, rotation, transpose, uncertainties, 0.0, 1.0, np.zeros(shape), reason)
 
 
@@ -211,6 +211,7 @@ def uncertainties_of(normal: Normal, fixed: np.ndarray, size: np.ndarray, groups
 
 
 def in_words(aberrations: Aberrations, rotation: float, transpose: bool, uncertainties: dict[str, float]) -> str:
+    """Aberrations and rotation, each with its uncertainty, as a message tells them."""
     words = [f"defocus {aberrations['defocus']:.0f} A (+- {uncertainties['defocus']:.0f})"]
     for symbol, name in (("C12", "astigmatism"), ("C21", "coma")):
         sigma = math.hypot(*(uncertainties.get(f"{symbol}{part}", 0.0) for part in "ab")) / math.sqrt(2)

@@ -147,7 +147,9 @@ class StrongBands:
         first, second, *_ = self._bands(terms, values, self.in_detector(rotation, transpose)[:, None])
         return first - second
 
-    def _bands(self, terms: Sequence[str], values: np.ndarray, q: np.ndarray) -> tuple:
+    def _bands(
+        self, terms: Sequence[str], values: np.ndarray, q: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray], list[np.ndarray]]:
         k, lam = self.tilts[None], self.wavelength
         here = polynomials(terms, k, lam)
         one = [b - c for b, c in zip(here, polynomials(terms, k - q, lam), strict=True)]

@@ -144,7 +144,6 @@ def find_start(
     >>> bool(abs(start.measurement.rotation + 15) < 0.3), bool(abs(start.optics.aberrations["defocus"] - 350) < 7)
     (True, True)
     """
-
     defocus, aberrations, thickness, refine, terms = checked_start(
         dataset,
         defocus=defocus,

@@ -98,7 +98,6 @@ def thick_defocus(
     ParameterError
         When the thickness is not positive.
     """
-
     if not (math.isfinite(thickness) and thickness > 0):
         raise ParameterError(f"thickness is {thickness} A; expected a positive number, or None where it is not known.")
     slices = max(2, math.ceil(thickness / SLICE))

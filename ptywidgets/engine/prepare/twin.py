@@ -55,7 +55,6 @@ def resolve_twin(
     -------
     TwinTest
     """
-
     small, small_optics = cut_out(measurement, optics, most)
     losses = []
     for turn in (0.0, 180.0):

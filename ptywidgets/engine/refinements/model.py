@@ -103,7 +103,7 @@ class RefineModel(Params):
             sizes("ensemble.source_size", 1 / (2 * np.pi * k))
         if self.focal_spread:
             parameter_of(model, "ensemble.focal_spread")
-            sizes("ensemble.focal_spread", 1 / (np.pi * model.ensemble.wavelength * k**2))  # type: ignore[union-attr]
+            sizes("ensemble.focal_spread", 1 / (np.pi * model.ensemble.wavelength * k**2))  # type: ignore[union-attr]  # there, as its parameter is
         if self.blur:
             sizes("response.sigma", 0.5)
         if self.distance:

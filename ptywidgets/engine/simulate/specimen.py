@@ -65,7 +65,7 @@ class Atoms:
             np.concatenate([self.positions, other.positions]),
             np.concatenate([self.numbers, other.numbers]),
             np.concatenate([self.displacements, other.displacements]),
-            tuple(max(sides) for sides in zip(self.cell, other.cell, strict=True)),  # type: ignore[arg-type]
+            tuple(max(sides) for sides in zip(self.cell, other.cell, strict=True)),  # type: ignore[arg-type]  # three sides
         )
 
     @property

@@ -144,7 +144,7 @@ def series_of(
     count = max(1, round(depth / (voxel_depth or (dy + dx) / 2)))
     shape = (count, *first.object_shape[1:])
     passage = first.model.passage
-    thickness = depth / passage.slices if isinstance(passage, Thin) else passage.thickness[0]  # type: ignore[attr-defined]
+    thickness = depth / passage.slices if isinstance(passage, Thin) else passage.thickness[0]  # type: ignore[attr-defined]  # which else has slices of a thickness
     middle = [(n - w) / 2 + w // 2 for n, w in zip(shape[1:], first.window, strict=True)]
     if volume is not None and np.shape(volume) != shape:
         raise ParameterError(f"the volume is {np.shape(volume)}; this series has {shape} voxels.")
@@ -153,7 +153,7 @@ def series_of(
         projections=tuple(
             Projection(
                 tilt,
-                shape,  # type: ignore[arg-type]
+                shape,  # type: ignore[arg-type]  # three axes
                 (depth / count, dy, dx),
                 passage.slices,
                 float(thickness),
@@ -187,7 +187,7 @@ def _view(
         measurement = view.measurement
         energy = measurement.calibration.require("energy")
         extent = tuple(n * d for n, d in zip(view.window, view.sampling, strict=True))
-        passage = Multislice((thickness,) * slices, wavelength=wavelength(energy), extent=extent)  # type: ignore[arg-type]
+        passage = Multislice((thickness,) * slices, wavelength=wavelength(energy), extent=extent)  # type: ignore[arg-type]  # rows and columns
         thick = replace(thin, passage=passage)
         view = make_problem(measurement, model=thick, probe=view.first_probe, **options)
     if modes > 1:

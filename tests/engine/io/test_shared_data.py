@@ -98,7 +98,7 @@ def test_everything_else_is_refused_politely(shared):
 
 
 def test_git_lfs_pointer(shared):
-    pointers = [p for p in (shared / "data" / "fesi-dpc").rglob("*.raw")]
+    pointers = list((shared / "data" / "fesi-dpc").rglob("*.raw"))
     for path in pointers:
         with pytest.raises(FileFormatError, match="Git LFS pointer"):
             read(path)
