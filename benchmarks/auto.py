@@ -31,7 +31,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("sets", nargs="*", default=["small", "small_dose1e4"])
     parser.add_argument("--data", type=Path, help="folder of simulated sets with their truth; else our own ducky")
-    parser.add_argument("--amplitudes", action="store_true", help="the amplitude loss, also where Anscombe's suits")
+    parser.add_argument(
+        "--amplitudes", action="store_true", help="the amplitude loss, also where the Anscombe loss suits"
+    )
     options = parser.parse_args()
     for _ in auto_steps(example_problem("potential"), iterations=4):
         pass

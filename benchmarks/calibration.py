@@ -206,7 +206,8 @@ def figures(records: list[Record]) -> dict[str, Any]:
         "half turn open": share(j.open_turn for j in told),
         "wrong and sure": sum(bool(j.wrong_and_sure) for j in judgements),
         "wrong orientation or defocus": sum(
-            bool({"transpose", "half turn", "rotation", "defocus"} & set(j.wrong_and_sure)) for j in judgements
+            bool({"transpose", "180-degree ambiguity", "rotation", "defocus"} & set(j.wrong_and_sure))
+            for j in judgements
         ),
         "asked though right": sum(not j.told and not j.wrong and j.found["defocus"] is not None for j in judgements),
         "cpu": [float(v) for v in np.percentile([r["cpu"] for r in records if "cpu" in r] or [0], (50, 90, 100))],
@@ -284,7 +285,7 @@ def draw(records: list[Record], path: Path) -> None:
                 here = (np.clip(judgement.sigmas[name], low, high), np.clip(abs(judgement.errors[name]), low, high))
                 face = colour if judgement.told else "none"
                 axis.plot(*here, "o", ms=6, mec=colour, mfc=face)
-                if {name, "transpose", "half turn"} & set(judgement.wrong_and_sure):
+                if {name, "transpose", "180-degree ambiguity"} & set(judgement.wrong_and_sure):
                     axis.plot(*here, "rx", ms=10, mew=1.5)
             axis.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high), title=f"{name}, {kind}")
             axis.set_xlabel(f"stated sigma ({unit})")

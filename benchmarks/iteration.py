@@ -114,7 +114,7 @@ def fft_seconds(shape: tuple[int, int]) -> float:
 
 
 def transforms_alone(problem: Problem) -> Iterator[float]:
-    """Seconds of two transforms for every position, in portions on worker threads as an iteration makes them."""
+    """Seconds of two transforms for every position, in chunks on worker threads as an iteration makes them."""
     backend = CpuBackend()
     shape = problem.first_probe.shape
 
@@ -125,12 +125,12 @@ def transforms_alone(problem: Problem) -> Iterator[float]:
     def fill(places: np.ndarray, _: None) -> None:
         backend.empty("waves", (len(places), *shape), np.complex64)[...] = 1
 
-    portions = backend.portions(np.arange(problem.count), problem.first_probe.nbytes)
-    backend.map_reduce(fill, portions, lambda: None)
+    chunks = backend.chunks(np.arange(problem.count), problem.first_probe.nbytes)
+    backend.map_reduce(fill, chunks, lambda: None)
     try:
         while True:
             start = time.perf_counter()
-            backend.map_reduce(task, portions, lambda: None)
+            backend.map_reduce(task, chunks, lambda: None)
             yield time.perf_counter() - start
     finally:
         backend.close()

@@ -23,7 +23,7 @@ import numpy as np
 from ptywidgets.engine import PIE, ConjugateGradient, Plan, Problem, State, iterate, make_problem
 from ptywidgets.engine.io.atomic import PICTURE, atomic_file
 from ptywidgets.engine.models import NearField, single_slice
-from ptywidgets.engine.models.passage import fresnel
+from ptywidgets.engine.models.exit_wave import fresnel
 from ptywidgets.engine.prepare import measurement_of
 from ptywidgets.widgets.png import png, side_by_side
 

@@ -33,7 +33,7 @@ from ptywidgets.engine import (
 )
 from ptywidgets.engine.constraints import default_constraints
 from ptywidgets.engine.io.atomic import PICTURE, atomic_file
-from ptywidgets.engine.metrics import chi_squared_rings, compare_to_truth, given_off, hold_out
+from ptywidgets.engine.metrics import chi_squared_rings, compare_to_truth, diffuse_counts, hold_out
 from ptywidgets.engine.models.learned_shape import LEARNED
 from ptywidgets.engine.refinements import RefineDiffuse, RefineObjectModes
 from ptywidgets.engine.simulate import Simulation, mos2, silicon_110, simulate_dataset
@@ -98,8 +98,8 @@ CASES = {
 def reconstructed(
     case: Case, simulation: Simulation, iterations: int, diffuse: str = "", object_modes: int = 1
 ) -> tuple[Any, Any, float]:
-    """Problem, state and seconds; the coherent model takes the amplitude loss, since Poisson's breaks down in the
-    dark that it cannot explain, and object modes take it until there are any."""
+    """Problem, state and seconds; the coherent model takes the amplitude loss, since the Poisson loss breaks down in
+    the dark that it cannot explain, and object modes take it until there are any."""
     measurement = prepare(simulation.dataset, rotation=0.0, transpose=False)
     optics = replace(Optics.from_dataset(simulation.dataset), aberrations=case.optics.aberrations)
     composition = case.composition.replace(diffuse=diffuse, b_factor=0.25, object_modes=object_modes, displacement=0.05)
@@ -126,7 +126,7 @@ def reconstructed(
     *_, state = iterate(split, plan)
     if object_modes > 1:
         split, problem = split.with_loss("poisson"), problem.with_loss("poisson")
-    finish = ConjugateGradient(lowest=0.0, hold_probe=True)
+    finish = ConjugateGradient(lower_bound=0.0, hold_probe=True)
     *_, state = iterate(split, plan.replace(iterations=iterations, algorithm=finish), state)
     return problem, state, time.perf_counter() - began
 
@@ -134,7 +134,7 @@ def reconstructed(
 def shape(problem: Any, state: Any) -> np.ndarray:
     """Electrons that each pixel (Ny, Nx) gets diffusely from all positions."""
     patterns = problem.model_at(state).diffuse.patterns(problem.backend, problem.window, np.float64)
-    return np.asarray(patterns[0] * given_off(problem, state).sum())
+    return np.asarray(patterns[0] * diffuse_counts(problem, state).sum())
 
 
 def off(one: np.ndarray, other: np.ndarray, problem: Any) -> float:
@@ -189,7 +189,7 @@ def main() -> None:
                     u = float(np.average(state.parameters["displacement"], weights=atoms))
                     line += f"  u {u:.4f} A, so B {8 * np.pi**2 * u**2:.3f} A^2 (true {simulation.b_factor:.3f})"
                 elif diffuse and not still:
-                    q, field = given_off(problem, state).sum(1), np.asarray(simulation.dark_fields[0]).ravel()
+                    q, field = diffuse_counts(problem, state).sum(1), np.asarray(simulation.dark_fields[0]).ravel()
                     if kind == "diffuse":
                         b = float(state.parameters["b_factor"][0])
                         line += f"  B {b:.3f} A^2 (true {simulation.b_factor:.3f})"
@@ -200,7 +200,7 @@ def main() -> None:
                     if kind == "diffuse":
                         drawn.append((name, problem, state, q, field, rings))
                 elif diffuse:
-                    line += f"  given off {given_off(problem, state).mean() / problem.mean_intensity:.5f}"
+                    line += f"  given off {diffuse_counts(problem, state).mean() / problem.mean_intensity:.5f}"
                 print(line, flush=True)
     if options.picture:
         draw(drawn, options.picture)
@@ -220,7 +220,7 @@ def draw(drawn: list[Any], path: str) -> None:
         scan = problem.measurement.scan_shape
         pictures = {
             f"{name}: potential (rad)": state.object.sum(0)[inside],
-            "strength": state.parameters["strength"].sum((0, 1))[inside],
+            "tds_strength": state.parameters["tds_strength"].sum((0, 1))[inside],
             "given off (electrons)": q.reshape(scan),
             "dark field": field.reshape(scan),
         }

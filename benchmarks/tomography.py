@@ -96,11 +96,11 @@ def back_projected(case: Case) -> np.ndarray:
 
 def jointly(series: TiltSeries) -> np.ndarray:
     """PIE from view to view for a first volume, then conjugate gradients on all views."""
-    step = 0.5 if series.model.passage.slices == 1 else 2.0  # slices share a step
+    step = 0.5 if series.model.exit_wave.slices == 1 else 2.0  # slices share a step
     constraints = (Positivity(), VolumeSupport(radius=DIAMETER / 2 + 4, edge=4), ProbeCentre())
     stages = (
         Plan(iterations=SWEEPS, batch=64, algorithm=PIE(object_step=step, decay=0.5), constraints=constraints),
-        Plan(iterations=ITERATIONS, batch=None, algorithm=ConjugateGradient(lowest=0.0), constraints=constraints),
+        Plan(iterations=ITERATIONS, batch=None, algorithm=ConjugateGradient(lower_bound=0.0), constraints=constraints),
     )
     state = series.start()
     for plan in stages:

@@ -59,7 +59,7 @@ class Trial:
         return replace(self, dataset=self.dataset.with_vacuum(None))
 
     @property
-    def twin(self) -> Trial:
+    def flipped(self) -> Trial:
         """The other solution of a thin specimen: turned by 180 degrees, with the conjugate probe."""
         conjugate = {n: v if n.startswith("phi") else -v for n, v in self.aberrations.items()}
         return replace(self.turned(180), aberrations=Aberrations(**conjugate))
@@ -88,7 +88,7 @@ KINDS: dict[str, Callable[[Trial], Trial]] = {
     "rotation -90": lambda t: t.turned(-90),
     "transpose": lambda t: replace(t, transpose=not t.transpose),
     "half a turn": lambda t: t.turned(180),
-    "twin": lambda t: t.twin,
+    "flipped": lambda t: t.flipped,
     "defocus -1": lambda t: t.lens(-1.0),
     "defocus x2": lambda t: t.lens(2.0),
     "defocus 0": lambda t: t.lens(0.0),

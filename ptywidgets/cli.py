@@ -23,7 +23,7 @@ from ptywidgets.engine.composition import Composition
 from ptywidgets.engine.errors import DataWarning, FileFormatError, FileInTheWay, PtyError
 from ptywidgets.engine.io import atomic_file, contents, read
 from ptywidgets.engine.io.checkpoint import is_reconstruction, load_checkpoint
-from ptywidgets.engine.io.recognise import is_hdf5
+from ptywidgets.engine.io.detect_format import is_hdf5
 from ptywidgets.engine.prepare.certainty import question
 from ptywidgets.engine.source import bins_of, region_of
 from ptywidgets.engine.start_check import checked_names

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 
-def darkest(dtype: Any) -> Any:
+def amplitude_floor(dtype: Any) -> Any:
     """The least amplitude that is divided by: A over it stays finite, and times a darker wave it comes to nothing.
 
     Examples
     --------
-    >>> bool(np.float32(1e6) / darkest(np.float32) < np.finfo(np.float32).max)
+    >>> bool(np.float32(1e6) / amplitude_floor(np.float32) < np.finfo(np.float32).max)
     True
     """
     return np.sqrt(np.finfo(dtype).tiny)

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 
 from ptywidgets.engine.files import files_of
 
-_PORTION = 64e6  # bytes that are read at once where several rows are summed
+_CHUNK = 64e6  # bytes that are read at once where several rows are summed
 
 
 def whole_key(key: Any, ndim: int) -> list[Any]:
@@ -123,7 +123,7 @@ class BinnedArray(_View):
         (y0, y1), others = runs[0], runs[1:]
         inner = [(first * b, end * b) for (first, end), b in zip(others, self.bins[1:], strict=True)]
         row = math.prod(end - first for first, end in inner) * np.dtype(self.data.dtype).itemsize * self.bins[0]
-        count = max(1, int(_PORTION // max(row, 1)))
+        count = max(1, int(_CHUNK // max(row, 1)))
         out = np.empty((y1 - y0, *(end - first for first, end in others)), self.dtype)
         for start in range(y0, y1, count):
             stop = min(y1, start + count)
@@ -200,8 +200,8 @@ def summed_dtype(dtype: Any, count: int) -> np.dtype:
 __all__ = ["BinnedArray", "CroppedArray", "SeriesView", "binned", "cropped", "summed_dtype"]
 
 
-class MendedArray:
-    """An array (Ry, Rx, Qy, Qx) whose bad pixels are mended as it is sliced."""
+class RepairedArray:
+    """An array (Ry, Rx, Qy, Qx) whose bad pixels are repaired as it is sliced."""
 
     def __init__(self, data: Any, mask: np.ndarray, neighbours: int = 8) -> None:
         self.data, self.mask = data, mask
@@ -213,8 +213,8 @@ class MendedArray:
         self._bad = np.flatnonzero(mask)
         self._near = np.ravel_multi_index(tuple(good[nearest.reshape(-1, count)].transpose(2, 0, 1)), mask.shape)
 
-    def mend(self, patterns: np.ndarray) -> np.ndarray:
-        """A copy of patterns (..., Qy, Qx) with their bad pixels mended."""
+    def repair(self, patterns: np.ndarray) -> np.ndarray:
+        """A copy of patterns (..., Qy, Qx) with their bad pixels repaired."""
         out = np.array(patterns)
         flat = out.reshape(*out.shape[:-2], -1)
         values = np.median(flat[..., self._near], axis=-1)
@@ -225,7 +225,7 @@ class MendedArray:
         parts = whole_key(key, 4)
         if len(parts) != 4 or not all(isinstance(p, (slice, int, np.integer)) for p in parts):
             return np.asarray(self)[key]
-        block = self.mend(np.asarray(self.data[tuple(parts[:2])]))
+        block = self.repair(np.asarray(self.data[tuple(parts[:2])]))
         return block[(slice(None),) * (block.ndim - 2) + tuple(parts[2:])]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:

@@ -124,7 +124,7 @@ class Composition(Params):
         if self.slices > 1:
             tilt = (self.tilt_rows, self.tilt_columns)
             each = (self.thickness / self.slices,) * self.slices
-            model = replace(model, passage=Multislice(each, self._wavelength(measurement), extent, tilt))
+            model = replace(model, exit_wave=Multislice(each, self._wavelength(measurement), extent, tilt))
         if self.source_size or self.focal_spread:
             spread = PartialCoherence(self.source_size, self.focal_spread, self._wavelength(measurement), extent)
             model = replace(model, ensemble=spread)

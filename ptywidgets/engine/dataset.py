@@ -19,7 +19,7 @@ import numpy as np
 
 from ptywidgets.engine import dataset_parts as parts
 from ptywidgets.engine.above import ask
-from ptywidgets.engine.array_views import MendedArray
+from ptywidgets.engine.array_views import RepairedArray
 from ptywidgets.engine.calibration import CALIBRATED, Calibration, in_words
 from ptywidgets.engine.dataset_checks import (
     check_memory,
@@ -703,8 +703,8 @@ def _without_mask(pattern: Any) -> tuple[Any, str]:
         return plain, ""
     if bad.all():
         raise DataError("every pixel of the vacuum pattern is masked; a mask of numpy is True where a value is bad.")
-    mended = MendedArray(plain[None, None], bad).mend(plain)
-    return mended, f"{int(bad.sum())} masked pixels replaced by their neighbours"
+    repaired = RepairedArray(plain[None, None], bad).repair(plain)
+    return repaired, f"{int(bad.sum())} masked pixels replaced by their neighbours"
 
 
 def _known_as(source: Source, name: str, array: np.ndarray, words: str) -> Source:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ptywidgets.engine import memory
-from ptywidgets.engine.array_views import BinnedArray, MendedArray, binned, cropped, summed_dtype
+from ptywidgets.engine.array_views import BinnedArray, RepairedArray, binned, cropped, summed_dtype
 from ptywidgets.engine.calibration import CALIBRATED, Calibration
 from ptywidgets.engine.dataset_checks import checked_bins, checked_region
 from ptywidgets.engine.detectors import fit_disk
@@ -80,7 +80,7 @@ def bin_dataset(dataset: Dataset, scan: int | tuple[int, int] = 1, detector: int
 
 
 def mend_dataset(dataset: Dataset, mask: np.ndarray) -> Dataset:
-    """See :func:`ptywidgets.engine.prepare.mend_pixels`; True where a pixel is bad."""
+    """See :func:`ptywidgets.engine.prepare.repair_pixels`; True where a pixel is bad."""
     if mask.shape != dataset.detector_shape:
         raise DataError(
             f"the mask of bad pixels is {mask.shape} but the detector is {dataset.detector_shape}; "
@@ -90,13 +90,13 @@ def mend_dataset(dataset: Dataset, mask: np.ndarray) -> Dataset:
         return dataset
     if mask.all():
         raise DataError("the mask calls every pixel bad; expected True for bad pixels only.")
-    mended = MendedArray(dataset.data, mask)
-    vacuum = None if dataset.vacuum is None else mended.mend(dataset.vacuum)
+    repaired = RepairedArray(dataset.data, mask)
+    vacuum = None if dataset.vacuum is None else repaired.mend(dataset.vacuum)
     done = Repair(tuple(int(n) for n in np.flatnonzero(mask)))
     source = dataset.source.then(done)
     if vacuum is not None and source.vacuum is not None:
         source = source.replace(vacuum=source.vacuum.now(vacuum))
-    return dataclasses.replace(dataset, data=mended, vacuum=vacuum, source=source)
+    return dataclasses.replace(dataset, data=repaired, vacuum=vacuum, source=source)
 
 
 def uncrop_dataset(dataset: Dataset, whole: Dataset | None = None) -> Dataset:

@@ -25,7 +25,7 @@ CHECKS: dict[str, Callable[[Facts], Finding]] = {
     "probe box": geometry.check_box,
     "scan grid": geometry.check_raster,
     "rotation": orientation.check_rotation,
-    "180-degree twin": orientation.check_twin,
+    "180-degree ambiguity": orientation.check_flip,
     "defocus": orientation.check_defocus,
     "sign of the phase": orientation.check_phase,
 }
@@ -41,7 +41,7 @@ def examine(
     dataset : Dataset
         Calibrated or not.
     measurement : Measurement, optional
-        From :func:`ptywidgets.engine.prepare.prepare`, for descan, rotation and twin.
+        From :func:`ptywidgets.engine.prepare.prepare`, for descan, rotation and the 180-degree ambiguity.
     optics : Optics, optional
         By default what the dataset brings: its vacuum pattern and semi-angle.
     quick : bool

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from ptywidgets.engine.adopt import depth_shares, share_out
+from ptywidgets.engine.convert_state import depth_shares, split_slices
 from ptywidgets.engine.errors import DataError, ParameterError
 from ptywidgets.engine.modes import first_modes, orthogonalise
 from ptywidgets.engine.prepare.rotation import wrapped_angle
@@ -239,7 +239,7 @@ def fitted_object(given: Given, problem: Problem) -> np.ndarray:
     empty = 1.0 if np.iscomplexobj(obj) else 0.0
     moved = empty + _interpolated(obj - empty, own, middle, here, problem.sampling)
     if len(moved) != shape[0]:
-        moved = share_out(moved, depth_shares(np.linspace(0, 1, len(moved) + 1), np.linspace(0, 1, shape[0] + 1)))
+        moved = split_slices(moved, depth_shares(np.linspace(0, 1, len(moved) + 1), np.linspace(0, 1, shape[0] + 1)))
     if np.iscomplexobj(problem.first_object):
         return (moved if np.iscomplexobj(moved) else np.exp(1j * moved)).astype(np.complex64)
     return np.ascontiguousarray(np.angle(moved) if np.iscomplexobj(moved) else moved, np.float32)

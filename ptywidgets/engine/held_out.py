@@ -51,9 +51,9 @@ class HeldOut:
     def misfit(self, problem: Problem, state: State) -> float:
         """How badly a state explains the held-out counts, per pattern: smaller is better.
 
-        Twice the squared difference of Anscombe's roots, which is minus the logarithm of the likelihood of counts, up
-        to a constant and for more than a few of them: noise alone changes it, from one model to the next, by about the
-        root of the change.
+        Twice the squared difference of Anscombe transforms, which is minus the logarithm of the likelihood of counts,
+        up to a constant and for more than a few of them: noise alone changes it, from one model to the next, by about
+        the root of the change.
 
         Parameters
         ----------

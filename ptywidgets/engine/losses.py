@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ptywidgets.engine.amplitudes import darkest
+from ptywidgets.engine.amplitudes import amplitude_floor
 from ptywidgets.engine.errors import ParameterError, look_up
 from ptywidgets.engine.protocols import Array, Backend, Loss
 
@@ -39,51 +39,51 @@ class PixelLoss(ABC):
 
     @staticmethod
     @abstractmethod
-    def slope_at(i: Any, a: Any) -> Any:
+    def derivative_at(i: Any, a: Any) -> Any:
         """d value / d I."""
 
     @staticmethod
     @abstractmethod
-    def bend_at(i: Any, a: Any) -> Any:
+    def second_derivative_at(i: Any, a: Any) -> Any:
         """d2 value / d I2."""
 
     @staticmethod
     @abstractmethod
     def curvature_at(i: Any, a: Any) -> Any:
-        """d2 value / d sqrt(I)2 = 4 I bend + 2 slope, written so that nothing cancels."""
+        """d2 value / d sqrt(I)2 = 4 I second_derivative + 2 derivative, written so that nothing cancels."""
 
     @staticmethod
     @abstractmethod
-    def secant_at(i: Any, a: Any) -> Any:
-        """2 sqrt(I) slope / (sqrt(I) - A), written so that nothing cancels: how much a parabola in sqrt(I) bends that
-        has the loss's slope here and its bottom where the loss has its own."""
+    def secant_curvature_at(i: Any, a: Any) -> Any:
+        """2 sqrt(I) derivative / (sqrt(I) - A), written so that nothing cancels: how much a parabola in sqrt(I) bends
+        that has the loss's slope here and its bottom where the loss has its own."""
 
     def value(self, intensity: Array, amplitude: Array) -> Array:
         """Loss of each pixel."""
         return self._of(type(self).value_at, intensity, amplitude)
 
-    def slope(self, intensity: Array, amplitude: Array) -> Array:
+    def derivative(self, intensity: Array, amplitude: Array) -> Array:
         """Derivative of :meth:`value` by the intensity."""
-        return self._of(type(self).slope_at, intensity, amplitude)
+        return self._of(type(self).derivative_at, intensity, amplitude)
 
-    def bend(self, intensity: Array, amplitude: Array) -> Array:
+    def second_derivative(self, intensity: Array, amplitude: Array) -> Array:
         """Second derivative of :meth:`value` by the intensity."""
-        return self._of(type(self).bend_at, intensity, amplitude)
+        return self._of(type(self).second_derivative_at, intensity, amplitude)
 
     def curvature(self, intensity: Array, amplitude: Array) -> Array:
         """Second derivative of :meth:`value` by the modulus, the square root of the intensity."""
         return self._of(type(self).curvature_at, intensity, amplitude)
 
-    def stretch(self, intensity: Array, amplitude: Array) -> Array:
+    def majorizer_curvature(self, intensity: Array, amplitude: Array) -> Array:
         """What a step's length is taken from: :meth:`curvature` where the model is too bright or fits, and the secant's
         where it is too dark. There a loss of counts bends the more the darker the model is, without bound, or the other
         way; a parabola with the same slope and the loss's own bottom is what leads there in one step."""
-        return self._of(type(self).stretch_at, intensity, amplitude)
+        return self._of(type(self).majorizer_curvature_at, intensity, amplitude)
 
     @classmethod
-    def stretch_at(cls, i: Any, a: Any) -> Any:
+    def majorizer_curvature_at(cls, i: Any, a: Any) -> Any:
         """Of one pixel or of arrays."""
-        return np.where(a * a > i, cls.secant_at(i, a), cls.curvature_at(i, a))
+        return np.where(a * a > i, cls.secant_curvature_at(i, a), cls.curvature_at(i, a))
 
     def residual(self, backend: Backend, far: Array, amplitudes: Array) -> tuple[Any, Array]:
         """Loss (a number on the device) and residual waves (B, M, Ny, Nx), in the memory of `far`.
@@ -92,14 +92,14 @@ class PixelLoss(ABC):
         """
         return backend.residual(far, amplitudes, self), far
 
-    def least(self, dtype: Any) -> Any:
+    def intensity_floor(self, dtype: Any) -> Any:
         """Darker pixels are taken to be as bright as this: what is divided by it stays finite."""
-        return darkest(dtype)
+        return amplitude_floor(dtype)
 
     def _of(self, formula: Callable[[Any, Any], Any], intensity: Any, amplitude: Any) -> Any:
         dtype = np.result_type(getattr(intensity, "dtype", float), np.float32)
         measured = np.asanyarray(amplitude) >= 0 if np.isscalar(amplitude) else amplitude >= 0
-        lit = np.maximum(intensity, self.least(dtype))
+        lit = np.maximum(intensity, self.intensity_floor(dtype))
         return np.where(measured, formula(lit, np.where(measured, amplitude, 0)), 0).astype(dtype, copy=False)
 
 
@@ -112,7 +112,7 @@ class AmplitudeLoss(PixelLoss):
     Examples
     --------
     >>> loss = AmplitudeLoss()
-    >>> float(loss.value(9.0, 2.0)), float(loss.slope(4.0, 2.0)), float(loss.curvature(9.0, 2.0))
+    >>> float(loss.value(9.0, 2.0)), float(loss.derivative(4.0, 2.0)), float(loss.curvature(9.0, 2.0))
     (1.0, 0.0, 2.0)
     """
 
@@ -123,11 +123,11 @@ class AmplitudeLoss(PixelLoss):
         return (np.sqrt(i) - a) * (np.sqrt(i) - a)
 
     @staticmethod
-    def slope_at(i: Any, a: Any) -> Any:
+    def derivative_at(i: Any, a: Any) -> Any:
         return _1 - a / np.sqrt(i)
 
     @staticmethod
-    def bend_at(i: Any, a: Any) -> Any:
+    def second_derivative_at(i: Any, a: Any) -> Any:
         return _HALF * a / np.sqrt(i) / i
 
     @staticmethod
@@ -135,14 +135,14 @@ class AmplitudeLoss(PixelLoss):
         return _2 + (i - i)
 
     @staticmethod
-    def secant_at(i: Any, a: Any) -> Any:
+    def secant_curvature_at(i: Any, a: Any) -> Any:
         return _2 + (i - i)
 
     def residual(self, backend: Backend, far: Array, amplitudes: Array) -> tuple[Any, Array]:
         """Loss (a number on the device) and residual waves (B, M, Ny, Nx), in the memory of `far`."""
         return backend.modulus(far, amplitudes), far
 
-    def least(self, dtype: Any) -> Any:
+    def intensity_floor(self, dtype: Any) -> Any:
         return np.finfo(dtype).tiny  # whose root is what the modulus is divided by at least
 
 
@@ -167,11 +167,11 @@ class AnscombeLoss(PixelLoss):
         return difference * difference
 
     @staticmethod
-    def slope_at(i: Any, a: Any) -> Any:
+    def derivative_at(i: Any, a: Any) -> Any:
         return _1 - np.sqrt((a * a + _3_8) / (i + _3_8))
 
     @staticmethod
-    def bend_at(i: Any, a: Any) -> Any:
+    def second_derivative_at(i: Any, a: Any) -> Any:
         return _HALF * np.sqrt((a * a + _3_8) / (i + _3_8)) / (i + _3_8)
 
     @staticmethod
@@ -179,22 +179,23 @@ class AnscombeLoss(PixelLoss):
         return _2 - _3_4 * np.sqrt((a * a + _3_8) / (i + _3_8)) / (i + _3_8)
 
     @staticmethod
-    def secant_at(i: Any, a: Any) -> Any:
+    def secant_curvature_at(i: Any, a: Any) -> Any:
         root = np.sqrt(i + _3_8)
         return _2 * np.sqrt(i) * (np.sqrt(i) + a) / (root * (root + np.sqrt(a * a + _3_8)))
 
 
 @dataclass(frozen=True)
 class PoissonLoss(PixelLoss):
-    """Likelihood of counts, I - D + D log(D / I): the negative logarithm of Poisson's law, shifted to end at 0.
+    """Likelihood of counts, I - D + D log(D / I): the negative logarithm of the Poisson distribution, shifted to end at
+    0.
 
     Thibault and Guizar-Sicairos, New J. Phys. 14, 063004 (2012). A pixel that got counts where the model is dark
-    weighs as D / I: start from a model that leaves none of the lit detector dark.
+    weighs as D / I: start from a model that leaves none of the illuminated detector dark.
 
     Examples
     --------
     >>> loss = PoissonLoss()
-    >>> float(loss.value(3.0, 0.0)), float(loss.slope(2.0, 2.0))
+    >>> float(loss.value(3.0, 0.0)), float(loss.derivative(2.0, 2.0))
     (3.0, -1.0)
     """
 
@@ -206,11 +207,11 @@ class PoissonLoss(PixelLoss):
         return i - d + d * np.log((d + _FAINT) / i)  # no logarithm of nothing where nothing was counted
 
     @staticmethod
-    def slope_at(i: Any, a: Any) -> Any:
+    def derivative_at(i: Any, a: Any) -> Any:
         return _1 - a * a / i
 
     @staticmethod
-    def bend_at(i: Any, a: Any) -> Any:
+    def second_derivative_at(i: Any, a: Any) -> Any:
         return a * a / i / i
 
     @staticmethod
@@ -218,7 +219,7 @@ class PoissonLoss(PixelLoss):
         return _2 + _2 * (a * a / i)
 
     @staticmethod
-    def secant_at(i: Any, a: Any) -> Any:
+    def secant_curvature_at(i: Any, a: Any) -> Any:
         return _2 + _2 * (a / np.sqrt(i))
 
 
@@ -239,11 +240,11 @@ class IntensityLoss(PixelLoss):
         return (i - a * a) * (i - a * a)
 
     @staticmethod
-    def slope_at(i: Any, a: Any) -> Any:
+    def derivative_at(i: Any, a: Any) -> Any:
         return _2 * (i - a * a)
 
     @staticmethod
-    def bend_at(i: Any, a: Any) -> Any:
+    def second_derivative_at(i: Any, a: Any) -> Any:
         return _2 + (i - i)
 
     @staticmethod
@@ -251,7 +252,7 @@ class IntensityLoss(PixelLoss):
         return _12 * i - _4 * a * a
 
     @staticmethod
-    def secant_at(i: Any, a: Any) -> Any:
+    def secant_curvature_at(i: Any, a: Any) -> Any:
         return _4 * np.sqrt(i) * (np.sqrt(i) + a)
 
 
@@ -260,7 +261,7 @@ LOSSES: dict[str, type[PixelLoss]] = {
 }
 
 
-def bends(
+def hessian_rows(
     loss: Loss,
     intensity: Array,
     amplitudes: Array,
@@ -268,20 +269,21 @@ def bends(
     tangents: Array,
     product: Callable[[Array, Array], Array],
 ) -> list[list[Any]]:
-    """Second derivatives (K, K) of the loss along changes of waves, the `tangents` (K, ...), as :meth:`Backend.bend`.
+    """Second derivatives (K, K) of the loss along changes of waves, the `tangents` (K, ...), as
+    :meth:`Backend.hessian_block`.
 
     `product` is what the detector makes of Re sum_m conj(one) two, for waves of several modes or none; `intensity` is
     that of the waves with themselves, and `amplitudes` are what was measured.
     """
-    slope = 2 * np.maximum(loss.slope(intensity, amplitudes), 0)
-    along = np.maximum(loss.stretch(intensity, amplitudes), 0) - slope
-    root = np.sqrt(np.maximum(intensity, loss.least(intensity.dtype)))
+    derivative = 2 * np.maximum(loss.derivative(intensity, amplitudes), 0)
+    along = np.maximum(loss.majorizer_curvature(intensity, amplitudes), 0) - derivative
+    root = np.sqrt(np.maximum(intensity, loss.intensity_floor(intensity.dtype)))
     changes = [product(waves, tangent) / root for tangent in tangents]  # of the modulus
     matrix: list[list[Any]] = [[None] * len(tangents) for _ in tangents]
     for k in range(len(tangents)):
         for n in range(k + 1):
-            bend = along * changes[k] * changes[n] + slope * product(tangents[k], tangents[n])
-            matrix[k][n] = matrix[n][k] = bend.sum(dtype=np.float64)
+            block = along * changes[k] * changes[n] + derivative * product(tangents[k], tangents[n])
+            matrix[k][n] = matrix[n][k] = block.sum(dtype=np.float64)
     return matrix
 
 

@@ -22,12 +22,12 @@ KINDS = ("hermite", "tilts")
 _ORTHOGONAL = 1e-6  # cosine between modes that single precision cannot tell from 0
 
 
-def shares(probe: Any) -> np.ndarray:
+def occupations(probe: Any) -> np.ndarray:
     """Share (M,) of each mode in the intensity of a probe (M, Ny, Nx); they add up to 1.
 
     Examples
     --------
-    >>> shares(np.array([[[3.0]], [[1.0]]])).tolist()
+    >>> occupations(np.array([[[3.0]], [[1.0]]])).tolist()
     [0.9, 0.1]
     """
     intensity = np.array([float((abs(mode) ** 2).sum(dtype=np.float64)) for mode in probe])
@@ -97,7 +97,7 @@ def hermite_modes(probe: np.ndarray, orders: int | Sequence[tuple[int, int]]) ->
     Raises
     ------
     ParameterError
-        When the probe has fewer lit pixels than modes are asked for.
+        When the probe has fewer illuminated pixels than modes are asked for.
 
     Examples
     --------
@@ -192,7 +192,7 @@ def first_modes(
     --------
     >>> y = np.fft.fftfreq(16, 1 / 16)
     >>> modes = first_modes(np.exp(-(y[:, None] ** 2 + y**2) / 8), 3)
-    >>> modes.shape, shares(modes).round(3).tolist()
+    >>> modes.shape, occupations(modes).round(3).tolist()
     ((3, 16, 16), [0.9, 0.05, 0.05])
     """
     probe = np.asarray(probe)

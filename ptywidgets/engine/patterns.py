@@ -1,6 +1,6 @@
 """Measured patterns as the detector gave them: small numbers, and for each pattern the pixel that is its origin.
 
-Nobody copies all data as floating-point amplitudes: a backend takes the square roots of a portion when it works on it.
+Nobody copies all data as floating-point amplitudes: a backend takes the square roots of a chunk when it works on it.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ class Patterns:
         mask = None if self.mask is None else to_numpy(self.mask)
         return replace(self, counts=to_numpy(self.counts), origin=to_numpy(self.origin), mask=mask, substitutes=others)
 
-    def brightest(self) -> float:
+    def max_counts(self) -> float:
         """The most counts of a pixel that the mask leaves in, anywhere on the detector; at least 0."""
         counts = self.counts if self.mask is None else self.counts.max(0)[self.mask]
         return max(0.0, float(counts.max())) if counts.size else 0.0

@@ -80,7 +80,7 @@ def _checked_vacuum(vacuum: Any) -> np.ndarray:
     if not np.isfinite(pattern).all():
         raise DataError("the vacuum pattern has NaN or infinite pixels; replace them, for instance by 0.")
     if pattern.sum() <= 0:
-        raise DataError("the vacuum pattern has no counts; expected a picture of the bright-field disk.")
+        raise DataError("the vacuum pattern has no counts; expected an image of the bright-field disk.")
     return pattern
 
 

@@ -72,11 +72,11 @@ class Problem:
         return self.measurement.mean_intensity
 
     @cached_property
-    def stiffness(self) -> float:
+    def curvature_bound(self) -> float:
         """Half of the loss's second derivative by the modulus, where the brightest measured pixel is matched.
 
-        1 for the amplitude loss, 2 for Poisson's, four times the most counts for that of intensities: what steps that
-        are not measured by a search are divided by, so that none of them goes too far.
+        1 for the amplitude loss, 2 for the Poisson loss, four times the most counts for that of intensities: what steps
+        that are not measured by a search are divided by, so that none of them goes too far.
         """
 
         def at(counts: float) -> float:
@@ -85,7 +85,7 @@ class Problem:
         if at(1.0) == at(4.0):
             return at(1.0)
 
-        return at(self.patterns.brightest())
+        return at(self.patterns.max_counts())
 
     @property
     def object_shape(self) -> tuple[int, ...]:
@@ -154,7 +154,7 @@ class Problem:
         """Whether it begins with nothing but vacuum."""
         return bool((self.first_object == self.vacuum).all())
 
-    def bring(self, state: State) -> State:
+    def resample_state(self, state: State) -> State:
         """A state of the same problem at another window, on this one's grid; what an algorithm kept is gone."""
         window = tuple(state.probe.shape[-2:])
         if window == self.window:
@@ -165,12 +165,12 @@ class Problem:
         obj = resample_object(host(state.object), window, self.window, self.object_shape, self.vacuum)
         probe = resample_probe(host(state.probe), self.window)
         found = {name: host(value) for name, value in state.parameters.items()}
-        for name in ("strength", "object_modes"):
+        for name in ("tds_strength", "object_modes"):
             if name in found:
                 maps = [resample_object(m, window, self.window, self.object_shape, 0.0) for m in found[name]]
                 found[name] = np.array(maps)
-        if "strength" in found:
-            found["strength"] = np.maximum(found["strength"], 0)
+        if "tds_strength" in found:
+            found["tds_strength"] = np.maximum(found["tds_strength"], 0)
         if "displacement" in found:
             beyond = np.float32(np.median(found["displacement"]))
             shape = (1, *self.object_shape[-2:])
@@ -300,7 +300,7 @@ class Problem:
         return sfft.irfft2(spectrum, s=shape, workers=workers).clip(0)
 
     def field_of_view(self) -> np.ndarray:
-        """Mask (Y, X) of the pixels that are lit well: more than a quarter of the most."""
+        """Mask (Y, X) of the pixels that are well illuminated: more than a quarter of the most."""
         lit = ndimage.gaussian_filter(self.illumination(), 1.0)
         return lit > 0.25 * lit.max()
 
@@ -370,7 +370,7 @@ def make_problem(
     middle = (np.array(shape) - np.array(window)) / 2 + np.array([n // 2 for n in window])
     centre = (measurement.positions.max(0) + measurement.positions.min(0)) / 2
     positions = measurement.positions - centre + middle * sampling
-    full = (model.passage.slices, *shape)
+    full = (model.exit_wave.slices, *shape)
     first = model.specimen.initial(full) if obj is None else _first_object(obj, model, full)
     backend = get_backend(device)
     return Problem(

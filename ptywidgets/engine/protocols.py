@@ -22,10 +22,10 @@ Result = TypeVar("Result")
 class Backend(Protocol):
     """What a device can do. `xp` is numpy or cupy; the rest is what each does best in its own way.
 
-    Waves are (B, M, Ny, Nx): B positions of a portion, M modes; (1, M, Ny, Nx) where all positions share one wave. A
+    Waves are (B, M, Ny, Nx): B positions of a chunk, M modes; (1, M, Ny, Nx) where all positions share one wave. A
     field is one slice (Y, X), and `corners` (B, 2) are the first pixels of the windows in it. Where an operation says
     that it works in the memory of an argument, that argument holds something else afterwards; what :meth:`empty` gave,
-    and every result, stays until the same worker asks for the same thing again, that is until its next portion.
+    and every result, stays until the same worker asks for the same thing again, that is until its next chunk.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Backend(Protocol):
         """Copy a device array to the host (no copy where it is there already)."""
 
     def empty(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
-        """Memory for a portion's work; the same `name` may give a worker the same memory again."""
+        """Memory for a chunk's work; the same `name` may give a worker the same memory again."""
 
     def zeros(self, shape: tuple[int, ...], dtype: Any) -> Array:
         """Zeros, in memory of their own, to add up in."""
@@ -52,11 +52,11 @@ class Backend(Protocol):
     def ifft2(self, waves: Array) -> Array:
         """Orthonormal inverse 2-D FFT over the last two axes; may work in the memory of `waves`."""
 
-    def cut(self, field: Array, corners: Any, shape: tuple[int, int]) -> Array:
+    def extract_patches(self, field: Array, corners: Any, shape: tuple[int, int]) -> Array:
         """Windows (B, S, Ny, Nx) of slices (S, Y, X)."""
 
-    def paste(self, field: Array, corners: Any, patches: Array) -> None:
-        """Add (B, S, Ny, Nx) into the windows of slices (S, Y, X): the adjoint of :meth:`cut`."""
+    def add_patches(self, field: Array, corners: Any, patches: Array) -> None:
+        """Add (B, S, Ny, Nx) into the windows of slices (S, Y, X): the adjoint of :meth:`extract_patches`."""
 
     def phase_factor(self, phase: Array) -> Array:
         """exp(i phase), of any shape."""
@@ -64,17 +64,21 @@ class Backend(Protocol):
     def phase_gradient(self, transmission: Array, gradient: Array) -> Array:
         """Im(conj(transmission) gradient), of any shape."""
 
-    def multiply_cut(self, waves: Array, field: Array, corners: Any) -> Array:
+    def multiply_patches(self, waves: Array, field: Array, corners: Any) -> Array:
         """Waves times the windows of a field."""
 
-    def multiply_cut_adjoint(self, residual: Array, field: Array, corners: Any, waves: Array, gradient: Array) -> Array:
-        """Adjoint of :meth:`multiply_cut`: adds sum_m conj(waves) residual into the windows of `gradient`, and returns
-        conj(window) residual, in the memory of `residual`."""
+    def multiply_patches_adjoint(
+        self, residual: Array, field: Array, corners: Any, waves: Array, gradient: Array
+    ) -> Array:
+        """Adjoint of :meth:`multiply_patches`: adds sum_m conj(waves) residual into the windows of `gradient`, and
+        returns conj(window) residual, in the memory of `residual`."""
 
     def correct(self, field: Array, corners: Any, waves: Array, residual: Array, step: Array, passed: Array) -> None:
-        """Adjoint of :meth:`multiply_cut` and a step along it in one: window += step x sum_m conj(waves) residual, for
-        windows that share no pixel. `waves` (B, M, Ny, Nx) become conj(window) residual, and `passed` (B, Ny, Nx)
-        |window|^2, of the window as it was."""
+        """Adjoint of :meth:`multiply_patches` and a step along it in one: window += step x sum_m conj(waves) residual.
+
+        Windows share no pixel. `waves` (B, M, Ny, Nx) become conj(window) residual, and `passed` (B, Ny, Nx)
+        |window|^2, of the window as it was.
+        """
 
     def correct_phase(
         self, phase: Array, field: Array, corners: Any, waves: Array, residual: Array, step: Array
@@ -82,12 +86,12 @@ class Backend(Protocol):
         """The same for a field that is exp(i phase) and stays so: window of the phase += step x Im(conj(window) sum_m
         conj(waves) residual)."""
 
-    def paste_same(self, field: Array, corners: Any, image: Array) -> None:
+    def add_same_patch(self, field: Array, corners: Any, image: Array) -> None:
         """Add one real image (Ny, Nx) into every window of a field."""
 
-    def sum_cuts(self, field: Array, corners: Any, sums: Array) -> None:
-        """Add every window of a real field into `sums` (Ny, Nx), the adjoint of :meth:`paste_same`; or of the intensity
-        of a complex one."""
+    def sum_patches(self, field: Array, corners: Any, sums: Array) -> None:
+        """Add every window of a real field into `sums` (Ny, Nx), the adjoint of :meth:`add_same_patch`; or of the
+        intensity of a complex one."""
 
     def ramp(self, waves: Array, slopes: Array, rows: Array, columns: Array) -> None:
         """waves *= exp(i (slopes[:, 0] rows + slopes[:, 1] columns)), in place; (B, 2), (Ny,) and (Nx,), in rad."""
@@ -101,16 +105,16 @@ class Backend(Protocol):
         positions; returns sum (A - |far|)^2. Where A < 0 nothing was measured: far becomes 0 and adds nothing."""
 
     def residual(self, far: Array, amplitudes: Array, loss: Loss) -> Any:
-        """far *= -slope of the loss, in place, 0 where nothing was measured; returns the sum of its values."""
+        """far *= -derivative of the loss, in place, 0 where nothing was measured; returns the sum of its values."""
 
-    def bend(self, far: Array, tangents: Array, amplitudes: Array, loss: Loss) -> Any:
+    def hessian_block(self, far: Array, tangents: Array, amplitudes: Array, loss: Loss) -> Any:
         """Second derivatives (K, K) of the loss along changes Xi_k of the waves Psi = `far`, the `tangents`
         (K, B, M, Ny, Nx), made safe for a line search; float64, on the host.
 
         With I = sum_m |Psi|^2, its changes dI_k = 2 Re sum_m conj(Psi) Xi_k and u_k = dI_k / (2 sqrt I), the sum over
-        measured pixels of stretch u_k u_n + 2 slope (Re sum_m conj(Xi_k) Xi_n - u_k u_n), with negative stretches and
-        slopes taken as 0: exact where the model fits or is too bright, and not negative along any mixture. `far` and
-        `tangents` stay as they are.
+        measured pixels of majorizer_curvature u_k u_n + 2 derivative (Re sum_m conj(Xi_k) Xi_n - u_k u_n), with
+        negative curvatures and derivatives taken as 0: exact where the model fits or is too bright, and not negative
+        along any mixture. `far` and `tangents` stay as they are.
         """
 
     def combine(self, weights: Array, images: Array) -> Array:
@@ -119,20 +123,20 @@ class Backend(Protocol):
     def combine_adjoint(self, weights: Array, waves: Array, sums: Array) -> None:
         """sums (R, M, Ny, Nx) += sum_b weights (B, R) waves."""
 
-    def portions(self, indices: Any, bytes_per_position: int) -> list[Any]:
-        """Split position indices into portions that suit the device's memory; `bytes_per_position` is one wave's."""
+    def chunks(self, indices: Any, bytes_per_position: int) -> list[Any]:
+        """Split position indices into chunks that suit the device's memory; `bytes_per_position` is one wave's."""
 
     def map_reduce(
         self,
         task: Callable[[Any, Any], None],
-        portions: Sequence[Any],
+        chunks: Sequence[Any],
         make: Callable[[], Result],
         sums: Sequence[Result] = (),
     ) -> list[Result]:
-        """Call ``task(portion, accumulator)`` for every portion; returns the workers' accumulators, which are `sums`
+        """Call ``task(chunk, accumulator)`` for every chunk; returns the workers' accumulators, which are `sums`
         (of an earlier call, to go on with) as far as there are any. Not nested."""
 
-    def in_turn(self, task: Callable[[slice], None], sizes: Sequence[int], clash: Any) -> None:
+    def map_ordered(self, task: Callable[[slice], None], sizes: Sequence[int], clash: Any) -> None:
         """Call ``task(places)`` for all places, none before those of lower number that it clashes with are done.
 
         Places are numbered through groups of these `sizes`, within which none clash, so that a device may take a group
@@ -176,13 +180,13 @@ class Specimen(Protocol):
         place; `waves` and, unless it is lossless, `passed` as of :meth:`Backend.correct`."""
 
 
-class Passage(Protocol):
+class ExitWaveModel(Protocol):
     """How waves (B, M, Ny, Nx) go through the windows of a transmission (S, Y, X)."""
 
     @property
     def slices(self) -> int: ...
 
-    def transmit(
+    def forward(
         self,
         backend: Backend,
         waves: Array,
@@ -204,7 +208,7 @@ class Passage(Protocol):
     ) -> Array:
         """How exit waves change along directions of the waves and of the transmission; at least one is given."""
 
-    def transmit_adjoint(
+    def adjoint(
         self,
         backend: Backend,
         residual: Array,
@@ -235,7 +239,7 @@ class DetectorModel(Protocol):
 
     def propagate_adjoint(self, backend: Backend, residual: Array, shifts: Array | None) -> Array: ...
 
-    def lean(self, backend: Backend, waves: Array, shifts: Array | None, sign: int = 1) -> None:
+    def apply_shift_ramp(self, backend: Backend, waves: Array, shifts: Array | None, sign: int = 1) -> None:
         """Multiply waves by what the shifts of the origin are to exit waves, or by its conjugate, in place: to do so
         and to propagate without shifts is to propagate. Nothing where it follows the window."""
 
@@ -248,7 +252,7 @@ class Response(Protocol):
 
     def expect(self, backend: Backend, intensity: Array) -> Array: ...
 
-    def adjoint(self, backend: Backend, slope: Array) -> Array: ...
+    def adjoint(self, backend: Backend, derivative: Array) -> Array: ...
 
 
 class Loss(Protocol):
@@ -261,19 +265,19 @@ class Loss(Protocol):
     def value(self, intensity: Array, amplitude: Array) -> Array:
         """Loss of each pixel."""
 
-    def slope(self, intensity: Array, amplitude: Array) -> Array:
+    def derivative(self, intensity: Array, amplitude: Array) -> Array:
         """d value / d I."""
 
-    def bend(self, intensity: Array, amplitude: Array) -> Array:
+    def second_derivative(self, intensity: Array, amplitude: Array) -> Array:
         """d2 value / d I2."""
 
     def curvature(self, intensity: Array, amplitude: Array) -> Array:
-        """d2 value / d sqrt(I)2 = 4 I bend + 2 slope."""
+        """d2 value / d sqrt(I)2 = 4 I second_derivative + 2 derivative."""
 
-    def stretch(self, intensity: Array, amplitude: Array) -> Array:
+    def majorizer_curvature(self, intensity: Array, amplitude: Array) -> Array:
         """The same, for steps: where the model is too dark, of the parabola that leads to the loss's minimum."""
 
-    def least(self, dtype: Any) -> Any:
+    def intensity_floor(self, dtype: Any) -> Any:
         """Intensity that darker pixels are taken to have."""
 
     def residual(self, backend: Backend, far: Array, amplitudes: Array) -> tuple[Any, Array]:

@@ -70,7 +70,7 @@ def with_room(problem: Problem, state: State, room: float) -> tuple[Problem, Sta
     >>> bool(np.allclose(state.positions - larger.first_positions, 0))
     True
     """
-    state = problem.bring(state)
+    state = problem.resample_state(state)
     pixels = [math.ceil(room / s) for s in problem.sampling]
     if not any(pixels):
         return problem, state
@@ -82,7 +82,7 @@ def with_room(problem: Problem, state: State, room: float) -> tuple[Problem, Sta
         return np.pad(host, [(0, 0)] * (host.ndim - 2) + around, constant_values=host.dtype.type(value))
 
     parameters = dict(state.parameters)
-    for name in ("strength", "object_modes", "displacement"):
+    for name in ("tds_strength", "object_modes", "displacement"):
         if name in parameters:
             beyond = float(np.median(problem.backend.to_numpy(parameters[name]))) if name == "displacement" else 0.0
             parameters[name] = problem.backend.to_device(padded(parameters[name], beyond))

@@ -1,4 +1,4 @@
-"""A schedule: stages that each do what they do best, from the first rough picture to the last detail.
+"""A schedule: stages that each do what they do best, from the first rough image to the last detail.
 
 :func:`auto` makes the one that gives the best image soonest, with nothing to choose; :func:`staged` works through it.
 """
@@ -24,17 +24,17 @@ from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.state import State
 
 APERTURES = 3.2  # radius of the coarse window in units of the aperture's: holds nearly all counts of thin specimens
-OF_PICTURE = 2.4  # the same for sweeps from a picture, which comes from the bright field and has nothing beyond yet
+OF_PICTURE = 2.4  # the same for sweeps from an image, which comes from the bright field and has nothing beyond yet
 WORTHWHILE = 0.8  # of the whole window: a larger coarse one saves too little
 WORK = 10_000_000  # pixels of a batch of conjugate gradients, which a Stop may have to wait for: 256 of 200 x 200
 LEAST = 32  # patterns, of which a batch costs little more than its patterns do
-SWEEPS = 2  # of PIE; one is enough where there is a picture to begin with
+SWEEPS = 2  # of PIE; one is enough where there is an image to begin with
 THICK_SWEEPS = 16  # of PIE, where there are slices
 TILT_SWEEPS = 4  # of PIE, where there are tilts, which say how deep things lie
 COARSE = 4  # iterations of conjugate gradients on the coarse window
 PATIENCE = 2  # iterations without a clearly better likelihood
 LITTLE = 0.02  # of all that was gained in the likelihood: what adds less is not worth its while
-FAINT = 0.002  # the same, of what an object is worth against none, for runs that begin with a picture and gain little
+FAINT = 0.002  # the same, of what an object is worth against none, for runs that begin with an image and gain little
 SLOW = 0.02  # share by which the error of an iteration has to fall where nothing can be held out
 
 
@@ -61,8 +61,8 @@ def for_auto(problem: Problem, *, seed: int = 0) -> Problem:
     """A problem as the automatic schedule likes it: with some counts held out, and with a loss that suits counts.
 
     Where an electron is rare the root of the counts lies below the root of their mean, so the amplitude loss pulls the
-    dark field down and atoms with it; Anscombe's roots do not, and make as smooth a landscape. Data that are no whole
-    counts keep their loss: its constant of 3/8 means nothing to them.
+    dark field down and atoms with it; Anscombe transforms do not, and make as smooth a landscape. Data that are no
+    whole counts keep their loss: its constant of 3/8 means nothing to them.
 
     Parameters
     ----------
@@ -103,12 +103,12 @@ def auto(problem: Problem, *, iterations: int = 64, constraints: Sequence[Any] =
     """
     coarse = coarse_window(problem)
     bound = 0.0 if any(isinstance(c, Positivity) for c in constraints) else None
-    finish = ConjugateGradient(lowest=bound)
+    finish = ConjugateGradient(lower_bound=bound)
     if getattr(problem, "projections", None) is not None:
         stages = [_tilted(problem)]
     else:
-        stages = [_thick(problem) if problem.model.passage.slices > 1 else _thin(problem, coarse)]
-    if coarse != problem.window and problem.model.passage.slices == 1:
+        stages = [_thick(problem) if problem.model.exit_wave.slices > 1 else _thin(problem, coarse)]
+    if coarse != problem.window and problem.model.exit_wave.slices == 1:
         stages.append(
             Stage(
                 "conjugate gradients",
@@ -135,16 +135,16 @@ def _batch(problem: Problem, window: tuple[int, int]) -> int:
     """Patterns whose waves take about as long whatever the window and the model are."""
     model = problem.model
     waves = problem.modes * (1 if model.ensemble is None else model.ensemble.count)
-    return max(LEAST, WORK // (window[0] * window[1] * waves * model.passage.slices))
+    return max(LEAST, WORK // (window[0] * window[1] * waves * model.exit_wave.slices))
 
 
 def _thin(problem: Problem, window: tuple[int, int]) -> Stage:
     return Stage(
         "PIE",
-        "every pattern is used at once, which gives a picture soonest",
+        "every pattern is used at once, which gives an image soonest",
         SWEEPS if problem.empty else 1,
         PIE(object_step=1.0, regularization=0.7, decay=0.5),
-        64,  # with more of them the probe learns too late to keep the raster out of the picture
+        64,  # with more of them the probe learns too late to keep the raster out of the image
         window if problem.empty else coarse_window(problem, OF_PICTURE),
     )
 
@@ -247,7 +247,7 @@ def staged(
         # What comes over has an object of its own.
         here = (problem if state is None else _without_picture(problem)).at_window(stage.window)
         before = state
-        state = here.start() if state is None else here.bring(state)
+        state = here.start() if state is None else here.resample_state(state)
         state = state.replace(stage=number)
         if number == len(stages) - 1:
             done = plan.iterations
@@ -335,7 +335,7 @@ def _better(state: State, begin: int, nothing: Callable[[], float | None]) -> bo
 
 def _is_little(difference: float, state: State, nothing: Callable[[], float | None]) -> bool:
     """Whether a difference of held-out likelihoods means little: the first iterations tell what structure is worth,
-    or, of a run that began with a picture, what an empty object lacks."""
+    or, of a run that began with an image, what an empty object lacks."""
     least = float(np.nanmin(state.misfits))
     if difference < LITTLE * (float(np.nanmax(state.misfits)) - least):
         return True

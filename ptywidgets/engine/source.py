@@ -91,7 +91,7 @@ class Repair:
 
     @property
     def code(self) -> str:
-        """Nothing: which pixels are bad is found by `mend_pixels(dataset, bad_pixels(dataset))`."""
+        """Nothing: which pixels are bad is found by `repair_pixels(dataset, bad_pixels(dataset))`."""
         return ""
 
     def __str__(self) -> str:

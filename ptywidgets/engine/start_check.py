@@ -1,4 +1,5 @@
-"""Whether lens and scan are as they were said to be: looked at before an automatic run, and mended where counts agree.
+"""Whether lens and scan are as they were said to be: looked at before an automatic run, and repaired where counts
+agree.
 
 A look at a few dozen patterns tells (:class:`~.refinements.joint_fit.JointFit`): a hundredth of the data, and the time
 of a part of an iteration. Only where it sees something that would cost the image, a larger block says what lens and
@@ -172,7 +173,7 @@ def can_be_checked(problem: Problem) -> bool:
         return False
     model = problem.model
     others = (model.ensemble, model.response, model.object_modes, model.diffuse, model.background)
-    thin = model.passage.slices == 1 and problem.modes == 1 and all(part is None for part in others)
+    thin = model.exit_wave.slices == 1 and problem.modes == 1 and all(part is None for part in others)
     enough = problem.count >= SIDES[0][0] ** 2 and min(problem.window) >= 16
     known = problem.measurement.calibration.energy is not None
     asked = thin and problem.scalable and problem.empty and enough and known and "object" not in problem.held

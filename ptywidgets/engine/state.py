@@ -29,7 +29,7 @@ class State:
     stage: int = 0  # of a schedule
     begun: int = 0  # iteration with which the schedule began: later ones are those after a change of the model
     random: Any = None  # state of the bit generator that draws the orders
-    # What else the model has to find, by name: arrays and numbers such as "strength" or "passage.tilt".
+    # What else the model has to find, by name: arrays and numbers such as "tds_strength" or "exit_wave.tilt".
     parameters: Mapping[str, Any] = field(default_factory=dict)
     # Arrays that an algorithm keeps from batch to batch, by "Algorithm.name"; gone when another one takes over.
     memory: Mapping[str, Any] = field(default_factory=dict)

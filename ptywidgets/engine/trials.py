@@ -124,7 +124,7 @@ def left_by(found: Goodness) -> float:
 
 def _others(problem: Problem, defocus: float) -> Iterator[tuple[int, Any, str, Callable[[Problem], Problem]]]:
     """Kinds, values and words of other models, and what makes such a problem of one as it is."""
-    known, thin = problem.measurement, problem.model.passage.slices == 1
+    known, thin = problem.measurement, problem.model.exit_wave.slices == 1
     if thin and len(known.scan_indices) == problem.count:
         for by, other in ((180.0, False), (0.0, True), (180.0, True)):
             angle, transpose = wrapped_angle(known.rotation + by), known.transpose != other
@@ -206,8 +206,8 @@ def _blurred(here: Problem, source_size: float, focal_spread: float) -> Problem:
 
 def _with_slices(here: Problem, thickness: float) -> Problem:
     each = (thickness / SLICES,) * SLICES
-    passage = Multislice(each, here.measurement.calibration.wavelength, _extent(here), (0.0, 0.0))
-    return _made(here.measurement, replace(here.model, passage=passage), here.first_probe, here)
+    exit_wave = Multislice(each, here.measurement.calibration.wavelength, _extent(here), (0.0, 0.0))
+    return _made(here.measurement, replace(here.model, exit_wave=exit_wave), here.first_probe, here)
 
 
 def _extent(here: Problem) -> tuple[float, float]:

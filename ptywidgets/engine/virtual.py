@@ -68,7 +68,7 @@ class VirtualImager:
     """Virtual images of a dataset; NaN where a scan position is left out, without the pixels that the mask leaves out.
 
     Sums over a mask read only the pixels in it when the data are held detector-major: pixel by pixel an image. That
-    copy is made once where it fits; larger data are summed portion by portion from where they are.
+    copy is made once where it fits; larger data are summed chunk by chunk from where they are.
 
     Parameters
     ----------

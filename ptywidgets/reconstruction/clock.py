@@ -25,12 +25,12 @@ class Clock:
         self._ticks.append(time.perf_counter())
 
     def show_due(self) -> bool:
-        """Whether it is time for another picture."""
+        """Whether it is time for another image."""
         return time.perf_counter() >= self._next_show
 
     def shown(self, cost: float) -> None:
-        """A picture was shown and took `cost` seconds to make."""
-        # At most ten pictures a second, and at most a tenth of the time spent on them.
+        """An image was shown and took `cost` seconds to make."""
+        # At most ten images a second, and at most a tenth of the time spent on them.
         self._next_show = time.perf_counter() + max(0.1, 10 * cost)
 
     def save_due(self) -> bool:

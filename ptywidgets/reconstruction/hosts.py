@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 
 def shows_threads() -> bool:
-    """Whether pictures sent from a worker thread reach the page after the cell has returned.
+    """Whether images sent from a worker thread reach the page after the cell has returned.
 
     Colab's front end keeps them back until the next cell runs (colabtools issue 3373), so there a run blocks its cell,
     streams from it, and the interrupt button is the Stop button.

@@ -23,8 +23,8 @@ class Look(Params):
     slice, mode, channel, view
         See the declarations below. One that there is no more stands for the last.
     section : (float, float, float, float), optional
-        Line in the picture along which to cut through all slices: row and column of its ends, as parts of the
-        picture's height and width. None: no section is made.
+        Line in the image along which to cut through all slices: row and column of its ends, as parts of the
+        image's height and width. None: no section is made.
 
     Examples
     --------
@@ -49,7 +49,7 @@ class Look(Params):
         if len(line) != 4 or not all(np.isfinite(line)) or line[:2] == line[2:]:
             raise ParameterError(
                 f"section is {self.section!r}; expected row, column, row, column of two different places, as parts of "
-                f"the picture: {ACROSS} cuts from left to right through the middle."
+                f"the image: {ACROSS} cuts from left to right through the middle."
             )
         object.__setattr__(self, "section", tuple(min(max(v, 0.0), 1.0) for v in line))
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.adopt import adopt
 from ptywidgets.engine.backends.speed import slower
 from ptywidgets.engine.composition import Composition
+from ptywidgets.engine.convert_state import convert_state
 from ptywidgets.engine.problem import Problem, make_problem
 from ptywidgets.engine.room import moves_positions, room_for, with_room
 from ptywidgets.engine.state import State
-from ptywidgets.engine.tomography import TiltSeries, adopt_series, check_series, compose_series
+from ptywidgets.engine.tomography import TiltSeries, check_series, compose_series, convert_series_state
 from ptywidgets.reconstruction.checking import Checking
 
 _SAID: set[str] = set()  # by this process, of what makes its runs slow
@@ -126,7 +126,7 @@ class Making(Checking):
             problem = self._make_problem()
             # Stages of the automatic schedule, and the batches of an iteration, are those of a model.
             anew = {"stage": 0, "begun": state.iteration, "order": None, "batch": 0, "partial_loss": 0.0}
-            state = adopted(problem, old, state).replace(**anew)  # what is held is put back where it is brought
+            state = converted(problem, old, state).replace(**anew)  # what is held is put back where it is brought
         elif old.backend.name != self.device:
             host, problem = old.backend.to_numpy, self._make_problem()
             state = problem.on_device(state.replace(object=host(state.object), probe=host(state.probe)))
@@ -141,12 +141,12 @@ class Making(Checking):
         return problem, state
 
 
-def adopted(problem: Problem | TiltSeries, old: Problem | TiltSeries, state: State) -> State:
+def converted(problem: Problem | TiltSeries, old: Problem | TiltSeries, state: State) -> State:
     """A state that goes on under another model of the same data."""
     if isinstance(problem, TiltSeries) and isinstance(old, TiltSeries):
-        return adopt_series(problem, old, state)
+        return convert_series_state(problem, old, state)
     assert isinstance(problem, Problem) and isinstance(old, Problem)
-    return adopt(problem, old, state)
+    return convert_state(problem, old, state)
 
 
 def _slower(device: str) -> str:

@@ -120,7 +120,7 @@ class Reconstruction(Results, Running):
         self._state: State | None = None
         self._stale = False
         self._warned = ""  # of what cannot be saved
-        self._goal: int | None = None  # where the present run ends, where that is not what is planned
+        self._target_iteration: int | None = None  # where the present run ends, where that is not what is planned
         self._error: BaseException | None = None
         self._clock = Clock()
         self._publishing = threading.RLock()
@@ -237,7 +237,7 @@ class Reconstruction(Results, Running):
             own["algorithm"] = algorithm_of(algorithm).replace(**rest)
         plan, before = self.plan.replace(**own), self.plan
         if "iterations" in own:
-            self._goal = None
+            self._target_iteration = None
         self.plan = plan
         runner = self._runner
         if runner is not None and runner.active:
@@ -247,7 +247,7 @@ class Reconstruction(Results, Running):
                 except ParameterError:
                     self.plan = before
                     raise
-            runner.change_plan(self.plan.replace(iterations=self.goal))
+            runner.change_plan(self.plan.replace(iterations=self.target_iteration))
 
     def reset(self) -> Reconstruction:
         """Stop, and forget object, probe and losses, and what :meth:`begin_with` gave; data, calibration and plan
@@ -261,7 +261,7 @@ class Reconstruction(Results, Running):
         self._problem = None
         self._error = None
         self._stale = False
-        self._goal = None
+        self._target_iteration = None
         self.iteration = 0
         self.doubts = ()
         self.message = said
@@ -415,7 +415,7 @@ class Reconstruction(Results, Running):
         if self.views is not None:
             data = f"{self.views}, looking at {data}"
         error = f", error {self.error:.4g}" if self.losses else ""
-        return f"Reconstruction({data}; {self.status}, iteration {self.iteration} of {self.goal}{error})"
+        return f"Reconstruction({data}; {self.status}, iteration {self.iteration} of {self.target_iteration}{error})"
 
     # ---------------------------------------------------------------- inside
 

@@ -8,15 +8,21 @@ import numpy as np
 
 from ptywidgets.engine.dataset import Calibration
 from ptywidgets.engine.given import fitted_probe
-from ptywidgets.engine.models.learned_shape import LEARNED, knots_of
-from ptywidgets.engine.modes import orthogonalise, shares
+from ptywidgets.engine.models.learned_shape import LEARNED, knots
+from ptywidgets.engine.modes import occupations, orthogonalise
 from ptywidgets.engine.probe import make_probe
 from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.state import State
 from ptywidgets.engine.tomography import TiltSeries
 from ptywidgets.reconstruction.clock import Clock
 from ptywidgets.reconstruction.look import ACROSS, Line, Look
-from ptywidgets.reconstruction.scan_frame import depth_section, drift, shown_map, shown_transmission, thicknesses
+from ptywidgets.reconstruction.scan_frame import (
+    depth_section,
+    position_corrections,
+    shown_map,
+    shown_transmission,
+    thicknesses,
+)
 from ptywidgets.reconstruction.snapshot import Snapshot, one_view, take_snapshot
 
 
@@ -39,7 +45,7 @@ class Results:
     _coarse: tuple[Any, Any] | None
     _measured: dict[int, Any]
     _clock: Clock
-    _goal: int | None
+    _target_iteration: int | None
 
     @property
     def calibration(self) -> Calibration | None:
@@ -151,7 +157,7 @@ class Results:
         Parameters
         ----------
         line : (float, float, float, float)
-            Row and column of its ends, as parts of the picture's height and width.
+            Row and column of its ends, as parts of the image's height and width.
 
         Returns
         -------
@@ -170,18 +176,18 @@ class Results:
         return None if probe is None else orthogonalise(probe if probe.ndim == 3 else probe[None])
 
     @property
-    def shares(self) -> np.ndarray | None:
+    def occupations(self) -> np.ndarray | None:
         """(M,): share of each of :attr:`modes` in the counts."""
         modes = self.modes
-        return None if modes is None else shares(modes)
+        return None if modes is None else occupations(modes)
 
     @property
-    def strength(self) -> np.ndarray | None:
+    def tds_strength(self) -> np.ndarray | None:
         """(C, H, W): share of the electrons that each element scatters diffusely, as :attr:`object_phase`; or None."""
         present = self._seen
-        if present is None or "strength" not in present[1].parameters:
+        if present is None or "tds_strength" not in present[1].parameters:
             return None
-        return np.array([shown_map(present[0], channel) for channel in present[1].parameters["strength"]])
+        return np.array([shown_map(present[0], channel) for channel in present[1].parameters["tds_strength"]])
 
     @property
     def b_factors(self) -> dict[str, float] | None:
@@ -201,7 +207,7 @@ class Results:
         diffuse = None if present is None else present[0].model_at(present[1]).diffuse
         if present is None or diffuse is None or LEARNED not in diffuse.elements:
             return None
-        return knots_of(diffuse.aperture, diffuse.reach).copy(), diffuse.weights(present[0].backend.to_numpy)
+        return knots(diffuse.aperture, diffuse.reach).copy(), diffuse.weights(present[0].backend.to_numpy)
 
     @property
     def displacement(self) -> np.ndarray | None:
@@ -253,13 +259,13 @@ class Results:
         return None if present is None else present[1].positions
 
     @property
-    def drift(self) -> np.ndarray | None:
+    def position_corrections(self) -> np.ndarray | None:
         """(Ry, Rx, 2) A: how far each position has been moved along rows and columns, scan frame; None if none has.
 
         NaN where a position is left out.
         """
         present = self._seen
-        moved = None if present is None else drift(*present)
+        moved = None if present is None else position_corrections(*present)
         return None if moved is None else np.stack([moved.real, moved.imag], axis=-1)
 
     @property
@@ -281,9 +287,9 @@ class Results:
         return self.losses[-1] if self.losses else None
 
     @property
-    def goal(self) -> int:
+    def target_iteration(self) -> int:
         """Iterations after which the present run ends; before a run, the planned ones."""
-        return self.plan.iterations if self._goal is None else self._goal
+        return self.plan.iterations if self._target_iteration is None else self._target_iteration
 
     @property
     def seconds_per_iteration(self) -> float | None:
@@ -304,4 +310,4 @@ class Results:
         present = self.present
         if present is None:
             return None
-        return take_snapshot(*present, self.status, self.goal, self.seconds_per_iteration, self.look)
+        return take_snapshot(*present, self.status, self.target_iteration, self.seconds_per_iteration, self.look)

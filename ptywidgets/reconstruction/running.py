@@ -42,7 +42,7 @@ class Running(Making):
     autosave: Any
     look: Any
     losses: Any
-    goal: Any
+    target_iteration: Any
     present: Any
     seconds_per_iteration: Any
     save: Any
@@ -53,7 +53,7 @@ class Running(Making):
     _publishing: threading.RLock
     _runner: Runner | None
     _stages: tuple[Stage, ...]
-    _goal: int | None  # where the present run ends, where that is not what is planned
+    _target_iteration: int | None  # where the present run ends, where that is not what is planned
     _error: BaseException | None
     _clock: Clock
     _autosaves: Autosaves | None = None  # of the present run
@@ -183,7 +183,7 @@ class Running(Making):
     def _begin(self, n: int | None) -> Runner | None:
         with self._lock:
             if self._remodelled:  # another run takes over, with what is left to do
-                n = max(1, self.goal - self.iteration) if n is None else n
+                n = max(1, self.target_iteration - self.iteration) if n is None else n
                 self.stop()
             if self._runner is not None and self._runner.active:
                 if self.status == "paused":
@@ -219,12 +219,12 @@ class Running(Making):
         target = state.iteration + n if n is not None else self.plan.iterations
         if target <= state.iteration:
             target = state.iteration + self.plan.iterations
-        self._goal = target
+        self._target_iteration = target
         self._clock = Clock()
         plan = self.plan.replace(iterations=target)
         self._training = None
         if not self.auto:
-            return steps(problem, plan, problem.bring(state))
+            return steps(problem, plan, problem.resample_state(state))
         training = self._training = for_auto(problem, seed=plan.seed)
         self._stages = auto(training, iterations=target, constraints=plan.constraints)
         return staged(training, self._stages, plan, state if state.iteration or not state.at_iteration_end else None)
@@ -265,7 +265,7 @@ class Running(Making):
             problem = held.at_window(tuple(state.probe.shape[-2:]))
         lens = self.optics.aberrations
         known: dict[str, Any] = {"defocus": lens["defocus"] if lens.known and not self.probe_is_given else 0.0}
-        if self.auto and state.iteration < self.goal:
+        if self.auto and state.iteration < self.target_iteration:
             known["settled"] = True  # the schedule has ended it, as held-out counts were no longer better explained
         if self.views is not None:
             known["most"] = HARDLY
@@ -349,7 +349,7 @@ class Running(Making):
         if state is not None:
             self.iteration = state.iteration
             if status in ("finished", "doubtful"):
-                self._goal = state.iteration  # which the automatic schedule finds by itself
+                self._target_iteration = state.iteration  # which the automatic schedule finds by itself
         if status not in ("running", "paused"):
             self._tell_of_autosaves()
         self.status = status
@@ -365,7 +365,9 @@ class Running(Making):
                 return
             begun = time.perf_counter()
             problem, state = present
-            shot = take_snapshot(problem, state, self.status, self.goal, self.seconds_per_iteration, self.look)
+            shot = take_snapshot(
+                problem, state, self.status, self.target_iteration, self.seconds_per_iteration, self.look
+            )
             self.mailbox.put(shot)
             self._clock.shown(time.perf_counter() - begun)
 
@@ -383,7 +385,7 @@ class Running(Making):
         words = f"the program has ended in the middle of a run ({name}"
         if state is None:
             return f"{words}, before its first iteration). Wait for the end of a run by run() or wait()."
-        words = f"{words}, iteration {state.iteration} of {self.goal})"
+        words = f"{words}, iteration {state.iteration} of {self.target_iteration})"
         if path is None:
             return f"{words}; what it had is lost. Wait for the end of a run by run() or wait(), or set autosave."
         if not may_save:

@@ -53,12 +53,12 @@ def shown_map(problem: Problem | TiltSeries, values: Any, largest: int | None = 
 def depth_section(
     problem: Problem | TiltSeries, state: State, line: Line, largest: int | None = None
 ) -> tuple[np.ndarray, tuple[float, float]]:
-    """Phase of every slice along a line of the picture.
+    """Phase of every slice along a line of the image.
 
     Parameters
     ----------
     line : (float, float, float, float)
-        Row and column of its ends, as parts of the picture.
+        Row and column of its ends, as parts of the image.
     largest : int, optional
         Most pixels along the line; by default as fine as the object itself.
 
@@ -87,7 +87,7 @@ def depth_section(
     return np.array(rows), (float(thick.mean()) or 1.0, step * length / (count - 1))
 
 
-def drift(problem: Problem | TiltSeries, state: State) -> np.ndarray | None:
+def position_corrections(problem: Problem | TiltSeries, state: State) -> np.ndarray | None:
     """How far positions have been moved from where they began (Ry, Rx) complex64, A: rows + i columns, scan frame.
 
     NaN where a position is left out; None where none has moved, or where they lie on no grid.
@@ -107,7 +107,7 @@ def thicknesses(problem: Problem | TiltSeries, state: State) -> np.ndarray:
     voxel = getattr(problem, "voxel", None)
     if voxel is not None:
         return np.full(count, voxel[0])
-    thick = getattr(problem.model_at(state).passage, "thickness", None)
+    thick = getattr(problem.model_at(state).exit_wave, "thickness", None)
     # While a model is exchanged a state of the one before may be asked about.
     return np.asarray(thick, float) if thick is not None and len(thick) == count else np.zeros(count)
 
@@ -140,4 +140,4 @@ def _turned(values: np.ndarray, frame: Map) -> np.ndarray:
     )
 
 
-__all__ = ["depth_section", "drift", "into_scan_frame", "shown_map", "shown_transmission", "thicknesses"]
+__all__ = ["depth_section", "into_scan_frame", "position_corrections", "shown_map", "shown_transmission", "thicknesses"]

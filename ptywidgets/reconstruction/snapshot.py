@@ -9,12 +9,18 @@ import numpy as np
 from scipy import fft as sfft
 
 from ptywidgets.engine.calibration import both, single
-from ptywidgets.engine.modes import orthogonalise, shares
+from ptywidgets.engine.modes import occupations, orthogonalise
 from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.state import State
 from ptywidgets.engine.tomography import Tilt, TiltSeries
 from ptywidgets.reconstruction.look import Look
-from ptywidgets.reconstruction.scan_frame import depth_section, drift, shown_map, shown_transmission, thicknesses
+from ptywidgets.reconstruction.scan_frame import (
+    depth_section,
+    position_corrections,
+    shown_map,
+    shown_transmission,
+    thicknesses,
+)
 
 LARGEST = 384  # pixels of a live picture
 
@@ -40,25 +46,27 @@ class Snapshot:
     probe_fourier_sampling: float | tuple[float, float]  # 1/A
     depths: tuple[float, ...] = (0.0, 0.0)  # A, of the faces of all slices, the beam's entrance first: S + 1
     slice: int | None = None  # of `object_phase`, `object_amplitude` and `object_fft`; None: all together
-    shares: tuple[float, ...] = (1.0,)  # of the modes in the counts, the brightest first
+    occupations: tuple[float, ...] = (1.0,)  # of the modes in the counts, the brightest first
     mode: int | None = 0  # of `probe` and `probe_fourier`; None: all
     section: np.ndarray | None = None  # (S, W) float32 rad, where a section is looked at
     section_sampling: tuple[float, float] = (1.0, 1.0)  # A: in depth, along the line
     elements: tuple[str, ...] = ()  # that scatter diffusely
     b_factors: tuple[float, ...] = ()  # A^2, of theirs
-    channel: int | None = None  # of `strength`
-    strength: np.ndarray | None = None  # (H, W) float32, share of the electrons that an element scatters diffusely
-    drift: np.ndarray | None = None  # (Ry, Rx) complex64 A, rows + i columns: how far positions have been moved
-    scan_step: float | tuple[float, float] = 1.0  # A, of `drift`
+    channel: int | None = None  # of `tds_strength`
+    tds_strength: np.ndarray | None = None  # (H, W) float32, share of the electrons that an element scatters diffusely
+    position_corrections: np.ndarray | None = (
+        None  # (Ry, Rx) complex64 A, rows + i columns: how far positions have been moved
+    )
+    scan_step: float | tuple[float, float] = 1.0  # A, of `position_corrections`
     displacement: np.ndarray | None = None  # (H, W) float32 A, rms of atoms along one axis, of object modes
     background: np.ndarray | None = None  # (Ny, Nx) float32 counts, zero in the middle
     tilts: tuple[Tilt, ...] = ()  # of a series, whose slices are the layers of the volume
-    view: int = 0  # of `probe`, `shares`, `strength` and `background`: one of `tilts`
+    view: int = 0  # of `probe`, `occupations`, `tds_strength` and `background`: one of `tilts`
 
     @property
     def drift_size(self) -> tuple[float, float]:
         """Root of the mean square, and the largest, of what positions have been moved by, A."""
-        far = np.abs(self.drift) if self.drift is not None else np.zeros(1)
+        far = np.abs(self.position_corrections) if self.position_corrections is not None else np.zeros(1)
         return float(np.sqrt((far**2).mean())), float(far.max())
 
     @property
@@ -108,7 +116,7 @@ def take_snapshot(
         ),
         depths=tuple(np.r_[0.0, np.cumsum(thicknesses(problem, state))].tolist()),
         slice=shown,
-        shares=tuple(shares(modes).tolist()),
+        occupations=tuple(occupations(modes).tolist()),
         mode=mode,
         **_more(one, own, look),
         **_of_volume(problem, look),
@@ -146,15 +154,15 @@ def _more(problem: Problem, state: State, look: Look) -> dict[str, Any]:
     found: dict[str, Any] = {}
     known = state.parameters
     diffuse = problem.model.diffuse
-    if diffuse is not None and "strength" in known and len(known["strength"]) == len(diffuse.elements):
+    if diffuse is not None and "tds_strength" in known and len(known["tds_strength"]) == len(diffuse.elements):
         found["elements"] = diffuse.elements
         found["b_factors"] = tuple(np.ravel(problem.backend.to_numpy(known["b_factor"])).tolist())
-        channel = found["channel"] = _known(look.channel, len(known["strength"]))
+        channel = found["channel"] = _known(look.channel, len(known["tds_strength"]))
         if channel is not None:
-            found["strength"] = shown_map(problem, known["strength"][channel], LARGEST)
-    moved = drift(problem, state)
+            found["tds_strength"] = shown_map(problem, known["tds_strength"][channel], LARGEST)
+    moved = position_corrections(problem, state)
     if moved is not None:
-        found["drift"], found["scan_step"] = moved, single(problem.measurement.calibration.scan_steps)
+        found["position_corrections"], found["scan_step"] = moved, single(problem.measurement.calibration.scan_steps)
     if "displacement" in known:
         found["displacement"] = shown_map(problem, known["displacement"][None], LARGEST)
     if "background" in known:

@@ -29,8 +29,8 @@ from ptywidgets.engine.prepare.alternatives import Landscape
 from ptywidgets.engine.prepare.certainty import question
 from ptywidgets.engine.prepare.chosen import FoundStart, chosen_aberrations, chosen_decisions, in_words
 from ptywidgets.engine.prepare.decisions import CANNOT, GIVEN
+from ptywidgets.engine.prepare.flip import resolve_flip
 from ptywidgets.engine.prepare.measurement import left_out_alike
-from ptywidgets.engine.prepare.twin import resolve_twin
 from ptywidgets.reconstruction.inputs import Inputs, same_origin
 
 METHODS = ("dpc", "parallax", "ssb", "obf", "wdd")
@@ -50,7 +50,7 @@ class Starting(Inputs):
     transpose: Any
     composition: Any
     _forget_object: Any
-    _adopt: Any
+    _apply_start: Any
     _found: Aberrations | None = None  # by find_start(); others were set by somebody who knows
     _found_turn: tuple[tuple[str, Any], ...] = ()  # of rotation and transpose those that were found, not given
     _found_start: FoundStart | None = None  # the one that was found with the alternatives
@@ -67,8 +67,8 @@ class Starting(Inputs):
     def prepare(self, **changes: Any) -> Measurement:
         """Prepare the data; keyword arguments change single fields of :attr:`preparation` first.
 
-        Where no rotation is given and the curl cannot tell it from its 180-degree twin, a known defocus decides. Of a
-        tilt series the tilt that is looked at is prepared, and the others alike when they are needed.
+        Where no rotation is given and the curl cannot tell it from the one turned by 180 degrees, a known defocus
+        decides. Of a tilt series the tilt that is looked at is prepared, and the others alike when they are needed.
         """
         self._data()
         self._require_idle("prepare anew")
@@ -84,8 +84,8 @@ class Starting(Inputs):
     def _prepare(self) -> Measurement:
         measurement = self._as_asked()
         message = measurement.rotation_fit.message
-        if self._can_tell_twins():
-            test = resolve_twin(measurement, self.optics)
+        if self._can_resolve_flip():
+            test = resolve_flip(measurement, self.optics)
             given = self.preparation.rotation is not None or self.preparation.flip
             if test.resolved and test.rotation != measurement.rotation and not given:
                 measurement = reorient(measurement, self.preparation.replace(rotation=test.rotation))
@@ -97,7 +97,7 @@ class Starting(Inputs):
         return measurement
 
     def _leave_out(self, measurement: Measurement) -> None:
-        """Let the dataset say what its measurement leaves out, so that pictures of it and what is saved do, too."""
+        """Let the dataset say what its measurement leaves out, so that images of it and what is saved do, too."""
         dataset = self.dataset
         if dataset is None or self.views is not None or dataset.scan_shape != measurement.scan_shape:
             return
@@ -109,7 +109,7 @@ class Starting(Inputs):
             finally:
                 self._taking = before
 
-    def _can_tell_twins(self) -> bool:
+    def _can_resolve_flip(self) -> bool:
         has_aperture = self.optics.vacuum is not None or self.optics.semiangle is not None
         return has_aperture and self.optics.aberrations["C10"] != 0
 
@@ -244,7 +244,7 @@ class Starting(Inputs):
         self._require_idle("take another start")
         asked, own = self._offered, self._own_aberrations()
         if asked is not None:
-            self._adopt(asked)
+            self._apply_start(asked)
         start, alternatives = self._found_start, self.start_alternatives
         assert start is not None
         one = alternatives[number]
@@ -392,7 +392,7 @@ class Starting(Inputs):
         if image is None:
             return problem
         if self.views is not None:
-            self.message = "Started from empty: the picture of one tilt is no volume."
+            self.message = "Started from empty: the image of one tilt is no volume."
             return problem
         turned = abs(wrapped_angle(image.rotation - measurement.rotation))
         if turned > SAME or image.transpose != measurement.transpose:

@@ -20,8 +20,8 @@ from ptywidgets.engine.prepare import Start, find_start
 from ptywidgets.engine.prepare.aperture import measured_aperture
 from ptywidgets.engine.prepare.certainty import in_one_line, question
 from ptywidgets.engine.prepare.decisions import GIVEN
-from ptywidgets.engine.prepare.mend import mended
 from ptywidgets.engine.prepare.optics_fit import TERMS
+from ptywidgets.engine.prepare.repair import repaired
 from ptywidgets.engine.prepare.start import calibrate_by_disk
 from ptywidgets.engine.probe import Optics
 from ptywidgets.reconstruction.inputs import Halted
@@ -159,7 +159,7 @@ class Unknown(Starting):
         if measurement.scan_shape == dataset.scan_shape:
             self._tell("the edge of the aperture")
             with contextlib.suppress(DataError):  # no disk is seen: then what is stated is the best there is
-                self.optics = measured_aperture(lens, mended(dataset), measurement)
+                self.optics = measured_aperture(lens, repaired(dataset), measurement)
 
     def _sharper_rotation(self) -> Sequence[Any]:
         """With known aberrations: the rotation from the bright field where the curl has not told it sharply."""
@@ -208,16 +208,16 @@ class Unknown(Starting):
             if not by_hand:
                 self._offer(start, taken=False)
             raise _contradiction(Facts(dataset, start.measurement, start.optics)) or asked
-        self._careful = start.polished is not None and not start.polished.accepted
+        self._careful = start.refinement is not None and not start.refinement.accepted
         if by_hand:
             self.optics, self._found = lens.replace(aberrations=start.optics.aberrations), start.optics.aberrations
             self.start_decisions = start.decisions
             self._offer(start)
             return start.decisions
-        self._adopt(start)
+        self._apply_start(start)
         return start.decisions
 
-    def _adopt(self, start: Start) -> None:
+    def _apply_start(self, start: Start) -> None:
         """Take a start over, and keep what the optics have been given."""
         lens = self.optics
         self._take_over(start)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ptywidgets.engine.errors import FileFormatError, FileInTheWay
 from ptywidgets.engine.io.atomic import Kind, atomic_file
-from ptywidgets.engine.io.recognise import head
+from ptywidgets.engine.io.detect_format import first_bytes
 
 
 def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
@@ -92,7 +92,7 @@ def _beside(path: Path) -> Path:
 
 
 def _is_sum(path: Path) -> bool:
-    return re.fullmatch(rb"[0-9a-f]{64}  [^\n]*\n?", head(path, 4096)) is not None
+    return re.fullmatch(rb"[0-9a-f]{64}  [^\n]*\n?", first_bytes(path, 4096)) is not None
 
 
 _SUM = Kind("the sum of a file", _is_sum)

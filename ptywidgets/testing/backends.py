@@ -43,12 +43,12 @@ class BackendContract:
     def test_cut_and_paste(self, backend: Any) -> None:
         field, corners = _field()[None], _corners()
         patches = np.stack([field[:, y : y + 9, x : x + 8] for y, x in corners])
-        self.close(backend, backend.cut(backend.to_device(field), corners, (9, 8)), patches)
+        self.close(backend, backend.extract_patches(backend.to_device(field), corners, (9, 8)), patches)
         sums = np.zeros_like(field)
         for (y, x), patch in zip(corners, patches, strict=True):
             sums[:, y : y + 9, x : x + 8] += patch
         target = backend.to_device(np.zeros_like(field))
-        backend.paste(target, corners, backend.to_device(patches))
+        backend.add_patches(target, corners, backend.to_device(patches))
         self.close(backend, target, sums)
 
     def test_windows_multiply_waves_and_have_an_adjoint(self, backend: Any) -> None:
@@ -56,11 +56,11 @@ class BackendContract:
         windows = np.stack([field[None, y : y + 9, x : x + 8] for y, x in corners])
         for waves in (_waves(), _waves()[:1]):
             device = backend.to_device
-            got = backend.multiply_cut(device(waves), device(field), corners)
+            got = backend.multiply_patches(device(waves), device(field), corners)
             self.close(backend, got, waves * windows)
             residual = _waves(1)
             gradient = device(np.zeros_like(field))
-            by_waves = backend.multiply_cut_adjoint(
+            by_waves = backend.multiply_patches_adjoint(
                 device(residual.copy()), device(field), corners, device(waves), gradient
             )
             self.close(backend, by_waves, residual * windows.conj())
@@ -99,17 +99,17 @@ class BackendContract:
     def test_one_image_into_all_windows_and_all_windows_into_one(self, backend: Any) -> None:
         image, corners = np.abs(_waves()[0, 0]), _corners()
         field = backend.to_device(np.zeros((20, 21), np.float32))
-        backend.paste_same(field, corners, backend.to_device(image))
+        backend.add_same_patch(field, corners, backend.to_device(image))
         expected = np.zeros((20, 21), np.float32)
         for y, x in corners:
             expected[y : y + 9, x : x + 8] += image
         self.close(backend, field, expected)
         sums = backend.to_device(np.zeros_like(image))
-        backend.sum_cuts(field, corners, sums)
+        backend.sum_patches(field, corners, sums)
         self.close(backend, sums, sum(expected[y : y + 9, x : x + 8] for y, x in corners))
         wave = _complex(np.random.default_rng(1), (20, 21))
         sums[...] = 0
-        backend.sum_cuts(backend.to_device(wave), corners, sums)
+        backend.sum_patches(backend.to_device(wave), corners, sums)
         self.close(backend, sums, sum(np.abs(wave[y : y + 9, x : x + 8]) ** 2 for y, x in corners))
 
     def test_phases(self, backend: Any) -> None:
@@ -184,11 +184,11 @@ class BackendContract:
                     value = float(backend.residual(device, backend.to_device(amplitudes), loss))
                     np.testing.assert_allclose(value, loss.value(intensity, amplitudes).sum(dtype=float), rtol=rtol)
                     got = backend.to_numpy(device)
-                    expected = -loss.slope(intensity, amplitudes)[:, None] * far
+                    expected = -loss.derivative(intensity, amplitudes)[:, None] * far
                     assert got.dtype == precision
                     np.testing.assert_allclose(got, expected, rtol=0, atol=rtol * np.abs(expected).max())
                     waves = backend.to_device(far)
-                    got = backend.bend(
+                    got = backend.hessian_block(
                         waves, backend.to_device(np.array(tangents)), backend.to_device(amplitudes), loss
                     )
                     one, two = (_bend(far, tangent, amplitudes, loss) for tangent in tangents)
@@ -208,13 +208,13 @@ class BackendContract:
             backend.combine_adjoint(backend.to_device(weights), backend.to_device(_waves()), sums)
             self.close(backend, sums, images + np.tensordot(weights.T, _waves(), 1))
 
-    def test_portions_cover_the_batch_once(self, backend: Any) -> None:
+    def test_chunks_cover_the_batch_once(self, backend: Any) -> None:
         indices = np.arange(37)
         for size in (1, 10**6, 10**12):
-            portions = [backend.to_numpy(part) for part in backend.portions(indices, size)]
-            np.testing.assert_array_equal(np.concatenate(portions), indices)
+            chunks = [backend.to_numpy(part) for part in backend.chunks(indices, size)]
+            np.testing.assert_array_equal(np.concatenate(chunks), indices)
 
-    def test_every_portion_is_worked_on_once(self, backend: Any) -> None:
+    def test_every_chunk_is_worked_on_once(self, backend: Any) -> None:
         sums: list[list[int]] = backend.map_reduce(lambda part, own: own.append(part), list(range(20)), list)
         assert sorted(i for own in sums for i in own) == list(range(20))
 
@@ -234,7 +234,7 @@ class BackendContract:
             time.sleep(1e-3 * (places.start % 3))
             done.extend(own)
 
-        backend.in_turn(task, [len(group) for group in groups], clash)
+        backend.map_ordered(task, [len(group) for group in groups], clash)
         assert sorted(begun) == list(range(60))
 
         def fail(places: slice) -> None:
@@ -242,32 +242,32 @@ class BackendContract:
                 raise ZeroDivisionError("place 30")
 
         try:
-            backend.in_turn(fail, [len(group) for group in groups], clash)
+            backend.map_ordered(fail, [len(group) for group in groups], clash)
         except ZeroDivisionError:
             pass
         else:
             raise AssertionError("the error of a place was swallowed")
-        self.test_every_portion_is_worked_on_once(backend)
+        self.test_every_chunk_is_worked_on_once(backend)
 
     def test_an_error_comes_out_and_the_backend_goes_on(self, backend: Any) -> None:
         def fail(part: int, own: list[int]) -> None:
             if part == 3:
-                raise ZeroDivisionError("portion 3")
+                raise ZeroDivisionError("chunk 3")
 
         try:
             backend.map_reduce(fail, list(range(20)), list)
         except ZeroDivisionError:
             pass
         else:
-            raise AssertionError("the error of a portion was swallowed")
-        self.test_every_portion_is_worked_on_once(backend)
+            raise AssertionError("the error of a chunk was swallowed")
+        self.test_every_chunk_is_worked_on_once(backend)
 
     def test_no_thread_survives_closing(self, backend: Any) -> None:
         before = threading.active_count()
         backend.map_reduce(lambda part, own: None, list(range(20)), list)
         backend.close()
         assert threading.active_count() <= before
-        self.test_every_portion_is_worked_on_once(backend)  # and it may be used again
+        self.test_every_chunk_is_worked_on_once(backend)  # and it may be used again
 
     def test_gradients_are_those_of_double_precision(self, backend: Any) -> None:
         exact = model_case(positions=90).gradients()
@@ -316,6 +316,6 @@ def _bend(far: np.ndarray, tangent: np.ndarray, amplitudes: np.ndarray, loss: An
     lit = np.maximum(intensity, 1e-30)
     change, square = 2 * (far.conj() * tangent).sum(1).real, (np.abs(tangent) ** 2).sum(1)
     along = change**2 / (4 * lit)
-    stretch = np.maximum(loss.stretch(intensity, amplitudes.astype(float)), 0)
-    slope = np.maximum(loss.slope(intensity, amplitudes.astype(float)), 0)
-    return float((stretch * along + 2 * slope * (square - along)).sum())
+    majorizer_curvature = np.maximum(loss.majorizer_curvature(intensity, amplitudes.astype(float)), 0)
+    derivative = np.maximum(loss.derivative(intensity, amplitudes.astype(float)), 0)
+    return float((majorizer_curvature * along + 2 * derivative * (square - along)).sum())

@@ -89,7 +89,7 @@ def model_case(
     model = model or single_slice()
     backend = backend or CpuBackend(2)
     generator = np.random.default_rng(seed)
-    shape = (model.passage.slices, window[0] + 12, window[1] + 15)
+    shape = (model.exit_wave.slices, window[0] + 12, window[1] + 15)
     phase = _smooth(generator, shape).real
     obj = model.specimen.from_transmission(np.exp(1j * phase) * (1 - 0.1 * np.abs(_smooth(generator, shape))))
     probe = _smooth(generator, (modes, *window))

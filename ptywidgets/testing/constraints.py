@@ -82,7 +82,7 @@ class ConstraintContract:
 
 @dataclass(frozen=True)
 class _Layers:
-    """What constraints ask of a passage: the thickness of each slice in A."""
+    """What constraints ask of an exit-wave model: the thickness of each slice in A."""
 
     thickness: tuple[float, ...]
 
@@ -101,7 +101,7 @@ def thick(problem: Problem, thickness: tuple[float, ...] = (8.0, 10.0, 12.0), mo
     """
     return replace(
         problem,
-        model=replace(problem.model, passage=_Layers(thickness)),  # type: ignore[arg-type]  # has the thickness that is asked for
+        model=replace(problem.model, exit_wave=_Layers(thickness)),  # type: ignore[arg-type]  # has the thickness that is asked for
         first_object=np.repeat(problem.first_object, len(thickness), axis=0),
         first_probe=first_modes(problem.first_probe, modes),
     )

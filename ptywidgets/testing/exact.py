@@ -27,7 +27,7 @@ def exact_problem(
     kind : {"potential", "complex"}
         Of the object, whose phase is smooth noise with a standard deviation of `strength` rad in each slice.
     **parts
-        Of the model, such as ``passage=Multislice(...)``.
+        Of the model, such as ``exit_wave=Multislice(...)``.
 
     Returns
     -------

@@ -22,11 +22,11 @@ class Judgement:
 
     found: dict[str, float | None]  # None where it has said that it does not know
     sigmas: dict[str, float | None]  # as stated
-    errors: dict[str, float | None]  # against the truth, or its twin where half a turn was left open
+    errors: dict[str, float | None]  # against the truth, or its flip where the 180-degree ambiguity was left open
     transpose: bool  # whether it is right
-    turned: bool  # whether the twin was found: half a turn off, with aberrations of the opposite sign
-    open_turn: bool  # whether it has said that it cannot tell half a turn
-    asks: str  # what else it asks; "" where it has told everything but, perhaps, the half turn
+    turned: bool  # whether the flip was found: 180 degrees off, with aberrations of the opposite sign
+    open_turn: bool  # whether it has said that it cannot resolve the 180-degree ambiguity
+    asks: str  # what else it asks; "" where it has told everything but, perhaps, the 180-degree ambiguity
 
     @property
     def told(self) -> bool:
@@ -46,7 +46,7 @@ class Judgement:
         off = [name for name in NUMBERS if (self.deviation(name) or 0.0) > FAR]
         return (
             *(() if self.transpose else ("transpose",)),
-            *(("half turn",) if self.turned and not self.open_turn else ()),
+            *(("180-degree ambiguity",) if self.turned and not self.open_turn else ()),
             *off,
         )
 
@@ -80,13 +80,13 @@ def judged(recipe: Recipe, start: Start) -> Judgement:
     for name in NUMBERS:
         if sources.get(DECIDED_BY.get(name[:3], name)) in NOT_TOLD:
             found[name] = None
-    open_turn = sources.get("half turn") == "undecided"
+    open_turn = sources.get("180-degree ambiguity") == "undecided"
     truth = _truth(recipe, 1)
     turned = abs(wrapped_angle(start.measurement.rotation - truth["rotation"][0])) > 90
     if turned and open_turn:
         truth = _truth(recipe, -1)
     errors = {name: None if value is None else _off(name, value, truth[name]) for name, value in found.items()}
-    closed = tuple(replace(d, source="told") if d.name == "half turn" else d for d in start.decisions)
+    closed = tuple(replace(d, source="told") if d.name == "180-degree ambiguity" else d for d in start.decisions)
     asks = question(replace(start, decisions=closed))
     return Judgement(
         found=found,
@@ -100,7 +100,7 @@ def judged(recipe: Recipe, start: Start) -> Judgement:
 
 
 def _truth(recipe: Recipe, sign: int) -> dict[str, tuple[float, ...]]:
-    """What may be found, sign -1 for the twin; the ends of what counts as true."""
+    """What may be found, sign -1 for the flip; the ends of what counts as true."""
     truth: dict[str, tuple[float, ...]] = {
         "rotation": (recipe.rotation if sign > 0 else wrapped_angle(recipe.rotation + 180),)
     }

@@ -24,18 +24,18 @@ class LossContract:
     def test_slope_bend_and_curvature_are_derivatives_of_the_value(self, loss: Any) -> None:
         i, a = INTENSITIES, AMPLITUDES
         step = 1e-4 * i
-        slope = (loss.value(i + step, a) - loss.value(i - step, a)) / (2 * step)
-        np.testing.assert_allclose(loss.slope(i, a), slope, rtol=1e-5, atol=1e-6)
-        bend = (loss.slope(i + step, a) - loss.slope(i - step, a)) / (2 * step)
-        np.testing.assert_allclose(loss.bend(i, a), bend, rtol=1e-5, atol=1e-9)
-        scale = 4 * i * np.abs(loss.bend(i, a)) + 2 * np.abs(loss.slope(i, a))
-        error = np.abs(loss.curvature(i, a) - 4 * i * loss.bend(i, a) - 2 * loss.slope(i, a))
+        derivative = (loss.value(i + step, a) - loss.value(i - step, a)) / (2 * step)
+        np.testing.assert_allclose(loss.derivative(i, a), derivative, rtol=1e-5, atol=1e-6)
+        second = (loss.derivative(i + step, a) - loss.derivative(i - step, a)) / (2 * step)
+        np.testing.assert_allclose(loss.second_derivative(i, a), second, rtol=1e-5, atol=1e-9)
+        scale = 4 * i * np.abs(loss.second_derivative(i, a)) + 2 * np.abs(loss.derivative(i, a))
+        error = np.abs(loss.curvature(i, a) - 4 * i * loss.second_derivative(i, a) - 2 * loss.derivative(i, a))
         assert (error <= 1e-12 * scale).all()
 
     def test_the_minimum_is_nothing_and_lies_where_model_and_counts_agree(self, loss: Any) -> None:
         a = np.array([0.05, 1.0, 3.0, 60.0])
         np.testing.assert_allclose(loss.value(a * a, a), 0, atol=1e-9)
-        np.testing.assert_allclose(loss.slope(a * a, a), 0, atol=1e-9)
+        np.testing.assert_allclose(loss.derivative(a * a, a), 0, atol=1e-9)
         assert (loss.curvature(a * a, a) > 0).all()
         for factor in (0.5, 0.99, 1.01, 2):
             assert (loss.value(factor * a * a, a) > 0).all()
@@ -43,14 +43,16 @@ class LossContract:
 
     def test_a_pixel_that_is_too_dark_is_led_to_its_minimum(self, loss: Any) -> None:
         i, a = np.array([0.02, 0.3, 1.0, 7.5]), np.array([0.5, 1.0, 3.0, 60.0])
-        step = -2 * np.sqrt(i) * loss.slope(i, a) / loss.stretch(i, a)  # Newton's in the modulus
+        step = -2 * np.sqrt(i) * loss.derivative(i, a) / loss.majorizer_curvature(i, a)  # Newton's in the modulus
         np.testing.assert_allclose(np.sqrt(i) + step, a, rtol=1e-10)
         fits = np.array([0.05, 1.0, 3.0, 60.0])
-        np.testing.assert_allclose(loss.stretch(fits**2 * (1 - 1e-9), fits), loss.curvature(fits**2, fits), rtol=1e-6)
-        np.testing.assert_array_equal(loss.stretch(4 * a * a, a), loss.curvature(4 * a * a, a))
+        np.testing.assert_allclose(
+            loss.majorizer_curvature(fits**2 * (1 - 1e-9), fits), loss.curvature(fits**2, fits), rtol=1e-6
+        )
+        np.testing.assert_array_equal(loss.majorizer_curvature(4 * a * a, a), loss.curvature(4 * a * a, a))
 
     def test_nothing_comes_of_what_was_not_measured(self, loss: Any) -> None:
-        for function in (loss.value, loss.slope, loss.bend, loss.curvature, loss.stretch):
+        for function in (loss.value, loss.derivative, loss.second_derivative, loss.curvature, loss.majorizer_curvature):
             assert not function(INTENSITIES, -np.ones_like(AMPLITUDES)).any()
 
     def test_dark_pixels_are_finite(self, loss: Any) -> None:
@@ -62,10 +64,10 @@ class LossContract:
                 tangent = np.ones_like(waves)
                 intensity = (np.abs(waves) ** 2).sum(1)
                 assert np.isfinite(loss.value(intensity, counted[None])).all()
-                assert np.isfinite(loss.slope(intensity, counted[None])).all()
-                assert loss.slope(intensity, counted[None]).dtype == dtype
+                assert np.isfinite(loss.derivative(intensity, counted[None])).all()
+                assert loss.derivative(intensity, counted[None]).dtype == dtype
                 for backend in self.backends():
-                    assert np.isfinite(backend.bend(waves, tangent[None], counted[None], loss)).all()
+                    assert np.isfinite(backend.hessian_block(waves, tangent[None], counted[None], loss)).all()
                     value, residual = loss.residual(backend, waves.copy(), counted[None])
                     assert np.isfinite(value)
                     assert np.isfinite(residual).all()
@@ -100,7 +102,9 @@ class LossContract:
 
                 step = 1e-4
                 expected = (along(step) - 2 * along(0) + along(-step)) / step**2
-                np.testing.assert_allclose(backend.bend(far, tangent[None], measured, loss)[0, 0], expected, rtol=1e-4)
+                np.testing.assert_allclose(
+                    backend.hessian_block(far, tangent[None], measured, loss)[0, 0], expected, rtol=1e-4
+                )
             backend.close()
 
     def test_gradients_through_a_model(self, loss: Any) -> None:

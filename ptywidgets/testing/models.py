@@ -43,19 +43,17 @@ class ModelContract:
             yield replace(case, loss=kind())
             yield replace(case, loss=kind(), patterns=replace(case.patterns, mask=mask).on(case.backend))
 
-    def test_passage_and_detector_have_exact_adjoints(self, model: Any) -> None:
+    def test_exit_wave_and_detector_have_exact_adjoints(self, model: Any) -> None:
         case = self.case(model)
         backend, where = case.backend, case.geometry.at(case.backend, np.arange(case.count))
         transmission = model.slab(backend, case.obj).transmission
         waves = _noise((case.count, *case.probe.shape), case.probe.dtype)
-        exits, tape = model.through.transmit(backend, waves, transmission, where.corners)
+        exits, tape = model.through.forward(backend, waves, transmission, where.corners)
         residual = _noise(exits.shape, waves.dtype, seed=1)
         far = model.detector.propagate(backend, exits, where.shifts)
         forward = np.vdot(residual, far)
         back = model.detector.propagate_adjoint(backend, residual, where.shifts)
-        by_waves = model.through.transmit_adjoint(
-            backend, back, transmission, where.corners, tape, np.zeros_like(transmission)
-        )
+        by_waves = model.through.adjoint(backend, back, transmission, where.corners, tape, np.zeros_like(transmission))
         np.testing.assert_allclose(np.vdot(by_waves, waves), forward, rtol=1e-12)
 
     def test_what_shifts_do_may_be_done_before(self, model: Any) -> None:
@@ -63,13 +61,13 @@ class ModelContract:
         backend, where = case.backend, case.geometry.at(case.backend, np.arange(case.count))
         exits = _noise((case.count, *case.probe.shape), case.probe.dtype)
         leaning = exits.copy()
-        model.detector.lean(backend, leaning, where.shifts)
+        model.detector.apply_shift_ramp(backend, leaning, where.shifts)
         if model.detector.follows_window:  # a pattern that is moved is no exit wave with another phase
             np.testing.assert_array_equal(leaning, exits)
             return
         far = model.detector.propagate(backend, exits.copy(), where.shifts)
         np.testing.assert_allclose(model.detector.propagate(backend, leaning.copy(), None), far, rtol=0, atol=1e-10)
-        model.detector.lean(backend, leaning, where.shifts, -1)
+        model.detector.apply_shift_ramp(backend, leaning, where.shifts, -1)
         np.testing.assert_allclose(leaning, exits, rtol=0, atol=1e-10)
 
     def test_single_precision_gives_the_gradients_of_double(self, model: Any) -> None:
@@ -137,9 +135,9 @@ def check_gradient(case: ModelCase, name: str) -> None:
 def check_slope(loss: Callable[[Any], float], array: Any, gradient: Any, step: float = 1e-6) -> None:
     """A central difference of the loss about an array is what minus twice its `gradient` says."""
     direction = _noise_like(array)
-    slope = (loss(array + step * direction) - loss(array - step * direction)) / (2 * step)
+    derivative = (loss(array + step * direction) - loss(array - step * direction)) / (2 * step)
     expected = -2 * np.vdot(gradient, direction).real
-    assert abs(slope - expected) <= DOUBLE * max(abs(expected), np.linalg.norm(gradient))
+    assert abs(derivative - expected) <= DOUBLE * max(abs(expected), np.linalg.norm(gradient))
 
 
 def check_shift_adjoint(shift: Shift, probe: np.ndarray, count: int, backend: Any, rtol: float) -> None:

@@ -55,7 +55,7 @@ def section_words(snapshot: Snapshot) -> str:
 
 def drift_words(snapshot: Snapshot) -> str:
     """How far positions have moved."""
-    if snapshot.drift is None:
+    if snapshot.position_corrections is None:
         return ""
     return "{:.2g} Å rms, at most {:.2g} Å".format(*snapshot.drift_size)
 
@@ -78,7 +78,7 @@ SHOWN = {
         "inferno", centred=True,
     ),
     "strength": Shown(
-        "Diffuse", "Diffuse scattering (share)", lambda s: s.strength, lambda s: s.object_sampling, "A", "viridis",
+        "Diffuse", "Diffuse scattering (share)", lambda s: s.tds_strength, lambda s: s.object_sampling, "A", "viridis",
         at_first=False, offered=lambda s: bool(s.elements), note=diffuse_words,
     ),
     "displacement": Shown(
@@ -94,8 +94,8 @@ SHOWN = {
         at_first=False, centred=True, note=mode_words, scale=one_mode,
     ),
     "drift": Shown(
-        "Drift", "How far positions have moved", lambda s: s.drift, lambda s: s.scan_step, "A",
-        at_first=False, offered=lambda s: s.drift is not None, note=drift_words,
+        "Drift", "How far positions have moved", lambda s: s.position_corrections, lambda s: s.scan_step, "A",
+        at_first=False, offered=lambda s: s.position_corrections is not None, note=drift_words,
     ),
     "background": Shown(
         "Background", "Background (counts)", lambda s: s.background, lambda s: s.probe_fourier_sampling, "1/A",

@@ -60,12 +60,12 @@ class LookBar(VBox):
         set_words(self.slice_label, "Layer" if tilts else "Slice")
         set_words(self.slice_words, slice_words(snapshot, long=True))
         self.tilts.show(tilts, min(look.view, max(0, len(tilts) - 1)))
-        shares = () if snapshot is None else snapshot.shares
-        several = len(shares) > 1
-        labels = [f"{n}: {percent(share)}" for n, share in enumerate(shares, 1)] + ["all"]
-        mode = None if look.mode is None else min(look.mode, len(shares) - 1)
+        occupations = () if snapshot is None else snapshot.occupations
+        several = len(occupations) > 1
+        labels = [f"{n}: {percent(share)}" for n, share in enumerate(occupations, 1)] + ["all"]
+        mode = None if look.mode is None else min(look.mode, len(occupations) - 1)
         self.mode_buttons = self._buttons(
-            self.modes, self.mode_buttons, labels if several else [], len(shares) if mode is None else mode, "mode"
+            self.modes, self.mode_buttons, labels if several else [], len(occupations) if mode is None else mode, "mode"
         )
         elements = () if snapshot is None or snapshot.channel is None else snapshot.elements
         self.element_buttons = self._buttons(
@@ -109,14 +109,14 @@ def slice_words(snapshot: Snapshot | None, long: bool = False) -> str:
 
 def mode_words(snapshot: Snapshot) -> str:
     """Of which tilt, and which mode is shown, such as ``mode 1 of 2: 87 %``; nothing where there is one."""
-    count = len(snapshot.shares)
+    count = len(snapshot.occupations)
     tilt = f"tilt {view_words(snapshot.tilts, snapshot.view)}" if snapshot.tilts else ""
     if count == 1:
         return tilt
     tilt = tilt and tilt + "; "
     if snapshot.mode is None:
         return f"{tilt}{count} modes, equally bright"
-    return f"{tilt}mode {snapshot.mode + 1} of {count}: {percent(snapshot.shares[snapshot.mode])}"
+    return f"{tilt}mode {snapshot.mode + 1} of {count}: {percent(snapshot.occupations[snapshot.mode])}"
 
 
 def diffuse_words(snapshot: Snapshot) -> str:

@@ -39,7 +39,7 @@ DECISIONS = {  # by the name of a :class:`ptywidgets.engine.prepare.Decision`: w
     "descan": "DatasetBrowser",
     "rotation": "RotationExplorer",
     "transpose": "OrientationPicker",
-    "half turn": "OrientationPicker",
+    "180-degree ambiguity": "OrientationPicker",
     "defocus": "ProbeDesigner",
     "astigmatism": "ParallaxExplorer",
     "coma": "ParallaxExplorer",

@@ -278,7 +278,7 @@ class ReconstructionRunner(Panel):
         self._show_look()
         for name, toggle in self.toggles.items():
             self._toggle(name, toggle.value)
-        self.curve.show(self.recon.losses, self.recon.goal)
+        self.curve.show(self.recon.losses, self.recon.target_iteration)
 
     def _show_plan(self) -> None:
         self.fold.set_title(0, f"Settings: {plan_words(self.recon)}")
@@ -286,7 +286,7 @@ class ReconstructionRunner(Panel):
             with self.turns.silence():
                 self.settings.show()
         if not self.recon.losses:
-            self.curve.show([], self.recon.goal)
+            self.curve.show([], self.recon.target_iteration)
 
     def _show_status(self) -> None:
         recon = self.recon
@@ -300,7 +300,7 @@ class ReconstructionRunner(Panel):
         self.run.button_style, self.stop.button_style = ("", "danger") if active else ("primary", "")
         self.reset.disabled = status == "running" or not (kept or status == "error")
         self.save.disabled = recon.measurement is None
-        self.progress.max = max(1, recon.goal)
+        self.progress.max = max(1, recon.target_iteration)
         self.progress.value = min(done, self.progress.max)
         kind = message_kind(recon)
         self.progress.bar_style = "warning" if status == "finished" and kind == "warn" else BAR.get(status, "")
@@ -325,7 +325,7 @@ class ReconstructionRunner(Panel):
         self._show_all()
 
     def _describe(self) -> str:
-        return f"{self.recon.status}, iteration {iterations_done(self.recon)} of {self.recon.goal}"
+        return f"{self.recon.status}, iteration {iterations_done(self.recon)} of {self.recon.target_iteration}"
 
 
 __all__ = ["ReconstructionRunner"]

@@ -118,7 +118,7 @@ class RotationExplorer(Panel):
             raise DataError("there is no centre of mass yet: load data first.")
         self._fit = self._field.find()
         self._put(self._fit.rotation, self._fit.transpose)
-        sure = self._fit.twin_resolved and self._fit.solenoidal_share < 0.4
+        sure = self._fit.flip_resolved and self._fit.solenoidal_share < 0.4
         self.say(_sentence(self._fit.message), "good" if sure else "warn")
 
     def flip(self) -> None:

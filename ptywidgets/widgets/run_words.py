@@ -26,7 +26,7 @@ def status_words(recon: Reconstruction) -> str:
     >>> status_words(Reconstruction())
     'no data yet'
     """
-    status, done, planned = recon.status, iterations_done(recon), recon.goal
+    status, done, planned = recon.status, iterations_done(recon), recon.target_iteration
     if status == "empty":
         return "no data yet"
     most = "at most " if recon.auto else ""

@@ -43,8 +43,8 @@ def test_slices_modes_a_section_and_constraints(lab):
     notebook.text("slice 3 of 3").wait_for()
     phase.wait_pixels(together)
 
-    shares = kernel.eval("[round(100 * s) for s in recon.shares]")
-    notebook.locator("button", has_text=f"1: {shares[0]} %").wait_for()
+    occupations = kernel.eval("[round(100 * s) for s in recon.occupations]")
+    notebook.locator("button", has_text=f"1: {occupations[0]} %").wait_for()
     notebook.locator("button", has_text="Depth section").click()
     section = notebook.canvas("Depth section (rad)")
     kernel.wait("not runner.image_views['section'].live and recon.look.section is not None")

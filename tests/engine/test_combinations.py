@@ -54,5 +54,5 @@ def test_it_runs(model, algorithm, loss, object_type):
     assert np.isfinite(state.losses).all()
     assert np.isfinite(state.object).all() and np.isfinite(state.probe).all()
     assert all(np.isfinite(value).all() for value in state.parameters.values())
-    if loss == "amplitude" and algorithm != "projections":  # which rise before they fall, as Poisson's loss may
+    if loss == "amplitude" and algorithm != "projections":  # which rise before they fall, as the Poisson loss may
         assert state.losses[1] < 1.05 * state.losses[0]

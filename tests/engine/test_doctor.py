@@ -146,7 +146,7 @@ def test_doubts_about_the_rotation_are_told(duck, prepared):
     def asked(name, **changes):
         return look(duck, name, replace(prepared, rotation_fit=replace(fit, **changes)), OPTICS)
 
-    clear = {"uncertainty": 0.2, "solenoidal_share": 0.05, "other_share": 0.3, "twin_resolved": True}
+    clear = {"uncertainty": 0.2, "solenoidal_share": 0.05, "other_share": 0.3, "flip_resolved": True}
     assert asked("rotation", **clear).verdict == "good"
     assert asked("rotation", **{**clear, "uncertainty": 2.0}).verdict == "warn"
     vague = {**clear, "uncertainty": 2.0}
@@ -154,15 +154,15 @@ def test_doubts_about_the_rotation_are_told(duck, prepared):
     assert asked("rotation", **{**vague, "solenoidal_share": 0.45}).verdict == "bad"
     told = {**clear, "solenoidal_share": 0.45, "other_share": 0.45}  # by a search: the curl has nothing to say
     assert asked("rotation", **told).verdict == "good"
-    assert asked("180-degree twin", **clear).verdict == "good"
+    assert asked("180-degree ambiguity", **clear).verdict == "good"
     assert asked("defocus", **clear).verdict == "good"
-    assert asked("180-degree twin", **{**clear, "twin_resolved": False}).verdict == "warn"
-    assert asked("defocus", **{**clear, "twin_resolved": False}).verdict == "warn"
+    assert asked("180-degree ambiguity", **{**clear, "flip_resolved": False}).verdict == "warn"
+    assert asked("defocus", **{**clear, "flip_resolved": False}).verdict == "warn"
     wrong = prepare(duck, rotation=-30.0, transpose=False)
     wrong = replace(wrong, rotation_fit=replace(fit, **clear))
     finding = look(duck, "rotation", wrong)
     assert finding.verdict == "warn" and "-30.00" in finding.sentence
-    assert look(duck, "180-degree twin", wrong).verdict == "good"  # given by hand
+    assert look(duck, "180-degree ambiguity", wrong).verdict == "good"  # given by hand
 
 
 def test_dark_atoms_are_found(duck, prepared):

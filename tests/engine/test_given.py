@@ -197,7 +197,7 @@ def test_what_is_held_stays_through_the_stages_of_the_automatic_schedule(problem
 def test_what_is_held_comes_back_whole_from_a_coarse_grid(problem, phase):
     begun = begin(problem, Given(probe=problem.first_probe, object=checked_object(phase), hold_object=True))
     coarse = begun.at_window((48, 48))
-    back = begun.bring(coarse.start())
+    back = begun.resample_state(coarse.start())
     np.testing.assert_array_equal(back.object, begun.first_object)
 
 

@@ -57,7 +57,7 @@ def test_the_misfit_of_noise_alone_is_what_statistics_say():
     point[0, 0, 0] = np.sqrt(40.0 * np.prod(problem.window))  # lights every pixel alike where there is no specimen
     state = problem.start().replace(probe=point, object=np.full_like(problem.first_object, problem.vacuum))
     np.testing.assert_allclose(problem.intensities(state, held.indices), 40.0, rtol=1e-5)
-    # Anscombe's roots of counts have the variance 1/4, so twice their squares add up to half a pixel.
+    # Anscombe-transformed counts have the variance 1/4, so twice their squares add up to half a pixel.
     expected = 0.5 * np.prod(problem.window)
     assert held.misfit(problem, state) == pytest.approx(expected, rel=0.02)
 

@@ -5,7 +5,7 @@ import pytest
 import scipy.io
 
 from ptywidgets.engine.errors import ParameterError
-from ptywidgets.engine.modes import first_modes, hermite_modes, orthogonalise, shares, tilted_modes
+from ptywidgets.engine.modes import first_modes, hermite_modes, occupations, orthogonalise, tilted_modes
 
 
 def overlaps(modes):
@@ -67,7 +67,7 @@ def test_first_modes_keep_the_counts(kind, count):
     assert modes.shape == (count, *probe.shape) and modes.dtype == np.complex64
     np.testing.assert_allclose((abs(modes) ** 2).sum(), (abs(probe) ** 2).sum(), rtol=1e-6)
     expected = [1.0] if count == 1 else [0.8, *[0.2 / (count - 1)] * (count - 1)]
-    np.testing.assert_allclose(shares(modes), expected, rtol=1e-5)
+    np.testing.assert_allclose(occupations(modes), expected, rtol=1e-5)
     np.testing.assert_allclose(modes[0] / abs(modes[0]).max(), probe / abs(probe).max(), atol=1e-6)
 
 

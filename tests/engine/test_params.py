@@ -12,9 +12,9 @@ from ptywidgets.engine.errors import ParameterError
 from ptywidgets.engine.modes import first_modes
 from ptywidgets.engine.params import Params, param
 from ptywidgets.engine.plan import Plan
+from ptywidgets.engine.prepare.flip import resolve_flip
 from ptywidgets.engine.prepare.pixels import bad_pixels
-from ptywidgets.engine.prepare.polish import polish
-from ptywidgets.engine.prepare.twin import resolve_twin
+from ptywidgets.engine.prepare.refine_optics import refine_optics
 from ptywidgets.engine.simulate import simulate_dataset
 from ptywidgets.engine.tomography import make_series
 from ptywidgets.engine.virtual import histogram
@@ -93,8 +93,8 @@ COUNTED = {
     "first_modes": lambda n: first_modes(None, n),
     "histogram": lambda n: histogram(None, bins=n),
     "bad_pixels": lambda n: bad_pixels(None, most=n),
-    "resolve_twin": lambda n: resolve_twin(None, None, iterations=n),
-    "polish": lambda n: polish(None, None, None, rounds=n),
+    "resolve_flip": lambda n: resolve_flip(None, None, iterations=n),
+    "refine_optics": lambda n: refine_optics(None, None, None, rounds=n),
     "simulate_dataset": lambda n: simulate_dataset(None, None, None, snapshots=n),
     "make_series": lambda n: make_series((), (), depth=1.0, slices=n),
 }

@@ -78,10 +78,10 @@ def test_the_brightest_pixel_is_one_that_the_mask_leaves_in():
     counts = np.zeros((3, 4, 4), np.uint16)
     counts[0, 1, 1], counts[1, 2, 2], counts[2, 3, 3] = 5, 900, 7
     patterns = Patterns(counts, np.zeros((3, 2), int))
-    assert patterns.brightest() == 900
-    assert patterns.take([0, 2]).brightest() == 7
+    assert patterns.max_counts() == 900
+    assert patterns.take([0, 2]).max_counts() == 7
     mask = np.ones((4, 4), bool)
     mask[2, 2] = False
-    assert replace(patterns, mask=mask).brightest() == 7
-    assert replace(patterns, mask=np.zeros((4, 4), bool)).brightest() == 0
-    assert Patterns(-np.ones((1, 2, 2), np.float32), np.zeros((1, 2), int)).brightest() == 0
+    assert replace(patterns, mask=mask).max_counts() == 7
+    assert replace(patterns, mask=np.zeros((4, 4), bool)).max_counts() == 0
+    assert Patterns(-np.ones((1, 2, 2), np.float32), np.zeros((1, 2), int)).max_counts() == 0

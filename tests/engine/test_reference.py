@@ -13,7 +13,7 @@ from ptywidgets import read
 from ptywidgets.engine import Aberrations, Optics, Plan, iterate, make_problem, prepare, single_slice
 from ptywidgets.engine.constraints import default_constraints
 from ptywidgets.engine.patterns import Patterns
-from ptywidgets.engine.prepare.twin import resolve_twin
+from ptywidgets.engine.prepare.flip import resolve_flip
 
 # The scoring tool reads its files without closing them.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -31,7 +31,7 @@ def load(simulated, name):
 def run(simulated, name, object_type, iterations=64, **preparation):
     dataset, optics, _ = load(simulated, name)
     measurement = prepare(dataset, **preparation)
-    test = resolve_twin(measurement, optics)
+    test = resolve_flip(measurement, optics)
     if test.rotation != measurement.rotation:
         measurement = prepare(dataset, rotation=test.rotation)
     problem = make_problem(measurement, optics, model=single_slice(object_type))

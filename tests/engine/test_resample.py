@@ -79,11 +79,11 @@ def test_a_state_comes_over_and_back():
     y, x = np.meshgrid(*[np.arange(n) - n / 2 for n in state.object.shape[-2:]], indexing="ij")
     smooth = (0.3 * np.exp(-(y**2 + x**2) / 50)).astype(np.float32)[None]
     state = state.replace(object=smooth, iteration=3, losses=(1.0, 0.5, 0.4), memory={"PIE.x": smooth})
-    whole = problem.bring(state)
+    whole = problem.resample_state(state)
     assert whole.object.shape == problem.object_shape and whole.probe.shape == problem.first_probe.shape
     assert whole.iteration == 3 and whole.losses == state.losses and not whole.memory
-    np.testing.assert_allclose(small.bring(whole).object, smooth, atol=2e-3)
-    assert problem.bring(whole) is whole
+    np.testing.assert_allclose(small.resample_state(whole).object, smooth, atol=2e-3)
+    assert problem.resample_state(whole) is whole
     assert problem.at_window(problem.window) is problem
 
 

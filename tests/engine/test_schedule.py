@@ -45,8 +45,8 @@ def test_stages_go_from_coarse_to_fine_and_say_why(wide):
     assert [s.name for s in stages] == ["PIE", "conjugate gradients", "conjugate gradients"]
     assert [s.window for s in stages] == [(32, 32), (32, 32), (64, 64)]
     assert all(s.why in str(s) for s in stages)
-    assert stages[-1].algorithm.lowest == 0.0, "positivity is not known to the finish"
-    assert auto(wide, constraints=(ProbeCentre(),))[-1].algorithm.lowest is None
+    assert stages[-1].algorithm.lower_bound == 0.0, "positivity is not known to the finish"
+    assert auto(wide, constraints=(ProbeCentre(),))[-1].algorithm.lower_bound is None
 
 
 def test_batches_of_the_finish_are_of_as_much_work(wide):

@@ -14,7 +14,7 @@ from ptywidgets.engine.errors import DataError
 from ptywidgets.engine.io import read
 from ptywidgets.engine.io.fingerprint import fingerprint
 from ptywidgets.engine.plain import from_plain, to_plain
-from ptywidgets.engine.prepare import bad_pixels, mend_pixels
+from ptywidgets.engine.prepare import bad_pixels, repair_pixels
 from ptywidgets.engine.source import Bin, Crop, Repair, Source, Supplied, bins_of, region_of
 
 
@@ -171,7 +171,7 @@ def test_repaired_pixels_are_repaired_again(files):
     counts[..., 8, 8] = 9000
     np.save(files / "hot.npy", counts)
     dataset = read(files / "hot.npy")
-    repaired = mend_pixels(dataset, bad_pixels(dataset)).bin(detector=2)
+    repaired = repair_pixels(dataset, bad_pixels(dataset)).bin(detector=2)
     assert "1 pixels replaced" in repaired.describe()
     same(repaired.source.open(), repaired)
 

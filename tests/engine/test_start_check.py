@@ -116,7 +116,7 @@ def test_thick_specimens_modes_and_pictures_are_not_checked():
     problem = example_problem("potential")
     assert can_be_checked(problem)
     model = problem.model
-    slices = replace(model, passage=Multislice((20.0, 20.0), 0.04, (12.8, 12.8)))
+    slices = replace(model, exit_wave=Multislice((20.0, 20.0), 0.04, (12.8, 12.8)))
     modes = np.concatenate([problem.first_probe, 0.1 * problem.first_probe])
     picture = problem.first_object + np.float32(0.1)
     others = [{"model": slices}, {"first_probe": modes}, {"first_object": picture}, {"held": ("object",)}]

@@ -86,7 +86,7 @@ def test_maps_of_positions_have_holes_and_the_picture_stays_in_place(duck):
     assert frames[0][1] == frames[1][1]
     np.testing.assert_allclose(frames[0][0], frames[1][0])  # from the last position, which both have
     recon._state = recon.state.replace(positions=recon.state.positions + 0.5)
-    np.testing.assert_array_equal(np.isnan(recon.drift[..., 0]), ~mask)
+    np.testing.assert_array_equal(np.isnan(recon.position_corrections[..., 0]), ~mask)
 
 
 @pytest.mark.parametrize("shape", [(1, 12), (12, 1), (2, 2), (3, 3)])
@@ -97,7 +97,7 @@ def test_line_scans_and_tiny_scans_run_and_say_what_they_cannot_tell(duck, shape
     assert {d.name for d in start.decisions if d.source == "cannot tell"} == {"rotation", "transpose", "defocus"}
     assert f"{shape[0]} x {shape[1]} scan positions" in start.decision("rotation").sentence
     assert "cannot tell the rotation" in start.measurement.rotation_fit.message
-    assert not start.measurement.rotation_fit.twin_resolved
+    assert not start.measurement.rotation_fit.flip_resolved
     with pytest.raises(CalibrationError, match="too few to find"):
         Reconstruction(part).run(2)
     recon = Reconstruction(part, defocus=350)

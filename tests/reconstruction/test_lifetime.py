@@ -120,7 +120,7 @@ def test_another_cell_that_takes_the_variable_over_stops_the_run_that_had_it(cel
 
 
 @pytest.fixture(scope="module")
-def in_turn(ducky):
+def one_by_one(ducky):
     return [of_defocus((ducky, defocus)) for defocus in SWEEP]
 
 
@@ -130,16 +130,16 @@ def assert_same(results, expected):
         assert np.array_equal(field, expected_field)
 
 
-def test_a_sweep_in_threads_gives_what_one_after_the_other_gives(ducky, in_turn):
+def test_a_sweep_in_threads_gives_what_one_after_the_other_gives(ducky, one_by_one):
     with ThreadPoolExecutor(3) as pool:
-        assert_same(pool.map(of_defocus, [(ducky, defocus) for defocus in SWEEP]), in_turn)
+        assert_same(pool.map(of_defocus, [(ducky, defocus) for defocus in SWEEP]), one_by_one)
 
 
-def test_a_sweep_of_runs_that_are_all_started_first_gives_the_same(ducky, in_turn):
+def test_a_sweep_of_runs_that_are_all_started_first_gives_the_same(ducky, one_by_one):
     several = [made(ducky, defocus).start(3) for defocus in SWEEP]
     for recon in several:
         recon.wait(60)
-    assert_same([(recon.losses, recon.object) for recon in several], in_turn)
+    assert_same([(recon.losses, recon.object) for recon in several], one_by_one)
 
 
 METHODS = [method for method in ("fork", "spawn") if method in multiprocessing.get_all_start_methods()]
@@ -147,14 +147,14 @@ METHODS = [method for method in ("fork", "spawn") if method in multiprocessing.g
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.parametrize("method", METHODS)
-def test_a_sweep_in_processes_gives_the_same(ducky, in_turn, method):
+def test_a_sweep_in_processes_gives_the_same(ducky, one_by_one, method):
     busy = begun(ducky)  # its thread is at work at the time of the fork
     try:
         with ProcessPoolExecutor(2 if method == "fork" else 1, multiprocessing.get_context(method)) as pool:
             results = list(pool.map(of_defocus, [(ducky, defocus) for defocus in SWEEP]))
     finally:
         busy.stop()
-    assert_same(results, in_turn)
+    assert_same(results, one_by_one)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

@@ -10,7 +10,7 @@ import pytest
 from ptywidgets import Reconstruction, samples
 from ptywidgets.engine.composition import Composition
 from ptywidgets.engine.errors import ParameterError
-from ptywidgets.engine.modes import shares
+from ptywidgets.engine.modes import occupations
 from ptywidgets.reconstruction import Look
 from ptywidgets.reconstruction.look import ACROSS
 from ptywidgets.reconstruction.snapshot import beside
@@ -55,14 +55,14 @@ def test_a_section_is_what_the_slices_hold_along_its_line(thick):
 def test_a_snapshot_holds_what_is_looked_at_and_nothing_else(thick):
     thick.look = Look()
     plain = thick.snapshot()
-    assert (plain.slices, plain.slice, plain.section, plain.strength) == (3, None, None, None)
+    assert (plain.slices, plain.slice, plain.section, plain.tds_strength) == (3, None, None, None)
     assert plain.elements == ("C",) and plain.b_factors == (0.5,) and plain.background.shape == (64, 64)
     thick.look = Look(slice=1, mode=None, section=ACROSS, channel=0)
     full = thick.snapshot()
     assert full.slice == 1 and full.mode is None and full.probe.shape == (64, 128)
     np.testing.assert_allclose(full.object_phase, thick.slices[1], atol=1e-5)
     np.testing.assert_allclose(full.section, thick.section()[0], atol=1e-5)
-    np.testing.assert_allclose(full.strength, thick.strength[0])
+    np.testing.assert_allclose(full.tds_strength, thick.tds_strength[0])
     thick.look = Look(slice=99, mode=99)
     last = thick.snapshot()
     assert (last.slice, last.mode) == (2, 1), "what is no more does not stand for the last"
@@ -72,20 +72,20 @@ def test_modes_are_orthogonal_and_their_shares_add_up(thick):
     modes = thick.modes
     assert modes.shape == thick.probe.shape == (2, 64, 64)
     assert abs(np.vdot(modes[0], modes[1])) < 1e-4 * np.linalg.norm(modes) ** 2
-    assert thick.shares.sum() == pytest.approx(1) and thick.shares[0] > thick.shares[1]
+    assert thick.occupations.sum() == pytest.approx(1) and thick.occupations[0] > thick.occupations[1]
     np.testing.assert_allclose((abs(modes) ** 2).sum(0), (abs(thick.probe) ** 2).sum(0), rtol=1e-4, atol=1e-4)
-    assert thick.snapshot().shares == pytest.approx(shares(modes).tolist())
+    assert thick.snapshot().occupations == pytest.approx(occupations(modes).tolist())
 
 
 def test_what_a_model_has_not_is_none(data):
     recon = made(data)
-    assert recon.slices is recon.depths is recon.section() is recon.strength is recon.b_factors is None
-    assert recon.modes.shape == (1, 64, 64) and recon.shares.tolist() == [1]
+    assert recon.slices is recon.depths is recon.section() is recon.tds_strength is recon.b_factors is None
+    assert recon.modes.shape == (1, 64, 64) and recon.occupations.tolist() == [1]
     recon.run(1)
-    assert recon.strength is recon.b_factors is recon.background is None
+    assert recon.tds_strength is recon.b_factors is recon.background is None
     recon.look = Look(slice=2, mode=None, section=ACROSS, channel=0)
     thin = recon.snapshot()
-    assert thin.slices == 1 and thin.slice is thin.section is thin.strength is thin.background is None
+    assert thin.slices == 1 and thin.slice is thin.section is thin.tds_strength is thin.background is None
     assert thin.mode == 0 and thin.probe.shape == (64, 64)
 
 
@@ -144,17 +144,17 @@ def test_a_finished_run_goes_on_with_slices(data):
 def test_how_far_positions_have_moved_is_told_in_the_scan_frame(data):
     """A scan of one step more between its lines than was said: lines are moved apart, along the scan's rows."""
     recon = made(data)
-    assert recon.run(1).drift is None
+    assert recon.run(1).position_corrections is None
     problem, state = recon.present
     rows = np.repeat(np.arange(data.scan_shape[0]), data.scan_shape[1]) * 0.1
     angle = np.radians(15.0)  # a displacement turns by minus the rotation, of -15 degrees
     moved = rows[:, None] * np.array([np.cos(angle), np.sin(angle)])
     recon._state = state.replace(positions=problem.first_positions + moved)
-    drift = recon.drift
-    np.testing.assert_allclose(drift[..., 0], rows.reshape(data.scan_shape), atol=1e-6)
-    np.testing.assert_allclose(drift[..., 1], 0, atol=1e-6)
+    position_corrections = recon.position_corrections
+    np.testing.assert_allclose(position_corrections[..., 0], rows.reshape(data.scan_shape), atol=1e-6)
+    np.testing.assert_allclose(position_corrections[..., 1], 0, atol=1e-6)
     snapshot = recon.snapshot()
-    np.testing.assert_allclose(snapshot.drift, drift[..., 0], atol=1e-6)
+    np.testing.assert_allclose(snapshot.position_corrections, position_corrections[..., 0], atol=1e-6)
     assert snapshot.drift_size == pytest.approx((np.sqrt((rows**2).mean()), rows.max()))
     assert snapshot.scan_step == data.calibration.scan_step
 

@@ -94,10 +94,10 @@ def test_run_adds_iterations(ducky):
     recon.update_plan(iterations=4)
     assert recon.run(2).iteration == 2
     assert recon.run(3).iteration == 5
-    assert recon.status == "finished" and recon.goal == 5 and recon.plan.iterations == 4
+    assert recon.status == "finished" and recon.target_iteration == 5 and recon.plan.iterations == 4
     assert recon.run().iteration == 9, "as many again as are planned"
     recon.update_plan(iterations=12)
-    assert recon.goal == 12 and recon.run().iteration == 12
+    assert recon.target_iteration == 12 and recon.run().iteration == 12
 
 
 def test_saving_while_it_runs_disturbs_nothing(recon, ducky, tmp_path):
@@ -306,7 +306,7 @@ def test_the_automatic_schedule_runs_until_somebody_plans(automatic):
     recon.update_plan(iterations=40)
     assert recon.auto, "how long is asked of both"
     recon.run()
-    assert recon.status == "finished" and recon.iteration == recon.goal < 40
+    assert recon.status == "finished" and recon.iteration == recon.target_iteration < 40
     assert recon.stage is recon.stages[-1]
     assert recon.sampling == recon.problem.sampling == recon.measurement.sampling
     recon.update_plan(batch=65)

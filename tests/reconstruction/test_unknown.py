@@ -269,8 +269,8 @@ def test_a_disk_that_contradicts_what_is_given_is_asked_about_first(ducky, wrong
     said = caught.value.told("command line")
     assert "--semiangle " in said and "--defocus" not in said
     given = recon.dataset.calibration
-    mended = float(said.split("--q-pixel ")[1].rstrip("."))
-    assert given.replace(q_pixel=mended).angle_pixel / given.semiangle == pytest.approx(
+    repaired = float(said.split("--q-pixel ")[1].rstrip("."))
+    assert given.replace(q_pixel=repaired).angle_pixel / given.semiangle == pytest.approx(
         ducky.calibration.angle_pixel / ducky.calibration.semiangle, rel=0.12
     ), "the disk has as many pixels as it has"
 

@@ -28,14 +28,17 @@ def made_wrong(start, *, turn=0.0, sign=1, transpose=None, **sources):
     there = start.measurement
     transpose = there.transpose if transpose is None else transpose
     measurement = replace(there, rotation=wrapped_angle(there.rotation + turn), transpose=transpose)
-    decisions = tuple(replace(d, source=sources.get(d.name.replace(" ", "_"), d.source)) for d in start.decisions)
+    decisions = tuple(
+        replace(d, source=sources.get(d.name.removeprefix("180-degree ").replace(" ", "_"), d.source))
+        for d in start.decisions
+    )
     return replace(start, measurement=measurement, optics=start.optics.replace(aberrations=lens), decisions=decisions)
 
 
 def test_what_is_right_is_right(start):
     judgement = judged(RECIPE, start)
     assert judgement.told and not judgement.open_turn
-    assert {"rotation", "transpose", "half turn"}.isdisjoint(judgement.wrong)
+    assert {"rotation", "transpose", "180-degree ambiguity"}.isdisjoint(judgement.wrong)
     assert all(judgement.deviation(name) == pytest.approx(abs(judgement.errors[name]) / judgement.sigmas[name])
                for name in NUMBERS)  # fmt: skip
 
@@ -50,13 +53,13 @@ def test_a_rotation_or_a_transpose_that_is_off_is_wrong_and_sure(start):
 def test_the_twin_is_wrong_where_half_a_turn_was_told_and_right_where_it_was_left_open(start):
     right = judged(RECIPE, start)
     twin = judged(RECIPE, made_wrong(start, turn=180, sign=-1))
-    assert "half turn" in twin.wrong_and_sure and "defocus" in twin.wrong_and_sure
-    left_open = judged(RECIPE, made_wrong(start, turn=180, sign=-1, half_turn="undecided"))
+    assert "180-degree ambiguity" in twin.wrong_and_sure and "defocus" in twin.wrong_and_sure
+    left_open = judged(RECIPE, made_wrong(start, turn=180, sign=-1, ambiguity="undecided"))
     assert left_open.open_turn and left_open.told
     assert left_open.wrong == right.wrong
     assert left_open.errors["defocus"] == pytest.approx(-right.errors["defocus"])
-    # and only half a turn was left open
-    assert "rotation" in judged(RECIPE, made_wrong(start, turn=140, half_turn="undecided")).wrong_and_sure
+    # and only the 180-degree ambiguity was left open
+    assert "rotation" in judged(RECIPE, made_wrong(start, turn=140, ambiguity="undecided")).wrong_and_sure
 
 
 def test_who_asks_is_not_wrong_and_sure(start):

@@ -60,7 +60,7 @@ def test_modes_are_shown_with_their_shares(runner, recon):
     recon.composition = THICK
     recon.run(2)
     runner.wait()
-    first, second = recon.shares
+    first, second = recon.occupations
     told = descriptions(runner.bar.mode_buttons)
     assert told[0] == f"1: {100 * first:.0f} %" and told[1].startswith("2: ") and told[2] == "all"
     assert [item.button_style for item in runner.bar.mode_buttons] == ["info", "", ""]

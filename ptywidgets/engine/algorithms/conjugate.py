@@ -34,9 +34,11 @@ class ConjugateGradient(Params):
     back.
     """
 
-    damping: float = param(0.05, low=1e-4, high=1, log=True, doc="Of the most: what badly lit pixels are divided by.")
+    damping: float = param(
+        0.05, low=1e-4, high=1, log=True, doc="Of the most: what poorly illuminated pixels are divided by."
+    )
     sample: int = param(64, low=1, high=1000000, doc="Positions that measure the curvature, spread over the scan.")
-    lowest: float | None = param(
+    lower_bound: float | None = param(
         None, unit="rad", doc="Bound of a potential: pixels there that would fall stay. None: no bound."
     )
     probe_from: int = param(0, low=0, high=100000, doc="First iteration in which the probe is refined too.")
@@ -66,15 +68,15 @@ class ConjugateGradient(Params):
         directions = self._directions(state, g, free, problem.modes)
         every = max(1, problem.count // self.sample)
         sample = along_the_scan(state.positions)[state.iteration % every :: every]
-        bend = problem.curvature(state, sample, directions) * (problem.count / len(sample))
-        slope = np.array([d.dot(Direction(g.object, g.probe)) for d in directions])
-        lengths = _lengths(bend, 2 * slope)  # G is minus half the gradient
+        hessian = problem.curvature(state, sample, directions) * (problem.count / len(sample))
+        derivative = np.array([d.dot(Direction(g.object, g.probe)) for d in directions])
+        lengths = _lengths(hessian, 2 * derivative)  # G is minus half the gradient
         obj, probe = state.object, state.probe
         for length, d in zip(np.asarray(lengths, np.float32), directions, strict=True):
             obj = obj if d.object is None else obj + length * d.object
             probe = probe if d.probe is None else probe + length * d.probe
-        if self.lowest is not None and free is not None:
-            obj = obj.clip(np.float32(self.lowest))
+        if self.lower_bound is not None and free is not None:
+            obj = obj.clip(np.float32(self.lower_bound))
         return state.replace(object=obj, probe=probe).remember(
             self, object=state.object, probe=state.probe, loss=np.float64(g.loss)
         )
@@ -103,9 +105,9 @@ class ConjugateGradient(Params):
 
     def _free(self, obj: Array, gradient: Array) -> Array | None:
         """Where a bounded potential may move, as 0 and 1; None where there is no bound."""
-        if self.lowest is None or np.iscomplexobj(obj):
+        if self.lower_bound is None or np.iscomplexobj(obj):
             return None
-        return ((obj > np.float32(self.lowest)) | (gradient > 0)).astype(obj.dtype)
+        return ((obj > np.float32(self.lower_bound)) | (gradient > 0)).astype(obj.dtype)
 
     def _half_way_back(self, state: State) -> State:
         """Half of the last step, and no memory of it; constraints that are convex hold there, too."""
@@ -115,8 +117,8 @@ class ConjugateGradient(Params):
         return state.replace(object=obj, probe=probe).remember(self)
 
 
-def _lengths(bend: np.ndarray, slope: np.ndarray) -> np.ndarray:
+def _lengths(hessian: np.ndarray, derivative: np.ndarray) -> np.ndarray:
     """Solve bend c = slope with each direction scaled to curvature 1."""
-    scale = 1 / np.sqrt(np.maximum(np.diag(bend), np.finfo(float).tiny))
-    scaled = bend * scale[:, None] * scale[None] + RIDGE * np.eye(len(bend))
-    return scale * np.linalg.solve(scaled, scale * slope)
+    scale = 1 / np.sqrt(np.maximum(np.diag(hessian), np.finfo(float).tiny))
+    scaled = hessian * scale[:, None] * scale[None] + RIDGE * np.eye(len(hessian))
+    return scale * np.linalg.solve(scaled, scale * derivative)

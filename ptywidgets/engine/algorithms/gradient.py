@@ -21,8 +21,8 @@ class GradientDescent(Params):
     O += a G_O / sqrt(((1 - n) W)^2 + (n max W)^2), with W the illumination of the batch; the probe likewise with the
     coverage. n = 1 is one global step, n near 0 divides by the local illumination as the PIE family does; Maiden and
     Rodenburg, Ultramicroscopy 109, 1256 (2009), and Odstrcil et al., Opt. Express 26, 3108 (2018). Losses that bend
-    more than the amplitude loss take steps that are shorter by :attr:`Problem.stiffness`, so that `step` says the same
-    for each. A `rule` (:mod:`ptywidgets.engine.algorithms.rules`) turns this step into the one that is taken:
+    more than the amplitude loss take steps that are shorter by :attr:`Problem.curvature_bound`, so that `step` says the
+    same for each. A `rule` (:mod:`ptywidgets.engine.algorithms.rules`) turns this step into the one that is taken:
     ``GradientDescent(rule=Momentum())``.
     """
 
@@ -32,7 +32,7 @@ class GradientDescent(Params):
         low=0,
         high=1,
         step=0.05,
-        doc="1: one step for all; towards 0: badly lit pixels move as fast as others, noise too.",
+        doc="1: one step for all; towards 0: poorly illuminated pixels move as fast as others, noise too.",
     )
     probe_from: int = param(0, low=0, high=100000, doc="First iteration in which the probe is refined too.")
     hold_probe: bool = param(False, doc="Keep the probe as it is.")
@@ -61,8 +61,8 @@ class GradientDescent(Params):
         memory: dict[str, Any] = {}
         for what, (gradient, seen) in pairs.items():
             size = self.step_size(seen, problem.backend.xp)
-            if problem.stiffness != 1:
-                size = size / np.float32(problem.stiffness)
+            if problem.curvature_bound != 1:
+                size = size / np.float32(problem.curvature_bound)
             present = getattr(state, what)
             gradient *= size
             step, keep = self.rule.turn(what, present, gradient, self._kept(state, what))

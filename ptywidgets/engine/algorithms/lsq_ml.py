@@ -43,7 +43,9 @@ class LSQML(Params):
 
     object_step: float = param(0.7, low=0.001, high=2, step=0.01, doc="Share of the object's best step.")
     probe_step: float = param(0.7, low=0, high=2, step=0.01, doc="Share of the probe's best step.")
-    damping: float = param(0.1, low=1e-4, high=1, log=True, doc="Of the most: what badly lit pixels are divided by.")
+    damping: float = param(
+        0.1, low=1e-4, high=1, log=True, doc="Of the most: what poorly illuminated pixels are divided by."
+    )
     momentum: float = param(0.0, low=0, high=1, step=0.05, doc="How far to go on along the last iterations' way.")
     probe_from: int = param(0, low=0, high=100000, doc="First iteration in which the probe is refined too.")
     hold_probe: bool = param(False, doc="Keep the probe as it is.")
@@ -148,8 +150,8 @@ class _Look:
         self.light = xp.fft.fftshift((state.probe.real**2 + state.probe.imag**2).sum(0))
         self.loss: Any = problem.loss if isinstance(problem.loss, AmplitudeLoss) else _WholeStep(problem.loss, problem)
         if self.model.response is not None:
-            problem.stiffness  # noqa: B018  # found now: it asks all positions, which no portion's task can
-        self.portions = self.backend.portions(np.arange(len(batch)), self.incident.nbytes)
+            problem.curvature_bound  # noqa: B018  # found now: it asks all positions, which no chunk's task can
+        self.chunks = self.backend.chunks(np.arange(len(batch)), self.incident.nbytes)
         window = state.object[:, : self.light.shape[0], : self.light.shape[1]]
         self.keep = len(batch) * (window.nbytes + state.probe.nbytes + self.light.nbytes) <= KEPT_BYTES
         self.kept: dict[int, WindowGradients] = {}
@@ -163,8 +165,8 @@ class _Look:
             g = self.gradients(places, incident.waves(backend, places))
             corners = self.where.corners[places]
             sums.loss += g.loss
-            backend.paste(sums.object, corners, g.object)
-            backend.paste_same(sums.illumination[0], corners, self.light)
+            backend.add_patches(sums.object, corners, g.object)
+            backend.add_same_patch(sums.illumination[0], corners, self.light)
             if self.with_probe:
                 sums.coverage += g.passed.sum(0)
                 incident.collect(backend, places, g.waves, sums.probe)
@@ -177,7 +179,7 @@ class _Look:
                 coverage=xp.zeros_like(self.light),
             )
 
-        total, *others = backend.map_reduce(task, self.portions, make)
+        total, *others = backend.map_reduce(task, self.chunks, make)
         for part in others:
             total += part
         damping = np.float32(damping)
@@ -203,7 +205,7 @@ class _Look:
             corners = self.where.corners[places]
             waves = self.incident.waves(backend, places).copy()
             g = self.gradients(places, waves)
-            asked = [_dots(backend.cut(directions.object, corners, self.light.shape), g.object)]
+            asked = [_dots(backend.extract_patches(directions.object, corners, self.light.shape), g.object)]
             changes = []
             if moved is not None:
                 by_waves = moved.waves(backend, places).copy()
@@ -215,13 +217,13 @@ class _Look:
                 for b, two in enumerate(changes[: a + 1]):
                     matrix[places, a, b] = matrix[places, b, a] = backend.to_numpy(_dots(one, two))
 
-        backend.map_reduce(task, self.portions, lambda: None)
+        backend.map_reduce(task, self.chunks, lambda: None)
         mean = np.einsum("jaa->a", matrix) / len(matrix)
         matrix += np.diag(RIDGE * mean + np.finfo(np.float32).tiny)
         return np.linalg.solve(matrix, right[..., None])[..., 0]
 
     def gradients(self, places: Any, waves: Array) -> WindowGradients:
-        """Of each position of a portion; from the first look where there is room to keep them."""
+        """Of each position of a chunk; from the first look where there is room to keep them."""
         first = int(places[0])
         if first in self.kept:
             return self.kept.pop(first)
@@ -238,8 +240,8 @@ class _Look:
         xp = self.backend.xp
         weighted = xp.zeros_like(self.illumination)
         steps = self.backend.to_device(_trimmed(steps), self.light.dtype)
-        for places in self.portions:
-            self.backend.paste(
+        for places in self.chunks:
+            self.backend.add_patches(
                 weighted, self.where.corners[places], steps[places][:, None, None, None] * self.light[None, None]
             )
         return weighted / (self.illumination + np.float32(1e-6) * self.illumination.max())
@@ -262,24 +264,24 @@ class _WholeStep:
         """Loss of each pixel."""
         return self.loss.value(intensity, amplitude)
 
-    def slope(self, intensity: Array, amplitude: Array) -> Array:
-        """Where a detector mixes pixels there is no length of one's own: the slope over how much any may bend."""
-        return self.loss.slope(intensity, amplitude) / np.float32(self.problem.stiffness)
+    def derivative(self, intensity: Array, amplitude: Array) -> Array:
+        """Where a detector mixes pixels there is no length of one's own: the slope over how much any may curvature."""
+        return self.loss.derivative(intensity, amplitude) / np.float32(self.problem.curvature_bound)
 
     def residual(self, backend: Backend, far: Array, amplitudes: Array) -> tuple[Any, Array]:
         """Loss and residual waves, in the memory of `far`."""
         xp = backend.xp
         intensity = xp.maximum((far.real**2 + far.imag**2).sum(1), np.finfo(far.real.dtype).tiny)
         counts = amplitudes * amplitudes
-        bend = self.loss.curvature(counts, amplitudes) / 2
+        curvature = self.loss.curvature(counts, amplitudes) / 2
         modulus = xp.sqrt(intensity)
-        way = xp.maximum(amplitudes - modulus, np.float32(FREE)) / modulus * bend
+        way = xp.maximum(amplitudes - modulus, np.float32(FREE)) / modulus * curvature
         bright = intensity > counts
-        bend = xp.where(bright, xp.maximum(bend, self.loss.curvature(intensity, amplitudes) / 2), bend)
-        asked = -self.loss.slope(intensity, amplitudes)
+        curvature = xp.where(bright, xp.maximum(curvature, self.loss.curvature(intensity, amplitudes) / 2), curvature)
+        asked = -self.loss.derivative(intensity, amplitudes)
         value, chi = self.loss.residual(backend, far, amplitudes)
         chi *= xp.where(bright | (asked <= way), 1, way / xp.where(asked > way, asked, 1))[:, None].astype(asked.dtype)
         square = (chi.real**2 + chi.imag**2).sum(1)
-        length = square.sum((1, 2)) / ((bend * square).sum((1, 2)) + np.finfo(square.dtype).tiny)
+        length = square.sum((1, 2)) / ((curvature * square).sum((1, 2)) + np.finfo(square.dtype).tiny)
         chi *= length[:, None, None, None]
         return value, chi

@@ -25,13 +25,17 @@ class PIE(Params):
     and Li, Optica 4, 736, 2017). Positions whose windows do not overlap are worked on at the same time, which gives the
     same object as one after the other. The probe is corrected by the mean over a batch (`Plan.batch`), so that many
     positions share one shifted set of probes; batches of some dozens are good. Steps are divided by
-    :attr:`Problem.stiffness`, so that they mean the same for every loss.
+    :attr:`Problem.curvature_bound`, so that they mean the same for every loss.
     """
 
     object_step: float = param(0.5, low=0.001, high=2, step=0.01, doc="Share of a position's correction of the object.")
     probe_step: float = param(0.5, low=0, high=2, step=0.01, doc="Share of a batch's mean correction of the probe.")
     regularization: float = param(
-        0.2, low=0.001, high=1, step=0.01, doc="1: ePIE; towards 0: badly lit pixels move as fast as others, noise too."
+        0.2,
+        low=0.001,
+        high=1,
+        step=0.01,
+        doc="1: ePIE; towards 0: poorly illuminated pixels move as fast as others, noise too.",
     )
     decay: float = param(
         0.0, low=0, high=10, step=0.05, doc="Steps fall as 1 / (1 + decay x iteration), which averages noise out."
@@ -42,10 +46,10 @@ class PIE(Params):
     def advance(self, problem: Problem, state: State, batch: Any) -> State:
         """The state after one batch, worked through in groups of positions whose windows do not overlap."""
         with_probe = not self.hold_probe and state.iteration >= self.probe_from and self.probe_step > 0
-        slow = 1 / (1 + self.decay * state.iteration) / problem.stiffness
+        slow = 1 / (1 + self.decay * state.iteration) / problem.curvature_bound
         xp = problem.backend.xp
         light = xp.fft.fftshift((state.probe.real**2 + state.probe.imag**2).sum(0))
-        step = self._over(light, slow * self.object_step / problem.model.passage.slices)  # they move for one residual
+        step = self._over(light, slow * self.object_step / problem.model.exit_wave.slices)  # they move for one residual
         if "object" in problem.held:
             step = step * 0
         sweep = _Sweep(problem, state, np.asarray(batch), step)
@@ -117,7 +121,7 @@ class _Sweep:
             own = slice(places[0], places[-1] + 1)
             waves[own] = incident.waves(backend, run[own])
             if self.slab is not None:
-                self.model.detector.lean(backend, waves[own], where.part(own).shifts)
+                self.model.detector.apply_shift_ramp(backend, waves[own], where.part(own).shifts)
             measured[own] = backend.amplitudes(self.problem.patterns, self.batch[run[own]], measured.dtype)
 
         def correct(own: slice) -> None:
@@ -129,15 +133,15 @@ class _Sweep:
         def gather(places: Any, sums: _Sums) -> None:
             own = slice(places[0], places[-1] + 1)
             if self.slab is not None:
-                self.model.detector.lean(backend, waves[own], where.part(own).shifts, -1)
+                self.model.detector.apply_shift_ramp(backend, waves[own], where.part(own).shifts, -1)
             incident.collect(backend, run[own], waves[own], sums.waves)
             sums.passed += len(run[own]) if self.even else measured[own].sum(0)
 
-        portions = backend.portions(np.arange(len(run)), incident.nbytes)
-        backend.map_reduce(look, portions, lambda: None)
-        backend.in_turn(correct, [len(group) for group in groups], clashes(where.corners, window))
+        chunks = backend.chunks(np.arange(len(run)), incident.nbytes)
+        backend.map_reduce(look, chunks, lambda: None)
+        backend.map_ordered(correct, [len(group) for group in groups], clashes(where.corners, window))
         self.loss += float(sum(losses))
         if with_probe:
             self.sums = backend.map_reduce(
-                gather, portions, lambda: _Sums(incident.zeros(backend), backend.xp.zeros_like(self.step)), self.sums
+                gather, chunks, lambda: _Sums(incident.zeros(backend), backend.xp.zeros_like(self.step)), self.sums
             )

@@ -55,7 +55,9 @@ class Projections(Params):
     b: float = param(0.9, low=0, high=2, step=0.05, doc="Weight of the waves that have the measured counts.")
     c: float = param(2.0, low=0, high=3, step=0.05, doc="How far object and probe go into those; 2: a reflection.")
     overlaps: int = param(2, low=1, high=20, doc="How often object and probe are found in turn, every time.")
-    damping: float = param(0.01, low=1e-6, high=1, log=True, doc="Of the most: what badly lit pixels are divided by.")
+    damping: float = param(
+        0.01, low=1e-6, high=1, log=True, doc="Of the most: what poorly illuminated pixels are divided by."
+    )
     probe_from: int = param(0, low=0, high=100000, doc="First iteration in which the probe is refined too.")
     hold_probe: bool = param(False, doc="Keep the probe as it is.")
 
@@ -114,7 +116,7 @@ class Projections(Params):
 
         def task(places: Any, total: list[Any]) -> None:
             here, which = where.part(places), batch[places]
-            far = model.far_field(backend, incident.waves(backend, places), slab, here)
+            far = model.propagate_to_detector(backend, incident.waves(backend, places), slab, here)
             measured = backend.amplitudes(problem.patterns, which, far.waves.real.dtype)
             total[0] += problem.loss.value(model.expected(backend, far), measured).sum(dtype=np.float64)
             made = far.waves.copy()
@@ -128,8 +130,8 @@ class Projections(Params):
             moved = (1 - a - b) * old + a * made + b * (mixed + change)
             future[which] = model.detector.propagate_adjoint(backend, moved, here.shifts)
 
-        portions = backend.portions(np.arange(len(batch)), incident.nbytes)
-        return float(sum(total[0] for total in backend.map_reduce(task, portions, lambda: [0.0])))
+        chunks = backend.chunks(np.arange(len(batch)), incident.nbytes)
+        return float(sum(total[0] for total in backend.map_reduce(task, chunks, lambda: [0.0])))
 
     def _overlap(self, problem: Problem, state: State, waves: Array) -> tuple[Array, Array]:
         """Object and probe that make exit waves (J, M, Ny, Nx) nearest to these, from the present ones."""
@@ -148,7 +150,7 @@ class Projections(Params):
         backend = problem.backend
         look = self._look(problem, state, waves, of_probe=False)
         slab = model.slab(backend, state.object)
-        step = look.transmission * self._over(look.seen * np.float32(model.passage.slices))
+        step = look.transmission * self._over(look.seen * np.float32(model.exit_wave.slices))
         if model.specimen.lossless and slab.turns is None:  # the phase of the mean, however far it is
             turned = slab.transmission.conj() * (slab.transmission + step)
             step = backend.xp.arctan2(turned.imag, turned.real)
@@ -175,20 +177,18 @@ class Projections(Params):
             if passed is None:
                 light = (lit.real**2 + lit.imag**2).sum(1)
                 if len(light) < len(places):
-                    backend.paste_same(look.seen, corners, light[0])
+                    backend.add_same_patch(look.seen, corners, light[0])
                 else:
-                    backend.paste(look.seen[None], corners, light[:, None])
+                    backend.add_patches(look.seen[None], corners, light[:, None])
             else:
-                backend.sum_cuts(passed, corners, look.seen)
-            exits, tape = model.through.transmit(backend, lit, slab.transmission, corners)
+                backend.sum_patches(passed, corners, look.seen)
+            exits, tape = model.through.forward(backend, lit, slab.transmission, corners)
             rest = waves[places] - exits
-            by_waves = model.through.transmit_adjoint(
-                backend, rest, slab.transmission, corners, tape, look.transmission
-            )
+            by_waves = model.through.adjoint(backend, rest, slab.transmission, corners, tape, look.transmission)
             if of_probe:
                 incident.collect(backend, places, by_waves, look.incident)
 
-        total, *others = backend.map_reduce(task, backend.portions(np.arange(problem.count), incident.nbytes), sums)
+        total, *others = backend.map_reduce(task, backend.chunks(np.arange(problem.count), incident.nbytes), sums)
         for other in others:
             total += other
         if of_probe:

@@ -1,7 +1,7 @@
 """One seam between the physics and the machine: a dozen operations, done by the CPU or by a GPU.
 
 Models, losses, algorithms and constraints are written once, against :class:`ptywidgets.engine.protocols.Backend`. The
-backend decides in what portions positions are worked through, on how many threads, and where arrays live. Copies
+backend decides in what chunks positions are worked through, on how many threads, and where arrays live. Copies
 between host and device are announced in the name: ``to_device``, ``to_numpy``.
 """
 

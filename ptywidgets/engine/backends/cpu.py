@@ -1,4 +1,4 @@
-"""The CPU backend: small portions that stay in the cache, on a few worker threads.
+"""The CPU backend: small chunks that stay in the cache, on a few worker threads.
 
 Positions are independent, so two threads each transform their own few patterns with a single-threaded FFT. That is
 faster than one FFT on two threads, and does not collapse when a browser takes a core for a moment. The loops of numpy,
@@ -30,7 +30,7 @@ from ptywidgets.engine.workers import worker_count
 
 Result = TypeVar("Result")
 BANDS = 4  # of rows for each worker: those of a field's middle are more work than its edges
-_CACHE_BYTES = 1_300_000  # one wave array of a portion; larger ones fall out of the cache, smaller ones cost calls
+_CACHE_BYTES = 1_300_000  # one wave array of a chunk; larger ones fall out of the cache, smaller ones cost calls
 
 
 class CpuBackend:
@@ -112,20 +112,20 @@ class CpuBackend:
         return self._fft(waves, False)
 
     def _fft(self, waves: np.ndarray, forward: bool) -> np.ndarray:
-        """A worker transforms its own portion alone; a stack outside of the workers is shared among threads."""
+        """A worker transforms its own chunk alone; a stack outside of the workers is shared among threads."""
         if self._transform is None:
             self._transform = load_transform(self._wanted[1])
         return self._transform(waves, forward, 1 if waves.ndim < 4 or hasattr(self._worker, "rank") else self.threads)
 
     # Windows of a field
 
-    def cut(self, field: np.ndarray, corners: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-        patches = self.empty("cut", (len(corners), len(field), *shape), field.dtype)
-        self.kernels.cut(field, corners, patches)
+    def extract_patches(self, field: np.ndarray, corners: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+        patches = self.empty("patches", (len(corners), len(field), *shape), field.dtype)
+        self.kernels.extract_patches(field, corners, patches)
         return patches
 
-    def paste(self, field: np.ndarray, corners: np.ndarray, patches: np.ndarray) -> None:
-        self.kernels.paste(field, corners, patches)
+    def add_patches(self, field: np.ndarray, corners: np.ndarray, patches: np.ndarray) -> None:
+        self.kernels.add_patches(field, corners, patches)
 
     def phase_factor(self, phase: np.ndarray) -> np.ndarray:
         out = self.empty("phase factor", phase.shape, np.result_type(phase.dtype, np.complex64))
@@ -137,15 +137,15 @@ class CpuBackend:
         self.kernels.phase_gradient(transmission, gradient, out)
         return out
 
-    def multiply_cut(self, waves: np.ndarray, field: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    def multiply_patches(self, waves: np.ndarray, field: np.ndarray, corners: np.ndarray) -> np.ndarray:
         out = self.empty("product", (len(corners), *waves.shape[1:]), waves.dtype)
-        self.kernels.multiply_cut(waves, field, corners, out)
+        self.kernels.multiply_patches(waves, field, corners, out)
         return out
 
-    def multiply_cut_adjoint(
+    def multiply_patches_adjoint(
         self, residual: np.ndarray, field: np.ndarray, corners: np.ndarray, waves: np.ndarray, gradient: np.ndarray
     ) -> np.ndarray:
-        self.kernels.multiply_cut_adjoint(residual, field, corners, waves, gradient)
+        self.kernels.multiply_patches_adjoint(residual, field, corners, waves, gradient)
         return residual
 
     def correct(
@@ -170,15 +170,17 @@ class CpuBackend:
     ) -> None:
         self.kernels.correct_phase(phase, field, corners, waves, residual, step)
 
-    def paste_same(self, field: np.ndarray, corners: np.ndarray, image: np.ndarray) -> None:
+    def add_same_patch(self, field: np.ndarray, corners: np.ndarray, image: np.ndarray) -> None:
         corners = corners[np.argsort(corners[:, 0], kind="stable")]
-        self._in_bands(len(field), lambda rows, _: self.kernels.paste_same(field, corners, image, rows), lambda: None)
+        self._in_bands(
+            len(field), lambda rows, _: self.kernels.add_same_patch(field, corners, image, rows), lambda: None
+        )
 
-    def sum_cuts(self, field: np.ndarray, corners: np.ndarray, sums: np.ndarray) -> None:
+    def sum_patches(self, field: np.ndarray, corners: np.ndarray, sums: np.ndarray) -> None:
         corners = corners[np.argsort(corners[:, 0], kind="stable")]
 
         def task(rows: tuple[int, int], part: np.ndarray) -> None:
-            self.kernels.sum_cuts(field, corners, part, rows)
+            self.kernels.sum_patches(field, corners, part, rows)
 
         parts = self._in_bands(len(field), task, lambda: np.zeros_like(sums))
         for part in parts:
@@ -219,8 +221,8 @@ class CpuBackend:
     def residual(self, far: np.ndarray, amplitudes: np.ndarray, loss: Loss) -> float:
         return float(self.kernels.residual(far, amplitudes, loss))
 
-    def bend(self, far: np.ndarray, tangents: np.ndarray, amplitudes: np.ndarray, loss: Loss) -> np.ndarray:
-        return self.kernels.bend(far, tangents, amplitudes, loss)
+    def hessian_block(self, far: np.ndarray, tangents: np.ndarray, amplitudes: np.ndarray, loss: Loss) -> np.ndarray:
+        return self.kernels.hessian_block(far, tangents, amplitudes, loss)
 
     def combine(self, weights: np.ndarray, images: np.ndarray) -> np.ndarray:
         out = self.empty("waves", (len(weights), *images.shape[1:]), images.dtype)
@@ -232,7 +234,7 @@ class CpuBackend:
 
     # Work
 
-    def portions(self, indices: np.ndarray, bytes_per_position: int) -> list[np.ndarray]:
+    def chunks(self, indices: np.ndarray, bytes_per_position: int) -> list[np.ndarray]:
         size = max(1, _CACHE_BYTES // bytes_per_position)
         rounds = -(-len(indices) // (size * self.threads))
         parts = np.array_split(indices, max(rounds, 1) * self.threads)  # as many for one worker as for another
@@ -241,27 +243,27 @@ class CpuBackend:
     def map_reduce(
         self,
         task: Callable[[Any, Any], None],
-        portions: Sequence[Any],
+        chunks: Sequence[Any],
         make: Callable[[], Result],
         sums: Sequence[Result] = (),
     ) -> list[Result]:
         with self._busy:  # buffers belong to a rank, and there is one set of ranks
-            workers = max(1, min(self.threads, len(portions)))
+            workers = max(1, min(self.threads, len(chunks)))
             accumulators: list[Any] = [*sums, *[None] * (workers - len(sums))]
 
             def work(rank: int, stop: threading.Event) -> None:
                 if accumulators[rank] is None:
                     accumulators[rank] = make()
                 # A fixed share for each worker keeps the order of the sums, and so the result, the same.
-                for portion in portions[rank::workers]:
+                for chunk in chunks[rank::workers]:
                     if stop.is_set():
                         return
-                    task(portion, accumulators[rank])
+                    task(chunk, accumulators[rank])
 
             self._work(work, workers)
             return accumulators
 
-    def in_turn(self, task: Callable[[slice], None], sizes: Sequence[int], clash: np.ndarray) -> None:
+    def map_ordered(self, task: Callable[[slice], None], sizes: Sequence[int], clash: np.ndarray) -> None:
         turns = Turns(sizes, clash, self.threads)
 
         def work(rank: int, stop: threading.Event) -> None:

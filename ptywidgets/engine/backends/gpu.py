@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ptywidgets.engine.amplitudes import darkest
-from ptywidgets.engine.backends.numpy_kernels import bend_of
+from ptywidgets.engine.amplitudes import amplitude_floor
+from ptywidgets.engine.backends.numpy_kernels import hessian_of_waves
 from ptywidgets.engine.patterns import Patterns, fft_rows
 from ptywidgets.engine.protocols import Loss
 
@@ -66,11 +66,11 @@ class GpuBackend:
         columns = corners[:, 1, None, None] + xp.arange(shape[1])[None, None, :]
         return rows, columns
 
-    def cut(self, field: Any, corners: Any, shape: tuple[int, int]) -> Any:
+    def extract_patches(self, field: Any, corners: Any, shape: tuple[int, int]) -> Any:
         rows, columns = self._index(corners, shape)
         return self.xp.moveaxis(field[:, rows, columns], 0, 1)
 
-    def paste(self, field: Any, corners: Any, patches: Any) -> None:
+    def add_patches(self, field: Any, corners: Any, patches: Any) -> None:
         rows, columns = self._index(corners, patches.shape[-2:])
         for s in range(field.shape[0]):
             target, values = field[s], patches[:, s]
@@ -86,28 +86,28 @@ class GpuBackend:
     def zeros(self, shape: tuple[int, ...], dtype: Any) -> Any:
         return self.xp.zeros(shape, dtype)
 
-    def multiply_cut(self, waves: Any, field: Any, corners: Any) -> Any:
-        return waves * self.cut(field[None], corners, waves.shape[-2:])
+    def multiply_patches(self, waves: Any, field: Any, corners: Any) -> Any:
+        return waves * self.extract_patches(field[None], corners, waves.shape[-2:])
 
-    def multiply_cut_adjoint(self, residual: Any, field: Any, corners: Any, waves: Any, gradient: Any) -> Any:
-        self.paste(gradient[None], corners, (waves.conj() * residual).sum(1, keepdims=True))
-        residual *= self.cut(field[None], corners, waves.shape[-2:]).conj()
+    def multiply_patches_adjoint(self, residual: Any, field: Any, corners: Any, waves: Any, gradient: Any) -> Any:
+        self.add_patches(gradient[None], corners, (waves.conj() * residual).sum(1, keepdims=True))
+        residual *= self.extract_patches(field[None], corners, waves.shape[-2:]).conj()
         return residual
 
     def correct(self, field: Any, corners: Any, waves: Any, residual: Any, step: Any, passed: Any) -> None:
-        windows = self.cut(field[None], corners, step.shape)
+        windows = self.extract_patches(field[None], corners, step.shape)
         change = (waves.conj() * residual).sum(1, keepdims=True)
         self.xp.multiply(windows.conj(), residual, out=waves)
         passed[...] = (windows.real**2 + windows.imag**2)[:, 0]
         change *= step
-        self.paste(field[None], corners, change)
+        self.add_patches(field[None], corners, change)
 
     def correct_phase(self, phase: Any, field: Any, corners: Any, waves: Any, residual: Any, step: Any) -> None:
-        windows = self.cut(field[None], corners, step.shape)
+        windows = self.extract_patches(field[None], corners, step.shape)
         change = self.phase_gradient(windows, (waves.conj() * residual).sum(1, keepdims=True))
         self.xp.multiply(windows.conj(), residual, out=waves)
         change *= step
-        self.paste(phase[None], corners, change)
+        self.add_patches(phase[None], corners, change)
         rows, columns = self._index(corners, step.shape)
         field[rows, columns] = self.phase_factor(phase[rows, columns])
 
@@ -119,15 +119,15 @@ class GpuBackend:
     def phase_gradient(self, transmission: Any, gradient: Any) -> Any:
         return transmission.real * gradient.imag - transmission.imag * gradient.real
 
-    def paste_same(self, field: Any, corners: Any, image: Any) -> None:
-        for part in self.portions(corners, image.nbytes):
-            self.paste(field[None], part, self.xp.broadcast_to(image, (len(part), 1, *image.shape)))
+    def add_same_patch(self, field: Any, corners: Any, image: Any) -> None:
+        for part in self.chunks(corners, image.nbytes):
+            self.add_patches(field[None], part, self.xp.broadcast_to(image, (len(part), 1, *image.shape)))
 
-    def sum_cuts(self, field: Any, corners: Any, sums: Any) -> None:
+    def sum_patches(self, field: Any, corners: Any, sums: Any) -> None:
         if self.xp.iscomplexobj(field):
             field = field.real**2 + field.imag**2
-        for part in self.portions(corners, sums.nbytes):
-            sums += self.cut(field[None], part, sums.shape).sum((0, 1))
+        for part in self.chunks(corners, sums.nbytes):
+            sums += self.extract_patches(field[None], part, sums.shape).sum((0, 1))
 
     def ramp(self, waves: Any, slopes: Any, rows: Any, columns: Any) -> None:
         down, along = (
@@ -163,18 +163,18 @@ class GpuBackend:
         modelled = xp.sqrt((far.real**2 + far.imag**2).sum(1))
         difference = (amplitudes - modelled) * (amplitudes >= 0)
         value = xp.vdot(difference, difference)
-        difference /= xp.maximum(modelled, darkest(np.dtype(modelled.dtype)))
+        difference /= xp.maximum(modelled, amplitude_floor(np.dtype(modelled.dtype)))
         far *= difference[:, None]
         return value
 
     def residual(self, far: Any, amplitudes: Any, loss: Loss) -> Any:
         intensity = (far.real**2 + far.imag**2).sum(1)
         value = loss.value(intensity, amplitudes).sum(dtype=np.float64)
-        far *= -loss.slope(intensity, amplitudes)[:, None]
+        far *= -loss.derivative(intensity, amplitudes)[:, None]
         return value
 
-    def bend(self, far: Any, tangents: Any, amplitudes: Any, loss: Loss) -> np.ndarray:
-        rows = bend_of(far, tangents, amplitudes, loss)
+    def hessian_block(self, far: Any, tangents: Any, amplitudes: Any, loss: Loss) -> np.ndarray:
+        rows = hessian_of_waves(far, tangents, amplitudes, loss)
         return self.to_numpy(self.xp.stack([self.xp.stack(row) for row in rows]))
 
     def combine(self, weights: Any, images: Any) -> Any:
@@ -185,23 +185,23 @@ class GpuBackend:
         flat = waves.reshape(len(waves), -1).view(weights.dtype)
         sums += (weights.T @ flat).view(waves.dtype).reshape(sums.shape)
 
-    def portions(self, indices: Any, bytes_per_position: int) -> list[Any]:
+    def chunks(self, indices: Any, bytes_per_position: int) -> list[Any]:
         size = max(1, int(self._free_bytes() * _SHARE_OF_FREE_MEMORY) // (_ARRAYS * bytes_per_position))
         return [indices[i : i + size] for i in range(0, len(indices), size)]
 
     def map_reduce(
         self,
         task: Callable[[Any, Any], None],
-        portions: Sequence[Any],
+        chunks: Sequence[Any],
         make: Callable[[], Result],
         sums: Sequence[Result] = (),
     ) -> list[Result]:
         accumulator = sums[0] if sums else make()
-        for portion in portions:
-            task(portion, accumulator)
+        for chunk in chunks:
+            task(chunk, accumulator)
         return [accumulator]
 
-    def in_turn(self, task: Callable[[slice], None], sizes: Sequence[int], clash: Any) -> None:
+    def map_ordered(self, task: Callable[[slice], None], sizes: Sequence[int], clash: Any) -> None:
         first = 0
         for size in sizes:
             task(slice(first, first + size))

@@ -19,18 +19,18 @@ class Kernels(Protocol):
     All arrays are C-contiguous and of one precision.
     """
 
-    def multiply_cut(self, waves: np.ndarray, field: np.ndarray, corners: np.ndarray, out: np.ndarray) -> None:
+    def multiply_patches(self, waves: np.ndarray, field: np.ndarray, corners: np.ndarray, out: np.ndarray) -> None:
         """out = waves x window of the field."""
 
-    def multiply_cut_adjoint(
+    def multiply_patches_adjoint(
         self, residual: np.ndarray, field: np.ndarray, corners: np.ndarray, waves: np.ndarray, gradient: np.ndarray
     ) -> None:
         """window of the gradient += sum_m conj(waves) x residual; then residual *= conj(window of the field)."""
 
-    def cut(self, field: np.ndarray, corners: np.ndarray, out: np.ndarray) -> None:
+    def extract_patches(self, field: np.ndarray, corners: np.ndarray, out: np.ndarray) -> None:
         """out (B, S, Ny, Nx) = windows of the slices (S, Y, X)."""
 
-    def paste(self, field: np.ndarray, corners: np.ndarray, patches: np.ndarray) -> None:
+    def add_patches(self, field: np.ndarray, corners: np.ndarray, patches: np.ndarray) -> None:
         """windows of the slices (S, Y, X) += patches (B, S, Ny, Nx)."""
 
     def phase_factor(self, phase: np.ndarray, out: np.ndarray) -> None:
@@ -63,11 +63,11 @@ class Kernels(Protocol):
         """The same for field = exp(i phase): window of the phase += step x Im(conj(window) sum_m conj(waves) residual),
         and the field follows."""
 
-    def paste_same(self, field: np.ndarray, corners: np.ndarray, image: np.ndarray, rows: tuple[int, int]) -> None:
+    def add_same_patch(self, field: np.ndarray, corners: np.ndarray, image: np.ndarray, rows: tuple[int, int]) -> None:
         """window of the field += image, real, in the field's rows from the first to before the second of `rows`;
         corners by ascending row."""
 
-    def sum_cuts(self, field: np.ndarray, corners: np.ndarray, sums: np.ndarray, rows: tuple[int, int]) -> None:
+    def sum_patches(self, field: np.ndarray, corners: np.ndarray, sums: np.ndarray, rows: tuple[int, int]) -> None:
         """sums += window of the field, or of its intensity where it is complex, of these rows; corners by ascending
         row."""
 
@@ -86,8 +86,8 @@ class Kernels(Protocol):
     def residual(self, far: np.ndarray, amplitudes: np.ndarray, loss: Any) -> Any:
         """far *= -slope of the loss, in place; returns the sum of its values."""
 
-    def bend(self, far: np.ndarray, tangents: np.ndarray, amplitudes: np.ndarray, loss: Any) -> np.ndarray:
-        """See :meth:`ptywidgets.engine.protocols.Backend.bend`."""
+    def hessian_block(self, far: np.ndarray, tangents: np.ndarray, amplitudes: np.ndarray, loss: Any) -> np.ndarray:
+        """See :meth:`ptywidgets.engine.protocols.Backend.hessian_block`."""
 
     def accumulate(self, weights: np.ndarray, source: np.ndarray, target: np.ndarray, clear: bool) -> None:
         """target (J, n) += weights (J, K) @ source (K, n), real; or = where `clear`."""

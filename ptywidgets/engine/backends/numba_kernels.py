@@ -17,7 +17,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from ptywidgets.engine.amplitudes import darkest
+from ptywidgets.engine.amplitudes import amplitude_floor
 from ptywidgets.engine.backends import numpy_kernels
 
 _COUNTS = [np.dtype(name) for name in ("u1", "u2", "u4", "i2", "i4", "i8", "f4", "f8")]  # compiled for, when met
@@ -38,7 +38,7 @@ def _real(array: np.ndarray) -> np.ndarray:
 
 
 @_compiled
-def _multiply_cut(waves, field, corners, out):
+def _multiply_patches(waves, field, corners, out):
     same = waves.shape[0] == 1
     for b in range(corners.shape[0]):
         c, first = 0 if same else b, np.uint64(2 * corners[b, 1])
@@ -53,7 +53,7 @@ def _multiply_cut(waves, field, corners, out):
 
 
 @_compiled
-def _multiply_cut_adjoint(residual, field, corners, waves, gradient):
+def _multiply_patches_adjoint(residual, field, corners, waves, gradient):
     same = waves.shape[0] == 1
     for b in range(corners.shape[0]):
         c, first = 0 if same else b, np.uint64(2 * corners[b, 1])
@@ -78,7 +78,7 @@ def _multiply_cut_adjoint(residual, field, corners, waves, gradient):
 
 
 @_compiled
-def _paste_same(field, corners, image, top, bottom):
+def _add_same_patch(field, corners, image, top, bottom):
     """Row by row of the field, which stays in the nearest cache while all windows are added that reach it."""
     begin = end = 0  # of the windows that reach a row
     for row in range(top, bottom):
@@ -93,7 +93,7 @@ def _paste_same(field, corners, image, top, bottom):
 
 
 @_compiled
-def _sum_cuts(field, corners, sums, top, bottom, line):
+def _sum_patches(field, corners, sums, top, bottom, line):
     """`line` (X,) takes each row of the field, or the intensities of one of pairs of numbers."""
     begin, end, width, pairs = 0, 0, np.uint64(len(line)), field.shape[1] > len(line)
     for row in range(top, bottom):
@@ -115,7 +115,7 @@ def _sum_cuts(field, corners, sums, top, bottom, line):
 
 
 @_compiled
-def _cut(field, corners, out):
+def _extract_patches(field, corners, out):
     for b in range(out.shape[0]):
         for s in range(out.shape[1]):
             for y in range(out.shape[2]):
@@ -126,7 +126,7 @@ def _cut(field, corners, out):
 
 
 @_compiled
-def _paste(field, corners, patches):
+def _add_patches(field, corners, patches):
     for b in range(patches.shape[0]):
         for s in range(patches.shape[1]):
             for y in range(patches.shape[2]):
@@ -282,10 +282,10 @@ def _amplitudes(counts, indices, origin, mask, masked, out):
 
 
 @_compiled
-def _modulus(far, amplitudes, rows, least):
+def _modulus(far, amplitudes, rows, floor):
     total = 0.0
     width = np.uint64(amplitudes.shape[2])
-    zero = least - least  # of the arrays' precision
+    zero = floor - floor  # of the arrays' precision
     for b in range(far.shape[0]):
         for y in range(far.shape[2]):
             for i in range(width):
@@ -300,7 +300,7 @@ def _modulus(far, amplitudes, rows, least):
                 measured, modelled = amplitudes[b, y, i], np.sqrt(rows[0, i])
                 difference = measured - modelled if measured >= zero else zero
                 loss += difference * difference
-                rows[0, i] = difference / max(modelled, least)
+                rows[0, i] = difference / max(modelled, floor)
             total += loss
             for m in range(far.shape[1]):
                 for i in range(width):
@@ -348,22 +348,22 @@ def _accumulate(weights, source, target, clear):
                     _add_4(o, weights[j, k : k + 4], a, b, c, d)
 
 
-def multiply_cut(waves: np.ndarray, field: np.ndarray, corners: np.ndarray, out: np.ndarray) -> None:
-    _multiply_cut(_real(waves), _real(field), corners, _real(out))
+def multiply_patches(waves: np.ndarray, field: np.ndarray, corners: np.ndarray, out: np.ndarray) -> None:
+    _multiply_patches(_real(waves), _real(field), corners, _real(out))
 
 
-def multiply_cut_adjoint(
+def multiply_patches_adjoint(
     residual: np.ndarray, field: np.ndarray, corners: np.ndarray, waves: np.ndarray, gradient: np.ndarray
 ) -> None:
-    _multiply_cut_adjoint(_real(residual), _real(field), corners, _real(waves), _real(gradient))
+    _multiply_patches_adjoint(_real(residual), _real(field), corners, _real(waves), _real(gradient))
 
 
-def cut(field: np.ndarray, corners: np.ndarray, out: np.ndarray) -> None:
-    _cut(field, corners, out)
+def extract_patches(field: np.ndarray, corners: np.ndarray, out: np.ndarray) -> None:
+    _extract_patches(field, corners, out)
 
 
-def paste(field: np.ndarray, corners: np.ndarray, patches: np.ndarray) -> None:
-    _paste(field, corners, patches)
+def add_patches(field: np.ndarray, corners: np.ndarray, patches: np.ndarray) -> None:
+    _add_patches(field, corners, patches)
 
 
 def phase_factor(phase: np.ndarray, out: np.ndarray) -> None:
@@ -407,12 +407,12 @@ def correct_phase(
         numpy_kernels.correct_phase(phase, field, corners, waves, residual, step)
 
 
-def paste_same(field: np.ndarray, corners: np.ndarray, image: np.ndarray, rows: tuple[int, int]) -> None:
-    _paste_same(field, corners, image, *rows)
+def add_same_patch(field: np.ndarray, corners: np.ndarray, image: np.ndarray, rows: tuple[int, int]) -> None:
+    _add_same_patch(field, corners, image, *rows)
 
 
-def sum_cuts(field: np.ndarray, corners: np.ndarray, sums: np.ndarray, rows: tuple[int, int]) -> None:
-    _sum_cuts(_real(field), corners, sums, *rows, np.empty(field.shape[1], sums.dtype))
+def sum_patches(field: np.ndarray, corners: np.ndarray, sums: np.ndarray, rows: tuple[int, int]) -> None:
+    _sum_patches(_real(field), corners, sums, *rows, np.empty(field.shape[1], sums.dtype))
 
 
 def ramp(waves: np.ndarray, slopes: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> None:
@@ -430,7 +430,7 @@ def amplitudes(counts: np.ndarray, indices: np.ndarray, origin: np.ndarray, mask
 
 def modulus(far: np.ndarray, amplitudes: np.ndarray) -> float:
     rows = np.empty((1, far.shape[-1]), amplitudes.dtype)
-    return float(_modulus(_real(far), amplitudes, rows, darkest(amplitudes.dtype)))
+    return float(_modulus(_real(far), amplitudes, rows, amplitude_floor(amplitudes.dtype)))
 
 
 def residual(far: np.ndarray, amplitudes: np.ndarray, loss: Any) -> float:
@@ -439,10 +439,10 @@ def residual(far: np.ndarray, amplitudes: np.ndarray, loss: Any) -> float:
     return numba_losses.residual(far, amplitudes, loss)
 
 
-def bend(far: np.ndarray, tangents: np.ndarray, amplitudes: np.ndarray, loss: Any) -> np.ndarray:
+def hessian_block(far: np.ndarray, tangents: np.ndarray, amplitudes: np.ndarray, loss: Any) -> np.ndarray:
     from ptywidgets.engine.backends import numba_losses
 
-    return numba_losses.bend(far, tangents, amplitudes, loss)
+    return numba_losses.hessian_block(far, tangents, amplitudes, loss)
 
 
 def accumulate(weights: np.ndarray, source: np.ndarray, target: np.ndarray, clear: bool) -> None:

@@ -1,4 +1,4 @@
-"""Residuals and bends of losses compiled by numba, from the formulas that :mod:`ptywidgets.engine.losses` gives.
+"""Residuals and Hessians of losses compiled by numba, from the formulas that :mod:`ptywidgets.engine.losses` gives.
 
 The two kernels are kept on disk; which of the built-in formulas they call is an argument, since numba keeps no function
 that it was handed. (Numba looks at the age of this file only: touch it after a change of the formulas.) Any other loss
@@ -34,44 +34,48 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _pixels(loss: Any) -> tuple[Any, Any]:
     """Loops over a row: the residual's factor, in place of the intensities, with the loss; and, in place of them, one
-    over their roots, with what the bend is made of: by how much it weighs changes of the modulus, and all changes."""
-    value_at, slope_at, curvature_at, secant_at = (
-        numba.njit(formula, **_OPTIONS) for formula in (loss.value_at, loss.slope_at, loss.curvature_at, loss.secant_at)
+    over their roots, with what the Hessian is made of: by how much it weighs changes of the modulus, and all
+    changes."""
+    value_at, derivative_at, curvature_at, secant_curvature_at = (
+        numba.njit(formula, **_OPTIONS)
+        for formula in (loss.value_at, loss.derivative_at, loss.curvature_at, loss.secant_curvature_at)
     )
 
     @numba.njit(**_OPTIONS)
-    def residual(row, measured, least):
-        zero, total = least - least, 0.0
+    def residual(row, measured, floor):
+        zero, total = floor - floor, 0.0
         for i in range(row.shape[0]):
             good = measured[i] >= zero
-            intensity, amplitude = max(row[i], least), max(measured[i], zero)
+            intensity, amplitude = max(row[i], floor), max(measured[i], zero)
             total += value_at(intensity, amplitude) if good else zero
-            row[i] = -slope_at(intensity, amplitude) if good else zero
+            row[i] = -derivative_at(intensity, amplitude) if good else zero
         return total
 
     @numba.njit(**_OPTIONS)
-    def bend(row, measured, least, along, across):
-        zero = least - least
+    def weights(row, measured, floor, along, across):
+        zero = floor - floor
         for i in range(row.shape[0]):
             good = measured[i] >= zero
-            intensity, amplitude = max(row[i], least), max(measured[i], zero)
-            slope, curvature = max(slope_at(intensity, amplitude), zero), curvature_at(intensity, amplitude)
-            stretch = max(secant_at(intensity, amplitude) if amplitude * amplitude > intensity else curvature, zero)
-            along[i] = stretch - (slope + slope) if good else zero
-            across[i] = slope + slope if good else zero
+            intensity, amplitude = max(row[i], floor), max(measured[i], zero)
+            derivative, curvature = max(derivative_at(intensity, amplitude), zero), curvature_at(intensity, amplitude)
+            majorizer_curvature = max(
+                secant_curvature_at(intensity, amplitude) if amplitude * amplitude > intensity else curvature, zero
+            )
+            along[i] = majorizer_curvature - (derivative + derivative) if good else zero
+            across[i] = derivative + derivative if good else zero
             row[i] = np.sqrt(intensity) / intensity
 
-    return residual, bend
+    return residual, weights
 
 
-_amplitude_residual, _amplitude_bend = _pixels(AmplitudeLoss)
-_anscombe_residual, _anscombe_bend = _pixels(AnscombeLoss)
-_poisson_residual, _poisson_bend = _pixels(PoissonLoss)
-_intensity_residual, _intensity_bend = _pixels(IntensityLoss)
+_amplitude_residual, _amplitude_hessian = _pixels(AmplitudeLoss)
+_anscombe_residual, _anscombe_hessian = _pixels(AnscombeLoss)
+_poisson_residual, _poisson_hessian = _pixels(PoissonLoss)
+_intensity_residual, _intensity_hessian = _pixels(IntensityLoss)
 
 
 @_compiled
-def _residual(far, amplitudes, kind, row, least):
+def _residual(far, amplitudes, kind, row, floor):
     total = 0.0
     for b in range(far.shape[0]):
         for y in range(far.shape[2]):
@@ -82,13 +86,13 @@ def _residual(far, amplitudes, kind, row, least):
                     row[i] += w[2 * i] * w[2 * i] + w[2 * i + 1] * w[2 * i + 1]
             measured = amplitudes[b, y]
             if kind == 0:
-                total += _amplitude_residual(row, measured, least)
+                total += _amplitude_residual(row, measured, floor)
             elif kind == 1:
-                total += _anscombe_residual(row, measured, least)
+                total += _anscombe_residual(row, measured, floor)
             elif kind == 2:
-                total += _poisson_residual(row, measured, least)
+                total += _poisson_residual(row, measured, floor)
             else:
-                total += _intensity_residual(row, measured, least)
+                total += _intensity_residual(row, measured, floor)
             for m in range(far.shape[1]):
                 w = far[b, m, y]
                 for i in range(row.shape[0]):
@@ -98,7 +102,7 @@ def _residual(far, amplitudes, kind, row, least):
 
 
 @_compiled
-def _bend(far, tangents, amplitudes, kind, rows, changes, least, matrix):
+def _hessian(far, tangents, amplitudes, kind, rows, changes, floor, matrix):
     row, along, across, width = rows[0], rows[1], rows[2], np.uint64(rows.shape[1])
     for b in range(far.shape[0]):
         for y in range(far.shape[2]):
@@ -109,13 +113,13 @@ def _bend(far, tangents, amplitudes, kind, rows, changes, least, matrix):
                     row[i] += wr * wr + wi * wi
             measured = amplitudes[b, y]
             if kind == 0:
-                _amplitude_bend(row, measured, least, along, across)
+                _amplitude_hessian(row, measured, floor, along, across)
             elif kind == 1:
-                _anscombe_bend(row, measured, least, along, across)
+                _anscombe_hessian(row, measured, floor, along, across)
             elif kind == 2:
-                _poisson_bend(row, measured, least, along, across)
+                _poisson_hessian(row, measured, floor, along, across)
             else:
-                _intensity_bend(row, measured, least, along, across)
+                _intensity_hessian(row, measured, floor, along, across)
             changes[:] = 0  # of the modulus
             for k in range(tangents.shape[0]):
                 for m in range(far.shape[1]):
@@ -124,7 +128,7 @@ def _bend(far, tangents, amplitudes, kind, rows, changes, least, matrix):
                         tr, ti = tangents[k, b, m, y, _2 * i], tangents[k, b, m, y, _2 * i + _1]
                         changes[k, i] += (wr * tr + wi * ti) * row[i]
                 for n in range(k + 1):
-                    total = least - least
+                    total = floor - floor
                     for i in range(width):
                         total += along[i] * changes[k, i] * changes[n, i]
                     for m in range(far.shape[1]):
@@ -140,17 +144,19 @@ def residual(far: np.ndarray, amplitudes: np.ndarray, loss: Any) -> float:
         return numpy_kernels.residual(far, amplitudes, loss)
     dtype = far.real.dtype
     row = np.empty(far.shape[-1], dtype)
-    return float(_residual(far.view(dtype), amplitudes, _KINDS[type(loss)], row, dtype.type(loss.least(dtype))))
+    return float(
+        _residual(far.view(dtype), amplitudes, _KINDS[type(loss)], row, dtype.type(loss.intensity_floor(dtype)))
+    )
 
 
-def bend(far: np.ndarray, tangents: np.ndarray, amplitudes: np.ndarray, loss: Any) -> np.ndarray:
+def hessian_block(far: np.ndarray, tangents: np.ndarray, amplitudes: np.ndarray, loss: Any) -> np.ndarray:
     if type(loss) not in _KINDS:
-        return numpy_kernels.bend(far, tangents, amplitudes, loss)
+        return numpy_kernels.hessian_block(far, tangents, amplitudes, loss)
     dtype, count = far.real.dtype, len(tangents)
-    rows, least = np.empty((3 + count, far.shape[-1]), dtype), dtype.type(loss.least(dtype))
+    rows, floor = np.empty((3 + count, far.shape[-1]), dtype), dtype.type(loss.intensity_floor(dtype))
     matrix = np.zeros((count, count))
     kind = _KINDS[type(loss)]
-    _bend(far.view(dtype), tangents.view(dtype), amplitudes, kind, rows[:3], rows[3:], least, matrix)
+    _hessian(far.view(dtype), tangents.view(dtype), amplitudes, kind, rows[:3], rows[3:], floor, matrix)
     return matrix + np.tril(matrix, -1).T
 
 

@@ -95,7 +95,7 @@ def _between(patterns, first, taps, step, starts, stops, patch, lines, out):
 
 
 @_compiled
-def _paste(images, places, shares, target):
+def _add_images(images, places, shares, target):
     width = images.shape[2]
     for n in range(images.shape[0]):
         for k in range(places.shape[1]):
@@ -335,8 +335,8 @@ def between(
     _between(patterns, first, padded, step, *within, patch, lines, out)
 
 
-def paste(images: np.ndarray, places: np.ndarray, shares: np.ndarray, target: np.ndarray) -> None:
-    _paste(images, places, shares, target)
+def add_images(images: np.ndarray, places: np.ndarray, shares: np.ndarray, target: np.ndarray) -> None:
+    _add_images(images, places, shares, target)
 
 
 def sample(coefficients: np.ndarray, first: np.ndarray, steps: np.ndarray, fade: np.ndarray, out: np.ndarray) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from ptywidgets.engine.amplitudes import amplitude_floor
 from ptywidgets.engine.amplitudes import amplitudes as amplitudes  # one of the loops
-from ptywidgets.engine.amplitudes import darkest
-from ptywidgets.engine.losses import bends
+from ptywidgets.engine.losses import hessian_rows
 
 _BLAS_SIZE = 200_000  # multiplications below which BLAS stays on the calling thread; its own pool would fight ours
 
@@ -21,12 +21,12 @@ def _windows(field: np.ndarray, corners: np.ndarray, shape: tuple[int, ...]) -> 
         yield field[y : y + shape[-2], x : x + shape[-1]]
 
 
-def multiply_cut(waves: np.ndarray, field: np.ndarray, corners: np.ndarray, out: np.ndarray) -> None:
+def multiply_patches(waves: np.ndarray, field: np.ndarray, corners: np.ndarray, out: np.ndarray) -> None:
     for b, window in enumerate(_windows(field, corners, waves.shape)):
         np.multiply(waves[b % len(waves)], window, out=out[b])
 
 
-def multiply_cut_adjoint(
+def multiply_patches_adjoint(
     residual: np.ndarray, field: np.ndarray, corners: np.ndarray, waves: np.ndarray, gradient: np.ndarray
 ) -> None:
     own = np.empty(waves.shape[-2:], waves.dtype)
@@ -40,12 +40,12 @@ def multiply_cut_adjoint(
         residual[b] *= own
 
 
-def cut(field: np.ndarray, corners: np.ndarray, out: np.ndarray) -> None:
+def extract_patches(field: np.ndarray, corners: np.ndarray, out: np.ndarray) -> None:
     for patch, (y, x) in zip(out, corners.tolist(), strict=True):
         patch[...] = field[:, y : y + out.shape[-2], x : x + out.shape[-1]]
 
 
-def paste(field: np.ndarray, corners: np.ndarray, patches: np.ndarray) -> None:
+def add_patches(field: np.ndarray, corners: np.ndarray, patches: np.ndarray) -> None:
     for patch, (y, x) in zip(patches, corners.tolist(), strict=True):
         field[:, y : y + patches.shape[-2], x : x + patches.shape[-1]] += patch
 
@@ -92,12 +92,12 @@ def correct_phase(
         phase_factor(turn, window)
 
 
-def paste_same(field: np.ndarray, corners: np.ndarray, image: np.ndarray, rows: tuple[int, int]) -> None:
+def add_same_patch(field: np.ndarray, corners: np.ndarray, image: np.ndarray, rows: tuple[int, int]) -> None:
     for own, there in _within(corners, image.shape, rows):
         field[there] += image[own]
 
 
-def sum_cuts(field: np.ndarray, corners: np.ndarray, sums: np.ndarray, rows: tuple[int, int]) -> None:
+def sum_patches(field: np.ndarray, corners: np.ndarray, sums: np.ndarray, rows: tuple[int, int]) -> None:
     if np.iscomplexobj(field):
         field = field.real**2 + field.imag**2
     for own, there in _within(corners, sums.shape, rows):
@@ -143,7 +143,7 @@ def modulus(far: np.ndarray, amplitudes: np.ndarray) -> float:
         difference = np.subtract(measured, modelled, out=square)
         difference *= measured >= 0
         total += float(np.vdot(difference, difference))
-        np.maximum(modelled, darkest(modelled.dtype), out=modelled)
+        np.maximum(modelled, amplitude_floor(modelled.dtype), out=modelled)
         difference /= modelled
         waves *= difference
     return total
@@ -154,23 +154,23 @@ def residual(far: np.ndarray, amplitudes: np.ndarray, loss: Any) -> float:
     for waves, measured in zip(far, amplitudes, strict=True):
         intensity = (waves.real**2 + waves.imag**2).sum(0)
         total += float(loss.value(intensity, measured).sum(dtype=np.float64))
-        waves *= -loss.slope(intensity, measured)
+        waves *= -loss.derivative(intensity, measured)
     return total
 
 
-def bend(far: np.ndarray, tangents: np.ndarray, amplitudes: np.ndarray, loss: Any) -> np.ndarray:
+def hessian_block(far: np.ndarray, tangents: np.ndarray, amplitudes: np.ndarray, loss: Any) -> np.ndarray:
     parts = zip(far, tangents.swapaxes(0, 1), amplitudes, strict=True)
-    return sum(np.array(bend_of(*part, loss)) for part in parts)  # type: ignore[return-value]  # of one part at least, so an array
+    return sum(np.array(hessian_of_waves(*part, loss)) for part in parts)  # type: ignore[return-value]  # of one part at least, so an array
 
 
-def bend_of(far: Any, tangents: Any, amplitudes: Any, loss: Any) -> list[list[Any]]:
-    """The bends of waves (..., M, Ny, Nx) and amplitudes (..., Ny, Nx) along tangents (K, ..., M, Ny, Nx), for numpy
-    and what behaves like it."""
+def hessian_of_waves(far: Any, tangents: Any, amplitudes: Any, loss: Any) -> list[list[Any]]:
+    """Second derivatives of waves (..., M, Ny, Nx) and amplitudes (..., Ny, Nx) along tangents (K, ..., M, Ny, Nx), for
+    numpy and what behaves like it."""
 
     def product(one: Any, two: Any) -> Any:
         return (one.real * two.real + one.imag * two.imag).sum(-3)
 
-    return bends(loss, product(far, far), amplitudes, far, tangents, product)
+    return hessian_rows(loss, product(far, far), amplitudes, far, tangents, product)
 
 
 def accumulate(weights: np.ndarray, source: np.ndarray, target: np.ndarray, clear: bool) -> None:

@@ -1,4 +1,4 @@
-"""The loops of the direct methods in numpy, in portions that stay in the cache; BLAS is kept on the calling thread."""
+"""The loops of the direct methods in numpy, in chunks that stay in the cache; BLAS is kept on the calling thread."""
 
 # ruff: noqa: D103 (what each function gives is told in pattern_kernels.py)
 
@@ -9,7 +9,7 @@ from scipy import ndimage
 from scipy.linalg import lapack
 
 SPLINE_MARGIN = 12  # of spline coefficients, which the edge of an image no longer tells beyond
-_PORTION = 250_000  # numbers that are worked on at a time
+_CHUNK = 250_000  # numbers that are worked on at a time
 _BLAS_SIZE = 200_000  # multiplications below which BLAS stays on the calling thread; its own pool would fight ours
 
 _BLAS_COMPLEX = 60_000  # the same of complex numbers
@@ -19,16 +19,16 @@ def moments(patterns: np.ndarray, middle: tuple[int, int], out: np.ndarray) -> b
     count, qy, qx = patterns.shape
     rows, columns = (np.arange(n, dtype=np.float32) - m for n, m in zip((qy, qx), middle, strict=True))
     right = np.stack([np.ones(qx, np.float32), columns], axis=1)
-    portion = max(1, _PORTION // (qy * qx))
+    chunk = max(1, _CHUNK // (qy * qx))
     lines = max(1, _BLAS_SIZE // (2 * qx))
     negative = False
-    for first in range(0, count, portion):
-        part = patterns[first : first + portion]
+    for first in range(0, count, chunk):
+        part = patterns[first : first + chunk]
         negative |= part.dtype.kind in "fi" and bool(part.min() < 0)
         flat = part.reshape(-1, qx).astype(np.float32, copy=False)
         sums = np.concatenate([flat[start : start + lines] @ right for start in range(0, len(flat), lines)])
         profiles = sums.reshape(-1, qy, 2)
-        into = out[first : first + portion]
+        into = out[first : first + chunk]
         into[:, 0], into[:, 2] = profiles.sum(1, dtype=np.float64).T
         into[:, 1] = (profiles[..., 0] * rows).sum(1, dtype=np.float64)
     return negative
@@ -45,9 +45,9 @@ def between(
     side, reach = len(within[0]), taps.shape[-1]
     width = step * (side - 1) + reach
     inside = (np.arange(side) >= within[0][:, None]) & (np.arange(side) < within[1][:, None])
-    portion = max(1, _PORTION // width**2)
-    for start in range(0, len(patterns), portion):
-        part = slice(start, start + portion)
+    chunk = max(1, _CHUNK // width**2)
+    for start in range(0, len(patterns), chunk):
+        part = slice(start, start + chunk)
         patches = np.zeros((len(first[part]), width, width), np.float32)
         low = np.maximum(first[part], 0)
         high = np.minimum(first[part] + width, patterns.shape[1:])
@@ -68,7 +68,7 @@ def _bands(taps: np.ndarray, step: int, side: int) -> np.ndarray:
     return rows.reshape(count, -1)[:, : side * width].reshape(count, side, width)
 
 
-def paste(images: np.ndarray, places: np.ndarray, shares: np.ndarray, target: np.ndarray) -> None:
+def add_images(images: np.ndarray, places: np.ndarray, shares: np.ndarray, target: np.ndarray) -> None:
     ny, nx = images.shape[1:]
     work = np.empty((ny, nx), np.float32)
     for image, spots, parts in zip(images, places.tolist(), shares, strict=True):
@@ -98,10 +98,10 @@ def products(
 ) -> np.ndarray:
     count, size = ends[0].shape
     out = np.zeros((count, size + 1, size + 1), np.complex64)
-    portion = max(1, _PORTION // ((size + 1) * len(pixels)))
+    chunk = max(1, _CHUNK // ((size + 1) * len(pixels)))
     few = max(8, _BLAS_COMPLEX // (size + 1) ** 2)
-    for first in range(0, count, portion):
-        part = slice(first, first + portion)
+    for first in range(0, count, chunk):
+        part = slice(first, first + chunk)
         one, other = (table.take(e[part, :, None] + pixels) for e in ends)
         there = np.arange(size) < counts[part, None]
         side = (at.conj() * one - at * other.conj()) * there[..., None]

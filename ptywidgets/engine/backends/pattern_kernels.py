@@ -36,7 +36,7 @@ class PatternKernels(Protocol):
         first (n, 2) int64, taps (n, 2, T) float32. Beyond its edges a pattern is zero.
         """
 
-    def paste(self, images: np.ndarray, places: np.ndarray, shares: np.ndarray, target: np.ndarray) -> None:
+    def add_images(self, images: np.ndarray, places: np.ndarray, shares: np.ndarray, target: np.ndarray) -> None:
         """Window of plane target[c] at (y, x) += shares[n, k] images[n], for (c, y, x) = places[n, k].
 
         images (n, Ry, Rx), shares (n, k) and target (C, Y, X) float32, places (n, k, 3) int64.

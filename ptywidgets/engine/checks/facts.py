@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ptywidgets.engine.array_views import MendedArray
+from ptywidgets.engine.array_views import RepairedArray
 from ptywidgets.engine.asked import how_to_give
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import PtyError
@@ -157,10 +157,10 @@ class Facts:
 
     @cached_property
     def clean(self) -> np.ndarray:
-        """The sample (n, Qy, Qx) float32 without NaN and negative values; pixels that do not count are mended."""
+        """The sample (n, Qy, Qx) float32 without NaN and negative values; pixels that do not count are repaired."""
         sample = self.sample
         if self.unmeasured.any() and not self.unmeasured.all():
-            sample = MendedArray(self.dataset.data, self.unmeasured).mend(sample)
+            sample = RepairedArray(self.dataset.data, self.unmeasured).repair(sample)
         sample = sample.astype(np.float32)
         return np.nan_to_num(sample, copy=False, nan=0, posinf=0, neginf=0).clip(0, out=sample)
 

@@ -1,4 +1,5 @@
-"""Checks of what the geometry leaves open: rotation, transpose, the twin, and the signs of defocus and phase."""
+"""Checks of what the geometry leaves open: rotation, transpose, the 180-degree ambiguity, and the signs of defocus and
+phase."""
 
 from __future__ import annotations
 
@@ -47,21 +48,21 @@ def check_rotation(facts: Facts) -> Finding:
     return Finding("rotation", "good", rotation, "degrees", f"{words}.")
 
 
-def check_twin(facts: Facts) -> Finding:
+def check_flip(facts: Facts) -> Finding:
     """Whether the angle has been told from the one turned by 180 degrees."""
     measurement = facts.measurement
     rotation, other = measurement.rotation, wrapped_angle(measurement.rotation + 180)
     if measurement.preparation.rotation is not None:
         words = f"{rotation:.1f} degrees was given, so that {other:.1f} is out of the question."
-        return Finding("180-degree twin", "good", rotation, "degrees", words)
-    if measurement.rotation_fit.twin_resolved:
+        return Finding("180-degree ambiguity", "good", rotation, "degrees", words)
+    if measurement.rotation_fit.flip_resolved:
         words = f"{rotation:.1f} and not {other:.1f} degrees: the atoms, or the sign of the defocus, tell."
-        return Finding("180-degree twin", "good", rotation, "degrees", words)
+        return Finding("180-degree ambiguity", "good", rotation, "degrees", words)
     words = f"The data fit {other:.1f} degrees, with the opposite defocus, as well as {rotation:.1f}."
     remedy = (
-        "Flip by 180 degrees if atoms come out dark, or give the sign of the defocus and test it with resolve_twin."
+        "Flip by 180 degrees if atoms come out dark, or give the sign of the defocus and test it with resolve_flip."
     )
-    return Finding("180-degree twin", "warn", rotation, "degrees", words, remedy)
+    return Finding("180-degree ambiguity", "warn", rotation, "degrees", words, remedy)
 
 
 def check_defocus(facts: Facts) -> Finding:
@@ -74,8 +75,8 @@ def check_defocus(facts: Facts) -> Finding:
         remedy = "If the probe was defocused, give it to 10 % or so (parallax measures it): a run seldom finds it."
         return Finding("defocus", "warn", defocus, "A", words, remedy)
     measurement = facts.measurement if facts.has_measurement else None
-    open_twin = measurement and not measurement.rotation_fit.twin_resolved and measurement.preparation.rotation is None
-    if open_twin:
+    open_flip = measurement and not measurement.rotation_fit.flip_resolved and measurement.preparation.rotation is None
+    if open_flip:
         words = f"The defocus is {defocus:.4g} A, but its sign hangs on the rotation, which may be off by 180 degrees."
         remedy = "Note the sign at the microscope (overfocus or underfocus), or flip both if atoms come out dark."
         return Finding("defocus", "warn", defocus, "A", words, remedy)
@@ -103,8 +104,8 @@ def check_phase(facts: Facts) -> Finding:
         return Finding("sign of the phase", "good", 1, "", words)
     com = facts.measurement.com_corrected
     upright = find_rotation(com, False)
-    if not upright.twin_resolved:
-        if facts.measurement.rotation_fit.twin_resolved:
+    if not upright.flip_resolved:
+        if facts.measurement.rotation_fit.flip_resolved:
             words = "The integrated centre of mass is not peaked to either side; the sign was told by other means."
             return Finding("sign of the phase", "good", 0, "", words)
         raise NotKnown("the integrated phase is not peaked to either side")

@@ -1,4 +1,5 @@
-"""A probe comes through an aperture: evenly lit up to an edge that changes smoothly with the angle, and dark beyond.
+"""A probe comes through an aperture: evenly illuminated up to an edge that changes smoothly with the angle, and dark
+beyond.
 
 The intensity in the aperture's plane, all modes together, is fitted on every ray from the middle by
 
@@ -61,7 +62,7 @@ class ProbeFourierAmplitude(Params):
 
 
 class EdgeFit:
-    """The edge of a lit disk on every ray, for intensities (Ny, Nx) in FFT order.
+    """The edge of an illuminated disk on every ray, for intensities (Ny, Nx) in FFT order.
 
     Parameters
     ----------
@@ -105,7 +106,7 @@ class EdgeFit:
 
     def edges(self, intensity: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
         """Edge and width in px on every ray, and the level."""
-        # The modulo of the coordinates makes the picture periodic, whatever order its rows are in.
+        # The modulo of the coordinates makes the image periodic, whatever order its rows are in.
         rays = ndimage.map_coordinates(intensity.astype(float), self._where, order=1, mode="grid-wrap")
         products = rays @ self._profiles.T
         # Least squares: what a profile explains is <I, T>^2 / <T, T> with the best level <I, T> / <T, T>.

@@ -21,14 +21,14 @@ _LEAST = 1e-3  # amplitude that darker pixels are taken to have
 
 
 def thicknesses(problem: Problem) -> np.ndarray | None:
-    """Thickness (S,) of each slice in A, from the passage of the model; None where it has none.
+    """Thickness (S,) of each slice in A, from the exit-wave model; None where it has none.
 
-    A passage may tell S numbers, or the S - 1 distances between slices; the outer slices are then as thick as the
+    It may tell S numbers, or the S - 1 distances between slices; the outer slices are then as thick as the
     distance to their neighbour.
     """
     count = problem.object_shape[0]
     voxel = getattr(problem, "voxel", None)  # a volume has its own depth, whatever slices its views have
-    given = voxel[0] if voxel is not None else getattr(problem.model.passage, "thickness", None)
+    given = voxel[0] if voxel is not None else getattr(problem.model.exit_wave, "thickness", None)
     if given is None or count == 1:
         return None
     values = np.atleast_1d(np.asarray(given, float))

@@ -17,7 +17,9 @@ from ptywidgets.engine.state import State
 class FieldOfView(Params):
     """Vacuum outside the field that the scan lights well, with a soft edge."""
 
-    margin: float = param(0.0, unit="A", low=0, high=1000, doc="How far the object reaches beyond the lit field.")
+    margin: float = param(
+        0.0, unit="A", low=0, high=1000, doc="How far the object reaches beyond the illuminated field."
+    )
     edge: float = param(2.0, unit="A", low=0, high=100, step=0.5, doc="Width of the edge, outside of that.")
 
     acts_on = "object"
@@ -33,7 +35,7 @@ class FieldOfView(Params):
 
 @dataclass(frozen=True)
 class VacuumRegion(Params):
-    """Vacuum in a rectangle of the picture: nothing is there, as the user knows.
+    """Vacuum in a rectangle of the image: nothing is there, as the user knows.
 
     The rectangle is given in the frame of the scan, from its first row and column, as the runner shows the object.
     """

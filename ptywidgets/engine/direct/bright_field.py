@@ -22,8 +22,8 @@ from ptywidgets.engine.params import counted
 from ptywidgets.engine.prepare.fill import fill_positions
 from ptywidgets.engine.prepare.frames import screened_or_warned
 from ptywidgets.engine.prepare.measurement import Measurement, left_out_alike, scan_frequencies
-from ptywidgets.engine.prepare.mend import mended
 from ptywidgets.engine.prepare.origin import fit_origin
+from ptywidgets.engine.prepare.repair import repaired
 from ptywidgets.engine.prepare.rotation import find_rotation, rotate_vectors, unrotate_vectors, wrapped_angle
 from ptywidgets.engine.probe import Optics
 from ptywidgets.engine.units import wavelength
@@ -46,7 +46,7 @@ class BrightField:
     rotation: float  # degrees in (-180, 180], detector to scan
     transpose: bool
     binning: int = 1  # detector pixels to a tilt, in each direction
-    counted: bool = False  # whether the numbers are electrons that were counted, with Poisson's noise
+    counted: bool = False  # whether the numbers are electrons that were counted, with Poisson noise
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rotation", wrapped_angle(self.rotation))
@@ -113,7 +113,7 @@ def bright_field(
     Parameters
     ----------
     source : Dataset
-        With a complete calibration; read once, in portions.
+        With a complete calibration; read once, in chunks.
     measurement : Measurement, optional
         Where origin, rotation and transpose are taken from; by default they are found (plane of descan, least curl).
     radius : float, optional
@@ -171,7 +171,7 @@ def bright_field(
         )
     if measurement is not None:
         source = left_out_alike(source, measurement)
-    source = mended(source)
+    source = repaired(source)
     if radius is None:
         radius = aperture_radius(source)
     if binning is None:

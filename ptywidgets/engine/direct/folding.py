@@ -21,7 +21,7 @@ MOST_FOLDED = 60  # frequencies solved for together; LAPACK too stays on the cal
 class Equations:
     """Normal equations of a few scan frequencies, with all the frequencies that fold onto each."""
 
-    rows: np.ndarray  # (C, N) in the fine picture's spectrum
+    rows: np.ndarray  # (C, N) in the fine image's spectrum
     columns: np.ndarray  # (C, N)
     radius: np.ndarray  # (C, N) 1/A; infinite where there is none
     matrix: np.ndarray  # (C, N, N) complex64
@@ -36,7 +36,7 @@ class Equations:
 
 
 def folded(frame: BrightField, index: np.ndarray, fine: int) -> tuple[list[np.ndarray], np.ndarray]:
-    """The frequencies of a picture `fine` times finer than the scan that the scan folds onto q.
+    """The frequencies of an image `fine` times finer than the scan that the scan folds onto q.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def folded(frame: BrightField, index: np.ndarray, fine: int) -> tuple[list[np.nd
     Returns
     -------
     places : list of two ndarrays (C, N)
-        Row and column in the transform of the fine picture; N = fine^2.
+        Row and column in the transform of the fine image; N = fine^2.
     frequencies : ndarray (2, C, N)
         1/A, in the detector frame.
     """

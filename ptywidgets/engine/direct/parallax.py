@@ -102,7 +102,7 @@ def parallax(
     Parameters
     ----------
     source : BrightField or Dataset
-        Of a dataset the bright field is gathered first. Of the two twins, 180 degrees apart and with opposite
+        Of a dataset the bright field is gathered first. Of the two answers, 180 degrees apart and with opposite
         aberrations, the one nearer to the bright field's rotation is given.
     order : int
         Highest n of the coefficients C_nm that are fitted: 1 defocus and astigmatism, 2 coma and threefold, to 5.

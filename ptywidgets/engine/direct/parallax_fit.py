@@ -3,7 +3,8 @@
 The image under the tilt k is shifted by grad chi(k) / 2 pi, a vector of the detector frame that is measured in the scan
 frame: shift(k) = R(theta) T grad chi(k) / 2 pi, T the exchange of rows and columns where the detector is transposed.
 For given theta and T this is linear in the coefficients. Detector turned by 180 degrees and chi -> -chi give the same
-shifts: the pair of twins that only a known sign of the defocus, or of the specimen's phase, tells apart.
+shifts: the pair of answers, 180 degrees apart, that only a known sign of the defocus, or of the specimen's phase, tells
+apart.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ def fit_shifts(
     transpose : bool, optional
         Where it is known; otherwise taken from the sign of the map from tilts to shifts.
     near : float
-        Of the twins, 180 degrees apart, the one is taken whose rotation (degrees) is nearer to this one.
+        Of the two answers, 180 degrees apart, the one is taken whose rotation (degrees) is nearer to this one.
     recursive : bool
         Start each order from the one below, and not from the linear map at once.
 

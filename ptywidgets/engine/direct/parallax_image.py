@@ -1,4 +1,4 @@
-"""Pictures from aligned bright-field images: on a finer grid, corrected for their contrast transfer, in depth."""
+"""Images from aligned bright-field images: on a finer grid, corrected for their contrast transfer, in depth."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def coarse_search(
     if best.coherence > clear_coherence(len(small.images)) or (rotation is not None and transpose is not None):
         return best
     best = _search_everywhere(merged(bright, 60), best, rotation, transpose)
-    if rotation is None and abs(wrapped_angle(best.rotation - bright.rotation)) > 90:  # the twin, which does as well
+    if rotation is None and abs(wrapped_angle(best.rotation - bright.rotation)) > 90:  # the flip, which does as well
         best = replace(best, defocus=-best.defocus, rotation=wrapped_angle(best.rotation + 180), edge=-best.edge)
     return best
 

@@ -16,7 +16,7 @@ from ptywidgets.engine.errors import DataError, InsufficientData
 from ptywidgets.engine.params import counted
 from ptywidgets.engine.prepare.fill import fill_positions
 from ptywidgets.engine.prepare.frames import screened_or_warned
-from ptywidgets.engine.prepare.mend import mended
+from ptywidgets.engine.prepare.repair import repaired
 
 
 @counted(count=1)
@@ -68,7 +68,7 @@ def segment_signals(dataset: Dataset, segments: np.ndarray) -> tuple[np.ndarray,
 
     Pixels that the mask leaves out are replaced by their neighbours, and so are positions.
     """
-    dataset = mended(dataset)
+    dataset = repaired(dataset)
     weights = np.asarray(segments, np.float32).reshape(len(segments), -1)
     if np.shape(segments)[1:] != dataset.detector_shape:
         raise DataError(
@@ -112,7 +112,7 @@ def segmented_deflection(dataset: Dataset, segments: np.ndarray, pattern: np.nda
         raise InsufficientData(
             f"the detector has {dataset.detector_shape} pixels; expected 2 x 2 at least to tell a shift of the disk."
         )
-    disk = np.asarray(mended(dataset).mean_pattern() if pattern is None else pattern, float)
+    disk = np.asarray(repaired(dataset).mean_pattern() if pattern is None else pattern, float)
     slopes = np.gradient(disk / disk.sum())
     response = -np.array([[float((s * g).sum()) for g in slopes] for s in np.asarray(segments, float)])
     if np.linalg.matrix_rank(response, tol=1e-3 * max(1e-30, np.abs(response).max())) < 2:

@@ -26,27 +26,27 @@ KEPT = 256e6  # bytes of normal equations, beyond which they are made anew for e
 Diagonal = Callable[[Equations], np.ndarray]  # L (C, N) of equations
 
 
-class Portions:
-    """Normal equations portion by portion on two threads, kept where there is room: they may be solved again."""
+class Chunks:
+    """Normal equations chunk by chunk on two threads, kept where there is room: they may be solved again."""
 
-    def __init__(self, make: Callable[[np.ndarray], Equations], portions: list[np.ndarray], nbytes: float) -> None:
-        self.make, self.portions = make, portions
+    def __init__(self, make: Callable[[np.ndarray], Equations], chunks: list[np.ndarray], nbytes: float) -> None:
+        self.make, self.chunks = make, chunks
         self.kept: dict[int, Equations] | None = {} if nbytes <= KEPT else None
 
     def each(self, work: Callable[[Equations], Any]) -> list[Any]:
         """The results of `work`, in order."""
-        results: list[Any] = [None] * len(self.portions)
+        results: list[Any] = [None] * len(self.chunks)
 
         def done(part: slice) -> None:
             n = part.start
             equations = self.kept.get(n) if self.kept is not None else None
             if equations is None:
-                equations = self.make(self.portions[n])
+                equations = self.make(self.chunks[n])
                 if self.kept is not None:
                     self.kept[n] = equations
             results[n] = work(equations)
 
-        shared(done, len(self.portions), at_once=1)
+        shared(done, len(self.chunks), at_once=1)
         return results
 
 
@@ -55,12 +55,12 @@ def rising(strength: float) -> Diagonal:
     return lambda e: np.where(np.isfinite(e.radius), strength * e.radius, 1.0)
 
 
-def learnt(portions: Portions, first: float, counting: float, pixels: int, shape: tuple[int, int]) -> Diagonal:
+def learnt(chunks: Chunks, first: float, counting: float, pixels: int, shape: tuple[int, int]) -> Diagonal:
     """L from the data.
 
     Parameters
     ----------
-    portions : Portions
+    chunks : Chunks
         Equations of all frequencies, or of a sample.
     first : float
         Strength with which the first solution is found, and which is the least: see :func:`rising`.
@@ -69,23 +69,23 @@ def learnt(portions: Portions, first: float, counting: float, pixels: int, shape
     pixels : int
         Of the detector, in the equations.
     shape : (int, int)
-        Of the fine picture.
+        Of the fine image.
     """
     start = rising(first)
-    left, freedom, projected, trace, spread = sum(portions.each(lambda e: _tally(e, start(e), pixels)))
+    left, freedom, projected, trace, spread = sum(chunks.each(lambda e: _tally(e, start(e), pixels)))
     # What a first solution leaves over, so that it holds what the weak-phase model misses too.
     noise = left / max(1, freedom)
     signal = (projected - noise * trace) / max(spread, 1e-30)
     counting = min(counting, noise)
     if not signal > 0:
         return rising(first * 100)
-    # Half: a picture has its power in fewer and stronger frequencies than the law has.
+    # Half: an image has its power in fewer and stronger frequencies than the law has.
     whole, law = (rising(first + 0.5 * (noise - known) / signal) for known in (0.0, counting))
     if not counting > 0:
         return whole
     diagonal = whole
     for _ in range(ROUNDS):
-        power = _smooth_power(portions.each(_found(diagonal)), noise, shape)
+        power = _smooth_power(chunks.each(_found(diagonal)), noise, shape)
         diagonal = _with_power(law, counting, power)
     return diagonal
 

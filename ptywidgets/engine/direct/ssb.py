@@ -2,7 +2,7 @@
 
 G(K, q) = sum_n i phi(Q_n) Gamma(K, Q_n): the scan folds all Q_n = q + n / step onto one frequency q, and the detector
 tells them apart. Least squares over the pixels K, (Gamma* W Gamma + L) i phi = Gamma* W G, undoes the aberrations and
-the folding at once, so that the picture is as fine as the side bands reach, two aperture radii, however coarse the
+the folding at once, so that the image is as fine as the side bands reach, two aperture radii, however coarse the
 scan. SSB weighs all pixels alike; where Q_n is taken alone it is the sum over side bands with their phases compensated
 (Pennycook et al., Ultramicroscopy 151, 160 (2015)). OBF weighs by the counting noise and takes L from the data, noise
 over signal: see :mod:`ptywidgets.engine.direct.spectrum_prior` (after Ooe, Seki, Ikuhara and Shibata, Ultramicroscopy
@@ -26,7 +26,7 @@ from ptywidgets.engine.direct.folding import MOST_FOLDED, Equations, folded, nor
 from ptywidgets.engine.direct.image import DirectImage
 from ptywidgets.engine.direct.overlaps import Aperture, Overlaps, Table, fineness
 from ptywidgets.engine.direct.real_part import crossed, less_real_part, sparse
-from ptywidgets.engine.direct.spectrum_prior import Portions, learnt, rising
+from ptywidgets.engine.direct.spectrum_prior import Chunks, learnt, rising
 from ptywidgets.engine.errors import InsufficientData, ParameterError, look_up
 from ptywidgets.engine.params import counted
 from ptywidgets.engine.prepare.measurement import Measurement
@@ -42,7 +42,7 @@ REACH = 0.98  # of two aperture radii; beyond, next to nothing overlaps
 
 @dataclass(frozen=True)
 class SideBands:
-    """Scan spectra of the bright field, ready for pictures with any aberrations."""
+    """Scan spectra of the bright field, ready for images with any aberrations."""
 
     spectra: np.ndarray  # (F, K) complex64: G(K, q) over the intensity of the open aperture; q = 0 is left out
     index: np.ndarray  # (F, 2) row and column of q in the transform of the scan; half of its plane, strongest first
@@ -91,9 +91,9 @@ class SideBands:
                 "more positions, or smaller steps."
             )
         spectra = np.empty((len(rows), len(lit)), np.complex64)
-        portion = max(16, int(64e6 / (8 * ny * nx)))
-        for first in range(0, len(lit), portion):
-            part = slice(first, first + portion)
+        chunk = max(16, int(64e6 / (8 * ny * nx)))
+        for first in range(0, len(lit), chunk):
+            part = slice(first, first + chunk)
             transformed = sfft.rfft2(bright.images[lit[part]] * np.float32(1 / scale), workers=worker_count())
             spectra[:, part] = transformed[:, rows, columns].T
         order = np.argsort(-np.einsum("fk,fk->f", spectra, spectra.conj()).real, kind="stable")
@@ -118,7 +118,7 @@ class SideBands:
 
     @property
     def finest(self) -> int:
-        """How many times finer than the scan the picture may be: as fine as the side bands reach and are told apart."""
+        """How many times finer than the scan the image may be: as fine as the side bands reach and are told apart."""
         wanted = math.ceil(4 * REACH * self.aperture.radius * max(self.frame.scan_steps))
         return max(1, min(wanted, MOST_FINE, int(math.sqrt(len(self.mean) / 2))))
 
@@ -140,7 +140,7 @@ class SideBands:
         method : {"ssb", "obf"}
             Weights; see the head of this module.
         share : float
-            Only this share of the scan's frequencies, the strongest ones: for a picture while something is dragged.
+            Only this share of the scan's frequencies, the strongest ones: for an image while something is dragged.
         upsampling : int, optional
             Times finer than the scan; None: :attr:`finest`. It costs its square in side bands.
         epsilon : float
@@ -161,13 +161,13 @@ class SideBands:
         weights = 1 / self.noise if method == "obf" else np.ones_like(self.mean)
         strength = epsilon * len(weights) / self.aperture.radius
         shape = self.frame.scan_shape[0] * fine, self.frame.scan_shape[1] * fine
-        portions = self._portions(overlaps, np.arange(count), fine, weights)
+        chunks = self._chunks(overlaps, np.arange(count), fine, weights)
         diagonal = rising(strength)
         if method == "obf" and count == len(self.index):
-            diagonal = learnt(portions, strength, self.counting(weights), len(weights), shape)
+            diagonal = learnt(chunks, strength, self.counting(weights), len(weights), shape)
         elif method == "obf":
             sample = np.unique(np.linspace(0, len(self.index) - 1, SAMPLE).astype(int))
-            diagonal = learnt(self._portions(overlaps, sample, fine, weights), strength, 0.0, len(weights), shape)
+            diagonal = learnt(self._chunks(overlaps, sample, fine, weights), strength, 0.0, len(weights), shape)
         spectrum, share_of_real = np.zeros(shape, np.complex64), np.zeros(shape, np.float32)
 
         def solved(equations: Equations) -> tuple[np.ndarray, ...]:
@@ -179,7 +179,7 @@ class SideBands:
             norm = np.einsum("cnn->cn", equations.matrix).real + added
             return rows, columns, values, self._crossed(overlaps, rows, columns, fine, weights) / norm[found]
 
-        rows, columns, values, shares = (np.concatenate(of) for of in zip(*portions.each(solved), strict=True))
+        rows, columns, values, shares = (np.concatenate(of) for of in zip(*chunks.each(solved), strict=True))
         spectrum[-rows, -columns] = values.conj()
         spectrum[rows, columns] = values
         share_of_real[-rows, -columns] = share_of_real[rows, columns] = shares
@@ -207,7 +207,7 @@ class SideBands:
         return Overlaps.of(self.tables[fine], aberrations, self.frame.tilts)
 
     def equations(self, overlaps: Overlaps, few: np.ndarray, fine: int, weights: np.ndarray) -> Equations:
-        """Normal equations of some of the scan's frequencies, on a picture `fine` times finer than the scan."""
+        """Normal equations of some of the scan's frequencies, on an image `fine` times finer than the scan."""
         places, frequencies = folded(self.frame, self.index[few], fine)
         return normal_equations(
             overlaps, self.spectra[few], places, frequencies, 2 * REACH * self.aperture.radius, weights
@@ -216,7 +216,7 @@ class SideBands:
     def _crossed(
         self, overlaps: Overlaps, rows: np.ndarray, columns: np.ndarray, fine: int, weights: np.ndarray
     ) -> np.ndarray:
-        """:func:`crossed` at places in the spectrum of a picture `fine` times finer than the scan."""
+        """:func:`crossed` at places in the spectrum of an image `fine` times finer than the scan."""
         some = sparse(self.frame.tilts, self.frame.q_pixels)
         few = overlaps.restricted(some).weighted(np.sqrt(weights[some] * np.float32(len(weights) / len(some))))
         scan = zip(self.frame.scan_shape, self.frame.scan_steps, strict=True)
@@ -228,14 +228,14 @@ class SideBands:
         """Variance of the weighted spectra by counting, the mean over pixels; 0 where the images are no counts."""
         return float((self.mean * weights).mean()) * math.prod(self.frame.scan_shape) / self.dose if self.dose else 0.0
 
-    def _portions(self, overlaps: Overlaps, which: np.ndarray, fine: int, weights: np.ndarray) -> Portions:
+    def _chunks(self, overlaps: Overlaps, which: np.ndarray, fine: int, weights: np.ndarray) -> Chunks:
         """Of the normal equations of some of the scan's frequencies."""
         folds = min(MOST_FOLDED, fine**2) + 1
         size = max(1, int(AT_ONCE / (8 * (folds**2 + len(self.mean)))))
         threads = worker_count()
         count = min(len(which), threads * -(-len(which) // (threads * size)))  # as many for one thread as for another
         parts = np.array_split(which, count)
-        return Portions(lambda few: self.equations(overlaps, few, fine, weights), parts, len(which) * folds**2 * 8)
+        return Chunks(lambda few: self.equations(overlaps, few, fine, weights), parts, len(which) * folds**2 * 8)
 
 
 def _folds(bright: BrightField, aperture: Aperture) -> bool:

@@ -16,7 +16,7 @@ _helper = threading.local()  # `is_one` is set in the threads that help
 
 
 def shared(work: Callable[[slice], object], count: int, at_once: int | None = None) -> None:
-    """Let every thread do `work` on a part of `count` things, or on portions of it, of `at_once` things at most.
+    """Let every thread do `work` on a part of `count` things, or on chunks of it, of `at_once` things at most.
 
     Examples
     --------
@@ -28,32 +28,32 @@ def shared(work: Callable[[slice], object], count: int, at_once: int | None = No
     """
     threads = worker_count()
     ends = [n * count // threads for n in range(threads + 1)]
-    portion = at_once or max(1, count)
+    chunk = at_once or max(1, count)
 
     stop = threading.Event()  # one part has failed, or was interrupted: the others are of no use
 
-    def in_turn(first: int, end: int) -> None:
-        for begin in range(first, end, portion):
+    def one_by_one(first: int, end: int) -> None:
+        for begin in range(first, end, chunk):
             if stop.is_set():
                 return
-            work(slice(begin, min(begin + portion, end)))
+            work(slice(begin, min(begin + chunk, end)))
 
     if getattr(_helper, "is_one", False):  # nobody is left to help
-        in_turn(0, count)
+        one_by_one(0, count)
         return
     first, *rest = pairwise(ends)
 
     def helped(first: int, end: int) -> None:
         with helping():
-            in_turn(first, end)
+            one_by_one(first, end)
 
     try:
         others = [_helpers().submit(helped, *part) for part in rest]
     except RuntimeError:  # no pool takes work any more once the main thread has ended, but other threads may go on
-        in_turn(0, count)
+        one_by_one(0, count)
         return
     try:
-        in_turn(*first)
+        one_by_one(*first)
     except BaseException:
         stop.set()
         raise

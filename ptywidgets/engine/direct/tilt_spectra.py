@@ -40,7 +40,7 @@ class TiltSpectra:
 
     @classmethod
     def prepare(cls, bright: BrightField, margin: int | None = None, limit: float = SPECTRA_LIMIT) -> TiltSpectra:
-        """Transform the bright field, in portions.
+        """Transform the bright field, in chunks.
 
         Parameters
         ----------
@@ -147,7 +147,7 @@ class TiltSpectra:
         seen = self.to_image(windows)
         common = np.where(seen > 0.05 * seen.max(), self.to_image(total) / np.maximum(seen, 0.05 * seen.max()), 0)
         spectrum = sfft.rfft2(common * _spread(edge_window(self.scan_shape), self.frame), s=self.frame)
-        spectrum = self.cut(spectrum)
+        spectrum = self.crop(spectrum)
         twice = np.where(np.arange(len(self.columns)) > 0, 2, 1)
         q = np.stack(np.broadcast_arrays(self.rows[:, None], self.columns)) * (2 * math.pi)
         power = np.abs(spectrum) ** 2 * twice
@@ -164,7 +164,7 @@ class TiltSpectra:
         firm = stiffness * self.means[:, None, None] + 1e-3 * np.trace(stiffness) * self.means.max() * np.eye(2)
         return shifts - np.linalg.solve(firm, pull[..., None])[..., 0], weights
 
-    def cut(self, spectrum: np.ndarray) -> np.ndarray:
+    def crop(self, spectrum: np.ndarray) -> np.ndarray:
         """The frequencies that are kept, of a spectrum of the whole frame."""
         return spectrum[_lowest(self.frame[0], len(self.rows)), : len(self.columns)]
 

@@ -98,7 +98,7 @@ def scattered(
     if whole and offsets is None:
         contrast = (bright.images - means.astype(np.float32)[:, None, None]) * window
         weight = means.astype(np.float32)[:, None, None] * window
-        values, density = (_pasted(a, shifts * scale + margin, round(factor), frame) for a in (contrast, weight))
+        values, density = (_images_added(a, shifts * scale + margin, round(factor), frame) for a in (contrast, weight))
     else:
         axes = [np.arange(n) * step for n, step in zip(scan, steps, strict=True)]
         grid = np.stack(np.meshgrid(*axes, indexing="ij"))
@@ -119,7 +119,7 @@ def scattered(
     )
 
 
-def _pasted(images: np.ndarray, places: np.ndarray, factor: int, frame: np.ndarray) -> np.ndarray:
+def _images_added(images: np.ndarray, places: np.ndarray, factor: int, frame: np.ndarray) -> np.ndarray:
     """Sum (Y', X') float32 of images (K, Ry, Rx) whose pixels lie `factor` fine pixels apart from `places` (K, 2) on.
 
     Pixels of the frame that are `factor` apart make a plane, onto which whole images are added.
@@ -133,7 +133,7 @@ def _pasted(images: np.ndarray, places: np.ndarray, factor: int, frame: np.ndarr
     shares = (down[:, :, None] * right[:, None]).reshape(-1, 4).astype(np.float32)
     shape = -(-frame // factor) + 1
     target = np.zeros((factor**2, *shape), np.float32)
-    pattern_kernels().paste(np.ascontiguousarray(images, np.float32), np.ascontiguousarray(spots), shares, target)
+    pattern_kernels().add_images(np.ascontiguousarray(images, np.float32), np.ascontiguousarray(spots), shares, target)
     fine = target.reshape(factor, factor, *shape).transpose(2, 0, 3, 1).reshape(shape * factor)
     return fine[: frame[0], : frame[1]]
 

@@ -1,6 +1,6 @@
 """Reading and writing files: the format is chosen by the content, never by the name.
 
-A format is one module with ``NAME``, ``understands(path)``, ``read(path, ...) -> Found`` and, where it can hold
+A format is one module with ``NAME``, ``understands(path)``, ``read(path, ...) -> FileContents`` and, where it can hold
 one, ``read_pattern(path, ...)``; adding one is that file and one line in ``READERS``.
 """
 
@@ -22,7 +22,8 @@ from ptywidgets.engine.errors import DataError, unknown_name
 from ptywidgets.engine.io import array_likes as array_likes  # answers data sets
 from ptywidgets.engine.io import emd, hdf5, npy
 from ptywidgets.engine.io.atomic import atomic_file
-from ptywidgets.engine.io.claims import origins, settle
+from ptywidgets.engine.io.calibration_entries import origins, resolve_calibration
+from ptywidgets.engine.io.detect_format import existing_file, is_hdf5, not_understood, printable
 from ptywidgets.engine.io.emd_write import write
 from ptywidgets.engine.io.hdf5_tree import (
     Entry,
@@ -34,7 +35,6 @@ from ptywidgets.engine.io.hdf5_tree import (
     resolve,
 )
 from ptywidgets.engine.io.masks import mask_beside, read_mask, scan_mask_beside, stored_mask
-from ptywidgets.engine.io.recognise import existing_file, is_hdf5, not_understood, printable
 from ptywidgets.engine.source import Source, Stated, Supplied
 
 __all__ = ["READERS", "atomic_file", "contents", "read", "read_mask", "read_pattern", "write"]
@@ -109,9 +109,9 @@ def read(
     data = found.data
     if scan_shape is not None and tuple(data.shape[:2]) != tuple(scan_shape):
         raise DataError(f"scan_shape is {tuple(scan_shape)} but the data already are {stored}; leave it out.")
-    settled = settle(found.claims, calibration, file.name)
-    where = origins(found.claims, calibration)
-    stated = [(name, getattr(settled, name)) for name in where if getattr(settled, name, None) is not None]
+    resolved = resolve_calibration(found.entries, calibration, file.name)
+    where = origins(found.entries, calibration)
+    stated = [(name, getattr(resolved, name)) for name in where if getattr(resolved, name, None) is not None]
     source = Source(
         path=str(file.absolute()),
         dataset=found.at,
@@ -126,7 +126,7 @@ def read(
     )
     result = Dataset(
         data=data,
-        calibration=settled,
+        calibration=resolved,
         name=file.name.removesuffix(file.suffix),
         path=file,
         metadata=found.metadata,

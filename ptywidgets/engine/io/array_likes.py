@@ -20,11 +20,16 @@ from ptywidgets.engine.errors import DataError, PtyError
 from ptywidgets.engine.files import hdf5_path
 from ptywidgets.engine.io import hdf5
 from ptywidgets.engine.io.axes import Mark, reordered
-from ptywidgets.engine.io.claims import Claim, claim, claim_if_set, settle
-from ptywidgets.engine.io.found import Found
+from ptywidgets.engine.io.calibration_entries import (
+    CalibrationEntry,
+    calibration_entry,
+    entry_if_set,
+    resolve_calibration,
+)
+from ptywidgets.engine.io.detect_format import printable
+from ptywidgets.engine.io.file_contents import FileContents
 from ptywidgets.engine.io.hdf5_tree import hdf5_errors
 from ptywidgets.engine.io.lazy import LazyArray
-from ptywidgets.engine.io.recognise import printable
 
 
 class Foreign:
@@ -72,7 +77,7 @@ def counted(dtype: np.dtype) -> np.dtype:
     return dtype.newbyteorder("=")
 
 
-def understood(data: Any) -> Found | None:
+def understood(data: Any) -> FileContents | None:
     """`data` as an array of known behaviour, with what it says about itself; None where it is one already.
 
     numpy arrays and maps, HDF5 datasets, dask, zarr, xarray, HyperSpy's signals, py4DSTEM's DataCube, measurements of
@@ -86,26 +91,26 @@ def understood(data: Any) -> Found | None:
     if isinstance(data, np.ndarray):
         target = counted(data.dtype) if data.dtype.kind in "bf" else data.dtype
         if data.dtype.kind == "b":
-            return Found(data.view(np.uint8))
+            return FileContents(data.view(np.uint8))
         if target == data.dtype.newbyteorder("="):
             return None
         if isinstance(data, np.memmap):
-            return Found(Foreign(data))
+            return FileContents(Foreign(data))
         check_memory(data.size * target.itemsize, f"the data set as {target}", "crop or bin it first")
-        return Found(data.astype(target))
+        return FileContents(data.astype(target))
     if isinstance(data, LazyArray):
-        return None if counted(data.dtype) == data.dtype else Found(Foreign(data))
+        return None if counted(data.dtype) == data.dtype else FileContents(Foreign(data))
     if type(data).__module__.startswith("ptywidgets."):
         # a view of an array that has been looked at, in this package
         dtype = np.dtype(data.dtype)
-        return None if counted(dtype) == dtype.newbyteorder("=") else Found(Foreign(data))
-    inner, claims, marks = _opened(data)
+        return None if counted(dtype) == dtype.newbyteorder("=") else FileContents(Foreign(data))
+    inner, entries, marks = _opened(data)
     if inner is not data:
         inside = understood(inner)
-        return Found(inner if inside is None else inside.data, claims, axes=tuple(marks))
+        return FileContents(inner if inside is None else inside.data, entries, axes=tuple(marks))
     if isinstance(data, h5py.Dataset):
         return _hdf5(data)
-    return Found(_checked(data))
+    return FileContents(_checked(data))
 
 
 @answers("fields_of")
@@ -120,22 +125,22 @@ def fields_of_stack(
     stack: Any, scan_shape: tuple[int, int], calibration: Calibration, metadata: Mapping[str, str]
 ) -> dict[str, Any]:
     """The same of a stack (J, Qy, Qx) of any kind, as the scan (Ry, Rx, Qy, Qx) that a raster made of it."""
-    found = understood(stack) or Found(stack)
+    found = understood(stack) or FileContents(stack)
     check_patterns(found.data, 3, "(J, Qy, Qx)", "pass 4-D data to Dataset(data)")
     return _taken_over(found.as_scan(scan_shape), calibration, metadata)
 
 
-def _taken_over(found: Found, calibration: Calibration, metadata: Mapping[str, str]) -> dict[str, Any]:
+def _taken_over(found: FileContents, calibration: Calibration, metadata: Mapping[str, str]) -> dict[str, Any]:
     """Fields of a data set from an array that says something about itself; what is given wins."""
     if hasattr(found.data, "shape"):
         found = found.in_order(what="the data")
-    if found.claims:
+    if found.entries:
         known = {name: getattr(calibration, name) for name in ("energy", "scan_step", "q_pixel", "semiangle")}
-        calibration = settle(found.claims, known, "data", "Dataset(data, Calibration({}))")
+        calibration = resolve_calibration(found.entries, known, "data", "Dataset(data, Calibration({}))")
     return {"data": found.data, "calibration": calibration, "metadata": {**found.metadata, **metadata}}
 
 
-def _opened(data: Any) -> tuple[Any, list[Claim], list[Mark]]:
+def _opened(data: Any) -> tuple[Any, list[CalibrationEntry], list[Mark]]:
     """What lies inside a container of another package, and what it says; `data` itself where it is none."""
     for marked, opener in (
         (("dims", "coords", "values"), _xarray),
@@ -157,7 +162,7 @@ def _opened(data: Any) -> tuple[Any, list[Claim], list[Mark]]:
     return data, [], []
 
 
-def _xarray(data: Any) -> tuple[Any, list[Claim], list[Mark]]:
+def _xarray(data: Any) -> tuple[Any, list[CalibrationEntry], list[Mark]]:
     marks = []
     for name in data.dims:
         if name not in data.coords:
@@ -169,7 +174,7 @@ def _xarray(data: Any) -> tuple[Any, list[Claim], list[Mark]]:
     return data.data, [], marks
 
 
-def _hyperspy(data: Any) -> tuple[Any, list[Claim], list[Mark]]:
+def _hyperspy(data: Any) -> tuple[Any, list[CalibrationEntry], list[Mark]]:
     marks = []
     for axis in data.axes_manager._axes:
         name, unit = _words(axis.name), _words(axis.units)
@@ -183,26 +188,30 @@ def _hyperspy(data: Any) -> tuple[Any, list[Claim], list[Mark]]:
     return (
         data.data,
         [
-            *claim_if_set("energy", get(f"{tem}.beam_energy"), "keV", "metadata, beam_energy"),
-            *claim_if_set("semiangle", get(f"{tem}.convergence_angle"), "mrad", "metadata, convergence_angle"),
+            *entry_if_set("energy", get(f"{tem}.beam_energy"), "keV", "metadata, beam_energy"),
+            *entry_if_set("semiangle", get(f"{tem}.convergence_angle"), "mrad", "metadata, convergence_angle"),
         ],
         marks,
     )
 
 
-def _py4dstem(data: Any) -> tuple[Any, list[Claim], list[Mark]]:
+def _py4dstem(data: Any) -> tuple[Any, list[CalibrationEntry], list[Mark]]:
     known = data.calibration
     return (
         data.data,
         [
-            *claim("scan_step", known.get_R_pixel_size(), str(known.get_R_pixel_units()), "calibration, R_pixel_size"),
-            *claim("q_pixel", known.get_Q_pixel_size(), str(known.get_Q_pixel_units()), "calibration, Q_pixel_size"),
+            *calibration_entry(
+                "scan_step", known.get_R_pixel_size(), str(known.get_R_pixel_units()), "calibration, R_pixel_size"
+            ),
+            *calibration_entry(
+                "q_pixel", known.get_Q_pixel_size(), str(known.get_Q_pixel_units()), "calibration, Q_pixel_size"
+            ),
         ],
         [],
     )
 
 
-def _abtem(data: Any) -> tuple[Any, list[Claim], list[Mark]]:
+def _abtem(data: Any) -> tuple[Any, list[CalibrationEntry], list[Mark]]:
     marks = []
     for axis in data.axes_metadata:
         name, unit, step = _words(getattr(axis, "label", "")), _words(getattr(axis, "units", "")), None
@@ -213,14 +222,14 @@ def _abtem(data: Any) -> tuple[Any, list[Claim], list[Mark]]:
     return (
         data.array,
         [
-            *claim_if_set("energy", metadata.get("energy"), "eV", "metadata, energy"),
-            *claim_if_set("semiangle", metadata.get("semiangle_cutoff"), "mrad", "metadata, semiangle_cutoff"),
+            *entry_if_set("energy", metadata.get("energy"), "eV", "metadata, energy"),
+            *entry_if_set("semiangle", metadata.get("semiangle_cutoff"), "mrad", "metadata, semiangle_cutoff"),
         ],
         marks,
     )
 
 
-def _quantem(data: Any) -> tuple[Any, list[Claim], list[Mark]]:
+def _quantem(data: Any) -> tuple[Any, list[CalibrationEntry], list[Mark]]:
     steps, units = list(data.sampling), list(data.units)
     marks = [
         Mark(unit=_words(unit), step=float(step), where=f"sampling[{i}]")
@@ -229,7 +238,7 @@ def _quantem(data: Any) -> tuple[Any, list[Claim], list[Mark]]:
     return data.array, [], marks
 
 
-def _hdf5(data: h5py.Dataset) -> Found:
+def _hdf5(data: h5py.Dataset) -> FileContents:
     """An open HDF5 dataset, opened anew where that can be done, so that it outlives its file object."""
     if not data:
         raise DataError("the HDF5 file of the data is closed; open it again, or use ptywidgets.read(path).")
@@ -243,10 +252,10 @@ def _hdf5(data: h5py.Dataset) -> Found:
         array = Foreign(data) if data.dtype.kind in "biuf" else data
     with hdf5_errors(path):
         marks, (order, why) = hdf5.axis_marks(data), hdf5.reversed_by_matlab(data, len(array.shape))
-        claims = hdf5.sibling_claims(data)
+        entries = hdf5.sibling_entries(data)
     if len(array.shape) == 3 and order:
         array, order, marks = reordered(array, order), (), []
-    return Found(array, claims, axes=tuple(marks), order=order, order_from=why)
+    return FileContents(array, entries, axes=tuple(marks), order=order, order_from=why)
 
 
 def _checked(data: Any) -> Any:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ptywidgets.engine.errors import FileFormatError, FileInTheWay
-from ptywidgets.engine.io.recognise import head, printable
+from ptywidgets.engine.io.detect_format import first_bytes, printable
 
 _PART = re.compile(r"\..+\.(?P<process>\d{1,10})-[0-9a-f]{8}(?:-(?P<place>[0-9a-f]{8}))?\.part", re.DOTALL)
 _ABANDONED = 86400.0  # s without a byte: no save waits so long for its next one
@@ -32,10 +32,10 @@ class Kind(NamedTuple):
     """Files that one of the same kind may replace without being asked."""
 
     words: str  # "a saved reconstruction"
-    recognise: Callable[[Path], bool]  # by the content of an existing file, and quickly
+    detect: Callable[[Path], bool]  # by the content of an existing file, and quickly
 
 
-PICTURE = Kind("a PNG picture", lambda path: head(path, 8) == b"\x89PNG\r\n\x1a\n")
+PICTURE = Kind("a PNG image", lambda path: first_bytes(path, 8) == b"\x89PNG\r\n\x1a\n")
 
 
 @contextlib.contextmanager
@@ -221,7 +221,7 @@ def _check_existing(target: Path, asked: Path, overwrite: bool, inputs: Iterable
                 f"{shown} holds data that this comes from, and is never written over{also}; choose another name, such "
                 f"as {printable(f'{asked.stem}_result{asked.suffix}')}."
             )
-    if overwrite or (replaces is not None and replaces.recognise(target)):
+    if overwrite or (replaces is not None and replaces.detect(target)):
         return
     raise FileInTheWay(f"{shown} already exists{'' if replaces is None else f' and is not {replaces.words}'}")
 

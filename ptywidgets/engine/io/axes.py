@@ -15,8 +15,8 @@ import numpy as np
 
 from ptywidgets.engine.array_views import whole_key
 from ptywidgets.engine.errors import DataError
-from ptywidgets.engine.io.claims import Claim, claim, unit_of
-from ptywidgets.engine.io.recognise import printable
+from ptywidgets.engine.io.calibration_entries import CalibrationEntry, calibration_entry, unit_of
+from ptywidgets.engine.io.detect_format import printable
 
 ORDER = ("Ry", "Rx", "Qy", "Qx")
 AXES = "axes"  # the key of the metadata that says what was done to them
@@ -181,14 +181,14 @@ class Reordered:
         getattr(self.data, "close", bool)()
 
 
-def axis_claims(marks: Sequence[Mark], order: Sequence[int]) -> list[Claim]:
+def axis_entries(marks: Sequence[Mark], order: Sequence[int]) -> list[CalibrationEntry]:
     """What the axes say about steps and pixels, once they are in order."""
-    claims: list[Claim] = []
+    entries: list[CalibrationEntry] = []
     for at, axis in enumerate(order):
         mark = marks[axis]
         quantity = "scan_step" if at < 2 else "q_pixel"
-        claims += claim(quantity, mark.step, mark.unit, mark.where, axis=at % 2, uneven=mark.uneven)
-    return claims
+        entries += calibration_entry(quantity, mark.step, mark.unit, mark.where, axis=at % 2, uneven=mark.uneven)
+    return entries
 
 
 def _kinds(marks: Sequence[Mark]) -> list[str] | None:

@@ -20,12 +20,12 @@ from ptywidgets.engine.dataset import Calibration, Dataset
 from ptywidgets.engine.errors import FileFormatError, PtyError
 from ptywidgets.engine.given import Given
 from ptywidgets.engine.io.atomic import Kind
+from ptywidgets.engine.io.detect_format import HDF5_SIGNATURE, first_bytes
 from ptywidgets.engine.io.emd_write import Axis, write_array, write_metadata, write_root
 from ptywidgets.engine.io.fingerprint import fingerprint
 from ptywidgets.engine.io.hdf5 import SAVED
 from ptywidgets.engine.io.hdf5_tree import check_all, hdf5_errors, member, open_hdf5
 from ptywidgets.engine.io.hdf5_write import atomic_hdf5
-from ptywidgets.engine.io.recognise import HDF5_SIGNATURE, head
 from ptywidgets.engine.io.saved_data import SavedData, read_data, write_data
 from ptywidgets.engine.io.saved_given import read_given, write_given
 from ptywidgets.engine.io.saved_views import SavedView, read_views, write_views
@@ -68,7 +68,7 @@ def is_reconstruction(path: str | os.PathLike[str]) -> bool:
     """Whether a file is a saved reconstruction and nothing else, by its first groups; no array is read."""
     file = Path(path).expanduser()
     try:
-        if not file.is_file() or head(file, len(HDF5_SIGNATURE)) != HDF5_SIGNATURE:
+        if not file.is_file() or first_bytes(file, len(HDF5_SIGNATURE)) != HDF5_SIGNATURE:
             return False
         with open_hdf5(file) as opened, hdf5_errors(file):
             root = member(opened, ROOT)

@@ -11,9 +11,9 @@ import numpy as np
 
 from ptywidgets.engine.errors import FileFormatError
 from ptywidgets.engine.io import hdf5
-from ptywidgets.engine.io.found import Found
+from ptywidgets.engine.io.detect_format import is_hdf5, printable
+from ptywidgets.engine.io.file_contents import FileContents
 from ptywidgets.engine.io.hdf5_tree import attribute, hdf5_errors, inventory, member, open_hdf5, text, walk, whole
-from ptywidgets.engine.io.recognise import is_hdf5, printable
 
 NAME = "EMD 1.0 (py4DSTEM)"
 
@@ -31,7 +31,7 @@ def understands(path: Path) -> bool:
 
 def read(
     path: Path, dataset: str | None = None, scan_shape: tuple[int, int] | None = None, allow_external: bool = False
-) -> Found:
+) -> FileContents:
     """The datacube at `dataset` (a group or an array), or the only one, with the calibration of its tree."""
     with open_hdf5(path, allow_external) as file, hdf5_errors(path):
         if dataset is None:
@@ -55,9 +55,9 @@ def read(
     if group is None:
         return found
     with open_hdf5(path) as file, hdf5_errors(path):
-        claims = hdf5.calibration_claims(file[group])
+        entries = hdf5.calibration_entries(file[group])
         items = {f"{group}/{k}": _words(v) for k, v in read_metadata(file[group]).items() if not k.startswith("_")}
-    return dataclasses.replace(found, claims=claims + found.claims, metadata={**found.metadata, **items})
+    return dataclasses.replace(found, entries=entries + found.entries, metadata={**found.metadata, **items})
 
 
 def read_metadata(group: h5py.Group) -> dict[str, Any]:

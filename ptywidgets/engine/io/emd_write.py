@@ -18,8 +18,8 @@ from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.dataset_checks import in_bytes
 from ptywidgets.engine.errors import FileFormatError
 from ptywidgets.engine.io.atomic import atomic_file
+from ptywidgets.engine.io.detect_format import printable
 from ptywidgets.engine.io.hdf5_write import steady_hdf5
-from ptywidgets.engine.io.recognise import printable
 
 
 @dataclass(frozen=True)

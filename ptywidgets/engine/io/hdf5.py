@@ -13,8 +13,9 @@ import numpy as np
 from ptywidgets.engine.dataset_checks import checked_pattern
 from ptywidgets.engine.errors import DataError, FileFormatError
 from ptywidgets.engine.io.axes import AXES, EVEN, Mark, found_order, reordered
-from ptywidgets.engine.io.claims import Claim, claim, claim_if_set
-from ptywidgets.engine.io.found import Found
+from ptywidgets.engine.io.calibration_entries import CalibrationEntry, calibration_entry, entry_if_set
+from ptywidgets.engine.io.detect_format import is_hdf5, printable
+from ptywidgets.engine.io.file_contents import FileContents
 from ptywidgets.engine.io.hdf5_tree import (
     Entry,
     attribute,
@@ -32,7 +33,6 @@ from ptywidgets.engine.io.hdf5_tree import (
     whole,
 )
 from ptywidgets.engine.io.lazy import LazyArray, ScanView, dropped_axes, likely_scan_shape
-from ptywidgets.engine.io.recognise import is_hdf5, printable
 
 MOST_COORDINATES = 1_000_000  # along one axis
 NAME = "HDF5 with a 4-D array (.h5, .hdf5, .emd, .hspy)"
@@ -42,12 +42,12 @@ understands = is_hdf5
 
 def read(
     path: Path, dataset: str | None = None, scan_shape: tuple[int, int] | None = None, allow_external: bool = False
-) -> Found:
+) -> FileContents:
     """The 4-D array at `dataset`, or the only one in the file."""
     with open_hdf5(path, allow_external) as file, hdf5_errors(path):
         name = pick(file, path, dataset, scan_shape is not None, allow_external)
         found = readable_dataset(resolve(file, name, path, allow_external), path, allow_external)
-        claims, marks, kept = sibling_claims(found), axis_marks(found), dropped_axes(tuple(found.shape))
+        entries, marks, kept = sibling_entries(found), axis_marks(found), dropped_axes(tuple(found.shape))
         order, why = reversed_by_matlab(found, found.ndim - len(kept))
         metadata = {} if allow_external else attributes_as_text(file, name)
         detector = _detector_axes(marks, order)
@@ -65,9 +65,9 @@ def read(
         if order:
             metadata[AXES] = f"stored as (J, Qx, Qy), read as (J, Qy, Qx), scan rows one after the other: {why}"
         order = ()
-    return Found(
+    return FileContents(
         data,
-        claims,
+        entries,
         vacuum,
         metadata,
         at=name,
@@ -240,20 +240,20 @@ def _nexus_axes(group: h5py.Group, found: h5py.Dataset) -> list[str]:
     return names if len(names) == found.ndim and is_signal else []
 
 
-def sibling_claims(found: h5py.Dataset) -> list[Claim]:
+def sibling_entries(found: h5py.Dataset) -> list[CalibrationEntry]:
     """What stands beside an array besides its axes: a calibration group, HyperSpy's metadata."""
-    group, claims = found.parent, []
+    group, entries = found.parent, []
     beside = member(group, "calibration")
     if isinstance(beside, h5py.Group):
-        claims += calibration_claims(beside)
+        entries += calibration_entries(beside)
     microscope: Any = group
     for name in ("metadata", "Acquisition_instrument", "TEM"):
         microscope = member(microscope, name) if isinstance(microscope, h5py.Group) else None
     if isinstance(microscope, h5py.Group):
-        claims += claim_if_set("energy", attribute(microscope, "beam_energy"), "keV", "metadata, beam_energy")
+        entries += entry_if_set("energy", attribute(microscope, "beam_energy"), "keV", "metadata, beam_energy")
         angle = attribute(microscope, "convergence_angle")
-        claims += claim_if_set("semiangle", angle, "mrad", "metadata, convergence_angle")
-    return claims
+        entries += entry_if_set("semiangle", angle, "mrad", "metadata, convergence_angle")
+    return entries
 
 
 def grid_marks(file: h5py.File, scan_shape: tuple[int, int]) -> list[Mark]:
@@ -282,14 +282,14 @@ def grid_marks(file: h5py.File, scan_shape: tuple[int, int]) -> list[Mark]:
             if mark.step is not None and not mark.uneven and apart > EVEN * abs(mark.step):
                 share = apart / abs(mark.step) if mark.step else np.inf
                 mark = replace(mark, uneven=f"positions up to {share:.2g} steps beside a raster, steps")
-            if mark.step is not None and mark.step < 0:  # a stage's axes may point against the picture's
+            if mark.step is not None and mark.step < 0:  # a stage's axes may point against the image's
                 mark = replace(mark, step=-mark.step)
             marks.append(mark)
         return marks
     return []
 
 
-def calibration_claims(group: h5py.Group) -> list[Claim]:
+def calibration_entries(group: h5py.Group) -> list[CalibrationEntry]:
     """py4DSTEM's calibration items; energy and semi-angle only where somebody has added them."""
 
     def item(name: str) -> Any:
@@ -304,11 +304,13 @@ def calibration_claims(group: h5py.Group) -> list[Claim]:
         if isinstance(pair, h5py.Dataset) and pair.shape == (2,):
             name = f"{name}s"
         value = np.asarray(pair[()]) if name.endswith("s") else item(name)
-        sizes += claim(quantity, value, text(item(f"{letter}_pixel_units")), f"{where}/{name}")
+        sizes += calibration_entry(quantity, value, text(item(f"{letter}_pixel_units")), f"{where}/{name}")
     return [
         *sizes,
-        *claim("energy", item("energy"), "eV", f"{where}/energy"),
-        *claim("semiangle", item("convergence_semiangle_mrad"), "mrad", f"{where}/convergence_semiangle_mrad"),
+        *calibration_entry("energy", item("energy"), "eV", f"{where}/energy"),
+        *calibration_entry(
+            "semiangle", item("convergence_semiangle_mrad"), "mrad", f"{where}/convergence_semiangle_mrad"
+        ),
     ]
 
 

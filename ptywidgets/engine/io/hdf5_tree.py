@@ -14,8 +14,8 @@ import numpy as np
 from ptywidgets.engine.dataset_checks import check_memory
 from ptywidgets.engine.errors import DataError, FileFormatError, PtyError
 from ptywidgets.engine.files import hdf5_path
+from ptywidgets.engine.io.detect_format import is_hdf5, looks_like, printable
 from ptywidgets.engine.io.hdf5_read import watched_hdf5
-from ptywidgets.engine.io.recognise import is_hdf5, looks_like, printable
 
 _MOST_OBJECTS = 50_000
 _DEEPEST = 64

@@ -14,6 +14,7 @@ from ptywidgets.engine.above import answers
 from ptywidgets.engine.dataset_checks import check_memory
 from ptywidgets.engine.errors import FileFormatError
 from ptywidgets.engine.io import npy
+from ptywidgets.engine.io.detect_format import existing_file, is_hdf5, printable
 from ptywidgets.engine.io.hdf5_tree import (
     datasets,
     hdf5_errors,
@@ -24,7 +25,6 @@ from ptywidgets.engine.io.hdf5_tree import (
     resolve,
     walk,
 )
-from ptywidgets.engine.io.recognise import existing_file, is_hdf5, printable
 from ptywidgets.engine.masks import understood
 
 PIXEL_MASK = "pixel_mask"

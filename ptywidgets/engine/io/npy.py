@@ -10,21 +10,21 @@ import numpy as np
 
 from ptywidgets.engine.dataset_checks import checked_pattern
 from ptywidgets.engine.errors import DataError, FileFormatError
-from ptywidgets.engine.io.found import Found
+from ptywidgets.engine.io.detect_format import first_bytes, not_understood, printable
+from ptywidgets.engine.io.file_contents import FileContents
 from ptywidgets.engine.io.lazy import ScanView, likely_scan_shape
-from ptywidgets.engine.io.recognise import head, not_understood, printable
 
 NAME = "numpy .npy"
 
 
 def understands(path: Path) -> bool:
     """Whether the file starts as .npy files do."""
-    return head(path, 6) == b"\x93NUMPY"
+    return first_bytes(path, 6) == b"\x93NUMPY"
 
 
 def read(
     path: Path, dataset: str | None = None, scan_shape: tuple[int, int] | None = None, allow_external: bool = False
-) -> Found:
+) -> FileContents:
     """A 4-D array, or a 3-D stack with `scan_shape`."""
     data: Any = mapped(path)
     if dataset is not None:
@@ -34,7 +34,7 @@ def read(
             f"{printable(path.name)} is a stack of {data.shape[0]} patterns; say how they were scanned: "
             f"read(path, scan_shape={likely_scan_shape(data.shape[0])})."
         )
-    return Found(ScanView.of(data, scan_shape) if data.ndim == 3 and scan_shape is not None else data)
+    return FileContents(ScanView.of(data, scan_shape) if data.ndim == 3 and scan_shape is not None else data)
 
 
 def read_pattern(path: Path, dataset: str | None = None, allow_external: bool = False) -> np.ndarray:

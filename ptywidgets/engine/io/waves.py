@@ -13,8 +13,8 @@ import numpy as np
 from ptywidgets.engine.dataset_checks import check_memory
 from ptywidgets.engine.errors import FileFormatError
 from ptywidgets.engine.io import npy
+from ptywidgets.engine.io.detect_format import existing_file, printable
 from ptywidgets.engine.io.hdf5_tree import hdf5_errors, inventory, open_hdf5, readable_dataset, walk
-from ptywidgets.engine.io.recognise import existing_file, printable
 
 KEPT_IN = ("data", "value", "array")  # what the array in a group of the wave's name may be called
 

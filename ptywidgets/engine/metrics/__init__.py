@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from ptywidgets.engine.held_out import hold_out
 from ptywidgets.engine.metrics.alignment import align
-from ptywidgets.engine.metrics.diffuse import given_off
+from ptywidgets.engine.metrics.diffuse import diffuse_counts
 from ptywidgets.engine.metrics.fidelity import Fidelity, probe_fidelity
 from ptywidgets.engine.metrics.fourier import Ring, frc, fsc, half_bit, information_threshold, one_bit
 from ptywidgets.engine.metrics.gauge import Alignment, Gauge
@@ -30,9 +30,9 @@ __all__ = [
     "align",
     "chi_squared_rings",
     "compare_to_truth",
+    "diffuse_counts",
     "frc",
     "fsc",
-    "given_off",
     "half_bit",
     "held_out_likelihood",
     "hold_out",

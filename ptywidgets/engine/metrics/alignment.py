@@ -34,7 +34,7 @@ def align(
 
     Least squares over the pixels of the mask: of a transmission c O0(r - s) exp(i g.r), never unwrapped, of a phase
     gain * V0(r - s) + a + b.r. The shift begins at the best whole pixel (Guizar-Sicairos et al., Opt. Lett. 33, 156
-    (2008), alternate in the same way) and is refined together with the ramp by Gauss and Newton's method.
+    (2008), alternate in the same way) and is refined together with the ramp by Gauss-Newton steps.
 
     Parameters
     ----------

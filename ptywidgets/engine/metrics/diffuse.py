@@ -8,10 +8,10 @@ from ptywidgets.engine.errors import ParameterError
 from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.state import State
 
-_PORTION = 64  # positions at a time
+_CHUNK = 64  # positions at a time
 
 
-def given_off(problem: Problem, state: State) -> np.ndarray:
+def diffuse_counts(problem: Problem, state: State) -> np.ndarray:
     """Electrons that each diffuse channel gives off at each position, on and beyond the detector.
 
     q_jc = sum_s sum_r sum_m |psi_jms|^2 E_cs of :mod:`ptywidgets.engine.models.scattering`: the beam's intensity where
@@ -42,7 +42,7 @@ def given_off(problem: Problem, state: State) -> np.ndarray:
     >>> problem = example_problem("potential")
     >>> extent = tuple(n * s for n, s in zip(problem.window, problem.sampling))
     >>> warm = replace(problem, model=replace(problem.model, diffuse=Diffuse(("C",), 0.5, extent)))
-    >>> given_off(warm, warm.start()).shape == (problem.count, 1)
+    >>> diffuse_counts(warm, warm.start()).shape == (problem.count, 1)
     True
     """
     model, backend = problem.model_at(state), problem.backend
@@ -51,10 +51,10 @@ def given_off(problem: Problem, state: State) -> np.ndarray:
     slab = model.slab(backend, state.object)
     geometry = problem.geometry(state.positions)
     found = []
-    for start in range(0, problem.count, _PORTION):
-        where = geometry.at(backend, np.arange(start, min(start + _PORTION, problem.count)))
+    for start in range(0, problem.count, _CHUNK):
+        where = geometry.at(backend, np.arange(start, min(start + _CHUNK, problem.count)))
         places = np.arange(len(where.corners))
         incident = model.incident(backend, state.probe, where.fractions, exact=True)
-        far = model.far_field(backend, incident.waves(backend, places), slab, where)
-        found.append(backend.to_numpy(far.given_off).copy())
+        far = model.propagate_to_detector(backend, incident.waves(backend, places), slab, where)
+        found.append(backend.to_numpy(far.diffuse_counts).copy())
     return np.concatenate(found)

@@ -18,7 +18,7 @@ _ORDER, _FINER = 3, 3  # of splines; how much finer than need be their grid is: 
 
 @dataclass(frozen=True, eq=False)
 class Field:
-    """Band-limited pictures between their pixels; beyond their edges they go on periodically."""
+    """Band-limited images between their pixels; beyond their edges they go on periodically."""
 
     coefficients: np.ndarray  # (S, Y, X) of splines, real or complex
     matrix: np.ndarray  # (2, 2) from pixels of the reconstruction to those of `coefficients`

@@ -1,4 +1,4 @@
-"""Finds where one field lies on another: whole pixels by correlation, fractions by Gauss and Newton's method.
+"""Finds where one field lies on another: whole pixels by correlation, fractions by Gauss-Newton steps.
 
 A real field is fitted by gain * truth(r - s) + a + b.r, a complex one by c truth(r - s) exp(i g.r): the phase is never
 unwrapped.

@@ -15,7 +15,7 @@ from ptywidgets.engine.protocols import Loss
 from ptywidgets.engine.state import State
 from ptywidgets.engine.units import inverse_angstrom_to_mrad
 
-_PORTION = 64  # patterns at a time
+_CHUNK = 64  # patterns at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +23,9 @@ class ChiSquared:
     """Reduced chi squared in rings of the detector."""
 
     edges: np.ndarray  # (R + 1,) mrad
-    chi_squared: np.ndarray  # (R,) 1 where the model is right and the counts are Poisson's; NaN where nothing counts
+    chi_squared: (
+        np.ndarray
+    )  # (R,) 1 where the model is right and the counts are Poisson distributed; NaN where nothing counts
     uncertainty: np.ndarray  # (R,) standard deviation that it would have there
     measured: np.ndarray  # (R,) mean counts of a pixel
     modelled: np.ndarray  # (R,)
@@ -61,8 +63,8 @@ def chi_squared_rings(
 
     chi^2 = 1/N sum (D - I)^2 / (g I), Pearson's, over the N pixels of a ring in all patterns; I is modelled, D counted,
     g the counts that one electron makes. Where the model is right it is 1 +- sqrt((2 + g <1/I>) / N), by the fourth
-    moment of Poisson's law. Fitted parameters are not subtracted from N, so that counts that were fitted give somewhat
-    less than 1; counts that were held out do not.
+    moment of the Poisson distribution. Fitted parameters are not subtracted from N, so that counts that were fitted
+    give somewhat less than 1; counts that were held out do not.
 
     Parameters
     ----------
@@ -102,7 +104,7 @@ def chi_squared_rings(
     ring, edges = _rings(problem, rings)
     number = len(edges) - 1
     sums = np.zeros((5, number))
-    for measured, modelled in _portions(problem, state, held_out):
+    for measured, modelled in _chunks(problem, state, held_out):
         used = (measured >= 0) & (modelled >= least) & (ring < number)
         place = np.broadcast_to(ring, used.shape)[used]
         d, i = measured[used].astype(np.float64) ** 2, modelled[used].astype(np.float64)
@@ -119,9 +121,9 @@ def chi_squared_rings(
 def held_out_likelihood(problem: Problem, state: State, loss: str | Loss = "poisson") -> float:
     """Logarithm of the likelihood of the counts that were held out, per pattern: larger is better, 0 is the best.
 
-    log L = sum D - I + D log(I / D), Poisson's, by that of a model that gives I = D everywhere. The right model is
-    expected to have about minus half of the number of pixels with a few counts or more; only differences between models
-    mean something. Fitted noise lowers it, which the error of the counts that were fitted does not show.
+    log L = sum D - I + D log(I / D), of Poisson counts, by that of a model that gives I = D everywhere. The right model
+    is expected to have about minus half of the number of pixels with a few counts or more; only differences between
+    models mean something. Fitted noise lowers it, which the error of the counts that were fitted does not show.
 
     Parameters
     ----------
@@ -151,21 +153,21 @@ def held_out_likelihood(problem: Problem, state: State, loss: str | Loss = "pois
     """
     law = PoissonLoss() if loss == "poisson" else get_loss(loss)
     total = 0.0
-    for measured, modelled in _portions(problem, state, held_out=True):
+    for measured, modelled in _chunks(problem, state, held_out=True):
         total += float(law.value(modelled, measured).sum(dtype=np.float64))
     assert problem.held_out is not None
     return -total / len(problem.held_out.indices)
 
 
-def _portions(problem: Problem, state: State, held_out: bool) -> Any:
+def _chunks(problem: Problem, state: State, held_out: bool) -> Any:
     """Measured amplitudes, -1 where nothing was measured, and modelled intensities, (B, Ny, Nx) each."""
     if held_out and problem.held_out is None:
         raise DataError("no counts were held out; make the problem by hold_out(problem), which needs whole counts.")
     held = problem.held_out if held_out else None
     patterns = problem.patterns if held is None else held.patterns.crop(problem.window)
     indices = np.arange(problem.count) if held is None else held.indices
-    for start in range(0, len(indices), _PORTION):
-        rows = np.arange(start, min(start + _PORTION, len(indices)))
+    for start in range(0, len(indices), _CHUNK):
+        rows = np.arange(start, min(start + _CHUNK, len(indices)))
         modelled = problem.backend.to_numpy(problem.intensities(state, indices[rows]))
         if held is None:
             measured = problem.backend.to_numpy(problem.backend.amplitudes(patterns, rows, np.float32))

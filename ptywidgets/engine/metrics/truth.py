@@ -36,7 +36,7 @@ def compare_to_truth(
     """Compare a reconstruction with the truth where it was scanned.
 
     The affine map that takes its positions to the true ones best (least squares) takes its pixels to the truth: a
-    rotation or a magnification of all positions is not held against the picture. Inside the hull of the positions,
+    rotation or a magnification of all positions is not held against the image. Inside the hull of the positions,
     drawn in by 0.6 / sqrt(J), phases are compared as by :func:`align`, after a soft low-pass of both.
 
     Parameters

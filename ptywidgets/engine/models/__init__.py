@@ -1,9 +1,10 @@
-"""All models in one sentence: *specimen x passage x ensemble x detector*.
+"""All models in one sentence: *specimen x exit wave x ensemble x detector*.
 
-    I_j(k) = sum_m | F[ D_j . passage( P_m(r - R_j), t(object) cut at R_j ) ](k) |^2
+    I_j(k) = sum_m | F[ D_j . exit_wave( P_m(r - R_j), t(object) cut at R_j ) ](k) |^2
 
 A **specimen** says how the unknown becomes a transmission function t (complex: t = O; potential: t = exp(iV)). A
-**passage** says how a wave goes through it (thin: one multiplication; multislice: slices with free space between). The
+**exit_wave** says how a wave goes through it (thin: one multiplication; multislice: slices with free space between).
+The
 **ensemble** is the incoherent sum: M probe modes P_m, M = 1 being a coherent probe, and what a source of some size
 makes of each; where atoms move, of K **object modes** as well. The **detector** carries exit waves to the detector
 plane (far field: F is the orthonormal FFT; D_j is a phase ramp that takes up what is left of the pattern's origin below
@@ -20,8 +21,8 @@ from ptywidgets.engine.errors import look_up
 from ptywidgets.engine.models.composed import Gradients, Model, WindowGradients
 from ptywidgets.engine.models.detector import FarField, NearField
 from ptywidgets.engine.models.ensemble import PartialCoherence
+from ptywidgets.engine.models.exit_wave import Multislice, SingleSlice
 from ptywidgets.engine.models.object_modes import ObjectModes
-from ptywidgets.engine.models.passage import Multislice, Thin
 from ptywidgets.engine.models.response import PointSpread, Segments
 from ptywidgets.engine.models.scattering import Background, Diffuse
 from ptywidgets.engine.models.specimen import SPECIMENS, ComplexObject, PotentialObject
@@ -41,7 +42,7 @@ __all__ = [
     "PointSpread",
     "PotentialObject",
     "Segments",
-    "Thin",
+    "SingleSlice",
     "WindowGradients",
     "single_slice",
 ]
@@ -58,7 +59,7 @@ def single_slice(object_type: str = "complex") -> Model:
     Examples
     --------
     >>> single_slice("potential")
-    Model(specimen=PotentialObject(), passage=Thin(), detector=FarField())
+    Model(specimen=PotentialObject(), exit_wave=SingleSlice(), detector=FarField())
     """
     object_type = look_up("object_type", object_type, SPECIMENS)
-    return Model(specimen=SPECIMENS[object_type](), passage=Thin(), detector=FarField())
+    return Model(specimen=SPECIMENS[object_type](), exit_wave=SingleSlice(), detector=FarField())

@@ -14,7 +14,7 @@ from ptywidgets.engine.patterns import Patterns
 from ptywidgets.engine.protocols import Array, Backend, Loss
 
 if TYPE_CHECKING:
-    from ptywidgets.engine.models.composed import Far, Model
+    from ptywidgets.engine.models.composed import DetectorWaves, Model
 
 
 @dataclass
@@ -67,32 +67,32 @@ def batch_gradients(
 
     def task(places: Any, sums: _Sums) -> None:
         here = where.part(places)
-        far = model.far_field(backend, incident.waves(backend, places), slab, here)
+        far = model.propagate_to_detector(backend, incident.waves(backend, places), slab, here)
         measured = backend.amplitudes(patterns, batch[places], light.dtype)
-        stiff = _stiffness(model, backend, far, loss) if sums.others else None
+        curvature = _curvature_by_intensity(model, backend, far, loss) if sums.others else None
         seen = _seen(model, backend, measured) if sums.others else None
-        value, residual, slope = model.residual(backend, far, measured, loss)
+        value, residual, derivative = model.residual(backend, far, measured, loss)
         sums.loss += value
         if sums.others:
-            _add_others(slab, far, slope, seen, stiff, sums.others)
+            _add_others(slab, far, derivative, seen, curvature, sums.others)
         emission = _emission(sums.others)
-        by_waves = model.back(backend, residual, slope, far, slab, here, sums.transmission, emission, seen)
+        by_waves = model.back(backend, residual, derivative, far, slab, here, sums.transmission, emission, seen)
         if with_probe:
             incident.collect(backend, places, by_waves, sums.waves)
 
-    portions = backend.portions(np.arange(len(batch)), incident.nbytes)
-    total, *rest = backend.map_reduce(task, portions, sums)
+    chunks = backend.chunks(np.arange(len(batch)), incident.nbytes)
+    total, *rest = backend.map_reduce(task, chunks, sums)
     for part in rest:
         total += part
     illumination = xp.zeros(slab.transmission.shape[-2:], light.dtype)
-    backend.paste_same(illumination, where.corners, light)
+    backend.add_same_patch(illumination, where.corners, light)
     by_probe = coverage = None
     if with_probe:
         by_probe = incident.adjoint(backend, total.waves)
         coverage = xp.full_like(light, len(batch)) if even else xp.zeros_like(light)
         if not even:
             slices = slab.one()
-            backend.sum_cuts(slices[0] if len(slices) == 1 else model.passed(xp, slab, 0), where.corners, coverage)
+            backend.sum_patches(slices[0] if len(slices) == 1 else model.passed(xp, slab, 0), where.corners, coverage)
             coverage = xp.fft.ifftshift(coverage)
     others, weights = _of_parameters(model, backend, slab, total)
     if with_others and model.object_modes is not None:
@@ -101,7 +101,7 @@ def batch_gradients(
         loss=float(total.loss),
         object=slab.adjoint(backend, model.specimen, total.transmission),
         probe=by_probe,
-        illumination=illumination[None] * np.float32(model.passage.slices),
+        illumination=illumination[None] * np.float32(model.exit_wave.slices),
         coverage=coverage,
         others=others,
         weights=weights,
@@ -114,10 +114,10 @@ def _zeros(model: Model, backend: Backend, slab: Slab, light: Array) -> dict[str
     if slab.emission is not None:
         found["emission"], found["emission weight"] = xp.zeros_like(slab.emission), xp.zeros_like(slab.emission)
         channels = (len(slab.emission), *light.shape)
-        for name in ("channel", "channel weight", "channel stiffness"):
+        for name in ("channel", "channel weight", "channel curvature"):
             found[name] = xp.zeros(channels, light.dtype)
     if model.background is not None:
-        for name in ("background", "background weight", "background stiffness"):
+        for name in ("background", "background weight", "background curvature"):
             found[name] = xp.zeros_like(light)
     return found
 
@@ -127,7 +127,7 @@ def _emission(sums: dict[str, Array]) -> tuple[Array, Array] | None:
     return (sums["emission"], sums["emission weight"]) if "emission" in sums else None
 
 
-def _stiffness(model: Model, backend: Backend, far: Far, loss: Loss) -> Array | None:
+def _curvature_by_intensity(model: Model, backend: Backend, far: DetectorWaves, loss: Loss) -> Array | None:
     """Second derivative (B, Ny, Nx) of the loss by the intensity where the model fits; None where pixels are mixed."""
     if model.response is not None:
         return None
@@ -144,28 +144,28 @@ def _seen(model: Model, backend: Backend, measured: Array) -> Array:
 
 def _add_others(
     slab: Slab,
-    far: Far,
-    slope: Array | None,
+    far: DetectorWaves,
+    derivative: Array | None,
     seen: Array | None,
-    stiff: Array | None,
+    curvature: Array | None,
     sums: dict[str, Array],
 ) -> None:
     """Derivatives by what is added to the intensity, and by as much as each adds to the measured pixels."""
-    assert slope is not None and seen is not None
-    window = slope.shape[-2:]
+    assert derivative is not None and seen is not None
+    window = derivative.shape[-2:]
     if "background" in sums:
-        sums["background"] += slope.sum(0)
+        sums["background"] += derivative.sum(0)
         sums["background weight"] += seen.sum(0)
-        if stiff is not None:
-            sums["background stiffness"] += (stiff * seen).sum(0)
-    if slab.emission is None or far.given_off is None:
+        if curvature is not None:
+            sums["background curvature"] += (curvature * seen).sum(0)
+    if slab.emission is None or far.diffuse_counts is None:
         return
-    for name, values in (("channel", slope), ("channel weight", seen)):
-        flat = far.given_off.T @ values.reshape(len(values), -1)
+    for name, values in (("channel", derivative), ("channel weight", seen)):
+        flat = far.diffuse_counts.T @ values.reshape(len(values), -1)
         sums[name] += flat.reshape(-1, *window)
-    if stiff is not None:
-        flat = (far.given_off**2).T @ (stiff * seen).reshape(len(seen), -1)
-        sums["channel stiffness"] += flat.reshape(-1, *window)
+    if curvature is not None:
+        flat = (far.diffuse_counts**2).T @ (curvature * seen).reshape(len(seen), -1)
+        sums["channel curvature"] += flat.reshape(-1, *window)
 
 
 def _of_parameters(model: Model, backend: Backend, slab: Slab, total: _Sums) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -175,16 +175,16 @@ def _of_parameters(model: Model, backend: Backend, slab: Slab, total: _Sums) -> 
     weights: dict[str, Any] = {}
     if "background" in sums:
         others["background"], weights["background"] = sums["background"], sums["background weight"]
-        weights["background stiffness"] = sums["background stiffness"]
+        weights["background curvature"] = sums["background curvature"]
     if "emission" in sums and model.diffuse is not None:
-        strength = backend.to_device(model.diffuse.strength, slab.absorption.dtype)  # type: ignore[union-attr]  # diffuse scattering absorbs
-        by_emission = model.diffuse.emission_adjoint(xp, strength, sums["emission"])
+        tds_strength = backend.to_device(model.diffuse.tds_strength, slab.absorption.dtype)  # type: ignore[union-attr]  # diffuse scattering absorbs
+        by_emission = model.diffuse.emission_adjoint(xp, tds_strength, sums["emission"])
         # |t| = exp(-R / 2), and the sum G is minus half of the gradient: dL = -2 Re<G, dt> = Re<G, t> dR.
         product = slab.transmission.real * total.transmission.real + slab.transmission.imag * total.transmission.imag
-        others["strength"] = by_emission + product.reshape(-1, *strength.shape[1:]).sum(0)[None]
-        weights["strength"] = model.diffuse.emission_adjoint(xp, strength, sums["emission weight"])
+        others["tds_strength"] = by_emission + product.reshape(-1, *tds_strength.shape[1:]).sum(0)[None]
+        weights["tds_strength"] = model.diffuse.emission_adjoint(xp, tds_strength, sums["emission weight"])
         others["channel"], weights["channel"] = sums["channel"], sums["channel weight"]
-        weights["channel stiffness"] = sums["channel stiffness"]
+        weights["channel curvature"] = sums["channel curvature"]
     return others, weights
 
 
@@ -193,6 +193,6 @@ def _of_object_modes(backend: Backend, slab: Slab, total: _Sums, illumination: A
     assert slab.turns is not None
     t, g = slab.transmission, total.transmission
     # dt = i t dD, and the sum G is minus half of the gradient: dL = -2 Re<G, dt> = 2 Im(conj(G) t) dD.
-    slope = (2 * (g.real * t.imag - g.imag * t.real)).reshape(slab.turns.shape)
+    derivative = (2 * (g.real * t.imag - g.imag * t.real)).reshape(slab.turns.shape)
     light = illumination / np.float32(len(slab.turns))
-    return slope, backend.xp.broadcast_to(light, slope.shape)
+    return derivative, backend.xp.broadcast_to(light, derivative.shape)

@@ -1,4 +1,4 @@
-"""The composed model: forward through its parts, back through their adjoints, in cache-sized portions."""
+"""The composed model: forward through its parts, back through their adjoints, in cache-sized chunks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.losses import bends
+from ptywidgets.engine.losses import hessian_rows
 from ptywidgets.engine.models.batch import batch_gradients
 from ptywidgets.engine.models.ensemble import PartialCoherence
 from ptywidgets.engine.models.geometry import Geometry, Where
@@ -18,24 +18,24 @@ from ptywidgets.engine.models.object_modes import Configurations, ObjectModes
 from ptywidgets.engine.models.scattering import Background, Diffuse
 from ptywidgets.engine.models.slab import Slab
 from ptywidgets.engine.patterns import Patterns
-from ptywidgets.engine.protocols import Array, Backend, DetectorModel, Loss, Passage, Response, Specimen
+from ptywidgets.engine.protocols import Array, Backend, DetectorModel, ExitWaveModel, Loss, Response, Specimen
 
-__all__ = ["Far", "Geometry", "Gradients", "Model", "Where", "WindowGradients"]
+__all__ = ["DetectorWaves", "Geometry", "Gradients", "Model", "Where", "WindowGradients"]
 
 
 @dataclass(frozen=True)
-class Far:
-    """A portion in the detector plane."""
+class DetectorWaves:
+    """A chunk in the detector plane."""
 
     waves: Array  # (B, M, Ny, Nx)
     added: Array | None  # (B, Ny, Nx) intensity besides the waves', or None
-    given_off: Array | None  # (B, C) electrons that each diffuse channel got
-    tape: Any  # for the adjoint of the passage
+    diffuse_counts: Array | None  # (B, C) electrons that each diffuse channel got
+    tape: Any  # for the adjoint of the exit wave
 
 
 @dataclass(frozen=True)
 class Model:
-    """specimen x passage x ensemble x detector, and what is added to the waves' intensities.
+    """specimen x exit wave x ensemble x detector, and what is added to the waves' intensities.
 
     Waves are held in the middle of their window while they are worked on: a window then is one contiguous block of the
     object, and the far field differs from that of a corner-centred wave only by a phase that no intensity sees. The
@@ -43,7 +43,7 @@ class Model:
     """
 
     specimen: Specimen
-    passage: Passage
+    exit_wave: ExitWaveModel
     detector: DetectorModel
     ensemble: PartialCoherence | None = None
     diffuse: Diffuse | None = None
@@ -59,7 +59,7 @@ class Model:
         """The model with a state's parameters in the place of those it was made with.
 
         Arrays go to the bricks that asked for them; a number goes to the part that has a field of its name, as
-        ``passage.tilt`` does.
+        ``exit_wave.tilt`` does.
         """
         model = self
         for part in ("diffuse", "background", "object_modes"):
@@ -82,9 +82,9 @@ class Model:
         return first
 
     @property
-    def through(self) -> Passage | Configurations:
-        """The passage of waves through all that there is of the specimen: through each of its states."""
-        return self.passage if self.object_modes is None else Configurations(self.passage, self.object_modes.count)
+    def through(self) -> ExitWaveModel | Configurations:
+        """The exit wave behind all that there is of the specimen: through each of its states."""
+        return self.exit_wave if self.object_modes is None else Configurations(self.exit_wave, self.object_modes.count)
 
     def placed(self, geometry: Geometry) -> Geometry:
         """Where positions lie, with the shifts that their patterns have on this model's detector."""
@@ -94,35 +94,37 @@ class Model:
         """What meets the specimen at each position of a batch, of a probe (M, Ny, Nx), corner-centred."""
         return Incident.prepare(backend, probe, self.ensemble, fractions, exact)
 
-    def slab(self, backend: Backend, obj: Array, strength: Array | None = None, phases: Array | None = None) -> Slab:
-        """What the waves go through, of an object (S, Y, X), or of windows (B, S, Ny, Nx) with their own `strength`
+    def slab(
+        self, backend: Backend, obj: Array, tds_strength: Array | None = None, phases: Array | None = None
+    ) -> Slab:
+        """What the waves go through, of an object (S, Y, X), or of windows (B, S, Ny, Nx) with their own `tds_strength`
         and `phases` of object modes."""
-        if strength is None and self.diffuse is not None:
-            strength = self.diffuse.strength
+        if tds_strength is None and self.diffuse is not None:
+            tds_strength = self.diffuse.tds_strength
         if phases is None and self.object_modes is not None:
             phases = self.object_modes.phases
             if phases is None:
                 phases = backend.xp.zeros((self.object_modes.count, *obj.shape), obj.real.dtype)
-        return Slab.prepare(backend, self.specimen, obj, self.diffuse, strength, phases)
+        return Slab.prepare(backend, self.specimen, obj, self.diffuse, tds_strength, phases)
 
-    def far_field(self, backend: Backend, waves: Array, slab: Slab, where: Where) -> Far:
-        """A portion's incident waves, carried to the detector plane."""
-        given_off = watch = None
+    def propagate_to_detector(self, backend: Backend, waves: Array, slab: Slab, where: Where) -> DetectorWaves:
+        """A chunk's incident waves, carried to the detector plane."""
+        diffuse_counts = watch = None
         if slab.emission is not None:
-            given_off, watch = slab.watch(backend, where.corners, len(where.corners))
-        exits, tape = self.through.transmit(backend, waves, slab.transmission, where.corners, watch)
+            diffuse_counts, watch = slab.watch(backend, where.corners, len(where.corners))
+        exits, tape = self.through.forward(backend, waves, slab.transmission, where.corners, watch)
         far = self.detector.propagate(backend, exits, where.shifts)
         added = None
-        if given_off is not None:
+        if diffuse_counts is not None:
             shapes = self.diffuse.patterns(backend, far.shape[-2:], far.real.dtype)  # type: ignore[union-attr]  # without it nothing is given off
-            added = (given_off @ shapes.reshape(len(shapes), -1)).reshape(len(far), *far.shape[-2:])
+            added = (diffuse_counts @ shapes.reshape(len(shapes), -1)).reshape(len(far), *far.shape[-2:])
         if self.background is not None and self.background.pattern is not None:
             pattern = backend.to_device(self.background.pattern, far.real.dtype)
             added = pattern[None].repeat(len(far), 0) if added is None else added + pattern
-        return Far(far, added, given_off, tape)
+        return DetectorWaves(far, added, diffuse_counts, tape)
 
-    def expected(self, backend: Backend, far: Far) -> Array:
-        """Counts that are expected of a portion: (B, Ny, Nx), or what the response makes of them."""
+    def expected(self, backend: Backend, far: DetectorWaves) -> Array:
+        """Counts that are expected of a chunk: (B, Ny, Nx), or what the response makes of them."""
         intensity = (far.waves.real**2 + far.waves.imag**2).sum(1)
         if far.added is not None:
             intensity += far.added
@@ -132,8 +134,10 @@ class Model:
         # What rounding leaves of a dark pixel may be below nothing, and a loss would ask the world of its neighbours.
         return backend.xp.maximum(mixed, np.float32(1e-6) * mixed.max((-2, -1), keepdims=True))
 
-    def residual(self, backend: Backend, far: Far, amplitudes: Array, loss: Loss) -> tuple[Any, Array, Array | None]:
-        """Loss, residual waves (B, M, Ny, Nx) in the memory of the far field, and the loss's slope (B, Ny, Nx) by
+    def residual(
+        self, backend: Backend, far: DetectorWaves, amplitudes: Array, loss: Loss
+    ) -> tuple[Any, Array, Array | None]:
+        """Loss, residual waves (B, M, Ny, Nx) in the memory of the far field, and the loss's derivative (B, Ny, Nx) by
         the intensity where something is added to it, else None.
 
         What is added takes part as one more wave, of the root of its intensity: it has no phase, but the same formula.
@@ -142,9 +146,9 @@ class Model:
         waves = far.waves
         if self.response is not None:
             expected = self.expected(backend, far)
-            slope = self.response.adjoint(backend, loss.slope(expected, amplitudes))
-            waves *= -slope[:, None]
-            return loss.value(expected, amplitudes).sum(dtype=np.float64), waves, slope
+            derivative = self.response.adjoint(backend, loss.derivative(expected, amplitudes))
+            waves *= -derivative[:, None]
+            return loss.value(expected, amplitudes).sum(dtype=np.float64), waves, derivative
         if far.added is None:
             value, waves = loss.residual(backend, waves, amplitudes)
             return value, waves, None
@@ -160,8 +164,8 @@ class Model:
         self,
         backend: Backend,
         residual: Array,
-        slope: Array | None,
-        far: Far,
+        derivative: Array | None,
+        far: DetectorWaves,
         slab: Slab,
         where: Where,
         gradient: Array,
@@ -174,51 +178,54 @@ class Model:
         exits = self.detector.propagate_adjoint(backend, residual, where.shifts)
         sources = None
         if slab.emission is not None:
-            by = self.by_given_off(backend, slope)
-            weights = self.by_given_off(backend, seen) if emission is not None else None
+            by = self.by_diffuse_counts(backend, derivative)
+            weights = self.by_diffuse_counts(backend, seen) if emission is not None else None
             sources = slab.sources(backend, where.corners, by, weights, emission)
-        return self.through.transmit_adjoint(
-            backend, exits, slab.transmission, where.corners, far.tape, gradient, sources
-        )
+        return self.through.adjoint(backend, exits, slab.transmission, where.corners, far.tape, gradient, sources)
 
-    def bend(self, backend: Backend, far: Far, tangents: Array, amplitudes: Array, loss: Loss) -> Any:
-        """Second derivatives (K, K) of the loss along changes of the waves (K, B, M, Ny, Nx), as :meth:`Backend.bend`.
+    def hessian_block(
+        self, backend: Backend, far: DetectorWaves, tangents: Array, amplitudes: Array, loss: Loss
+    ) -> Any:
+        """Second derivatives (K, K) of the loss along changes of the waves (K, B, M, Ny, Nx), as
+        :meth:`Backend.hessian_block`.
 
         What is added to the intensities is taken to stay; it changes with the square of a wave's amplitude in the
         specimen, which hardly moves.
         """
         xp = backend.xp
         if self.response is not None:
-            return self._bend_of_expected(backend, far, tangents, amplitudes, loss)
+            return self._hessian_of_expected(backend, far, tangents, amplitudes, loss)
         if far.added is None:
-            return backend.bend(far.waves, tangents, amplitudes, loss)
+            return backend.hessian_block(far.waves, tangents, amplitudes, loss)
         root = xp.sqrt(far.added)[:, None].astype(tangents.dtype)
         both = xp.concatenate([far.waves, root], axis=1)
         none = xp.zeros((len(tangents), *root.shape), root.dtype)
-        return backend.bend(both, xp.concatenate([tangents, none], axis=2), amplitudes, loss)
+        return backend.hessian_block(both, xp.concatenate([tangents, none], axis=2), amplitudes, loss)
 
-    def _bend_of_expected(self, backend: Backend, far: Far, tangents: Array, amplitudes: Array, loss: Loss) -> Any:
-        """The bend where the detector mixes pixels: intensities and their changes go through its response first."""
+    def _hessian_of_expected(
+        self, backend: Backend, far: DetectorWaves, tangents: Array, amplitudes: Array, loss: Loss
+    ) -> Any:
+        """The Hessian where the detector mixes pixels: intensities and their changes go through its response first."""
         response = self.response
         assert response is not None
 
         def mixed(one: Array, two: Array) -> Array:
             return response.expect(backend, (one.real * two.real + one.imag * two.imag).sum(1))
 
-        rows = bends(loss, self.expected(backend, far), amplitudes, far.waves, tangents, mixed)
-        return np.array([[float(bend) for bend in row] for row in rows])
+        rows = hessian_rows(loss, self.expected(backend, far), amplitudes, far.waves, tangents, mixed)
+        return np.array([[float(value) for value in row] for row in rows])
 
-    def by_given_off(self, backend: Backend, slope: Array | None) -> Array:
+    def by_diffuse_counts(self, backend: Backend, derivative: Array | None) -> Array:
         """Derivative (B, C) of the loss by the electrons that each channel gets."""
-        assert slope is not None and self.diffuse is not None  # whatever gives off electrons adds to the intensity
-        shapes = self.diffuse.patterns(backend, slope.shape[-2:], slope.dtype)
-        return slope.reshape(len(slope), -1) @ shapes.reshape(len(shapes), -1).T
+        assert derivative is not None and self.diffuse is not None  # whatever gives off electrons adds to the intensity
+        shapes = self.diffuse.patterns(backend, derivative.shape[-2:], derivative.dtype)
+        return derivative.reshape(len(derivative), -1) @ shapes.reshape(len(shapes), -1).T
 
     def intensities(self, backend: Backend, obj: Array, probe: Array, geometry: Geometry, batch: Any) -> np.ndarray:
         """Modelled patterns (B, Ny, Nx), corner-centred, on the host: the forward model on its own, always exact."""
         out: list[Any] = [None] * len(np.asarray(batch))
 
-        def look(places: Any, far: Far, _: None) -> None:
+        def look(places: Any, far: DetectorWaves, _: None) -> None:
             for place, pattern in zip(places, backend.to_numpy(self.expected(backend, far)), strict=True):
                 out[place] = pattern
 
@@ -238,7 +245,7 @@ class Model:
         """Loss over a batch of positions, without gradients."""
         batch = np.asarray(batch)
 
-        def look(places: Any, far: Far, total: list[Any]) -> None:
+        def look(places: Any, far: DetectorWaves, total: list[Any]) -> None:
             measured = backend.amplitudes(patterns, batch[places], probe.real.dtype)
             total[0] += self.residual(backend, far, measured, loss)[0]
 
@@ -251,18 +258,22 @@ class Model:
         obj: Array,
         probe: Array,
         where: Where,
-        look: Callable[[Any, Far, Any], None],
+        look: Callable[[Any, DetectorWaves, Any], None],
         make: Callable[[], Any],
         exact: bool = False,
     ) -> list[Any]:
-        """Show the far field of every portion of the positions to `look(places, far, what a worker makes)`."""
+        """Show the far field of every chunk of the positions to `look(places, far, what a worker makes)`."""
         incident = self.incident(backend, probe, where.fractions, exact)
         slab = self.slab(backend, obj)
 
         def task(places: Any, made: Any) -> None:
-            look(places, self.far_field(backend, incident.waves(backend, places), slab, where.part(places)), made)
+            look(
+                places,
+                self.propagate_to_detector(backend, incident.waves(backend, places), slab, where.part(places)),
+                made,
+            )
 
-        return backend.map_reduce(task, backend.portions(np.arange(len(where.corners)), incident.nbytes), make)
+        return backend.map_reduce(task, backend.chunks(np.arange(len(where.corners)), incident.nbytes), make)
 
     def passed(self, xp: Any, slab: Slab, axis: int) -> Array:
         """|t|^2 through all slices, which are the axis `axis` of the transmission."""
@@ -277,36 +288,36 @@ class Model:
     def window_gradients(
         self, backend: Backend, obj: Array, waves: Array, where: Where, amplitudes: Array, loss: Loss
     ) -> WindowGradients:
-        """Loss and gradients of a portion, one position at a time, for rules that weigh positions by themselves.
+        """Loss and gradients of a chunk, one position at a time, for rules that weigh positions by themselves.
 
         The windows of the object are stood on top of each other and taken for one tall object that no two positions
-        share, so that specimen, passage and detector work on them as they do on the whole.
+        share, so that specimen, exit wave and detector work on them as they do on the whole.
         """
         window = waves.shape[-2:]
-        cuts = backend.cut(obj, where.corners, window)
-        count = len(cuts)
-        strength = phases = None
-        if self.diffuse is not None and self.diffuse.strength is not None:
-            cuts = cuts.copy()  # the next cut takes the same memory
-            strength = _windows(backend, self.diffuse.strength, where.corners, window).swapaxes(0, 1)
+        patches = backend.extract_patches(obj, where.corners, window)
+        count = len(patches)
+        tds_strength = phases = None
+        if self.diffuse is not None and self.diffuse.tds_strength is not None:
+            patches = patches.copy()  # the next patches take the same memory
+            tds_strength = _windows(backend, self.diffuse.tds_strength, where.corners, window).swapaxes(0, 1)
         if self.object_modes is not None:
-            cuts = cuts.copy()
+            patches = patches.copy()
             known = self.object_modes.phases
-            shape = (count, self.object_modes.count, *cuts.shape[1:])
+            shape = (count, self.object_modes.count, *patches.shape[1:])
             phases = (
-                backend.xp.zeros(shape, cuts.real.dtype)
+                backend.xp.zeros(shape, patches.real.dtype)
                 if known is None
                 else _windows(backend, known, where.corners, window)
             )
-        slab = self.slab(backend, cuts, strength, phases)
+        slab = self.slab(backend, patches, tds_strength, phases)
         tall = slab.tall(backend.xp)
         corners = np.stack([np.arange(count) * window[0], np.zeros(count, int)], axis=1)
         here = Where(corners, None, where.shifts)
-        far = self.far_field(backend, waves, tall, here)
-        value, residual, slope = self.residual(backend, far, amplitudes, loss)
+        far = self.propagate_to_detector(backend, waves, tall, here)
+        value, residual, derivative = self.residual(backend, far, amplitudes, loss)
         gradient = backend.empty("windows", tall.transmission.shape, tall.transmission.dtype)
         gradient[...] = 0
-        by_waves = self.back(backend, residual, slope, far, tall, here, gradient)
+        by_waves = self.back(backend, residual, derivative, far, tall, here, gradient)
         by_windows = gradient.reshape(-1, count, *window).swapaxes(0, 1)
         return WindowGradients(
             loss=value,
@@ -326,7 +337,7 @@ class Model:
         loss: Loss,
         step: Array,
     ) -> Any:
-        """Loss of a portion whose windows share no pixel; each window of the object goes `step` (Ny, Nx) along its
+        """Loss of a chunk whose windows share no pixel; each window of the object goes `step` (Ny, Nx) along its
         gradient, in place.
 
         The incident `waves` become their gradients, and `amplitudes` |t|^2 through all slices, or anything where that
@@ -337,12 +348,12 @@ class Model:
             g = self.window_gradients(backend, obj, waves, where, amplitudes, loss)
             change = g.object
             change *= step
-            backend.paste(obj, where.corners, change)
+            backend.add_patches(obj, where.corners, change)
             waves[...] = g.waves
             amplitudes[...] = g.passed
             return g.loss
         shifts = where.shifts if self.detector.follows_window else None  # else the waves have leaned already
-        far = self.far_field(backend, waves, slab, Where(where.corners, None, shifts))
+        far = self.propagate_to_detector(backend, waves, slab, Where(where.corners, None, shifts))
         value, residual, _ = self.residual(backend, far, amplitudes, loss)
         exits = self.detector.propagate_adjoint(backend, residual, shifts)
         self.specimen.correct(backend, obj, slab.transmission, where.corners, waves, exits, step, amplitudes)
@@ -350,7 +361,7 @@ class Model:
 
     def plain(self, backend: Backend, obj: Array) -> Slab | None:
         """What waves go through where that is one slice of the specimen and nothing besides, else None."""
-        if self.passage.slices > 1 or self.diffuse is not None or self.object_modes is not None:
+        if self.exit_wave.slices > 1 or self.diffuse is not None or self.object_modes is not None:
             return None
         return self.slab(backend, obj)
 
@@ -375,5 +386,7 @@ class Model:
 
 def _windows(backend: Backend, maps: Array, corners: Any, window: tuple[int, int]) -> Array:
     """Windows (B, N, S, Ny, Nx) of N maps (N, S, Y, X), in memory of their own."""
-    flat = backend.cut(backend.xp.ascontiguousarray(maps).reshape(-1, *maps.shape[2:]), corners, window).copy()
+    flat = backend.extract_patches(
+        backend.xp.ascontiguousarray(maps).reshape(-1, *maps.shape[2:]), corners, window
+    ).copy()
     return flat.reshape(len(flat), len(maps), -1, *window)

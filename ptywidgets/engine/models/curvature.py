@@ -41,8 +41,8 @@ def curvature(problem: Problem, state: State, batch: Any, directions: Sequence[D
     """Matrix (K, K) of the loss's second derivatives along K directions, summed over the positions of a batch.
 
     With Psi the waves in the detector plane, I = sum_m |Psi|^2, Xi = dPsi along a direction and dI = 2 Re sum conj(Psi)
-    Xi, the loss l(I) bends by l'' dI^2 + 2 l' sum_m |Xi|^2. What could make that negative is left out (Gauss and
-    Newton's approximation and the positive part of the rest), so the matrix is positive semi-definite.
+    Xi, the loss l(I) bends by l'' dI^2 + 2 l' sum_m |Xi|^2. What could make that negative is left out (the Gauss-
+    Newton approximation and the positive part of the rest), so the matrix is positive semi-definite.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def curvature(problem: Problem, state: State, batch: Any, directions: Sequence[D
     def task(places: Any, sums: np.ndarray) -> None:
         here = where.part(places)
         waves = incident.waves(backend, places).copy()
-        far = model.far_field(backend, waves, slab, here)
+        far = model.propagate_to_detector(backend, waves, slab, here)
         far = replace(far, waves=far.waves.copy())
         measured = backend.amplitudes(problem.patterns, batch[places], far.waves.real.dtype)
         changes = backend.empty("changes", (count, *far.waves.shape), far.waves.dtype)
@@ -88,14 +88,14 @@ def curvature(problem: Problem, state: State, batch: Any, directions: Sequence[D
             if shifts is not None and model.detector.follows_window:
                 step = shifts[places].astype(waves.real.dtype)[..., None, None, None]
                 change += sum(model.detector.moving(backend, far.waves, axis) * step[:, axis] for axis in (0, 1))
-        sums += model.bend(backend, far, changes, measured, loss)
+        sums += model.hessian_block(backend, far, changes, measured, loss)
 
-    portions = backend.portions(np.arange(len(batch)), incident.nbytes)
-    parts = backend.map_reduce(task, portions, lambda: np.zeros((count, count)))
+    chunks = backend.chunks(np.arange(len(batch)), incident.nbytes)
+    parts = backend.map_reduce(task, chunks, lambda: np.zeros((count, count)))
     return np.asarray(sum(parts))
 
 
 def _aside(backend: Backend, incident: Incident, places: Any, shifts: Array) -> Array:
-    """Change (B, M, Ny, Nx) of a portion's waves as each moves by its shift (B, 2) px."""
+    """Change (B, M, Ny, Nx) of a chunk's waves as each moves by its shift (B, 2) px."""
     down = incident.tangent(backend, places, 0) * shifts[:, 0, None, None, None]
     return down + incident.tangent(backend, places, 1) * shifts[:, 1, None, None, None]

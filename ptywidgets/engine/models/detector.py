@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.models.passage import fresnel
+from ptywidgets.engine.models.exit_wave import fresnel
 from ptywidgets.engine.protocols import Array, Backend
 
 
@@ -25,16 +25,16 @@ class FarField:
 
     def propagate(self, backend: Backend, exits: Array, shifts: Array | None) -> Array:
         """Waves in the detector plane (B, M, Ny, Nx); works in the memory of `exits`."""
-        self.lean(backend, exits, shifts)
+        self.apply_shift_ramp(backend, exits, shifts)
         return backend.fft2(exits)
 
     def propagate_adjoint(self, backend: Backend, residual: Array, shifts: Array | None) -> Array:
         """The adjoint, which is also the inverse; works in the memory of `residual`."""
         waves = backend.ifft2(residual)
-        self.lean(backend, waves, shifts, -1)
+        self.apply_shift_ramp(backend, waves, shifts, -1)
         return waves
 
-    def lean(self, backend: Backend, waves: Array, shifts: Array | None, sign: int = 1) -> None:
+    def apply_shift_ramp(self, backend: Backend, waves: Array, shifts: Array | None, sign: int = 1) -> None:
         """Multiply waves by the phase ramp of the shifts, or by its conjugate, in place."""
         if shifts is not None:
             backend.ramp(waves, shifts, *_slopes(backend.xp, waves.shape[-2:], sign))
@@ -77,7 +77,7 @@ class NearField:
         """The adjoint, which is the way back; works in the memory of `residual`."""
         return self._over(backend, residual, -self.distance, shifts, -1)
 
-    def lean(self, backend: Backend, waves: Array, shifts: Array | None, sign: int = 1) -> None:
+    def apply_shift_ramp(self, backend: Backend, waves: Array, shifts: Array | None, sign: int = 1) -> None:
         """Nothing: a plane wave that leans is not known here."""
 
     def moving(self, backend: Backend, far: Array, axis: int) -> Array:

@@ -14,14 +14,14 @@ NEGLIGIBLE = 1e-6  # px; a smaller rest is not worth a transform
 
 @dataclass(frozen=True)
 class Where:
-    """Where a batch of positions lies, or a portion of it."""
+    """Where a batch of positions lies, or a chunk of it."""
 
     corners: Any  # (B, 2) int, first pixel of each window in the object
     fractions: Array | None  # (B, 2) px, sub-pixel rest of the positions; None where all are whole
     shifts: Array | None  # (B, 2) detector px, sub-pixel rest of the origin; None where there is none
 
     def part(self, places: Any) -> Where:
-        """A portion, by places in the batch."""
+        """A chunk, by places in the batch."""
         return Where(
             self.corners[places],
             None if self.fractions is None else self.fractions[places],

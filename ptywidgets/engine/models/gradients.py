@@ -42,7 +42,7 @@ class Gradients:
 
 @dataclass(frozen=True)
 class WindowGradients:
-    """The same for each position of a portion by itself, on its window; in a worker's memory until its next portion."""
+    """The same for each position of a chunk by itself, on its window; in a worker's memory until its next chunk."""
 
     loss: Any
     object: Array  # (B, S, Ny, Nx), as the object

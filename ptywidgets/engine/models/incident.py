@@ -36,7 +36,7 @@ class Incident:
         return cls(shift, ensemble, waves.nbytes)
 
     def waves(self, backend: Backend, places: Any) -> Array:
-        """Waves (B, M, Ny, Nx) of a portion, or (1, M, Ny, Nx) where all positions share them."""
+        """Waves (B, M, Ny, Nx) of a chunk, or (1, M, Ny, Nx) where all positions share them."""
         return self.shift.waves(backend, places)
 
     def tangent(self, backend: Backend, places: Any, axis: int) -> Array:
@@ -48,7 +48,7 @@ class Incident:
         return self.shift.zeros(backend)
 
     def collect(self, backend: Backend, places: Any, by_waves: Array, sums: Array) -> None:
-        """Add the gradients by the waves of a portion (B, M, Ny, Nx) up."""
+        """Add the gradients by the waves of a chunk (B, M, Ny, Nx) up."""
         self.shift.collect(backend, places, by_waves, sums)
 
     def adjoint(self, backend: Backend, sums: Array) -> Array:

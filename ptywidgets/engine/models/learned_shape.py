@@ -19,12 +19,12 @@ FINE = 4000  # radii of an integral
 
 
 @lru_cache(maxsize=8)
-def knots_of(aperture: float, reach: float) -> np.ndarray:
+def knots(aperture: float, reach: float) -> np.ndarray:
     """Radii (K,) in 1/A, from where it is dark to the farthest corner of the detector.
 
     Examples
     --------
-    >>> knots_of(0.5, 3.0)[[0, -1]].tolist()
+    >>> knots(0.5, 3.0)[[0, -1]].tolist()
     [0.75, 3.0]
     """
     nearest = FLAT_TO * aperture if 0 < FLAT_TO * aperture < 0.5 * reach else reach / KNOTS
@@ -34,18 +34,18 @@ def knots_of(aperture: float, reach: float) -> np.ndarray:
 
 
 @lru_cache(maxsize=8)
-def hats(aperture: float, reach: float, window: tuple[int, int], extent: tuple[float, float]) -> np.ndarray:
+def hat_functions(aperture: float, reach: float, window: tuple[int, int], extent: tuple[float, float]) -> np.ndarray:
     """h (K, Ny, Nx) in FFT order, over the number of detector pixels in a unit of reciprocal area."""
     ky, kx = (np.fft.fftfreq(n, 1 / n) / e for n, e in zip(window, extent, strict=True))
-    k, knots = np.hypot(ky[:, None], kx[None]), knots_of(aperture, reach)
-    return np.array([np.interp(k, knots, one, right=0.0) for one in np.eye(KNOTS)]) / (extent[0] * extent[1])
+    k, at = np.hypot(ky[:, None], kx[None]), knots(aperture, reach)
+    return np.array([np.interp(k, at, one, right=0.0) for one in np.eye(KNOTS)]) / (extent[0] * extent[1])
 
 
 @lru_cache(maxsize=8)
 def areas(aperture: float, reach: float) -> np.ndarray:
     """What each hat holds (K,): the integral of h_i over all directions and radii, 1/A^2."""
-    k, knots = np.linspace(0, reach, FINE), knots_of(aperture, reach)
-    return np.array([trapezoid(2 * np.pi * k * np.interp(k, knots, one), k) for one in np.eye(KNOTS)])
+    k, at = np.linspace(0, reach, FINE), knots(aperture, reach)
+    return np.array([trapezoid(2 * np.pi * k * np.interp(k, at, one), k) for one in np.eye(KNOTS)])
 
 
 def first_profile(aperture: float, reach: float) -> np.ndarray:
@@ -56,8 +56,8 @@ def first_profile(aperture: float, reach: float) -> np.ndarray:
     >>> bool(np.isclose(first_profile(0.5, 3.0) @ areas(0.5, 3.0), 1))
     True
     """
-    weights = knots_of(aperture, reach) ** -FALLS
+    weights = knots(aperture, reach) ** -FALLS
     return weights / (weights @ areas(aperture, reach))
 
 
-__all__ = ["KNOTS", "LEARNED", "areas", "first_profile", "hats", "knots_of"]
+__all__ = ["KNOTS", "LEARNED", "areas", "first_profile", "hat_functions", "knots"]

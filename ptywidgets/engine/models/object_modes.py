@@ -2,7 +2,7 @@
 
 Atoms move, and an electron sees them where they are at that moment. With K states of the object,
 
-    I_j(k) = 1/K sum_k sum_m |F passage(P_m(r - R_j), t exp(i D_k))|^2
+    I_j(k) = 1/K sum_k sum_m |F exit_wave(P_m(r - R_j), t exp(i D_k))|^2
 
 where the D_k (K, S, Y, X) are what each state's phase has besides that of the object itself. A displacement that the
 whole window shares only moves the probe, and is a matter of source size; what is new here is how atoms move against
@@ -22,7 +22,7 @@ from scipy import fft as sfft
 from scipy import ndimage
 
 from ptywidgets.engine.errors import ParameterError
-from ptywidgets.engine.protocols import Array, Backend, Passage
+from ptywidgets.engine.protocols import Array, Backend, ExitWaveModel
 
 MOST = 64  # states
 SHARPEST = 20.0  # by how much a frequency is raised at most
@@ -72,23 +72,23 @@ class ObjectModes:
 
 @dataclass(frozen=True)
 class Configurations:
-    """A passage through each of K states, whose exit waves stand behind each other as modes: (B, K M, Ny, Nx).
+    """Exit waves behind each of K states, whose exit waves stand behind each other as modes: (B, K M, Ny, Nx).
 
     Transmissions are (K S, Y, X), the slices of one state after those of another. The adjoint goes forth through every
-    state once more: what it needs of K passages would be K times the memory.
+    state once more: what it needs of K exit waves would be K times the memory.
     """
 
-    passage: Passage
+    exit_wave: ExitWaveModel
     count: int
 
-    def transmit(
+    def forward(
         self, backend: Backend, waves: Array, transmission: Array, corners: Any, watch: Any = None
     ) -> tuple[Array, Any]:
         """Exit waves (B, K M, Ny, Nx) behind all states, and the waves that entered."""
         waves = waves * self._share(waves)
         exits = None
         for k in range(self.count):
-            one, _ = self.passage.transmit(backend, waves, self._of(transmission, k), corners, watch)
+            one, _ = self.exit_wave.forward(backend, waves, self._of(transmission, k), corners, watch)
             if exits is None:
                 exits = backend.xp.empty((len(one), self.count * one.shape[1], *one.shape[2:]), one.dtype)
             exits[:, k * one.shape[1] : (k + 1) * one.shape[1]] = one
@@ -107,7 +107,7 @@ class Configurations:
         share = self._share(waves)
         waves, by_waves = waves * share, None if by_waves is None else by_waves * share
         changes = [
-            self.passage.tangent(
+            self.exit_wave.tangent(
                 backend,
                 waves,
                 self._of(transmission, k),
@@ -119,7 +119,7 @@ class Configurations:
         ]
         return backend.xp.concatenate(changes, axis=1)
 
-    def transmit_adjoint(
+    def adjoint(
         self,
         backend: Backend,
         residual: Array,
@@ -135,10 +135,8 @@ class Configurations:
         by_waves = backend.xp.zeros_like(parts[0])
         for k, part in enumerate(parts):
             here = self._of(transmission, k)
-            _, known = self.passage.transmit(backend, tape, here, corners)
-            by_waves += self.passage.transmit_adjoint(
-                backend, part, here, corners, known, self._of(gradient, k), sources
-            )
+            _, known = self.exit_wave.forward(backend, tape, here, corners)
+            by_waves += self.exit_wave.adjoint(backend, part, here, corners, known, self._of(gradient, k), sources)
         by_waves *= self._share(by_waves)
         return by_waves
 

@@ -65,7 +65,7 @@ class Segments:
         return (intensity.reshape(len(intensity), -1) @ masks.T)[:, :, None]
 
     def adjoint(self, backend: Backend, slope: Array) -> Array:
-        """Slopes (B, Ny, Nx) by the intensities, of slopes (B, D, 1) by the counts."""
+        """Derivatives (B, Ny, Nx) by the intensities, of derivatives (B, D, 1) by the counts."""
         masks = backend.to_device(self.masks, slope.dtype).reshape(len(self.masks), -1)
         return (slope[:, :, 0] @ masks).reshape(len(slope), *self.masks.shape[1:])
 

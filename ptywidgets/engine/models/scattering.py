@@ -29,7 +29,7 @@ from scipy.integrate import trapezoid
 from ptywidgets.engine.atomic_phase import projected_phase
 from ptywidgets.engine.elements import scattering_factor
 from ptywidgets.engine.errors import ParameterError
-from ptywidgets.engine.models.learned_shape import LEARNED, first_profile, hats
+from ptywidgets.engine.models.learned_shape import LEARNED, first_profile, hat_functions
 from ptywidgets.engine.protocols import Array, Backend
 
 FIRST_STRENGTH = 1e-3  # of a channel's map: what grows by factors must not begin at nothing
@@ -50,12 +50,12 @@ class Diffuse:
         number serves for all.
     extent : (float, float)
         Size of the window in A.
-    strength : ndarray (C, S, Y, X) float, optional
+    tds_strength : ndarray (C, S, Y, X) float, optional
         Share of the electrons at a pixel that leave the coherent wave there; the state's, once there is one.
     aperture : float
         Radius of the probe's aperture, 1/A: electrons come from all over it, and a channel's shape is spread by it.
     energy : float, optional
-        Of the electrons, eV: heavy atoms scatter slow ones further than Born's form factor says.
+        Of the electrons, eV: heavy atoms scatter slow ones further than the form factor of the Born approximation says.
     reach : float
         Farthest corner of the detector, 1/A: to where a learned shape goes.
     profile : ndarray (L, K) float, optional
@@ -65,7 +65,7 @@ class Diffuse:
     elements: tuple[str, ...]
     b_factor: Any
     extent: tuple[float, float]
-    strength: Any = None
+    tds_strength: Any = None
     aperture: float = 0.0
     energy: float | None = None
     reach: float = 0.0
@@ -84,41 +84,41 @@ class Diffuse:
     def first(self, shape: tuple[int, ...], window: tuple[int, int]) -> dict[str, np.ndarray]:
         """The parameters at the start, for an object (S, Y, X)."""
         b = np.broadcast_to(np.asarray(self.b_factor, np.float64), (len(self.elements),)).copy()
-        strength = np.full((len(self.elements), *shape), FIRST_STRENGTH, np.float32)
+        tds_strength = np.full((len(self.elements), *shape), FIRST_STRENGTH, np.float32)
         learned = [first_profile(self.aperture, self.reach) for element in self.elements if element == LEARNED]
-        return {"strength": strength, "b_factor": b, **({"profile": np.array(learned)} if learned else {})}
+        return {"tds_strength": tds_strength, "b_factor": b, **({"profile": np.array(learned)} if learned else {})}
 
     def bind(self, parameters: Mapping[str, Any]) -> Diffuse:
         """With a state's strength and factors."""
-        if "strength" not in parameters:
+        if "tds_strength" not in parameters:
             return self
         profile = parameters.get("profile", self.profile)
-        return replace(self, strength=parameters["strength"], b_factor=parameters["b_factor"], profile=profile)
+        return replace(self, tds_strength=parameters["tds_strength"], b_factor=parameters["b_factor"], profile=profile)
 
-    def absorption(self, xp: Any, strength: Array) -> Array:
+    def absorption(self, xp: Any, tds_strength: Array) -> Array:
         """What is left of the wave's amplitude (S, Y, X), of a strength (C, S, Y, X)."""
-        return xp.exp(np.float32(-0.5) * strength.sum(0)).astype(strength.dtype, copy=False)
+        return xp.exp(np.float32(-0.5) * tds_strength.sum(0)).astype(tds_strength.dtype, copy=False)
 
-    def emission(self, xp: Any, strength: Array) -> Array:
+    def emission(self, xp: Any, tds_strength: Array) -> Array:
         """What is given off (C, S, Y, X): E of the strength."""
-        total = strength.sum(0)
-        ratio = -xp.expm1(-total) / xp.maximum(total, np.finfo(strength.dtype).tiny)
-        return strength * xp.where(total > 0, ratio, 1).astype(strength.dtype, copy=False)[None]
+        total = tds_strength.sum(0)
+        ratio = -xp.expm1(-total) / xp.maximum(total, np.finfo(tds_strength.dtype).tiny)
+        return tds_strength * xp.where(total > 0, ratio, 1).astype(tds_strength.dtype, copy=False)[None]
 
-    def emission_adjoint(self, xp: Any, strength: Array, gradient: Array) -> Array:
+    def emission_adjoint(self, xp: Any, tds_strength: Array, gradient: Array) -> Array:
         """Gradient by the strength of what has this `gradient` by the emission, both (C, S, Y, X)."""
-        total = xp.maximum(strength.sum(0), np.finfo(strength.dtype).tiny)
+        total = xp.maximum(tds_strength.sum(0), np.finfo(tds_strength.dtype).tiny)
         ratio = -xp.expm1(-total) / total
-        slope = (xp.exp(-total) - ratio) / total  # d ratio / d total; -1/2 where there is nothing
-        slope = xp.where(total > 1e-4, slope, -0.5 + total / 3)
-        return ratio[None] * gradient + slope[None] * (gradient * strength).sum(0)[None]
+        derivative = (xp.exp(-total) - ratio) / total  # d ratio / d total; -1/2 where there is nothing
+        derivative = xp.where(total > 1e-4, derivative, -0.5 + total / 3)
+        return ratio[None] * gradient + derivative[None] * (gradient * tds_strength).sum(0)[None]
 
     def patterns(self, backend: Backend, window: tuple[int, int], dtype: Any) -> Array:
         """B_c (C, Ny, Nx) in FFT order: the share of the electrons that one gives off which reaches each pixel."""
         b = np.broadcast_to(np.asarray(self.b_factor, float), (len(self.elements),)).tolist()
         weights = iter(self.weights(backend.to_numpy))
         shapes = [
-            np.tensordot(next(weights), self.hats(window), 1) if e == LEARNED else self.shape_of(e, f, window)
+            np.tensordot(next(weights), self.hat_functions(window), 1) if e == LEARNED else self.shape_of(e, f, window)
             for e, f in zip(self.elements, b, strict=True)
         ]
         return backend.to_device(np.array(shapes), dtype)
@@ -129,9 +129,9 @@ class Diffuse:
             return host(self.profile)
         return np.array([first_profile(self.aperture, self.reach) for e in self.elements if e == LEARNED])
 
-    def hats(self, window: tuple[int, int]) -> np.ndarray:
+    def hat_functions(self, window: tuple[int, int]) -> np.ndarray:
         """What learned shapes are made of (K, Ny, Nx), in FFT order."""
-        return hats(self.aperture, self.reach, tuple(window), self.extent)
+        return hat_functions(self.aperture, self.reach, tuple(window), self.extent)
 
     def shape_of(self, element: str, b_factor: float, window: tuple[int, int]) -> np.ndarray:
         """B of one channel (Ny, Nx) float64 in FFT order, with another factor."""
@@ -166,8 +166,8 @@ def thermal_profile(element: str, b_factor: float, k: np.ndarray, energy: float 
     """f(k)^2 (1 - exp(-B k^2 / 2)), what an atom of this element scatters diffusely, A^2; k in 1/A.
 
     Of a formula it is the sum over its atoms. With an energy, f is that of the whole phase shift of an atom, |F[exp(iv)
-    - 1]| over the interaction constant, of which Born's is the first order: an atom that moves as it is takes all of
-    its scattering along, so that the formula stays exact.
+    - 1]| over the interaction constant, of which the Born approximation is the first order: an atom that moves as it is
+    takes all of its scattering along, so that the formula stays exact.
 
     Examples
     --------

@@ -28,8 +28,8 @@ from scipy.special import jv
 from ptywidgets.engine.protocols import Array, Backend
 
 # Of the norm of the wave, at the worst fraction of a pixel; the mean over fractions is a third of it. What counting
-# leaves uncertain in an amplitude is half an electron a lit pixel: with a million electrons in a thousand pixels that
-# is 2e-2, ten times more.
+# leaves uncertain in an amplitude is half an electron an illuminated pixel: with a million electrons in a thousand
+# pixels that is 2e-2, ten times more.
 TOLERANCE = 2e-3
 DEGREES = range(2, 9)
 TERM = 0.1  # what an image costs a position, forth and back, where the exact shift costs 2 transforms
@@ -38,7 +38,7 @@ Terms = tuple[tuple[int, int], ...]  # orders (a, b) of the polynomials in rows 
 
 
 class Shift(Protocol):
-    """The movement of a batch's probe; `places` are positions of a portion, counted in the batch."""
+    """The movement of a batch's probe; `places` are positions of a chunk, counted in the batch."""
 
     def waves(self, backend: Backend, places: Any) -> Array: ...
 
@@ -72,7 +72,7 @@ class NoShift:
         return backend.xp.zeros_like(self.probe)
 
     def collect(self, backend: Backend, places: Any, by_waves: Array, sums: Array) -> None:
-        """Add the gradients by the waves of a portion (B, M, Ny, Nx) up."""
+        """Add the gradients by the waves of a chunk (B, M, Ny, Nx) up."""
         sums += by_waves.sum(0)
 
     def adjoint(self, backend: Backend, sums: Array) -> Array:

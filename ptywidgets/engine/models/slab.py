@@ -27,17 +27,17 @@ class Slab:
         specimen: Specimen,
         obj: Array,
         diffuse: Diffuse | None,
-        strength: Array | None,
+        tds_strength: Array | None,
         phases: Array | None = None,
     ) -> Slab:
         """Of an object, of the diffuse channels' strength there, and of the phases (K, S, Y, X) of object modes."""
         xp = backend.xp
         bare = specimen.transmission(backend, obj)
         transmission, absorption, emission, turns = bare, None, None, None
-        if diffuse is not None and strength is not None:
-            strength = backend.to_device(strength, bare.real.dtype)
-            absorption = diffuse.absorption(xp, strength)
-            transmission, emission = bare * absorption, diffuse.emission(xp, strength)
+        if diffuse is not None and tds_strength is not None:
+            tds_strength = backend.to_device(tds_strength, bare.real.dtype)
+            absorption = diffuse.absorption(xp, tds_strength)
+            transmission, emission = bare * absorption, diffuse.emission(xp, tds_strength)
         if phases is not None:
             turns = xp.exp(1j * backend.to_device(phases, bare.real.dtype)).astype(bare.dtype, copy=False)
             transmission = _turned(transmission, turns)
@@ -75,20 +75,20 @@ class Slab:
         """Electrons (B, C) that the channels get, which grow as each slice's incident waves are shown."""
         emission = self.emission
         assert emission is not None
-        given_off = backend.xp.zeros((count, len(emission)), emission.dtype)
+        diffuse_counts = backend.xp.zeros((count, len(emission)), emission.dtype)
 
         def watch(s: int, waves: Array) -> None:
             light = (waves.real**2 + waves.imag**2).sum(1)  # (B or 1, Ny, Nx)
-            windows = backend.cut(emission[:, s], corners, light.shape[-2:])
-            given_off[...] += (windows * light[:, None]).sum((-2, -1))
+            windows = backend.extract_patches(emission[:, s], corners, light.shape[-2:])
+            diffuse_counts[...] += (windows * light[:, None]).sum((-2, -1))
 
-        return given_off, watch
+        return diffuse_counts, watch
 
     def sources(
         self,
         backend: Backend,
         corners: Any,
-        by_given_off: Array,
+        by_diffuse_counts: Array,
         weights: Array | None = None,
         sums: tuple[Array, Array] | None = None,
     ) -> Callable[[int, Array], Array]:
@@ -103,12 +103,12 @@ class Slab:
         def sources(s: int, waves: Array) -> Array:
             if sums is not None:
                 light = (waves.real**2 + waves.imag**2).sum(1)[:, None]
-                for by, target in zip((by_given_off, weights), sums, strict=True):
+                for by, target in zip((by_diffuse_counts, weights), sums, strict=True):
                     slices = backend.xp.ascontiguousarray(target[:, s])
-                    backend.paste(slices, corners, by[:, :, None, None].astype(light.dtype) * light)
+                    backend.add_patches(slices, corners, by[:, :, None, None].astype(light.dtype) * light)
                     target[:, s] = slices
-            windows = backend.cut(emission[:, s], corners, waves.shape[-2:])
-            weight = (windows * by_given_off[:, :, None, None]).sum(1)
+            windows = backend.extract_patches(emission[:, s], corners, waves.shape[-2:])
+            weight = (windows * by_diffuse_counts[:, :, None, None]).sum(1)
             return waves * (-weight[:, None]).astype(waves.real.dtype, copy=False)
 
         return sources

@@ -20,9 +20,9 @@ from ptywidgets.engine.prepare.measurement import (
     scan_frequencies,
     scan_positions,
 )
-from ptywidgets.engine.prepare.mend import mend_pixels
 from ptywidgets.engine.prepare.origin import ORIGIN_MODELS, centre_of_mass, deflection, fit_origin
 from ptywidgets.engine.prepare.pixels import BadPixels, bad_pixels
+from ptywidgets.engine.prepare.repair import repair_pixels
 from ptywidgets.engine.prepare.rotation import (
     Curves,
     RotationFit,
@@ -43,19 +43,19 @@ if TYPE_CHECKING:
     from ptywidgets.engine.prepare.orientation import Candidate as Candidate
     from ptywidgets.engine.prepare.orientation import Orientation as Orientation
     from ptywidgets.engine.prepare.orientation import find_orientation as find_orientation
-    from ptywidgets.engine.prepare.polish import Polished as Polished
+    from ptywidgets.engine.prepare.refine_optics import OpticsRefinement as OpticsRefinement
     from ptywidgets.engine.prepare.start import Start as Start
     from ptywidgets.engine.prepare.start import find_start as find_start
 
 # Finding a start stands on the direct methods and the iteration, and these stand on what is prepared here: it is not
-# imported before it is asked for. The function `polish` is in the module of that name, which hides it here.
+# imported before it is asked for. The function `refine_optics` is in the module of that name, which hides it here.
 _HOMES = {
     "OpticsFit": "ptywidgets.engine.prepare.optics_fit",
     "find_optics": "ptywidgets.engine.prepare.optics_fit",
     "Candidate": "ptywidgets.engine.prepare.orientation",
     "Orientation": "ptywidgets.engine.prepare.orientation",
     "find_orientation": "ptywidgets.engine.prepare.orientation",
-    "Polished": "ptywidgets.engine.prepare.polish",
+    "OpticsRefinement": "ptywidgets.engine.prepare.refine_optics",
     "Decision": "ptywidgets.engine.prepare.decisions",
     "Start": "ptywidgets.engine.prepare.start",
     "find_start": "ptywidgets.engine.prepare.start",
@@ -72,8 +72,8 @@ __all__ = [
     "DiskFit",
     "Measurement",
     "OpticsFit",
+    "OpticsRefinement",
     "Orientation",
-    "Polished",
     "Preparation",
     "RotationFit",
     "Start",
@@ -96,9 +96,9 @@ __all__ = [
     "integrate",
     "measure_disk",
     "measurement_of",
-    "mend_pixels",
     "prepare",
     "reorient",
+    "repair_pixels",
     "rotate_vectors",
     "rotation_curves",
     "scan_frequencies",

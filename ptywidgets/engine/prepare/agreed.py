@@ -20,9 +20,9 @@ from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.prepare.optics_fit import OpticsFit, in_words, refine, uncertainties_of
 from ptywidgets.engine.prepare.response import parts_of
 from ptywidgets.engine.prepare.rotation import wrapped_angle
-from ptywidgets.engine.prepare.side_bands import StrongBands
+from ptywidgets.engine.prepare.sidebands import Sidebands
 from ptywidgets.engine.prepare.trial import Points, Trials
-from ptywidgets.engine.prepare.verdict import SWEEPS, Found, margin
+from ptywidgets.engine.prepare.verdict import SWEEPS, SearchResult, margin
 from ptywidgets.engine.probe import Optics
 
 JACKKNIFE = 1.5  # of a block's parts, which share an object: they disagree less than they would alone
@@ -40,9 +40,9 @@ NEAR = (5.0, 0.2)  # degrees, and part of the defocus: a fit that goes farther h
 
 
 def agreed(
-    found: Found,
+    found: SearchResult,
     linear: OpticsFit,
-    bands: StrongBands,
+    bands: Sidebands,
     optics: Optics,
     terms: Sequence[str],
     held: Sequence[str],
@@ -55,7 +55,7 @@ def agreed(
     found : Found
     linear : OpticsFit
         Of the bright field alone, wherever it is.
-    bands : StrongBands
+    bands : Sidebands
         What it was fitted to.
     optics : Optics
         With the aberrations that are kept.
@@ -143,7 +143,7 @@ def _in_the_well(
     rotation: float,
     transpose: bool,
     values: dict[str, float],
-    bands: StrongBands,
+    bands: Sidebands,
     terms: Sequence[str],
     kept: dict[str, float],
     held: Sequence[str],
@@ -168,7 +168,7 @@ def _in_the_well(
 
 def _is_refuted(
     local: tuple[dict[str, float], dict[str, float]],
-    found: Found,
+    found: SearchResult,
     measurement: Measurement,
     optics: Optics,
     terms: Sequence[str],

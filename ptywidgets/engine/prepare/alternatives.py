@@ -59,7 +59,7 @@ class Landscape:
         return np.clip((high - self.misfit) / ((high - low) or 1.0), 0.0, 1.0)
 
     def thinned(self, most: int = 1600) -> Landscape:
-        """At most so many of the points, from the worst to the best: what a picture can show.
+        """At most so many of the points, from the worst to the best: what an image can show.
 
         Of more than `most` points, each cell of an even grid of rotation and defocus keeps the one with the least
         misfit, for each transpose. Points without a misfit are left out.

@@ -27,7 +27,7 @@ def measured_aperture(optics: Optics, dataset: Dataset, measurement: Measurement
     optics : Optics
         With the stated semi-angle, in mrad.
     dataset : Dataset
-        Without holes: see :func:`ptywidgets.engine.prepare.mend.mended`.
+        Without holes: see :func:`ptywidgets.engine.prepare.repair.repaired`.
     measurement : Measurement
         For the origins of the patterns, about which their mean is taken.
 

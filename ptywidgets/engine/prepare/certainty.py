@@ -48,8 +48,8 @@ def question(start: Start) -> AskingError | None:
         choice = ", or {choose}" if len(start.alternatives) > 1 else ""
         why = start.cannot or untold(start.search)
         return _ask(f"the data cannot tell {{named}}: {why}; {{set}}, {AS_SET}{choice}", open_ones)
-    if start.polished is not None and start.polished.misfit > MISFIT:
-        left = f"a coarse reconstruction leaves {100 * start.polished.misfit:.0f} % of the counts unexplained"
+    if start.refinement is not None and start.refinement.misfit > MISFIT:
+        left = f"a coarse reconstruction leaves {100 * start.refinement.misfit:.0f} % of the counts unexplained"
         return _ask(
             f"the data cannot tell {{named}}: {left}; check scan step and semi-angle, or {{set}}, {AS_SET}", open_ones
         )
@@ -59,7 +59,7 @@ def question(start: Start) -> AskingError | None:
         depth = depth_of_field(known.semiangle, known.require("energy")) if known.semiangle else 0.0
         if not sigma <= max(DEFOCUS[0] * abs(defocus), DEFOCUS[1] * depth):
             found = f"{defocus:.0f} A (+- {sigma:.0f}) is the best guess"
-            if start.polished is not None and not start.polished.accepted:
+            if start.refinement is not None and not start.refinement.accepted:
                 found += ", and a thin object does not describe these data well"
                 ways = ["defocus=...", "thickness=..."]
                 return _ask(f"the data cannot tell the defocus well enough, {found}; {{set}}, {AS_SET}", ways, "or")
@@ -71,7 +71,7 @@ def question(start: Start) -> AskingError | None:
             found = f"{angle:.0f} (+- {sigma:.0f}) is the best guess"
             way = [f"rotation={angle:.0f}"]
             return _ask(f"the data cannot tell {{named}} well enough, {found}; {{set}} {GUESSED}", way)
-        if start.decision("half turn").source == "undecided":
+        if start.decision("180-degree ambiguity").source == "undecided":
             turns, defocus = (angle, wrapped_angle(angle + 180)), start.optics.aberrations["defocus"]
             pairs = zip(turns, (defocus, -defocus), strict=True)
             either = " or ".join(f"{turn:.1f} with a defocus of {value:.0f} A" for turn, value in pairs)

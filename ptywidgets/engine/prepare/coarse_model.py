@@ -23,7 +23,7 @@ from ptywidgets.engine.calibration import relative
 from ptywidgets.engine.chi_terms import polynomials
 from ptywidgets.engine.errors import InsufficientData
 from ptywidgets.engine.helpers import helping
-from ptywidgets.engine.prepare.coarse_part import asked_pixels, deflected_block, moved_aperture
+from ptywidgets.engine.prepare.coarse_block import asked_pixels, deflected_block, moved_aperture
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.prepare.rotation import unrotate_vectors
 from ptywidgets.engine.probe import Optics, make_aperture
@@ -141,7 +141,7 @@ class CoarseModel:
         return step
 
     def phase(self) -> np.ndarray:
-        """Phase (Y, X) in rad of the object, detector frame, and NaN where it is lit badly."""
+        """Phase (Y, X) in rad of the object, detector frame, and NaN where it is poorly illuminated."""
         lit = ndimage.uniform_filter(self.lit, 5) > 0.3 * np.quantile(self.lit, 0.95)
         return np.where(lit, np.angle(self.object * np.exp(-1j * np.angle(self.object[lit].mean()))), np.nan)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ptywidgets.engine.direct.bright_field import BrightField
-from ptywidgets.engine.prepare.side_bands import StrongBands
+from ptywidgets.engine.prepare.sidebands import Sidebands
 
 STEPS = 61  # defocuses of the search, on both sides of 0, at most
 
@@ -25,7 +25,7 @@ class Coarse:
 
 
 def search(
-    bands: StrongBands,
+    bands: Sidebands,
     bright: BrightField,
     rotation: float | None = None,
     transpose: bool | None = None,
@@ -52,7 +52,7 @@ def search(
     return replace(best, chance=float(np.median(all_shares)))
 
 
-def defocus_grid(bands: StrongBands) -> np.ndarray:
+def defocus_grid(bands: Sidebands) -> np.ndarray:
     """Values of C10 (A) so close that none in between is missed, as far as the probe fits into its window."""
     low = np.quantile(np.hypot(*bands.frequencies), 0.8)
     step = 1 / (2 * math.pi * bands.wavelength * bands.radius * low)

@@ -12,10 +12,10 @@ from ptywidgets.engine.prepare.alternatives import Alternative
 from ptywidgets.engine.prepare.frames import Screened
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.prepare.optics_fit import TERMS, OpticsFit
-from ptywidgets.engine.prepare.polish import Polished
+from ptywidgets.engine.prepare.refine_optics import OpticsRefinement
 from ptywidgets.engine.prepare.rotation import wrapped_angle
 from ptywidgets.engine.prepare.thick import ThickFit
-from ptywidgets.engine.prepare.verdict import LEAST, Found, twins
+from ptywidgets.engine.prepare.verdict import LEAST, SearchResult, are_flips
 from ptywidgets.engine.probe import Optics
 from ptywidgets.engine.vacuum import clean_vacuum
 
@@ -29,7 +29,7 @@ TRANSPARENT = 1000.0  # A; hardly an electron goes through more without being sc
 class Decision:
     """One thing that was decided."""
 
-    name: str  # what it is about: "defocus", "half turn", ...
+    name: str  # what it is about: "defocus", "180-degree ambiguity", ...
     value: Any
     uncertainty: float | None  # one sigma, in `unit`
     unit: str
@@ -72,13 +72,14 @@ def about_descan(measurement: Measurement, why: str = "") -> Decision:
 def about_orientation(
     measurement: Measurement,
     fit: OpticsFit,
-    search: Found | None,
+    search: SearchResult | None,
     rotation: float | None,
     transpose: bool | None,
     sign_known: bool,
     cannot: str = "",
 ) -> list[Decision]:
-    """Rotation, transpose, and whether half a turn is told; `cannot` says why the data are too few to tell."""
+    """Rotation, transpose, and whether the 180-degree ambiguity is resolved; `cannot` says why the data are too few to
+    tell."""
     angle, sigma = measurement.rotation, fit.uncertainties["rotation"]
     if rotation is not None:
         source, words, spread = GIVEN, f"The rotation, {angle:.2f} degrees, was given.", None
@@ -111,11 +112,11 @@ def about_orientation(
     elif fit.found and search is not None and search.by_atoms:
         source = "from the atoms"
         words = f"Atoms come out bright with {angle:.0f} degrees and would be dark with {other:.0f}."
-    elif fit.found and search is not None and search.twin_told:
+    elif fit.found and search is not None and search.flip_told:
         source = "from the counts"
         words = (
             f"A potential that attracts electrons explains the counts better with {angle:.0f} degrees than with "
-            f"{other:.0f}, by {min(search.twin_margin, 99):.0f} sigma."
+            f"{other:.0f}, by {min(search.flip_margin, 99):.0f} sigma."
         )
     else:
         source = "undecided"
@@ -123,13 +124,13 @@ def about_orientation(
         if fit.found and search is not None and search.unresolved:
             words += " The lattice is hardly resolved: bright atoms and bright gaps explain the counts alike."
     told = "open" if source == "undecided" else "told"
-    out.append(Decision("half turn", told, None, "", source, words))
+    out.append(Decision("180-degree ambiguity", told, None, "", source, words))
     return out
 
 
 def about_lens(
     fit: OpticsFit,
-    polished: Polished | None,
+    refinement: OpticsRefinement | None,
     defocus: float | None,
     optics: Optics,
     thickness: float | None,
@@ -137,11 +138,11 @@ def about_lens(
     thin: float,
     terms: Sequence[str] = TERMS,
     cannot: str = "",
-    search: Found | None = None,
+    search: SearchResult | None = None,
 ) -> list[Decision]:
     """Defocus, astigmatism and coma, each with the plane or the size that its number is of. Specimens up to `thin`, in
     A, are one plane; `cannot` says why the data are too few to tell."""
-    refined = polished is not None and polished.accepted
+    refined = refinement is not None and refinement.accepted
     source = FOUND if fit.found else CANNOT
     value, sigma = optics.aberrations["defocus"], fit.uncertainties["defocus"]
     if defocus is None and not fit.found:
@@ -159,7 +160,7 @@ def about_lens(
             words += f" At the entrance of the {thickness:.4g} A it is {value + thickness / 2:.4g} A."
         if thick is not None:
             words += f" It was found with {thick.slices} slices, all alike."
-        elif polished is not None and not refined:
+        elif refinement is not None and not refined:
             words += " A thin object does not describe these data well: take it with care."
             if thin < TRANSPARENT:
                 words += (
@@ -190,7 +191,7 @@ def _without_stop(reason: str) -> str:
     return reason[:1].lower() + reason[1:].rstrip(".")
 
 
-def untold(search: Found | None) -> str:
+def untold(search: SearchResult | None) -> str:
     """Why a search has not told anything: what is left, or how near the best two are, and which they are.
 
     A reading and the same turned by half a turn are one to a search, so the two are never these.
@@ -198,7 +199,7 @@ def untold(search: Found | None) -> str:
     if search is None or not search.alternatives:
         return "the counts show too little"
     best = search.alternatives[0]
-    first, *others = (_reading(a) for a in search.alternatives if a is best or not twins(a, best))
+    first, *others = (_reading(a) for a in search.alternatives if a is best or not are_flips(a, best))
     if search.hidden:
         return search.hidden
     if search.at_edge:

@@ -15,9 +15,9 @@ from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError
 from ptywidgets.engine.params import counted
 from ptywidgets.engine.prepare.disk import DiskFit
-from ptywidgets.engine.prepare.mend import mended
 from ptywidgets.engine.prepare.origin_fit import fill_com
 from ptywidgets.engine.prepare.pixels import sample_patterns, sampled_positions
+from ptywidgets.engine.prepare.repair import repaired
 from ptywidgets.engine.probe_report import few_patterns_mean
 from ptywidgets.engine.workers import worker_count
 
@@ -32,7 +32,7 @@ def disk_origins(dataset: Dataset, disk: DiskFit, block: int | None = None) -> n
     Parameters
     ----------
     dataset : Dataset
-        Read once, in portions.
+        Read once, in chunks.
     disk : DiskFit
         Its size and shape, from :func:`measure_disk` on a vacuum pattern or on :func:`centred_mean`.
     block : int, optional
@@ -55,13 +55,13 @@ def disk_origins(dataset: Dataset, disk: DiskFit, block: int | None = None) -> n
     """
     if block is None:
         block = _block_for(dataset)
-    dataset, search = mended(dataset), _Search(dataset.detector_shape, disk)
+    dataset, search = repaired(dataset), _Search(dataset.detector_shape, disk)
     rows, columns = dataset.scan_shape
     counted = dataset.scan_mask
     parts: list[np.ndarray] = []
     waiting: list[np.ndarray] = []  # rows of the block that is not complete yet
-    for first, portion in dataset.rows(24e6):
-        for y, line in enumerate(portion, first):
+    for first, chunk in dataset.rows(24e6):
+        for y, line in enumerate(chunk, first):
             if counted is not None and not counted[y].all():
                 line = np.where(counted[y][:, None, None], line, line.dtype.type(0))
             waiting.append(line)

@@ -13,8 +13,8 @@ from ptywidgets.engine.prepare.descan import centred_mean, disk_origins
 from ptywidgets.engine.prepare.descan_fit import fit_descan
 from ptywidgets.engine.prepare.disk import measure_disk
 from ptywidgets.engine.prepare.frames import Screened
-from ptywidgets.engine.prepare.mend import mended
 from ptywidgets.engine.prepare.origin_fit import fit_origin
+from ptywidgets.engine.prepare.repair import repaired
 from ptywidgets.engine.probe import Optics
 
 _BENT = 0.5  # px beyond a plane, over the scan: less does little harm
@@ -66,7 +66,7 @@ def _by_edges(screened: Screened) -> tuple[float, float]:
         disk = measure_disk(Optics.from_dataset(dataset).vacuum)
     else:
         origin = fit_descan(screened.com[:, ::stride, ::stride], "parabola").origin
-        disk = measure_disk(centred_mean(mended(few), origin))
+        disk = measure_disk(centred_mean(repaired(few), origin))
     origins = disk_origins(few, disk)
     if few.scan_mask is not None:
         origins = np.where(few.scan_mask, origins, np.nan)

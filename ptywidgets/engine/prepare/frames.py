@@ -23,7 +23,7 @@ from ptywidgets.engine.prepare.masked_sums import neighbour_sums, with_mean_disk
 from ptywidgets.engine.prepare.origin_fit import fill_com
 from ptywidgets.engine.prepare.pixels import gap_pixels, sample_patterns
 
-_PORTION = 1e6  # bytes that are summed while they lie in the cache
+_CHUNK = 1e6  # bytes that are summed while they lie in the cache
 _ROUNDS = 4  # passes over the data, where pixels turn out to be bad in few frames only; one where all is in order
 _SAMPLE = 64  # patterns in which pixels without a measurement are looked for
 _NEGATIVE = 0.1  # share of the data beyond which negative counts are no accident of a few frames or pixels
@@ -238,7 +238,7 @@ def pattern_sums(dataset: Dataset, weights: np.ndarray | None = None) -> Pattern
     sums = np.empty((*dataset.scan_shape, 3))
     hidden = None if bad is None else np.empty_like(sums)
     negative = np.zeros(dataset.scan_shape, bool)
-    portion = max(1, int(_PORTION / (qy * qx * dataset.dtype.itemsize)))
+    chunk = max(1, int(_CHUNK / (qy * qx * dataset.dtype.itemsize)))
     if bad is not None:
         beside, share = neighbour_sums(bad, middle, weighted)
     with np.errstate(invalid="ignore", over="ignore"):
@@ -246,8 +246,8 @@ def pattern_sums(dataset: Dataset, weights: np.ndarray | None = None) -> Pattern
             patterns = block.reshape(-1, qy, qx)
             rows = slice(first, first + len(block))
             out, signs = sums[rows].reshape(-1, 3), negative[rows].reshape(-1)
-            for start in range(0, len(patterns), portion):
-                few = slice(start, start + portion)
+            for start in range(0, len(patterns), chunk):
+                few = slice(start, start + chunk)
                 part = patterns[few]
                 if bad is not None:
                     part = part.copy()

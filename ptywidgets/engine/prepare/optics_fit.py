@@ -1,7 +1,7 @@
 """Aberrations and rotation from the bright field alone: the optics that explain the scan's spectra best.
 
 Every orientation is tried with a range of defocuses, coarsely, by the share S of the spectra that they explain (see
-:mod:`ptywidgets.engine.prepare.side_bands`). From the best on, a damped Gauss-Newton fit finds all coefficients and
+:mod:`ptywidgets.engine.prepare.sidebands`). From the best on, a damped Gauss-Newton fit finds all coefficients and
 the rotation together. The rotation turned by 180 degrees, with the opposite of all aberrations, explains the data as
 well; what tells the two apart is a defocus of known sign, or that atoms attract electrons.
 """
@@ -21,7 +21,7 @@ from ptywidgets.engine.errors import ParameterError, unknown_name
 from ptywidgets.engine.params import counted
 from ptywidgets.engine.prepare.coarse_search import search
 from ptywidgets.engine.prepare.rotation import wrapped_angle
-from ptywidgets.engine.prepare.side_bands import Normal, StrongBands
+from ptywidgets.engine.prepare.sidebands import Normal, Sidebands
 from ptywidgets.engine.probe import Optics
 
 TERMS = ("C10", "C12a", "C12b", "C21a", "C21b")
@@ -47,7 +47,7 @@ class OpticsFit:
         """Whether the data have told anything."""
         return self.share > 2.5 * self.noise_share if self.told is None else self.told
 
-    def twin(self) -> OpticsFit:
+    def flipped(self) -> OpticsFit:
         """The other reading of the same data: turned by 180 degrees, with chi and the phase of the opposite sign."""
         rotation = wrapped_angle(self.rotation + 180)
         aberrations = Aberrations(**{name: -value for name, value in self.aberrations.cartesian.items() if value})
@@ -65,7 +65,7 @@ def find_optics(
     transpose: bool | None = None,
     defocus: float | None = None,
     strongest: int = 320,
-    bands: StrongBands | None = None,
+    bands: Sidebands | None = None,
 ) -> OpticsFit:
     """Find the aberrations, and the rotation and transpose unless they are given.
 
@@ -74,7 +74,8 @@ def find_optics(
     bright : BrightField
         Its own rotation and transpose are where the search begins; they are not taken for granted.
     optics : Optics, optional
-        Its aberrations that are not among `terms` are kept, as they are. The sign of its defocus tells the twins apart.
+        Its aberrations that are not among `terms` are kept, as they are. The sign of its defocus resolves the
+        180-degree ambiguity.
     terms : sequence of str
         What is fitted: "C10", and both of "C12a" and "C12b", and so on.
     rotation, transpose : float (degrees), bool, optional
@@ -83,14 +84,14 @@ def find_optics(
         Kept as given, in A.
     strongest : int
         Spatial frequencies used.
-    bands : StrongBands, optional
+    bands : Sidebands, optional
         The spectra of `bright`, where they are there already.
 
     Returns
     -------
     OpticsFit
-        Without a defocus of known sign and without a given rotation, of the two twins the one is returned that is
-        nearer to the bright field's rotation.
+        Without a defocus of known sign and without a given rotation, of the two answers 180 degrees apart the one is
+        returned that is nearer to the bright field's rotation.
 
     Examples
     --------
@@ -101,7 +102,7 @@ def find_optics(
     (True, True)
     """
     terms = _checked_terms(terms)
-    bands = StrongBands.prepare(bright, strongest) if bands is None else bands
+    bands = Sidebands.prepare(bright, strongest) if bands is None else bands
     kept = Aberrations() if optics is None else optics.aberrations
     sign = np.sign(kept["defocus"] if defocus is None else defocus)
     few = bands.thinned(60, 200)
@@ -136,7 +137,7 @@ def find_optics(
     )
     away = abs(wrapped_angle(fit.rotation - bright.rotation)) > 90
     if rotation is None and (sign * fit.aberrations["defocus"] < 0 or (sign == 0 and away)):
-        fit = fit.twin()
+        fit = fit.flipped()
     if not fit.found:
         fit = replace(fit, message="the bright field shows too little to find the optics from; set them by hand.")
     return fit
@@ -157,7 +158,7 @@ def _checked_terms(terms: Sequence[str]) -> tuple[str, ...]:
 
 
 def refine(
-    bands: StrongBands,
+    bands: Sidebands,
     terms: Sequence[str],
     values: np.ndarray,
     rotation: float,

@@ -21,13 +21,13 @@ from ptywidgets.engine.prepare.alternatives import Alternative
 from ptywidgets.engine.prepare.coarse_search import defocus_grid
 from ptywidgets.engine.prepare.measurement import Measurement, prepare
 from ptywidgets.engine.prepare.optics_fit import OpticsFit, find_optics
-from ptywidgets.engine.prepare.polish import polish
+from ptywidgets.engine.prepare.refine_optics import refine_optics
 from ptywidgets.engine.prepare.rotation import curl_share, find_rotation, integrate, rotate_vectors, wrapped_angle
-from ptywidgets.engine.prepare.side_bands import StrongBands
+from ptywidgets.engine.prepare.sidebands import Sidebands
 from ptywidgets.engine.probe import Optics
 
 NEARBY = (-10.0, -5.0, 0.0, 5.0, 10.0)  # degrees about the angle of least curl, which noise may have moved
-DOUBT = 0.02  # confidence left to a twin that the atoms speak against
+DOUBT = 0.02  # confidence left to a flip that the atoms speak against
 RIVAL = 0.2  # of the confidence of the best: with as much another one is worth a look
 APART = 10.0  # degrees: the bright field disagrees with the trials
 SURE = 0.9  # confidence from which on the best counts as told
@@ -53,7 +53,7 @@ class Orientation:
     candidates: tuple[Candidate, ...]
     best: int
     confidence: float  # of the best
-    twin_resolved: bool  # whether half a turn was told
+    flip_resolved: bool  # whether the 180-degree ambiguity was resolved
     message: str
 
     @property
@@ -73,7 +73,7 @@ def find_orientation(
     optics: Optics | None = None,
     *,
     fit: OpticsFit | None = None,
-    twin_told: bool | None = None,
+    flip_told: bool | None = None,
     trials: Sequence[Alternative] = (),
 ) -> Orientation:
     """Compare the eight orientations.
@@ -83,13 +83,14 @@ def find_orientation(
     source : Dataset or BrightField
         A dataset's bright field is gathered, in one more pass over the data.
     measurement : Measurement, optional
-        Where the centre of mass is taken from, and the patterns for telling twins by the atoms.
+        Where the centre of mass is taken from, and the patterns for resolving the 180-degree ambiguity by the atoms.
     optics : Optics, optional
-        The sign of its defocus, if it has one, tells the twins apart.
+        The sign of its defocus, if it has one, resolves the 180-degree ambiguity.
     fit : OpticsFit, optional
         From :func:`find_optics`, where it is there already; it is one of the candidates then.
-    twin_told : bool, optional
-        With `fit`: whether half a turn is told from it already; by default a coarse reconstruction is asked.
+    flip_told : bool, optional
+        With `fit`: whether the 180-degree ambiguity is resolved from it already; by default a coarse reconstruction is
+        asked.
     trials : sequence of Alternative
         What a search for a start says, with nothing of the orientation given: its probabilities are the confidence
         then, and curl and bright field only tell how far they agree.
@@ -116,9 +117,9 @@ def find_orientation(
     if fit is None:
         fit = find_optics(source, optics)
         if sign == 0 and not trials and measurement is not None and optics is not None and fit.found:
-            fit, twin_told = tell_twin(measurement, optics, fit)
-    told = bool(sign) if twin_told is None else twin_told
-    bands = StrongBands.prepare(source, 60, 200)
+            fit, flip_told = tell_flip(measurement, optics, fit)
+    told = bool(sign) if flip_told is None else flip_told
+    bands = Sidebands.prepare(source, 60, 200)
     grid = defocus_grid(bands)
     angles = {t: fit.rotation if t == fit.transpose and fit.found else curls[t] for t in curls}
     near = {t: (0.0,) if t == fit.transpose and fit.found else NEARBY for t in curls}
@@ -168,7 +169,7 @@ def find_orientation(
             key=lambda c: (c.transpose, c.rotation % 360),
         )
     )
-    # Of two twins that nothing tells apart the fit's is taken, as it is by find_optics; or the start's.
+    # Of a fit and its flip that nothing tells apart the fit's is taken, as it is by find_optics; or the start's.
     taken = trials[0].rotation if trials else fit.rotation
     best = max(
         range(8), key=lambda i: (round(ordered[i].confidence, 6), -abs(wrapped_angle(ordered[i].rotation - taken)))
@@ -179,10 +180,10 @@ def find_orientation(
     return Orientation(ordered, best, ordered[best].confidence, told, _in_words(ordered, best, told, fit))
 
 
-def tell_twin(measurement: Measurement, optics: Optics, fit: OpticsFit) -> tuple[OpticsFit, bool]:
-    """Of a fit and its twin the one with bright atoms on a coarse reconstruction, and whether that is beyond chance."""
-    polished = polish(measurement, optics, fit, rounds=2)
-    return (fit.twin() if polished.peaks < 0 else fit), polished.peaks_clear
+def tell_flip(measurement: Measurement, optics: Optics, fit: OpticsFit) -> tuple[OpticsFit, bool]:
+    """Of a fit and its flip the one with bright atoms on a coarse reconstruction, and whether that is beyond chance."""
+    refinement = refine_optics(measurement, optics, fit, rounds=2)
+    return (fit.flipped() if refinement.peaks < 0 else fit), refinement.peaks_clear
 
 
 def _probability(candidate: Candidate, trials: Sequence[Alternative]) -> float:
@@ -196,7 +197,7 @@ def _by_trials(candidates: tuple[Candidate, ...], best: int, fit: OpticsFit) -> 
     rival = max((c for c in candidates if c is not first), key=lambda c: c.confidence)
     words = f"{_named(first)}, explains the counts best, in the trial reconstructions of the start"
     if rival.confidence > RIVAL * first.confidence:
-        words = f"{words}, but {_named(rival)}, hardly less: compare the pictures"
+        words = f"{words}, but {_named(rival)}, hardly less: compare the images"
     apart = abs(wrapped_angle(2 * (fit.rotation - first.rotation))) / 2  # neither tells half a turn
     if fit.transpose == first.transpose and apart < APART:
         return f"{words}."
@@ -225,7 +226,7 @@ def _in_words(candidates: tuple[Candidate, ...], best: int, told: bool, fit: Opt
     rival = max((c for c in rivals if c is not first), key=lambda c: c.confidence)
     if rival.confidence > RIVAL * first.confidence:
         as_well = f"{rival.rotation:.0f} degrees" + (", transposed" if rival.transpose else ", not transposed")
-        return f"{words} fits best, but {as_well}, hardly less: compare the pictures."
+        return f"{words} fits best, but {as_well}, hardly less: compare the images."
     if not told:
         other = wrapped_angle(first.rotation + 180)
         return f"{words}; the data cannot tell it from {other:.2f}: turn it where atoms are dark."

@@ -15,7 +15,7 @@ def centre_of_mass(dataset: Dataset, mask: np.ndarray | None = None) -> np.ndarr
     Parameters
     ----------
     dataset : Dataset
-        Read once, in portions.
+        Read once, in chunks.
     mask : ndarray (Qy, Qx), optional
         Weights of the detector pixels. Those that the dataset's own mask leaves out have none.
 

@@ -31,7 +31,7 @@ _LARGEST = 64  # pixels of a dead spot; larger dark regions are taken for what t
 class BadPixels:
     """Which detector pixels do not count."""
 
-    mask: np.ndarray  # (Qy, Qx) bool: hot, dead or a gap, to be mended
+    mask: np.ndarray  # (Qy, Qx) bool: hot, dead or a gap, to be repaired
     hot: np.ndarray  # (Qy, Qx) bool, too bright or too restless
     dead: np.ndarray  # (Qy, Qx) bool, too dark
     saturated: np.ndarray  # (Qy, Qx) bool: at the end of their range in some pattern; neighbours could not mend them
@@ -50,7 +50,7 @@ def bad_pixels(dataset: Dataset, most: int | None = None) -> BadPixels:
     Parameters
     ----------
     dataset : Dataset
-        Read once, in portions.
+        Read once, in chunks.
     most : int, optional
         Look at about so many patterns only, spread over the scan; by default at all of them.
 
@@ -253,7 +253,7 @@ def _judged(
         sentence = "No hot, dead or saturated detector pixels."
     else:
         sentence = f"{', '.join(found)} detector pixels"
-        sentence += "; mend_pixels replaces them by their neighbours." if bad.any() else "."
+        sentence += "; repair_pixels replaces them by their neighbours." if bad.any() else "."
         if saturated.any():
             sentence += " Saturated pixels lose counts: their patterns need less dose or a larger range."
     return BadPixels(bad, hot, dead, saturated, sentence, gaps)

@@ -38,8 +38,8 @@ class Bottom:
         """Where it is."""
         return Points(np.array([self.rotation]), np.array([self.transpose]), self.values[None])
 
-    def twin(self) -> Bottom:
-        """The other reading: half a turn on, with the opposite of all aberrations."""
+    def flipped(self) -> Bottom:
+        """The other reading: 180 degrees on, with the opposite of all aberrations."""
         return replace(self, rotation=self.rotation + 180.0, values=-self.values)
 
 

@@ -35,7 +35,7 @@ class RotationFit:
     uncertainty: float  # degrees, one sigma, by jackknife over directions of spatial frequency
     solenoidal_share: float  # energy that stays divergence-free, 0 (perfect) to 0.5 (nothing to find)
     other_share: float  # the same for the other transpose
-    twin_resolved: bool  # whether the data told this angle from the one turned by 180 degrees
+    flip_resolved: bool  # whether the data told this angle from the one turned by 180 degrees
     message: str
 
 
@@ -149,9 +149,9 @@ def find_rotation(
     RotationFit
         Its `rotation` lies in (-180, 180]. Of the two angles 180 degrees apart, which have the same curl, the one is
         taken whose integrated phase is peaked upwards (atoms attract electrons) where that is beyond chance, and else
-        the one in (-90, 90]; `twin_resolved` says which. Where the scan has fewer than 4 positions on a side nothing
+        the one in (-90, 90]; `flip_resolved` says which. Where the scan has fewer than 4 positions on a side nothing
         can be told: 0, and the message says so. A known defocus tells more: see
-        :func:`ptywidgets.engine.prepare.twin.resolve_twin`.
+        :func:`ptywidgets.engine.prepare.flip.resolve_flip`.
 
     Examples
     --------
@@ -159,7 +159,7 @@ def find_rotation(
     >>> atom = np.exp(-4 * (y - 0.3)**2 - 4 * (x + 0.2)**2)
     >>> field = rotate_vectors(np.stack(np.gradient(atom)), 15)
     >>> fit = find_rotation(field)
-    >>> round(fit.rotation, 1), fit.transpose, fit.twin_resolved
+    >>> round(fit.rotation, 1), fit.transpose, fit.flip_resolved
     (-15.0, False, True)
     """
     candidates = [False, True] if transpose is None else [transpose]

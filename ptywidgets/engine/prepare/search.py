@@ -1,7 +1,7 @@
 """Orientation and aberrations by how well short reconstructions predict the counts, wherever in their range they lie.
 
 Coarse to fine: every rotation, transpose and defocus on a grid that misses no well, on a small block of the scan; from
-the lowest distinct points down, on a larger block, each beside its twin; the lowest of these to the end, with
+the lowest distinct points down, on a larger block, each beside its flip; the lowest of these to the end, with
 astigmatism and coma. What other methods propose (curl, the linear fit to the bright field) is tried beside the grid and
 judged as it is. The judge is by how much one is better than another, position by position, in what parts of the block
 disagree about it; one that is not clearly better is not told. A proposal that two methods agree on, and that stands out
@@ -21,7 +21,7 @@ from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.prepare.response import Bottom, bottoms, reach_of, scales_of
 from ptywidgets.engine.prepare.rotation import wrapped_angle
 from ptywidgets.engine.prepare.trial import Points, Trials
-from ptywidgets.engine.prepare.verdict import NEARBY, SWEEPS, Found, Known, same_well, verdict
+from ptywidgets.engine.prepare.verdict import NEARBY, SWEEPS, Known, SearchResult, same_well, verdict
 from ptywidgets.engine.probe import Optics, make_aperture
 from ptywidgets.engine.units import wavelength
 
@@ -52,7 +52,7 @@ def search(
     proposals: Points | None = None,
     trusted: bool = False,
     progress: Callable[[str], object] = lambda _words: None,
-) -> Found:
+) -> SearchResult:
     """Search all orientations and defocuses.
 
     Parameters
@@ -204,9 +204,9 @@ def _bottoms(
         return movable & np.array([any(t.startswith(n) for n in names) for t in (*trials.terms, "rotation")])
 
     if known.half_a_turn:  # each well has two readings, and from here on they are told apart
-        twins = cells.turned()
-        both = trials.errors(Points.joined([cells, twins]), SWEEPS).mean(1).reshape(2, -1)
-        cells = Points.joined([(twins if b else cells).take([i]) for i, b in enumerate(both.argmin(0))])
+        flips = cells.turned()
+        both = trials.errors(Points.joined([cells, flips]), SWEEPS).mean(1).reshape(2, -1)
+        cells = Points.joined([(flips if b else cells).take([i]) for i, b in enumerate(both.argmin(0))])
     wells = _apart(bottoms(trials, cells, scales, free("C10", "rotation"), sweeps=SWEEPS), spacing, known)
     few = [w.point() for w in wells[:FINALISTS]]
     if favoured is not None:

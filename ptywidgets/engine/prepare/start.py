@@ -35,17 +35,17 @@ from ptywidgets.engine.prepare.enough import require_enough
 from ptywidgets.engine.prepare.frames import screen, suspects
 from ptywidgets.engine.prepare.hidden_disk import NOTICED, hidden_disk, require_disk
 from ptywidgets.engine.prepare.measurement import Measurement, Preparation, in_memory, prepared, reorient
-from ptywidgets.engine.prepare.mend import mended
 from ptywidgets.engine.prepare.optics_fit import TERMS, OpticsFit, cannot_tell, find_optics
 from ptywidgets.engine.prepare.origin import fit_origin, moments
-from ptywidgets.engine.prepare.polish import Polished, polish
+from ptywidgets.engine.prepare.refine_optics import OpticsRefinement, refine_optics
+from ptywidgets.engine.prepare.repair import repaired
 from ptywidgets.engine.prepare.rotation import RotationFit, wrapped_angle
 from ptywidgets.engine.prepare.search import search
-from ptywidgets.engine.prepare.side_bands import StrongBands
+from ptywidgets.engine.prepare.sidebands import Sidebands
 from ptywidgets.engine.prepare.start_arguments import checked_start
 from ptywidgets.engine.prepare.thick import ThickFit, depth_of_field, thick_defocus, with_defocus
 from ptywidgets.engine.prepare.trial import Points
-from ptywidgets.engine.prepare.verdict import Found
+from ptywidgets.engine.prepare.verdict import SearchResult
 from ptywidgets.engine.probe import Optics
 
 OF_THICK = 0.1  # of the depth of field: what slices that are all alike leave unsure of the middle of a specimen
@@ -64,10 +64,12 @@ class Start:
     decisions: tuple[Decision, ...]
     fit: OpticsFit
     seconds: float
-    polished: Polished | None = None  # what a coarse reconstruction says; None where the bright field shows too little
+    refinement: OpticsRefinement | None = (
+        None  # what a coarse reconstruction says; None where the bright field shows too little
+    )
     alternatives: tuple[Alternative, ...] = ()  # the best first, which is the one that was taken
     landscape: Landscape | None = None  # what a search over orientations and defocuses has seen; None without one
-    search: Found | None = None  # and what it has to say; None where there was nothing to search
+    search: SearchResult | None = None  # and what it has to say; None where there was nothing to search
     cannot: str = ""  # why nothing could be searched
 
     def decision(self, name: str) -> Decision:
@@ -105,7 +107,8 @@ def find_start(
     rotation, transpose : float (degrees), bool, optional
         Of the detector against the scan.
     defocus : float, optional
-        In A. It tells the twins apart, too; where only its sign is known, pass ``aberrations=Aberrations(defocus=1)``.
+        In A. It resolves the 180-degree ambiguity, too; where only its sign is known, pass
+        ``aberrations=Aberrations(defocus=1)``.
     aberrations : Aberrations, optional
         Those beyond defocus, astigmatism and coma are kept; of the defocus the sign is used.
     preparation : Preparation, optional
@@ -178,10 +181,10 @@ def find_start(
     bright = bright_field(dataset, measurement)
     optics = Optics.from_dataset(dataset, aberrations=Aberrations(defocus=None) if aberrations is None else aberrations)
     if dataset.vacuum is None:
-        optics = measured_aperture(optics, mended(dataset), measurement)
+        optics = measured_aperture(optics, repaired(dataset), measurement)
     cannot = ""
-    found: Found | None = None
-    polished: Polished | None = None
+    found: SearchResult | None = None
+    refinement: OpticsRefinement | None = None
     held: list[str] = []
     given: dict[str, Any] = {"rotation": rotation, "transpose": transpose, "defocus": defocus}
     sign_known = bool(optics.aberrations["defocus"] if defocus is None else defocus)
@@ -191,7 +194,7 @@ def find_start(
             require_enough(dataset.scan_shape)
             require_disk(hidden)
         tell("the spectra of the bright field")
-        bands = StrongBands.prepare(bright)
+        bands = Sidebands.prepare(bright)
         linear = find_optics(bright, optics, terms=terms, bands=bands, **given)
         tell("trial reconstructions")
         found = _searched(measurement, optics, linear, terms, given, progress=tell)
@@ -207,18 +210,18 @@ def find_start(
         tell("a coarse reconstruction")
         others = tuple(n for n in fit.uncertainties if n not in (*terms, "defocus"))
         try:  # the rotation is told better by the trials than by a few rounds of this
-            polished = polish(measurement, optics, fit, hold=(*held, *others), rounds=3 if refine else 1)
-            fit = polished.fit
-            if math.isfinite(found.twin_margin):
-                found = found.with_fringes(polished.fringes)
-            if polished.peaks_clear:
-                before, found = found, found.with_atoms(polished.peaks)
-                fit = fit if found.best.rotation == before.best.rotation else fit.twin()
+            refinement = refine_optics(measurement, optics, fit, hold=(*held, *others), rounds=3 if refine else 1)
+            fit = refinement.fit
+            if math.isfinite(found.flip_margin):
+                found = found.with_fringes(refinement.fringes)
+            if refinement.peaks_clear:
+                before, found = found, found.with_atoms(refinement.peaks)
+                fit = fit if found.best.rotation == before.best.rotation else fit.flipped()
         except InsufficientData as error:
             decisions.append(Decision("coarse reconstruction", "none", None, "", CANNOT, str(error)))
     if fit.found:
         measurement = reorient(measurement, wanted.replace(rotation=fit.rotation, transpose=fit.transpose))
-        told = rotation is not None or sign_known or (found is not None and found.twin_told)
+        told = rotation is not None or sign_known or (found is not None and found.flip_told)
         measurement = replace(measurement, preparation=wanted, rotation_fit=_known(measurement, fit, told))
         exact = fit.aberrations if defocus is None else fit.aberrations.replace(defocus=defocus)
         optics = optics.replace(aberrations=exact)
@@ -229,7 +232,7 @@ def find_start(
     elif defocus is not None:
         optics = optics.replace(aberrations=optics.aberrations.replace(defocus=defocus))
     decisions += about_orientation(measurement, fit, found, rotation, transpose, sign_known, cannot)
-    decisions += about_lens(fit, polished, defocus, optics, thickness, thick, _thin(dataset), terms, cannot, found)
+    decisions += about_lens(fit, refinement, defocus, optics, thickness, thick, _thin(dataset), terms, cannot, found)
     readings, landscape = ((), None) if found is None else (found.alternatives, found.landscape)
     seconds = time.perf_counter() - begin
     return Start(
@@ -238,7 +241,7 @@ def find_start(
         tuple(decisions),
         fit,
         seconds,
-        polished,
+        refinement,
         readings,
         landscape,
         found,
@@ -273,7 +276,7 @@ def _searched(
     terms: Sequence[str],
     given: dict[str, Any],
     progress: Callable[[str], object],
-) -> Found:
+) -> SearchResult:
     """The whole range of orientations and defocuses, with what the bright field proposes."""
     terms = _searched_terms(terms)
     sign = float(np.sign(optics.aberrations["defocus"])) if given["defocus"] is None else 0.0
@@ -301,7 +304,7 @@ def _known(measurement: Measurement, fit: OpticsFit, told: bool) -> RotationFit:
         rotation=fit.rotation,
         transpose=fit.transpose,
         uncertainty=fit.uncertainties["rotation"],
-        twin_resolved=told,
+        flip_resolved=told,
         message=fit.message,
     )
 
@@ -320,7 +323,7 @@ def calibrate_by_disk(
         pattern: Any = Optics.from_dataset(dataset).vacuum
         vacuum = pattern is not None
         if not vacuum:  # descan would smear the disk of a plain mean
-            clean = mended(dataset)
+            clean = repaired(dataset)
             pattern = centred_mean(clean, fit_origin(moments(clean)[1], "plane"))
         disk = measure_disk(pattern, known.relative_pixels)
         edge = min(disk.edge_width / EDGE / disk.radius, WIDEST)  # of the radius

@@ -23,7 +23,7 @@ from ptywidgets.engine.errors import ParameterError
 from ptywidgets.engine.iterate import iterate
 from ptywidgets.engine.params import counted
 from ptywidgets.engine.plan import Plan
-from ptywidgets.engine.prepare.cut_out import cut_out
+from ptywidgets.engine.prepare.crop import crop_to_block
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.probe import Optics
 from ptywidgets.engine.problem import make_problem
@@ -102,7 +102,7 @@ def thick_defocus(
         raise ParameterError(f"thickness is {thickness} A; expected a positive number, or None where it is not known.")
     slices = max(2, math.ceil(thickness / SLICE))
     down = (thickness - thickness / slices) / 2  # from the first slice's plane to the middle
-    small, optics = cut_out(measurement, optics, most, REACH)
+    small, optics = crop_to_block(measurement, optics, most, REACH)
     first = Aberrations(**{**optics.aberrations.cartesian, "C10": optics.aberrations.cartesian["C10"] - down})
     model = Composition(slices=slices, thickness=thickness).model("potential", small)
     problem = make_problem(small, optics.replace(aberrations=first), model=model)

@@ -28,7 +28,7 @@ from ptywidgets.engine.calibration import relative
 from ptywidgets.engine.chi_terms import polynomials
 from ptywidgets.engine.errors import InsufficientData
 from ptywidgets.engine.helpers import helping
-from ptywidgets.engine.prepare.coarse_part import asked_pixels, deflected_block
+from ptywidgets.engine.prepare.coarse_block import asked_pixels, deflected_block
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.prepare.rotation import unrotate_vectors
 from ptywidgets.engine.probe import Optics, make_aperture
@@ -59,7 +59,7 @@ class Points:
         return Points(self.rotation[indices], self.transpose[indices], self.values[indices])
 
     def turned(self) -> Points:
-        """The other reading of each: half a turn on, with the opposite of all aberrations."""
+        """The other reading of each: 180 degrees on, with the opposite of all aberrations."""
         return replace(self, rotation=self.rotation + 180.0, values=-self.values)
 
     @staticmethod
@@ -218,7 +218,7 @@ class Trials:
                 waves[:, 0] = probes[each, part[:, j, 0], part[:, j, 1]]
                 if self.ramps is not None:
                     waves *= self.ramps[j]
-                self._kernels.multiply_cut(waves, field, corners, far)
+                self._kernels.multiply_patches(waves, field, corners, far)
                 far = self._transform(far, True, 1)
                 measured[:] = self.amplitudes[j]
                 self._kernels.modulus(far, measured)

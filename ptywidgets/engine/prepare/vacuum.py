@@ -20,7 +20,7 @@ def vacuum_of_scan(patterns: Any, mask: np.ndarray | None = None) -> tuple[np.nd
     Parameters
     ----------
     patterns : array-like, (Ry, Rx, Qy, Qx) or (J, Qy, Qx)
-        Read once in portions, and once more where descan moves the disk.
+        Read once in chunks, and once more where descan moves the disk.
     mask : ndarray (Qy, Qx) bool, optional
         True where a detector pixel counts.
 

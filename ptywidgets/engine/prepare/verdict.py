@@ -1,4 +1,4 @@
-"""What a search may be believed: by how much the best of some wells is better than the others, and than its twin.
+"""What a search may be believed: by how much the best of some wells is better than the others, and than its flip.
 
 Two wells are compared position by position, in what parts of the block disagree about their difference. Chance, a model
 that is not the specimen's, and the edge of the range each have a rule of their own.
@@ -28,7 +28,7 @@ CLEAR = (3.0, 6.0)  # sigmas by which the best has to be better than another to 
 LITTLE = 0.15  # where less than this share of what is no noise is explained, and chance has its say
 FRINGES = 0.7  # share of a phase that has one spatial frequency: a lattice whose atoms are not resolved
 LEAST = 0.03  # of what an empty object leaves: with less explained, wells of the noise are as deep
-MUCH = 1.08  # as much as any other but its twin it has to explain, too: one in a well that is none is hardly better
+MUCH = 1.08  # as much as any other but its flip it has to explain, too: one in a well that is none is hardly better
 
 
 @dataclass(frozen=True)
@@ -43,22 +43,22 @@ class Known:
 
     @property
     def half_a_turn(self) -> bool:
-        """Whether a point's twin is another reading, or contradicts what is known."""
+        """Whether a point's flip is another reading, or contradicts what is known."""
         return self.rotation is None and self.defocus is None and not self.sign
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class SearchResult:
     """What a search has found."""
 
     best: Bottom
     uncertainties: dict[str, float]  # one sigma, of the terms (A) and "rotation" (degrees)
     alternatives: tuple[Alternative, ...]  # the best first
     landscape: Landscape
-    told: bool  # whether the best is clearly better than all others but its twin
-    twin_told: bool  # whether it is clearly better than its twin
-    margin: float  # sigmas to the next but its twin
-    twin_margin: float  # sigmas to its twin
+    told: bool  # whether the best is clearly better than all others but its flip
+    flip_told: bool  # whether it is clearly better than its flip
+    margin: float  # sigmas to the next but its flip
+    flip_margin: float  # sigmas to its flip
     thorough: bool  # whether the whole grid was looked at
     explained: float  # of what an empty object leaves, the share that the best explains
     strength: float  # of the counts, what an empty object leaves beyond noise: how strongly the specimen scatters
@@ -67,30 +67,30 @@ class Found:
     at_edge: bool  # whether the best is at the edge of the range: what is true may lie beyond
     hidden: str = ""  # what of the disk is masked, in words, where that may have misled it
     unresolved: bool = False  # whether only a lattice's first reflections are seen, which are bright and dark alike
-    by_atoms: bool = False  # whether it is the atoms, bright on a coarse reconstruction, that tell it from its twin
+    by_atoms: bool = False  # whether it is the atoms, bright on a coarse reconstruction, that tell it from its flip
 
-    def with_fringes(self, share: float) -> Found:
+    def with_fringes(self, share: float) -> SearchResult:
         """The same where so large a share of the phase has one spatial frequency: from :data:`FRINGES` on, potentials
-        that attract electrons fit bright atoms and bright gaps alike, and it is not told from its twin."""
-        return replace(self, twin_told=False, unresolved=True) if share > FRINGES and not self.poor else self
+        that attract electrons fit bright atoms and bright gaps alike, and it is not told from its flip."""
+        return replace(self, flip_told=False, unresolved=True) if share > FRINGES and not self.poor else self
 
-    def with_atoms(self, peaks: float) -> Found:
-        """The same where atoms tell it from its twin, by the skewness of a phase that is beyond chance; where they are
-        dark it is the twin."""
-        if self.twin_told or self.poor or self.unresolved or not math.isfinite(self.twin_margin) or not peaks:
+    def with_atoms(self, peaks: float) -> SearchResult:
+        """The same where atoms tell it from its flip, by the skewness of a phase that is beyond chance; where they are
+        dark it is the flip."""
+        if self.flip_told or self.poor or self.unresolved or not math.isfinite(self.flip_margin) or not peaks:
             return self
         best, readings = self.best, list(self.alternatives)
-        twin = next((i for i, one in enumerate(readings) if twins(one, readings[0])), None)
-        if peaks < 0 and twin is not None:  # the probabilities were those of the counts, which leave it open
-            best = best.twin()
-            first, other = readings[0], readings.pop(twin)
+        flip = next((i for i, one in enumerate(readings) if are_flips(one, readings[0])), None)
+        if peaks < 0 and flip is not None:  # the probabilities were those of the counts, which leave it open
+            best = best.flipped()
+            first, other = readings[0], readings.pop(flip)
             readings[0] = replace(first, probability=other.probability)
             readings.insert(0, replace(other, probability=first.probability))
-        return replace(self, best=best, alternatives=tuple(readings), twin_told=True, by_atoms=True)
+        return replace(self, best=best, alternatives=tuple(readings), flip_told=True, by_atoms=True)
 
 
 def same_well(a: Points, b: Points, spacing: float, known: Known) -> bool:
-    """Whether two points lie in one well, or in a well and its twin's."""
+    """Whether two points lie in one well, or in a well and its flip's."""
     if bool(a.transpose[0]) != bool(b.transpose[0]):
         return False
     apart = abs(wrapped_angle(float(a.rotation[0] - b.rotation[0])))
@@ -109,7 +109,7 @@ def verdict(
     landscape: Landscape,
     thorough: bool,
     widest: float,
-) -> Found:
+) -> SearchResult:
     """Judge wells by trials at their bottoms.
 
     Parameters
@@ -150,22 +150,22 @@ def verdict(
     best = wells[first]
     left = float(ours[first].mean()) - trials.noise
     poor, at_edge = left > UNEXPLAINED + trials.noise, abs(float(best.values[0])) > EDGE * widest
-    twin_margin = math.inf if turned is None else margin(ours[first], turned[first], part)
+    flip_margin = math.inf if turned is None else margin(ours[first], turned[first], part)
     readings = [(w.point(), e, 2 * ndtr(-max(m, 0.0))) for w, e, m in zip(wells, ours, margins, strict=True)]
     readings[first] = (best.point(), ours[first], 1.0)
     if turned is not None:
-        readings.append((best.point().turned(), turned[first], 2 * ndtr(-max(twin_margin, 0.0))))
+        readings.append((best.point().turned(), turned[first], 2 * ndtr(-max(flip_margin, 0.0))))
     alternatives = _alternatives(readings, trials)
     taken = alternatives.pop(first)
-    return Found(
+    return SearchResult(
         best,
         dict(zip((*trials.terms, "rotation"), best.sigma.tolist(), strict=True)),
         (taken, *sorted(alternatives, key=lambda a: (-a.probability, a.misfit))),
         landscape,
         told and (_is(favoured, best, known) or not (poor or at_edge)),
-        twin_margin >= clear and (turned is None or not poor),
+        flip_margin >= clear and (turned is None or not poor),
         least,
-        twin_margin,
+        flip_margin,
         thorough,
         1 - float(ours[first].mean()) / trials.nothing,
         max(0.0, trials.nothing - trials.noise),
@@ -175,7 +175,7 @@ def verdict(
     )
 
 
-def twins(one: Alternative, other: Alternative) -> bool:
+def are_flips(one: Alternative, other: Alternative) -> bool:
     """Whether one is the other turned by half a turn, with the opposite defocus."""
     apart = abs(wrapped_angle(one.rotation - other.rotation))
     return one.transpose == other.transpose and apart > 179.9 and one.defocus * other.defocus <= 0
@@ -193,7 +193,7 @@ def _right_way_round(
         return wells, errors, None
     ours, turned = errors.reshape(2, len(wells), -1)
     flipped = turned.mean(1) < ours.mean(1)
-    wells = [well.twin() if other else well for well, other in zip(wells, flipped, strict=True)]
+    wells = [well.flipped() if other else well for well, other in zip(wells, flipped, strict=True)]
     return wells, np.where(flipped[:, None], turned, ours), np.where(flipped[:, None], ours, turned)
 
 
@@ -231,4 +231,4 @@ def margin(best: np.ndarray, other: np.ndarray, part: np.ndarray) -> float:
     return float(difference.mean()) / max(spread, 1e-30)
 
 
-__all__ = ["LEAST", "NEARBY", "SWEEPS", "Found", "Known", "same_well", "twins", "verdict"]
+__all__ = ["LEAST", "NEARBY", "SWEEPS", "Known", "SearchResult", "are_flips", "same_well", "verdict"]

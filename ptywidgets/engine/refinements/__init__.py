@@ -9,10 +9,10 @@ from ptywidgets.engine.refinements.aberration_fit import fit_aberrations
 from ptywidgets.engine.refinements.affine import RefineAffine
 from ptywidgets.engine.refinements.diffuse import RefineDiffuse
 from ptywidgets.engine.refinements.model import RefineModel
-from ptywidgets.engine.refinements.model_slopes import model_slopes
+from ptywidgets.engine.refinements.model_derivatives import model_derivatives
 from ptywidgets.engine.refinements.object_modes import RefineObjectModes
 from ptywidgets.engine.refinements.optics import RefineOptics, refined_aberrations
-from ptywidgets.engine.refinements.position_slopes import PositionSlopes, position_slopes
+from ptywidgets.engine.refinements.position_derivatives import PositionDerivatives, position_derivatives
 from ptywidgets.engine.refinements.positions import RefinePositions
 from ptywidgets.engine.refinements.tilts import RefineTilts, refined_tilts
 
@@ -46,7 +46,7 @@ def default_refinements(composition: Composition) -> tuple[Any, ...]:
 
 __all__ = [
     "REFINEMENTS",
-    "PositionSlopes",
+    "PositionDerivatives",
     "RefineAffine",
     "RefineDiffuse",
     "RefineModel",
@@ -56,8 +56,8 @@ __all__ = [
     "RefineTilts",
     "default_refinements",
     "fit_aberrations",
-    "model_slopes",
-    "position_slopes",
+    "model_derivatives",
+    "position_derivatives",
     "refined_aberrations",
     "refined_tilts",
 ]

@@ -29,8 +29,9 @@ def fit_aberrations(
     """Aberrations whose chi the phase of a probe's spectrum follows: F P = |F P| exp(-i chi + i (a + b.k)).
 
     Neighbouring pixels of the aperture differ by a phase that is far from pi. The phases of conj(F P(k)) F P(k + dk)
-    hence are slopes of chi that need no unwrapping: a linear fit of them, weighted by power, begins. A few steps of
-    Gauss and Newton for the complex spectrum itself, sum |F P - |F P| exp(i phase)|^2, end it. Constant and ramp of the
+    hence are slopes of chi that need no unwrapping: a linear fit of them, weighted by power, begins. A few Gauss-Newton
+    steps
+     for the complex spectrum itself, sum |F P - |F P| exp(i phase)|^2, end it. Constant and ramp of the
     phase are fitted too and left out: they say where the window lies. Of several modes the brightest is taken.
 
     Parameters
@@ -55,7 +56,7 @@ def fit_aberrations(
     Raises
     ------
     DataError
-        When fewer pixels are lit than there are numbers to be found.
+        When fewer pixels are illuminated than there are numbers to be found.
 
     Examples
     --------
@@ -106,7 +107,7 @@ def _by_slopes(spectrum: np.ndarray, lit: np.ndarray, basis: np.ndarray) -> np.n
 
 
 def _by_waves(spectrum: np.ndarray, basis: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """The same by Gauss and Newton on the complex values (K,), their phase free up to a constant."""
+    """The same by Gauss-Newton steps on the complex values (K,), their phase free up to a constant."""
     amplitude = np.abs(spectrum)
     design = np.concatenate([basis, np.ones((1, len(spectrum)))]).T * amplitude[:, None]
     for _ in range(ROUNDS):

@@ -14,7 +14,7 @@ from ptywidgets.engine.models.curvature import Direction
 from ptywidgets.engine.params import Params, param
 from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.protocols import Array
-from ptywidgets.engine.refinements.position_slopes import position_slopes
+from ptywidgets.engine.refinements.position_derivatives import position_derivatives
 from ptywidgets.engine.refinements.positions import AFFINE
 from ptywidgets.engine.state import State
 
@@ -47,7 +47,7 @@ class RefineAffine(Params):
         def apply(state: State, batch: Any) -> State:
             batch = np.asarray(batch)
             places = state.positions - middle
-            slopes = position_slopes(problem, state, batch)
+            slopes = position_derivatives(problem, state, batch)
             around = _gradients(problem, state.object)
             directions = [Direction(_carried(problem, around, middle, m), None, places @ m.T) for m in MAPS]
             down = [
@@ -56,9 +56,9 @@ class RefineAffine(Params):
                 if d.positions is not None
             ]
             sample = batch[along_the_scan(state.positions[batch])][:: max(1, len(batch) // self.sample)]
-            bend = problem.curvature(state, sample, directions) / 2 * (len(batch) / len(sample))
-            bend += np.diag(RIDGE * np.diag(bend) + np.finfo(float).tiny)
-            change = self.step * np.tensordot(np.linalg.solve(bend, np.array(down)), np.array(MAPS), 1)
+            hessian = problem.curvature(state, sample, directions) / 2 * (len(batch) / len(sample))
+            hessian += np.diag(RIDGE * np.diag(hessian) + np.finfo(float).tiny)
+            change = self.step * np.tensordot(np.linalg.solve(hessian, np.array(down)), np.array(MAPS), 1)
             change *= min(1.0, self.limit / max(float(np.linalg.norm(change, 2)), AT_LEAST))
             before = problem.value(state, sample)
             for _ in range(HALVINGS):  # near the middle the object, sampled as it is, says less than the step is long
@@ -89,11 +89,11 @@ def _gradients(problem: Problem, obj: Array) -> tuple[Array, Array]:
     xp = problem.backend.xp
     found = []
     for axis in (-2, -1):
-        slope = xp.roll(obj, -1, axis) - xp.roll(obj, 1, axis)
-        slope *= np.float32(0.5 / problem.sampling[axis])
-        ends = slope.swapaxes(axis, 0)
+        derivative = xp.roll(obj, -1, axis) - xp.roll(obj, 1, axis)
+        derivative *= np.float32(0.5 / problem.sampling[axis])
+        ends = derivative.swapaxes(axis, 0)
         ends[0] = ends[-1] = 0
-        found.append(slope)
+        found.append(derivative)
     return found[0], found[1]
 
 

@@ -21,7 +21,7 @@ DIFFERENCE = 0.02  # of log B, for the derivative of a shape
 RIDGE = 1e-3  # of the curvatures
 BEYOND = 1.5  # radii of the aperture: nearer, the coherent wave's own errors outweigh what is diffuse
 LONGEST = 0.25  # step of the logarithms
-LEAST_SEEN = 1e-3  # of the most: pixels that were lit less stay
+LEAST_SEEN = 1e-3  # of the most: pixels that were illuminated less stay
 UNSEEN = 1e-9  # of the best known weight's curvature: no pixel of the window sees it
 B_RANGE = (0.02, 5.0)  # A^2
 STANDS_OUT = (4.0, 8.0)  # times what its neighbours ask for, and times the counting noise: a hot pixel, no background
@@ -32,7 +32,7 @@ class RefineDiffuse(Params):
     """Fits what is added to the waves: the strength map, the Debye-Waller factors, the background.
 
     The expected counts are linear in each, so x <- x (1 - g / w) with g the loss's gradient and w what x brings to all
-    pixels together: for Poisson's loss that is the expectation-maximisation step of Shepp and Vardi, IEEE Trans. Med.
+    pixels together: for the Poisson loss that is the expectation-maximisation step of Shepp and Vardi, IEEE Trans. Med.
     Imag. 1, 113 (1982), which needs no step size and keeps x positive. The strength also feels what its absorption does
     to the coherent wave. Debye-Waller factors, and each map as a whole with them, take Gauss-Newton steps, where
     counts were held out by those: an object that fits the noise of its own counts takes the farthest diffuse ones away.
@@ -41,7 +41,7 @@ class RefineDiffuse(Params):
     that it begins flat and gets no finer detail than `smooth_background`. Pixels that stand out are left to the data.
     """
 
-    strength: bool = param(True, doc="Fit the strength of each channel at every pixel.")
+    tds_strength: bool = param(True, doc="Fit the strength of each channel at every pixel.")
     b_factor: bool = param(True, doc="Fit each channel's Debye-Waller factor, or the shape that is learned.")
     background: bool = param(True, doc="Fit the background.")
     smooth: float = param(
@@ -64,7 +64,7 @@ class RefineDiffuse(Params):
     def prepare(self, problem: Problem) -> Callable[[State, Any], State]:
         backend = problem.backend
         sigma = [0, 0, *(self.smooth / s for s in problem.sampling)]
-        slow = self.acceleration / max(1.0, problem.stiffness / 2)
+        slow = self.acceleration / max(1.0, problem.curvature_bound / 2)
 
         def apply(state: State, batch: Any) -> State:
             model = problem.model_at(state)
@@ -72,15 +72,15 @@ class RefineDiffuse(Params):
                 return state
             g = problem.gradients(state, batch, with_probe=False, with_others=True)
             found = dict(state.parameters)
-            if self.strength and "strength" in g.others:
-                factor = self._factor(backend.xp, g, "strength", slow)
+            if self.tds_strength and "tds_strength" in g.others:
+                factor = self._factor(backend.xp, g, "tds_strength", slow)
                 if state.iteration < self.map_from:
-                    factor = factor * 0 + _overall(g.others["strength"], g.weights["strength"], slow)
+                    factor = factor * 0 + _overall(g.others["tds_strength"], g.weights["tds_strength"], slow)
                 elif state.iteration == self.map_from and state.batch <= 1:
-                    found["strength"] = found["strength"] * _form(state.object)
+                    found["tds_strength"] = found["tds_strength"] * _form(state.object)
                 elif self.smooth:
                     factor = backend.to_device(ndimage.gaussian_filter(backend.to_numpy(factor), sigma), factor.dtype)
-                found["strength"] = found["strength"] * factor
+                found["tds_strength"] = found["tds_strength"] * factor
             if self.background and "background" in g.others:
                 if self.smooth_background:
                     smooth = _neighbours(backend.to_numpy, found["background"], g, self.smooth_background)
@@ -96,8 +96,10 @@ class RefineDiffuse(Params):
                     every = np.arange(alone.count)
                     g = alone.gradients(dimmed, every, with_probe=False, with_others=True)
                 scale, b_factor, profile = _newton(backend.to_numpy, model.diffuse, g)
-                if self.strength:
-                    found["strength"] = found["strength"] * backend.to_device(scale, np.float32)[:, None, None, None]
+                if self.tds_strength:
+                    found["tds_strength"] = (
+                        found["tds_strength"] * backend.to_device(scale, np.float32)[:, None, None, None]
+                    )
                 if self.b_factor:
                     found["b_factor"] = b_factor
                     if "profile" in found:
@@ -127,8 +129,8 @@ def _neighbours(host: Callable[[Any], np.ndarray], present: Array, g: Gradients,
     out: a hot pixel shines alone, and a background has neighbours.
     """
     background, gradient = host(present), host(g.others["background"])
-    weight, stiff = host(g.weights["background"]), host(g.weights["background stiffness"])
-    told = background * stiff if stiff.any() else weight  # a detector that mixes pixels says no curvatures
+    weight, curvature = host(g.weights["background"]), host(g.weights["background curvature"])
+    told = background * curvature if curvature.any() else weight  # a detector that mixes pixels says no curvatures
     told, wanted, counts = (
         np.fft.fftshift(a) for a in (told, 1 - gradient / np.maximum(weight, 1e-30), background * weight)
     )
@@ -170,7 +172,7 @@ def _newton(
     asks for more strength. Of a learned shape the logarithms of all weights take such a step, of which what they hold
     together is strength.
     """
-    slopes, stiff = host(g.others["channel"]), host(g.weights["channel stiffness"])
+    slopes, curvature = host(g.others["channel"]), host(g.weights["channel curvature"])
     window = slopes.shape[-2:]
     ky, kx = (np.fft.fftfreq(n, 1 / n) / e for n, e in zip(window, diffuse.extent, strict=True))
     dark = np.hypot(ky[:, None], kx[None]) > BEYOND * diffuse.aperture
@@ -179,7 +181,7 @@ def _newton(
     learned: list[np.ndarray] = []
     for c, element in enumerate(diffuse.elements):
         if element == LEARNED:
-            scale[c], weights = _relearned(diffuse, diffuse.weights(host)[len(learned)], dark, slopes[c], stiff[c])
+            scale[c], weights = _relearned(diffuse, diffuse.weights(host)[len(learned)], dark, slopes[c], curvature[c])
             learned.append(weights)
             continue
         shape = diffuse.shape_of(element, present[c], window)
@@ -188,7 +190,7 @@ def _newton(
             element, present[c] / step, window
         )
         ways = np.stack([shape, change / (2 * DIFFERENCE)]) * dark
-        matrix = np.einsum("ayx,byx,yx->ab", ways, ways, stiff[c])
+        matrix = np.einsum("ayx,byx,yx->ab", ways, ways, curvature[c])
         if matrix[0, 0] <= 0:  # a detector that mixes pixels says no curvatures
             continue
         matrix += np.diag(RIDGE * np.diag(matrix))
@@ -200,11 +202,11 @@ def _newton(
 
 
 def _relearned(
-    diffuse: Diffuse, weights: np.ndarray, dark: np.ndarray, slopes: np.ndarray, stiff: np.ndarray
+    diffuse: Diffuse, weights: np.ndarray, dark: np.ndarray, slopes: np.ndarray, curvature: np.ndarray
 ) -> tuple[float, np.ndarray]:
     """What a learned shape's strength is multiplied by, and its new weights (K,)."""
-    ways = weights[:, None, None] * diffuse.hats(slopes.shape) * dark
-    matrix = np.einsum("ayx,byx,yx->ab", ways, ways, stiff)
+    ways = weights[:, None, None] * diffuse.hat_functions(slopes.shape) * dark
+    matrix = np.einsum("ayx,byx,yx->ab", ways, ways, curvature)
     asked = np.diag(matrix) > UNSEEN * np.diag(matrix).max()
     if not asked.any():
         return 1.0, weights

@@ -1,7 +1,7 @@
 """Object, lens and scan solved for together, on a block of the scan: what a single step of each hides from the others.
 
 An object that was reconstructed with a wrong scan or lens fits it, and then resists: a step of the scan alone, with
-the object as it is, is up to some hundred times too short. So the equations of Gauss and Newton are solved for the
+the object as it is, is up to some hundred times too short. So the Gauss-Newton equations are solved for the
 object and for all numbers of lens and scan at once. What the counts N are off is (N - I) / 2 s, s = sqrt(I + c), with
 the expected counts I = |psi|^2. It is linearised, Re(u F[E dt]) + D dp with u = conj(psi) / s, E the moved probe, and
 a column of D for each number p; a few steps of preconditioned conjugate gradients solve it, damped. The detector is
@@ -21,7 +21,7 @@ from scipy import ndimage
 
 from ptywidgets.engine.calibration import relative
 from ptywidgets.engine.chi_terms import polynomials
-from ptywidgets.engine.prepare.coarse_part import asked_pixels, deflected_block, moved_aperture
+from ptywidgets.engine.prepare.coarse_block import asked_pixels, deflected_block, moved_aperture
 from ptywidgets.engine.probe import frequencies
 from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.units import wavelength
@@ -40,7 +40,7 @@ STILL = 0.05  # detector pixels; patterns that move less are taken to lie still
 PORTION = 16  # positions worked on at a time, which stay in the caches
 FIRST, INNER = 6, 6  # steps of conjugate gradients: of the object alone at first, and of all together
 FARTHEST = 0.03  # rad, and share of the scan: a longer step is shortened, as what is linearised holds no farther
-LIT = 0.3  # of the brightest: what is lit well enough to be looked at
+LIT = 0.3  # of the brightest: what is illuminated well enough to be looked at
 PEAKED = 0.5  # skewness of a phase that has peaks to one side; of atoms it is 1 to 2
 FARTHEST_CHI = 1.5  # rad rms, likewise
 
@@ -175,7 +175,7 @@ class JointFit:
         return Offsets(dict(zip(self.terms, self.values.tolist(), strict=True)), self.affine.copy())
 
     def update(self, free: bool = True, inner: int = INNER) -> np.ndarray:
-        """One damped step of Gauss and Newton, of the object and, where `free`, of everything else.
+        """One damped Gauss-Newton step, of the object and, where `free`, of everything else.
 
         Returns
         -------

@@ -12,7 +12,7 @@ from ptywidgets.engine.batches import along_the_scan
 from ptywidgets.engine.errors import ParameterError
 from ptywidgets.engine.params import Params, param
 from ptywidgets.engine.problem import Problem
-from ptywidgets.engine.refinements.model_slopes import Knob, model_slopes, parameter_of
+from ptywidgets.engine.refinements.model_derivatives import FitParameter, model_derivatives, parameter_of
 from ptywidgets.engine.state import State
 
 HALF = 0.5  # of the highest frequency: where phases are counted for the steps of differences
@@ -24,7 +24,7 @@ class RefineModel(Params):
 
     Levenberg and Marquardt's damping (J. SIAM 11, 431 (1963)) with limits in place of a search, since every batch says
     anew where to go. The values are kept in ``state.parameters`` by the name of part and field, such as
-    "passage.tilt". What the object can make up for is not found while it is free: a tilt of two slices is a shift of
+    "exit_wave.tilt". What the object can make up for is not found while it is free: a tilt of two slices is a shift of
     one against the other.
     """
 
@@ -43,29 +43,29 @@ class RefineModel(Params):
     acts_on = "parameters"
 
     def prepare(self, problem: Problem) -> Callable[[State, Any], State]:
-        self.knobs(problem)  # raises where the model has no such number
+        self.parameters(problem)  # raises where the model has no such number
 
         def apply(state: State, batch: Any) -> State:
             batch = np.asarray(batch)
-            knobs = self.knobs(problem, state)
-            if not knobs:
+            parameters = self.parameters(problem, state)
+            if not parameters:
                 return state
             sample = batch[along_the_scan(state.positions[batch])][:: max(1, len(batch) // self.sample)]
-            _, slope, bend = model_slopes(problem, state, sample, knobs)
-            scale = np.array([knob.scale for knob in knobs])  # makes one unit of all
-            damped = bend * np.outer(scale, scale)
+            _, derivative, hessian = model_derivatives(problem, state, sample, parameters)
+            scale = np.array([parameter.scale for parameter in parameters])  # makes one unit of all
+            damped = hessian * np.outer(scale, scale)
             damped += np.diag(self.damping * np.diag(damped) + np.finfo(float).tiny)
-            wanted = -self.step * scale * np.linalg.solve(damped, scale * slope)
+            wanted = -self.step * scale * np.linalg.solve(damped, scale * derivative)
             model = problem.model_at(state)
-            found = {name: parameter_of(model, name) for name in {knob.name for knob in knobs}}
-            for knob, change in zip(knobs, wanted, strict=True):
-                limited = float(np.clip(change, -knob.limit, knob.limit))
-                found[knob.name] = knob.turned(found[knob.name], limited)
+            found = {name: parameter_of(model, name) for name in {parameter.name for parameter in parameters}}
+            for parameter, change in zip(parameters, wanted, strict=True):
+                limited = float(np.clip(change, -parameter.limit, parameter.limit))
+                found[parameter.name] = parameter.turned(found[parameter.name], limited)
             return state.replace(parameters={**state.parameters, **found})
 
         return apply
 
-    def knobs(self, problem: Problem, state: State | None = None) -> list[Knob]:
+    def parameters(self, problem: Problem, state: State | None = None) -> list[FitParameter]:
         """What is turned, of the model as it was made or as a state has it.
 
         Raises
@@ -75,9 +75,9 @@ class RefineModel(Params):
         """
         model = problem.model if state is None else problem.model_at(state)
         k = HALF * 0.5 / max(problem.sampling)  # 1/A
-        knobs: list[Knob] = []
+        parameters: list[FitParameter] = []
         if self.thickness != "no" or self.tilt:
-            way = float(parameter_of(model, "passage.thickness")[:-1].sum())
+            way = float(parameter_of(model, "exit_wave.thickness")[:-1].sum())
             if way <= 0:
                 raise ParameterError("thickness or tilt is to be refined, but there is no space between slices.")
 
@@ -85,20 +85,24 @@ class RefineModel(Params):
             value = float(parameter_of(model, name))
             if value <= 0:
                 raise ParameterError(f"{name} is {value:g} and is to be refined; begin above 0.")
-            knobs.append(Knob(name, 1.0, min(value, rad), self.limit * value))
+            parameters.append(FitParameter(name, 1.0, min(value, rad), self.limit * value))
 
         if self.thickness != "no":
-            name = "passage.thickness"
+            name = "exit_wave.thickness"
             thick = parameter_of(model, name)
-            of_fresnel = 1 / (np.pi * model.passage.wavelength * k**2)  # type: ignore[attr-defined]  # has a thickness
+            of_fresnel = 1 / (np.pi * model.exit_wave.wavelength * k**2)  # type: ignore[attr-defined]  # has a thickness
             if self.thickness == "common":
-                knobs.append(Knob(name, thick, of_fresnel / way, self.limit))
+                parameters.append(FitParameter(name, thick, of_fresnel / way, self.limit))
             else:  # behind the last one there is no space
                 each = np.eye(len(thick))[:-1]
-                knobs += [Knob(name, e, of_fresnel, self.limit * t) for e, t in zip(each, thick, strict=False)]
+                parameters += [
+                    FitParameter(name, e, of_fresnel, self.limit * t) for e, t in zip(each, thick, strict=False)
+                ]
         if self.tilt:
             for along in ((1.0, 0.0), (0.0, 1.0)):
-                knobs.append(Knob("passage.tilt", np.array(along), 1e3 / (2 * np.pi * way * k), self.limit_tilt))
+                parameters.append(
+                    FitParameter("exit_wave.tilt", np.array(along), 1e3 / (2 * np.pi * way * k), self.limit_tilt)
+                )
         if self.source_size:
             sizes("ensemble.source_size", 1 / (2 * np.pi * k))
         if self.focal_spread:
@@ -109,5 +113,5 @@ class RefineModel(Params):
         if self.distance:
             way = float(parameter_of(model, "detector.distance"))
             of_fresnel = 1 / (np.pi * model.detector.wavelength * k**2)  # type: ignore[attr-defined]  # has a distance
-            knobs.append(Knob("detector.distance", 1.0, of_fresnel, self.limit * abs(way)))
-        return knobs
+            parameters.append(FitParameter("detector.distance", 1.0, of_fresnel, self.limit * abs(way)))
+        return parameters

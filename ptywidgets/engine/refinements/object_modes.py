@@ -65,15 +65,17 @@ class RefineObjectModes(Params):
             if state.iteration < self.first or state.batch > 1 or not self.step:
                 return state
             g = problem.gradients(state, batch, with_probe=False, with_others=True)
-            slope = host(g.others["object_modes"])
-            bend = 2 * problem.stiffness * host(g.weights["object_modes"])
+            derivative = host(g.others["object_modes"])
+            hessian = 2 * problem.curvature_bound * host(g.weights["object_modes"])
             if self.free_from is not None and state.iteration >= self.free_from:
-                return self._freed(problem, state, slope, bend, self.common / sampling)
+                return self._freed(problem, state, derivative, hessian, self.common / sampling)
             u = np.asarray(host(state.parameters["displacement"]), np.float32)
             ways = displaced(state, u + DIFFERENCE) - displaced(state, u - DIFFERENCE)
             ways /= 2 * DIFFERENCE
             whole = state.iteration < self.map_from
-            u = self._moved(u, (slope * ways).sum((0, 1)), (bend * ways**2).sum((0, 1)), None if whole else sigma)
+            u = self._moved(
+                u, (derivative * ways).sum((0, 1)), (hessian * ways**2).sum((0, 1)), None if whole else sigma
+            )
             phases = problem.backend.to_device(displaced(state, u))
             return state.replace(
                 parameters={**state.parameters, "object_modes": phases, "displacement": problem.backend.to_device(u)}
@@ -81,20 +83,22 @@ class RefineObjectModes(Params):
 
         return apply
 
-    def _moved(self, u: np.ndarray, slope: np.ndarray, bend: np.ndarray, sigma: float | None) -> np.ndarray:
+    def _moved(self, u: np.ndarray, derivative: np.ndarray, hessian: np.ndarray, sigma: float | None) -> np.ndarray:
         """The displacement (Y, X) after a step: as a whole, or smoothed by `sigma` px."""
         if sigma is None:
-            slope, bend = (np.full(u.shape, values.sum(dtype=float)) for values in (slope, bend))
+            derivative, hessian = (np.full(u.shape, values.sum(dtype=float)) for values in (derivative, hessian))
         else:
-            slope, bend = (ndimage.gaussian_filter(values, sigma) for values in (slope, bend))
-        ridge = self.damping * float(bend.max()) * (sigma is not None) + np.finfo(np.float32).tiny
-        wanted = -self.step * slope / (bend + ridge)
+            derivative, hessian = (ndimage.gaussian_filter(values, sigma) for values in (derivative, hessian))
+        ridge = self.damping * float(hessian.max()) * (sigma is not None) + np.finfo(np.float32).tiny
+        wanted = -self.step * derivative / (hessian + ridge)
         return np.clip(u + np.clip(wanted, -self.limit * u, self.limit * u), LEAST, LARGEST).astype(np.float32)
 
-    def _freed(self, problem: Problem, state: State, slope: np.ndarray, bend: np.ndarray, common: np.ndarray) -> State:
+    def _freed(
+        self, problem: Problem, state: State, derivative: np.ndarray, hessian: np.ndarray, common: np.ndarray
+    ) -> State:
         """A step of each mode for itself; what they have in common is the object's."""
         host, device = problem.backend.to_numpy, problem.backend.to_device
-        change = -self.step * slope / (bend + self.damping * bend.max())
+        change = -self.step * derivative / (hessian + self.damping * hessian.max())
         change -= ndimage.gaussian_filter(change, (0, 0, *common))
         phases = host(state.parameters["object_modes"]) + change.astype(np.float32)
         mean = phases.mean(0)

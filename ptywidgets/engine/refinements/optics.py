@@ -78,9 +78,9 @@ class RefineOptics(Params):
             g = problem.gradients(state, batch, with_probe=True)
             down = np.array([d.dot(Direction(probe=g.probe)) for d in directions])
             sample = batch[along_the_scan(state.positions[batch])][:: max(1, len(batch) // self.sample)]
-            bend = problem.curvature(state, sample, directions) / 2 * (len(batch) / len(sample))
-            bend += np.diag(RIDGE * np.diag(bend) + np.finfo(float).tiny)
-            change = self.step * np.linalg.solve(bend, down)
+            hessian = problem.curvature(state, sample, directions) / 2 * (len(batch) / len(sample))
+            hessian += np.diag(RIDGE * np.diag(hessian) + np.finfo(float).tiny)
+            change = self.step * np.linalg.solve(hessian, down)
             power = spectra.real**2 + spectra.imag**2
             chi = sum(c * shape for c, shape in zip(change.tolist(), shapes, strict=True))
             rms = float(xp.sqrt((power * chi**2).sum() / power.sum()))

@@ -10,7 +10,7 @@ import numpy as np
 
 from ptywidgets.engine.params import Params, param
 from ptywidgets.engine.problem import Problem
-from ptywidgets.engine.refinements.position_slopes import position_slopes
+from ptywidgets.engine.refinements.position_derivatives import position_derivatives
 from ptywidgets.engine.state import State
 
 AFFINE = "affine"  # of a state's parameters: what RefineAffine has found, four numbers, row by row
@@ -20,10 +20,10 @@ AFFINE = "affine"  # of a state's parameters: what RefineAffine has found, four 
 class RefinePositions(Params):
     """Every position takes its own Gauss-Newton step, within limits; the mean of the scan stays where it was.
 
-    Works with every model, algorithm and loss; see :func:`position_slopes`. A window is never moved out of the object:
-    a :class:`~ptywidgets.Reconstruction` has the room that a plan needs, and ``make_problem(object_padding=...)`` gives
-    it. The scan's scale and the defocus are found together badly: hold the whole affine map where the defocus is in
-    doubt, and only the mean, with a probe that is known, where the scan is.
+    Works with every model, algorithm and loss; see :func:`position_derivatives`. A window is never moved out of the
+    object: a :class:`~ptywidgets.Reconstruction` has the room that a plan needs, and
+    ``make_problem(object_padding=...)`` gives it. The scan's scale and the defocus are found together badly: hold the
+    whole affine map where the defocus is in doubt, and only the mean, with a probe that is known, where the scan is.
 
     Not for a scan step or a rotation that is a few per cent off. Each position by itself hardly sees such an error,
     since the object has been made with it, and what moves them then is noise. The whole scan comes first:
@@ -48,7 +48,7 @@ class RefinePositions(Params):
 
         def apply(state: State, batch: Any) -> State:
             batch = np.asarray(batch)
-            wanted = self.step * position_slopes(problem, state, batch).steps(self.damping)
+            wanted = self.step * position_derivatives(problem, state, batch).steps(self.damping)
             base = mapped(state, first)
             moved = state.positions - base
             moved[batch] += shortened(wanted, self.limit_step)

@@ -79,9 +79,9 @@ class RefineTilts(Params):
         g = view.gradients(own, places, with_probe=False)
         down = np.array([d.dot(Direction(object=g.object)) for d in directions])
         sample = places[along_the_scan(own.positions[places])][:: max(1, len(places) // self.sample)]
-        bend = view.curvature(own, sample, directions) / 2 * (len(places) / len(sample))
-        bend += np.diag(self.damping * np.diag(bend) + np.finfo(float).tiny)
-        change = self.step * np.linalg.solve(bend, down)
+        hessian = view.curvature(own, sample, directions) / 2 * (len(places) / len(sample))
+        hessian += np.diag(self.damping * np.diag(hessian) + np.finfo(float).tiny)
+        change = self.step * np.linalg.solve(hessian, down)
         angles = np.array([projection.tilt.x, projection.tilt.y, projection.tilt.z])
         angles[[AXES.index(axis) for axis in self.axes]] += change.clip(-self.limit, self.limit)
         return angles

@@ -11,9 +11,9 @@ of field, and scatter more than once.
 
 from __future__ import annotations
 
-from ptywidgets.engine.tomography.adopt import adopt_series
 from ptywidgets.engine.tomography.backprojection import filtered_back_projection
 from ptywidgets.engine.tomography.composed import check_series, compose_series
+from ptywidgets.engine.tomography.convert_state import convert_series_state
 from ptywidgets.engine.tomography.make import make_series, series_of
 from ptywidgets.engine.tomography.projection import KERNELS, Projection
 from ptywidgets.engine.tomography.series import TiltSeries
@@ -24,9 +24,9 @@ __all__ = [
     "Projection",
     "Tilt",
     "TiltSeries",
-    "adopt_series",
     "check_series",
     "compose_series",
+    "convert_series_state",
     "filtered_back_projection",
     "make_series",
     "series_of",

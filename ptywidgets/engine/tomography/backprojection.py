@@ -1,4 +1,4 @@
-"""Filtered back-projection: a volume from pictures of its projections, at once, with no model of the scattering."""
+"""Filtered back-projection: a volume from images of its projections, at once, with no model of the scattering."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def filtered_back_projection(
     ParameterError
         For tilts about several axes.
     DataError
-        For pictures of the wrong number or shape.
+        For images of the wrong number or shape.
 
     Examples
     --------
@@ -53,14 +53,14 @@ def filtered_back_projection(
     True
     """
     if not projections or len(phases) != len(projections):
-        raise DataError(f"{len(phases)} pictures but {len(projections)} projections; give one for each.")
+        raise DataError(f"{len(phases)} images but {len(projections)} projections; give one for each.")
     axis = single_axis(projections)
     angles = np.array([getattr(projection.tilt, axis) for projection in projections], float)
     weights = angular_weights(angles)
     volume = np.zeros(projections[0].shape, np.float32)
     for phase, projection, weight in zip(phases, projections, weights, strict=True):
         if np.shape(phase) != projection.shape[1:]:
-            raise DataError(f"a picture is {np.shape(phase)} pixels; expected {projection.shape[1:]}, as the volume.")
+            raise DataError(f"an image is {np.shape(phase)} pixels; expected {projection.shape[1:]}, as the volume.")
         across = 0 if axis == "x" else 1
         filtered = _ramped(np.asarray(phase, np.float32), across, projection.voxel[1 + across], q_max)
         thin = replace(projection, slices=1, thickness=None)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ptywidgets.engine.errors import DataError, ParameterError
-from ptywidgets.engine.models import Model, Multislice, Thin, single_slice
+from ptywidgets.engine.models import Model, Multislice, SingleSlice, single_slice
 from ptywidgets.engine.modes import FIRST_SHARE, first_modes
 from ptywidgets.engine.params import counted
 from ptywidgets.engine.probe import Optics
@@ -60,7 +60,7 @@ def make_series(
     modes : int
         Of each view's probe.
     model : Model, optional
-        Of every view, with as many slices as its passage has; by default thin or multislice potentials.
+        Of every view, with as many slices as its exit-wave model has; by default thin or multislice potentials.
     voxel_depth : float, optional
         About how deep a voxel is, in A; by default as deep as it is wide.
     volume : ndarray (Z, Y, X), optional
@@ -143,8 +143,8 @@ def series_of(
     dy, dx = first.sampling
     count = max(1, round(depth / (voxel_depth or (dy + dx) / 2)))
     shape = (count, *first.object_shape[1:])
-    passage = first.model.passage
-    thickness = depth / passage.slices if isinstance(passage, Thin) else passage.thickness[0]  # type: ignore[attr-defined]  # which else has slices of a thickness
+    exit_wave = first.model.exit_wave
+    thickness = depth / exit_wave.slices if isinstance(exit_wave, SingleSlice) else exit_wave.thickness[0]  # type: ignore[attr-defined]  # which else has slices of a thickness
     middle = [(n - w) / 2 + w // 2 for n, w in zip(shape[1:], first.window, strict=True)]
     if volume is not None and np.shape(volume) != shape:
         raise ParameterError(f"the volume is {np.shape(volume)}; this series has {shape} voxels.")
@@ -155,7 +155,7 @@ def series_of(
                 tilt,
                 shape,  # type: ignore[arg-type]  # three axes
                 (depth / count, dy, dx),
-                passage.slices,
+                exit_wave.slices,
                 float(thickness),
                 (middle[0] * dy, middle[1] * dx),
                 kernel,
@@ -187,8 +187,8 @@ def _view(
         measurement = view.measurement
         energy = measurement.calibration.require("energy")
         extent = tuple(n * d for n, d in zip(view.window, view.sampling, strict=True))
-        passage = Multislice((thickness,) * slices, wavelength=wavelength(energy), extent=extent)  # type: ignore[arg-type]  # rows and columns
-        thick = replace(thin, passage=passage)
+        exit_wave = Multislice((thickness,) * slices, wavelength=wavelength(energy), extent=extent)  # type: ignore[arg-type]  # rows and columns
+        thick = replace(thin, exit_wave=exit_wave)
         view = make_problem(measurement, model=thick, probe=view.first_probe, **options)
     if modes > 1:
         view = replace(view, first_probe=first_modes(view.first_probe, modes, main_share=FIRST_SHARE))

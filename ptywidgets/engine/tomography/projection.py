@@ -57,7 +57,7 @@ class Projection:
         Of a slice in A; by default all of them are as deep as the volume. Middle lies on middle, and what is turned
         out of all slices is counted in the first or in the last one.
     centre : (float, float), optional
-        Where the axes of rotation meet (y, x) in A from pixel [0, 0]; by default the middle of the picture. In depth it
+        Where the axes of rotation meet (y, x) in A from pixel [0, 0]; by default the middle of the image. In depth it
         is the middle of the volume.
     kernel : {"cubic", "linear"}
 
@@ -254,7 +254,7 @@ class _Stage:
 
 
 def _dealt(places: np.ndarray, count: int, kernel: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Points and shares about places; what would fall beyond the ends leaves the picture."""
+    """Points and shares about places; what would fall beyond the ends leaves the image."""
     whole = np.floor(places + 1e-9)
     for step, share in KERNELS[kernel]((places - whole).clip(0)):
         index = whole.astype(int) + step

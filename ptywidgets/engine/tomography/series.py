@@ -47,7 +47,7 @@ class TiltSeries:
 
     The state's `object` is the volume (Z, Y, X) in rad per voxel, `probe` holds M modes of each view one after the
     other (T M, Ny, Nx), `positions` those of all views (J, 2). What algorithms, refinements and models keep of a single
-    view has the view's number before its name, as in "3 strength".
+    view has the view's number before its name, as in "3 tds_strength".
 
     Parameters
     ----------
@@ -161,9 +161,9 @@ class TiltSeries:
         return sum(view.mean_intensity * view.count for view in self.views) / self.count
 
     @cached_property
-    def stiffness(self) -> float:
+    def curvature_bound(self) -> float:
         """That of the stiffest view."""
-        return max(view.stiffness for view in self.views)
+        return max(view.curvature_bound for view in self.views)
 
     @property
     def first_probe(self) -> np.ndarray:
@@ -192,7 +192,7 @@ class TiltSeries:
         return len(self.views[0].first_probe)
 
     def illumination(self) -> np.ndarray:
-        """Intensity (Y, X) that the first probes put on the picture, all views together."""
+        """Intensity (Y, X) that the first probes put on the image, all views together."""
         return np.sum([view.illumination() for view in self.views], axis=0)
 
     def field_of_view(self) -> np.ndarray:
@@ -242,7 +242,7 @@ class TiltSeries:
             )
         return self
 
-    def bring(self, state: State) -> State:
+    def resample_state(self, state: State) -> State:
         """The state itself, which has the one grid that there is."""
         self.at_window(tuple(state.probe.shape[-2:]))
         first = {"probe": self.first_probe, "object": self.first_object}

@@ -49,7 +49,7 @@ class Tilt:
 
     @classmethod
     def about_axis(cls, angle: float, azimuth: float) -> Tilt:
-        """By `angle` about an axis in the plane of the picture, `azimuth` degrees from the columns' axis x towards y.
+        """By `angle` about an axis in the plane of the image, `azimuth` degrees from the columns' axis x towards y.
 
         Examples
         --------

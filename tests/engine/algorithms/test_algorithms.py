@@ -50,7 +50,8 @@ class TestRules(AlgorithmContract):
 
 
 class TestPIE(AlgorithmContract):
-    """With Poisson's loss a smaller regularization lets single patterns throw it off: it has no bottom in the dark."""
+    """With the Poisson loss a smaller regularization lets single patterns throw it off: it has no bottom in the
+    dark."""
 
     @pytest.fixture(
         params=[
@@ -75,7 +76,7 @@ class TestConjugateGradient(AlgorithmContract):
     batch = None
 
     @pytest.fixture(
-        params=[ConjugateGradient(), ConjugateGradient(lowest=0.0), ConjugateGradient(sample=10**6)], ids=repr
+        params=[ConjugateGradient(), ConjugateGradient(lower_bound=0.0), ConjugateGradient(sample=10**6)], ids=repr
     )
     def algorithm(self, request):
         return request.param
@@ -127,7 +128,7 @@ def test_the_number_of_threads_does_not_matter(algorithm, object_type):
 def test_a_gpu_gives_what_the_cpu_gives(algorithm, loss):
     """By numpy standing in for cupy; what is dark has no phase but rounding's, so the object is rough.
 
-    Poisson's loss divides by the darkest pixels, and from one position of PIE to the next what rounding changes there
+    The Poisson loss divides by the darkest pixels, and from one position of PIE to the next what rounding changes there
     grows, on one device as on two (a millionth of the object makes 0.3 rad): there, one position is compared.
     """
     chaotic = loss == "poisson" and isinstance(algorithm, PIE)
@@ -146,8 +147,8 @@ def test_a_gpu_gives_what_the_cpu_gives(algorithm, loss):
 def test_stiffness_is_half_the_bend_at_the_brightest_measured_pixel():
     problem = example_problem()
     most = problem.patterns.counts.max()
-    stiffness = {name: replace(problem, loss=kind()).stiffness for name, kind in LOSSES.items()}
-    assert stiffness == pytest.approx(
+    curvature_bound = {name: replace(problem, loss=kind()).curvature_bound for name, kind in LOSSES.items()}
+    assert curvature_bound == pytest.approx(
         {"amplitude": 1, "anscombe": 1 - 0.375 / (most + 0.375), "poisson": 2, "intensity": 4 * most}
     )
 

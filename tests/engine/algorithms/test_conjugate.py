@@ -8,7 +8,7 @@ import pytest
 from ptywidgets.engine import ConjugateGradient, Plan, State, iterate, single_slice
 from ptywidgets.engine.losses import LOSSES
 from ptywidgets.engine.models.curvature import Direction, curvature
-from ptywidgets.engine.modes import first_modes, orthogonalise, shares
+from ptywidgets.engine.modes import first_modes, occupations, orthogonalise
 from ptywidgets.engine.patterns import Patterns
 from ptywidgets.testing import exact_problem, example_problem, model_case
 from ptywidgets.testing.exact import with_patterns
@@ -115,7 +115,7 @@ def test_near_the_solution_the_loss_never_rises(object_type):
 
 def test_a_bound_is_kept_without_a_constraint():
     problem = example_problem("potential")
-    plan = Plan(iterations=6, batch=None, algorithm=ConjugateGradient(lowest=0.0), constraints=())
+    plan = Plan(iterations=6, batch=None, algorithm=ConjugateGradient(lower_bound=0.0), constraints=())
     for state in iterate(problem, plan):
         assert state.object.min() >= 0
     assert (state.object == 0).any() and (state.object > 0.05).any()
@@ -149,8 +149,8 @@ def test_the_first_step_is_the_lowest_point_of_the_parabola():
     start = problem.start()
     g = problem.gradients(start, everything, with_probe=False)
     way = g.object / (g.illumination + np.float32(0.05) * g.illumination.max())
-    bend = curvature(problem, start, everything, [Direction(object=way)])[0, 0]
-    length = 2 * float((g.object * way).sum()) / (bend * (1 + 1e-4))
+    hessian = curvature(problem, start, everything, [Direction(object=way)])[0, 0]
+    length = 2 * float((g.object * way).sum()) / (hessian * (1 + 1e-4))
     after = algorithm.advance(problem, start, everything)
     np.testing.assert_allclose(after.object, start.object + length * way, rtol=0, atol=1e-5)
 
@@ -174,4 +174,4 @@ def test_the_shares_of_modes_are_found_soon(true, first):
     problem = replace(problem, first_probe=first_modes(alone, 3, main_share=first))
     plan = Plan(iterations=12, batch=None, algorithm=ConjugateGradient(), constraints=())
     *_, state = iterate(problem, plan)
-    assert shares(orthogonalise(state.probe))[0] == pytest.approx(true, abs=0.1)
+    assert occupations(orthogonalise(state.probe))[0] == pytest.approx(true, abs=0.1)

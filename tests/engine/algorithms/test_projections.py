@@ -91,7 +91,7 @@ def test_the_overlap_projection_finds_the_object_of_its_waves(object_type):
     where = problem.geometry(state.positions).at(backend, np.arange(problem.count))
     incident = model.incident(backend, state.probe, where.fractions)
     waves = incident.waves(backend, np.arange(problem.count)).copy()
-    exits, _ = model.passage.transmit(backend, waves, model.slab(backend, wanted).transmission, where.corners)
+    exits, _ = model.exit_wave.forward(backend, waves, model.slab(backend, wanted).transmission, where.corners)
     algorithm = Projections(overlaps=1, damping=1e-6, hold_probe=True)
     obj, probe = algorithm._overlap(problem, state.replace(object=problem.first_object), exits)
     seen = problem.field_of_view()
@@ -104,8 +104,8 @@ def test_the_overlap_projection_finds_the_object_of_its_waves(object_type):
 
 def test_thick_specimens_and_every_loss_with_them():
     thin = example_problem("potential")
-    passage = Multislice((10.0, 10.0, 10.0), wavelength=0.0418, extent=tuple(64 * s for s in thin.sampling))
-    model = replace(thin.model, passage=passage)
+    exit_wave = Multislice((10.0, 10.0, 10.0), wavelength=0.0418, extent=tuple(64 * s for s in thin.sampling))
+    model = replace(thin.model, exit_wave=exit_wave)
     problem = make_problem(thin.measurement, model=model, probe=thin.first_probe, loss="poisson")
     *_, state = iterate(problem, Plan(iterations=12, batch=32, algorithm=Projections(), constraints=()))
     assert state.object.shape[0] == 3

@@ -67,7 +67,7 @@ def test_paste(kernels):
     images, shares = GENERATOR.random((3, 4, 5)).astype(np.float32), GENERATOR.random((3, 2)).astype(np.float32)
     places = np.array([[[0, 1, 2], [1, 0, 0]], [[0, 2, 3], [0, 1, 2]], [[1, 2, 1], [1, 2, 3]]])
     target = np.ones((2, 7, 8), np.float32)
-    kernels.paste(images, places, shares, target)
+    kernels.add_images(images, places, shares, target)
     expected = np.ones((2, 7, 8))
     for image, spots, parts in zip(images, places, shares, strict=True):
         for (plane, y, x), share in zip(spots, parts, strict=True):

@@ -25,7 +25,7 @@ def densities(problem, seed=0, strength=0.1):
 
 
 def thickness_of(problem):
-    return np.array(problem.model.passage.thickness, np.float32)[:, None, None]
+    return np.array(problem.model.exit_wave.thickness, np.float32)[:, None, None]
 
 
 @pytest.mark.parametrize("constraint", [*IN_DEPTH, TotalVariation(weight=0, depth_weight=0.1)], ids=repr)
@@ -93,7 +93,7 @@ def test_profiles_of_unequal_slices_are_orthogonal_by_thickness():
 
 def standing_wave(problem, j, rows, columns):
     """cos(2 pi kz z) cos(2 pi k r), and its frequencies in 1/A."""
-    thickness = np.array(problem.model.passage.thickness)
+    thickness = np.array(problem.model.exit_wave.thickness)
     kz, shapes = profiles(thickness)
     shape = problem.object_shape[-2:]
     y, x = (np.arange(n) / n for n in shape)

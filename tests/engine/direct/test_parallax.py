@@ -69,7 +69,7 @@ def test_coma_and_threefold_in_the_detector_frame():
 
 
 def test_a_wrong_orientation_is_given_up_for_the_right_one():
-    """The twin has the opposite aberrations and is turned by 180 degrees; the shifts cannot tell it."""
+    """The flip has the opposite aberrations and is turned by 180 degrees; the shifts cannot tell it."""
     true = Aberrations(defocus=260)
     bright = bright_field(simulated(true, 25.0), rotation=120.0, transpose=True)
     result = parallax(bright, order=1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ptywidgets.engine.direct.folding import Equations
-from ptywidgets.engine.direct.spectrum_prior import Portions, learnt, rising
+from ptywidgets.engine.direct.spectrum_prior import Chunks, learnt, rising
 
 SHAPE, PIXELS = (24, 24), 40
 
@@ -42,10 +42,10 @@ def solution(truth, counting, noise=60.0):
         made[few[0]] = made.get(few[0], 0) + 1
         return equations_of(truth, noise, np.random.default_rng(few[0]), few)
 
-    portions = Portions(make, np.array_split(half, 5), 1e3)
-    diagonal = learnt(portions, 0.1, counting, PIXELS, SHAPE)
+    chunks = Chunks(make, np.array_split(half, 5), 1e3)
+    diagonal = learnt(chunks, 0.1, counting, PIXELS, SHAPE)
     found = np.zeros(SHAPE, complex)
-    for e, x in portions.each(lambda e: (e, e.solve(diagonal(e)))):
+    for e, x in chunks.each(lambda e: (e, e.solve(diagonal(e)))):
         found[e.rows, e.columns] = x
     assert set(made.values()) == {1}  # equations are kept
     wanted = np.zeros(SHAPE, complex)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ptywidgets.engine.errors import ParameterError
-from ptywidgets.engine.metrics import given_off
+from ptywidgets.engine.metrics import diffuse_counts
 from ptywidgets.engine.models import Diffuse
 from ptywidgets.testing import example_problem
 
@@ -23,28 +23,28 @@ def test_an_even_map_takes_its_share_of_every_pattern():
     problem = warm_problem()
     state = problem.start()
     rho = 0.05
-    strength = np.full_like(state.parameters["strength"], rho)
-    state = state.replace(parameters={**state.parameters, "strength": strength})
+    tds_strength = np.full_like(state.parameters["tds_strength"], rho)
+    state = state.replace(parameters={**state.parameters, "tds_strength": tds_strength})
     counts = (np.abs(problem.first_probe) ** 2).sum()
     expected = counts * (1 - np.exp(-2 * rho)) / 2  # of each of two equal channels
-    assert given_off(problem, state) == pytest.approx(np.full((problem.count, 2), expected), rel=1e-5)
+    assert diffuse_counts(problem, state) == pytest.approx(np.full((problem.count, 2), expected), rel=1e-5)
 
 
 def test_nothing_is_lost_beside_the_coherent_wave():
     problem = warm_problem()
     state = problem.start()
     generator = np.random.default_rng(2)
-    strength = generator.random(state.parameters["strength"].shape).astype(np.float32) * 0.1
-    state = state.replace(parameters={**state.parameters, "strength": strength})
+    tds_strength = generator.random(state.parameters["tds_strength"].shape).astype(np.float32) * 0.1
+    state = state.replace(parameters={**state.parameters, "tds_strength": tds_strength})
     diffuse = problem.model_at(state).diffuse
     shapes = diffuse.patterns(problem.backend, problem.window, np.float32)
-    added = np.tensordot(given_off(problem, state), shapes, 1)
+    added = np.tensordot(diffuse_counts(problem, state), shapes, 1)
     coherent = problem.intensities(state, np.arange(problem.count)) - added
-    total = coherent.sum((1, 2)) + given_off(problem, state).sum(1)
+    total = coherent.sum((1, 2)) + diffuse_counts(problem, state).sum(1)
     assert total == pytest.approx(np.full(problem.count, (np.abs(problem.first_probe) ** 2).sum()), rel=1e-4)
 
 
 def test_a_model_without_diffuse_scattering_is_told():
     problem = example_problem("potential")
     with pytest.raises(ParameterError, match="scatters nothing diffusely"):
-        given_off(problem, problem.start())
+        diffuse_counts(problem, problem.start())

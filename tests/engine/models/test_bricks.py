@@ -18,7 +18,7 @@ from ptywidgets.engine.models import (
     Segments,
     single_slice,
 )
-from ptywidgets.engine.models.passage import fresnel
+from ptywidgets.engine.models.exit_wave import fresnel
 from ptywidgets.engine.patterns import Patterns
 from ptywidgets.testing import ModelContract, model_case
 from ptywidgets.testing.models import check_gradient, check_slope
@@ -28,12 +28,12 @@ SLICES = Multislice((12.0, 8.0, 10.0), WAVELENGTH, EXTENT, tilt=(3.0, -2.0))
 COHERENCE = PartialCoherence(0.2, 30.0, WAVELENGTH, EXTENT)
 
 
-def strength(slices, channels=2, seed=4):
+def tds_strength(slices, channels=2, seed=4):
     return np.random.default_rng(seed).uniform(0, 0.4, (channels, slices, WINDOW[0] + 12, WINDOW[1] + 15))
 
 
 def diffuse(slices):
-    return Diffuse(("C", "C"), (0.5, 2.0), EXTENT, strength(slices))
+    return Diffuse(("C", "C"), (0.5, 2.0), EXTENT, tds_strength(slices))
 
 
 def background():
@@ -46,17 +46,17 @@ def object_modes(slices, count=2, seed=8):
 
 
 BRICKS = {
-    "slices": {"passage": SLICES},
-    "slices, few kept": {"passage": replace(SLICES, thickness=(5.0, 6.0, 7.0, 8.0, 9.0), tape_bytes=1)},
+    "slices": {"exit_wave": SLICES},
+    "slices, few kept": {"exit_wave": replace(SLICES, thickness=(5.0, 6.0, 7.0, 8.0, 9.0), tape_bytes=1)},
     "source and focal spread": {"ensemble": COHERENCE},
     "background": {"background": background()},
     "diffuse": {"diffuse": diffuse(1)},
     "point spread": {"response": PointSpread(0.8)},
     "near field": {"detector": NearField(300.0, WAVELENGTH, EXTENT)},
     "object modes": {"object_modes": object_modes(1)},
-    "object modes, slices, diffuse": {"object_modes": object_modes(3), "passage": SLICES, "diffuse": diffuse(3)},
+    "object modes, slices, diffuse": {"object_modes": object_modes(3), "exit_wave": SLICES, "diffuse": diffuse(3)},
     "all": {
-        "passage": SLICES,
+        "exit_wave": SLICES,
         "ensemble": replace(COHERENCE, focal_spread=0.0, order=2),
         "diffuse": diffuse(3),
         "background": background(),
@@ -77,8 +77,8 @@ class TestBricks(ModelContract):
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("spread", [None, PointSpread(0.7)])
 def test_gradients_by_what_is_added_are_slopes_of_the_loss(kind, slices, loss, spread):
-    passage = {"passage": SLICES} if slices == 3 else {}
-    model = replace(single_slice(kind), diffuse=diffuse(slices), background=background(), response=spread, **passage)
+    exit_wave = {"exit_wave": SLICES} if slices == 3 else {}
+    model = replace(single_slice(kind), diffuse=diffuse(slices), background=background(), response=spread, **exit_wave)
     case = replace(model_case(model), loss=LOSSES[loss]())
     found = case.gradients(with_others=True)
 
@@ -86,7 +86,7 @@ def test_gradients_by_what_is_added_are_slopes_of_the_loss(kind, slices, loss, s
         return replace(case, model=model.bind(parameters)).gradients().loss
 
     b = model.diffuse.b_factor
-    check_slope(lambda s: at(strength=s, b_factor=b), model.diffuse.strength, -found.others["strength"] / 2)
+    check_slope(lambda s: at(tds_strength=s, b_factor=b), model.diffuse.tds_strength, -found.others["tds_strength"] / 2)
     check_slope(lambda b: at(background=b), model.background.pattern, -found.others["background"] / 2)
 
 
@@ -94,7 +94,7 @@ def test_gradients_by_what_is_added_are_slopes_of_the_loss(kind, slices, loss, s
 @pytest.mark.parametrize("slices", [1, 3])
 @pytest.mark.parametrize("loss", LOSSES)
 def test_gradients_by_object_modes_are_slopes_of_the_loss(kind, slices, loss):
-    parts = {"passage": SLICES, "diffuse": diffuse(3)} if slices == 3 else {}
+    parts = {"exit_wave": SLICES, "diffuse": diffuse(3)} if slices == 3 else {}
     model = replace(single_slice(kind), object_modes=object_modes(slices, count=4), **parts)
     case = replace(model_case(model), loss=LOSSES[loss]())
     found = case.gradients(with_others=True)
@@ -105,12 +105,14 @@ def test_gradients_by_object_modes_are_slopes_of_the_loss(kind, slices, loss):
     check_slope(lambda d: at(object_modes=d), model.object_modes.phases, -found.others["object_modes"] / 2)
     if slices == 3:
         b = model.diffuse.b_factor
-        check_slope(lambda s: at(strength=s, b_factor=b), model.diffuse.strength, -found.others["strength"] / 2)
+        check_slope(
+            lambda s: at(tds_strength=s, b_factor=b), model.diffuse.tds_strength, -found.others["tds_strength"] / 2
+        )
 
 
 @pytest.mark.parametrize("slices", [1, 3])
 def test_object_modes_add_as_so_many_specimens_would(slices):
-    parts = {"passage": SLICES} if slices == 3 else {}
+    parts = {"exit_wave": SLICES} if slices == 3 else {}
     plain = replace(single_slice("potential"), **parts)
     states = object_modes(slices, count=4)
     case = model_case(replace(plain, object_modes=states))
@@ -127,7 +129,7 @@ def test_object_modes_that_are_alike_are_one():
 
 
 def test_slices_without_space_between_them_are_one():
-    thick = replace(single_slice("potential"), passage=replace(SLICES, thickness=(0.0, 0.0, 0.0)))
+    thick = replace(single_slice("potential"), exit_wave=replace(SLICES, thickness=(0.0, 0.0, 0.0)))
     case = model_case(thick)
     one = replace(case, model=single_slice("potential"), obj=case.obj.sum(0, keepdims=True))
     np.testing.assert_allclose(case.intensities(), one.intensities(), rtol=1e-9, atol=1e-12)
@@ -135,14 +137,14 @@ def test_slices_without_space_between_them_are_one():
 
 def test_one_slice_is_a_thin_specimen():
     thin = model_case(single_slice("complex"))
-    one = replace(thin, model=replace(thin.model, passage=replace(SLICES, thickness=(50.0,))))
+    one = replace(thin, model=replace(thin.model, exit_wave=replace(SLICES, thickness=(50.0,))))
     np.testing.assert_array_equal(one.intensities(), thin.intensities())
     np.testing.assert_array_equal(one.gradients().object, thin.gradients().object)
 
 
 def test_in_vacuum_a_probe_of_another_focus_comes_out():
     """Free space over z is a defocus by z: the far field shows the aperture whatever the way."""
-    model = replace(single_slice("potential"), passage=SLICES)
+    model = replace(single_slice("potential"), exit_wave=SLICES)
     case = model_case(model, modes=1, subpixel=False)
     vacuum = np.zeros_like(case.obj)
     aperture = np.abs(np.fft.fft2(case.probe[0], norm="ortho")) ** 2
@@ -211,15 +213,15 @@ def test_no_strength_is_coherent():
 
 def test_what_leaves_the_coherent_wave_is_what_arrives_diffusely():
     """With a shape that all of it reaches the detector by, no electron is lost."""
-    model = replace(single_slice("potential"), passage=SLICES, diffuse=diffuse(3))
+    model = replace(single_slice("potential"), exit_wave=SLICES, diffuse=diffuse(3))
     case = model_case(model)
     backend = case.backend
     slab = model.slab(backend, case.obj)
     where = case.geometry.at(backend, np.arange(case.count))
     waves = model.incident(backend, case.probe, where.fractions, exact=True).waves(backend, np.arange(case.count))
-    far = model.far_field(backend, waves.copy(), slab, where)
+    far = model.propagate_to_detector(backend, waves.copy(), slab, where)
     coherent = (np.abs(far.waves) ** 2).sum((1, 2, 3))
-    np.testing.assert_allclose(coherent + far.given_off.sum(1), (np.abs(case.probe) ** 2).sum(), rtol=1e-9)
+    np.testing.assert_allclose(coherent + far.diffuse_counts.sum(1), (np.abs(case.probe) ** 2).sum(), rtol=1e-9)
     reaches = [
         replace(model.diffuse, extent=(20.0, 20.0)).patterns(backend, (n, n), float).sum((1, 2)) for n in (96, 800)
     ]
@@ -228,7 +230,7 @@ def test_what_leaves_the_coherent_wave_is_what_arrives_diffusely():
 
 
 def test_channels_share_what_is_absorbed():
-    d, s = diffuse(2), strength(2)
+    d, s = diffuse(2), tds_strength(2)
     emitted = d.emission(np, s)
     np.testing.assert_allclose(emitted.sum(0), 1 - d.absorption(np, s) ** 2, rtol=1e-12)
     np.testing.assert_allclose(emitted[0] / emitted[1], s[0] / s[1], rtol=1e-12)
@@ -242,10 +244,10 @@ def test_a_spread_pattern_keeps_its_counts_and_its_adjoint():
     backend, generator = CpuBackend(1), np.random.default_rng(2)
     masks = generator.uniform(0, 1, (5, *WINDOW))
     for response, out in ((PointSpread(0.9), WINDOW), (Segments(masks), (5, 1))):
-        intensity, slope = generator.uniform(0, 1, (3, *WINDOW)), generator.normal(size=(3, *out))
+        intensity, derivative = generator.uniform(0, 1, (3, *WINDOW)), generator.normal(size=(3, *out))
         expected = response.expect(backend, intensity)
         np.testing.assert_allclose(
-            (expected * slope).sum(), (intensity * response.adjoint(backend, slope)).sum(), rtol=1e-6
+            (expected * derivative).sum(), (intensity * response.adjoint(backend, derivative)).sum(), rtol=1e-6
         )
     np.testing.assert_allclose(
         PointSpread(0.9).expect(backend, intensity).sum((1, 2)), intensity.sum((1, 2)), rtol=1e-6

@@ -8,7 +8,7 @@ import pytest
 from ptywidgets.engine import Plan, iterate, make_problem
 from ptywidgets.engine.models import NearField, single_slice
 from ptywidgets.engine.prepare.arrays import measurement_of
-from ptywidgets.engine.refinements import position_slopes
+from ptywidgets.engine.refinements import position_derivatives
 
 N, PIXEL, WAVELENGTH, DISTANCE = 48, 0.3, 0.04, 900.0
 EXTENT = (N * PIXEL, N * PIXEL)
@@ -87,7 +87,7 @@ def test_positions_are_refined_by_what_moves_on_the_detector_too(case):
     aside = np.random.default_rng(3).normal(0, 0.05, state.positions.shape)
     state = state.replace(positions=state.positions + aside)
     batch = np.arange(problem.count)
-    found = position_slopes(problem, state, batch).positions
+    found = position_derivatives(problem, state, batch).positions
     step = 1e-3
     for axis in (0, 1):
         ends = []
@@ -95,7 +95,7 @@ def test_positions_are_refined_by_what_moves_on_the_detector_too(case):
             moved = state.positions.copy()
             moved[4, axis] += sign * step
             ends.append(problem.value(state.replace(positions=moved), batch[4:5]))
-        # PositionSlopes hold minus half of the derivative: the way down.
+        # PositionDerivatives hold minus half of the derivative: the way down.
         assert found[4, axis] == pytest.approx(-(ends[0] - ends[1]) / (4 * step), rel=0.02)
 
 
@@ -104,7 +104,7 @@ def test_positions_that_are_off_come_back(case):
     aside = np.random.default_rng(4).normal(0, 0.04, truth.positions.shape)
     state = truth.replace(positions=truth.positions + aside - aside.mean(0))
     for _ in range(4):
-        steps = position_slopes(problem, state, np.arange(problem.count)).steps(0.01)
+        steps = position_derivatives(problem, state, np.arange(problem.count)).steps(0.01)
         state = state.replace(positions=state.positions + steps)
     left = np.abs(state.positions - truth.positions).max()
     assert left < 0.1 * np.abs(aside).max()

@@ -110,7 +110,7 @@ def test_a_choice_by_hand_is_told_and_what_was_given_stays_given():
             ("descan", 2.0, "px", "from the centre of mass"),
             ("rotation", 141.0, "degrees", "from the bright field"),
             ("transpose", True, "", GIVEN),
-            ("half turn", "open", "", "undecided"),
+            ("180-degree ambiguity", "open", "", "undecided"),
             ("defocus", 300.0, "A", "from the bright field"),
             ("astigmatism", 20.6, "A", "from the bright field"),
             ("coma", 700.0, "A", GIVEN),
@@ -122,7 +122,7 @@ def test_a_choice_by_hand_is_told_and_what_was_given_stays_given():
     told = {d.name: d for d in chosen_decisions(alternatives, 1, start, lens)}
     assert list(told) == [d.name for d in decisions]
     changed = {name for name, d in told.items() if d.source == CHOSEN}
-    assert changed == {"rotation", "half turn", "defocus", "astigmatism"}
+    assert changed == {"rotation", "180-degree ambiguity", "defocus", "astigmatism"}
     assert told["descan"] == decisions[0] and told["transpose"] == decisions[2]
     assert (told["rotation"].value, told["rotation"].uncertainty) == (18.4, None)
     assert "start 2 of 2" in told["rotation"].sentence and "10 %" in told["rotation"].sentence

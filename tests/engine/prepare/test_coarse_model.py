@@ -6,23 +6,23 @@ import pytest
 from ptywidgets.engine import Aberrations, Optics, prepare
 from ptywidgets.engine.direct import bright_field
 from ptywidgets.engine.prepare import find_optics, wrapped_angle
-from ptywidgets.engine.prepare.coarse_part import asked_pixels, moved_aperture
-from ptywidgets.engine.prepare.polish import polish
+from ptywidgets.engine.prepare.coarse_block import asked_pixels, moved_aperture
+from ptywidgets.engine.prepare.refine_optics import refine_optics
 
 LENS = {"C12": 40.0, "phi12": 0.4, "C21": 6000.0, "phi21": 1.0}
 
 
-def polished(dataset, defocus):
+def refinement(dataset, defocus):
     measurement = prepare(dataset)
     start = Optics.from_dataset(dataset, aberrations=Aberrations(defocus=np.sign(defocus)))
     fit = find_optics(bright_field(dataset, measurement), start)
-    return polish(measurement, start, fit)
+    return refine_optics(measurement, start, fit)
 
 
 @pytest.mark.parametrize("descan, lens", [(0.5, {}), (0.5, LENS), (0.0, LENS)])
 def test_pixels_that_take_in_an_edge_which_descan_moves_bend_nothing(variant, descan, lens):
     dataset = variant(defocus=300.0, descan=descan, binning=2, **lens)
-    result = polished(dataset, 300.0)
+    result = refinement(dataset, 300.0)
     truth, found = Aberrations(defocus=300, **lens).cartesian, result.fit.aberrations.cartesian
     assert result.accepted and abs(wrapped_angle(result.fit.rotation + 15)) < 0.2
     assert found["C10"] == pytest.approx(truth["C10"], rel=0.01)
@@ -38,7 +38,7 @@ def test_stated_uncertainties_are_those_of_the_errors(variant):
         data = variant(
             specimen, defocus=300.0, dose=dose, seed=seed, rotation=rotation, descan=0.5, binning=2, **optics
         )
-        fit = polished(data, 300.0).fit
+        fit = refinement(data, 300.0).fit
         truth, found = Aberrations(defocus=300, **optics).cartesian, fit.aberrations.cartesian
         names = ("C10", "C12a", "C12b", "C21a", "C21b")
         ratios.append([(found[name] - truth[name]) / fit.uncertainties[name] for name in names])

@@ -94,9 +94,9 @@ def test_bare_disks_anywhere_on_the_detector(offset):
 def test_centred_mean_has_a_sharp_edge():
     dataset = recorded(wander("parabola"))
     disk = measure_disk(dataset.vacuum)
-    smeared, mended = dataset.mean_pattern(), centred_mean(dataset, disk_origins(dataset, disk))
-    assert measure_disk(mended).radius == pytest.approx(disk.radius, abs=0.1)
-    assert measure_disk(mended).edge_width < 1.6 < 0.5 * measure_disk(smeared).edge_width
+    smeared, repaired = dataset.mean_pattern(), centred_mean(dataset, disk_origins(dataset, disk))
+    assert measure_disk(repaired).radius == pytest.approx(disk.radius, abs=0.1)
+    assert measure_disk(repaired).edge_width < 1.6 < 0.5 * measure_disk(smeared).edge_width
 
 
 def test_broken_patterns_are_refused():

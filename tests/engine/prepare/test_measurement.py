@@ -10,7 +10,7 @@ from ptywidgets.engine import Calibration, CalibrationError, DataError, Dataset,
 from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.patterns import Patterns
 from ptywidgets.engine.prepare import bad_pixels, reorient
-from ptywidgets.engine.prepare.twin import resolve_twin
+from ptywidgets.engine.prepare.flip import resolve_flip
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_a_known_defocus_tells_the_twins_apart(ducky, measurement, sign):
     optics = Optics.from_dataset(ducky, aberrations=Aberrations(defocus=sign * samples.ducky_defocus("tiny")))
     for start in (measurement.rotation, measurement.rotation + 180):
         turned = reorient(measurement, measurement.preparation.replace(rotation=start))
-        test = resolve_twin(turned, optics)
+        test = resolve_flip(turned, optics)
         assert test.resolved
         difference = (test.rotation + 15 + 180) % 360 - 180
         assert abs(difference) < 2 if sign > 0 else abs(abs(difference) - 180) < 2
@@ -81,7 +81,7 @@ def test_without_defocus_the_twins_cannot_be_told(ducky, measurement):
     vacuum = np.fft.fftshift(measurement.amplitudes[0] ** 2)
     vacuum = vacuum + np.roll(vacuum[::-1, ::-1], (1, 1), (0, 1))
     patterns = Patterns.centred(np.broadcast_to(np.fft.ifftshift(vacuum), measurement.patterns.shape))
-    test = resolve_twin(replace(measurement, patterns=patterns, shifts=0 * measurement.shifts), Optics(vacuum=vacuum))
+    test = resolve_flip(replace(measurement, patterns=patterns, shifts=0 * measurement.shifts), Optics(vacuum=vacuum))
     assert not test.resolved and "equally well" in test.message
 
 

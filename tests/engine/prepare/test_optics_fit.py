@@ -9,8 +9,8 @@ from ptywidgets.engine.direct import bright_field
 from ptywidgets.engine.prepare import find_optics, wrapped_angle
 from ptywidgets.engine.prepare.coarse_model import CoarseModel
 from ptywidgets.engine.prepare.optics_fit import TERMS
-from ptywidgets.engine.prepare.polish import polish
-from ptywidgets.engine.prepare.side_bands import StrongBands
+from ptywidgets.engine.prepare.refine_optics import refine_optics
+from ptywidgets.engine.prepare.sidebands import Sidebands
 
 LENS = {"defocus": 300.0, "C12": 40.0, "phi12": 0.4, "C21": 6000.0, "phi21": 1.0}
 
@@ -27,7 +27,7 @@ def bright(weak):
 
 @pytest.mark.parametrize("transpose", [False, True])
 def test_the_gradient_is_that_of_the_share(bright, transpose):
-    bands = StrongBands.prepare(bright, 40)
+    bands = Sidebands.prepare(bright, 40)
     values, rotation = np.array([-280.0, 20.0, 10.0, 2000.0, 3000.0]), -14.0
     gradient = bands.normal(TERMS, values, rotation, transpose).gradient.sum(0)
     for index, step in enumerate([0.1, 0.1, 0.1, 20.0, 20.0]):
@@ -41,7 +41,7 @@ def test_the_gradient_is_that_of_the_share(bright, transpose):
 
 
 def test_shares_by_defocus_are_those_of_the_whole_model(bright):
-    bands = StrongBands.prepare(bright, 40, 100)
+    bands = Sidebands.prepare(bright, 40, 100)
     grid = np.linspace(-400, -200, 5)
     quick = bands.shares_by_defocus(-15.0, False, grid).sum(0)
     slow = [bands.normal(["C10"], np.array([c]), -15.0, False).share for c in grid]
@@ -65,14 +65,14 @@ def test_a_start_far_away_does_no_harm(bright):
 
 def test_twins_explain_the_same(bright):
     fit = find_optics(bright)
-    twin = fit.twin()
-    bands = StrongBands.prepare(bright)
+    twin = fit.flipped()
+    bands = Sidebands.prepare(bright)
     shares = [
         bands.normal(TERMS, np.array([f.aberrations.cartesian[t] for t in TERMS]), f.rotation, f.transpose).share
         for f in (fit, twin)
     ]
     assert shares[0] == pytest.approx(shares[1], rel=1e-4)
-    assert twin.twin().aberrations["defocus"] == pytest.approx(fit.aberrations["defocus"])
+    assert twin.flipped().aberrations["defocus"] == pytest.approx(fit.aberrations["defocus"])
     np.testing.assert_allclose(twin.phase, -fit.phase)
 
 
@@ -98,9 +98,9 @@ def test_a_coarse_reconstruction_makes_the_optics_finer():
     dataset = samples.ducky("medium")
     measurement = prepare(dataset)
     fit = find_optics(bright_field(dataset, measurement), Optics(aberrations=Aberrations(defocus=1)))
-    polished = polish(measurement, Optics.from_dataset(dataset), fit)
-    assert polished.accepted and polished.peaks > 0 and polished.peaks_clear
-    assert abs(polished.fit.aberrations["defocus"] / 420 - 1) < 0.005 < abs(fit.aberrations["defocus"] / 420 - 1)
+    refinement = refine_optics(measurement, Optics.from_dataset(dataset), fit)
+    assert refinement.accepted and refinement.peaks > 0 and refinement.peaks_clear
+    assert abs(refinement.fit.aberrations["defocus"] / 420 - 1) < 0.005 < abs(fit.aberrations["defocus"] / 420 - 1)
 
 
 def test_the_coarse_model_has_the_right_derivatives():

@@ -20,7 +20,7 @@ def test_the_right_one_of_eight(variant, rotation, transpose, defocus):
     )
     assert len(found.candidates) == 8
     assert away(found.rotation, rotation) < 1 and found.transpose == transpose
-    assert found.twin_resolved and found.confidence > 0.9
+    assert found.flip_resolved and found.confidence > 0.9
     assert sum(c.confidence for c in found.candidates) == pytest.approx(1)
 
 
@@ -36,7 +36,7 @@ def test_twins_tie_in_everything_but_the_look_of_atoms():
     dataset = samples.ducky("tiny")
     measurement = prepare(dataset)
     found = find_orientation(bright_field(dataset, measurement))
-    assert not found.twin_resolved and "cannot tell" in found.message
+    assert not found.flip_resolved and "cannot tell" in found.message
     best = found.candidates[found.best]
     twin = next(c for c in found.candidates if c.transpose == best.transpose and away(c.rotation, best.rotation) > 179)
     assert twin.confidence == pytest.approx(best.confidence)
@@ -48,7 +48,7 @@ def test_twins_tie_in_everything_but_the_look_of_atoms():
 def test_a_sign_of_the_defocus_tells_the_twins_apart(sign):
     optics = Optics(semiangle=20, aberrations=Aberrations(defocus=sign))
     found = find_orientation(samples.ducky("tiny"), optics=optics)
-    assert found.twin_resolved
+    assert found.flip_resolved
     assert away(found.rotation, -15 if sign > 0 else 165) < 1
 
 

@@ -1,4 +1,4 @@
-"""Bad pixels are found and mended; good ones, at whatever dose, are left alone."""
+"""Bad pixels are found and repaired; good ones, at whatever dose, are left alone."""
 
 import pickle
 
@@ -7,7 +7,7 @@ import pytest
 
 from ptywidgets import samples
 from ptywidgets.engine import DataError, Dataset, DataWarning, read
-from ptywidgets.engine.prepare import bad_pixels, centre_of_mass, mend_pixels
+from ptywidgets.engine.prepare import bad_pixels, centre_of_mass, repair_pixels
 from ptywidgets.engine.virtual import VirtualImager
 
 PLACES = [(20, 20), (48, 50), (36, 48), (70, 12), (2, 90), (50, 41)]  # in the dark, in the disk, at its edge
@@ -83,20 +83,20 @@ def test_a_cosmic_ray_is_no_bad_pixel():
     assert not bad_pixels(Dataset(data)).mask.any()
 
 
-def test_mending_leaves_no_trace():
+def test_repairing_leaves_no_trace():
     clean = samples.ducky("small", dose=1e5)
     dirty = spoilt(1e5, lambda v, plateau, g: np.full(v.shape, 65535.0))
-    mended = mend_pixels(dirty, bad_pixels(dirty))
+    repaired = repair_pixels(dirty, bad_pixels(dirty))
     good = np.ones(clean.detector_shape, bool)
     good[tuple(np.transpose(PLACES))] = False
-    assert mended.dtype == clean.dtype and mended.is_lazy
-    np.testing.assert_array_equal(mended.pattern(3, 4)[good], clean.pattern(3, 4)[good])
-    assert np.abs(centre_of_mass(mended) - centre_of_mass(clean)).max() < 0.1
+    assert repaired.dtype == clean.dtype and repaired.is_lazy
+    np.testing.assert_array_equal(repaired.pattern(3, 4)[good], clean.pattern(3, 4)[good])
+    assert np.abs(centre_of_mass(repaired) - centre_of_mass(clean)).max() < 0.1
     with pytest.warns(DataWarning, match="6 detector pixels without a measurement"):  # stuck at the end of the range
         assert np.abs(centre_of_mass(dirty) - centre_of_mass(clean)).max() < 0.1
-    np.testing.assert_array_equal(mended.load().data[5], mended.data[5])
-    image = VirtualImager(mended).image(~good)
-    np.testing.assert_array_equal(image, mended.load().data[..., ~good].sum(-1))
+    np.testing.assert_array_equal(repaired.load().data[5], repaired.data[5])
+    image = VirtualImager(repaired).image(~good)
+    np.testing.assert_array_equal(image, repaired.load().data[..., ~good].sum(-1))
 
 
 def test_nothing_is_read_before_it_is_asked_for():
@@ -112,29 +112,29 @@ def test_nothing_is_read_before_it_is_asked_for():
     mask[3:5, 7] = True
     dataset = Dataset(data)
     before = data.reads
-    mended = mend_pixels(dataset, mask)
-    assert data.reads == before and mended.dtype == np.float32
-    whole = np.asarray(mended.data)
+    repaired = repair_pixels(dataset, mask)
+    assert data.reads == before and repaired.dtype == np.float32
+    whole = np.asarray(repaired.data)
     for key in [(1, 2), (slice(1, 3), 4), (0, slice(None), 3, 7), (slice(None), slice(None), slice(2, 9), 7), (..., 7)]:
-        np.testing.assert_array_equal(mended.data[key], whole[key])
+        np.testing.assert_array_equal(repaired.data[key], whole[key])
 
 
-def test_mended_data_travel():
+def test_repaired_data_travel():
     data = np.random.default_rng(3).poisson(9, (2, 3, 12, 12)).astype(np.uint8)
     mask = np.zeros((12, 12), bool)
     mask[4, 4] = True
     vacuum = data[0, 0].astype(float)
     vacuum[4, 4] = 1e6
-    mended = mend_pixels(Dataset(data, vacuum=vacuum), mask)
-    assert mended.vacuum[4, 4] < 30
-    copy = pickle.loads(pickle.dumps(mended))
-    np.testing.assert_array_equal(copy.data[...], mended.data[...])
+    repaired = repair_pixels(Dataset(data, vacuum=vacuum), mask)
+    assert repaired.vacuum[4, 4] < 30
+    copy = pickle.loads(pickle.dumps(repaired))
+    np.testing.assert_array_equal(copy.data[...], repaired.data[...])
 
 
 def test_masks_are_checked():
     dataset = Dataset(np.ones((2, 2, 8, 8)))
-    assert mend_pixels(dataset, np.zeros((8, 8), bool)) is dataset
+    assert repair_pixels(dataset, np.zeros((8, 8), bool)) is dataset
     with pytest.raises(DataError, match="detector is"):
-        mend_pixels(dataset, np.zeros((8, 9), bool))
+        repair_pixels(dataset, np.zeros((8, 9), bool))
     with pytest.raises(DataError, match="every pixel"):
-        mend_pixels(dataset, np.ones((8, 8), bool))
+        repair_pixels(dataset, np.ones((8, 8), bool))

@@ -27,7 +27,7 @@ def measured(rotation, transpose=False, noise=0.0):
 def test_known_rotation(rotation, transpose):
     fit = find_rotation(measured(rotation, transpose))
     assert fit.transpose == transpose
-    assert fit.twin_resolved
+    assert fit.flip_resolved
     assert (fit.rotation - rotation + 180) % 360 - 180 == pytest.approx(0, abs=0.3)
 
 
@@ -39,7 +39,7 @@ def test_noise_does_not_pull_the_angle():
 
 def test_a_field_without_structure_is_said_to_be_so():
     fit = find_rotation(np.random.default_rng(0).normal(size=(2, 30, 30)))
-    assert "by hand" in fit.message and not fit.twin_resolved
+    assert "by hand" in fit.message and not fit.flip_resolved
 
 
 def test_zero_field():

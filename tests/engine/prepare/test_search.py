@@ -53,7 +53,7 @@ def test_lattices_that_the_scan_undersamples_are_found(simulated_set, name):
 
 def test_the_whole_range_is_searched_where_nothing_is_proposed(ducky):
     found = search(*ducky)
-    assert found.thorough and found.told and found.twin_told
+    assert found.thorough and found.told and found.flip_told
     assert abs(wrapped_angle(found.best.rotation + 15)) < 0.5 and not found.best.transpose
     assert found.best.values[0] == pytest.approx(-237.6, rel=0.05)
     assert sum(a.probability for a in found.alternatives) == pytest.approx(1)
@@ -93,7 +93,7 @@ def test_noise_alone_tells_nothing_and_is_asked_about():
 def test_half_a_turn_that_is_not_told_is_a_question():
     start = find_start(samples.ducky("tiny", dose=1e5))
     assert question(start) is None
-    decisions = [replace(d, source="undecided") if d.name == "half turn" else d for d in start.decisions]
+    decisions = [replace(d, source="undecided") if d.name == "180-degree ambiguity" else d for d in start.decisions]
     words = str(question(replace(start, decisions=tuple(decisions))))
     assert "two opposite rotations" in words and "-15.0 with a defocus of" in words and "165.0 with" in words
 
@@ -237,7 +237,7 @@ def test_a_lattice_that_is_hardly_resolved_leaves_half_a_turn_open():
     made = recipe(10210)
     start = find_start(simulated(made).dataset)
     judgement = judged(made, start)
-    assert start.search.unresolved and not start.search.twin_told and start.polished.fringes > FRINGES
+    assert start.search.unresolved and not start.search.flip_told and start.refinement.fringes > FRINGES
     assert judgement.open_turn and not judgement.wrong_and_sure
-    assert "bright atoms and bright gaps" in start.decision("half turn").sentence
+    assert "bright atoms and bright gaps" in start.decision("180-degree ambiguity").sentence
     assert "two opposite rotations" in str(question(start))

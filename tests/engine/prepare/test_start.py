@@ -30,12 +30,12 @@ def test_variants_are_found(variant, specimen, rotation, transpose, defocus, mor
     assert start.measurement.transpose == transpose
     assert away(start.measurement.rotation, rotation) < 0.3
     found = start.optics.aberrations.cartesian
-    assert found["C10"] == pytest.approx(truth["C10"], rel=0.02)  # the sign, too: of the twins the right one
+    assert found["C10"] == pytest.approx(truth["C10"], rel=0.02)  # the sign, too: of the two answers the right one
     for symbol in ("C12", "C21"):
         off = np.hypot(*(found[f"{symbol}{part}"] - truth[f"{symbol}{part}"] for part in "ab"))
         assert off < 0.05 * LENS[symbol], symbol
     if specimen != "film":  # thick enough there that no single atom sticks out
-        assert start.decision("half turn").source == "from the counts"
+        assert start.decision("180-degree ambiguity").source == "from the counts"
 
 
 @pytest.mark.parametrize("size, dose", [("tiny", 1e5), ("small", 1e4), ("medium", 1e5)])
@@ -85,7 +85,7 @@ def test_given_things_are_kept_and_said_to_be_given():
 def test_a_sign_of_the_defocus_tells_the_twins_apart():
     start = find_start(samples.ducky("tiny"), aberrations=Aberrations(defocus=-1))
     assert away(start.measurement.rotation, 165) < 0.3 and start.optics.aberrations["defocus"] < 0
-    assert start.decision("half turn").source == "from the sign of the defocus"
+    assert start.decision("180-degree ambiguity").source == "from the sign of the defocus"
 
 
 def test_a_missing_semiangle_is_found_from_the_disk():
@@ -108,7 +108,7 @@ def test_nothing_to_see_is_said(variant):
     noisy = type(dataset)(generator.poisson(dataset.data * 2e4), dataset.calibration, vacuum=dataset.vacuum)
     start = find_start(noisy)
     assert not start.fit.found
-    assert start.decision("half turn").source == "undecided"
+    assert start.decision("180-degree ambiguity").source == "undecided"
 
 
 def test_each_decision_is_told_and_can_be_changed():

@@ -40,7 +40,7 @@ CHOSEN = (
 
 class TestRefinements(RefinementContract):
     parts = {  # noqa: RUF012
-        "passage": Multislice((20.0, 20.0), **PLACE),
+        "exit_wave": Multislice((20.0, 20.0), **PLACE),
         "ensemble": PartialCoherence(0.3, 0.0, **PLACE, order=2),
         "response": PointSpread(0.5),
     }

@@ -25,7 +25,7 @@ def scattering(loss="poisson", background=0.02, dose=1.0):
     diffuse = Diffuse(("C",), 0.3, extent, energy=80e3)
     where = np.maximum(truth.object, 0)
     parameters = {
-        "strength": (0.3 * where / where.max())[None].astype(np.float32),
+        "tds_strength": (0.3 * where / where.max())[None].astype(np.float32),
         "b_factor": np.array([TRUE_B]),
         "background": np.full(problem.window, background, np.float32),
     }
@@ -50,14 +50,14 @@ def test_strength_and_shape_are_found_with_the_object(loss):
     problem, truth = scattering(loss)
     start = problem.start().parameters | {"background": truth.parameters["background"]}
     refinement = RefineDiffuse(map_from=0, b_from=2, smooth=0.0, background=False)
-    hold = ConjugateGradient(lowest=0.0, hold_probe=True)
+    hold = ConjugateGradient(lower_bound=0.0, hold_probe=True)
     plan = Plan(iterations=50, batch=32, constraints=(), algorithm=hold, refinements=(refinement,))
     *_, found = iterate(problem, plan, truth.replace(parameters=start))
     assert abs(float(found.parameters["b_factor"][0]) / TRUE_B - 1) < 0.1
     lit = problem.field_of_view()
-    strength, true = (s.parameters["strength"][0, 0][lit] for s in (found, truth))
-    assert np.corrcoef(strength, true)[0, 1] > 0.95
-    assert abs(strength.mean() / true.mean() - 1) < 0.05
+    tds_strength, true = (s.parameters["tds_strength"][0, 0][lit] for s in (found, truth))
+    assert np.corrcoef(tds_strength, true)[0, 1] > 0.95
+    assert abs(tds_strength.mean() / true.mean() - 1) < 0.05
 
 
 def test_a_background_is_found():
@@ -138,7 +138,7 @@ def test_masked_pixels_do_not_count_in_what_is_found(sigma):
     mask[: problem.window[0] // 2, : problem.window[1] // 2] = False
     masked = replace(problem, patterns=replace(problem.patterns, mask=mask))
     begun = truth.parameters | {
-        "strength": 0.5 * truth.parameters["strength"],
+        "tds_strength": 0.5 * truth.parameters["tds_strength"],
         "background": 0.7 * truth.parameters["background"],
     }
     lit, dark = problem.field_of_view(), np.abs(np.fft.fft2(problem.first_probe[0])) < 1e-3
@@ -149,8 +149,8 @@ def test_masked_pixels_do_not_count_in_what_is_found(sigma):
         for _ in range(30):
             state = refine(state, np.arange(problem.count))
             known = state.parameters
-            seen.append((known["strength"][0, 0][lit].mean(), known["background"][dark & mask].mean()))
-        after.append(np.array(seen) / (truth.parameters["strength"][0, 0][lit].mean(), 0.02))
+            seen.append((known["tds_strength"][0, 0][lit].mean(), known["background"][dark & mask].mean()))
+        after.append(np.array(seen) / (truth.parameters["tds_strength"][0, 0][lit].mean(), 0.02))
     np.testing.assert_allclose(after[1], after[0], atol=0.05)  # after every step
     np.testing.assert_allclose(after[1][-1], 1, atol=0.2)
 
@@ -158,7 +158,7 @@ def test_masked_pixels_do_not_count_in_what_is_found(sigma):
 def test_data_without_diffuse_scattering_are_not_harmed():
     problem, truth = exact_problem("potential")
     extent = tuple(n * s for n, s in zip(problem.window, problem.sampling, strict=True))
-    plan = Plan(iterations=12, batch=32, constraints=(), algorithm=ConjugateGradient(lowest=0.0, hold_probe=True))
+    plan = Plan(iterations=12, batch=32, constraints=(), algorithm=ConjugateGradient(lower_bound=0.0, hold_probe=True))
     *_, coherent = iterate(problem, plan)
     channel = replace(problem, model=replace(problem.model, diffuse=Diffuse(("C",), 0.5, extent)))
     *_, with_it = iterate(channel, plan.replace(refinements=(RefineDiffuse(),)))
@@ -169,13 +169,13 @@ def test_data_without_diffuse_scattering_are_not_harmed():
         return (difference - difference.mean()).std()
 
     assert error(with_it) < 1.1 * error(coherent)
-    assert with_it.parameters["strength"][0, 0][lit].mean() < 2e-3
+    assert with_it.parameters["tds_strength"][0, 0][lit].mean() < 2e-3
 
 
 def test_what_is_switched_off_stays():
     problem, truth = scattering()
     state = truth.replace(parameters=problem.start().parameters, iteration=20)
-    still = RefineDiffuse(strength=False, b_factor=False, background=False).prepare(problem)
+    still = RefineDiffuse(tds_strength=False, b_factor=False, background=False).prepare(problem)
     for name, value in still(state, np.arange(8)).parameters.items():
         np.testing.assert_array_equal(value, state.parameters[name])
 
@@ -196,7 +196,7 @@ def test_a_shape_is_learned():
     learned = Diffuse((LEARNED,), 0.3, true.extent, aperture=aperture, reach=reach)
     problem = replace(problem, model=replace(problem.model, diffuse=learned))
     start = problem.start().parameters | {
-        "strength": truth.parameters["strength"],
+        "tds_strength": truth.parameters["tds_strength"],
         "background": truth.parameters["background"],
     }
     apply = RefineDiffuse(map_from=100, b_from=0, background=False).prepare(problem)
@@ -204,7 +204,7 @@ def test_a_shape_is_learned():
     for _ in range(12):
         state = apply(state, np.arange(problem.count))
     found = problem.model_at(state).diffuse.patterns(problem.backend, problem.window, np.float64)[0]
-    found *= state.parameters["strength"].mean() / truth.parameters["strength"].mean()
+    found *= state.parameters["tds_strength"].mean() / truth.parameters["tds_strength"].mean()
     wanted = true.bind(truth.parameters).patterns(problem.backend, problem.window, np.float64)[0]
     ky, kx = (np.fft.fftfreq(n, s) for n, s in zip(problem.window, problem.sampling, strict=True))
     k = np.hypot(ky[:, None], kx[None])
@@ -217,8 +217,8 @@ def test_a_shape_is_learned():
 def test_a_learned_shape_holds_one_electron_on_any_part_of_the_detector(window):
     extent, reach = (20.0, 20.0), float(np.hypot(1.6, 1.6))
     shape = Diffuse((LEARNED,), 0.3, extent, aperture=0.4, reach=reach)
-    whole = np.tensordot(shape.weights()[0], shape.hats((160, 160)), 1)
+    whole = np.tensordot(shape.weights()[0], shape.hat_functions((160, 160)), 1)
     np.testing.assert_allclose(whole.sum(), 1, rtol=2e-3)  # 160 pixels reach to 4 1/A: beyond the farthest corner
-    part = np.tensordot(shape.weights()[0], shape.hats(window), 1)
+    part = np.tensordot(shape.weights()[0], shape.hat_functions(window), 1)
     middle = tuple(np.fft.fftfreq(n, 1 / n).astype(int) for n in window)
     np.testing.assert_allclose(part, whole[middle[0][:, None], middle[1][None]])

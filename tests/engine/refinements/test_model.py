@@ -10,8 +10,8 @@ from ptywidgets.engine.algorithms import LSQML
 from ptywidgets.engine.errors import ParameterError
 from ptywidgets.engine.losses import LOSSES
 from ptywidgets.engine.models import Multislice, NearField, PartialCoherence, PointSpread
-from ptywidgets.engine.refinements import RefineModel, model_slopes
-from ptywidgets.engine.refinements.model_slopes import parameter_of
+from ptywidgets.engine.refinements import RefineModel, model_derivatives
+from ptywidgets.engine.refinements.model_derivatives import parameter_of
 from ptywidgets.testing import exact_problem, example_problem
 from ptywidgets.testing.exact import difference, in_double
 
@@ -19,7 +19,7 @@ START = example_problem("potential")
 PLACE = {"wavelength": START.measurement.calibration.wavelength, "extent": tuple(64 * s for s in START.sampling)}
 SLICES = Multislice((30.0, 40.0, 30.0), **PLACE, tilt=(3.0, -2.0))
 COHERENCE = PartialCoherence(0.3, 25.0, **PLACE, order=2)
-PARTS = {"passage": SLICES, "ensemble": COHERENCE, "response": PointSpread(0.6)}
+PARTS = {"exit_wave": SLICES, "ensemble": COHERENCE, "response": PointSpread(0.6)}
 ALL = RefineModel(thickness="each", tilt=True, source_size=True, focal_spread=True, blur=True)
 
 
@@ -34,17 +34,17 @@ def test_slopes_are_those_of_the_loss(refinement, loss):
     state = in_double(state)
     state = state.replace(object=0.9 * state.object)
     batch = np.arange(0, 64, 9)
-    knobs = refinement.knobs(problem)
-    value, slope, bend = model_slopes(problem, state, batch, knobs)
+    parameters = refinement.parameters(problem)
+    value, derivative, hessian = model_derivatives(problem, state, batch, parameters)
     assert value == pytest.approx(problem.gradients(state, batch).loss, rel=1e-9)
-    np.testing.assert_array_equal(bend, bend.T)
-    for knob, found in zip(knobs, slope, strict=True):
-        now = parameter_of(problem.model, knob.name)
+    np.testing.assert_array_equal(hessian, hessian.T)
+    for parameter, found in zip(parameters, derivative, strict=True):
+        now = parameter_of(problem.model, parameter.name)
 
-        def at(h, knob=knob, now=now):
-            return problem.gradients(state.replace(parameters={knob.name: knob.turned(now, h)}), batch).loss
+        def at(h, parameter=parameter, now=now):
+            return problem.gradients(state.replace(parameters={parameter.name: parameter.turned(now, h)}), batch).loss
 
-        assert found == pytest.approx(difference(at, 1e-4 * knob.scale), rel=1e-5), knob.name
+        assert found == pytest.approx(difference(at, 1e-4 * parameter.scale), rel=1e-5), parameter.name
 
 
 def refined(refinement, problem, state, times=8, **wrong):
@@ -57,17 +57,17 @@ def refined(refinement, problem, state, times=8, **wrong):
 
 
 def test_the_tilt_of_two_slices_is_found():
-    passage = Multislice((60.0, 60.0), **PLACE, tilt=(6.0, -4.0))
-    problem, state = exact_problem(passage=passage)
-    found = refined(RefineModel(tilt=True, limit_tilt=5), problem, state, passage__tilt=(0.0, 0.0))
-    np.testing.assert_allclose(found["passage.tilt"], (6.0, -4.0), atol=0.05)
+    exit_wave = Multislice((60.0, 60.0), **PLACE, tilt=(6.0, -4.0))
+    problem, state = exact_problem(exit_wave=exit_wave)
+    found = refined(RefineModel(tilt=True, limit_tilt=5), problem, state, exit_wave__tilt=(0.0, 0.0))
+    np.testing.assert_allclose(found["exit_wave.tilt"], (6.0, -4.0), atol=0.05)
 
 
 @pytest.mark.parametrize("how", ["common", "each"])
 def test_thickness_is_found(how):
-    problem, state = exact_problem(passage=SLICES)
+    problem, state = exact_problem(exit_wave=SLICES)
     wrong = 1.15 * np.array(SLICES.thickness)
-    found = refined(RefineModel(thickness=how), problem, state, passage__thickness=wrong)["passage.thickness"]
+    found = refined(RefineModel(thickness=how), problem, state, exit_wave__thickness=wrong)["exit_wave.thickness"]
     np.testing.assert_allclose(found[:-1], SLICES.thickness[:-1], rtol=0.01)
     if how == "each":
         assert found[-1] == wrong[-1]  # there is no space behind the last slice
@@ -100,13 +100,15 @@ def test_the_slope_by_a_near_field_s_distance_is_that_of_the_loss():
     problem, state = exact_problem(detector=NEAR)
     state, batch = in_double(state), np.arange(0, 64, 9)
     state = state.replace(object=0.9 * state.object)
-    knob = RefineModel(distance=True).knobs(problem)[0]
-    _, slope, _ = model_slopes(problem, state, batch, [knob])
+    parameter = RefineModel(distance=True).parameters(problem)[0]
+    _, derivative, _ = model_derivatives(problem, state, batch, [parameter])
 
     def at(h):
-        return problem.gradients(state.replace(parameters={knob.name: knob.turned(NEAR.distance, h)}), batch).loss
+        return problem.gradients(
+            state.replace(parameters={parameter.name: parameter.turned(NEAR.distance, h)}), batch
+        ).loss
 
-    assert slope[0] == pytest.approx(difference(at, 1e-4 * knob.scale), rel=1e-5)
+    assert derivative[0] == pytest.approx(difference(at, 1e-4 * parameter.scale), rel=1e-5)
 
 
 def test_a_near_field_s_distance_is_found_with_the_object():
@@ -134,12 +136,12 @@ def test_sizes_begin_above_zero():
     model = replace(START.model, ensemble=replace(COHERENCE, focal_spread=0.0))
     with pytest.raises(ParameterError, match="begin above 0"):
         RefineModel(focal_spread=True).prepare(replace(START, model=model))
-    one = replace(START.model, passage=Multislice((50.0,), **PLACE))
+    one = replace(START.model, exit_wave=Multislice((50.0,), **PLACE))
     with pytest.raises(ParameterError, match="no space between slices"):
         RefineModel(tilt=True).prepare(replace(START, model=one))
 
 
 def test_steps_are_limited():
-    problem, state = exact_problem(passage=SLICES)
-    found = refined(RefineModel(thickness="common", limit=0.02), problem, state, times=1, passage__thickness=[60] * 3)
-    assert np.abs(found["passage.thickness"] / 60 - 1).max() <= 0.02 + 1e-9
+    problem, state = exact_problem(exit_wave=SLICES)
+    found = refined(RefineModel(thickness="common", limit=0.02), problem, state, times=1, exit_wave__thickness=[60] * 3)
+    assert np.abs(found["exit_wave.thickness"] / 60 - 1).max() <= 0.02 + 1e-9

@@ -17,7 +17,7 @@ from ptywidgets.engine.models.curvature import Direction
 from ptywidgets.engine.models.shift import ChebyshevShift, FourierShift, NoShift, fewest_terms
 from ptywidgets.engine.modes import first_modes
 from ptywidgets.engine.plain import from_plain, to_plain
-from ptywidgets.engine.refinements import REFINEMENTS, RefineAffine, RefinePositions, position_slopes
+from ptywidgets.engine.refinements import REFINEMENTS, RefineAffine, RefinePositions, position_derivatives
 from ptywidgets.engine.refinements.affine import MAPS
 from ptywidgets.engine.refinements.positions import mapped
 from ptywidgets.testing import exact_problem, example_problem
@@ -29,9 +29,9 @@ SLICES = Multislice((20.0, 15.0, 10.0), WAVELENGTH, EXTENT, tilt=(3.0, -2.0))
 DIFFUSE = Diffuse(("C",), 0.5, EXTENT)
 MODELS = {
     "thin": {},
-    "slices": {"passage": SLICES},
+    "slices": {"exit_wave": SLICES},
     "source": {"ensemble": PartialCoherence(0.3, 20.0, WAVELENGTH, EXTENT, order=2)},
-    "diffuse": {"passage": SLICES, "diffuse": DIFFUSE, "background": Background(first_counts=0.1)},
+    "diffuse": {"exit_wave": SLICES, "diffuse": DIFFUSE, "background": Background(first_counts=0.1)},
     "response": {"response": PointSpread(0.6)},
 }
 BATCH = np.array([3, 20, 21, 60])
@@ -80,7 +80,7 @@ def test_the_gradient_is_that_of_the_loss(kind, name, loss):
     problem, state = exact_problem(kind=kind, **MODELS[name])
     problem = replace(problem, loss=LOSSES[loss]())
     state = disturbed(problem, state)
-    found = position_slopes(problem, state, BATCH)
+    found = position_derivatives(problem, state, BATCH)
     generator = np.random.default_rng(2)
     direction = generator.normal(size=(len(BATCH), 2))
 
@@ -98,18 +98,18 @@ def test_the_gradient_is_that_of_the_loss(kind, name, loss):
 
 @pytest.mark.parametrize("name", ["thin", "slices", "response"])
 def test_where_the_model_fits_the_curvature_is_exact(name):
-    """There Gauss and Newton leave nothing out, and the gradient's change is the second derivative."""
+    """There the Gauss-Newton approximation leaves nothing out, and the gradient's change is the second derivative."""
     problem, state = exact_problem(**MODELS[name])
     state = in_double(state)
     problem = replace(problem, loss=LOSSES["anscombe"]())
-    found = position_slopes(problem, state, BATCH)
+    found = position_derivatives(problem, state, BATCH)
 
     def slopes(h):
         positions = state.positions + np.array([h, 0.5 * h])
-        return position_slopes(problem, state.replace(positions=positions), BATCH).positions
+        return position_derivatives(problem, state.replace(positions=positions), BATCH).positions
 
     expected = -difference(slopes, 1e-5)
-    np.testing.assert_allclose(found.bend @ [1, 0.5], expected, rtol=2e-3, atol=2e-3 * np.abs(expected).max())
+    np.testing.assert_allclose(found.hessian @ [1, 0.5], expected, rtol=2e-3, atol=2e-3 * np.abs(expected).max())
 
 
 def test_the_curvature_along_a_displacement_of_all_is_the_sum():
@@ -117,8 +117,8 @@ def test_the_curvature_along_a_displacement_of_all_is_the_sum():
     state = in_double(state)
     field = np.random.default_rng(3).normal(size=state.positions.shape)
     whole = problem.curvature(state, BATCH, [Direction(positions=field)])[0, 0] / 2
-    bend = position_slopes(problem, state, BATCH).bend
-    assert np.einsum("ja,jab,jb->", field[BATCH], bend, field[BATCH]) == pytest.approx(whole, rel=0.01)
+    hessian = position_derivatives(problem, state, BATCH).hessian
+    assert np.einsum("ja,jab,jb->", field[BATCH], hessian, field[BATCH]) == pytest.approx(whole, rel=0.01)
 
 
 @pytest.mark.parametrize("name", ["thin", "slices", "source"])
@@ -206,7 +206,7 @@ def test_positions_of_a_coarse_grid_that_has_more_room_are_brought_inside():
     problem = example_problem("potential")
     coarse = problem.at_window((48, 48))
     spread = coarse.first_positions.mean(0) + 1.2 * (coarse.first_positions - coarse.first_positions.mean(0))
-    state = problem.bring(coarse.start().replace(positions=coarse.inside(spread)))
+    state = problem.resample_state(coarse.start().replace(positions=coarse.inside(spread)))
     problem.geometry(state.positions)
 
 

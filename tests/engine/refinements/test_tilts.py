@@ -88,7 +88,7 @@ def test_angles_are_found_with_the_volume():
     errors[12] = 0
     errors /= np.sqrt((errors**2).mean())
     wrong = with_tilts(series, true + errors[:, None] * (1, 0, 0))
-    plan = Plan(iterations=24, batch=None, algorithm=ConjugateGradient(lowest=0.0, hold_probe=True))
+    plan = Plan(iterations=24, batch=None, algorithm=ConjugateGradient(lower_bound=0.0, hold_probe=True))
     plan = plan.replace(constraints=(Shrinkage(0.0005),))
     *_, without = iterate(wrong, plan)
     *_, state = iterate(wrong, plan.replace(refinements=(From(6, RefineTilts()),)))

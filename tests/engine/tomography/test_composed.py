@@ -39,7 +39,7 @@ def test_views_share_one_set_of_processors():
 def test_all_parts_of_a_composition_are_in_every_view():
     series = composed(Composition(slices=2, thickness=8, source_size=0.4, background=True, diffuse="C"))
     names = set(series.start().parameters)
-    assert {"0 background", "2 background", "1 strength", "1 b_factor"} <= names
+    assert {"0 background", "2 background", "1 tds_strength", "1 b_factor"} <= names
     *_, state = iterate(series, Plan(iterations=2, batch=None, constraints=()))
     assert state.losses[-1] < state.losses[0]
 

@@ -31,7 +31,7 @@ def make(measurements=None, tilts=(0.0, 20.0), optics=SERIES_OPTICS, **options):
 def test_slices_voxels_and_modes_are_as_asked_for():
     series = make(slices=4, modes=3, voxel_depth=1.0)
     assert series.object_shape[0] == 8 and series.voxel == (1.0, 0.5, 0.5)
-    assert series.model.passage.thickness == (2.0,) * 4
+    assert series.model.exit_wave.thickness == (2.0,) * 4
     assert series.projections[1].thickness == 2.0 and series.projections[1].tilt == Tilt(x=20)
     assert series.first_probe.shape == (6, 20, 20)
     np.testing.assert_allclose((np.abs(series.first_probe[:3]) ** 2).sum(), 1000, rtol=1e-5)
@@ -50,8 +50,8 @@ def test_scans_of_different_size_have_their_middle_in_common():
 def test_each_view_may_have_its_own_optics_and_any_model():
     series = make(optics=[Optics(semiangle=25), Optics(semiangle=20)])
     assert not np.allclose(series.first_probe[0], series.first_probe[1])
-    passage = Multislice((4.0, 4.0), wavelength=0.04, extent=(10.0, 10.0))
-    assert make(model=replace(single_slice("potential"), passage=passage)).projections[0].slices == 2
+    exit_wave = Multislice((4.0, 4.0), wavelength=0.04, extent=(10.0, 10.0))
+    assert make(model=replace(single_slice("potential"), exit_wave=exit_wave)).projections[0].slices == 2
 
 
 def test_a_first_volume_is_taken():

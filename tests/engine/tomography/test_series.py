@@ -70,8 +70,8 @@ def test_gradients_are_the_slope_of_the_loss(small, loss, what):
     def at(step):
         return series.gradients(state.replace(**{what: array + step * direction}), batch).loss
 
-    slope = (at(1e-4) - at(-1e-4)) / 2e-4
-    np.testing.assert_allclose(slope, -2 * np.vdot(gradient, direction).real, rtol=1e-6)
+    derivative = (at(1e-4) - at(-1e-4)) / 2e-4
+    np.testing.assert_allclose(derivative, -2 * np.vdot(gradient, direction).real, rtol=1e-6)
 
 
 def test_the_gradients_of_batches_add_up(small):
@@ -88,12 +88,12 @@ def test_the_curvature_is_that_of_the_slices(small):
     state = state.replace(object=blobs(small.object_shape).astype(float), probe=state.probe.astype(np.complex128))
     direction = noise(state.object, 3, 1e-3)
     batch = np.arange(small.count)
-    bend = small.curvature(state, batch, [Direction(object=direction)])[0, 0]
+    hessian = small.curvature(state, batch, [Direction(object=direction)])[0, 0]
 
     def at(step):
         return small.gradients(state.replace(object=state.object + step * direction), batch, with_probe=False).loss
 
-    np.testing.assert_allclose((at(1e-2) - 2 * at(0) + at(-1e-2)) / 1e-4, bend, rtol=1e-3)
+    np.testing.assert_allclose((at(1e-2) - 2 * at(0) + at(-1e-2)) / 1e-4, hessian, rtol=1e-3)
 
 
 def test_one_view_without_a_tilt_and_with_one_slice_is_single_slice():
@@ -227,7 +227,7 @@ def test_the_automatic_schedule_runs_on_counts():
 
 def test_a_volume_is_found_again(small):
     truth = blobs(small.object_shape)
-    plan = Plan(iterations=25, batch=None, algorithm=ConjugateGradient(lowest=0.0), constraints=(ProbeCentre(),))
+    plan = Plan(iterations=25, batch=None, algorithm=ConjugateGradient(lower_bound=0.0), constraints=(ProbeCentre(),))
     *_, state = iterate(small, plan)
     z, y, x = (n // 4 for n in truth.shape)
     inside = np.s_[z:-z, y:-y, x:-x]

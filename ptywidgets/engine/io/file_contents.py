@@ -12,24 +12,24 @@ from ptywidgets.engine.errors import DataError
 from ptywidgets.engine.io.axes import (
     AXES,
     Mark,
-    axis_claims,
+    axis_entries,
     found_order,
     given_order,
     listed,
     order_in_words,
     reordered,
 )
-from ptywidgets.engine.io.claims import Claim, unit_of
+from ptywidgets.engine.io.calibration_entries import CalibrationEntry, unit_of
 from ptywidgets.engine.io.lazy import ScanView
 
 
 @dataclass(frozen=True)
-class Found:
+class FileContents:
     """Patterns and what the file states about them, before the user's own values are put on top."""
 
     # Of four axes, lazy, and one before them for a series; (Ry, Rx, Qy, Qx) unless `axes` or `order` say another.
     data: Any
-    claims: list[Claim] = field(default_factory=list)
+    entries: list[CalibrationEntry] = field(default_factory=list)
     vacuum: np.ndarray | None = None  # (Qy, Qx)
     metadata: dict[str, str] = field(default_factory=dict)
     at: str = ""  # path inside the file
@@ -38,7 +38,7 @@ class Found:
     order: tuple[int, ...] = ()  # the axis that holds each of (Ry, Rx, Qy, Qx), where the format itself fixes that
     order_from: str = ""  # why
 
-    def as_scan(self, scan_shape: tuple[int, int]) -> Found:
+    def as_scan(self, scan_shape: tuple[int, int]) -> FileContents:
         """A stack (J, Qy, Qx) as (Ry, Rx, Qy, Qx), with what is said about the detector's axes.
 
         Raises
@@ -53,8 +53,8 @@ class Found:
             )
         return replace(self, data=ScanView.of(self.data, scan_shape), axes=(Mark(), Mark(), *marks[1:]))
 
-    def in_order(self, axes: str | Sequence[str] | None = None, what: str = "the data") -> Found:
-        """The same with the axes of `data` in the order (Ry, Rx, Qy, Qx), and what they state among the claims.
+    def in_order(self, axes: str | Sequence[str] | None = None, what: str = "the data") -> FileContents:
+        """The same with the axes of `data` in the order (Ry, Rx, Qy, Qx), and what they state among the entries.
 
         Parameters
         ----------
@@ -79,9 +79,9 @@ class Found:
         if vacuum is not None and vacuum.shape != tuple(data.shape[2:]):
             vacuum = None  # it was looked for by the shape that other axes have
             metadata.pop("vacuum", None)
-        return Found(
+        return FileContents(
             data=data,
-            claims=[*self.claims, *axis_claims(marks, order)],
+            entries=[*self.entries, *axis_entries(marks, order)],
             vacuum=vacuum,
             metadata=metadata,
             at=self.at,

@@ -1,4 +1,4 @@
-"""Passages: how waves go through the specimen."""
+"""Exit-wave models: how waves go through the specimen."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ Sources = Callable[[int, Array], Array]
 
 
 @dataclass(frozen=True)
-class Thin:
+class SingleSlice:
     """One multiplication: psi = P t. Right while the specimen is thinner than the depth of field."""
 
     slices = 1
     thickness = None
 
-    def transmit(
+    def forward(
         self, backend: Backend, waves: Array, transmission: Array, corners: Any, watch: Watch | None = None
     ) -> tuple[Array, Any]:
         """Exit waves (B, M, Ny, Nx) behind the windows of `transmission` (1, Y, X), and what the adjoint needs."""
         if watch is not None:
             watch(0, waves)
-        return backend.multiply_cut(waves, transmission[0], corners), waves
+        return backend.multiply_patches(waves, transmission[0], corners), waves
 
     def tangent(
         self,
@@ -42,14 +42,14 @@ class Thin:
     ) -> Array:
         """How exit waves change along directions of the waves and of the transmission; at least one is given."""
         if by_transmission is None:
-            return backend.multiply_cut(by_waves, transmission[0], corners)
-        exits = backend.multiply_cut(waves, by_transmission[0], corners)
+            return backend.multiply_patches(by_waves, transmission[0], corners)
+        exits = backend.multiply_patches(waves, by_transmission[0], corners)
         if by_waves is not None:
             exits = exits.copy()  # the next product takes the same memory
-            exits += backend.multiply_cut(by_waves, transmission[0], corners)
+            exits += backend.multiply_patches(by_waves, transmission[0], corners)
         return exits
 
-    def transmit_adjoint(
+    def adjoint(
         self,
         backend: Backend,
         residual: Array,
@@ -60,7 +60,7 @@ class Thin:
         sources: Sources | None = None,
     ) -> Array:
         """Gradient by the waves, in the memory of `residual`; that by the transmission is added to `gradient`."""
-        by_waves = backend.multiply_cut_adjoint(residual, transmission[0], corners, tape, gradient[0])
+        by_waves = backend.multiply_patches_adjoint(residual, transmission[0], corners, tape, gradient[0])
         if sources is not None:
             by_waves += sources(0, tape)
         return by_waves
@@ -70,7 +70,7 @@ class Thin:
 class Multislice:
     """Slices with free space between them: psi_s+1 = F^-1[ H_s F[psi_s t_s] ], and no space behind the last.
 
-    H_s(k) = exp(-i pi lambda dz_s k^2 - 2 pi i dz_s (k_y tan theta_y + k_x tan theta_x)), Fresnel's propagator for a
+    H_s(k) = exp(-i pi lambda dz_s k^2 - 2 pi i dz_s (k_y tan theta_y + k_x tan theta_x)), the Fresnel propagator for a
     specimen tilted by theta; Cowley and Moodie, Acta Cryst. 10, 609 (1957), with the tilt as in Chen et al., Acta
     Cryst. A 53, 576 (1997). Of the waves that enter the slices, every n-th is kept for the adjoint, with
     n such that they fit; those between are worked out again.
@@ -86,12 +86,12 @@ class Multislice:
     tilt : (float, float)
         Of the specimen against the beam (rows, columns), mrad.
     tape_bytes : int
-        What the kept waves of a portion may take.
+        What the kept waves of a chunk may take.
 
     Examples
     --------
-    >>> passage = Multislice((20.0, 20.0, 20.0), wavelength=0.02, extent=(20.0, 20.0))
-    >>> passage.slices, passage.depths.tolist()
+    >>> exit_wave = Multislice((20.0, 20.0, 20.0), wavelength=0.02, extent=(20.0, 20.0))
+    >>> exit_wave.slices, exit_wave.depths.tolist()
     (3, [0.0, 20.0, 40.0])
     """
 
@@ -117,7 +117,7 @@ class Multislice:
         """Where each slice lies behind the first one (S,), A."""
         return np.concatenate([[0.0], np.cumsum(self.thickness[:-1])])
 
-    def transmit(
+    def forward(
         self, backend: Backend, waves: Array, transmission: Array, corners: Any, watch: Watch | None = None
     ) -> tuple[Array, Any]:
         """Exit waves (B, M, Ny, Nx) behind `transmission` (S, Y, X), and the waves that entered some of the slices."""
@@ -126,7 +126,7 @@ class Multislice:
         for s in range(self.slices):
             if watch is not None:
                 watch(s, waves)
-            exits = backend.multiply_cut(waves, transmission[s], corners)
+            exits = backend.multiply_patches(waves, transmission[s], corners)
             if s == self.slices - 1:
                 break
             waves = self._forth(backend, exits, s, f"slice {s + 1}" if (s + 1) % every == 0 else "between")
@@ -146,17 +146,17 @@ class Multislice:
         """How exit waves change along directions of the waves and of the transmission; at least one is given."""
         change = by_waves
         for s in range(self.slices):
-            exits = None if change is None else backend.multiply_cut(change, transmission[s], corners).copy()
+            exits = None if change is None else backend.multiply_patches(change, transmission[s], corners).copy()
             if by_transmission is not None:
-                here = backend.multiply_cut(waves, by_transmission[s], corners)
+                here = backend.multiply_patches(waves, by_transmission[s], corners)
                 exits = here.copy() if exits is None else exits + here
             if s == self.slices - 1:
                 return exits
             change = self._forth(backend, exits, s, "changed")
-            waves = self._forth(backend, backend.multiply_cut(waves, transmission[s], corners), s, "between")
+            waves = self._forth(backend, backend.multiply_patches(waves, transmission[s], corners), s, "between")
         raise AssertionError("there is at least one slice")
 
-    def transmit_adjoint(
+    def adjoint(
         self,
         backend: Backend,
         residual: Array,
@@ -173,7 +173,7 @@ class Multislice:
                 residual = residual.copy()  # its memory may be that of the products
                 known = self._again(backend, transmission, corners, tape, s)
             entered = tape[s] if s in tape else known[s]
-            residual = backend.multiply_cut_adjoint(residual, transmission[s], corners, entered, gradient[s])
+            residual = backend.multiply_patches_adjoint(residual, transmission[s], corners, entered, gradient[s])
             if sources is not None:
                 residual += sources(s, entered)
             if s:
@@ -187,7 +187,7 @@ class Multislice:
         first = max(s for s in tape if s < last)
         waves, known = tape[first], {}
         for s in range(first, last):
-            exits = backend.multiply_cut(waves, transmission[s], corners)
+            exits = backend.multiply_patches(waves, transmission[s], corners)
             known[s + 1] = waves = self._forth(backend, exits, s, f"again {s - first}")
         return known
 
@@ -233,7 +233,7 @@ def fresnel(
     distance: float,
     tilt: tuple[float, float] = (0.0, 0.0),
 ) -> np.ndarray:
-    """Fresnel's propagator (Ny, Nx) complex128 in FFT order over a distance in A; `tilt` in mrad.
+    """The Fresnel propagator (Ny, Nx) complex128 in FFT order over a distance in A; `tilt` in mrad.
 
     Examples
     --------

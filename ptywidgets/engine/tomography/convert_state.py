@@ -6,17 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.adopt import adopt, depth_shares, share_out
+from ptywidgets.engine.convert_state import convert_state, depth_shares, split_slices
 from ptywidgets.engine.state import State
 from ptywidgets.engine.tomography.series import TiltSeries
 
 
-def adopt_series(series: TiltSeries, old: TiltSeries, state: State) -> State:
+def convert_series_state(series: TiltSeries, old: TiltSeries, state: State) -> State:
     """What a state of one series says in terms of another one of the same patterns and tilts.
 
     Super-slices are made of the volume anew in every iteration, so that other numbers of them change nothing in it. A
     volume of another depth keeps what it holds where that lies, about the same middle, and loses what lies beyond. Of
-    each view, probe modes and what else it has found are taken over as :func:`ptywidgets.engine.adopt.adopt` does.
+    each view, probe modes and what else it has found are taken over as
+    :func:`ptywidgets.engine.convert_state.convert_state` does.
 
     Returns
     -------
@@ -27,12 +28,12 @@ def adopt_series(series: TiltSeries, old: TiltSeries, state: State) -> State:
     --------
     >>> from ptywidgets.testing.series import blobs, example_series
     >>> old, thick = example_series(), example_series(slices=2, modes=2)
-    >>> state = adopt_series(thick, old, old.start().replace(object=blobs(old.object_shape)))
+    >>> state = convert_series_state(thick, old, old.start().replace(object=blobs(old.object_shape)))
     >>> bool((state.object == blobs(old.object_shape)).all()), state.probe.shape
     (True, (10, 20, 20))
     """
     volume = old.backend.to_numpy(state.object)
-    parts = [adopt(one, before, old.view(state, n)) for n, (one, before) in enumerate(_pairs(series, old))]
+    parts = [convert_state(one, before, old.view(state, n)) for n, (one, before) in enumerate(_pairs(series, old))]
     host = series.backend.to_numpy
     parameters: dict[str, Any] = {}
     for number, part in enumerate(parts):
@@ -60,7 +61,7 @@ def in_depth(volume: np.ndarray, step: float, count: int, new_step: float) -> np
     if len(volume) == count and np.isclose(step, new_step):
         return volume
     faces, new = (_faces(n, d) for n, d in ((len(volume), step), (count, new_step)))
-    return share_out(volume, depth_shares(faces, new))
+    return split_slices(volume, depth_shares(faces, new))
 
 
 def _faces(count: int, step: float) -> np.ndarray:
@@ -72,4 +73,4 @@ def _pairs(series: TiltSeries, old: TiltSeries) -> Any:
     return zip(series.views, old.views, strict=True)
 
 
-__all__ = ["adopt_series", "in_depth"]
+__all__ = ["convert_series_state", "in_depth"]

@@ -54,7 +54,7 @@ def existing_file(path: str | os.PathLike[str]) -> Path:
     raise FileFormatError(f"no such file: {printable(str(file))}.{hint}")
 
 
-def head(path: Path, n: int = 512) -> bytes:
+def first_bytes(path: Path, n: int = 512) -> bytes:
     """The first `n` bytes."""
     with path.open("rb") as file:
         return file.read(n)
@@ -72,7 +72,7 @@ def is_hdf5(path: Path) -> bool:
 
 def looks_like(path: Path) -> str:
     """What a file seems to be, in words, with what to do about it."""
-    start = head(path)
+    start = first_bytes(path)
     if not start:
         return "empty (0 bytes); download or copy it again"
     for magic, words in _MAGIC:

@@ -12,7 +12,7 @@ import numpy as np
 from ptywidgets.engine.asked import AskingError
 from ptywidgets.engine.calibration import PAIRED, Calibration, agree, checked
 from ptywidgets.engine.errors import CalibrationError
-from ptywidgets.engine.io.recognise import printable
+from ptywidgets.engine.io.detect_format import printable
 from ptywidgets.engine.units import mrad_to_inverse_angstrom
 
 _LENGTHS = {"a": 1.0, "ang": 1.0, "angstrom": 1.0, "angstroms": 1.0, "nm": 10.0, "pm": 0.01, "um": 1e4, "m": 1e10}
@@ -21,7 +21,7 @@ _ENERGIES = {"ev": 1.0, "kev": 1e3, "kv": 1e3, "v": 1.0}
 
 
 @dataclass(frozen=True)
-class Claim:
+class CalibrationEntry:
     """One statement: `quantity` is `value` `unit`, found at `where`."""
 
     quantity: str  # "energy", "scan_step", "q_pixel" or "semiangle"
@@ -35,25 +35,31 @@ class Claim:
         return f"{self.value:g} {printable(self.unit, 20)} ({printable(self.where)})"
 
 
-def claim(quantity: str, value: Any, unit: Any, where: str, axis: int | None = None, uneven: str = "") -> list[Claim]:
+def calibration_entry(
+    quantity: str, value: Any, unit: Any, where: str, axis: int | None = None, uneven: str = ""
+) -> list[CalibrationEntry]:
     """The statement as a list of one; empty where there is no number, or no unit that means something.
 
     Two numbers are taken for the rows and the columns, one statement for each.
     """
     if quantity in PAIRED and np.shape(value) == (2,):
-        return [c for n in (0, 1) for c in claim(quantity, value[n], unit, where, axis=n)]
+        return [c for n in (0, 1) for c in calibration_entry(quantity, value[n], unit, where, axis=n)]
     try:
         number = float(value)
     except (TypeError, ValueError):
         return []
     known = {"scan_step": ("length",), "q_pixel": ("inverse", "angle"), "semiangle": ("angle",), "energy": ("energy",)}
     kind, scale = unit_of(str(unit))
-    return [Claim(quantity, number, str(unit), where, axis, uneven)] if kind in known[quantity] and scale else []
+    return (
+        [CalibrationEntry(quantity, number, str(unit), where, axis, uneven)]
+        if kind in known[quantity] and scale
+        else []
+    )
 
 
-def claim_if_set(quantity: str, value: Any, unit: str, where: str) -> list[Claim]:
+def entry_if_set(quantity: str, value: Any, unit: str, where: str) -> list[CalibrationEntry]:
     """The same of an entry that is often there without a value: 0 and what is no finite number state nothing."""
-    return [c for c in claim(quantity, value, unit, where) if math.isfinite(c.value) and c.value > 0]
+    return [c for c in calibration_entry(quantity, value, unit, where) if math.isfinite(c.value) and c.value > 0]
 
 
 def unit_of(unit: str) -> tuple[str, float]:
@@ -80,12 +86,14 @@ def unit_of(unit: str) -> tuple[str, float]:
 READ = "read(path, {})"  # how the user of a file gives a value
 
 
-def settle(claims: list[Claim], given: Mapping[str, Any], name: str, call: str = READ) -> Calibration:
+def resolve_calibration(
+    entries: list[CalibrationEntry], given: Mapping[str, Any], name: str, call: str = READ
+) -> Calibration:
     """One calibration: what the user gives wins, what the data state must not contradict itself.
 
     Parameters
     ----------
-    claims : list of Claim
+    entries : list of CalibrationEntry
     given : mapping
         The user's own values, by name.
     name : str
@@ -95,15 +103,15 @@ def settle(claims: list[Claim], given: Mapping[str, Any], name: str, call: str =
     """
     given = {quantity: value for quantity, value in given.items() if value is not None}
     if "angle_pixel" in given and "q_pixel" not in given:
-        claims = [c for c in claims if c.quantity != "q_pixel"]
-    claims = [c for c in claims if c.quantity not in given]
+        entries = [c for c in entries if c.quantity != "q_pixel"]
+    entries = [c for c in entries if c.quantity not in given]
     source = _Source(printable(name), call)
     stated: dict[str, float | tuple[float, float] | None] = {}
-    energies = [c for c in claims if c.quantity == "energy"]
+    energies = [c for c in entries if c.quantity == "energy"]
     stated["energy"] = source.agreed(energies, [c.value * unit_of(c.unit)[1] for c in energies])
     energy = checked("energy", given.get("energy", stated["energy"]))
     for quantity in ("scan_step", "q_pixel", "semiangle"):
-        those = [c for c in claims if c.quantity == quantity]
+        those = [c for c in entries if c.quantity == quantity]
         angles = [c for c in those if quantity == "q_pixel" and unit_of(c.unit)[0] == "angle"]
         if angles and energy is None:
             if len(angles) == len(those):
@@ -122,22 +130,22 @@ def settle(claims: list[Claim], given: Mapping[str, Any], name: str, call: str =
     return Calibration(**{k: v for k, v in stated.items() if k not in given}).replace(**given)  # type: ignore[arg-type]  # names of its fields, checked by it
 
 
-def origins(claims: list[Claim], given: Mapping[str, Any]) -> dict[str, str]:
+def origins(entries: list[CalibrationEntry], given: Mapping[str, Any]) -> dict[str, str]:
     """Where each number of a settled calibration came from: given, or the place in the file.
 
     Examples
     --------
-    >>> origins([Claim("scan_step", 0.4, "nm", "dim1")], {"energy": 80e3})
+    >>> origins([CalibrationEntry("scan_step", 0.4, "nm", "dim1")], {"energy": 80e3})
     {'energy': 'given', 'scan_step': 'from the file (dim1)'}
     """
     names = {"q_pixel" if name == "angle_pixel" else name for name, value in given.items() if value is not None}
     found = dict.fromkeys(sorted(names), "given")
-    for c in claims:
+    for c in entries:
         found.setdefault(c.quantity, f"from the file ({printable(c.where)})")
     return found
 
 
-def _standard(c: Claim, energy: float | None) -> float:
+def _standard(c: CalibrationEntry, energy: float | None) -> float:
     kind, scale = unit_of(c.unit)
     if c.quantity == "q_pixel" and kind == "angle":
         assert energy is not None
@@ -152,26 +160,26 @@ class _Source:
     name: str
     call: str
 
-    def along_axes(self, claims: list[Claim], values: list[float]) -> float | tuple[float, float] | None:
+    def along_axes(self, entries: list[CalibrationEntry], values: list[float]) -> float | tuple[float, float] | None:
         """One value, or one for rows and one for columns where the statements about the two differ."""
-        for c in claims:
+        for c in entries:
             if c.uneven:
                 raise CalibrationError(
                     f"{self.name} says that the {'scan' if c.quantity == 'scan_step' else 'detector'} is not equally "
                     f"spaced along its {('rows', 'columns')[c.axis or 0]}: {c.uneven} {printable(c.unit, 20)} "
                     f"({printable(c.where)}). A raster of equal steps is expected; to take it for one nevertheless, "
-                    f"pass the mean step, {self.call.format(self.mean(claims, values))}, and refine the positions."
+                    f"pass the mean step, {self.call.format(self.mean(entries, values))}, and refine the positions."
                 )
-        rows, columns = ([(c, v) for c, v in zip(claims, values, strict=True) if c.axis in (None, n)] for n in (0, 1))
+        rows, columns = ([(c, v) for c, v in zip(entries, values, strict=True) if c.axis in (None, n)] for n in (0, 1))
         both = [self.agreed([c for c, _ in some], [v for _, v in some]) for some in (rows, columns)]
         if both[0] is None or both[1] is None or agree(*both):
             # of statements that agree the first, whichever axis it is about
-            return self.agreed(claims, values)
+            return self.agreed(entries, values)
         return both[0], both[1]
 
-    def agreed(self, claims: list[Claim], values: list[float]) -> float | None:
+    def agreed(self, entries: list[CalibrationEntry], values: list[float]) -> float | None:
         """The first value, after a look at the others."""
-        for c, value in zip(claims, values, strict=True):
+        for c, value in zip(entries, values, strict=True):
             if not (math.isfinite(value) and value > 0):
                 raise CalibrationError(
                     f"{self.name} gives {c.quantity} as {c}, which cannot be; pass the right value: "
@@ -179,15 +187,15 @@ class _Source:
                 )
             if not agree(value, values[0]):
                 raise CalibrationError(
-                    f"{self.name} contradicts itself: {c.quantity} is {claims[0]} and {c}; say which is right: "
+                    f"{self.name} contradicts itself: {c.quantity} is {entries[0]} and {c}; say which is right: "
                     f"{self.call.format(f'{c.quantity}={values[0]:.6g}')} or {c.quantity}={value:.6g}."
                 )
-        return checked(claims[0].quantity, values[0], self.name) if values else None
+        return checked(entries[0].quantity, values[0], self.name) if values else None
 
     @staticmethod
-    def mean(claims: list[Claim], values: list[float]) -> str:
+    def mean(entries: list[CalibrationEntry], values: list[float]) -> str:
         """The mean steps as they would be given."""
-        steps = [next((v for c, v in zip(claims, values, strict=True) if c.axis in (None, n)), None) for n in (0, 1)]
+        steps = [next((v for c, v in zip(entries, values, strict=True) if c.axis in (None, n)), None) for n in (0, 1)]
         known = [step for step in steps if step is not None]
         words = f"{known[0]:.4g}" if len(known) == 1 or agree(*known) else f"({known[0]:.4g}, {known[1]:.4g})"
-        return f"{claims[0].quantity}={words}"
+        return f"{entries[0].quantity}={words}"

@@ -15,7 +15,7 @@ from ptywidgets.engine.iterate import iterate
 from ptywidgets.engine.models import single_slice
 from ptywidgets.engine.params import counted
 from ptywidgets.engine.plan import Plan
-from ptywidgets.engine.prepare.cut_out import cut_out
+from ptywidgets.engine.prepare.crop import crop_to_block
 from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.prepare.rotation import wrapped_angle
 from ptywidgets.engine.probe import Optics
@@ -23,8 +23,8 @@ from ptywidgets.engine.problem import make_problem
 
 
 @dataclass(frozen=True)
-class TwinTest:
-    """Outcome of the test: the losses of the angle and of its twin."""
+class FlipTest:
+    """Outcome of the test: the losses of the angle and of its flip."""
 
     rotation: float  # degrees, the better one
     losses: tuple[float, float]  # (as it was, turned by 180 degrees)
@@ -33,9 +33,9 @@ class TwinTest:
 
 
 @counted(iterations=1, most=1)
-def resolve_twin(
+def resolve_flip(
     measurement: Measurement, optics: Optics, iterations: int = 4, most: int = 400, margin: float = 0.01
-) -> TwinTest:
+) -> FlipTest:
     """Fit both angles for a few iterations with a fixed probe and compare.
 
     Parameters
@@ -53,9 +53,9 @@ def resolve_twin(
 
     Returns
     -------
-    TwinTest
+    FlipTest
     """
-    small, small_optics = cut_out(measurement, optics, most)
+    small, small_optics = crop_to_block(measurement, optics, most)
     losses = []
     for turn in (0.0, 180.0):
         positions = -small.positions if turn else small.positions
@@ -77,4 +77,4 @@ def resolve_twin(
         message = f"{rotation:.2f} fits the data better than {other:.2f} degrees with this defocus."
     else:
         message = f"{rotation:.2f} and {other:.2f} degrees fit equally well; choose by the look of the atoms."
-    return TwinTest(rotation, (losses[0], losses[1]), resolved, message)
+    return FlipTest(rotation, (losses[0], losses[1]), resolved, message)

@@ -13,7 +13,7 @@ from ptywidgets.engine.problem import Problem
 from ptywidgets.engine.state import State
 
 
-def adopt(problem: Problem, old: Problem, state: State) -> State:
+def convert_state(problem: Problem, old: Problem, state: State) -> State:
     """What a state of one problem says in terms of another one with the same data and probe window.
 
     A specimen in S slices is shared out among as many as there are now, each taking what lies in its depth, so that
@@ -43,10 +43,10 @@ def adopt(problem: Problem, old: Problem, state: State) -> State:
     known = {name: host(value) for name, value in state.parameters.items()}
     if slices != len(obj):
         shares = depth_shares(_depths(old.model_at(state), len(obj)), _depths(problem.model, slices))
-        obj = share_out(obj, shares)
-        if "strength" in known:  # what is given off adds up over the depth, too
-            strength = np.tensordot(known["strength"], shares, (1, 1))
-            known["strength"] = np.moveaxis(strength, -1, 1).astype(known["strength"].dtype)
+        obj = split_slices(obj, shares)
+        if "tds_strength" in known:  # what is given off adds up over the depth, too
+            tds_strength = np.tensordot(known["tds_strength"], shares, (1, 1))
+            known["tds_strength"] = np.moveaxis(tds_strength, -1, 1).astype(known["tds_strength"].dtype)
     modes = len(problem.first_probe)
     if modes > len(probe):
         ordered = orthogonalise(probe)
@@ -88,7 +88,7 @@ def refined_numbers(model: Model, old: Model, known: Mapping[str, Any]) -> dict[
         now, before = (getattr(getattr(m, part, None), attribute, None) if attribute else None for m in (model, old))
         if now is None or before is None:
             continue
-        if name == "passage.thickness" and len(now) != len(before):
+        if name == "exit_wave.thickness" and len(now) != len(before):
             if np.isclose(sum(now), sum(before)) and sum(before):
                 kept[name] = np.asarray(now, float) * (float(np.sum(value)) / sum(before))
         elif np.shape(now) == np.shape(value) and np.allclose(now, before, rtol=1e-9, atol=0):
@@ -116,7 +116,7 @@ def depth_shares(old: np.ndarray, new: np.ndarray) -> np.ndarray:
     return np.maximum(high - low, 0) / np.diff(old)
 
 
-def share_out(obj: np.ndarray, shares: np.ndarray) -> np.ndarray:
+def split_slices(obj: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """Slices (S', Y, X) that together do what the given ones (S, Y, X) do."""
     if np.iscomplexobj(obj):
         logarithm = np.log(np.maximum(np.abs(obj), 1e-6)) + 1j * np.angle(obj)
@@ -126,7 +126,7 @@ def share_out(obj: np.ndarray, shares: np.ndarray) -> np.ndarray:
 
 def _depths(model: Model, slices: int) -> np.ndarray:
     """Faces of a model's slices, as parts of the whole thickness."""
-    thickness: Any = getattr(model.passage, "thickness", None)
+    thickness: Any = getattr(model.exit_wave, "thickness", None)
     if thickness is None or len(thickness) != slices or not sum(thickness) > 0:
         return np.linspace(0, 1, slices + 1)
     return np.concatenate([[0], np.cumsum(thickness)]) / sum(thickness)

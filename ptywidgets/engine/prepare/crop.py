@@ -11,7 +11,9 @@ from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.probe import Optics, make_aperture
 
 
-def cut_out(measurement: Measurement, optics: Optics, most: int, reach: float = 1.4) -> tuple[Measurement, Optics]:
+def crop_to_block(
+    measurement: Measurement, optics: Optics, most: int, reach: float = 1.4
+) -> tuple[Measurement, Optics]:
     """A block of positions in the middle of the scan, and the detector cut.
 
     Parameters

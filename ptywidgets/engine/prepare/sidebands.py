@@ -42,7 +42,7 @@ class Normal:
 
 
 @dataclass(frozen=True)
-class StrongBands:
+class Sidebands:
     """Measured spectra at the strongest spatial frequencies of the scan. Made by :meth:`prepare`."""
 
     spectra: np.ndarray  # (F, K) complex64, images divided by their mean, times `weights`
@@ -58,7 +58,7 @@ class StrongBands:
     energy: float  # sum of |spectra|^2
 
     @classmethod
-    def prepare(cls, bright: BrightField, strongest: int = 320, pixels: int = 400) -> StrongBands:
+    def prepare(cls, bright: BrightField, strongest: int = 320, pixels: int = 400) -> Sidebands:
         """Transform the images of a bright field and keep the strongest frequencies.
 
         Parameters
@@ -101,7 +101,7 @@ class StrongBands:
             energy=float((np.abs(spectra) ** 2).sum()),
         )
 
-    def thinned(self, strongest: int, pixels: int) -> StrongBands:
+    def thinned(self, strongest: int, pixels: int) -> Sidebands:
         """Fewer frequencies and detector pixels, for a quick search."""
         power = (np.abs(self.spectra) ** 2).sum(1)
         chosen = np.sort(np.argsort(-power)[:strongest])
@@ -115,7 +115,7 @@ class StrongBands:
             "weights": self.weights[every],
             "energy": float((np.abs(spectra) ** 2).sum()),
         }
-        return StrongBands(**{**self.__dict__, **changes})
+        return Sidebands(**{**self.__dict__, **changes})
 
     def in_detector(self, rotation: float, transpose: bool) -> np.ndarray:
         """The frequencies (F,) in the detector frame, qy + i qx."""

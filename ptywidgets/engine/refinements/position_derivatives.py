@@ -1,4 +1,4 @@
-"""How the loss changes as positions move: the exact gradient, and what Gauss and Newton take for its own change."""
+"""How the loss changes as positions move: the exact gradient, and its own change in the Gauss-Newton approximation."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from ptywidgets.engine.state import State
 
 
 @dataclass(frozen=True, eq=False)
-class PositionSlopes:
+class PositionDerivatives:
     """What a batch of B positions says about where it should be.
 
-    As elsewhere, `positions` and `object` are minus half of the loss's gradient, and `bend` is half of its second
-    derivative: bend x step = positions is Newton's equation.
+    As elsewhere, `positions` and `object` are minus half of the loss's gradient, and `hessian` is half of its second
+    derivative: hessian x step = positions is Newton's equation.
     """
 
     loss: float
     positions: np.ndarray  # (B, 2) 1/A
-    bend: np.ndarray  # (B, 2, 2) 1/A^2
+    hessian: np.ndarray  # (B, 2, 2) 1/A^2
     object: Array  # (S, Y, X), as the object
 
     def steps(self, damping: float) -> np.ndarray:
         """Steps (B, 2) in A, damped by a share of the mean curvature."""
-        mean = max(float(np.einsum("jaa->", self.bend)) / (2 * len(self.bend)), np.finfo(float).tiny)
-        return np.linalg.solve(self.bend + damping * mean * np.eye(2), self.positions[..., None])[..., 0]
+        mean = max(float(np.einsum("jaa->", self.hessian)) / (2 * len(self.hessian)), np.finfo(float).tiny)
+        return np.linalg.solve(self.hessian + damping * mean * np.eye(2), self.positions[..., None])[..., 0]
 
 
-def position_slopes(problem: Problem, state: State, batch: Any) -> PositionSlopes:
+def position_derivatives(problem: Problem, state: State, batch: Any) -> PositionDerivatives:
     """Derivatives of the loss by the positions of a batch, each by itself.
 
     A position moves its incident waves, so that dL/dr_a = -2 Re<G, dP/dr_a> with G the gradient by the waves that any
-    model's adjoint gives, and dP/dr_a = F^-1[-2 pi i k_a F P]. The second derivative is that of Gauss and Newton in the
+    model's adjoint gives, and dP/dr_a = F^-1[-2 pi i k_a F P]. The second derivative is the Gauss-Newton one in the
     detector plane, sum l''_A / (4 I) dI_a dI_b with l''_A the loss's curvature by the modulus and dI_a = 2 Re sum_m
     conj(Psi) dPsi/dr_a. It must be taken there: most of the change of an exit wave, Re<Xi_a, Xi_b>, is a phase in the
     aperture that no detector sees, and steps by that would be some hundred times too short for a thin specimen.
@@ -49,7 +49,7 @@ def position_slopes(problem: Problem, state: State, batch: Any) -> PositionSlope
 
     Returns
     -------
-    PositionSlopes
+    PositionDerivatives
     """
     backend, model, loss = problem.backend, problem.model_at(state), problem.loss
     xp = backend.xp
@@ -57,19 +57,21 @@ def position_slopes(problem: Problem, state: State, batch: Any) -> PositionSlope
     where = problem.geometry(state.positions).at(backend, batch)
     slab = model.slab(backend, state.object)
     incident = model.incident(backend, state.probe, where.fractions)
-    slopes, bend = np.zeros((len(batch), 2)), np.zeros((len(batch), 2, 2))
+    slopes, hessian = np.zeros((len(batch), 2)), np.zeros((len(batch), 2, 2))
 
     def task(places: Any, sums: list[Any]) -> None:
         here = where.part(places)
         waves = incident.waves(backend, places).copy()
-        far = model.far_field(backend, waves, slab, here)
+        far = model.propagate_to_detector(backend, waves, slab, here)
         measured = backend.amplitudes(problem.patterns, batch[places], far.waves.real.dtype)
         expected, psi = model.expected(backend, far), far.waves.copy()
-        value, residual, slope = model.residual(backend, far, measured, loss)
+        value, residual, derivative = model.residual(backend, far, measured, loss)
         sums[0] += value
         aside = [model.detector.moving(backend, psi, axis) for axis in (0, 1)]  # with the window, on the detector
         asked = [0.0 if change is None else backend.to_numpy(_dots(change, residual)) for change in aside]
-        by_waves = model.back(backend, residual, slope, far, slab, here, sums[1]).copy()  # products take its memory
+        by_waves = model.back(
+            backend, residual, derivative, far, slab, here, sums[1]
+        ).copy()  # products take its memory
         changes = []
         for axis in (0, 1):
             change = incident.tangent(backend, places, axis)
@@ -81,19 +83,19 @@ def position_slopes(problem: Problem, state: State, batch: Any) -> PositionSlope
         weight = xp.maximum(loss.curvature(expected, measured), 0) / (8 * xp.maximum(expected, _least(expected)))
         for a in (0, 1):
             for b in range(a + 1):
-                bend[places, a, b] = bend[places, b, a] = backend.to_numpy(
+                hessian[places, a, b] = hessian[places, b, a] = backend.to_numpy(
                     (weight * changes[a] * changes[b]).sum((1, 2))
                 )
 
-    portions = backend.portions(np.arange(len(batch)), incident.nbytes)
-    total, *rest = backend.map_reduce(task, portions, lambda: [0.0, xp.zeros_like(slab.transmission)])
+    chunks = backend.chunks(np.arange(len(batch)), incident.nbytes)
+    total, *rest = backend.map_reduce(task, chunks, lambda: [0.0, xp.zeros_like(slab.transmission)])
     for part in rest:
         total = [total[0] + part[0], total[1] + part[1]]
     pixel = np.array(problem.sampling)
-    return PositionSlopes(
+    return PositionDerivatives(
         loss=float(total[0]),
         positions=slopes / pixel,
-        bend=bend / np.outer(pixel, pixel),
+        hessian=hessian / np.outer(pixel, pixel),
         object=slab.adjoint(backend, model.specimen, total[1]),
     )
 

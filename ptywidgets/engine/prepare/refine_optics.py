@@ -1,8 +1,9 @@
 """The optics made finer on a coarse reconstruction, where phases are too strong for the linear model.
 
 A fit to the bright field is right to a per cent or two of the defocus. A few rounds of a small reconstruction, which
-knows no weak phase, take off most of what is left, and its object tells by its atoms which twin is the true one. The
-defocus is that of one plane: of a thin specimen the middle of its atoms, weighed by the squares of the columns' phases.
+knows no weak phase, take off most of what is left, and its object tells by its atoms which of the two is the true one.
+The defocus is that of one plane: of a thin specimen the middle of its atoms, weighed by the squares of the columns'
+phases.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ FAR = (0.08, 1.5)  # of the defocus, and degrees: a fit that goes farther has lo
 
 
 @dataclass(frozen=True)
-class Polished:
+class OpticsRefinement:
     """What a coarse reconstruction says of the optics."""
 
     fit: OpticsFit
     accepted: bool  # whether its numbers are those of the reconstruction
     misfit: float  # share of the counts' energy left, beyond the noise's
-    phase: np.ndarray  # (Y, X) rad, detector frame, NaN where it is lit badly
+    phase: np.ndarray  # (Y, X) rad, detector frame, NaN where it is poorly illuminated
     peaks: float  # skewness of that phase: positive where atoms are bright
     peaks_clear: bool  # whether it is beyond chance
     fringes: float  # share of that phase that has one spatial frequency, in whatever directions
@@ -42,7 +43,7 @@ class Polished:
 
 
 @counted(rounds=1, side=1)
-def polish(
+def refine_optics(
     measurement: Measurement,
     optics: Optics,
     fit: OpticsFit,
@@ -50,7 +51,7 @@ def polish(
     hold: tuple[str, ...] = (),
     rounds: int = 3,
     side: int = 11,
-) -> Polished:
+) -> OpticsRefinement:
     """Refine a fit of the optics on a block of the scan.
 
     Parameters
@@ -70,7 +71,7 @@ def polish(
 
     Returns
     -------
-    Polished
+    OpticsRefinement
         With the fit's numbers as they were and wider uncertainties, where the reconstruction does not describe the
         data (thick specimens); of the coma nothing is known then.
     """
@@ -94,12 +95,12 @@ def polish(
         words = in_words(fit.aberrations, fit.rotation, fit.transpose, wider)
         fit = replace(fit, uncertainties=wider, message=words)
         words = "a thin object does not describe these data well"
-        return Polished(fit, False, misfit, phase, peaks, clear, one_frequency(phase), words)
+        return OpticsRefinement(fit, False, misfit, phase, peaks, clear, one_frequency(phase), words)
     rotation = wrapped_angle(rotation)
     words = in_words(aberrations, rotation, fit.transpose, fit.uncertainties)
     better = replace(fit, aberrations=aberrations, rotation=rotation, message=words)
     words = "refined on a coarse reconstruction"
-    return Polished(better, True, misfit, phase, peaks, clear, one_frequency(phase), words)
+    return OpticsRefinement(better, True, misfit, phase, peaks, clear, one_frequency(phase), words)
 
 
 def one_frequency(phase: np.ndarray) -> float:

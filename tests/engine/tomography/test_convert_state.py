@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ptywidgets.engine import Plan, iterate
-from ptywidgets.engine.tomography import adopt_series
-from ptywidgets.engine.tomography.adopt import in_depth
+from ptywidgets.engine.tomography import convert_series_state
+from ptywidgets.engine.tomography.convert_state import in_depth
 from ptywidgets.testing.series import blobs, example_series
 
 
@@ -22,7 +22,7 @@ def found():
 def test_other_slices_and_modes_leave_the_volume_alone(found, options):
     old, state = found
     new = example_series(**options)
-    adopted = adopt_series(new, old, state)
+    adopted = convert_series_state(new, old, state)
     np.testing.assert_array_equal(adopted.object, state.object)
     assert adopted.probe.shape == new.first_probe.shape and adopted.memory == {}
     before, after = (np.sum(np.abs(p.reshape(5, -1)) ** 2, axis=1) for p in (state.probe, adopted.probe))
@@ -33,11 +33,11 @@ def test_other_slices_and_modes_leave_the_volume_alone(found, options):
 
 def test_a_deeper_volume_holds_the_same_about_the_same_middle(found):
     old, state = found
-    deep = adopt_series(example_series(slices=2, modes=2, depth=12.0), old, state)
+    deep = convert_series_state(example_series(slices=2, modes=2, depth=12.0), old, state)
     assert deep.object.shape[0] == 24
     np.testing.assert_array_equal(deep.object[4:20], state.object)
     assert not deep.object[:4].any() and not deep.object[20:].any()
-    flat = adopt_series(example_series(slices=2, modes=2, depth=6.0), old, state)
+    flat = convert_series_state(example_series(slices=2, modes=2, depth=6.0), old, state)
     np.testing.assert_array_equal(flat.object, state.object[2:14])
 
 
