@@ -567,7 +567,7 @@ pass scan_shape=(41, 41) or crop.
             return self
         return self.with_scan_mask(~bad.mask if self.scan_mask is None else self.scan_mask & ~bad.mask)
 
-    def _mended(self, bad: np.ndarray) -> Dataset:
+    def _repaired(self, bad: np.ndarray) -> Dataset:
         """With bad pixels (Qy, Qx) replaced by the median of good neighbours, when it is read."""
         return parts.mend_dataset(self, bad)
 

@@ -91,7 +91,7 @@ def mend_dataset(dataset: Dataset, mask: np.ndarray) -> Dataset:
     if mask.all():
         raise DataError("the mask calls every pixel bad; expected True for bad pixels only.")
     repaired = RepairedArray(dataset.data, mask)
-    vacuum = None if dataset.vacuum is None else repaired.mend(dataset.vacuum)
+    vacuum = None if dataset.vacuum is None else repaired.repair(dataset.vacuum)
     done = Repair(tuple(int(n) for n in np.flatnonzero(mask)))
     source = dataset.source.then(done)
     if vacuum is not None and source.vacuum is not None:

@@ -55,8 +55,8 @@ class PixelLoss(ABC):
     @staticmethod
     @abstractmethod
     def secant_curvature_at(i: Any, a: Any) -> Any:
-        """2 sqrt(I) derivative / (sqrt(I) - A), written so that nothing cancels: how much a parabola in sqrt(I) bends
-        that has the loss's slope here and its bottom where the loss has its own."""
+        """2 sqrt(I) derivative / (sqrt(I) - A), written so that nothing cancels: the curvature of the parabola in
+        sqrt(I) that has the loss's derivative here and its minimum where the loss has its own."""
 
     def value(self, intensity: Array, amplitude: Array) -> Array:
         """Loss of each pixel."""
@@ -269,8 +269,7 @@ def hessian_rows(
     tangents: Array,
     product: Callable[[Array, Array], Array],
 ) -> list[list[Any]]:
-    """Second derivatives (K, K) of the loss along changes of waves, the `tangents` (K, ...), as
-    :meth:`Backend.hessian_block`.
+    """Second derivatives (K, K) of the loss along `tangents` (K, ...) of the waves, as :meth:`Backend.hessian_block`.
 
     `product` is what the detector makes of Re sum_m conj(one) two, for waves of several modes or none; `intensity` is
     that of the waves with themselves, and `amplitudes` are what was measured.

@@ -24,6 +24,10 @@ _DESCRIPTIONS: dict[str, type] = {
     for c in (Plan, Preparation, Optics, Calibration, Composition, Source, Supplied, Stated, Crop, Bin, Repair)
 }
 _ELSEWHERE = {(Optics, "vacuum")}  # arrays that a file has in a place of their own
+_RENAMED = {  # fields by the names that older files have for them
+    "ConjugateGradient": {"lowest": "lower_bound"},
+    "RefineDiffuse": {"strength": "tds_strength"},
+}
 
 
 def to_plain(value: Any) -> Any:
@@ -116,8 +120,9 @@ def from_plain(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(from_plain(v) for v in value)
     if isinstance(value, dict):
-        fields = {k: from_plain(v) for k, v in value.items() if k != "is"}
         name = value.get("is")
+        renamed = _RENAMED.get(name, {}) if isinstance(name, str) else {}
+        fields = {renamed.get(k, k): from_plain(v) for k, v in value.items() if k != "is"}
         if name == "Aberrations":  # of older files an empty one is what nobody has set
             return Aberrations(**fields) if fields else Aberrations(defocus=None)
         known = _class_of(name)

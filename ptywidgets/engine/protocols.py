@@ -112,9 +112,9 @@ class Backend(Protocol):
         (K, B, M, Ny, Nx), made safe for a line search; float64, on the host.
 
         With I = sum_m |Psi|^2, its changes dI_k = 2 Re sum_m conj(Psi) Xi_k and u_k = dI_k / (2 sqrt I), the sum over
-        measured pixels of majorizer_curvature u_k u_n + 2 derivative (Re sum_m conj(Xi_k) Xi_n - u_k u_n), with
-        negative curvatures and derivatives taken as 0: exact where the model fits or is too bright, and not negative
-        along any mixture. `far` and `tangents` stay as they are.
+        measured pixels of c u_k u_n + 2 d (Re sum_m conj(Xi_k) Xi_n - u_k u_n), where c is the loss's
+        `majorizer_curvature` and d its `derivative`, negative ones taken as 0: exact where the model fits or is too
+        bright, and not negative along any mixture. `far` and `tangents` stay as they are.
         """
 
     def combine(self, weights: Array, images: Array) -> Array:

@@ -87,7 +87,7 @@ class Repair:
         if not all(isinstance(pixel, int) and 0 <= pixel < bad.size for pixel in self.pixels):
             raise DataError(f"pixels to be repaired lie beyond the detector's {bad.size}; these are other data.")
         bad[list(self.pixels)] = True
-        return dataset._mended(bad.reshape(dataset.detector_shape))
+        return dataset._repaired(bad.reshape(dataset.detector_shape))
 
     @property
     def code(self) -> str:

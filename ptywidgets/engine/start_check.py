@@ -1,5 +1,4 @@
-"""Whether lens and scan are as they were said to be: looked at before an automatic run, and repaired where counts
-agree.
+"""Whether lens and scan are as they were said to be: looked at before a run, and corrected where counts agree.
 
 A look at a few dozen patterns tells (:class:`~.refinements.joint_fit.JointFit`): a hundredth of the data, and the time
 of a part of an iteration. Only where it sees something that would cost the image, a larger block says what lens and

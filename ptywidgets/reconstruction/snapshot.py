@@ -54,9 +54,7 @@ class Snapshot:
     b_factors: tuple[float, ...] = ()  # A^2, of theirs
     channel: int | None = None  # of `tds_strength`
     tds_strength: np.ndarray | None = None  # (H, W) float32, share of the electrons that an element scatters diffusely
-    position_corrections: np.ndarray | None = (
-        None  # (Ry, Rx) complex64 A, rows + i columns: how far positions have been moved
-    )
+    position_corrections: np.ndarray | None = None  # (Ry, Rx) complex64 A, rows + i columns, as positions have moved
     scan_step: float | tuple[float, float] = 1.0  # A, of `position_corrections`
     displacement: np.ndarray | None = None  # (H, W) float32 A, rms of atoms along one axis, of object modes
     background: np.ndarray | None = None  # (Ny, Nx) float32 counts, zero in the middle

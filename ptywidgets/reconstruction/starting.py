@@ -67,8 +67,8 @@ class Starting(Inputs):
     def prepare(self, **changes: Any) -> Measurement:
         """Prepare the data; keyword arguments change single fields of :attr:`preparation` first.
 
-        Where no rotation is given and the curl cannot tell it from the one turned by 180 degrees, a known defocus
-        decides. Of a tilt series the tilt that is looked at is prepared, and the others alike when they are needed.
+        Where no rotation is given and the curl leaves the 180-degree ambiguity, a known defocus decides. Of a tilt
+        series the tilt that is looked at is prepared, and the others alike when they are needed.
         """
         self._data()
         self._require_idle("prepare anew")

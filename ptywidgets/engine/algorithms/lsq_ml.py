@@ -265,7 +265,7 @@ class _WholeStep:
         return self.loss.value(intensity, amplitude)
 
     def derivative(self, intensity: Array, amplitude: Array) -> Array:
-        """Where a detector mixes pixels there is no length of one's own: the slope over how much any may curvature."""
+        """Where a detector mixes pixels there is no length of one's own: the derivative over the curvature bound."""
         return self.loss.derivative(intensity, amplitude) / np.float32(self.problem.curvature_bound)
 
     def residual(self, backend: Backend, far: Array, amplitudes: Array) -> tuple[Any, Array]:

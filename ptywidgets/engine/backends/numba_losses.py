@@ -34,8 +34,7 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _pixels(loss: Any) -> tuple[Any, Any]:
     """Loops over a row: the residual's factor, in place of the intensities, with the loss; and, in place of them, one
-    over their roots, with what the Hessian is made of: by how much it weighs changes of the modulus, and all
-    changes."""
+    over their roots, with the Hessian's two weights: of changes of the modulus alone, and of all changes."""
     value_at, derivative_at, curvature_at, secant_curvature_at = (
         numba.njit(formula, **_OPTIONS)
         for formula in (loss.value_at, loss.derivative_at, loss.curvature_at, loss.secant_curvature_at)

@@ -164,8 +164,8 @@ def hessian_block(far: np.ndarray, tangents: np.ndarray, amplitudes: np.ndarray,
 
 
 def hessian_of_waves(far: Any, tangents: Any, amplitudes: Any, loss: Any) -> list[list[Any]]:
-    """Second derivatives of waves (..., M, Ny, Nx) and amplitudes (..., Ny, Nx) along tangents (K, ..., M, Ny, Nx), for
-    numpy and what behaves like it."""
+    """Second derivatives (K, K) of the loss of waves (..., M, Ny, Nx) and amplitudes (..., Ny, Nx) along tangents
+    (K, ..., M, Ny, Nx), for numpy and what behaves like it."""
 
     def product(one: Any, two: Any) -> Any:
         return (one.real * two.real + one.imag * two.imag).sum(-3)

@@ -39,6 +39,11 @@ ROOT = SAVED
 PARAMETER = "parameter "  # then the name of what a model has found
 DATA = "data"  # what masks and vacuum pattern are named for
 MEMORY = "memory of "  # then the name of what an algorithm keeps
+_RENAMED = {  # parameters by the names that older files have for them
+    "strength": "tds_strength",
+    "passage.tilt": "exit_wave.tilt",
+    "passage.thickness": "exit_wave.thickness",
+}
 
 
 @dataclass(frozen=True)
@@ -219,7 +224,9 @@ def _read(root: h5py.Group) -> Checkpoint:
             stage=int(numbers.get("stage", 0)),
             begun=int(numbers.get("begun", 0)),
             random=json.loads(numbers["random"].decode()),
-            parameters={name[len(PARAMETER) :]: root[name]["data"][...] for name in root if name.startswith(PARAMETER)},
+            parameters={
+                _present(name[len(PARAMETER) :]): root[name]["data"][...] for name in root if name.startswith(PARAMETER)
+            },
             memory={name[len(MEMORY) :]: root[name]["data"][...] for name in root if name.startswith(MEMORY)},
         )
     sampling, scan = numbers["sampling_A"], numbers["scan_shape"]
@@ -242,6 +249,12 @@ def _read(root: h5py.Group) -> Checkpoint:
         given=read_given(root),
         data=read_data(root, texts["source"], DATA) if "source" in texts else None,
     )
+
+
+def _present(name: str) -> str:
+    """The present name of a parameter, which may be that of one view: "3 name"."""
+    view, space, own = name.rpartition(" ")
+    return view + space + _RENAMED.get(own, own)
 
 
 def _inputs(bundle: h5py.Group) -> tuple[str, ...]:

@@ -2,14 +2,13 @@
 
     I_j(k) = sum_m | F[ D_j . exit_wave( P_m(r - R_j), t(object) cut at R_j ) ](k) |^2
 
-A **specimen** says how the unknown becomes a transmission function t (complex: t = O; potential: t = exp(iV)). A
-**exit_wave** says how a wave goes through it (thin: one multiplication; multislice: slices with free space between).
-The
-**ensemble** is the incoherent sum: M probe modes P_m, M = 1 being a coherent probe, and what a source of some size
-makes of each; where atoms move, of K **object modes** as well. The **detector** carries exit waves to the detector
-plane (far field: F is the orthonormal FFT; D_j is a phase ramp that takes up what is left of the pattern's origin below
-a pixel, so that measured counts never are interpolated; near field: free space). What is **diffuse** or **background**
-adds to the intensity, and the **response** of a detector may mix its pixels.
+A **specimen** says how the unknown becomes a transmission function t (complex: t = O; potential: t = exp(iV)). The
+**exit-wave model** says how a wave goes through it (single slice: one multiplication; multislice: slices with free
+space between). The **ensemble** is the incoherent sum: M probe modes P_m, M = 1 being a coherent probe, and what a
+source of some size makes of each; where atoms move, of K **object modes** as well. The **detector** carries exit waves
+to the detector plane (far field: F is the orthonormal FFT; D_j is a phase ramp that takes up what is left of the
+pattern's origin below a pixel, so that measured counts never are interpolated; near field: free space). What is
+**diffuse** or **background** adds to the intensity, and the **response** of a detector may mix its pixels.
 
 Each part has its exact adjoint, so their composition has one, and no class exists for a combination: a named model is
 a function that puts parts together.

@@ -186,8 +186,7 @@ class Model:
     def hessian_block(
         self, backend: Backend, far: DetectorWaves, tangents: Array, amplitudes: Array, loss: Loss
     ) -> Any:
-        """Second derivatives (K, K) of the loss along changes of the waves (K, B, M, Ny, Nx), as
-        :meth:`Backend.hessian_block`.
+        """Second derivatives (K, K) of the loss along `tangents` of the waves, as :meth:`Backend.hessian_block`.
 
         What is added to the intensities is taken to stay; it changes with the square of a wave's amplitude in the
         specimen, which hardly moves.

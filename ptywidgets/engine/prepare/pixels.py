@@ -34,7 +34,7 @@ class BadPixels:
     mask: np.ndarray  # (Qy, Qx) bool: hot, dead or a gap, to be repaired
     hot: np.ndarray  # (Qy, Qx) bool, too bright or too restless
     dead: np.ndarray  # (Qy, Qx) bool, too dark
-    saturated: np.ndarray  # (Qy, Qx) bool: at the end of their range in some pattern; neighbours could not mend them
+    saturated: np.ndarray  # (Qy, Qx) bool: at the end of their range in some pattern; neighbours could not repair them
     sentence: str
     gaps: np.ndarray | None = None  # (Qy, Qx) bool: without a measurement, marked NaN, -1, 2^n - 1; None: no
 

@@ -65,7 +65,7 @@ class Start:
     fit: OpticsFit
     seconds: float
     refinement: OpticsRefinement | None = (
-        None  # what a coarse reconstruction says; None where the bright field shows too little
+        None  # by a coarse reconstruction; None where the bright field shows too little
     )
     alternatives: tuple[Alternative, ...] = ()  # the best first, which is the one that was taken
     landscape: Landscape | None = None  # what a search over orientations and defocuses has seen; None without one

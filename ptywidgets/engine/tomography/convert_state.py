@@ -16,8 +16,8 @@ def convert_series_state(series: TiltSeries, old: TiltSeries, state: State) -> S
 
     Super-slices are made of the volume anew in every iteration, so that other numbers of them change nothing in it. A
     volume of another depth keeps what it holds where that lies, about the same middle, and loses what lies beyond. Of
-    each view, probe modes and what else it has found are taken over as
-    :func:`ptywidgets.engine.convert_state.convert_state` does.
+    each view, probe modes and what else it has found are taken over as by
+    :func:`ptywidgets.engine.convert_state.convert_state`.
 
     Returns
     -------
