@@ -121,8 +121,8 @@ def from_plain(value: Any) -> Any:
         return tuple(from_plain(v) for v in value)
     if isinstance(value, dict):
         name = value.get("is")
-        renamed = _RENAMED.get(name, {}) if isinstance(name, str) else {}
-        fields = {renamed.get(k, k): from_plain(v) for k, v in value.items() if k != "is"}
+        renamed: dict[str, str] = _RENAMED.get(name, {}) if isinstance(name, str) else {}
+        fields = {renamed.get(str(k), str(k)): from_plain(v) for k, v in value.items() if k != "is"}
         if name == "Aberrations":  # of older files an empty one is what nobody has set
             return Aberrations(**fields) if fields else Aberrations(defocus=None)
         known = _class_of(name)
