@@ -1,0 +1,131 @@
+"""The engine speaks the field's words: names that its first versions had for them are gone, and stay gone.
+
+Only names that mean one thing are listed: "bring" or "twin" may be said of something else.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# Before: what to say now.
+IDENTIFIERS = {
+    "Passage": "ExitWaveModel",
+    "transmit": "forward",
+    "transmit_adjoint": "adjoint",
+    "far_field": "propagate_to_detector",
+    "by_given_off": "by_diffuse_counts",
+    "given_off": "diffuse_counts",
+    "knots_of": "knots",
+    "slope_at": "derivative_at",
+    "bend_at": "second_derivative_at",
+    "bend_of": "hessian_of_waves",
+    "secant_at": "secant_curvature_at",
+    "stretch_at": "majorizer_curvature_at",
+    "model_slopes": "model_derivatives",
+    "position_slopes": "position_derivatives",
+    "paste_same": "add_same_patch",
+    "sum_cuts": "sum_patches",
+    "multiply_cut": "multiply_patches",
+    "multiply_cut_adjoint": "multiply_patches_adjoint",
+    "portions": "chunks",
+    "in_turn": "map_ordered",
+    "Knob": "FitParameter",
+    "adopt_series": "convert_series_state",
+    "share_out": "split_slices",
+    "Polished": "OpticsRefinement",
+    "TwinTest": "FlipTest",
+    "resolve_twin": "resolve_flip",
+    "twin_resolved": "flip_resolved",
+    "twin_told": "flip_told",
+    "twin_margin": "flip_margin",
+    "StrongBands": "Sidebands",
+    "MendedArray": "RepairedArray",
+    "mend_pixels": "repair_pixels",
+    "mended": "repaired",
+    "cut_out": "crop_to_block",
+    "Claim": "CalibrationEntry",
+    "axis_claims": "axis_entries",
+    "calibration_claims": "calibration_entries",
+    "sibling_claims": "sibling_entries",
+    "_goal": "_target_iteration",
+}
+# Methods and fields whose names are words as well: not behind a dot.
+ATTRIBUTES = {
+    "bend": "second_derivative or hessian_block",
+    "slope": "derivative",
+    "stretch": "majorizer_curvature",
+    "stiffness": "curvature_bound",
+    "least": "intensity_floor",
+    "lowest": "lower_bound",
+    "brightest": "max_counts",
+    "paste": "add_patches",
+    "lean": "apply_shift_ramp",
+    "hats": "hat_functions",
+    "passage": "exit_wave",
+    "goal": "target_iteration",
+    "shares": "occupations",
+    "strength": "tds_strength",
+    "drift": "position_corrections",
+    "twin": "flipped",
+    "mend": "repair",
+    "polished": "refinement",
+    "claims": "entries",
+}
+ELSEWHERE = {  # where it is another thing
+    "strength": {"ptywidgets/engine/prepare/agreed.py"},  # of how strongly a specimen scatters
+    "stiffness": {
+        "ptywidgets/engine/direct/parallax.py",
+        "tests/engine/direct/test_parallax.py",
+    },  # of a scan's positions
+    "shares": {"ptywidgets/engine/prepare/sidebands.py"},
+    "twin": {"ptywidgets/widgets/phase_pair.py"},
+}
+PHRASES = ("Gauss and Newton", "Anscombe's", "Poisson's loss", "Poisson's law", "Born's")
+OLD_FILES = {"tests/test_vocabulary.py", "tests/engine/io/test_old_names.py", "ptywidgets/engine/io/checkpoint.py"}
+
+
+def texts() -> dict[str, str]:
+    """Code, lessons and documentation by their paths; not what is told of older versions."""
+    paths = [p for folder in ("ptywidgets", "tests", "benchmarks") for p in sorted((ROOT / folder).rglob("*.py"))]
+    paths += [*sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "notebooks").glob("*.ipynb")), ROOT / "README.md"]
+    return {str(p.relative_to(ROOT)): p.read_text() for p in paths if p.exists()}
+
+
+TEXTS = {path: text for path, text in texts().items() if path not in OLD_FILES}
+
+
+def found(pattern: str, texts: dict[str, str], but: set[str] = frozenset()) -> list[str]:  # type: ignore[assignment]
+    """Places where a pattern is found, as "path:line"."""
+    return [
+        f"{path}:{text.count(chr(10), 0, match.start()) + 1}"
+        for path, text in texts.items()
+        if path not in but
+        for match in re.finditer(pattern, text)
+    ]
+
+
+def test_there_is_something_to_look_at():
+    assert sum(path.startswith("ptywidgets/engine") for path in TEXTS) > 150
+    assert {Path(path).suffix for path in TEXTS} == {".py", ".md", ".ipynb"}
+
+
+@pytest.mark.parametrize("old", IDENTIFIERS)
+def test_an_old_name_is_gone(old):
+    assert not found(rf"\b{old}\b", TEXTS), f"{old} is called {IDENTIFIERS[old]}"
+
+
+@pytest.mark.parametrize("old", ATTRIBUTES)
+def test_an_old_attribute_is_gone(old):
+    code = {path: text for path, text in TEXTS.items() if path.endswith(".py")}
+    left = found(rf"(?<=[\w)\]])\.{old}\b", code, ELSEWHERE.get(old, set()))
+    assert not left, f".{old} is called .{ATTRIBUTES[old]}"
+
+
+@pytest.mark.parametrize("phrase", PHRASES)
+def test_methods_have_their_standard_names(phrase):
+    code = {path: text for path, text in TEXTS.items() if path.startswith("ptywidgets/engine")}
+    assert not found(re.escape(phrase), code)
