@@ -21,7 +21,7 @@ from ptywidgets.engine.prepare.measurement import Measurement
 from ptywidgets.engine.prepare.response import Bottom, bottoms, reach_of, scales_of
 from ptywidgets.engine.prepare.rotation import wrapped_angle
 from ptywidgets.engine.prepare.trial import Points, Trials
-from ptywidgets.engine.prepare.verdict import NEARBY, SWEEPS, Known, SearchResult, same_well, verdict
+from ptywidgets.engine.prepare.verdict import NEARBY, SWEEPS, Known, SearchResult, is_astigmatic, same_well, verdict
 from ptywidgets.engine.probe import Optics, make_aperture
 from ptywidgets.engine.units import wavelength
 
@@ -203,18 +203,29 @@ def _bottoms(
     def free(*names: str) -> np.ndarray:
         return movable & np.array([any(t.startswith(n) for n in names) for t in (*trials.terms, "rotation")])
 
-    if known.half_a_turn:  # each well has two readings, and from here on they are told apart
-        flips = cells.turned()
-        both = trials.errors(Points.joined([cells, flips]), SWEEPS).mean(1).reshape(2, -1)
-        cells = Points.joined([(flips if b else cells).take([i]) for i, b in enumerate(both.argmin(0))])
+    cells = _better_ways_round(trials, cells, known)
     wells = _apart(bottoms(trials, cells, scales, free("C10", "rotation"), sweeps=SWEEPS), spacing, known)
     few = [w.point() for w in wells[:FINALISTS]]
     if favoured is not None:
         few += [w.point() for w in wells[FINALISTS:] if same_well(favoured, w.point(), NEARBY, known)]
     lowest = bottoms(trials, Points.joined(few), scales, free("C10", "C12", "rotation"), sweeps=SWEEPS)
+    if known.transpose is None and known.rotation is None and {"C10", "C12a", "C12b"} <= set(trials.terms):
+        strong = [w.point() for w in lowest if is_astigmatic(w.point(), trials.terms)]
+        if strong:  # the same images lie as far apart with the other transpose, defocus and astigmatism exchanged
+            others = _better_ways_round(trials, Points.joined(strong).exchanged(trials.terms), known)
+            lowest += bottoms(trials, others, scales, free("C10", "C12", "rotation"), sweeps=SWEEPS)
     lowest = _apart(lowest, spacing, known)
     near = CONNECTED * spacing
     return lowest + [w for w in wells if not any(same_well(w.point(), f.point(), near, known) for f in lowest)]
+
+
+def _better_ways_round(trials: Trials, points: Points, known: Known) -> Points:
+    """Of the two readings of each point the one that fits better: from here on they are told apart."""
+    if not known.half_a_turn:
+        return points
+    flips = points.turned()
+    both = trials.errors(Points.joined([points, flips]), SWEEPS).mean(1).reshape(2, -1)
+    return Points.joined([(flips if b else points).take([i]) for i, b in enumerate(both.argmin(0))])
 
 
 def _apart(wells: list[Bottom], spacing: float, known: Known) -> list[Bottom]:

@@ -48,7 +48,8 @@ from ptywidgets.engine.prepare.trial import Points
 from ptywidgets.engine.prepare.verdict import SearchResult
 from ptywidgets.engine.probe import Optics
 
-OF_THICK = 0.1  # of the depth of field: what slices that are all alike leave unsure of the middle of a specimen
+OF_THICK = (0.1, 0.05)  # of the depth of field and of the thickness: what slices that are all alike leave unsure of the
+# middle of a specimen
 COMA_OF_THICK = 0.25  # of the same, as a phase at the edge: coma is found with one plane, which the specimen is not
 AGREE = (2.0, 6.0)  # degrees between curl and bright field, at least and at most, with which the two agree
 SHARP = 2.0  # the same in uncertainties of the curl's
@@ -253,7 +254,9 @@ def _of_thick(fit: OpticsFit, thick: ThickFit, dataset: Dataset) -> dict[str, fl
     """Uncertainties with a specimen of several slices, of which only the defocus was found with them."""
     semiangle, depth = 1e-3 * dataset.calibration.require("semiangle"), 2 * _thin(dataset)
     sigmas = dict(fit.uncertainties)
-    sigmas["C10"] = sigmas["defocus"] = math.hypot(thick.uncertainty, OF_THICK * depth)
+    sigmas["C10"] = sigmas["defocus"] = math.hypot(
+        thick.uncertainty, OF_THICK[0] * depth, OF_THICK[1] * thick.thickness
+    )
     for name in ("C21a", "C21b"):
         if sigmas.get(name):  # neither held nor unknown
             sigmas[name] = math.hypot(sigmas[name], COMA_OF_THICK * depth * edge_scale(name, semiangle))

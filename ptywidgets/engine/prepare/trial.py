@@ -62,6 +62,39 @@ class Points:
         """The other reading of each: 180 degrees on, with the opposite of all aberrations."""
         return replace(self, rotation=self.rotation + 180.0, values=-self.values)
 
+    def exchanged(self, terms: Sequence[str]) -> Points:
+        """Return what defocuses and astigmatisms look like with the other transpose.
+
+        A beam at the detector's k (row + i column) moves its image by C10 k + C12 conj(k), with C12 = C12a + i C12b.
+        Read with rows and columns exchanged, and turned by 90 degrees less the direction of C12 or the opposite, the
+        same movements have |C12| for the defocus, and for the astigmatism C10 in the direction of C12. Only the signs
+        of the contrast tell the two apart, and both are likely where neither coefficient is much the larger.
+
+        Parameters
+        ----------
+        terms : sequence of str
+            Names of the values, "C10", "C12a" and "C12b" among them; coma is left out.
+
+        Examples
+        --------
+        >>> terms = ("C10", "C12a", "C12b")
+        >>> one = Points(np.array([30.0]), np.array([False]), np.array([[-150.0, 0.0, 200.0]]))
+        >>> other = one.exchanged(terms)
+        >>> float(other.rotation[0]), bool(other.transpose[0]), other.values.round(6).tolist()
+        (30.0, True, [[200.0, 0.0, -150.0]])
+        >>> bool(np.allclose(other.exchanged(terms).values, -one.values))  # which is the other reading of the first
+        True
+        """
+        place = {name: list(terms).index(name) for name in ("C10", "C12a", "C12b")}
+        c10 = self.values[:, place["C10"]]
+        c12 = self.values[:, place["C12a"]] + 1j * self.values[:, place["C12b"]]
+        turn = np.degrees(np.angle(c12)) - 90.0
+        values = np.zeros_like(self.values)
+        values[:, place["C10"]] = np.abs(c12)
+        astigmatism = c10 * np.exp(1j * np.angle(c12))
+        values[:, place["C12a"]], values[:, place["C12b"]] = astigmatism.real, astigmatism.imag
+        return Points(self.rotation + np.where(self.transpose, -turn, turn), ~self.transpose, values)
+
     @staticmethod
     def joined(parts: Sequence[Points]) -> Points:
         """All of some, one after the other."""

@@ -7,6 +7,7 @@ that is not the specimen's, and the edge of the range each have a rule of their 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,6 +26,9 @@ NEARBY = 15.0  # degrees, the step in which what two methods agree on is looked 
 EDGE = 0.95  # of the widest defocus: what lies there may lie beyond
 UNEXPLAINED = 0.05  # of the counts, beyond twice the noise: with more left, the model is not the specimen's
 CLEAR = (3.0, 6.0)  # sigmas by which the best has to be better than another to count as told: usually, and
+FLIP = 6.0  # the same against its flip, from which only the second order of the phase, and its sign, tell it; with less
+# the atoms have to say so, too
+ASTIGMATIC = 0.5  # astigmatism over defocus, either over the other, from which on they may be each other
 LITTLE = 0.15  # where less than this share of what is no noise is explained, and chance has its say
 FRINGES = 0.7  # share of a phase that has one spatial frequency: a lattice whose atoms are not resolved
 LEAST = 0.03  # of what an empty object leaves: with less explained, wells of the noise are as deep
@@ -76,8 +80,10 @@ class SearchResult:
 
     def with_atoms(self, peaks: float) -> SearchResult:
         """The same where atoms tell it from its flip, by the skewness of a phase that is beyond chance; where they are
-        dark it is the flip."""
+        dark it is the flip, unless counts say otherwise by so much that the two contradict each other."""
         if self.flip_told or self.poor or self.unresolved or not math.isfinite(self.flip_margin) or not peaks:
+            return self
+        if peaks < 0 and self.flip_margin >= CLEAR[0]:
             return self
         best, readings = self.best, list(self.alternatives)
         flip = next((i for i, one in enumerate(readings) if are_flips(one, readings[0])), None)
@@ -129,7 +135,7 @@ def verdict(
 
     Returns
     -------
-    Found
+    SearchResult
     """
     tried = Points.joined([w.point() for w in wells])
     errors = trials.errors(Points.joined([tried, tried.turned()] if known.half_a_turn else [tried]), SWEEPS)
@@ -144,7 +150,10 @@ def verdict(
     clear = CLEAR[0] if float(explained[first]) > LITTLE * (trials.nothing - trials.noise) else CLEAR[1]
     enough = max(MUCH * most, LEAST * trials.nothing)
     told = least >= clear and float(explained[first]) > enough
-    likely = [i for i in order if margins[i] < CLEAR[0] and _is(favoured, wells[i], known)]
+    rivals = [
+        i for i in order if i != first and margins[i] < clear and _is_exchanged(wells[i], wells[first], known, trials)
+    ]
+    likely = [] if rivals else [i for i in order if margins[i] < CLEAR[0] and _is(favoured, wells[i], known)]
     if not told and likely:
         first, told = int(likely[0]), True
     best = wells[first]
@@ -163,7 +172,7 @@ def verdict(
         (taken, *sorted(alternatives, key=lambda a: (-a.probability, a.misfit))),
         landscape,
         told and (_is(favoured, best, known) or not (poor or at_edge)),
-        flip_margin >= clear and (turned is None or not poor),
+        flip_margin >= FLIP and (turned is None or not poor),
         least,
         flip_margin,
         thorough,
@@ -179,6 +188,26 @@ def are_flips(one: Alternative, other: Alternative) -> bool:
     """Whether one is the other turned by half a turn, with the opposite defocus."""
     apart = abs(wrapped_angle(one.rotation - other.rotation))
     return one.transpose == other.transpose and apart > 179.9 and one.defocus * other.defocus <= 0
+
+
+def is_astigmatic(point: Points, terms: Sequence[str]) -> bool:
+    """Return whether defocus and astigmatism are so alike that the other transpose, with the two exchanged, is likely.
+
+    Examples
+    --------
+    >>> [is_astigmatic(Points(np.zeros(1), np.zeros(1, bool), np.array([[300.0, 0, c]])), ("C10", "C12a", "C12b"))
+    ...  for c in (20.0, 200.0)]
+    [False, True]
+    """
+    values = dict(zip(terms, point.values[0].tolist(), strict=True))
+    return math.hypot(values["C12a"], values["C12b"]) > ASTIGMATIC * abs(values["C10"])
+
+
+def _is_exchanged(well: Bottom, best: Bottom, known: Known, trials: Trials) -> bool:
+    """Whether a well is another one's with the other transpose, defocus and astigmatism exchanged."""
+    if not {"C12a", "C12b"} <= set(trials.terms) or not is_astigmatic(best.point(), trials.terms):
+        return False
+    return same_well(best.point().exchanged(trials.terms), well.point(), NEARBY, known)
 
 
 def _is(favoured: Points | None, well: Bottom, known: Known) -> bool:
@@ -231,4 +260,4 @@ def margin(best: np.ndarray, other: np.ndarray, part: np.ndarray) -> float:
     return float(difference.mean()) / max(spread, 1e-30)
 
 
-__all__ = ["LEAST", "NEARBY", "SWEEPS", "Known", "SearchResult", "are_flips", "same_well", "verdict"]
+__all__ = ["LEAST", "NEARBY", "SWEEPS", "Known", "SearchResult", "are_flips", "is_astigmatic", "same_well", "verdict"]

@@ -241,3 +241,27 @@ def test_a_lattice_that_is_hardly_resolved_leaves_half_a_turn_open():
     assert judgement.open_turn and not judgement.wrong_and_sure
     assert "bright atoms and bright gaps" in start.decision("180-degree ambiguity").sentence
     assert "two opposite rotations" in str(question(start))
+
+
+def test_an_astigmatism_larger_than_the_defocus_does_not_exchange_the_transpose():
+    """C10 -156 A with C12 207 A looks like C10 207 A with C12 156 A and the other transpose: curl and linear fit took
+    that, and were sure."""
+    made = recipe(10444)
+    variant = simulated(made)
+    start = find_start(variant.dataset, thickness=variant.thickness)
+    judgement = judged(made, start)
+    assert not judgement.wrong_and_sure
+    assert start.measurement.transpose is False
+    turned = abs(wrapped_angle(start.measurement.rotation - variant.truth["rotation"]))
+    assert min(turned, 180 - turned) < 3
+    assert abs(start.optics.aberrations["C12"] - 207) < 20
+
+
+@pytest.mark.parametrize("peaks, told", [(1.0, True), (-1.0, False)])
+def test_a_flip_that_counts_hardly_tell_is_told_where_atoms_agree(ducky, peaks, told):
+    measurement, optics = ducky
+    found = replace(search(measurement, optics), flip_margin=4.0, flip_told=False)
+    after = found.with_atoms(peaks)
+    assert after.flip_told is told and after.best.rotation == found.best.rotation
+    weaker = replace(found, flip_margin=1.0).with_atoms(peaks)
+    assert weaker.flip_told and (weaker.best.rotation == found.best.rotation) is (peaks > 0)

@@ -8,6 +8,7 @@ import pytest
 from ptywidgets import samples
 from ptywidgets.engine import Optics, prepare
 from ptywidgets.engine.errors import InsufficientData
+from ptywidgets.engine.prepare.rotation import rotate_vectors
 from ptywidgets.engine.prepare.trial import Points, Trials
 
 
@@ -71,3 +72,22 @@ def test_a_detector_without_counts_where_trials_look_says_so(ducky):
     dark = replace(measurement.patterns, counts=np.zeros_like(np.asarray(measurement.patterns.counts)))
     with pytest.raises(InsufficientData, match="no counts lie"):
         Trials(replace(measurement, patterns=dark), optics)
+
+
+@pytest.mark.parametrize("transpose", [False, True])
+@pytest.mark.parametrize("rotation", [-130.0, 0.0, 71.0])
+def test_exchanged_points_move_every_beam_s_image_alike(rotation, transpose):
+    """Parallax alone cannot tell a defocus with an astigmatism from the other transpose with the two exchanged."""
+    terms = ("C10", "C12a", "C12b")
+    one = Points(np.array([rotation]), np.array([transpose]), np.array([[-156.0, 132.0, 159.0]]))
+    beams = np.random.default_rng(0).normal(size=(2, 20))
+
+    def shifts(points):  # in the scan's frame
+        c10, a, b = points.values[0]
+        y, x = beams
+        moved = np.stack([c10 * y + a * y + b * x, c10 * x + b * y - a * x])
+        return rotate_vectors(moved, float(points.rotation[0]), bool(points.transpose[0]))
+
+    other = one.exchanged(terms)
+    assert bool(other.transpose[0]) is not transpose and other.values[0, 0] > 0
+    np.testing.assert_allclose(shifts(other), shifts(one), atol=1e-9)
