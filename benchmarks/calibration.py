@@ -203,7 +203,7 @@ def figures(records: list[Record]) -> dict[str, Any]:
         "variants": len(records),
         "told": len(told),
         "cannot tell": 1 - len(told) / len(records),
-        "half turn open": share(j.open_turn for j in told),
+        "180-degree ambiguity open": share(j.open_turn for j in told),
         "wrong and sure": sum(bool(j.wrong_and_sure) for j in judgements),
         "wrong orientation or defocus": sum(
             bool({"transpose", "180-degree ambiguity", "rotation", "defocus"} & set(j.wrong_and_sure))
@@ -238,7 +238,7 @@ def in_words(summary: dict[str, Any]) -> str:
         lines.append(
             f"{name:22}{group['variants']:5}{group['told']:6}{group['asked though right']:20}{wrong:>37}"
             + "".join(f"{cell:>14}" for cell in cells)
-            + f"{100 * group['half turn open']:10.0f}%{' / '.join(f'{s:.1f}' for s in group['cpu']):>22}"
+            + f"{100 * group['180-degree ambiguity open']:10.0f}%{' / '.join(f'{s:.1f}' for s in group['cpu']):>22}"
         )
     for span, (count, mean, right) in summary["probability of the first alternative"].items():
         words = f"{100 * mean:.0f} % on average, right in {100 * right:.0f} %"

@@ -37,7 +37,7 @@ export function asBytes(data: unknown): Uint8Array {
   return new Uint8Array(0);
 }
 
-/** The frame that a header and its bytes describe; throws an Error in plain words where they do not agree. */
+/** The frame that a header and its bytes describe; throws an Error that says where they do not agree. */
 export function decode(header: Header, data: unknown): Frame {
   const [height, width] = header.shape ?? [0, 0];
   const type = TYPES[header.dtype as keyof typeof TYPES];

@@ -86,8 +86,8 @@ export class ImageView {
   private hover: [number, number] | null = null;
   private request = 0;
   private dirty = false; // pixels must be coloured anew
-  private said = 0;
-  private sayTimer: ReturnType<typeof setTimeout> | undefined;
+  private announced = 0;
+  private announceTimer: ReturnType<typeof setTimeout> | undefined;
   private painted = 0;
   private readonly observer: ResizeObserver | null;
   private readonly gestures: Gestures;
@@ -114,9 +114,9 @@ export class ImageView {
     this.help = make("div", "pty-image-help", this.stage);
     this.help.hidden = true;
     const list = make("dl", "", this.help);
-    for (const [key, words] of KEYS) {
+    for (const [key, meaning] of KEYS) {
       make("dt", "", list).textContent = key;
-      make("dd", "", list).textContent = words;
+      make("dd", "", list).textContent = meaning;
     }
     this.bar = make("div", "pty-colorbar", root);
     this.bar.hidden = true;
@@ -143,7 +143,7 @@ export class ImageView {
     this.gestures.destroy();
     this.observer?.disconnect();
     cancelAnimationFrame(this.request);
-    clearTimeout(this.sayTimer);
+    clearTimeout(this.announceTimer);
     this.root.remove();
   }
 
@@ -168,7 +168,7 @@ export class ImageView {
     const before = this.frame?.full;
     this.frame = frame;
     this.dirty = true;
-    this.say("", false);
+    this.showMessage("", false);
     if (before?.[0] !== frame.full[0] || before?.[1] !== frame.full[1]) this.reset();
     this.layout();
     this.draw();
@@ -178,9 +178,9 @@ export class ImageView {
   }
 
   /** A line over the image: what went wrong, or what is awaited. */
-  say(words: string, wrong = true): void {
-    this.message.textContent = words;
-    this.message.hidden = words === "";
+  showMessage(message: string, wrong = true): void {
+    this.message.textContent = message;
+    this.message.hidden = message === "";
     this.message.classList.toggle("pty-image-wrong", wrong);
   }
 
@@ -268,13 +268,13 @@ export class ImageView {
     if (!this.request) this.request = requestAnimationFrame(() => this.draw());
   }
 
-  /** For readers of the screen, at most once a second, the newest words last. */
-  private announce(words: string): void {
-    clearTimeout(this.sayTimer);
-    this.sayTimer = setTimeout(() => {
-      this.said = Date.now();
-      this.live.textContent = words;
-    }, Math.max(150, 1000 - (Date.now() - this.said)));
+  /** For readers of the screen, at most once a second, the newest message last. */
+  private announce(message: string): void {
+    clearTimeout(this.announceTimer);
+    this.announceTimer = setTimeout(() => {
+      this.announced = Date.now();
+      this.live.textContent = message;
+    }, Math.max(150, 1000 - (Date.now() - this.announced)));
   }
 
   private apply(): void {
@@ -289,7 +289,7 @@ export class ImageView {
     else root.removeAttribute("aria-pressed");
     root.classList.toggle("pty-pickable", choice);
     root.classList.toggle("pty-picked", s.picked === true);
-    if (!this.frame) this.say(s.placeholder, false);
+    if (!this.frame) this.showMessage(s.placeholder, false);
     root.style.maxWidth = s.max_width > 0 ? `${s.max_width}px` : "";
   }
 
@@ -339,10 +339,10 @@ export class ImageView {
     paint(frame, this.limits, s, new Uint32Array(image.data.buffer));
     g.putImageData(image, 0, 0);
     const cleared = frame.full[0] * frame.full[1] === 1; // by ImageView.clear(); any other image without a value is told
-    if (!this.limits) this.say((cleared && s.placeholder) || "This image has no finite value.", false);
+    if (!this.limits) this.showMessage((cleared && s.placeholder) || "This image has no finite value.", false);
     const [lo, hi] = this.limits ?? [NaN, NaN];
     const kind = frame.complex ? "complex image, phase as colour, amplitude" : "image, values";
-    canvas.setAttribute("aria-label", `${s.title || "Image"}: ${frame.full[1]} x ${frame.full[0]} px ${kind} ${short(lo)} to ${short(hi)}`);
+    canvas.setAttribute("aria-label", `${s.title || "Image"}: ${frame.full[0]} × ${frame.full[1]} px (rows × columns), ${kind} ${short(lo)} to ${short(hi)}`);
     this.drawColorbar(frame);
   }
 
@@ -395,32 +395,32 @@ export class ImageView {
 
   private writeStatus(): void {
     const { frame, hover, settings: s } = this;
-    let words = "";
+    let message = "";
     const held = this.regions.find((region) => region.id === this.gestures.held);
-    if (held) words = describe(held);
+    if (held) message = describe(held);
     else if (frame && hover) {
       const [y, x] = hover;
       const [row, column] = [Math.round(y), Math.round(x)];
       const [h, w] = frame.full;
       if (row >= 0 && column >= 0 && row < h && column < w) {
-        words = `${short(valueAt(frame, y, x))}${frame.complex ? ` ∠ ${short(phaseAt(frame, y, x))} rad` : ""}  at x ${column}, y ${row}`;
+        message = `${short(valueAt(frame, y, x))}${frame.complex ? ` ∠ ${short(phaseAt(frame, y, x))} rad` : ""}  at x ${column}, y ${row}`;
         if (s.sampling) {
           const reciprocal = s.unit === "1/A" || s.unit === "mrad";
           const [oy, ox] = s.origin ?? (reciprocal ? [Math.floor(h / 2), Math.floor(w / 2)] : [0, 0]);
           const [dy, dx] = [(row - oy) * s.sampling[0], (column - ox) * s.sampling[1]];
           const digits = (v: number): number => Number(v.toPrecision(3));
-          words += reciprocal
+          message += reciprocal
             ? `  (${withUnit(digits(Math.hypot(dy, dx)), s.unit)} from centre)`
             : `  (${withUnit(digits(dx), s.unit)}, ${withUnit(digits(dy), s.unit)})`;
         }
       }
     }
-    if (!words && frame) {
-      words = `${frame.full[1]} x ${frame.full[0]} px`;
-      if (frame.width !== frame.full[1]) words += `, shown at ${frame.width} x ${frame.height}`;
-      if (this.zoom > 1) words += `, magnified ${place(this.zoom)} times`;
+    if (!message && frame) {
+      message = `${frame.full[0]} × ${frame.full[1]} px (rows × columns)`;
+      if (frame.width !== frame.full[1]) message += `, shown at ${frame.height} × ${frame.width}`;
+      if (this.zoom > 1) message += `, magnified ${place(this.zoom)} times`;
     }
-    if (this.status.textContent !== words) this.status.textContent = words;
-    this.status.title = words;
+    if (this.status.textContent !== message) this.status.textContent = message;
+    this.status.title = message;
   }
 }

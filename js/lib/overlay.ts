@@ -23,16 +23,16 @@ function stroke(g: CanvasRenderingContext2D, path: Path2D, colour: string, width
   g.setLineDash([]);
 }
 
-export function text(g: CanvasRenderingContext2D, words: string, x: number, y: number, align: CanvasTextAlign = "left", colour = "#fff"): void {
+export function text(g: CanvasRenderingContext2D, content: string, x: number, y: number, align: CanvasTextAlign = "left", colour = "#fff"): void {
   g.font = FONT;
   g.textAlign = align;
   g.textBaseline = "alphabetic";
   g.lineJoin = "round";
   g.lineWidth = 3;
   g.strokeStyle = RIM;
-  g.strokeText(words, x, y);
+  g.strokeText(content, x, y);
   g.fillStyle = colour;
-  g.fillText(words, x, y);
+  g.fillText(content, x, y);
 }
 
 function outline(region: Region, t: Transform): Path2D {

@@ -185,7 +185,7 @@ export function grown(region: Region, step: number): Region {
 
 const within = (v: number, size: number): number => Math.min(Math.max(v, 0), size - 1);
 
-/** The region in one line of words, for the status line and for readers of the screen. */
+/** The region as one line of text, for the status line and for readers of the screen. */
 export function describe(region: Region): string {
   const n = (v: number | undefined): string => String(Math.round((v ?? 0) * 10) / 10);
   const name = region.label || region.id;

@@ -149,7 +149,7 @@ function render({ model, el, signal }: RenderProps<Record<string, unknown>> & { 
   const show = (): void => {
     request = 0;
     const { frame, error, seq } = store.inbox;
-    if (error) view.say(error);
+    if (error) view.showMessage(error);
     else if (frame && frame !== view.frame) view.show(frame);
     if (seq >= 0) store.send({ type: "ack", seq });
   };

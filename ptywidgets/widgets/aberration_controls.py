@@ -1,4 +1,4 @@
-"""Sliders and number boxes for the aberrations of a lens, polar or Cartesian, in the units a microscopist uses."""
+"""Sliders and number fields for the aberrations of a lens, polar or Cartesian, in the units a microscopist uses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ipywidgets import GridBox, IntSlider
 from ptywidgets.engine.aberrations import NAMES, SYMBOLS, Aberrations
 from ptywidgets.engine.params import Parameter
 from ptywidgets.widgets.closing import replace_children
-from ptywidgets.widgets.controls import Number
+from ptywidgets.widgets.fields import NumberField
 
 COMMON = ("C10", "C12", "C21", "C30", "C23")
 FORMS = ("polar", "Cartesian")
@@ -29,7 +29,7 @@ _SHORT = {"C12": "astigm.", "C21": "coma", "C23": "trefoil", "C30": "spher."}
 
 
 class Dial(GridBox):
-    """A slider with a number box that may go beyond it.
+    """A slider with a number field that may go beyond it.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Dial(GridBox):
     --------
     >>> dial = Dial("defocus", -2000, 2000, 1, unit="A")
     >>> dial.value = 3000
-    >>> dial.slider.value, dial.number.box.value
+    >>> dial.slider.value, dial.number.input.value
     (2000, '3000')
     """
 
@@ -56,8 +56,8 @@ class Dial(GridBox):
         self, name: str, low: float, high: float, step: float, unit: str = "", doc: str = "", optional: bool = False
     ) -> None:
         kind: Any = float | None if optional else float
-        self.number = Number(Parameter(name, 0.0, unit=unit, doc=doc, type=kind), 0.0, label=name, width="100%")
-        self.number.box.placeholder = "not set" if optional else ""
+        self.number = NumberField(Parameter(name, 0.0, unit=unit, doc=doc, type=kind), 0.0, label=name, width="100%")
+        self.number.input.placeholder = "not set" if optional else ""
         plain = {"width": "auto", "margin": "0"}
         self.step = step
         ends = {"min": round(low / step), "max": round(high / step), "step": 1}
@@ -98,18 +98,18 @@ class AberrationControls(GridBox):
     on_change : callable
         Called with ``{"C12": 20.0}`` (A, rad) when the user changes a coefficient.
     on_error : callable
-        Called with the words for an entry that is no number.
+        Called with the message for an entry that is no number.
     form : {"polar", "Cartesian"}
 
     Examples
     --------
-    >>> heard = []
-    >>> controls = AberrationControls(["C10", "C12"], heard.append, print)
+    >>> changes = []
+    >>> controls = AberrationControls(["C10", "C12"], changes.append, print)
     >>> controls.show(Aberrations(defocus=500, C12a=3, C12b=4))
     >>> controls.dials["defocus"].value, controls.dials["C12"].value
     (500.0, 5.0)
     >>> controls.dials["C12"].value = 7
-    >>> heard
+    >>> changes
     [{'C12': 7.0}]
     """
 
@@ -173,7 +173,7 @@ class AberrationControls(GridBox):
 def _dials_of(symbol: str, form: str) -> list[tuple[str, Dial, float]]:
     """Name of the coefficient, its dial, and A (or rad) per shown unit."""
     if symbol == "C10":
-        doc = "Positive defocus puts the crossover behind the specimen; C10 = -defocus. Empty: not known; 0: in focus."
+        doc = "Positive defocus puts the crossover behind the specimen; C10 = -defocus. Empty: unknown; 0: in focus."
         return [("defocus", Dial("defocus", -DEFOCUS_END, DEFOCUS_END, 1, "A", doc, optional=True), 1.0)]
     n, m = SYMBOLS[symbol]
     unit, scale, end = _ORDERS[n]

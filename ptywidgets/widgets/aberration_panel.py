@@ -1,4 +1,4 @@
-"""The few aberrations that matter most on sliders, the others in a fold, polar or Cartesian."""
+"""The few aberrations that matter most on sliders, the others in an accordion, polar or Cartesian."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ipywidgets import Accordion, ToggleButtons, VBox
 
 from ptywidgets.engine.aberrations import SYMBOLS, Aberrations
 from ptywidgets.widgets.aberration_controls import FORMS, AberrationControls
-from ptywidgets.widgets.boxes import AUTO_WIDTH, note, tip
+from ptywidgets.widgets.fields import AUTO_WIDTH, note, tip
 
 
 class AberrationPanel(VBox):
@@ -20,17 +20,17 @@ class AberrationPanel(VBox):
     on_change : callable
         Called with the new Aberrations when the user changes a coefficient.
     on_error : callable
-        Called with the words for an entry that is no number.
+        Called with the message for an entry that is no number.
     common : sequence of str
         What is always in sight.
 
     Examples
     --------
-    >>> heard = []
-    >>> panel = AberrationPanel(heard.append, print)
+    >>> changes = []
+    >>> panel = AberrationPanel(changes.append, print)
     >>> panel.show(Aberrations(defocus=500))
     >>> panel.dials["defocus"].value = 480
-    >>> heard
+    >>> changes
     [Aberrations(C10=-480)]
     """
 
@@ -46,12 +46,12 @@ class AberrationPanel(VBox):
         self.common = AberrationControls(self._common, self._changed, on_error)
         self.rest: AberrationControls | None = None
         self._place = VBox([note("…")], layout={"width": "100%"})
-        self.fold = Accordion([self._place], selected_index=None)
-        self.fold.set_title(0, "Further aberrations")
-        super().__init__([self.form, self.common, self.fold], layout={"width": "100%"})
+        self.accordion = Accordion([self._place], selected_index=None)
+        self.accordion.set_title(0, "Further aberrations")
+        super().__init__([self.form, self.common, self.accordion], layout={"width": "100%"})
         self.add_class("pty-panel")
         self.form.observe(lambda change: self._choose_form(change["new"]), "value")
-        self.fold.observe(lambda change: self._open(change["new"]), "selected_index")
+        self.accordion.observe(lambda change: self._open(change["new"]), "selected_index")
 
     @property
     def dials(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What all composite widgets share: the reconstruction, one line of words, callbacks that cannot break them."""
+"""What all composite widgets share: the reconstruction, a status line, callbacks that cannot break them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from ptywidgets.reconstruction.hosts import shows_threads, until_run_again
 from ptywidgets.reconstruction.right_way import known_names, right_way, short
 from ptywidgets.reconstruction.safe import Strict
 from ptywidgets.widgets import places as places  # enters the fields that errors name
+from ptywidgets.widgets.callback_queue import CallbackQueue
 from ptywidgets.widgets.closing import close_all
 from ptywidgets.widgets.image_view import ImageView
 from ptywidgets.widgets.png import PngFallback, png, resized, side_by_side
-from ptywidgets.widgets.turns import Turns
 
 log = logging.getLogger("ptywidgets")
 READING = ("energy", "scan_step", "q_pixel", "semiangle", "vacuum", "scan_shape")  # what a file may not say
@@ -39,20 +39,22 @@ def as_reconstruction(source: Reconstruction | Dataset | str | os.PathLike[str] 
 
 
 class StatusLine(ipywidgets.HTML):
-    """One line of words; whatever they hold is shown as text."""
+    """One line of text; it is escaped, not parsed as HTML."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.words = ""
+        self.text = ""
         self.kind = "note"
         self.add_class("pty-status")
-        self.say("")
+        self.show("")
 
-    def say(self, words: str, kind: str = "note") -> None:
-        """Show `words`; `kind` (note, warn, bad, good) gives the colour."""
-        self.words, self.kind = words, kind
-        self.value = f'<span role="status" data-testid="pty-words" class="pty-{kind}">{html.escape(words)}</span>'
-        self.layout.display = "" if words else "none"
+    def show(self, message: str, kind: str = "note") -> None:
+        """Show `message`; `kind` (note, warn, bad, good) gives the colour."""
+        self.text, self.kind = message, kind
+        self.value = (
+            f'<span role="status" data-testid="pty-status-text" class="pty-{kind}">{html.escape(message)}</span>'
+        )
+        self.layout.display = "" if message else "none"
 
 
 class Panel(Strict, PngFallback, ipywidgets.VBox):
@@ -65,9 +67,9 @@ class Panel(Strict, PngFallback, ipywidgets.VBox):
 
     Notes
     -----
-    A subclass makes its controls, connects them by :meth:`hear`, :meth:`click` and :meth:`watch`, and sets `children`
-    and `views`. All callbacks run one at a time, on whatever thread they come, and an error in one becomes words in the
-    status line.
+    A subclass makes its controls, connects them by :meth:`on_change`, :meth:`on_click` and
+    :meth:`observe_reconstruction`, and sets `children` and `views`. All callbacks run one at a
+    time, on whatever thread they come, and an error in one is shown in the status line.
     """
 
     _closed = True  # until it is made: of one whose source cannot be opened there is nothing to take away
@@ -76,8 +78,8 @@ class Panel(Strict, PngFallback, ipywidgets.VBox):
         self._recon = as_reconstruction(source)
         self.views: list[ImageView] = []
         self.status_line = StatusLine()
-        self.turns = Turns()
-        self._undo: list[Callable[[], object]] = []
+        self.callback_queue = CallbackQueue()
+        self._cleanups: list[Callable[[], object]] = []
         self._failed: Hashable | None = None  # the callback whose error is in the status line
         self._timer: Timer | None = None
         self._closed = False
@@ -105,31 +107,31 @@ class Panel(Strict, PngFallback, ipywidgets.VBox):
     def _other_names(cls) -> list[str]:
         return [*Reconstruction.class_own_traits(), *known_names()]
 
-    # ---------------------------------------------------------------- words
+    # ---------------------------------------------------------------- status
 
     @property
-    def words(self) -> str:
-        """What the status line says."""
-        return self.status_line.words
+    def status_text(self) -> str:
+        """The text of the status line."""
+        return self.status_line.text
 
-    def say(self, text: str, kind: str = "note") -> None:
-        """Say `text` in the status line; kind is note, warn, bad or good."""
+    def set_status(self, text: str, kind: str = "note") -> None:
+        """Show `text` in the status line; kind is note, warn, bad or good."""
         self._failed = None
-        self.status_line.say(text, kind)
+        self.status_line.show(text, kind)
 
-    def complain(self, text: str) -> None:
-        """Say what was wrong with an entry; nothing for an empty text."""
+    def set_error(self, text: str) -> None:
+        """Show what was wrong with an entry; nothing is changed by an empty text."""
         if text:
-            self.say(text, "bad")
+            self.set_status(text, "bad")
 
-    def guarded(self, callback: Callable[..., Any], key: Hashable | None = None) -> Callable[..., None]:
-        """`callback`, run in its turn, with any exception turned into words in the status line.
+    def safe_callback(self, callback: Callable[..., Any], key: Hashable | None = None) -> Callable[..., None]:
+        """`callback`, run in the queue, with any exception shown in the status line.
 
-        A later success of the same callback takes the words away. With a `key`, only the newest of several calls that
-        wait for their turn is made.
+        A later success of the same callback clears it. With a `key`, only the newest of several calls that
+        wait in the queue is made.
         """
         name = key if key is not None else object()
-        return lambda *args, **kwargs: self.turns.do(lambda: self._run(name, callback, *args, **kwargs), key)
+        return lambda *args, **kwargs: self.callback_queue.run(lambda: self._run(name, callback, *args, **kwargs), key)
 
     def _run(self, name: Hashable, callback: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         if self._closed:
@@ -140,57 +142,59 @@ class Panel(Strict, PngFallback, ipywidgets.VBox):
             self._fail(name, error)
         else:
             if self._failed == name:
-                self.say("")
+                self.set_status("")
 
     def _fail(self, name: Hashable, error: Exception) -> None:
         if self._closed:  # what it worked with is gone
             return
-        words = error.told("widget") if isinstance(error, PtyError) else f"{type(error).__name__}: {error}"
+        text = error.told("widget") if isinstance(error, PtyError) else f"{type(error).__name__}: {error}"
         if not isinstance(error, PtyError):
             log.error("a callback of %s failed", type(self).__name__, exc_info=error)
-        self.say(words, "bad")
+        self.set_status(text, "bad")
         self._failed = name
 
     # ---------------------------------------------------------------- callbacks
 
-    def watch(self, handler: Callable[[], Any], *names: str) -> None:
+    def observe_reconstruction(self, handler: Callable[[], Any], *names: str) -> None:
         """Call `handler()` when one of these traits of the reconstruction changes, until :meth:`close`."""
-        run = self.guarded(handler, ("watch", handler))
+        run = self.safe_callback(handler, ("observe_reconstruction", handler))
 
         def changed(_change: Any) -> None:
             run()
 
         self.recon.observe(changed, list(names))
-        self._undo.append(lambda: self.recon.unobserve(changed, list(names)))
+        self._cleanups.append(lambda: self.recon.unobserve(changed, list(names)))
 
-    def hear(self, control: ipywidgets.Widget, handler: Callable[[Any], Any], name: str = "value") -> None:
-        """Call `handler(value)` when the user (or other code) changes a control; not when :meth:`put` does."""
-        run = self.guarded(handler, ("hear", id(control), name))
+    def on_change(self, control: ipywidgets.Widget, handler: Callable[[Any], Any], name: str = "value") -> None:
+        """Call `handler(value)` when the user (or other code) changes a control; not when :meth:`set_silently` does."""
+        run = self.safe_callback(handler, ("on_change", id(control), name))
 
         def changed(change: Any) -> None:
-            if not self.turns.silent:
+            if not self.callback_queue.is_muted:
                 run(change["new"])
 
         control.observe(changed, name)
 
-    def click(self, button: ipywidgets.Button, handler: Callable[[], Any]) -> None:
+    def on_click(self, button: ipywidgets.Button, handler: Callable[[], Any]) -> None:
         """Call `handler()` when a button is clicked."""
-        run = self.guarded(handler)
+        run = self.safe_callback(handler)
         button.on_click(lambda _button: run())
 
-    def drag(self, view: ImageView, handler: Callable[[dict[str, Any], bool], Any]) -> None:
+    def on_region_drag(self, view: ImageView, handler: Callable[[dict[str, Any], bool], Any]) -> None:
         """Call `handler(region, final)` as the user drags a region; of positions that come too fast only the newest."""
 
         def moved(region: dict[str, Any], final: bool) -> None:
-            self.soon(handler, ("drag", id(view), region["id"]), region, final)
+            self.run_soon(handler, ("drag", id(view), region["id"]), region, final)
 
         view.on_region(moved)
 
-    def soon(self, handler: Callable[..., Any], key: Hashable, *args: Any) -> None:
+    def run_soon(self, handler: Callable[..., Any], key: Hashable, *args: Any) -> None:
         """Call `handler(*args)` now where that was quick the last time, else on a thread; the newest of a `key`."""
-        self.turns.soon(lambda: self._run(key, handler, *args), key)
+        self.callback_queue.run_soon(lambda: self._run(key, handler, *args), key)
 
-    def with_data(self, work: Callable[[], Any], then: Callable[[Any], Any], text: str, most: float = HEAVY) -> None:
+    def run_with_data(
+        self, work: Callable[[], Any], then: Callable[[Any], Any], text: str, most: float = HEAVY
+    ) -> None:
         """Do `work`, which reads all patterns, and give `then` its result; on a thread where there are many.
 
         Meanwhile `text` is in the status line, and the widget stays alive. Many are more than `most` bytes.
@@ -199,23 +203,25 @@ class Panel(Strict, PngFallback, ipywidgets.VBox):
         if dataset is None or dataset.nbytes <= most or not shows_threads():
             then(work())
             return
-        self.say(text)
-        self.turns.apart(work, lambda value: self._run(work, then, value), lambda error: self._fail(work, error))
+        self.set_status(text)
+        self.callback_queue.run_in_background(
+            work, lambda value: self._run(work, then, value), lambda error: self._fail(work, error)
+        )
 
     def wait(self, timeout: float = 30.0) -> bool:
         """Wait until everything that was asked for is shown; whether that came in time. For scripts and tests."""
-        return self.turns.wait(timeout)
+        return self.callback_queue.wait(timeout)
 
     def settle(self) -> None:
         """Show everything as it is when the sliders rest, without waiting for that."""
-        self.guarded(self._settle)()
+        self.safe_callback(self._settle)()
         self.wait()
 
     def settle_soon(self, delay: float = 0.4) -> None:
         """End the streams of all views when nothing has been shown for `delay` seconds."""
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = Timer(delay, lambda: self.turns.do(self._settle))
+        self._timer = Timer(delay, lambda: self.callback_queue.run(self._settle))
         self._timer.start()
 
     def _settle(self) -> None:
@@ -223,14 +229,14 @@ class Panel(Strict, PngFallback, ipywidgets.VBox):
             if view.live and not self._closed:
                 view.settle()
 
-    def put(self, control: ipywidgets.Widget, value: Any, name: str = "value") -> None:
+    def set_silently(self, control: ipywidgets.Widget, value: Any, name: str = "value") -> None:
         """Set a control without its handler being called."""
-        with self.turns.silence():
+        with self.callback_queue.muted():
             setattr(control, name, value)
 
-    def until_closed(self, undo: Callable[[], object]) -> None:
-        """Call `undo()` at :meth:`close`, such as what ``recon.mailbox.subscribe`` returned."""
-        self._undo.append(undo)
+    def on_close(self, cleanup: Callable[[], object]) -> None:
+        """Call `cleanup()` at :meth:`close`, such as what ``recon.mailbox.subscribe`` returned."""
+        self._cleanups.append(cleanup)
 
     # ---------------------------------------------------------------- as a whole
 
@@ -239,7 +245,7 @@ class Panel(Strict, PngFallback, ipywidgets.VBox):
         return super()._repr_mimebundle_(**kwargs)
 
     def close(self) -> None:
-        """Take the widget away: it hears of nothing any more, its models are closed, and it holds no data.
+        """Take the widget away: its observers are disconnected, its models are closed, and it holds no data.
 
         It is then a view of an empty reconstruction, since others may keep it: a notebook keeps all results of cells.
         """
@@ -248,9 +254,9 @@ class Panel(Strict, PngFallback, ipywidgets.VBox):
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-        for undo in self._undo:
-            undo()
-        self._undo.clear()
+        for cleanup in self._cleanups:
+            cleanup()
+        self._cleanups.clear()
         close_all(self, super().close)
         for name in [name for name in vars(self) if name not in self._own and name != "_own"]:
             if name != "_repr_mimebundle_":
@@ -264,7 +270,7 @@ class Panel(Strict, PngFallback, ipywidgets.VBox):
         return side_by_side([resized(image) for image in images]) if images else np.full((1, 1, 3), 255, np.uint8)
 
     def png(self) -> bytes:
-        """A still picture, for where widgets do not run; empty where there is nothing to show."""
+        """A still image, for where widgets do not run; empty where there is nothing to show."""
         image = self.rgb()
         return png(image) if image.shape[:2] != (1, 1) else b""
 

@@ -6,7 +6,7 @@ import numpy as np
 from ipywidgets import VBox
 
 from ptywidgets.engine.prepare import ORIGIN_MODELS, deflection, directions, fit_origin
-from ptywidgets.widgets.boxes import checkbox, dropdown, heading, panel, panels, toolbar
+from ptywidgets.widgets.fields import checkbox, dropdown, heading, panel, panels, toolbar
 from ptywidgets.widgets.image_view import ImageView
 
 SHOWN = {"corrected": "corrected", "measured": "measured", "fitted": "fitted origin"}
@@ -16,9 +16,11 @@ class ComMaps(VBox):
     """Three images of a field, with the choice of the field and of the descan model."""
 
     def __init__(self, placeholder: str = "", max_width: int = 420) -> None:
-        self.shown = dropdown("Show", [(words, name) for name, words in SHOWN.items()], "corrected", width="190px")
-        self.model = dropdown("Descan", ORIGIN_MODELS, "plane", "Surface of the origin over the scan.", "150px")
-        self.robust = checkbox("robust", True, "Leave outliers out of the descan fit.")
+        self.shown = dropdown("Show", [(label, name) for name, label in SHOWN.items()], "corrected", width="190px")
+        self.model = dropdown(
+            "Descan", ORIGIN_MODELS, "plane", "Surface that is fitted to the origin over the scan.", "150px"
+        )
+        self.robust = checkbox("robust", True, "Exclude outliers from the descan fit.")
         self.row_view = ImageView("Row component", "RdBu", placeholder=placeholder, max_width=max_width)
         self.column_view = ImageView("Column component", "RdBu", placeholder=placeholder, max_width=max_width)
         self.field_view = ImageView(

@@ -1,71 +1,32 @@
-"""Controls made from what a parameter says of itself: label with unit, tooltip, range, and words for a bad entry."""
+"""Controls made from what a parameter says of itself: label with unit, tooltip, range, and an error text."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import traitlets
 from ipywidgets import VBox
 
 from ptywidgets.engine.params import Parameter, Params
-from ptywidgets.widgets.boxes import (
-    button,
-    checkbox,
-    dropdown,
-    heading,
-    note,
-    panel,
-    panels,
-    set_words,
-    tip,
-    toolbar,
-    unit_text,
-    words,
+from ptywidgets.widgets.fields import (
+    ChoiceField,
+    NumberField,
+    TextField,
 )
-from ptywidgets.widgets.number_box import Number, number, number_text
-from ptywidgets.widgets.one_box import OneBox
-from ptywidgets.widgets.slider import Slider, is_rounding, kinds
-from ptywidgets.widgets.text_box import Words
+from ptywidgets.widgets.slider import Slider, kinds
 
 
 def control(parameter: Parameter, value: Any, label: str | None = None) -> Any:
     """The control that fits a parameter; every kind has `value`, `error` and `disabled`."""
     if parameter.choices is not None or parameter.type is bool:
-        return Choice(parameter, value, label)
+        return ChoiceField(parameter, value, label)
     if parameter.type is str:
-        return Words(parameter, value, label)
+        return TextField(parameter, value, label)
     if parameter.low is not None and parameter.high is not None and bool not in kinds(parameter):
         return Slider(parameter, value, label)
     if parameter.optional and bool in kinds(parameter):
-        return Choice(parameter, value, label)
-    return Number(parameter, value, label)
-
-
-class Choice(OneBox):
-    """A dropdown of the choices, or a box to tick; None reads "auto"."""
-
-    value = traitlets.Any(allow_none=True)
-    error = traitlets.Unicode("")
-
-    def __init__(self, parameter: Parameter, value: Any = None, label: str | None = None) -> None:
-        self.parameter = parameter
-        text = label or parameter.name.replace("_", " ")
-        if parameter.type is bool:
-            self.box: Any = checkbox(text, bool(value), parameter.doc)
-        else:
-            choices = parameter.choices if parameter.choices is not None else (False, True)
-            named = [({False: "no", True: "yes"}.get(c, str(c)) if isinstance(c, bool) else str(c), c) for c in choices]
-            if parameter.optional:
-                named.insert(0, ("auto", None))
-            self.box = dropdown(text, named, value, parameter.doc)
-        super().__init__([self.box], layout={"width": "auto", "margin": "0"})
-        self.value = value
-        self.box.observe(lambda change: self.set_trait("value", change["new"]), "value")
-
-    @traitlets.observe("value")
-    def _follow(self, _change: Any) -> None:
-        self.box.value = self.value
+        return ChoiceField(parameter, value, label)
+    return NumberField(parameter, value, label)
 
 
 class Controls(VBox):
@@ -78,7 +39,7 @@ class Controls(VBox):
     on_change : callable, optional
         Called with (name, value) when the user changes one.
     on_error : callable, optional
-        Called with the words for an entry that cannot be.
+        Called with the message for an entry that cannot be.
     labels : mapping, optional
         Shorter words than the names.
 
@@ -108,7 +69,7 @@ class Controls(VBox):
         self.add_class("pty-panel")
         for name, item in self.controls.items():
             item.observe(lambda change, name=name: self._changed(name, change["new"]), "value")
-            item.observe(lambda change: self._wrong(change["new"]), "error")
+            item.observe(lambda change: self._invalid(change["new"]), "error")
 
     def __getitem__(self, name: str) -> Any:
         return self.controls[name]
@@ -131,31 +92,9 @@ class Controls(VBox):
         if self._on_change is not None and not self._quiet:
             self._on_change(name, value)
 
-    def _wrong(self, text: str) -> None:
+    def _invalid(self, text: str) -> None:
         if self._on_error is not None and text:
             self._on_error(text)
 
 
-__all__ = [
-    "Choice",
-    "Controls",
-    "Number",
-    "Slider",
-    "Words",
-    "button",
-    "checkbox",
-    "control",
-    "dropdown",
-    "heading",
-    "is_rounding",
-    "note",
-    "number",
-    "number_text",
-    "panel",
-    "panels",
-    "set_words",
-    "tip",
-    "toolbar",
-    "unit_text",
-    "words",
-]
+__all__ = ["Controls", "control"]

@@ -9,27 +9,26 @@ from ipywidgets import VBox
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.params import Parameter
 from ptywidgets.engine.source import bins_of, region_of
-from ptywidgets.widgets.boxes import button, checkbox, note, set_words, toolbar
-from ptywidgets.widgets.text_box import Words
+from ptywidgets.widgets.fields import TextField, button, checkbox, note, set_text, toolbar
 
-PARTS = "Rows and columns that are kept, half-open: 10:50, 0:40."
-BINS = "How many of them are summed into one; two numbers for rows and columns: 2, 4."
+PARTS = "Rows and columns to keep, half-open: 10:50, 0:40."
+BINS = "Binning factor; two numbers for rows and columns: 2, 4."
 
 
 class CropEditor(VBox):
     """Fields for a crop and a binning; whoever shows it listens to the buttons `apply`, `whole` and `drawn`."""
 
     def __init__(self) -> None:
-        self.scan = Words(Parameter("scan", "", doc=PARTS, type=str), label="scan", width="118px")
-        self.detector = Words(Parameter("detector", "", doc=PARTS, type=str), label="detector", width="118px")
-        self.bin_scan = Words(Parameter("bin_scan", "1", doc=BINS, type=str), "1", label="bin scan", width="60px")
-        self.bin_detector = Words(
+        self.scan = TextField(Parameter("scan", "", doc=PARTS, type=str), label="scan", width="118px")
+        self.detector = TextField(Parameter("detector", "", doc=PARTS, type=str), label="detector", width="118px")
+        self.bin_scan = TextField(Parameter("bin_scan", "1", doc=BINS, type=str), "1", label="bin scan", width="60px")
+        self.bin_detector = TextField(
             Parameter("bin_detector", "1", doc=BINS, type=str), "1", label="detector", width="60px"
         )
-        self.cut_disk = checkbox("cut disk", False, "A part of the detector may cut the bright-field disk.")
+        self.cut_disk = checkbox("cut disk", False, "Allow a crop of the detector that cuts the bright-field disk.")
         self.drawn = button("Take drawn", "Enter the region drawn on the scan, and the box drawn on the pattern.")
-        self.apply = button("Crop and bin", "Work on this part; masks, vacuum pattern and calibration go along.")
-        self.whole = button("Whole", "Take the whole data again.")
+        self.apply = button("Crop and bin", "Use this part; masks, vacuum pattern and calibration follow.")
+        self.whole = button("Whole", "Restore the whole dataset.")
         self.done = note()
         super().__init__(
             [
@@ -47,9 +46,9 @@ class CropEditor(VBox):
         self.enter((0, shape[0], 0, shape[1]), (0, shape[2], 0, shape[3]))
         self.bin_scan.value = self.bin_detector.value = "1"
         operations = () if dataset is None else dataset.source.operations
-        words = "; then ".join(map(str, operations))
-        set_words(self.done, words[:1].upper() + words[1:] + "." if words else "")
-        self.done.layout.display = "" if words else "none"
+        text = "; then ".join(map(str, operations))
+        set_text(self.done, text[:1].upper() + text[1:] + "." if text else "")
+        self.done.layout.display = "" if text else "none"
         self.apply.disabled = self.drawn.disabled = dataset is None
         self.whole.disabled = not operations
 

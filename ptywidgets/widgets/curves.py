@@ -11,7 +11,7 @@ import bqplot
 import numpy as np
 from ipywidgets import HTML
 
-from ptywidgets.widgets.boxes import unit_text
+from ptywidgets.widgets.formatting import unit_text
 
 # Okabe and Ito's colours, of which these four are told apart on white and on black, by everybody.
 BLUE, ORANGE, GREEN, PINK = "#3a8fd0", "#e08e0b", "#1fa07c", "#cc79a7"
@@ -27,14 +27,14 @@ def axis(
     **traits: Any,
 ) -> bqplot.Axis:
     """An axis labelled ``label (unit)``; without grid lines, so that it is readable in light and dark."""
-    words = f"{label} ({unit_text(unit)})" if unit else label
+    text = f"{label} ({unit_text(unit)})" if unit else label
     if ticks is not None:
         traits["tick_values"] = np.asarray(ticks, float)
     else:
         traits.setdefault("num_ticks", 4 if vertical else 6)
     offset = {"label_offset": "44px"} if vertical else {"label_offset": "30px"}
     orientation = "vertical" if vertical else "horizontal"
-    made = bqplot.Axis(scale=scale, label=words, grid_lines="none", **{**offset, **traits})
+    made = bqplot.Axis(scale=scale, label=text, grid_lines="none", **{**offset, **traits})
     made.orientation = orientation
     return made
 
@@ -139,7 +139,7 @@ class Handles:
             restrict_x=True,
             update_on_move=True,
         )
-        self._putting = False
+        self._updating = False
         self.knobs.observe(self._dragged, "x")
 
     @property
@@ -152,22 +152,22 @@ class Handles:
         """Where they are."""
         return [float(v) for v in np.ravel(self.knobs.x)]
 
-    def put(self, values: Sequence[float], knobs: bool = True) -> None:
+    def set_values(self, values: Sequence[float], knobs: bool = True) -> None:
         """Set them without `on_drag` being called; without `knobs` only the lines, which follow a drag."""
         places = [float(v) for v in values]
         if knobs:
-            self._putting = True
+            self._updating = True
             try:
                 put_line(self.knobs, places, [self.height] * len(places))
             finally:
-                self._putting = False
+                self._updating = False
         put_line(self.lines, [[v, v] for v in places], [list(self.span)] * len(places))
 
     def move_span(self, span: tuple[float, float], knob: float) -> None:
         """Other ends of the lines, where the y axis has changed."""
         self.span, self.height = span, knob
-        self.put(self.values)
+        self.set_values(self.values)
 
     def _dragged(self, _change: Any) -> None:
-        if not self._putting:
+        if not self._updating:
             self.on_drag(self.values)

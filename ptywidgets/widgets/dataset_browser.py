@@ -13,11 +13,11 @@ from ptywidgets.engine.errors import DataError, unknown_name
 from ptywidgets.engine.virtual import PRESETS, Detector, VirtualImager, disk_semiangle, fit_disk, scan_range
 from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.base import Panel
-from ptywidgets.widgets.boxes import heading, note, panel, panels, set_words, toolbar, words
 from ptywidgets.widgets.calibration_editor import CalibrationEditor
 from ptywidgets.widgets.crop_editor import CropEditor
+from ptywidgets.widgets.dataset_text import browser_code, dataset_summary
+from ptywidgets.widgets.fields import heading, note, panel, panels, set_text, text_label, toolbar
 from ptywidgets.widgets.histogram import ContrastHistogram
-from ptywidgets.widgets.in_words import browser_code, facts
 from ptywidgets.widgets.pattern_pane import PatternPane
 from ptywidgets.widgets.scan_pane import ScanPane
 
@@ -56,24 +56,24 @@ class DatasetBrowser(Panel):
         self.scan_view, self.pattern_view = self.scan_pane.view, self.pattern_pane.view
         self.views = [self.scan_view, self.pattern_view]
         self.histogram = ContrastHistogram("counts")
-        self.calibration = CalibrationEditor(self.guarded(self._calibrate), self.guarded(self.complain))
+        self.calibration = CalibrationEditor(self.safe_callback(self._calibrate), self.safe_callback(self.set_error))
         self.cropping = CropEditor()
         self.facts = note()
         self.show_code = ToggleButton(description="Code", layout={"width": "auto"}, icon="code")
         self.code_text = HTML(layout={"display": "none"})
-        axes = "Contrast of the pattern: how many pixels (log) have how many counts"
+        axes = "Contrast of the pattern: histogram of the counts (log)"
         self.children = [
             toolbar(heading("Dataset"), self.facts),
             panels(self.scan_pane, self.pattern_pane),
             panels(
-                panel(words(axes, "pty-note"), self.histogram),
-                panel(words("Calibration", "pty-note"), self.calibration, toolbar(self.show_code), self.code_text),
-                panel(words("Part of the data that is worked on", "pty-note"), self.cropping),
+                panel(text_label(axes, "pty-note"), self.histogram),
+                panel(text_label("Calibration", "pty-note"), self.calibration, toolbar(self.show_code), self.code_text),
+                panel(text_label("Cropping and binning", "pty-note"), self.cropping),
             ),
             self.status_line,  # by what is typed: in a narrow window all of this is one column
         ]
         self._connect()
-        self.guarded(self._new_data)()
+        self.safe_callback(self._new_data)()
 
     # ---------------------------------------------------------------- for code
 
@@ -85,9 +85,9 @@ class DatasetBrowser(Panel):
     @position.setter
     def position(self, place: tuple[int, int]) -> None:
         self._dataset()
-        self.put(self.scan_pane.mode, "Point")
+        self.set_silently(self.scan_pane.mode, "Point")
         self.scan_pane.move(*place)
-        self.turns.do(self._show_pattern)
+        self.callback_queue.run(self._show_pattern)
         self.wait()
 
     @property
@@ -111,7 +111,7 @@ class DatasetBrowser(Panel):
             raise unknown_name("detector", value, PRESETS)
         self.wait()
         self._dataset()
-        self.turns.do(lambda: self._set_detector(value))
+        self.callback_queue.run(lambda: self._set_detector(value))
         self.wait()
 
     @property
@@ -132,19 +132,19 @@ class DatasetBrowser(Panel):
     # ---------------------------------------------------------------- callbacks
 
     def _connect(self) -> None:
-        self.drag(self.scan_view, self._scan_moved)
-        self.drag(self.pattern_view, self._detector_moved)
-        self.hear(self.scan_pane.mode, lambda mode: self._choose_on_scan())
-        self.hear(self.pattern_pane.choice, self._set_detector)
-        self.hear(self.pattern_pane.display.unit, lambda unit: self._show_pattern())
-        self.hear(self.histogram, lambda limits: setattr(self.pattern_view, "limits", limits), "limits")
-        self.hear(self.histogram, lambda pair: setattr(self.pattern_view, "percentiles", pair), "percentiles")
-        self.click(self.calibration.from_disk, self._semiangle_from_disk)
-        self.click(self.cropping.drawn, self._take_drawn)
-        self.click(self.cropping.apply, self._crop)
-        self.click(self.cropping.whole, self._uncrop)
-        self.hear(self.show_code, lambda on: self._show_code())
-        self.watch(self._new_dataset, "dataset")
+        self.on_region_drag(self.scan_view, self._scan_moved)
+        self.on_region_drag(self.pattern_view, self._detector_moved)
+        self.on_change(self.scan_pane.mode, lambda mode: self._choose_on_scan())
+        self.on_change(self.pattern_pane.choice, self._set_detector)
+        self.on_change(self.pattern_pane.display.unit, lambda unit: self._show_pattern())
+        self.on_change(self.histogram, lambda limits: setattr(self.pattern_view, "limits", limits), "limits")
+        self.on_change(self.histogram, lambda pair: setattr(self.pattern_view, "percentiles", pair), "percentiles")
+        self.on_click(self.calibration.from_disk, self._semiangle_from_disk)
+        self.on_click(self.cropping.drawn, self._take_drawn)
+        self.on_click(self.cropping.apply, self._crop)
+        self.on_click(self.cropping.whole, self._uncrop)
+        self.on_change(self.show_code, lambda on: self._show_code())
+        self.observe_reconstruction(self._new_dataset, "dataset")
 
     def _scan_moved(self, region: dict[str, Any], _final: bool) -> None:
         self.scan_pane.take(region)
@@ -158,13 +158,13 @@ class DatasetBrowser(Panel):
     def _set_detector(self, choice: str | Detector | None) -> None:
         if choice is None:
             return
-        self.put(self.pattern_pane.choice, self.pattern_pane.choose(choice, self._dataset().detector_shape))
+        self.set_silently(self.pattern_pane.choice, self.pattern_pane.choose(choice, self._dataset().detector_shape))
         self._show_virtual()
 
     def _detector_moved(self, region: dict[str, Any], final: bool) -> None:
         word = self.pattern_pane.take(region)
         if word is not None:
-            self.put(self.pattern_pane.choice, word)
+            self.set_silently(self.pattern_pane.choice, word)
             self._show_virtual(live=not final)
 
     # ---------------------------------------------------------------- data
@@ -194,7 +194,7 @@ class DatasetBrowser(Panel):
             self.pattern_view.clear()
             return
         self._show_pattern()
-        self.with_data(lambda: VirtualImager(dataset), self._take_imager, "Reading all patterns ...")
+        self.run_with_data(lambda: VirtualImager(dataset), self._take_imager, "Reading all patterns ...")
 
     def _take_imager(self, imager: VirtualImager) -> None:
         if self.recon.dataset is None or not _same_patterns(imager.dataset, self.recon.dataset):
@@ -204,7 +204,7 @@ class DatasetBrowser(Panel):
         self._show_facts()
         self._set_detector("BF")
         self._show_pattern()
-        self.say("")
+        self.set_status("")
 
     # ---------------------------------------------------------------- showing
 
@@ -215,11 +215,11 @@ class DatasetBrowser(Panel):
         region = self.region
         if region is None:
             y, x = self.position
-            self._pattern, words_ = dataset.pattern(y, x), f"at row {y}, column {x}"
+            self._pattern, text = dataset.pattern(y, x), f"at row {y}, column {x}"
         else:
             count = (region[1] - region[0]) * (region[3] - region[2])
-            self._pattern, words_ = dataset.mean_pattern(region), f"mean of {count} positions"
-        self.pattern_pane.show(self._pattern, dataset.calibration, words_)
+            self._pattern, text = dataset.mean_pattern(region), f"mean of {count} positions"
+        self.pattern_pane.show(self._pattern, dataset.calibration, text)
         self.histogram.show(self._pattern)
         self._show_code()
 
@@ -240,21 +240,21 @@ class DatasetBrowser(Panel):
             self.recon.set_calibration(**changes)
         finally:
             self.calibration.show(self.recon.calibration)
-        self.say("")
+        self.set_status("")
 
     def _crop(self) -> None:
         before = self._dataset()
         self.recon.crop_and_bin(**self.cropping.wanted())
         after = self._dataset()
         if after is before:
-            self.say("Nothing to do: this is all of the data, and nothing is binned.")
+            self.set_status("Nothing to do: this is all of the data, and nothing is binned.")
             return
         done = "; then ".join(map(str, after.source.operations[len(before.source.operations) :]))
-        self.say(f"{done[:1].upper()}{done[1:]}.", "good")
+        self.set_status(f"{done[:1].upper()}{done[1:]}.", "good")
 
     def _uncrop(self) -> None:
         self.recon.uncrop()
-        self.say("The whole data again.", "good")
+        self.set_status("The whole dataset is restored.", "good")
 
     def _take_drawn(self) -> None:
         self._dataset()
@@ -272,7 +272,7 @@ class DatasetBrowser(Panel):
             raise DataError("the patterns are still being read; try again in a moment.")
         angle = disk_semiangle(disk.radius, dataset.calibration, self.recon.optics.rolloff)
         self.recon.set_calibration(origin="measured", semiangle=float(f"{angle:.4g}"))
-        self.say(f"The disk has a radius of {disk.radius:.2f} px: semi-angle {angle:.2f} mrad.", "good")
+        self.set_status(f"The disk has a radius of {disk.radius:.2f} px: semi-angle {angle:.2f} mrad.", "good")
 
     def _show_facts(self) -> None:
         dataset = self.recon.dataset
@@ -281,15 +281,17 @@ class DatasetBrowser(Panel):
             self._cropping_of = dataset
             self.cropping.show(dataset)
         if dataset is None:
-            set_words(self.facts, "No data yet: set recon.dataset, or open a file by Reconstruction.open(path).")
+            set_text(self.facts, "No data yet: set recon.dataset, or open a file by Reconstruction.open(path).")
             return
         read = self.pattern_pane.disk is not None
-        set_words(self.facts, facts(dataset, self._mean_counts if read else None), tooltip=str(dataset.path or ""))
+        set_text(
+            self.facts, dataset_summary(dataset, self._mean_counts if read else None), tooltip=str(dataset.path or "")
+        )
 
     def _show_code(self) -> None:
         self.code_text.layout.display = "" if self.show_code.value else "none"
         if self.show_code.value:
-            set_words(self.code_text, self.code, tag="pre")
+            set_text(self.code_text, self.code, tag="pre")
 
     def _describe(self) -> str:
         if self.recon.dataset is None:

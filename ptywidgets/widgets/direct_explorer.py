@@ -18,19 +18,19 @@ from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.reconstruction.snapshot import fourier_amplitude
 from ptywidgets.widgets.aberration_panel import AberrationPanel
 from ptywidgets.widgets.base import Panel
-from ptywidgets.widgets.boxes import AUTO_WIDTH, button, heading, note, panel, panels, set_words, tip, toolbar
+from ptywidgets.widgets.fields import AUTO_WIDTH, button, heading, note, panel, panels, set_text, tip, toolbar
+from ptywidgets.widgets.formatting import degrees_text
 from ptywidgets.widgets.image_view import ImageView
-from ptywidgets.widgets.latest import Latest
-from ptywidgets.widgets.verdict_list import degrees
+from ptywidgets.widgets.latest_task import LatestTask
 
 METHODS = {"SSB": "ssb", "OBF": "obf", "WDD": "wdd"}
 EXPLAINED = (
-    "SSB: single side band. OBF: optimum bright field, weighted by what noise leaves. "
-    "WDD: Wigner distribution deconvolution, made when the sliders rest."
+    "SSB: single sideband. OBF: optimum bright field, weighted by signal to noise. "
+    "WDD: Wigner distribution deconvolution, computed when the sliders rest."
 )
-FRAME = 0.06  # s: a picture may take so long while a slider is dragged
+FRAME = 0.06  # s: an image may take so long while a slider is dragged
 SHARES = (0.02, 1.0)
-LIVE_FINENESS = 4  # pixels of the picture per scan step while a slider is dragged, at most
+LIVE_FINENESS = 4  # pixels of the image per scan step while a slider is dragged, at most
 FEW = 8e6  # bytes of data that are gathered at once; more on a thread
 WAITING = "Transforming the bright field ..."
 
@@ -38,7 +38,7 @@ WAITING = "Transforming the bright field ..."
 class DirectExplorer(Panel):
     """A phase without iterations; which aberrations make it sharp is seen at once.
 
-    While a slider is dragged the picture is made from the strongest spatial frequencies only, as many as there is time
+    While a slider is dragged the image is made from the strongest spatial frequencies only, as many as there is time
     for; when it rests, from all. A line says which.
 
     Parameters
@@ -67,14 +67,14 @@ class DirectExplorer(Panel):
         self._aberrations = self.recon.optics.aberrations
         self._aperture: tuple[Any, ...] = ()
         self._share = 0.1
-        self._whole = Latest(self)
+        self._whole = LatestTask(self)
         self._make()
-        self.hear(self.kind, lambda _kind: self._settle())
-        self.click(self.start_button, self.start_from_this)
-        self.watch(self._new_data, "dataset", "measurement")
-        self.watch(self._follow, "optics")
-        self.watch(self._tell_start, "start_image")
-        self.guarded(self._new_data)()
+        self.on_change(self.kind, lambda _kind: self._settle())
+        self.on_click(self.start_button, self.start_from_this)
+        self.observe_reconstruction(self._new_data, "dataset", "measurement")
+        self.observe_reconstruction(self._follow, "optics")
+        self.observe_reconstruction(self._show_start, "start_image")
+        self.safe_callback(self._new_data)()
 
     # ---------------------------------------------------------------- for code
 
@@ -88,7 +88,7 @@ class DirectExplorer(Panel):
         names = {method: label for label, method in METHODS.items()}
         if name not in names:
             raise DataError(f"there is no method {name!r}; there are {', '.join(names)}.")
-        self.put(self.kind, names[name])
+        self.set_silently(self.kind, names[name])
         self.settle()
 
     @property
@@ -103,13 +103,13 @@ class DirectExplorer(Panel):
 
     @property
     def phase(self) -> np.ndarray | None:
-        """(Y, X) rad: the last picture made from all spatial frequencies."""
+        """(Y, X) rad: the last image made from all spatial frequencies."""
         return None if self.image is None else self.image.phase
 
     def start_from_this(self) -> None:
-        """Let the next run begin from this picture, with these aberrations in its probe."""
+        """Let the next run begin from this image, with these aberrations in its probe."""
         if self.image is None:
-            raise DataError("there is no picture yet: load data first.")
+            raise DataError("there is no image yet: load data first.")
         self._started(self._start(self.image))
 
     # ---------------------------------------------------------------- building
@@ -117,9 +117,9 @@ class DirectExplorer(Panel):
     def _make(self) -> None:
         self.kind = ToggleButtons(options=list(METHODS), **AUTO_WIDTH, **tip(EXPLAINED))
         self.dials = AberrationPanel(
-            lambda values: self.guarded(lambda: self._change(values), "aberrations")(), self.complain
+            lambda values: self.safe_callback(lambda: self._change(values), "aberrations")(), self.set_error
         )
-        start = "The next run begins from this picture instead of an empty object"
+        start = "The next run starts from this image instead of an empty object"
         self.start_button = button("Start from this", start, "primary", "play-circle-o")
         self.phase_view = ImageView("Phase", "magma", placeholder=WAITING, unit="A", max_width=520)
         self.transform_view = ImageView("Its Fourier transform", "inferno", placeholder=WAITING, max_width=520)
@@ -139,11 +139,11 @@ class DirectExplorer(Panel):
         dataset = self.recon.dataset
         self._bands = self.image = None
         if dataset is None:
-            set_words(self.facts, "No data yet: set recon.dataset, or open a file by Reconstruction.open(path).")
+            set_text(self.facts, "No data yet: set recon.dataset, or open a file by Reconstruction.open(path).")
             for view in self.views:
                 view.clear()
             return
-        self.with_data(lambda: self._gather(dataset), self._take, WAITING, FEW)
+        self.run_with_data(lambda: self._gather(dataset), self._take, WAITING, FEW)
 
     def _gather(self, dataset: Dataset) -> tuple[Dataset, Any, SideBands]:
         bright = self.recon.bright_field()
@@ -156,11 +156,11 @@ class DirectExplorer(Panel):
         if self.recon.dataset is not dataset:
             return  # other data have come meanwhile
         self._bands = bands
-        turned = f"rotation {degrees(bright.rotation)}"
+        turned = f"rotation {degrees_text(bright.rotation)}"
         turned += ", transposed" if bright.transpose else ""
-        set_words(self.facts, f"{len(bright.images)} detector pixels, {turned}")
-        self.say("")
-        self._put(self.recon.optics.aberrations)
+        set_text(self.facts, f"{len(bright.images)} detector pixels, {turned}")
+        self.set_status("")
+        self._set_aberrations(self.recon.optics.aberrations)
         self._settle()
 
     def _follow(self) -> None:
@@ -174,30 +174,30 @@ class DirectExplorer(Panel):
 
     # ---------------------------------------------------------------- showing
 
-    def _put(self, aberrations: Aberrations) -> None:
+    def _set_aberrations(self, aberrations: Aberrations) -> None:
         self._aberrations = aberrations
         self.dials.show(aberrations)
 
     def _change(self, aberrations: Aberrations) -> None:
-        self._put(aberrations)
+        self._set_aberrations(aberrations)
         if self._bands is None:
             return
-        self._whole.drop()
+        self._whole.cancel()
         if self.method == "wdd":
-            set_words(self.share_line, "WDD is made when the sliders rest.")
+            set_text(self.share_line, "WDD is computed when the sliders rest.")
         else:
-            self.soon(self._draw, "draw")
+            self.run_soon(self._draw, "draw")
         self.settle_soon()
 
     def _draw(self) -> None:
-        """A picture in time for the next one."""
+        """An image in time for the next one."""
         if self._bands is None:
             return
         begun = time.perf_counter()
         fine = min(self._bands.finest, LIVE_FINENESS)
         image = self._bands.image(self._aberrations, self.method, share=self._share, upsampling=fine)
         cost = max(time.perf_counter() - begun, 1e-4)
-        set_words(self.share_line, _share_in_words(self._share))
+        set_text(self.share_line, _share_text(self._share))
         self._show(image, live=True)
         self._share = min(max(self._share * FRAME / cost, SHARES[0]), SHARES[1])
 
@@ -206,8 +206,8 @@ class DirectExplorer(Panel):
         if bands is None:
             return
         if self._whole.busy or self._share < 1 or method == "wdd":
-            set_words(self.share_line, "All spatial frequencies are being added ...")
-        self._whole.ask(lambda: self._make_whole(bands, aberrations, method), self._show_whole)
+            set_text(self.share_line, "Computing from all spatial frequencies ...")
+        self._whole.submit(lambda: self._make_whole(bands, aberrations, method), self._show_whole)
 
     def _make_whole(self, bands: SideBands, aberrations: Aberrations, method: str) -> DirectImage:
         if method == "wdd":
@@ -218,7 +218,7 @@ class DirectExplorer(Panel):
         if image is None:
             return
         self.image = image
-        set_words(self.share_line, _share_in_words(1.0))
+        set_text(self.share_line, _share_text(1.0))
         self._show(image, live=False)
 
     def _show(self, image: DirectImage, live: bool) -> None:
@@ -239,23 +239,23 @@ class DirectExplorer(Panel):
         return image
 
     def _started(self, image: DirectImage) -> None:
-        self.say(
+        self.set_status(
             f"The next run starts from this {image.method.upper()} image, with a defocus of "
             f"{image.aberrations['defocus']:.0f} Å in its probe.",
             "good",
         )
 
-    def _tell_start(self) -> None:
+    def _show_start(self) -> None:
         image = self.recon.start_image
-        set_words(self.start_line, "" if image is None else f"the next run starts from {image!r}")
+        set_text(self.start_line, "" if image is None else f"the next run starts from {image!r}")
 
     def _describe(self) -> str:
         return self.recon.status if self.image is None else repr(self.image)
 
 
-def _share_in_words(share: float) -> str:
+def _share_text(share: float) -> str:
     if share >= 1:
-        return "Made from all spatial frequencies."
+        return "Computed from all spatial frequencies."
     return f"While dragging: the strongest {100 * share:.0f} % of the spatial frequencies; all on release."
 
 

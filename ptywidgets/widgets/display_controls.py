@@ -7,7 +7,8 @@ from typing import Any
 from ipywidgets import Box, FloatSlider
 
 from ptywidgets.engine.calibration import Calibration, single
-from ptywidgets.widgets.boxes import dropdown, tip, unit_text
+from ptywidgets.widgets.fields import dropdown, tip
+from ptywidgets.widgets.formatting import unit_text
 from ptywidgets.widgets.image_view import SCALES, ImageView
 
 CMAPS = ("inferno", "magma", "viridis", "cividis", "gray", "turbo")
@@ -18,12 +19,12 @@ class DisplayControls(Box):
 
     def __init__(self, view: ImageView) -> None:
         self.view = view
-        self.scale = dropdown("Scale", SCALES, view.scale, "How values become colours.", "130px")
+        self.scale = dropdown("Scale", SCALES, view.scale, "Scale from value to colour.", "130px")
         style: dict[str, Any] = {"style": {"description_width": "initial"}, "layout": {"width": "170px"}}
         self.gamma = FloatSlider(
             view.gamma, min=0.1, max=2.0, step=0.05, description="γ", **style, **tip("Colour = value to this power.")
         )
-        self.cmap = dropdown("Colours", CMAPS, view.cmap, "Colour map; cividis is the same to everybody.", "155px")
+        self.cmap = dropdown("Colours", CMAPS, view.cmap, "Colour map; cividis suits colour-blind readers.", "155px")
         units = [(unit_text("1/A"), "1/A"), ("mrad", "mrad"), ("px", "px")]
         self.unit = dropdown("Unit", units, "1/A", "Unit of the scale bar and of the cursor.", "110px")
         super().__init__([self.scale, self.gamma, self.cmap, self.unit])

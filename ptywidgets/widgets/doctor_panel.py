@@ -10,8 +10,9 @@ from ipywidgets import HTML
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.base import Panel
-from ptywidgets.widgets.boxes import button, heading, note, set_words, toolbar
-from ptywidgets.widgets.verdict_list import mark, measured, rows, text
+from ptywidgets.widgets.fields import button, heading, note, set_text, toolbar
+from ptywidgets.widgets.formatting import quantity_text
+from ptywidgets.widgets.tables import escaped_text, rows, verdict_mark
 
 ORDER = ("bad", "warn", "good", "")
 FEW = 8e6  # bytes of data that are examined at once; more on a thread
@@ -35,43 +36,48 @@ class DoctorPanel(Panel):
     def __init__(self, source: Reconstruction | Dataset | str | os.PathLike[str] | None = None) -> None:
         super().__init__(source)
         self.findings: tuple[Any, ...] = ()
-        self.check_button = button("Check again", "Look at the data and the start once more", "", "stethoscope")
+        self.check_button = button("Check again", "Check the data and the start again", "", "stethoscope")
         self.summary = note()
         self.table = HTML()
         self.title = heading("Check")
         self.children = [toolbar(self.title, self.check_button, self.summary), self.status_line, self.table]
-        self.click(self.check_button, self.check)
-        self.watch(self._outdated, "dataset", "measurement", "optics")
-        self.guarded(self.check)()
+        self.on_click(self.check_button, self.check)
+        self.observe_reconstruction(self._outdated, "dataset", "measurement", "optics")
+        self.safe_callback(self.check)()
 
     def check(self) -> None:
         """Examine the data and the start as they are now."""
         if self.recon.dataset is None:
-            self.say("No data yet: open a file, or try ptywidgets.samples.ducky().", "warn")
+            self.set_status("No data yet: open a file, or try ptywidgets.samples.ducky().", "warn")
             return
-        self.with_data(self.recon.examine, self._show, "Looking at the data ...", FEW)
+        self.run_with_data(self.recon.examine, self._show, "Checking the data ...", FEW)
 
     def _show(self, findings: tuple[Any, ...]) -> None:
         self.findings = tuple(sorted(findings, key=lambda finding: ORDER.index(finding.verdict)))
         self.table.value = rows([_row(finding) for finding in self.findings], "pty-findings")
         counts = {verdict: sum(f.verdict == verdict for f in findings) for verdict in ORDER}
-        words = [f"{counts['bad']} bad", f"{counts['warn']} to look at", f"{counts['good']} good"]
-        set_words(self.summary, ", ".join(words))
-        self.say("")
+        parts = [f"{counts['bad']} bad", f"{counts['warn']} to look at", f"{counts['good']} good"]
+        set_text(self.summary, ", ".join(parts))
+        self.set_status("")
 
     def _outdated(self) -> None:
         if self.findings:
-            set_words(self.summary, "The start has changed since this check.")
+            set_text(self.summary, "The start has changed since this check.")
 
     def _describe(self) -> str:
         return f"{sum(f.verdict == 'good' for f in self.findings)} of {len(self.findings)} checks good"
 
 
 def _row(finding: Any) -> tuple[str, str, str, str]:
-    words = text(finding.sentence)
+    text = escaped_text(finding.sentence)
     if finding.remedy and finding.verdict != "good":
-        words += f" <span class='pty-note'>{text(finding.remedy)}</span>"
-    return mark(finding.verdict), text(finding.name), text(measured(finding.value, unit=finding.unit)), words
+        text += f" <span class='pty-note'>{escaped_text(finding.remedy)}</span>"
+    return (
+        verdict_mark(finding.verdict),
+        escaped_text(finding.name),
+        escaped_text(quantity_text(finding.value, unit=finding.unit)),
+        text,
+    )
 
 
 __all__ = ["DoctorPanel"]

@@ -10,8 +10,8 @@ import traitlets
 from ipywidgets import FloatRangeSlider, VBox
 
 from ptywidgets.engine.virtual import histogram
-from ptywidgets.widgets.boxes import button, tip, toolbar
 from ptywidgets.widgets.curves import BLUE, ORANGE, Handles, axis, figure, line, nice_ticks, put_line
+from ptywidgets.widgets.fields import button, tip, toolbar
 
 
 class ContrastHistogram(VBox):
@@ -43,9 +43,9 @@ class ContrastHistogram(VBox):
             readout_format=".1f",
             style=style,
             layout={"width": "300px", "max_width": "100%"},
-            **tip("Darkest and brightest colour at these percentiles of the pixels, anew for each pattern."),
+            **tip("Percentiles of the pixels at which the colours begin and end, for each pattern anew."),
         )
-        self.auto = button("Auto", "Contrast of each image by the percentiles again")
+        self.auto = button("Auto", "Set the contrast of each image by the percentiles")
         super().__init__([self.figure, toolbar(self.clip, self.auto)])
         self.add_class("pty-panel")
         self.clip.observe(self._clipped, "value")
@@ -62,10 +62,10 @@ class ContrastHistogram(VBox):
             self._axis.tick_values = np.array(nice_ticks(low, high))
         put_line(self._bars, found.edges.repeat(2)[1:-1], found.heights.repeat(2))
         if self.limits is None:
-            self.handles.put(found.limits)
+            self.handles.set_values(found.limits)
 
     def _dragged(self, values: list[float]) -> None:
-        self.handles.put(values, knobs=False)
+        self.handles.set_values(values, knobs=False)
         if len(values) == 2 and values[0] != values[1]:
             self.limits = (min(values), max(values))
 

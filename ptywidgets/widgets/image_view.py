@@ -304,18 +304,18 @@ class ImageView(Strict, PngFallback, anywidget.AnyWidget):
         return colours(latest[1], self.cmap, self.scale, self.gamma, self.percentiles, self.limits)
 
     def png(self) -> bytes:
-        """A still picture (256 to 512 px), made without the browser; empty before the first image."""
+        """A still image (256 to 512 px), made without the browser; empty before the first image."""
         return png(resized(self.rgb())) if self._frames.latest else b""
 
     def __repr__(self) -> str:
         latest = self._frames.latest if hasattr(self, "_frames") else None
-        words = [repr(self.title)] if self.title else []
-        words.append(f"{latest[1].full[0]} x {latest[1].full[1]} px" if latest else "no image yet")
+        parts = [repr(self.title)] if self.title else []
+        parts.append(f"{latest[1].full[0]} x {latest[1].full[1]} px" if latest else "no image yet")
         if self.sampling:
-            words.append(f"{in_words(single(tuple(self.sampling)), 4, ' × ')} {self.unit}/px")
+            parts.append(f"{in_words(single(tuple(self.sampling)), 4, ' × ')} {self.unit}/px")
         if self.regions:
-            words.append(f"{len(self.regions)} region{'s' if len(self.regions) > 1 else ''}")
-        return f"ImageView({', '.join(words)})"
+            parts.append(f"{len(self.regions)} region{'s' if len(self.regions) > 1 else ''}")
+        return f"ImageView({', '.join(parts)})"
 
 
 __all__ = ["ImageView"]

@@ -1,4 +1,4 @@
-"""A search for the start as a picture: points that were tried by rotation and defocus, coloured by their misfit."""
+"""A search for the start as an image: points that were tried by rotation and defocus, coloured by their misfit."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 from ipywidgets import VBox
 
 from ptywidgets.engine.prepare.alternatives import Alternative, Landscape
-from ptywidgets.widgets.boxes import set_words, words
 from ptywidgets.widgets.colormaps import table
 from ptywidgets.widgets.curves import axis, figure, nice_ticks, put_line
+from ptywidgets.widgets.fields import set_text, text_label
 
 MAP, ENDS = "viridis", (40, 240)  # of its 256 colours: those that are seen on white and on black
 RING, TAKEN = "#cc79a7", "#e08e0b"
@@ -86,7 +86,7 @@ class LandscapePlot(VBox):
             fig_margin={"right": 24},  # for the number of a ring at the edge
         )
         self.figure.add_class("pty-landscape")
-        self.title = words("transposed" if transpose else "as recorded", "pty-group")
+        self.title = text_label("transposed" if transpose else "as recorded", "pty-group")
         super().__init__([self.title, self.figure])
         self.add_class("pty-panel")
         self.rings.on_element_click(self._clicked)
@@ -110,7 +110,7 @@ class LandscapePlot(VBox):
         every = [*landscape.defocus.tolist(), *(one.defocus for one in alternatives), 0.0]
         self._scale(min(every), max(every))
         self._number()
-        set_words(self.title, f"{'transposed' if self.transpose else 'as recorded'}: {tried} points tried")
+        set_text(self.title, f"{'transposed' if self.transpose else 'as recorded'}: {tried} points tried")
 
     def mark(self, taken: int | None) -> None:
         """Put a second ring round the alternative that is in use."""

@@ -1,4 +1,4 @@
-"""The pictures that a running reconstruction shows: where each comes from and how it looks."""
+"""The images that a running reconstruction shows: where each comes from and how it looks."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ptywidgets.reconstruction import Snapshot
-from ptywidgets.widgets.look_bar import diffuse_words, mode_words, slice_words
+from ptywidgets.widgets.display_bar import diffuse_text, mode_text, slice_text
 
 FLATTEST, TALLEST = 0.3, 1.2  # height by width of a section that is drawn to scale
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One of the pictures: where it comes from and how it looks."""
+    """One of the images: where it comes from and how it looks."""
 
     label: str  # on its button
     title: str
@@ -31,7 +31,7 @@ class Shown:
 
 
 def one_mode(snapshot: Snapshot) -> bool:
-    """Whether one mode fills the picture, with room for a colour wheel."""
+    """Whether one mode fills the image, with room for a colour wheel."""
     return snapshot.mode is not None
 
 
@@ -43,7 +43,7 @@ def section_aspect(snapshot: Snapshot) -> float:
     return min(max(ratio, FLATTEST), TALLEST) * columns / rows
 
 
-def section_words(snapshot: Snapshot) -> str:
+def section_text(snapshot: Snapshot) -> str:
     """How deep a section is, and whether it is to scale."""
     if snapshot.section is None:
         return ""
@@ -53,7 +53,7 @@ def section_words(snapshot: Snapshot) -> str:
     return f"{snapshot.depths[-1]:.3g} Å deep, {scale}"
 
 
-def drift_words(snapshot: Snapshot) -> str:
+def drift_text(snapshot: Snapshot) -> str:
     """How far positions have moved."""
     if snapshot.position_corrections is None:
         return ""
@@ -63,23 +63,23 @@ def drift_words(snapshot: Snapshot) -> str:
 SHOWN = {
     "phase": Shown(
         "Phase", "Object phase (rad)", lambda s: s.object_phase, lambda s: s.object_sampling, "A", "magma",
-        note=slice_words,
+        note=slice_text,
     ),
     "amplitude": Shown(
         "Amplitude", "Object amplitude", lambda s: s.object_amplitude, lambda s: s.object_sampling, "A",
-        at_first=False, note=slice_words,
+        at_first=False, note=slice_text,
     ),
     "section": Shown(
         "Depth section", "Depth section (rad)", lambda s: s.section, lambda s: s.section_sampling, "A", "magma",
-        at_first=False, offered=lambda s: s.slices > 1, note=section_words, aspect=section_aspect,
+        at_first=False, offered=lambda s: s.slices > 1, note=section_text, aspect=section_aspect,
     ),
     "fft": Shown(
         "FFT", "Fourier transform of the object (log)", lambda s: s.object_fft, lambda s: s.fft_sampling, "1/A",
         "inferno", centred=True,
     ),
     "strength": Shown(
-        "Diffuse", "Diffuse scattering (share)", lambda s: s.tds_strength, lambda s: s.object_sampling, "A", "viridis",
-        at_first=False, offered=lambda s: bool(s.elements), note=diffuse_words,
+        "Diffuse", "Diffuse fraction", lambda s: s.tds_strength, lambda s: s.object_sampling, "A", "viridis",
+        at_first=False, offered=lambda s: bool(s.elements), note=diffuse_text,
     ),
     "displacement": Shown(
         "Displacement", "Displacement of atoms, rms (Å)", lambda s: s.displacement, lambda s: s.object_sampling, "A",
@@ -87,15 +87,15 @@ SHOWN = {
     ),
     "probe": Shown(
         "Probe", "Probe", lambda s: s.probe, lambda s: s.probe_sampling, "A",
-        centred=True, note=mode_words, scale=one_mode,
+        centred=True, note=mode_text, scale=one_mode,
     ),
     "probe_fourier": Shown(
         "Probe, Fourier", "Probe, Fourier space", lambda s: s.probe_fourier, lambda s: s.probe_fourier_sampling, "1/A",
-        at_first=False, centred=True, note=mode_words, scale=one_mode,
+        at_first=False, centred=True, note=mode_text, scale=one_mode,
     ),
     "drift": Shown(
-        "Drift", "How far positions have moved", lambda s: s.position_corrections, lambda s: s.scan_step, "A",
-        at_first=False, offered=lambda s: s.position_corrections is not None, note=drift_words,
+        "Drift", "Position corrections", lambda s: s.position_corrections, lambda s: s.scan_step, "A",
+        at_first=False, offered=lambda s: s.position_corrections is not None, note=drift_text,
     ),
     "background": Shown(
         "Background", "Background (counts)", lambda s: s.background, lambda s: s.probe_fourier_sampling, "1/A",
@@ -103,4 +103,4 @@ SHOWN = {
     ),
 }  # fmt: skip
 
-__all__ = ["SHOWN", "Shown", "section_aspect", "section_words"]
+__all__ = ["SHOWN", "Shown", "section_aspect", "section_text"]

@@ -13,20 +13,19 @@ from ptywidgets.engine.errors import PtyError
 from ptywidgets.engine.models import SPECIMENS
 from ptywidgets.engine.tomography import check_series
 from ptywidgets.reconstruction import Reconstruction
-from ptywidgets.widgets.boxes import dropdown, set_words, words
 from ptywidgets.widgets.controls import control
-from ptywidgets.widgets.number_box import Number
+from ptywidgets.widgets.fields import NumberField, dropdown, set_text, text_label
 
 OBJECTS = {"complex": "complex (phase and amplitude)", "potential": "potential (phase only)"}
 LABELS = {
     "tilt_rows": "tilt, rows",
     "tilt_columns": "tilt, columns",
-    "focus": "defocus is at",
+    "focus": "defocus plane",
     "modes": "probe modes",
     "diffuse": "elements",
-    "b_factor": "B at first",
+    "b_factor": "initial B",
     "object_modes": "object modes",
-    "displacement": "displaced by",
+    "displacement": "rms displacement",
     "background": "fit a background",
     "blur": "point spread",
 }
@@ -66,34 +65,34 @@ class ModelEditor(VBox):
     ----------
     recon : Reconstruction
         Its `composition` and `object_type` are changed; what it has found so far goes on under the new model.
-    guarded : callable
-        Turns a callback into one that cannot fail: :meth:`Panel.guarded`.
-    complain : callable
-        Called with the words for an entry that cannot be.
+    safe_callback : callable
+        Turns a callback into one that cannot fail: :meth:`Panel.safe_callback`.
+    set_error : callable
+        Called with the message for an entry that cannot be.
     """
 
     def __init__(
         self,
         recon: Reconstruction,
-        guarded: Callable[[Callable[..., Any]], Callable[..., Any]],
-        complain: Callable[[str], Any],
+        safe_callback: Callable[[Callable[..., Any]], Callable[..., Any]],
+        set_error: Callable[[str], Any],
     ) -> None:
         self.recon, self._quiet = recon, False
         objects = [(OBJECTS.get(kind, kind), kind) for kind in SPECIMENS]
-        self.object_type = dropdown("object", objects, recon.object_type, "What is unknown.")
-        self.object_type.observe(guarded(lambda change: self._set("object_type", change["new"])), "value")
+        self.object_type = dropdown("object", objects, recon.object_type, "What is reconstructed.")
+        self.object_type.observe(safe_callback(lambda change: self._set("object_type", change["new"])), "value")
         known = {parameter.name: parameter for parameter in Composition.describe()}
         self.controls: dict[str, Any] = {}
-        lines: list[Any] = [words("Model", "pty-title"), self.object_type]
-        take = guarded(self._take)
+        lines: list[Any] = [text_label("Model", "pty-title"), self.object_type]
+        take = safe_callback(self._take)
         for group in GROUPS:
-            lines.append(words(group.title, "pty-group"))
+            lines.append(text_label(group.title, "pty-group"))
             for name in group.names:
                 item = self.controls[name] = _compact(known[name], getattr(recon.composition, name))
                 item.observe(lambda change, name=name: take(name, change["new"]), "value")
-                item.observe(lambda change: change["new"] and complain(change["new"]), "error")
+                item.observe(lambda change: change["new"] and set_error(change["new"]), "error")
                 lines.append(item)
-        self.lacking = words("", "pty-warn")
+        self.lacking = text_label("", "pty-warn")
         super().__init__([*lines, self.lacking])
         self.add_class("pty-panel")
         self.show()
@@ -107,11 +106,11 @@ class ModelEditor(VBox):
             for name, item in self.controls.items():
                 item.value = getattr(composition, name)
                 item.layout.display = "" if SHOWN_WITH.get(name, _always)(composition, tilted) else "none"
-            set_words(self.controls["thickness"].children[0], DEPTH if tilted else THICKNESS)
+            set_text(self.controls["thickness"].children[0], DEPTH if tilted else THICKNESS)
         finally:
             self._quiet = False
         lacking = what_lacks(composition, self.recon.object_type if tilted else None)
-        set_words(self.lacking, lacking)
+        set_text(self.lacking, lacking)
         self.lacking.layout.display = "" if lacking else "none"
 
     def _take(self, name: str, value: Any) -> None:
@@ -125,7 +124,7 @@ class ModelEditor(VBox):
 
 
 def what_lacks(composition: Composition, of_volume: str | None = None) -> str:
-    """What has to be said before a run can begin, in words; nothing where all is.
+    """What has to be given before a run can begin; nothing where all is.
 
     Of a tilt series the kind of object is asked about, too: `of_volume`.
 
@@ -149,7 +148,7 @@ def _compact(parameter: Any, value: Any) -> Any:
     if parameter.choices is not None or parameter.type in (bool, str):
         item = control(parameter, value, label)
     else:
-        item = Number(parameter, value, label)
+        item = NumberField(parameter, value, label)
     if parameter.type is not bool and parameter.choices is None:
         item.children[0].layout.width = LABEL_WIDTH
     return item

@@ -1,4 +1,4 @@
-"""OrientationPicker: the eight ways in which detector and scan may lie to each other, as pictures to choose from."""
+"""OrientationPicker: the eight ways in which detector and scan may lie to each other, as images to choose from."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ptywidgets.engine.errors import DataError
 from ptywidgets.engine.prepare import wrapped_angle
 from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.base import Panel
-from ptywidgets.widgets.boxes import button, heading, note, set_words, toolbar
 from ptywidgets.widgets.candidate_card import CandidateCard
-from ptywidgets.widgets.verdict_list import degrees
+from ptywidgets.widgets.fields import button, heading, note, set_text, toolbar
+from ptywidgets.widgets.formatting import degrees_text
 
 NEAR = 5.0  # degrees: a rotation set elsewhere that is so near to a candidate's counts as this candidate
 FEW = 8e6  # bytes of data that are compared at once; more on a thread
@@ -60,14 +60,14 @@ class OrientationPicker(Panel):
             self.status_line,
             self.grid,
         ]
-        self.click(self.find_button, self.find)
+        self.on_click(self.find_button, self.find)
         for index, view in enumerate(self.views):
-            view.on_pick(self.guarded(partial(self._choose, index)))
-        self.watch(self._new_data, "dataset")
-        self.watch(self._show_chosen, "measurement")
-        self.watch(self._new_probe, "optics")
-        self.watch(self._new_start, "start_alternatives")
-        self.guarded(self._new_data)()
+            view.on_pick(self.safe_callback(partial(self._choose, index)))
+        self.observe_reconstruction(self._new_data, "dataset")
+        self.observe_reconstruction(self._show_chosen, "measurement")
+        self.observe_reconstruction(self._new_probe, "optics")
+        self.observe_reconstruction(self._new_start, "start_alternatives")
+        self.safe_callback(self._new_data)()
 
     # ---------------------------------------------------------------- for code
 
@@ -78,7 +78,7 @@ class OrientationPicker(Panel):
 
     @property
     def best(self) -> int:
-        """Index of the candidate that the data speak for most."""
+        """Index of the candidate that the data favour most."""
         if self.found is None:
             raise DataError("nothing is compared yet: load data first.")
         return int(self.found.best)
@@ -107,7 +107,7 @@ class OrientationPicker(Panel):
         if self.recon.dataset is None:
             raise DataError("there is nothing to compare: load data first.")
         dataset = self.recon.dataset
-        self.with_data(
+        self.run_with_data(
             lambda: (dataset, self.recon.find_orientation()),
             lambda found: self._show(*found),
             "Comparing the eight orientations ...",
@@ -120,9 +120,9 @@ class OrientationPicker(Panel):
         self.found = None
         self.grid.layout.display = "none"
         if self.recon.dataset is None:
-            set_words(self.facts, "No data yet: set recon.dataset, or open a file by Reconstruction.open(path).")
+            set_text(self.facts, "No data yet: set recon.dataset, or open a file by Reconstruction.open(path).")
             return
-        set_words(self.facts, "")
+        set_text(self.facts, "")
         self.find()
 
     def _show(self, dataset: Dataset, found: Any) -> None:
@@ -134,8 +134,8 @@ class OrientationPicker(Panel):
         for index, (card, candidate) in enumerate(zip(self.cards, self.candidates, strict=True)):
             card.show(candidate, index == self.best, unit)
         self.grid.layout.display = ""
-        set_words(self.facts, "Click a picture, or press Enter on it, to take that orientation.")
-        self.say(found.message, "good" if found.confidence > 0.9 else "warn")
+        set_text(self.facts, "Click an image, or press Enter on it, to select that orientation.")
+        self.set_status(found.message, "good" if found.confidence > 0.9 else "warn")
         self._show_chosen()
 
     def _show_chosen(self) -> None:
@@ -145,21 +145,25 @@ class OrientationPicker(Panel):
             view.picked = index == chosen
         if self.candidates and chosen is None and self.recon.rotation is not None:
             transposed = ", transposed" if self.recon.transpose else ""
-            set_words(self.facts, f"In use: {degrees(self.recon.rotation)}{transposed}, which is none of these.")
+            set_text(
+                self.facts, f"In use: {degrees_text(self.recon.rotation)}{transposed}, not one of these candidates."
+            )
 
     def _new_probe(self) -> None:
         if self.candidates:
-            set_words(self.facts, "The probe has changed since this comparison.")
+            set_text(self.facts, "The probe has changed since this comparison.")
 
     def _new_start(self) -> None:
-        """What a search has found since may be another orientation than these pictures were judged by."""
+        """What a search has found since may be another orientation than these images were judged by."""
         if self.candidates and self.recon.start_alternatives:
-            self.say("A start has been looked for since this comparison: compare again, with what it says.", "warn")
+            self.set_status(
+                "A start has been looked for since this comparison: compare again, with what it says.", "warn"
+            )
 
     def _choose(self, index: int) -> None:
         if index < len(self.candidates):
             candidate = self.candidates[index]
-            self.with_data(lambda: self._prepare(candidate), self._taken, "Preparing the data ...")
+            self.run_with_data(lambda: self._prepare(candidate), self._taken, "Preparing the data ...")
 
     def _prepare(self, candidate: Any) -> tuple[Any, bool]:
         before = self.recon.optics
@@ -169,19 +173,19 @@ class OrientationPicker(Panel):
     def _taken(self, taken: tuple[Any, bool]) -> None:
         candidate, opposite = taken
         transposed = "" if candidate.transpose else "not "
-        turned = ", with the opposite aberrations, as the data then ask for" if opposite else ""
+        turned = ", with the signs of the aberrations inverted, as the data then require" if opposite else ""
         best = self.candidates[self.best]
-        doubt = "" if candidate is best else " The data speak for another one."
-        words = f"In use: rotation {degrees(candidate.rotation)}, {transposed}transposed{turned}.{doubt}"
-        set_words(self.facts, "Click a picture, or press Enter on it, to take that orientation.")
-        self.say(words, "warn" if doubt else "good")
+        doubt = "" if candidate is best else " The data favour another one."
+        text = f"In use: rotation {degrees_text(candidate.rotation)}, {transposed}transposed{turned}.{doubt}"
+        set_text(self.facts, "Click an image, or press Enter on it, to select that orientation.")
+        self.set_status(text, "warn" if doubt else "good")
 
     def _describe(self) -> str:
         if self.found is None:
             return "nothing compared yet"
         best = self.candidates[self.best]
-        words = f"best {best.rotation:.1f} degrees{', transposed' if best.transpose else ''}"
-        return f"{words}, confidence {np.clip(self.found.confidence, 0, 1):.0%}"
+        text = f"best {best.rotation:.1f} degrees{', transposed' if best.transpose else ''}"
+        return f"{text}, confidence {np.clip(self.found.confidence, 0, 1):.0%}"
 
 
 __all__ = ["OrientationPicker"]

@@ -15,14 +15,14 @@ from ptywidgets.engine.errors import DataError
 from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.aberration_panel import AberrationPanel
 from ptywidgets.widgets.base import Panel
-from ptywidgets.widgets.boxes import button, checkbox, dropdown, heading, note, panel, panels, set_words, toolbar
-from ptywidgets.widgets.controls import Slider
+from ptywidgets.widgets.fields import button, checkbox, dropdown, heading, note, panel, panels, set_text, toolbar
+from ptywidgets.widgets.formatting import degrees_text
 from ptywidgets.widgets.image_view import ImageView
-from ptywidgets.widgets.latest import Latest
+from ptywidgets.widgets.latest_task import LatestTask
 from ptywidgets.widgets.rotation_explorer import ANGLE
 from ptywidgets.widgets.shift_plot import ShiftPlot
-from ptywidgets.widgets.tilted_images import Fine, Guess, TiltedImages, fit_in_words, fit_table
-from ptywidgets.widgets.verdict_list import degrees
+from ptywidgets.widgets.slider import Slider
+from ptywidgets.widgets.tilted_images import Fine, Guess, TiltedImages, fit_table, fit_text
 
 ORDERS = {"up to astigmatism": 1, "up to coma": 2, "up to third order": 3, "up to fifth order": 5}
 FEW = 8e6  # bytes of data that are gathered at once; more on a thread
@@ -32,7 +32,7 @@ WAITING = "Gathering the bright field ..."
 class ParallaxExplorer(Panel):
     """The bright-field images of all tilts, shifted by what rotation and aberrations predict, and summed.
 
-    Where the prediction is right the sum is sharp. The picture follows the sliders; the phase with its contrast
+    Where the prediction is right the sum is sharp. The image follows the sliders; the phase with its contrast
     transfer corrected is made anew when they rest.
 
     Parameters
@@ -60,16 +60,16 @@ class ParallaxExplorer(Panel):
         self.images: TiltedImages | None = None
         self.fit: Any = None
         self.guess = Guess(Aberrations(), 0.0, False)
-        self._whole = Latest(self)
+        self._whole = LatestTask(self)
         self._make()
-        self.hear(self.angle, lambda angle: self._change(rotation=float(angle)))
-        self.hear(self.transposed, lambda on: self._change(transpose=bool(on)))
-        self.hear(self.angle, self.complain, "error")
-        self.click(self.fit_button, self._fit_clicked)
-        self.click(self.over_button, self._over_clicked)
-        self.watch(self._new_data, "dataset")
-        self.watch(self._follow, "measurement", "optics")
-        self.guarded(self._new_data)()
+        self.on_change(self.angle, lambda angle: self._change(rotation=float(angle)))
+        self.on_change(self.transposed, lambda on: self._change(transpose=bool(on)))
+        self.on_change(self.angle, self.set_error, "error")
+        self.on_click(self.fit_button, self._fit_clicked)
+        self.on_click(self.over_button, self._over_clicked)
+        self.observe_reconstruction(self._new_data, "dataset")
+        self.observe_reconstruction(self._follow, "measurement", "optics")
+        self.safe_callback(self._new_data)()
 
     # ---------------------------------------------------------------- for code
 
@@ -122,10 +122,10 @@ class ParallaxExplorer(Panel):
 
     def _make(self) -> None:
         self.angle = Slider(ANGLE, 0.0)
-        self.angle.give_room("1 1 60px", "50px")
+        self.angle.set_flex("1 1 60px", "50px")
         self.transposed = checkbox("transposed", False, "Detector rows and columns are exchanged.")
         self.dials = AberrationPanel(
-            lambda values: self.guarded(lambda: self._change(aberrations=values), "aberrations")(), self.complain
+            lambda values: self.safe_callback(lambda: self._change(aberrations=values), "aberrations")(), self.set_error
         )
         self.order = dropdown("", list(ORDERS.items()), 2, "Aberrations that are fitted.", "150px")
         self.fit_button = button("Fit", "Rotation and aberrations that align the images best", "", "search")
@@ -142,15 +142,15 @@ class ParallaxExplorer(Panel):
         self.table.add_class("pty-figure")
         controls = panel(self.angle, self.transposed, self.dials, self.table)
         controls.layout.flex = "1 1 300px"
-        pictures = panels(
+        images = panels(
             panel(self.aligned_view), panel(self.corrected_view), panel(self.transfer_view), panel(self.plot)
         )
-        pictures.layout.flex = "3 1 560px"
+        images.layout.flex = "3 1 560px"
         self.children = [
             toolbar(heading("Parallax"), self.facts),
             toolbar(self.fit_button, self.order, self.over_button),
             self.status_line,
-            panels(controls, pictures),
+            panels(controls, images),
         ]
 
     # ---------------------------------------------------------------- data
@@ -159,11 +159,11 @@ class ParallaxExplorer(Panel):
         dataset = self.recon.dataset
         if dataset is None:
             self.images = self.fit = None
-            set_words(self.facts, "No data yet: set recon.dataset, or open a file by Reconstruction.open(path).")
+            set_text(self.facts, "No data yet: set recon.dataset, or open a file by Reconstruction.open(path).")
             for view in self.views:
                 view.clear()
             return
-        self.with_data(lambda: (dataset, TiltedImages(self.recon.bright_field())), self._take, WAITING, FEW)
+        self.run_with_data(lambda: (dataset, TiltedImages(self.recon.bright_field())), self._take, WAITING, FEW)
 
     def _take(self, gathered: tuple[Dataset, TiltedImages]) -> None:
         dataset, images = gathered
@@ -171,10 +171,10 @@ class ParallaxExplorer(Panel):
             return  # other data have come meanwhile
         self.images, self.fit = images, None
         count, (ry, rx) = len(images.bright.images), images.bright.scan_shape
-        set_words(
+        set_text(
             self.facts, f"{count} tilted images of {ry} × {rx} positions, {in_words(images.step, 4, ' × ')} Å apart"
         )
-        self.say("")
+        self.set_status("")
         self._follow()
         self._settle()
 
@@ -191,7 +191,7 @@ class ParallaxExplorer(Panel):
     # ---------------------------------------------------------------- fit and hand-over
 
     def _fit_clicked(self) -> None:
-        self.with_data(self._fit, self._fitted, "Aligning the images ...", FEW / 4)
+        self.run_with_data(self._fit, self._fitted, "Aligning the images ...", FEW / 4)
 
     def _fit(self) -> Any:
         if self.images is None:
@@ -201,13 +201,13 @@ class ParallaxExplorer(Panel):
     def _fitted(self, fit: Any) -> None:
         self.fit = fit
         self._show_guess(Guess(fit.aberrations, fit.rotation, fit.transpose))
-        self.guarded(self._settle)()
+        self.safe_callback(self._settle)()
         self.table.value = fit_table(fit)
-        self.say(*fit_in_words(fit))
+        self.set_status(*fit_text(fit))
 
     def _over_clicked(self) -> None:
         guess = self.guess
-        self.with_data(lambda: self._hand(guess), self._handed, "Preparing the data ...")
+        self.run_with_data(lambda: self._hand(guess), self._handed, "Preparing the data ...")
 
     def _hand(self, guess: Guess) -> Guess:
         recon = self.recon
@@ -218,7 +218,9 @@ class ParallaxExplorer(Panel):
 
     def _handed(self, guess: Guess) -> None:
         defocus = guess.aberrations["defocus"]
-        self.say(f"Handed over: rotation {degrees(guess.rotation)}, defocus {defocus:.0f} Å; see Probe.", "good")
+        self.set_status(
+            f"Handed over: rotation {degrees_text(guess.rotation)}, defocus {defocus:.0f} Å; see Probe.", "good"
+        )
 
     # ---------------------------------------------------------------- showing
 
@@ -229,12 +231,12 @@ class ParallaxExplorer(Panel):
 
     def _show_guess(self, guess: Guess) -> None:
         self.guess = guess
-        self.put(self.angle, round(guess.rotation, 2))
-        self.put(self.transposed, guess.transpose)
+        self.set_silently(self.angle, round(guess.rotation, 2))
+        self.set_silently(self.transposed, guess.transpose)
         self.dials.show(guess.aberrations)
         if self.images is not None:
-            self._whole.drop()
-            self.soon(self._draw, "draw")
+            self._whole.cancel()
+            self.run_soon(self._draw, "draw")
 
     def _draw(self) -> None:
         """What follows the sliders."""
@@ -247,10 +249,10 @@ class ParallaxExplorer(Panel):
         self._show_transfer(guess, live=True)
 
     def _settle(self) -> None:
-        """The sliders rest: the pictures that take longer."""
+        """The sliders rest: the images that take longer."""
         images, guess = self.images, self.guess
         if images is not None:
-            self._whole.ask(lambda: (guess, images.finely(guess)), self._show_fine)
+            self._whole.submit(lambda: (guess, images.finely(guess)), self._show_fine)
 
     def _show_fine(self, made: tuple[Guess, Fine] | None) -> None:
         if made is None:
@@ -263,9 +265,9 @@ class ParallaxExplorer(Panel):
 
     def _show_transfer(self, guess: Guess, live: bool) -> None:
         if self.images is not None:
-            picture, pixel = self.images.transfer(guess)
-            self.transfer_view.origin = [n // 2 for n in picture.shape]
-            self.transfer_view.show(picture, live=live, sampling=pixel, unit="1/A", lo=0.0, hi=1.0)
+            image, pixel = self.images.transfer(guess)
+            self.transfer_view.origin = [n // 2 for n in image.shape]
+            self.transfer_view.show(image, live=live, sampling=pixel, unit="1/A", lo=0.0, hi=1.0)
 
     def _describe(self) -> str:
         if self.images is None:

@@ -9,14 +9,14 @@ from ipywidgets import ToggleButtons, VBox
 
 from ptywidgets.engine.dataset import Calibration
 from ptywidgets.engine.virtual import PRESETS, Detector, Disk, preset_detector
-from ptywidgets.widgets.boxes import AUTO_WIDTH, toolbar, words
 from ptywidgets.widgets.display_controls import DisplayControls
+from ptywidgets.widgets.fields import AUTO_WIDTH, text_label, toolbar
 from ptywidgets.widgets.image_view import ImageView
 
 COLOR = "#38e1ff"
 SHAPES = {"Disk": "disk", "Ring": "annulus", "Box": "rectangle"}
-WORDS = {name: word for word, name in SHAPES.items()}
-SAID = {"BF": "bright field", "ABF": "annular bright field", "ADF": "annular dark field"}
+SHAPE_LABELS = {name: word for word, name in SHAPES.items()}
+PRESET_LABELS = {"BF": "bright field", "ABF": "annular bright field", "ADF": "annular dark field"}
 FIELDS = {
     "disk": ("shape", "y", "x", "r"),
     "annulus": ("shape", "y", "x", "r", "r_inner"),
@@ -33,13 +33,13 @@ class PatternPane(VBox):
         self.view = ImageView("Diffraction pattern", "inferno", scale="sqrt", placeholder="No data yet.")
         self.choice = ToggleButtons(options=[*PRESETS, *SHAPES], value="BF", **AUTO_WIDTH)
         self.display = DisplayControls(self.view)
-        super().__init__([toolbar(words("Detector", "pty-note"), self.choice), self.view, self.display])
+        super().__init__([toolbar(text_label("Detector", "pty-note"), self.choice), self.view, self.display])
         self.add_class("pty-panel")
 
     @property
     def name(self) -> str:
         """The detector in words."""
-        return SAID.get(self.choice.value, "free detector")
+        return PRESET_LABELS.get(self.choice.value, "free detector")
 
     def reset(self) -> None:
         """Other data, whose disk is not fitted yet."""
@@ -49,7 +49,7 @@ class PatternPane(VBox):
     def choose(self, choice: str | Detector, shape: tuple[int, int]) -> str:
         """Take a preset, one of the shapes, or a detector; returns what the buttons are to say."""
         if isinstance(choice, Detector):
-            detector, word = choice, WORDS[choice.shape]
+            detector, word = choice, SHAPE_LABELS[choice.shape]
         elif self.disk is None:
             return choice
         elif choice in PRESETS:
@@ -60,7 +60,7 @@ class PatternPane(VBox):
             detector, word = Detector(SHAPES[choice], y, x, r=outer, r_inner=r / 2, h=r, w=r), choice
         self.detector = detector
         places = {name: getattr(detector, name) for name in FIELDS[detector.shape]}
-        region = {"id": "detector", "color": COLOR, "label": SAID.get(word, "detector")}
+        region = {"id": "detector", "color": COLOR, "label": PRESET_LABELS.get(word, "detector")}
         self.view.regions = [{**region, **places}]
         return word
 
@@ -71,7 +71,7 @@ class PatternPane(VBox):
         self.detector = Detector(**{name: region[name] for name in FIELDS[region["shape"]]})
         if region["label"] != "detector":  # what has been moved is no preset any more
             self.view.set_region("detector", label="detector")
-        return WORDS[region["shape"]]
+        return SHAPE_LABELS[region["shape"]]
 
     def show(self, pattern: np.ndarray, calibration: Calibration, note: str) -> None:
         """Show a pattern (Qy, Qx)."""

@@ -1,4 +1,4 @@
-"""The integrated phase at one angle beside that of its twin, 180 degrees away."""
+"""The integrated phase at one angle, and that of the angle turned by 180 degrees."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class PhasePair:
 
     def __init__(self, placeholder: str = "", max_width: int = 420) -> None:
         self.chosen = ImageView("Phase", "magma", placeholder=placeholder, max_width=max_width)
-        self.twin = ImageView("Phase of the twin", "magma", placeholder=placeholder, max_width=max_width)
-        self.views = [self.chosen, self.twin]
+        self.flipped = ImageView("Phase, flipped", "magma", placeholder=placeholder, max_width=max_width)
+        self.views = [self.chosen, self.flipped]
 
     def show(
         self,
@@ -24,7 +24,7 @@ class PhasePair:
         in_rad: bool,
         live: bool = False,
     ) -> None:
-        """Show a phase (Ry, Rx) and, as that of the twin, its negative.
+        """Show a phase (Ry, Rx) and, flipped by 180 degrees, its negative.
 
         Parameters
         ----------
@@ -37,7 +37,7 @@ class PhasePair:
             Whether the calibration gives the phase its unit.
         """
         self.chosen.title = f"Phase at {angle:.1f}°"
-        self.twin.title = f"Its twin, {wrapped_angle(angle + 180):.1f}°"
-        for view, image in ((self.chosen, phase), (self.twin, -phase)):
+        self.flipped.title = f"Phase at {wrapped_angle(angle + 180):.1f}°, flipped"
+        for view, image in ((self.chosen, phase), (self.flipped, -phase)):
             view.note = "rad" if in_rad else "arbitrary units"
             view.show(image, live=live, sampling=step[0], unit=step[1])

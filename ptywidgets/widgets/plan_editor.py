@@ -15,15 +15,16 @@ from ptywidgets.engine.params import Params
 from ptywidgets.engine.plan import AUTOMATIC, Plan
 from ptywidgets.engine.refinements import REFINEMENTS
 from ptywidgets.reconstruction import Reconstruction
-from ptywidgets.widgets.brick_editor import BrickEditor, first_sentence
 from ptywidgets.widgets.closing import replace_children
-from ptywidgets.widgets.controls import Controls, Number, dropdown, panel, panels, words
+from ptywidgets.widgets.constraint_editor import ConstraintEditor, first_sentence
+from ptywidgets.widgets.controls import Controls
+from ptywidgets.widgets.fields import NumberField, dropdown, panel, panels, text_label
+from ptywidgets.widgets.formatting import spaced_name
 from ptywidgets.widgets.model_editor import ModelEditor
-from ptywidgets.widgets.run_words import in_words
 
 LABELS = {"normalization_min": "norm. min", "hold_probe": "hold the probe"}  # where the name is too long
 NUMBERS = ("iterations", "batch", "seed")
-LOSS_WORDS = {
+LOSS_LABELS = {
     AUTOMATIC: "automatic",
     "amplitude": "amplitudes",
     "anscombe": "amplitudes of counts (Anscombe)",
@@ -40,66 +41,66 @@ class PlanEditor(VBox):
     ----------
     recon : Reconstruction
         Changes go to its plan, model and device; a run that is on follows the plan from its next batch.
-    guarded : callable
-        Turns a callback into one that cannot fail: :meth:`Panel.guarded`.
-    complain : callable
-        Called with the words for an entry that cannot be.
+    safe_callback : callable
+        Turns a callback into one that cannot fail: :meth:`Panel.safe_callback`.
+    set_error : callable
+        Called with the message for an entry that cannot be.
     """
 
     def __init__(
         self,
         recon: Reconstruction,
-        guarded: Callable[[Callable[..., Any]], Callable[..., Any]],
-        complain: Callable[[str], Any],
+        safe_callback: Callable[[Callable[..., Any]], Callable[..., Any]],
+        set_error: Callable[[str], Any],
     ) -> None:
         self.recon, self._quiet = recon, False
         known = {parameter.name: parameter for parameter in Plan.describe()}
         # No sliders: they would reach from 1 to a million.
-        self.numbers = {name: Number(known[name], getattr(recon.plan, name)) for name in NUMBERS}
-        self.numbers["batch"].box.placeholder = "all"
+        self.numbers = {name: NumberField(known[name], getattr(recon.plan, name)) for name in NUMBERS}
+        self.numbers["batch"].input.placeholder = "all"
         for box in self.numbers.values():
             box.children[0].layout.width = "70px"
-        change = guarded(lambda name, value: self._update(**{name: value}))
+        change = safe_callback(lambda name, value: self._update(**{name: value}))
         for name, box in self.numbers.items():
             box.observe(lambda change_, name=name: change(name, change_["new"]), "value")
-            box.observe(lambda change_: change_["new"] and complain(change_["new"]), "error")
+            box.observe(lambda change_: change_["new"] and set_error(change_["new"]), "error")
         self.method = dropdown(
             "method",
             [("automatic", AUTOMATIC), *((name, name) for name in ALGORITHMS)],
             AUTOMATIC,
-            "The schedule that finds its own way, or one rule for all iterations.",
+            "The automatic schedule, or one algorithm for all iterations.",
         )
-        self.method.observe(guarded(lambda change_: self._choose(change_["new"])), "value")
+        self.method.observe(safe_callback(lambda change_: self._choose(change_["new"])), "value")
 
         def controls(of: Params) -> Controls:
-            return Controls(of, on_change=change, on_error=complain, labels=LABELS)
+            return Controls(of, on_change=change, on_error=set_error, labels=LABELS)
 
         self._controls = controls
         self._rule = panel()
         self._shown: type = type(None)
         self.algorithm = self._controls(recon.plan.algorithm)
-        self.constraints = BrickEditor(
-            {**CONSTRAINTS, **VOLUMES}, guarded(lambda value: self._update(constraints=value)), complain
+        self.constraints = ConstraintEditor(
+            {**CONSTRAINTS, **VOLUMES}, safe_callback(lambda value: self._update(constraints=value)), set_error
         )
-        self.refinements = BrickEditor(
-            REFINEMENTS, guarded(lambda value: self._update(refinements=value)), complain, flat=True
+        self.refinements = ConstraintEditor(
+            REFINEMENTS, safe_callback(lambda value: self._update(refinements=value)), set_error, flat=True
         )
-        losses = [(LOSS_WORDS.get(name, name), name) for name in (AUTOMATIC, *LOSSES)]
+        losses = [(LOSS_LABELS.get(name, name), name) for name in (AUTOMATIC, *LOSSES)]
         self.loss = dropdown("loss", losses, recon.plan.loss, known["loss"].doc)
-        self.loss.observe(guarded(lambda change_: self._update(loss=change_["new"])), "value")
-        self.model = ModelEditor(recon, guarded, complain)
+        self.loss.observe(safe_callback(lambda change_: self._update(loss=change_["new"])), "value")
+        self.model = ModelEditor(recon, safe_callback, set_error)
         self.object_type = self.model.object_type
         devices = available_devices()
-        self.device = dropdown("computed on", [(DEVICES.get(d, d), d) for d in devices], recon.device)
-        self.device.observe(guarded(lambda change_: self._set("device", change_["new"])), "value")
+        self.device = dropdown("device", [(DEVICES.get(d, d), d) for d in devices], recon.device)
+        self.device.observe(safe_callback(lambda change_: self._set("device", change_["new"])), "value")
         general = [self.method, self.loss, *self.numbers.values(), *([self.device] if len(devices) > 1 else [])]
-        acting = [words("Constraints, after every iteration", "pty-title"), self.constraints]
-        if self.refinements.boxes:
-            acting += [words("Refined, after every batch", "pty-title"), self.refinements]
+        acting = [text_label("Constraints, after every iteration", "pty-title"), self.constraints]
+        if self.refinements.checkboxes:
+            acting += [text_label("Refined, after every batch", "pty-title"), self.refinements]
         super().__init__(
             [
                 panels(
-                    panel(panel(words("Plan", "pty-title"), *general), self._rule),
+                    panel(panel(text_label("Plan", "pty-title"), *general), self._rule),
                     self.model,
                     panel(*acting),
                 )
@@ -139,22 +140,22 @@ class PlanEditor(VBox):
         names = {kind: name for name, kind in ALGORITHMS.items()}
         algorithm = recon.plan.algorithm
         kind = type(algorithm)
-        name = names.get(kind, in_words(kind.__name__))
+        name = names.get(kind, spaced_name(kind.__name__))
         self.method.value = AUTOMATIC if recon.auto else names.get(kind)
         self.numbers["batch"].layout.display = "none" if recon.auto else ""
         if recon.auto:
             self._shown = type(None)
-            lines = [words(f"{n}. {stage}", "pty-note") for n, stage in enumerate(recon.stages, 1)]
+            lines = [text_label(f"{n}. {stage}", "pty-note") for n, stage in enumerate(recon.stages, 1)]
             if not lines:
-                lines = [words("What it does, stage by stage, is told here once it runs.", "pty-note")]
-            replace_children(self._rule, (words("Automatic", "pty-title"), *lines))
+                lines = [text_label("The stages of the schedule are listed here once it runs.", "pty-note")]
+            replace_children(self._rule, (text_label("Automatic", "pty-title"), *lines))
         elif kind is self._shown:
             self.algorithm.show(algorithm)
         else:
             self._shown, self.algorithm = kind, self._controls(algorithm)
-            self.algorithm_words = words(first_sentence(kind), "pty-note")
-            title = words(name[0].upper() + name[1:], "pty-title")
-            replace_children(self._rule, (title, self.algorithm, self.algorithm_words))
+            self.algorithm_text = text_label(first_sentence(kind), "pty-note")
+            title = text_label(name[0].upper() + name[1:], "pty-title")
+            replace_children(self._rule, (title, self.algorithm, self.algorithm_text))
 
     def _update(self, **changes: Any) -> None:
         if not self._quiet:

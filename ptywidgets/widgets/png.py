@@ -1,4 +1,4 @@
-"""Still pictures of widgets, with numpy and zlib alone, and what a notebook shows where widgets do not run."""
+"""Still images of widgets, with numpy and zlib alone, and what a notebook shows where widgets do not run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ IPYWIDGETS_7 = int(ipywidgets.__version__.split(".")[0]) < 8
 
 
 def png(rgb: np.ndarray) -> bytes:
-    r"""A picture as a PNG file.
+    r"""An image as a PNG file.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def png(rgb: np.ndarray) -> bytes:
     """
     pixels = np.ascontiguousarray(rgb, np.uint8)
     if pixels.ndim != 3 or pixels.shape[2] not in (3, 4) or pixels.size == 0:
-        raise ValueError(f"a picture has shape (H, W, 3) or (H, W, 4), got {pixels.shape}.")
+        raise ValueError(f"an image has shape (H, W, 3) or (H, W, 4), got {pixels.shape}.")
     height, width, channels = pixels.shape
     rows = np.zeros((height, width * channels + 1), np.uint8)  # every row begins with its filter: 0, none
     rows[:, 1:] = pixels.reshape(height, -1)
@@ -110,20 +110,20 @@ def resized(rgb: np.ndarray, least: int = 256, most: int = 512) -> np.ndarray:
     return rgb.repeat(times, 0).repeat(times, 1)
 
 
-def side_by_side(pictures: Sequence[np.ndarray], gap: int = 8) -> np.ndarray:
-    """Pictures in a row on white, tops aligned: the still picture of a widget of several views."""
-    height = max(picture.shape[0] for picture in pictures)
-    width = sum(picture.shape[1] for picture in pictures) + gap * (len(pictures) - 1)
+def side_by_side(images: Sequence[np.ndarray], gap: int = 8) -> np.ndarray:
+    """Images in a row on white, tops aligned: the still image of a widget of several views."""
+    height = max(image.shape[0] for image in images)
+    width = sum(image.shape[1] for image in images) + gap * (len(images) - 1)
     row = np.full((height, width, 3), 255, np.uint8)
     x = 0
-    for picture in pictures:
-        row[: picture.shape[0], x : x + picture.shape[1]] = picture
-        x += picture.shape[1] + gap
+    for image in images:
+        row[: image.shape[0], x : x + image.shape[1]] = image
+        x += image.shape[1] + gap
     return row
 
 
 def with_png(widget: Any, bundle: Any, png_bytes: bytes) -> Any:
-    """The bundle of a widget with a still picture and a one-line text beside the widget view.
+    """The bundle of a widget with a still image and a one-line text beside the widget view.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def with_png(widget: Any, bundle: Any, png_bytes: bytes) -> Any:
     bundle : dict, (dict, dict) or None
         What ``super()._repr_mimebundle_()`` gave; None (ipywidgets 7) makes a new one.
     png_bytes : bytes
-        The picture; empty for none.
+        The image; empty for none.
     """
     data, metadata = bundle if isinstance(bundle, tuple) else (bundle, None)
     data = dict(data or {WIDGET_VIEW: {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}})
@@ -145,11 +145,11 @@ def with_png(widget: Any, bundle: Any, png_bytes: bytes) -> Any:
 class PngFallback:
     """Mix-in for widgets with ``png() -> bytes``, before the widget class among the bases.
 
-    Where widgets do not run (GitHub, a PDF, a notebook opened without its kernel's front end) the picture is shown.
+    Where widgets do not run (GitHub, a PDF, a notebook opened without its kernel's front end) the image is shown.
     """
 
     def png(self) -> bytes:
-        """A still picture of the widget; empty where there is nothing to show yet."""
+        """A still image of the widget; empty where there is nothing to show yet."""
         return b""
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:

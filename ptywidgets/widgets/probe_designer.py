@@ -21,11 +21,10 @@ from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.aberration_controls import COMMON
 from ptywidgets.widgets.aberration_panel import AberrationPanel
 from ptywidgets.widgets.base import Panel
-from ptywidgets.widgets.boxes import AUTO_WIDTH
 from ptywidgets.widgets.calibration_editor import CalibrationEditor
-from ptywidgets.widgets.controls import button, heading, number, panel, panels, toolbar
+from ptywidgets.widgets.fields import AUTO_WIDTH, button, heading, number_field, panel, panels, toolbar
 from ptywidgets.widgets.image_view import ImageView
-from ptywidgets.widgets.report_table import report_table
+from ptywidgets.widgets.tables import report_table
 
 APERTURES = ("vacuum pattern", "ideal aperture")
 OF_DEFOCUS = ("probe diameter", "overlap")
@@ -67,17 +66,17 @@ class ProbeDesigner(Panel):
         aperture = toolbar(self.semiangle, self.rolloff)
         controls = panel(self.kind, aperture, self.loader, self.dials)
         controls.layout.flex = "1 1 300px"
-        pictures = panel(panels(self.probe_view, self.spectrum_view), self.table)
-        pictures.layout.flex = "3 1 560px"
+        images = panel(panels(self.probe_view, self.spectrum_view), self.table)
+        images.layout.flex = "3 1 560px"
         self.children = [
             heading("Probe"),
             self.missing,
-            panels(controls, pictures),
+            panels(controls, images),
             self.status_line,
         ]
         self.layout.grid_gap = "6px"
-        self.watch(self._redraw, "optics", "dataset", "measurement", "status")
-        self.guarded(lambda: self._redraw(live=False))()
+        self.observe_reconstruction(self._redraw, "optics", "dataset", "measurement", "status")
+        self.safe_callback(lambda: self._redraw(live=False))()
 
     # ---------------------------------------------------------------- controls
 
@@ -85,23 +84,23 @@ class ProbeDesigner(Panel):
         self.kind = ToggleButtons(options=APERTURES, value=APERTURES[1], **AUTO_WIDTH)
         doc = "Convergence semi-angle: radius of the ideal aperture, in the middle of its soft edge."
         mrad: dict[str, Any] = {"unit": "mrad", "width": "50px"}
-        self.semiangle = number("semi-angle", None, low=0.01, high=500, doc=doc, optional=True, **mrad)
-        self.rolloff = number("soft edge", 2.0, low=0, high=50, doc="Width of the aperture's soft edge.", **mrad)
+        self.semiangle = number_field("semi-angle", None, low=0.01, high=500, doc=doc, optional=True, **mrad)
+        self.rolloff = number_field("soft edge", 2.0, low=0, high=50, doc="Width of the aperture's soft edge.", **mrad)
         self.path = Text(placeholder="vacuum pattern: path of a file", layout={"width": "auto", "flex": "1 1 120px"})
         self.load = button("Load", "Load a vacuum pattern from EMD, HDF5 or .npy", icon="folder-open")
         self.loader = toolbar(self.path, self.load)
         self.dials = AberrationPanel(
-            lambda values: self.guarded(lambda: self._change(aberrations=values), "aberrations")(),
-            self._complain,
+            lambda values: self.safe_callback(lambda: self._change(aberrations=values), "aberrations")(),
+            self.set_error,
             COMMON,
         )
-        self.missing = CalibrationEditor(self.guarded(self._complete), self._complain)
+        self.missing = CalibrationEditor(self.safe_callback(self._complete), self.set_error)
         self.missing.from_disk.layout.display = "none"
-        self.hear(self.kind, self._choose_aperture)
-        self.click(self.load, self._load_vacuum)
+        self.on_change(self.kind, self._choose_aperture)
+        self.on_click(self.load, self._load_vacuum)
         for name, box in {"semiangle": self.semiangle, "rolloff": self.rolloff}.items():
-            self.hear(box, partial(self._change_one, name))
-            self.hear(box, self._complain, "error")
+            self.on_change(box, partial(self._change_one, name))
+            self.on_change(box, self.set_error, "error")
 
     @property
     def aberrations(self) -> dict[str, Any]:
@@ -115,14 +114,14 @@ class ProbeDesigner(Panel):
         self._change(**{name: value})
 
     def _change_aberrations(self, aberrations: Aberrations) -> None:
-        self.guarded(lambda: self._change(aberrations=aberrations), "aberrations")()
+        self.safe_callback(lambda: self._change(aberrations=aberrations), "aberrations")()
 
     def _complete(self, **values: Any) -> None:
         self.recon.set_calibration(**values)
 
-    def _complain(self, words: str) -> None:
-        if words:
-            self.say(words, "bad")
+    def _complain(self, text: str) -> None:
+        if text:
+            self.set_status(text, "bad")
 
     def _choose_aperture(self, kind: str) -> None:
         if kind == APERTURES[1]:
@@ -130,12 +129,12 @@ class ProbeDesigner(Panel):
         elif self._vacuum is not None:
             self._change(vacuum=self._vacuum)
         else:
-            self.put(self.kind, APERTURES[1])
+            self.set_silently(self.kind, APERTURES[1])
             raise DataError("there is no vacuum pattern: load one by its path.")
 
     def _load_vacuum(self) -> None:
         if not self.path.value.strip():
-            raise DataError("no path: type where the vacuum pattern is.")
+            raise DataError("no path is given: enter that of the vacuum pattern.")
         path = self.path.value.strip()
         pattern = read_pattern(path)
         dataset = self.recon.dataset
@@ -153,7 +152,7 @@ class ProbeDesigner(Panel):
         optics, dataset = self.recon.optics, self.recon.dataset
         self._show_controls(optics)
         lacking = self._lacking()
-        self._tell(lacking)
+        self._show_hint(lacking)
         if dataset is None or "energy" in lacking or "q_pixel" in lacking or "aperture" in lacking:
             self.report = ()
             self.table.value = ""
@@ -183,9 +182,9 @@ class ProbeDesigner(Panel):
         elif self._vacuum is None and dataset is not None:
             self._vacuum = Optics.from_dataset(dataset).vacuum
         measured = optics.vacuum is not None
-        self.put(self.kind, APERTURES[0 if measured else 1])
+        self.set_silently(self.kind, APERTURES[0 if measured else 1])
         for box, value in ((self.semiangle, optics.semiangle), (self.rolloff, optics.rolloff)):
-            self.put(box, value)
+            self.set_silently(box, value)
             box.disabled = measured
         self.dials.show(optics.aberrations)
 
@@ -197,7 +196,7 @@ class ProbeDesigner(Panel):
         aperture = [] if optics.vacuum is not None or optics.semiangle is not None else ["aperture"]
         return [*dataset.calibration.missing, *aperture]
 
-    def _tell(self, lacking: list[str]) -> None:
+    def _show_hint(self, lacking: list[str]) -> None:
         self.missing.show(self.recon.calibration)
         self.missing.layout.display = "" if set(lacking) & {"energy", "q_pixel", "scan_step"} else "none"
         hint = ""
@@ -206,14 +205,14 @@ class ProbeDesigner(Panel):
         elif lacking:
             named = {name: quantity.title for name, quantity in QUANTITIES.items()}
             named["aperture"] = "the aperture (semi-angle in mrad, or a vacuum pattern)"
-            hint = f"Still missing: {', '.join(named[name] for name in lacking)}."
+            hint = f"Missing: {', '.join(named[name] for name in lacking)}."
         elif self.recon.status in ("running", "paused"):
-            hint = "The run goes on with the probe it began with; changes take effect with the next start."
+            hint = "The run continues with its initial probe; changes take effect with the next start."
         elif not self.recon.optics.aberrations.known:
-            hint = "The defocus is not known, and drawn as 0: a run, or Auto, finds it. Type it in where you know it."
+            hint = "The defocus is unknown and drawn as 0. A run, or Auto, estimates it; enter it where you know it."
         if hint != self._hint:
             self._hint = hint
-            self.say(hint, "warn" if lacking else "note")
+            self.set_status(hint, "warn" if lacking else "note")
 
     def _counts(self, dataset: Dataset) -> float:
         if self._dose is None or self._dose[0] is not dataset:

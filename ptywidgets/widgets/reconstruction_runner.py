@@ -17,20 +17,20 @@ from ptywidgets.reconstruction import Reconstruction, Snapshot
 from ptywidgets.reconstruction.hosts import shows_threads
 from ptywidgets.reconstruction.look import ACROSS, Line
 from ptywidgets.widgets.base import Panel
-from ptywidgets.widgets.controls import button, checkbox, heading, panel, panels, set_words, tip, toolbar, words
 from ptywidgets.widgets.convergence import Convergence
+from ptywidgets.widgets.display_bar import DisplayBar
+from ptywidgets.widgets.fields import button, checkbox, heading, panel, panels, set_text, text_label, tip, toolbar
 from ptywidgets.widgets.image_view import ImageView
 from ptywidgets.widgets.live_views import SHOWN
-from ptywidgets.widgets.look_bar import LookBar
 from ptywidgets.widgets.plan_editor import PlanEditor
-from ptywidgets.widgets.run_words import (
+from ptywidgets.widgets.status_text import (
     default_path,
     iterations_done,
     message_kind,
-    plan_words,
+    plan_text,
+    progress_text,
     run_message,
-    stage_words,
-    status_words,
+    stage_text,
 )
 
 LIMITS = (0.1, 99.9)  # percentiles of contrast: a few bright pixels must not darken the rest
@@ -46,7 +46,7 @@ BAR = {
 
 
 class ReconstructionRunner(Panel):
-    """Buttons, settings, live pictures and the curve of errors of one reconstruction.
+    """Buttons, settings, live images and the curve of errors of one reconstruction.
 
     Parameters
     ----------
@@ -72,12 +72,12 @@ class ReconstructionRunner(Panel):
     def __init__(self, source: Reconstruction | Dataset | str | os.PathLike[str] | None = None) -> None:
         super().__init__(source)
         self._latest: Snapshot | None = self.recon.snapshot()
-        self._said = ("", "note")
-        self._stage: str | None = None  # what is said about it
+        self._last_message = ("", "note")
+        self._stage: str | None = None  # its text, as shown
         self._line: Line | None = None  # of the latest section
         self._make_buttons()
-        self.state_line = words("", "pty-status")
-        self.stage_line = words("", "pty-note")
+        self.state_line = text_label("", "pty-status")
+        self.stage_line = text_label("", "pty-note")
         self.progress = IntProgress(0, 0, 1, layout={"width": "100%", "height": "10px", "margin": "2px 0"})
         self.image_views = {
             name: ImageView(s.title, s.cmap, unit=s.unit, max_width=480, placeholder="nothing yet", percentiles=LIMITS)
@@ -88,11 +88,11 @@ class ReconstructionRunner(Panel):
             name: ToggleButton(value=s.at_first, description=s.label, layout={"width": "auto"}, **tip(s.title))
             for name, s in SHOWN.items()
         }
-        self.bar = LookBar(lambda name, value: self.soon(self._look, ("look", name), {name: value}))
+        self.bar = DisplayBar(lambda name, value: self.run_soon(self._look, ("look", name), {name: value}))
         self.curve = Convergence()
         self.settings: PlanEditor | None = None
-        self.fold = Accordion([panel(words("…"))], selected_index=None)
-        self.fold.set_title(0, "Settings")
+        self.accordion = Accordion([panel(text_label("…"))], selected_index=None)
+        self.accordion.set_title(0, "Settings")
         self.children = [
             heading("Reconstruction"),
             toolbar(self.run, self.pause, self.step, self.stop, self.reset, self.find, self.path, self.save),
@@ -100,7 +100,7 @@ class ReconstructionRunner(Panel):
             self.progress,
             self.stage_line,
             self.status_line,
-            self.fold,
+            self.accordion,
             toolbar(*self.toggles.values()),
             self.bar,
             panels(*self.image_views.values(), self.curve),
@@ -108,17 +108,17 @@ class ReconstructionRunner(Panel):
         self.views = list(self.image_views.values())
         self.layout.grid_gap = "6px"
         self._connect()
-        self.guarded(self._show_all)()
+        self.safe_callback(self._show_all)()
 
     def _make_buttons(self) -> None:
-        self.run = button("Run", "Start, or go on after a stop", "", "play")
-        self.pause = button("Pause", "Hold before the next batch, or go on", "", "pause")
+        self.run = button("Run", "Start, or continue after a stop", "", "play")
+        self.pause = button("Pause", "Pause before the next batch, or continue", "", "pause")
         self.step = button("Step", "One iteration, then pause", "", "step-forward")
-        self.stop = button("Stop", "End before the next batch; everything is kept", "", "stop")
-        self.reset = button("Reset", "Forget object, probe and errors", "", "undo")
-        self.save = button("Save", "Save everything but the patterns into one file", "", "save")
-        doc = "Before the first iteration: what nobody has given; else a defocus that is not given counts as 0."
-        self.find = checkbox("find what is not given", self.recon.find_unknown, doc)
+        self.stop = button("Stop", "Stop before the next batch; everything is kept", "", "stop")
+        self.reset = button("Reset", "Discard object, probe and errors", "", "undo")
+        self.save = button("Save", "Save everything except the patterns to one file", "", "save")
+        doc = "Before the first iteration, estimate what is not given. If off, an unknown defocus counts as 0."
+        self.find = checkbox("estimate what is not given", self.recon.find_unknown, doc)
         layout = {"width": "auto", "flex": "1 1 160px", "max_width": "360px"}
         self.path = Text(default_path(self.recon), layout=layout, **tip("Where to save"))
 
@@ -129,35 +129,37 @@ class ReconstructionRunner(Panel):
         self._command(self.stop, self.recon.request_stop)
         self._command(self.reset, self._reset)
         self._command(self.save, self._save)
-        self.hear(self.find, lambda on: self.recon.set_trait("find_unknown", bool(on)))
-        self.watch(lambda: self.put(self.find, self.recon.find_unknown), "find_unknown")
-        self.hear(self.fold, self._open_settings, "selected_index")
+        self.on_change(self.find, lambda on: self.recon.set_trait("find_unknown", bool(on)))
+        self.observe_reconstruction(lambda: self.set_silently(self.find, self.recon.find_unknown), "find_unknown")
+        self.on_change(self.accordion, self._open_settings, "selected_index")
         for name, toggle in self.toggles.items():
-            self.hear(toggle, partial(self._toggle, name))
-        self.watch(self._show_status, "status", "iteration", "message")
-        self.drag(self.image_views["phase"], self._drag_line)
-        self.watch(self._show_look, "look")
-        self.watch(self._show_plan, "plan", "auto", "object_type", "composition", "device", "views", "given")
-        self.watch(self._new_data, "dataset")
-        self.until_closed(self.recon.mailbox.subscribe(self.guarded(self._receive, "snapshot")))
+            self.on_change(toggle, partial(self._toggle, name))
+        self.observe_reconstruction(self._show_status, "status", "iteration", "message")
+        self.on_region_drag(self.image_views["phase"], self._drag_line)
+        self.observe_reconstruction(self._show_look, "look")
+        self.observe_reconstruction(
+            self._show_plan, "plan", "auto", "object_type", "composition", "device", "views", "given"
+        )
+        self.observe_reconstruction(self._new_data, "dataset")
+        self.on_close(self.recon.mailbox.subscribe(self.safe_callback(self._receive, "snapshot")))
 
     # ---------------------------------------------------------------- what the user does
 
     def _command(self, button: Button, action: Callable[[], Any]) -> None:
-        """Unlike :meth:`click`, always on the thread of the click: the run's own thread cannot wait for itself."""
+        """Unlike :meth:`on_click`, always on the thread of the click: the run's own thread cannot wait for itself."""
         button.on_click(lambda _button: self._run(action, action))
 
     def _start(self) -> None:
         if not shows_threads():
-            self.say(
-                "Here pictures come only while a cell runs: the run keeps the cell, the interrupt button stops it."
+            self.set_status(
+                "Here images are shown only while a cell runs: the run occupies the cell, and an interrupt stops it."
             )
         self.recon.start()
 
     def _reset(self) -> None:
         self.recon.reset()
         self._latest = None
-        self.guarded(self._show_nothing)()
+        self.safe_callback(self._show_nothing)()
 
     def _show_nothing(self) -> None:
         for view in self.image_views.values():
@@ -167,21 +169,21 @@ class ReconstructionRunner(Panel):
     def _save(self) -> None:
         path = self.path.value.strip()
         if not path:
-            raise ParameterError("no path: type where to save, such as " + default_path(self.recon))
+            raise ParameterError("no path is given: enter where to save, such as " + default_path(self.recon))
         try:
             target = self.recon.save(path)
         except FileInTheWay as error:
             raise FileFormatError(error.told("widget")) from None
-        self.saved = ""  # so that the same path is told again
+        self.saved = ""  # so that the same path is reported again
         self.saved = os.path.abspath(target)
         size = in_bytes(os.path.getsize(self.saved))
-        self.say(f"Saved to {self.saved} ({size}); Reconstruction.open(path) goes on from there.", "good")
+        self.set_status(f"Saved to {self.saved} ({size}); Reconstruction.open(path) continues from there.", "good")
 
     def _open_settings(self, index: int | None) -> None:
         if index is not None and self.settings is None:
-            complain = lambda text: self.say(text, "bad")  # noqa: E731
-            self.settings = PlanEditor(self.recon, self.guarded, complain)
-            self.fold.children = [self.settings]
+            set_error = lambda text: self.set_status(text, "bad")  # noqa: E731
+            self.settings = PlanEditor(self.recon, self.safe_callback, set_error)
+            self.accordion.children = [self.settings]
 
     def _toggle(self, name: str, on: bool) -> None:
         if name == "section":
@@ -241,17 +243,17 @@ class ReconstructionRunner(Panel):
                 self._draw(name, self._latest, live=False)
 
     def _offered(self, name: str) -> bool:
-        """Whether there is such a picture; those that every model has are offered before a run, too."""
+        """Whether there is such an image; those that every model has are offered before a run, too."""
         if self._latest is None:
             return name in OF_EVERY_MODEL
         return SHOWN[name].offered(self._latest)
 
     def _show_look(self) -> None:
-        """Controls and pictures that some models have, where there is something for them to show."""
+        """Controls and images that some models have, where there is something for them to show."""
         look = self.recon.look
         self.bar.show(self._latest, look)
-        self.put(self.toggles["section"], look.section is not None)
-        self.put(self.toggles["strength"], look.channel is not None)
+        self.set_silently(self.toggles["section"], look.section is not None)
+        self.set_silently(self.toggles["strength"], look.channel is not None)
         for name, toggle in self.toggles.items():
             offered = self._offered(name)
             toggle.layout.display = "" if offered else "none"
@@ -281,9 +283,9 @@ class ReconstructionRunner(Panel):
         self.curve.show(self.recon.losses, self.recon.target_iteration)
 
     def _show_plan(self) -> None:
-        self.fold.set_title(0, f"Settings: {plan_words(self.recon)}")
+        self.accordion.set_title(0, f"Settings: {plan_text(self.recon)}")
         if self.settings is not None:
-            with self.turns.silence():
+            with self.callback_queue.muted():
                 self.settings.show()
         if not self.recon.losses:
             self.curve.show([], self.recon.target_iteration)
@@ -304,21 +306,21 @@ class ReconstructionRunner(Panel):
         self.progress.value = min(done, self.progress.max)
         kind = message_kind(recon)
         self.progress.bar_style = "warning" if status == "finished" and kind == "warn" else BAR.get(status, "")
-        set_words(self.state_line, status_words(recon))
+        set_text(self.state_line, progress_text(recon))
         for name in ("warn", "bad"):
             (self.state_line.add_class if name == kind else self.state_line.remove_class)(f"pty-{name}")
-        stage = stage_words(recon)
+        stage = stage_text(recon)
         if stage != self._stage:
             self._stage = stage
-            set_words(self.stage_line, stage)
+            set_text(self.stage_line, stage)
             self.stage_line.layout.display = "" if stage else "none"
             if self.settings is not None:
-                with self.turns.silence():
+                with self.callback_queue.muted():
                     self.settings.show()
         said = (run_message(recon), kind)
-        if (said[0] and said != self._said) or said[0] != self._said[0]:  # else other words may stay
-            self.say(*said)
-        self._said = said
+        if (said[0] and said != self._last_message) or said[0] != self._last_message[0]:  # else other words may stay
+            self.set_status(*said)
+        self._last_message = said
 
     def _new_data(self) -> None:
         self.path.value = default_path(self.recon)

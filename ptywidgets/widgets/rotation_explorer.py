@@ -14,26 +14,22 @@ from ptywidgets.engine.prepare import RotationFit, wrapped_angle
 from ptywidgets.engine.prepare.frames import Screened, screen
 from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.base import Panel
-from ptywidgets.widgets.boxes import (
-    button,
-    checkbox,
-    heading,
-    note,
-    panel,
-    panels,
-    set_words,
-    toolbar,
-    typeset,
-    unit_text,
-)
 from ptywidgets.widgets.com_field import ComField
 from ptywidgets.widgets.com_maps import ComMaps
-from ptywidgets.widgets.controls import Slider
+from ptywidgets.widgets.fields import button, checkbox, heading, note, panel, panels, set_text, toolbar
+from ptywidgets.widgets.formatting import typeset, unit_text
 from ptywidgets.widgets.phase_pair import PhasePair
 from ptywidgets.widgets.rotation_plot import RotationPlot
+from ptywidgets.widgets.slider import Slider
 
 ANGLE = Parameter(
-    "rotation", 0.0, "degrees", -180, 180, doc="The centre of mass turns by this from detector to scan.", step=0.1
+    "rotation",
+    0.0,
+    "degrees",
+    -180,
+    180,
+    doc="Angle by which the centre of mass is rotated from detector to scan.",
+    step=0.1,
 )
 
 ANY_ANGLE = Parameter("rotation", 0.0, "degrees", -360, 360)
@@ -68,7 +64,7 @@ class RotationExplorer(Panel):
         self._fit: RotationFit | None = None
         self._make()
         self._connect()
-        self.guarded(self._new_data)()
+        self.safe_callback(self._new_data)()
 
     # ---------------------------------------------------------------- for code
 
@@ -117,13 +113,13 @@ class RotationExplorer(Panel):
         if self._field is None:
             raise DataError("there is no centre of mass yet: load data first.")
         self._fit = self._field.find()
-        self._put(self._fit.rotation, self._fit.transpose)
+        self._set_rotation(self._fit.rotation, self._fit.transpose)
         sure = self._fit.flip_resolved and self._fit.solenoidal_share < 0.4
-        self.say(_sentence(self._fit.message), "good" if sure else "warn")
+        self.set_status(_sentence(self._fit.message), "good" if sure else "warn")
 
     def flip(self) -> None:
         """Turn by 180 degrees: where atoms come out dark."""
-        self._put(wrapped_angle(self.rotation + 180), self.transpose)
+        self._set_rotation(wrapped_angle(self.rotation + 180), self.transpose)
 
     def accept(self) -> None:
         """Prepare the reconstruction with what is shown."""
@@ -135,48 +131,50 @@ class RotationExplorer(Panel):
         return f"Accepted: rotation {rotation:.1f}°, {'' if transpose else 'not '}transposed, descan: {model}."
 
     def _accept_clicked(self) -> None:
-        self.with_data(self._prepare, self._accepted, "Preparing the data ...")
+        self.run_with_data(self._prepare, self._accepted, "Preparing the data ...")
 
-    def _accepted(self, words: str) -> None:
-        self.say(words, "good")
+    def _accepted(self, text: str) -> None:
+        self.set_status(text, "good")
 
     # ---------------------------------------------------------------- building
 
     def _make(self) -> None:
         self.transposed = checkbox("transposed", False, "Detector rows and columns are exchanged.")
         self.angle = Slider(ANGLE, 0.0)
-        self.angle.give_room("1 1 90px", "60px")
-        self.find_button = button("Find", "The angle of least curl", "", "search")
-        self.flip_button = button("Flip 180°", "The twin of this angle: where atoms come out dark", "", "retweet")
+        self.angle.set_flex("1 1 90px", "60px")
+        self.find_button = button("Find", "The angle of minimum curl", "", "search")
+        self.flip_button = button(
+            "Flip 180°", "Turn by 180 degrees: same curl, opposite phase; use it where atoms appear dark", "", "retweet"
+        )
         self.accept_button = button("Accept", "Prepare the reconstruction with this rotation", "primary", "check")
         waiting = "Reading the patterns ..."
         self.maps = ComMaps(waiting)
         self.model, self.robust = self.maps.model, self.maps.robust
         self.phases = PhasePair(waiting)
-        self.phase_view, self.twin_view = self.phases.views
+        self.phase_view, self.flipped_view = self.phases.views
         self.views = [*self.phases.views, *self.maps.views]
-        self.plot = RotationPlot(self.guarded(self._handle_dragged, "handle"))
+        self.plot = RotationPlot(self.safe_callback(self._handle_dragged, "handle"))
         self.facts = note()
         self.children = [
             toolbar(heading("Rotation"), self.facts),
             toolbar(self.find_button, self.flip_button, self.accept_button, self.transposed),
             self.status_line,
-            panels(panel(self.plot, self.angle), panel(self.phase_view), panel(self.twin_view)),
+            panels(panel(self.plot, self.angle), panel(self.phase_view), panel(self.flipped_view)),
             self.maps,
         ]
 
     def _connect(self) -> None:
-        self.hear(self.angle, lambda angle: self._show_angle(live=True))
-        self.hear(self.angle, self.complain, "error")
-        self.hear(self.transposed, lambda on: self._show_angle())
-        self.hear(self.maps.shown, lambda name: self._show_maps())
-        self.hear(self.model, lambda model: self._new_field())
-        self.hear(self.robust, lambda on: self._new_field())
-        self.click(self.find_button, self.find)
-        self.click(self.flip_button, self.flip)
-        self.click(self.accept_button, self._accept_clicked)
-        self.watch(self._new_data, "dataset")
-        self.watch(self._new_measurement, "measurement")
+        self.on_change(self.angle, lambda angle: self._show_angle(live=True))
+        self.on_change(self.angle, self.set_error, "error")
+        self.on_change(self.transposed, lambda on: self._show_angle())
+        self.on_change(self.maps.shown, lambda name: self._show_maps())
+        self.on_change(self.model, lambda model: self._new_field())
+        self.on_change(self.robust, lambda on: self._new_field())
+        self.on_click(self.find_button, self.find)
+        self.on_click(self.flip_button, self.flip)
+        self.on_click(self.accept_button, self._accept_clicked)
+        self.observe_reconstruction(self._new_data, "dataset")
+        self.observe_reconstruction(self._new_measurement, "measurement")
 
     # ---------------------------------------------------------------- data
 
@@ -187,29 +185,29 @@ class RotationExplorer(Panel):
             return
         self._field = self._fit = None
         if dataset is None:
-            set_words(self.facts, "No data yet: set recon.dataset, or open a file by Reconstruction.open(path).")
+            set_text(self.facts, "No data yet: set recon.dataset, or open a file by Reconstruction.open(path).")
             for view in self.views:
                 view.clear()
         elif self.recon.measurement is not None:
             self._new_measurement()
         else:
-            words = "Centre of mass of all patterns ..."
-            self.with_data(lambda: (dataset, screen(dataset)), lambda read: self._take_com(*read), words)
+            text = "Centre of mass of all patterns ..."
+            self.run_with_data(lambda: (dataset, screen(dataset)), lambda read: self._take_com(*read), text)
 
     def _take_com(self, dataset: Dataset, screened: Screened) -> None:
         if self.recon.dataset is None or dataset.data is not self.recon.dataset.data:
             return  # other data have come meanwhile
         preparation = self.recon.preparation
-        self.put(self.model, preparation.origin)
-        self.put(self.robust, preparation.robust)
+        self.set_silently(self.model, preparation.origin)
+        self.set_silently(self.robust, preparation.robust)
         self._new_field(screened.com)
         self.find()
         if preparation.rotation is not None:
-            self._put(wrapped_angle(preparation.rotation), bool(preparation.transpose))
-            self.say("")
+            self._set_rotation(wrapped_angle(preparation.rotation), bool(preparation.transpose))
+            self.set_status("")
         if screened.notes:
             said = _sentence(self._fit.message) if self._fit is not None and preparation.rotation is None else ""
-            self.say(" ".join([*map(_sentence, screened.notes), said]).strip(), "warn")
+            self.set_status(" ".join([*map(_sentence, screened.notes), said]).strip(), "warn")
 
     def _new_measurement(self) -> None:
         """Somebody has prepared the data: show what they took."""
@@ -217,11 +215,11 @@ class RotationExplorer(Panel):
         if measurement is None:
             return
         self._fit = measurement.rotation_fit
-        self.put(self.model, measurement.preparation.origin)
-        self.put(self.robust, measurement.preparation.robust)
+        self.set_silently(self.model, measurement.preparation.origin)
+        self.set_silently(self.robust, measurement.preparation.robust)
         self._new_field(measurement.com_measured)
-        self._put(measurement.rotation, measurement.transpose)
-        self.say(_sentence(self.recon.message or measurement.rotation_fit.message))
+        self._set_rotation(measurement.rotation, measurement.transpose)
+        self.set_status(_sentence(self.recon.message or measurement.rotation_fit.message))
 
     def _new_field(self, com: np.ndarray | None = None) -> None:
         """Another centre of mass, calibration or descan model."""
@@ -233,22 +231,22 @@ class RotationExplorer(Panel):
         self.plot.show(field.curves())
         ry, rx = com.shape[1:]
         apart = "" if field.step[1] == "px" else f", {in_words(field.step[0], 4, ' × ')} Å apart"
-        set_words(self.facts, f"{ry} × {rx} positions{apart}")
+        set_text(self.facts, f"{ry} × {rx} positions{apart}")
         self._show_angle()
 
     # ---------------------------------------------------------------- showing
 
-    def _put(self, rotation: float, transpose: bool) -> None:
-        self.put(self.angle, round(float(rotation), 2))
-        self.put(self.transposed, bool(transpose))
+    def _set_rotation(self, rotation: float, transpose: bool) -> None:
+        self.set_silently(self.angle, round(float(rotation), 2))
+        self.set_silently(self.transposed, bool(transpose))
         self._show_angle()
 
     def _handle_dragged(self, angle: float) -> None:
-        self.put(self.angle, angle)
+        self.set_silently(self.angle, angle)
         self._show_angle(live=True, from_handle=True)
 
     def _show_angle(self, live: bool = False, from_handle: bool = False) -> None:
-        self.plot.put(self.rotation, self.transpose, from_handle)
+        self.plot.set_angle(self.rotation, self.transpose, from_handle)
         field = self._field
         if field is None:
             return

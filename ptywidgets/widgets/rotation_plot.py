@@ -10,7 +10,6 @@ import numpy as np
 from ipywidgets import VBox
 
 from ptywidgets.engine.prepare import Curves, wrapped_angle
-from ptywidgets.widgets.boxes import checkbox, toolbar
 from ptywidgets.widgets.curves import (
     BLUE,
     GREEN,
@@ -24,6 +23,7 @@ from ptywidgets.widgets.curves import (
     nice_ticks,
     put_line,
 )
+from ptywidgets.widgets.fields import checkbox, toolbar
 
 ROOM = (0.06, 0.3)  # below and above the curves, of their height: the handle's knob is above
 
@@ -57,7 +57,7 @@ class RotationPlot(VBox):
             [axis(self._x, "rotation, detector to scan", "degrees", ticks=[-180, -90, 0, 90, 180]), self._axis],
             280,
         )
-        self.with_divergence = checkbox("divergence", False, "Largest where the curl is least.")
+        self.with_divergence = checkbox("divergence", False, "Largest where the curl is smallest.")
         names = legend(("as recorded", BLUE), ("transposed", ORANGE))
         self.names = legend(("its divergence", GREEN), ("transposed", PINK))
         self.names.layout.display = "none"
@@ -74,10 +74,10 @@ class RotationPlot(VBox):
                 put_line(mark, curves.angles, one)
         self._scale()
 
-    def put(self, angle: float, transpose: bool, from_handle: bool = False) -> None:
+    def set_angle(self, angle: float, transpose: bool, from_handle: bool = False) -> None:
         """Move the handle; `from_handle` while the user holds it."""
         self._angle, self._transpose = angle, transpose
-        self.handle.put([angle], knobs=not from_handle)
+        self.handle.set_values([angle], knobs=not from_handle)
         if self._curves is not None:
             height = float(np.interp(angle, self._curves.angles, self._curves.curl[int(transpose)]))
             put_line(self.dot, [angle], [height])

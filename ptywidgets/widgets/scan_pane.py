@@ -10,7 +10,7 @@ from ipywidgets import ToggleButtons, VBox
 from ptywidgets.engine.dataset import Calibration
 from ptywidgets.engine.errors import ParameterError
 from ptywidgets.engine.virtual import scan_range
-from ptywidgets.widgets.boxes import AUTO_WIDTH, toolbar, words
+from ptywidgets.widgets.fields import AUTO_WIDTH, text_label, toolbar
 from ptywidgets.widgets.image_view import ImageView
 
 COLOR = "#ffb000"
@@ -26,7 +26,7 @@ class ScanPane(VBox):
         self._point: dict[str, Any] = {
             "id": "probe", "shape": "point", "y": 0, "x": 0, "snap": True, "color": COLOR, "label": "probe",
         }  # fmt: skip
-        super().__init__([toolbar(words("Probe", "pty-note"), self.mode), self.view])
+        super().__init__([toolbar(text_label("Probe", "pty-note"), self.mode), self.view])
         self.add_class("pty-panel")
 
     @property

@@ -6,8 +6,8 @@ import bqplot
 import numpy as np
 from ipywidgets import VBox
 
-from ptywidgets.widgets.boxes import note, set_words
 from ptywidgets.widgets.curves import BLUE, ORANGE, axis, figure, legend, line, nice_ticks, put_line
+from ptywidgets.widgets.fields import note, set_text
 
 ROOM = 1.25  # of the aperture's radius
 LONGEST = 0.2  # of it, the longest arrow
@@ -65,7 +65,7 @@ class ShiftPlot(VBox):
                 path = np.stack([starts, ends, np.full_like(ends, np.nan)], 1).reshape(-1, 2)[:-1]  # a line with gaps
                 put_line(mark, path[:, 1], path[:, 0])
                 put_line(tips, ends[:, 1], ends[:, 0])
-        set_words(self.scale, f"Shifts of {len(tilts)} of the tilted images; the longest is {longest:.3g} Å.")
+        set_text(self.scale, f"Shifts of {len(tilts)} of the tilted images; the longest is {longest:.3g} Å.")
 
     def _zoom(self, end: float) -> None:
         for scale, one in zip((self._x, self._y), self.axes, strict=True):

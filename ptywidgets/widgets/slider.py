@@ -1,4 +1,4 @@
-"""A slider with a number box beside it, linear or logarithmic."""
+"""A slider with a number field beside it, linear or logarithmic."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import traitlets
 from ipywidgets import FloatLogSlider, FloatSlider, HBox, IntSlider
 
 from ptywidgets.engine.params import Parameter
-from ptywidgets.widgets.boxes import checkbox
-from ptywidgets.widgets.number_box import Number
+from ptywidgets.widgets.fields import NumberField, checkbox
 
 
 def kinds(parameter: Parameter) -> tuple[Any, ...]:
@@ -19,16 +18,16 @@ def kinds(parameter: Parameter) -> tuple[Any, ...]:
 
 
 class Slider(HBox):
-    """A slider with a number box beside it, and an "auto" box where None is allowed."""
+    """A slider with a number field beside it, and an "auto" box where None is allowed."""
 
     value = traitlets.Any(allow_none=True)
     error = traitlets.Unicode("")
 
     def __init__(self, parameter: Parameter, value: Any = None, label: str | None = None) -> None:
         self.parameter = parameter
-        self.number = Number(parameter, value, label)
+        self.number = NumberField(parameter, value, label)
         self.slider = _slider(parameter, value)
-        self.auto = checkbox("auto", value is None, "Let it be found.") if parameter.optional else None
+        self.auto = checkbox("auto", value is None, "Determine it automatically.") if parameter.optional else None
         self._last = value if value is not None else self.slider.value
         name, box, *unit = self.number.children
         parts = [name, self.slider, box, *unit, *([self.auto] if self.auto else [])]
@@ -51,7 +50,7 @@ class Slider(HBox):
     def disabled(self, value: bool) -> None:
         self.slider.disabled = self.number.disabled = value
 
-    def give_room(self, flex: str, least: str) -> None:
+    def set_flex(self, flex: str, least: str) -> None:
         """Let the slider grow with its row, and shrink to `least`."""
         layout = self.slider.layout
         layout.width, layout.flex, layout.min_width = "auto", flex, least

@@ -6,7 +6,7 @@ from typing import Any
 
 from ipywidgets import Layout, Tab, ToggleButtons, VBox
 
-from ptywidgets.widgets.boxes import AUTO_WIDTH
+from ptywidgets.widgets.fields import AUTO_WIDTH
 
 STAGES = {
     "Data": ("dataset_browser", "DatasetBrowser"),
@@ -35,7 +35,7 @@ class StageTabs(Tab):
     >>> tabs = StageTabs()
     >>> tabs.stage
     'Data'
-    >>> tabs.turn_to("Parallax")
+    >>> tabs.select("Parallax")
     >>> tabs.stage, tabs.selected_index
     ('Parallax', 2)
     """
@@ -64,16 +64,16 @@ class StageTabs(Tab):
         switch = self.switches.get(title)
         return TABS[title]["" if switch is None else switch.value]
 
-    def turn_to(self, name: str) -> None:
+    def select(self, name: str) -> None:
         """Look at a stage."""
         for index, (title, views) in enumerate(TABS.items()):
-            for words, stage in views.items():
+            for label, stage in views.items():
                 if stage == name:
                     if title in self.switches:
-                        self.switches[title].value = words
+                        self.switches[title].value = label
                     self.selected_index = index
 
-    def put(self, name: str, widget: Any) -> None:
+    def set_widget(self, name: str, widget: Any) -> None:
         """Show the widget of a stage in its place."""
         for title, views in TABS.items():
             if name in views.values() and self.places[title].children != (widget,):

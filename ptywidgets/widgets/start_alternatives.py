@@ -1,4 +1,4 @@
-"""StartAlternatives: what the start could be instead, as a picture of the search and as a list to choose from."""
+"""StartAlternatives: what the start could be instead, as a map of the search and as a list to choose from."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from ptywidgets.engine.prepare.alternatives import Alternative
 from ptywidgets.engine.prepare.chosen import percent
 from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.base import Panel
-from ptywidgets.widgets.boxes import button, heading, note, panel, panels, set_words, toolbar, typeset, words
 from ptywidgets.widgets.closing import replace_children
+from ptywidgets.widgets.fields import button, heading, note, panel, panels, set_text, text_label, toolbar
+from ptywidgets.widgets.formatting import degrees_text, quantity_text, typeset
 from ptywidgets.widgets.image_view import ImageView
 from ptywidgets.widgets.landscape_plot import LandscapePlot, scale_of_colours
-from ptywidgets.widgets.verdict_list import degrees, measured
 
 HEADS = ("", "rotation", "detector", "defocus", "misfit", "probability")
 RINGS = "Click a ring, or a button of the list, to begin with that one; the double ring is in use."
 LIST = "Press a button of the list to begin with that one."
-BUSY = "A run is going on: stop it first to begin with another of these."
+BUSY = "A run is active: stop it first to begin with another of these."
 
 
 class StartAlternatives(Panel):
@@ -48,12 +48,12 @@ class StartAlternatives(Panel):
         super().__init__(source)
         self.title = heading("Alternatives")
         self.facts = note()
-        self.plots = [LandscapePlot(transpose, self.guarded(self.choose)) for transpose in (False, True)]
+        self.plots = [LandscapePlot(transpose, self.safe_callback(self.choose)) for transpose in (False, True)]
         self.colours = note()
         self.list = VBox(layout={"flex": "1 1 410px", "min_width": "0"})
         self.list.add_class("pty-choices")
-        self.picture = panel(panels(*self.plots), self.colours)
-        self.picture.layout.flex = "2 1 570px"
+        self.landscape_panel = panel(panels(*self.plots), self.colours)
+        self.landscape_panel.layout.flex = "2 1 570px"
         sheet = HTML(
             f"<style>{ImageView._css}</style>", layout={"display": "none"}
         )  # which comes with images elsewhere
@@ -61,11 +61,11 @@ class StartAlternatives(Panel):
             sheet,
             toolbar(self.title, self.facts),
             self.status_line,
-            panels(self.picture, self.list),
+            panels(self.landscape_panel, self.list),
         ]
-        self.watch(self._show, "start_alternatives", "start_landscape")
-        self.watch(self._show_taken, "measurement", "optics", "status", "start_decisions")
-        self.guarded(self._show)()
+        self.observe_reconstruction(self._show, "start_alternatives", "start_landscape")
+        self.observe_reconstruction(self._show_taken, "measurement", "optics", "status", "start_decisions")
+        self.safe_callback(self._show)()
 
     @property
     def buttons(self) -> list[Any]:
@@ -79,15 +79,15 @@ class StartAlternatives(Panel):
 
     def choose(self, index: int) -> None:
         """Let the next run begin with an alternative, counted from 0."""
-        self.with_data(lambda: self.recon.take_alternative(index), self._said, "Preparing the data ...")
+        self.run_with_data(lambda: self.recon.take_alternative(index), self._show_message, "Preparing the data ...")
 
-    def _said(self, _nothing: None) -> None:
-        self.say(typeset(self.recon.message), "good")
+    def _show_message(self, _nothing: None) -> None:
+        self.set_status(typeset(self.recon.message), "good")
 
     def _show(self) -> None:
         recon = self.recon
         alternatives, landscape = recon.start_alternatives, recon.start_landscape
-        heads = _row([words(head) for head in HEADS], "pty-heads")
+        heads = _row([text_label(head) for head in HEADS], "pty-heads")
         replace_children(self.list, [heads, *(self._choice(*one) for one in enumerate(alternatives))])
         self.list.layout.display = "" if alternatives else "none"
         seen = landscape.thinned() if landscape is not None and alternatives else None
@@ -96,17 +96,17 @@ class StartAlternatives(Panel):
             plot.layout.display = "" if drawn else "none"
             if drawn and landscape is not None and seen is not None:
                 plot.show(seen, alternatives, int((landscape.transpose == plot.transpose).sum()))
-        self.picture.layout.display = "" if seen else "none"
+        self.landscape_panel.layout.display = "" if seen else "none"
         self.colours.value = scale_of_colours(seen) if seen else ""
-        self.say("")
+        self.set_status("")
         self._show_taken()
 
     def _choice(self, number: int, one: Alternative) -> Box:
         turned = "transposed" if one.transpose else "as recorded"
-        numbers = (measured(round(one.defocus), unit="A"), f"{one.misfit:.4f}", percent(one.probability))
-        told = [words(text) for text in (degrees(one.rotation), turned, *numbers)]
-        take = button(f"Take {number + 1}", f"Begin with {degrees(one.rotation)}, {turned}, defocus {numbers[0]}")
-        self.click(take, partial(self.choose, number))
+        numbers = (quantity_text(round(one.defocus), unit="A"), f"{one.misfit:.4f}", percent(one.probability))
+        told = [text_label(text) for text in (degrees_text(one.rotation), turned, *numbers)]
+        take = button(f"Take {number + 1}", f"Begin with {degrees_text(one.rotation)}, {turned}, defocus {numbers[0]}")
+        self.on_click(take, partial(self.choose, number))
         return _row([take, *told])
 
     def _show_taken(self) -> None:
@@ -120,7 +120,7 @@ class StartAlternatives(Panel):
             take.button_style = "primary" if number == taken else ""
             take.disabled = busy
         how = LIST if self.recon.start_landscape is None else RINGS
-        set_words(self.facts, _nothing(self.recon) if not alternatives else BUSY if busy else how)
+        set_text(self.facts, _empty_text(self.recon) if not alternatives else BUSY if busy else how)
 
     def _describe(self) -> str:
         count = len(self.recon.start_alternatives)
@@ -135,12 +135,12 @@ def _row(cells: list[Any], *classes: str) -> Box:
     return row
 
 
-def _nothing(recon: Reconstruction) -> str:
+def _empty_text(recon: Reconstruction) -> str:
     if recon.dataset is None:
         return "No data yet: set recon.dataset, or open a file by Reconstruction.open(path)."
     if recon.start_decisions:
-        return "The start that was found has no alternatives."
-    return "No start has been looked for yet: press Auto in the Workbench, or call recon.find_start()."
+        return "The estimated start has no alternatives."
+    return "No start has been estimated yet: press Auto in the Workbench, or call recon.find_start()."
 
 
 __all__ = ["StartAlternatives"]

@@ -14,11 +14,11 @@ from ptywidgets.engine.prepare import Decision, Start
 from ptywidgets.engine.prepare.chosen import percent
 from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.base import Panel
-from ptywidgets.widgets.boxes import button, heading, note, panel, set_words, toolbar, typeset, words
 from ptywidgets.widgets.closing import replace_children
+from ptywidgets.widgets.fields import button, heading, note, panel, set_text, text_label, toolbar
+from ptywidgets.widgets.formatting import quantity_text, typeset
 from ptywidgets.widgets.places import DECISIONS
 from ptywidgets.widgets.start_alternatives import StartAlternatives
-from ptywidgets.widgets.verdict_list import measured
 
 FEW = 4e6  # bytes of data of which a start is found at once; more on a thread
 
@@ -41,33 +41,33 @@ class StartPanel(Panel):
     ) -> None:
         super().__init__(source)
         self._on_open = on_open
-        self.find_button = button("Find again", "Find the start from the data alone", "", "magic")
+        self.find_button = button("Find again", "Estimate the start from the data alone", "", "magic")
         self.facts = note()
         self.title = heading("Start")
         self.rows = VBox(layout={"width": "100%"})
         self.rows.add_class("pty-rows")
         self.alternatives: StartAlternatives | None = None  # made when it is unfolded
-        self.fold = Accordion([VBox([note("…")])], selected_index=None)
+        self.accordion = Accordion([VBox([note("…")])], selected_index=None)
         self.children = [
             toolbar(self.title, self.find_button, self.facts),
             self.status_line,
             self.rows,
-            panel(self.fold),
+            panel(self.accordion),
         ]
-        self.click(self.find_button, self.find)
-        self.watch(self._show, "start_decisions")
-        self.watch(self._show_fold, "start_alternatives")
-        self.hear(self.fold, lambda _index: self._unfold(), "selected_index")
-        self.guarded(self._show)()
-        self.guarded(self._show_fold)()
+        self.on_click(self.find_button, self.find)
+        self.observe_reconstruction(self._show, "start_decisions")
+        self.observe_reconstruction(self._show_accordion, "start_alternatives")
+        self.on_change(self.accordion, lambda _index: self._open_alternatives(), "selected_index")
+        self.safe_callback(self._show)()
+        self.safe_callback(self._show_accordion)()
 
     def find(self) -> None:
         """Find the start, and show what was decided."""
-        self.with_data(self.recon.find_start, self._found, "Looking for the start ...", FEW)
+        self.run_with_data(self.recon.find_start, self._found, "Estimating the start ...", FEW)
 
     def _found(self, start: Start) -> None:
-        self.say("")
-        set_words(self.facts, f"found in {start.seconds:.1f} s")
+        self.set_status("")
+        set_text(self.facts, f"found in {start.seconds:.1f} s")
 
     @property
     def openers(self) -> list[Any]:
@@ -77,33 +77,33 @@ class StartPanel(Panel):
     def _show(self) -> None:
         replace_children(self.rows, [self._row(one) for one in self.recon.start_decisions])
 
-    def _show_fold(self) -> None:
+    def _show_accordion(self) -> None:
         """Say how many alternatives there are, where there are any."""
         alternatives = self.recon.start_alternatives
-        self.fold.layout.display = "" if alternatives else "none"
+        self.accordion.layout.display = "" if alternatives else "none"
         if alternatives:
             share = percent(alternatives[0].probability)
-            self.fold.set_title(0, f"Alternatives: {len(alternatives)}, the best of them {share} probable")
+            self.accordion.set_title(0, f"Alternatives: {len(alternatives)}, the best of them {share} probable")
 
-    def _unfold(self) -> None:
-        if self.fold.selected_index is not None and self.alternatives is None:
+    def _open_alternatives(self) -> None:
+        if self.accordion.selected_index is not None and self.alternatives is None:
             self.alternatives = StartAlternatives(self.recon)
             self.alternatives.remove_class("pty-widget")  # the frame is that of this panel
-            self.alternatives.title.layout.display = "none"  # the fold has said it
-            replace_children(self.fold.children[0], [self.alternatives])
+            self.alternatives.title.layout.display = "none"  # the accordion shows it
+            replace_children(self.accordion.children[0], [self.alternatives])
 
     def _row(self, decision: Decision) -> Box:
-        value = measured(decision.value, decision.uncertainty, decision.unit)
+        value = quantity_text(decision.value, decision.uncertainty, decision.unit)
         name: Any
         widget = DECISIONS.get(decision.name)
         if self._on_open is not None and widget is not None:
-            name = button(decision.name, f"Look at it, and change it, in {widget}", "", "pencil")
+            name = button(decision.name, f"View and change it in {widget}", "", "pencil")
             name.add_class("pty-link")
-            self.click(name, partial(self._on_open, widget))
+            self.on_click(name, partial(self._on_open, widget))
         else:
-            name = words(decision.name, "pty-name")
-        number = words(value, "pty-value")
-        sentence = words(typeset(f"{decision.sentence} ({decision.source})"), "pty-note")
+            name = text_label(decision.name, "pty-name")
+        number = text_label(value, "pty-value")
+        sentence = text_label(typeset(f"{decision.sentence} ({decision.source})"), "pty-note")
         row = Box([name, number, sentence])
         row.add_class("pty-row")
         return row

@@ -9,7 +9,7 @@ from ipywidgets import Box, IntSlider
 
 from ptywidgets.engine.tomography import Tilt
 from ptywidgets.reconstruction import tilt_words
-from ptywidgets.widgets.boxes import note, set_words, tip, words
+from ptywidgets.widgets.fields import note, set_text, text_label, tip
 
 SLIDER = {"width": "auto", "flex": "1 1 100px", "max_width": "320px", "margin": "0"}
 
@@ -38,9 +38,9 @@ class TiltBar(Box):
     def __init__(self, on_tilt: Callable[[int], Any], tooltip: str = "", rests: bool = False) -> None:
         self._on_tilt, self._quiet, self.text = on_tilt, False, ""
         self.slider = IntSlider(0, 0, 1, readout=False, continuous_update=not rests, layout=SLIDER, **tip(tooltip))
-        self._words = note()
-        self.label = words("Tilt")
-        super().__init__([self.label, self.slider, self._words])
+        self._position = note()
+        self.label = text_label("Tilt")
+        super().__init__([self.label, self.slider, self._position])
         self.add_class("pty-toolbar")
         self.slider.observe(self._slid, "value")
         self.show((), 0)
@@ -53,8 +53,8 @@ class TiltBar(Box):
             self.slider.value = min(number, self.slider.max)
         finally:
             self._quiet = False
-        self.text = view_words(tilts, number)
-        set_words(self._words, self.text)
+        self.text = view_text(tilts, number)
+        set_text(self._position, self.text)
         self.layout.display = "" if len(tilts) > 1 else "none"
 
     def _slid(self, change: Any) -> None:
@@ -62,9 +62,9 @@ class TiltBar(Box):
             self._on_tilt(change["new"])
 
 
-def view_words(tilts: Sequence[Tilt], number: int) -> str:
+def view_text(tilts: Sequence[Tilt], number: int) -> str:
     """Which tilt it is, such as ``12 of 30, −24°``; nothing where there are none."""
     return f"{number + 1} of {len(tilts)}, {tilt_words(tilts[number])}" if tilts else ""
 
 
-__all__ = ["TiltBar", "view_words"]
+__all__ = ["TiltBar", "view_text"]

@@ -15,7 +15,8 @@ from ptywidgets.engine.direct.parallax_image import corrected, upsampled
 from ptywidgets.engine.direct.tilt_spectra import TiltSpectra
 from ptywidgets.engine.units import inverse_angstrom_to_mrad
 from ptywidgets.reconstruction.half_spectra import beside_transfer, spectrum
-from ptywidgets.widgets.verdict_list import measured, table, text
+from ptywidgets.widgets.formatting import quantity_text
+from ptywidgets.widgets.tables import escaped_text, table
 
 WEAK = 0.1  # weight of a measured shift, of 1 at best, below which it is not drawn
 ARROWS = 90  # about as many shifts are drawn: more are not told apart
@@ -97,7 +98,7 @@ class TiltedImages:
         return Fine(image, single(sampling), corrected(result))
 
     def fit(self, guess: Guess, order: int) -> Parallax:
-        """Rotation and aberrations that align the images best; of the twins the one nearer to the guess."""
+        """Rotation and aberrations that align the images best; of two 180 degrees apart that nearer to the guess."""
         return parallax(self.bright.turned(guess.rotation, guess.transpose), order=order)
 
     def _read_as(self, guess: Guess) -> Parallax:
@@ -122,16 +123,19 @@ def fit_table(fit: Parallax) -> str:
     for name in (n for n in sigma if n in values):
         label, sign = ("defocus", -1) if name == "C10" else (name, 1)
         rows.append((label, sign * values[name], sigma[name], "A"))
-    return table([(text(name), text(measured(value, error, unit))) for name, value, error, unit in rows], "pty-fit")
+    return table(
+        [(escaped_text(name), escaped_text(quantity_text(value, error, unit))) for name, value, error, unit in rows],
+        "pty-fit",
+    )
 
 
-def fit_in_words(fit: Parallax) -> tuple[str, str]:
+def fit_text(fit: Parallax) -> tuple[str, str]:
     """What matters most of a fit, with a doubt where there is one; and "good" or "warn"."""
-    turned = measured(fit.rotation, fit.uncertainty.get("rotation"), "degrees")
-    defocus = measured(fit.aberrations["defocus"], fit.uncertainty.get("C10"), "A")
+    turned = quantity_text(fit.rotation, fit.uncertainty.get("rotation"), "degrees")
+    defocus = quantity_text(fit.aberrations["defocus"], fit.uncertainty.get("C10"), "A")
     doubt = fit.message.partition(". ")[2]
-    words = f"The images align best with a rotation of {turned} and a defocus of {defocus}. {doubt}"
-    return words.strip(), "warn" if doubt else "good"
+    text = f"The images align best with a rotation of {turned} and a defocus of {defocus}. {doubt}"
+    return text.strip(), "warn" if doubt else "good"
 
 
-__all__ = ["Guess", "TiltedImages", "fit_in_words", "fit_table"]
+__all__ = ["Guess", "TiltedImages", "fit_table", "fit_text"]

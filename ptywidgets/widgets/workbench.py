@@ -13,8 +13,8 @@ from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.errors import DataError, look_up
 from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.base import Panel, as_reconstruction
-from ptywidgets.widgets.controls import button, note, set_words, tip, toolbar, words
 from ptywidgets.widgets.doctor_panel import DoctorPanel
+from ptywidgets.widgets.fields import button, note, set_text, text_label, tip, toolbar
 from ptywidgets.widgets.stage_tabs import STAGES, StageTabs
 from ptywidgets.widgets.start_panel import StartPanel
 from ptywidgets.widgets.tilt_bar import TiltBar
@@ -53,9 +53,9 @@ class Workbench(Panel):
         self.start: StartPanel | None = None
         self.doctor: DoctorPanel | None = None
         self._saved_at: int | None = None
-        self.title = words("", "pty-title")
+        self.title = text_label("", "pty-title")
         self.data_line = note()
-        self.tilts = TiltBar(self.guarded(self._look_at), "The tilt whose data are looked at", rests=True)
+        self.tilts = TiltBar(self.safe_callback(self._look_at), "The tilt whose data are shown", rests=True)
         self.steps_line = HTML()
         self.path = Text(
             placeholder="path of 4D-STEM data, or of a saved reconstruction",
@@ -63,10 +63,10 @@ class Workbench(Panel):
         )  # fmt: skip
         self.opener = button("Open", "Open the file", "", "folder-open")
         self.ducky = button("Try the ducky", "Simulate a small data set: a duck of carbon", "info", "magic")
-        self.auto = button("Auto", "Find calibration, rotation and probe from the data alone", "primary", "magic")
-        self.fold = Accordion([VBox(), VBox()], selected_index=None)
+        self.auto = button("Auto", "Estimate calibration, rotation and probe from the data alone", "primary", "magic")
+        self.accordion = Accordion([VBox(), VBox()], selected_index=None)
         for index, name in enumerate(("Start: what was decided, and why", "Check: is anything wrong?")):
-            self.fold.set_title(index, name)
+            self.accordion.set_title(index, name)
         self.tab = StageTabs()
         self.children = [
             self.title,
@@ -75,17 +75,17 @@ class Workbench(Panel):
             toolbar(self.path, self.opener, self.ducky, self.auto),
             self.steps_line,
             self.status_line,
-            self.fold,
+            self.accordion,
             self.tab,
         ]
         self.layout.grid_gap = "6px"
-        self.click(self.opener, self._open)
-        self.click(self.ducky, self._try_ducky)
-        self.click(self.auto, self.find_start)
-        self.hear(self.tab, lambda _index: self._show_stage(), "selected_index")
+        self.on_click(self.opener, self._open)
+        self.on_click(self.ducky, self._try_ducky)
+        self.on_click(self.auto, self.find_start)
+        self.on_change(self.tab, lambda _index: self._show_stage(), "selected_index")
         for switch in self.tab.switches.values():
-            self.hear(switch, lambda _words: self._show_stage())
-        self.hear(self.fold, lambda _index: self._show_fold(), "selected_index")
+            self.on_change(switch, lambda _words: self._show_stage())
+        self.on_change(self.accordion, lambda _index: self._show_accordion(), "selected_index")
         self._bind()
 
     @classmethod
@@ -98,25 +98,25 @@ class Workbench(Panel):
         """Put other data on the bench; what is running is stopped, and the stages are made anew."""
         new = as_reconstruction(source)
         self.recon.request_stop()
-        for undo in self._undo:
-            undo()
-        self._undo.clear()
+        for cleanup in self._cleanups:
+            cleanup()
+        self._cleanups.clear()
         self._recon, self._saved_at = new, None
         self._bind()
 
     def _open(self) -> None:
         path = self.path.value.strip().strip("\"'")
         if not path:
-            raise DataError("no path: type where the data are, or try the ducky.")
-        self.say(f"Opening {path} ...")
+            raise DataError("no path is given: enter that of the data, or try the ducky.")
+        self.set_status(f"Opening {path} ...")
         self.use(os.path.expanduser(path))
-        self.say(f"Opened {path}.", "good")
+        self.set_status(f"Opened {path}.", "good")
 
     def _try_ducky(self) -> None:
-        self.say("Simulating; this takes a second or two ...")
+        self.set_status("Simulating; this takes a second or two ...")
         defocus = samples.ducky_defocus(DUCKY)
         self.use(Reconstruction(samples.ducky(DUCKY), defocus=defocus))
-        self.say(
+        self.set_status(
             f"A simulated duck of carbon; its defocus of {defocus:g} Å is set. Press Auto, or go through the tabs.",
             "good",
         )
@@ -125,15 +125,17 @@ class Workbench(Panel):
         """Show the present reconstruction: forget the stages of the one before, make the one that is looked at."""
         old: list[Any] = [*self.stages.values(), *filter(None, (self.start, self.doctor))]
         self.stages, self.views, self.start, self.doctor = {}, [], None, None
-        self.put(self.fold, None, "selected_index")
+        self.set_silently(self.accordion, None, "selected_index")
         self.tab.clear()
-        for place in self.fold.children:
+        for place in self.accordion.children:
             place.children = []
         for stage in old:
             stage.close()
-        self.watch(self._show_steps, "dataset", "views", "measurement", "optics", "status", "iteration")
-        self.guarded(self._show_steps)()
-        self.guarded(self._show_stage)()
+        self.observe_reconstruction(
+            self._show_steps, "dataset", "views", "measurement", "optics", "status", "iteration"
+        )
+        self.safe_callback(self._show_steps)()
+        self.safe_callback(self._show_stage)()
 
     def _look_at(self, number: int) -> None:
         views = self.recon.views
@@ -146,7 +148,7 @@ class Workbench(Panel):
         """Turn to a stage, such as "Rotation", or to the widget of that name; returns the widget."""
         name = next((stage for stage, (_, kind) in STAGES.items() if kind == name), name)
         name = look_up("stage of the workbench", name, STAGES)
-        self.tab.turn_to(name)
+        self.tab.select(name)
         self._show_stage()
         return self.stages[name]
 
@@ -160,29 +162,29 @@ class Workbench(Panel):
             self.stages[name] = _unframed(stage)
             if name == "Reconstruction":
                 stage.observe(self._note_saved, "saved")
-        self.tab.put(name, self.stages[name])
+        self.tab.set_widget(name, self.stages[name])
         self.views = self.stages[name].views
 
     def find_start(self) -> None:
         """Find the start from the data, and show what was decided."""
         if self.recon.dataset is None:
             raise DataError("there are no data to start from: open a file, or try the ducky.")
-        self.put(self.fold, 0, "selected_index")
-        self._show_fold()
+        self.set_silently(self.accordion, 0, "selected_index")
+        self._show_accordion()
         assert self.start is not None
-        self.start.guarded(self.start.find)()
+        self.start.safe_callback(self.start.find)()
 
-    def _show_fold(self) -> None:
-        index = self.fold.selected_index
-        if self.recon.dataset is None or index is None or self.fold.children[index].children:
+    def _show_accordion(self) -> None:
+        index = self.accordion.selected_index
+        if self.recon.dataset is None or index is None or self.accordion.children[index].children:
             return
         panel: Any
         if index == 0:
-            panel = self.start = StartPanel(self.recon, self.guarded(self.select))
+            panel = self.start = StartPanel(self.recon, self.safe_callback(self.select))
         else:
             panel = self.doctor = DoctorPanel(self.recon)
-        panel.title.layout.display = "none"  # the fold has said it
-        self.fold.children[index].children = [_unframed(panel)]
+        panel.title.layout.display = "none"  # the accordion shows it
+        self.accordion.children[index].children = [_unframed(panel)]
 
     def _note_saved(self, change: Any) -> None:
         if change["new"]:
@@ -216,12 +218,12 @@ class Workbench(Panel):
             items.append(f'<li class="{kind}">{name}</li>')
         self.steps_line.value = f'<ol class="pty-steps" data-testid="pty-steps">{"".join(items)}</ol>'
         dataset = self.recon.dataset
-        set_words(self.title, "Ptychography" if dataset is None else f"Ptychography: {dataset.name or 'unnamed data'}")
-        set_words(self.data_line, "No data yet: open a file, or try the sample." if dataset is None else repr(dataset))
+        set_text(self.title, "Ptychography" if dataset is None else f"Ptychography: {dataset.name or 'unnamed data'}")
+        set_text(self.data_line, "No data yet: open a file, or try the sample." if dataset is None else repr(dataset))
         views = self.recon.views
         self.tilts.show(() if views is None else views.tilts, 0 if views is None else views.number(dataset) or 0)
         self.ducky.layout.display = "" if dataset is None else "none"
-        for part in (self.tab, self.fold, self.auto):
+        for part in (self.tab, self.accordion, self.auto):
             part.layout.display = "none" if dataset is None else ""
 
     def _describe(self) -> str:

@@ -78,7 +78,7 @@ def jupyter_server(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -
 
 @pytest.fixture(scope="session")
 def screenshots(artifacts: Path) -> Path:
-    """Folder of the pictures that the tests take."""
+    """Folder of the images that the tests take."""
     folder = artifacts / "screenshots"
     folder.mkdir(exist_ok=True)
     return folder
@@ -109,7 +109,7 @@ class Watch:
         errors.clear()
 
     def finish(self) -> None:
-        """Keep a picture of a failure, close everything, and fail for errors that were not expected."""
+        """Keep an image of a failure, close everything, and fail for errors that were not expected."""
         heard = [*self.errors, *(error for page in self.opened for error in page.errors_of_kernel())]
         failed = getattr(self.request.node, "failed_in_call", False)
         for number, page in enumerate(self.opened):

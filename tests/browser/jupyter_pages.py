@@ -90,7 +90,7 @@ class Canvas:
         end = self.page.evaluate("performance.now()") + timeout * 1000
         while np.array_equal(pixels := self.pixels(), change_from):
             if self.page.evaluate("performance.now()") > end:
-                raise TimeoutError(f"the picture did not change within {timeout} s")
+                raise TimeoutError(f"the image did not change within {timeout} s")
             self.page.evaluate("() => new Promise(requestAnimationFrame)")
         return pixels
 
@@ -146,9 +146,9 @@ class WidgetPage:
         """The ipywidgets button with that word on it."""
         return self.locator("button.widget-button", has_text=re.compile(rf"^\s*{re.escape(name)}\s*$")).nth(index)
 
-    def text(self, words: str) -> Locator:
-        """The first element that shows these words; wait for it by `.wait_for()`."""
-        return self.area.get_by_text(words).first
+    def text(self, text: str) -> Locator:
+        """The first element that shows this text; wait for it by `.wait_for()`."""
+        return self.area.get_by_text(text).first
 
     def grip(self, element: Locator) -> tuple[float, float]:
         """Bring the mouse over the middle of an element; where that is, for `page.mouse`."""
@@ -167,7 +167,7 @@ class WidgetPage:
         self.page.mouse.up()
 
     def dial(self, name: str) -> Locator:
-        """The line of the aberration with that label: the innermost grid with the words in it."""
+        """The line of the aberration with that label: the innermost grid with the text in it."""
         return self.locator(".widget-gridbox", has_text=name).last
 
     def settle(self) -> None:
@@ -180,7 +180,7 @@ class WidgetPage:
         )
 
     def screenshot(self, name: str, width: int = 1280, selector: str = "") -> Path:
-        """Picture of the whole area, or of the first element that fits the selector, in a window of that width."""
+        """Image of the whole area, or of the first element that fits the selector, in a window of that width."""
         file = self.artifacts / f"{name}-{width}.png"
         before = self.page.viewport_size
         target = self.locator(selector).first if selector else self.area
@@ -269,14 +269,14 @@ class LabNotebook(WidgetPage):
         self.settle()
 
     def screenshot(self, name: str, width: int = 1280, selector: str = "", theme: str = "light") -> Path:
-        """Picture of all cells, or of the first element that fits the selector, in that theme and width."""
+        """Image of all cells, or of the first element that fits the selector, in that theme and width."""
         self.theme(theme)
         try:
             return super().screenshot(f"{name}-{theme}", width, selector or ".jp-WindowedPanel-inner, .jp-Notebook")
         finally:
             self.theme("light")
 
-    def pictures(self, name: str, theme: str) -> None:
+    def screenshots(self, name: str, theme: str) -> None:
         """Screenshots of the first widget, wide and narrow, each once nothing sticks out of it."""
         widget = self.locator(".pty-widget").first.element_handle()
         before = self.page.viewport_size

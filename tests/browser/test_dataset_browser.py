@@ -107,7 +107,7 @@ def test_crop_and_bin_by_the_button_and_back(lab):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 400])
-def test_pictures_of_it_in_both_themes(lab, theme, width):
+def test_images_of_it_in_both_themes(lab, theme, width):
     notebook = lab(BROWSER.format(size="small") + "browser")
     notebook.canvas(SCAN).wait_seq(1)
     file = notebook.screenshot("dataset-browser", width=width, theme=theme, selector=".pty-widget")

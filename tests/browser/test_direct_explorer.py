@@ -31,7 +31,7 @@ def test_the_phase_follows_the_slider_and_is_whole_on_release(lab):
     mouse.move(x + 24, y, steps=5)
     phase.wait_pixels(first)
     mouse.up()
-    notebook.text("Made from all spatial frequencies").wait_for()
+    notebook.text("Computed from all spatial frequencies").wait_for()
     transform.wait_pixels(spectrum)
     notebook.kernel.wait("explorer.image.aberrations['defocus'] > 400")
     assert notebook.kernel.eval("explorer.image.phase.shape[0]") == whole
@@ -51,7 +51,7 @@ def test_every_method_by_its_button_and_a_start_from_it(lab):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_pictures_of_it_wide_and_narrow(lab, theme):
+def test_images_of_it_wide_and_narrow(lab, theme):
     notebook = lab(EXPLORER.format(size="small"))
     notebook.canvas("Phase by SSB").wait_seq(1)
-    notebook.pictures("direct-explorer", theme)
+    notebook.screenshots("direct-explorer", theme)

@@ -41,7 +41,7 @@ def test_python_shows_another_image(lab):
     assert np.abs(after[..., 0].astype(int) + before[..., 0] - 255).max() <= 2
 
 
-def test_the_picture_keeps_its_proportions_and_fits_its_cell(lab):
+def test_the_image_keeps_its_proportions_and_fits_its_cell(lab):
     box = lab(VIEW + "view").canvas("ramp").locator.bounding_box()
     assert box["width"] / box["height"] == pytest.approx(64 / 48, rel=0.02)
     assert box["width"] >= 200
@@ -105,7 +105,7 @@ def test_a_title_with_markup_is_text(lab):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 700])
-def test_pictures_of_it_in_both_themes(lab, theme, width):
+def test_images_of_it_in_both_themes(lab, theme, width):
     notebook = lab(
         VIEW + "view.regions = [dict(id='bf', shape='annulus', y=24, x=32, r=16, r_inner=8, label='ADF'),\n"
         "                dict(id='box', shape='rectangle', y=10, x=12, h=10, w=14)]\nview"

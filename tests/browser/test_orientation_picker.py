@@ -1,4 +1,4 @@
-"""OrientationPicker in JupyterLab: eight pictures; one is taken by a click, or by Enter."""
+"""OrientationPicker in JupyterLab: eight images; one is taken by a click, or by Enter."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_click_takes_an_orientation_and_so_does_enter(lab):
     cards(notebook).nth(other).focus()
     notebook.page.keyboard.press("Enter")
     notebook.kernel.wait(f"picker.chosen == {other}", timeout=60)
-    notebook.text("The data speak for another one").wait_for()
+    notebook.text("The data favour another one").wait_for()
     wait_pressed(notebook, best, "false")
 
 
@@ -50,7 +50,7 @@ def test_it_follows_a_rotation_that_is_set_elsewhere(lab):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_pictures_of_it_wide_and_narrow(lab, theme):
+def test_images_of_it_wide_and_narrow(lab, theme):
     notebook = lab(PICKER, "picker.choose(picker.best)")
     notebook.locator("[data-testid=pty-image-view].pty-picked").wait_for()
-    notebook.pictures("orientation-picker", theme)
+    notebook.screenshots("orientation-picker", theme)

@@ -1,4 +1,4 @@
-"""ParallaxExplorer in JupyterLab: sliders move the picture, Fit finds the optics, the probe is handed over."""
+"""ParallaxExplorer in JupyterLab: sliders move the image, Fit finds the optics, the probe is handed over."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ explorer = ptywidgets.ParallaxExplorer(samples.ducky("{size}"))
 CELL = EXPLORER.format(size="tiny") + "explorer"
 
 
-def test_dragging_the_defocus_moves_picture_arrows_and_transfer(lab):
+def test_dragging_the_defocus_moves_image_arrows_and_transfer(lab):
     notebook = lab(CELL)
     aligned, transfer = notebook.canvas("Shifted bright field").wait_seq(1), notebook.canvas(index=2).wait_seq(1)
     before, rings = aligned.pixels(), transfer.pixels()
@@ -60,7 +60,7 @@ def test_the_rotation_slider_and_further_orders(lab):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_pictures_of_it_wide_and_narrow(lab, theme):
+def test_images_of_it_wide_and_narrow(lab, theme):
     notebook = lab(EXPLORER.format(size="small") + "explorer.find()\nexplorer.settle()\nexplorer")
     notebook.canvas("Shifted bright field").wait_seq(1)
-    notebook.pictures("parallax-explorer", theme)
+    notebook.screenshots("parallax-explorer", theme)

@@ -31,7 +31,7 @@ def test_the_slider_changes_it_live_and_the_numbers_follow(lab):
     notebook = lab(DESIGNER)
     probe = notebook.canvas("Probe")
     report = notebook.locator("[data-testid=pty-report]")
-    words, before = report.inner_text(), probe.pixels()
+    text, before = report.inner_text(), probe.pixels()
     x, y = notebook.grip(notebook.dial("defocus").locator(".noUi-handle"))
     notebook.page.mouse.down()
     notebook.page.mouse.move(x + 8, y, steps=4)
@@ -40,7 +40,7 @@ def test_the_slider_changes_it_live_and_the_numbers_follow(lab):
     probe.wait_pixels(first)
     notebook.page.mouse.up()
     notebook.kernel.wait("recon.optics.aberrations['defocus'] > 0")
-    assert report.inner_text() != words
+    assert report.inner_text() != text
     notebook.kernel.wait("not designer.probe_view.live", timeout=10)
 
 

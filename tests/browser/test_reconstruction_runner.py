@@ -1,4 +1,4 @@
-"""ReconstructionRunner in a real browser: the picture moves while it runs, rests while it pauses, and ends at Stop."""
+"""ReconstructionRunner in a real browser: the image moves while it runs, rests while it pauses, and ends at Stop."""
 
 from __future__ import annotations
 
@@ -103,7 +103,8 @@ def test_an_error_of_the_run_is_shown_in_words(lab):
 def test_it_fits_wide_and_narrow_pages(lab, theme):
     notebook = lab(
         RUNNER
-        + "recon.auto = True\nrecon.update_plan(iterations=64)\nrecon.run()\nrunner.fold.selected_index = 0\nrunner"
+        + "recon.auto = True\nrecon.update_plan(iterations=64)\nrecon.run()\n"
+        + "runner.accordion.selected_index = 0\nrunner"
     )
     notebook.canvas(PHASE)
     for width in (1280, 400):

@@ -52,7 +52,7 @@ def test_flip_and_accept(lab):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 400])
-def test_pictures_of_it_in_both_themes(lab, theme, width):
+def test_images_of_it_in_both_themes(lab, theme, width):
     notebook = lab(EXPLORER.format(size="small") + "explorer")
     notebook.canvas(index=PHASE).wait_seq(1)
     file = notebook.screenshot("rotation-explorer", width=width, theme=theme, selector=".pty-widget")

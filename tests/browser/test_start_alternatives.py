@@ -27,7 +27,7 @@ NO_AXIS_STICKS_OUT = """() => [...document.querySelectorAll(".pty-landscape")].e
 
 
 def rings(notebook, panel):
-    """The rings of one of the two pictures (0: as recorded, 1: transposed), but for the outer one."""
+    """The rings of one of the two images (0: as recorded, 1: transposed), but for the outer one."""
     return notebook.locator(".pty-landscape").nth(panel).locator(".dot[style*='fill: none'][d^='M0,7.9']")
 
 
@@ -48,7 +48,7 @@ def test_one_is_taken_by_hand_after_auto_and_the_run_follows_it(lab):
     notebook.kernel.wait("'Reconstruction' in bench.stages", timeout=60)
     notebook.kernel.run("recon.update_plan(iterations=10_000)\nrecon.auto = False")
     notebook.button("Run").click()
-    notebook.text("A run is going on").wait_for()
+    notebook.text("A run is active").wait_for()
     assert notebook.button("Take 2").is_disabled()
     notebook.kernel.wait("recon.iteration > 1", timeout=60)
     assert notebook.kernel.eval("recon.problem.measurement.rotation") == rotation
@@ -69,14 +69,14 @@ def test_a_click_on_a_ring_takes_it(lab):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_pictures_of_it_wide_and_narrow(lab, theme):
+def test_images_of_it_wide_and_narrow(lab, theme):
     notebook = lab(MADE_UP, PANEL, "recon.take_alternative(2)")
     notebook.button("✓ 3 in use").wait_for()
-    notebook.pictures("start-alternatives", theme)
+    notebook.screenshots("start-alternatives", theme)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_pictures_of_it_in_the_bench(lab, theme):
+def test_images_of_it_in_the_bench(lab, theme):
     notebook = lab(MADE_UP, BENCH, "bench.find_start(); bench.start.wait()")
     notebook.text("Alternatives: 5").click()
     notebook.button("✓ 1 in use").wait_for()

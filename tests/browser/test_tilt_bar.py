@@ -69,11 +69,11 @@ def test_another_tilt_is_looked_at_on_the_bench(lab):
     notebook.drag(handle, 2000)
     notebook.kernel.wait("recon.dataset is data[4]")
     notebook.text("Dataset 'gold 60'").wait_for()
-    notebook.pictures("tilt-series-workbench", "light")
+    notebook.screenshots("tilt-series-workbench", "light")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_pictures_of_it_wide_and_narrow(lab, theme):
+def test_images_of_it_wide_and_narrow(lab, theme):
     notebook = lab(
         RUNNER + "\nrecon.run(8)\nrunner.toggles['section'].value = True\nrunner.bar.tilts.slider.value = 3\nrunner"
     )
@@ -81,4 +81,4 @@ def test_pictures_of_it_wide_and_narrow(lab, theme):
     notebook.text("4 of 5, 30°").wait_for()
     notebook.text("Settings").click()
     notebook.text("volume depth").wait_for()
-    notebook.pictures("tilt-series", theme)
+    notebook.screenshots("tilt-series", theme)

@@ -15,7 +15,7 @@ bench
 """
 
 
-def turn_to(notebook, name):
+def open_tab(notebook, name):
     title = {"Reconstruction": "Run"}.get(name, name)
     notebook.locator(".lm-TabBar-tabLabel", has_text=title).first.click()
     notebook.kernel.wait(f"'{name}' in bench.stages", timeout=60)
@@ -26,10 +26,10 @@ def test_from_nothing_to_a_saved_reconstruction(lab):
     notebook.button("Try the ducky").click()
     notebook.kernel.wait("'Data' in bench.stages", timeout=60)
     notebook.text("A simulated duck").wait_for()
-    turn_to(notebook, "Rotation")
-    turn_to(notebook, "Probe")
+    open_tab(notebook, "Rotation")
+    open_tab(notebook, "Probe")
     notebook.canvas("Probe")
-    turn_to(notebook, "Reconstruction")
+    open_tab(notebook, "Reconstruction")
     notebook.kernel.run("bench.recon.update_plan(iterations=5)")
     notebook.canvas("Object phase (rad)")
     notebook.button("Run").click()
@@ -58,8 +58,8 @@ def test_auto_finds_the_start_shows_why_and_leads_to_what_changes_it(lab):
     notebook.kernel.wait("'Orientation' in bench.stages", timeout=60)
     notebook.text("Check: is anything wrong?").click()
     notebook.locator("[data-testid=pty-findings]").wait_for()
-    words = notebook.locator("[data-testid=pty-findings]").inner_text()
-    assert "✓" in words and "good" in words
+    text = notebook.locator("[data-testid=pty-findings]").inner_text()
+    assert "✓" in text and "good" in text
     for theme in ("light", "dark"):
         notebook.screenshot("workbench-check", 1280, ".pty-widget", theme)
     notebook.screenshot("workbench-check", 400, ".pty-widget")
@@ -71,5 +71,5 @@ def test_what_cannot_be_opened_is_told_in_words(lab):
     box.fill("nowhere.h5")
     box.press("Tab")
     notebook.button("Open").click()
-    notebook.locator("[data-testid=pty-words].pty-bad").wait_for()
-    assert "nowhere.h5" in notebook.locator("[data-testid=pty-words]").first.inner_text()
+    notebook.locator("[data-testid=pty-status-text].pty-bad").wait_for()
+    assert "nowhere.h5" in notebook.locator("[data-testid=pty-status-text]").first.inner_text()

@@ -8,7 +8,9 @@ import pytest
 
 from ptywidgets.engine.params import Parameter, Params, param
 from ptywidgets.widgets.base import Panel
-from ptywidgets.widgets.controls import Choice, Controls, Number, Slider, number, words
+from ptywidgets.widgets.controls import Controls
+from ptywidgets.widgets.fields import ChoiceField, NumberField, number_field, text_label
+from ptywidgets.widgets.slider import Slider
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,8 @@ class Lesson(Params):
 def test_every_kind_of_parameter_gets_its_control():
     kinds = {name: type(item) for name, item in Controls(Lesson()).controls.items()}
     assert kinds == {
-        "angle": Slider, "count": Slider, "found": Slider, "free": Number,
-        "kind": Choice, "on": Choice, "maybe": Choice, "rate": Slider,
+        "angle": Slider, "count": Slider, "found": Slider, "free": NumberField,
+        "kind": ChoiceField, "on": ChoiceField, "maybe": ChoiceField, "rate": Slider,
     }  # fmt: skip
 
 
@@ -37,9 +39,9 @@ def test_changes_are_told_with_their_type():
     controls["angle"].slider.value = 12.5
     controls["count"].slider.value = 4
     controls["found"].auto.value = False
-    controls["found"].number.box.value = "-15"
-    controls["kind"].box.value = "ring"
-    controls["maybe"].box.value = True
+    controls["found"].number.input.value = "-15"
+    controls["kind"].input.value = "ring"
+    controls["maybe"].input.value = True
     assert told[:2] == [("angle", 12.5), ("count", 4)]
     assert told[-3:] == [("found", -15.0), ("kind", "ring"), ("maybe", True)]
 
@@ -49,7 +51,7 @@ def test_showing_other_values_tells_nothing():
     controls = Controls(Lesson(), on_change=lambda name, value: told.append(name))
     controls.show(Lesson(angle=20, found=3, kind="ring", on=False, rate=0.5))
     assert told == []
-    assert controls["angle"].number.box.value == "20" and controls["found"].auto.value is False
+    assert controls["angle"].number.input.value == "20" and controls["found"].auto.value is False
     assert controls["rate"].slider.value == pytest.approx(0.5)
 
 
@@ -57,26 +59,26 @@ def test_showing_other_values_tells_nothing():
 def test_an_entry_that_cannot_be_is_told_and_the_value_stays(entry):
     errors = []
     controls = Controls(Lesson(), on_error=errors.append)
-    controls["angle"].number.box.value = entry
+    controls["angle"].number.input.value = entry
     assert "angle" in errors[-1] and "from 0 to 50 mrad" in errors[-1]
     assert controls["angle"].value == 10
-    controls["angle"].number.box.value = "11"
+    controls["angle"].number.input.value = "11"
     assert controls["angle"].value == 11 and controls["angle"].error == ""
 
 
 def test_a_whole_number_is_asked_for():
-    item = Number(Parameter("count", 1, type=int), 1)
-    item.box.value = "1.5"
+    item = NumberField(Parameter("count", 1, type=int), 1)
+    item.input.value = "1.5"
     assert "whole number" in item.error and item.value == 1
 
 
 def test_what_is_shown_is_text():
-    assert "<script" not in words("<script>", tooltip='"><script>').value
-    item = number("<script>", 1.0, doc='"><script>')
+    assert "<script" not in text_label("<script>", tooltip='"><script>').value
+    item = number_field("<script>", 1.0, doc='"><script>')
     assert all("<script" not in str(part.value) for part in item.children)
     panel = Panel()
-    panel.say("<script>", "warn")
-    assert "<script" not in panel.status_line.value and panel.words == "<script>"
+    panel.set_status("<script>", "warn")
+    assert "<script" not in panel.status_line.value and panel.status_text == "<script>"
     panel.close()
 
 
@@ -88,27 +90,27 @@ def test_a_panel_says_what_went_wrong_and_forgets_it_when_it_goes_right():
         if wrong[0]:
             raise KeyError("nothing here")
 
-    guarded = panel.guarded(callback)
-    guarded()
-    assert panel.words.startswith("KeyError") and panel.status_line.kind == "bad"
+    safe_callback = panel.safe_callback(callback)
+    safe_callback()
+    assert panel.status_text.startswith("KeyError") and panel.status_line.kind == "bad"
     wrong[0] = False
-    guarded()
-    assert panel.words == ""
+    safe_callback()
+    assert panel.status_text == ""
     panel.close()
 
 
 @pytest.mark.parametrize("entry", ["4.0 x 3.2", "4 × 3.2", "4.0, 3.2", "4,0 x 3,2", "4; 3,2", "4 3.2"])
 def test_a_box_for_rows_and_columns_takes_two_numbers(entry):
-    item = number("step", None, unit="A", optional=True, pair=True)
-    item.box.value = entry
-    assert item.value == (4.0, 3.2) and item.box.value == "4 x 3.2" and not item.error
-    item.box.value = "2,5"  # a comma alone is a decimal point
+    item = number_field("step", None, unit="A", optional=True, pair=True)
+    item.input.value = entry
+    assert item.value == (4.0, 3.2) and item.input.value == "4 x 3.2" and not item.error
+    item.input.value = "2,5"  # a comma alone is a decimal point
     assert item.value == 2.5
     for wrong in ("1 x 2 x 3", "1 x"):
-        item.box.value = wrong
+        item.input.value = wrong
         assert item.value == 2.5 and "expected a number" in item.error
-    item.box.value = ""
+    item.input.value = ""
     assert item.value is None
-    single = number("step", 1.0)
-    single.box.value = "4 x 3"
+    single = number_field("step", 1.0)
+    single.input.value = "4 x 3"
     assert single.value == 1.0 and "expected a number" in single.error

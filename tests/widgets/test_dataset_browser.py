@@ -112,30 +112,30 @@ def test_scale_gamma_and_colours(browser):
 
 
 def test_the_calibration_is_edited_in_boxes(browser):
-    boxes = browser.calibration.boxes
-    boxes["energy"].box.value = "200"
+    fields = browser.calibration.fields
+    fields["energy"].input.value = "200"
     assert browser.recon.calibration.energy == 200e3
-    boxes["scan_step"].box.value = "2,5"
+    fields["scan_step"].input.value = "2,5"
     assert browser.scan_view.sampling == [2.5, 2.5]
-    boxes["scan_step"].box.value = "4 x 3"
+    fields["scan_step"].input.value = "4 x 3"
     assert browser.recon.calibration.scan_step == (4.0, 3.0) and browser.scan_view.sampling == [4.0, 3.0]
-    boxes["q_pixel"].box.value = "0.05 x 0.04"
+    fields["q_pixel"].input.value = "0.05 x 0.04"
     assert browser.pattern_view.sampling == [0.05, 0.04] and "q pixel" in browser.calibration.facts.value
-    assert boxes["q_pixel"].box.value == "0.05 x 0.04"
-    boxes["scan_step"].box.value = ""
+    assert fields["q_pixel"].input.value == "0.05 x 0.04"
+    fields["scan_step"].input.value = ""
     assert browser.recon.calibration.scan_step is None and browser.scan_view.unit == "px"
 
 
 @pytest.mark.parametrize("entry", ["-3", "0", "nan", "many", HOSTILE])
 def test_a_calibration_that_cannot_be_is_told_and_nothing_changes(browser, entry):
-    box = browser.calibration.boxes["q_pixel"]
-    box.box.value = entry
-    assert browser.words and browser.status_line.kind == "bad"
+    entered = browser.calibration.fields["q_pixel"]
+    entered.input.value = entry
+    assert browser.status_text and browser.status_line.kind == "bad"
     assert browser.recon.calibration.q_pixel == 0.05
     assert "<img" not in browser.status_line.value
-    box.box.value = "0.06"
+    entered.input.value = "0.06"
     assert browser.recon.calibration.q_pixel == 0.06, "the widget is alive"
-    assert browser.words == ""
+    assert browser.status_text == ""
 
 
 def test_no_calibration_while_a_run_is_on(data):
@@ -143,9 +143,9 @@ def test_no_calibration_while_a_run_is_on(data):
     browser = DatasetBrowser(recon)
     recon.start(10_000)
     try:
-        browser.calibration.boxes["energy"].box.value = "200"
-        assert "stop it first" in browser.words
-        assert browser.calibration.boxes["energy"].value == 80
+        browser.calibration.fields["energy"].input.value = "200"
+        assert "stop it first" in browser.status_text
+        assert browser.calibration.fields["energy"].value == 80
     finally:
         recon.stop()
         browser.close()
@@ -154,14 +154,14 @@ def test_no_calibration_while_a_run_is_on(data):
 def test_semiangle_from_the_disk(browser):
     browser.calibration.from_disk.click()
     assert browser.recon.calibration.semiangle == pytest.approx(20, rel=0.05)
-    assert "mrad" in browser.words
+    assert "mrad" in browser.status_text
 
 
 def test_without_data_it_waits_and_then_shows_them(data):
     browser = DatasetBrowser(Reconstruction())
     assert browser.pattern is None and browser.png() == b"" and "No data yet" in browser.facts.value
     browser.pattern_pane.choice.value = "ADF"
-    assert "no data" in browser.words
+    assert "no data" in browser.status_text
     with pytest.raises(DataError):
         browser.position = 0, 0
     browser.recon.dataset = data
@@ -217,13 +217,13 @@ def test_many_threads_drag_and_the_last_word_holds(browser, data):
 def test_an_error_in_a_callback_becomes_words_and_the_next_success_takes_them_away(browser, monkeypatch, caplog):
     monkeypatch.setattr(browser.histogram, "show", lambda image: 1 / 0)
     move(browser.scan_view, "probe", y=1, x=1)
-    assert "ZeroDivisionError" in browser.words and "ZeroDivisionError" in caplog.text
+    assert "ZeroDivisionError" in browser.status_text and "ZeroDivisionError" in caplog.text
     monkeypatch.undo()
     move(browser.scan_view, "probe", y=1, x=2)
-    assert browser.words == ""
+    assert browser.status_text == ""
 
 
-def test_repr_and_still_picture(browser):
+def test_repr_and_still_image(browser):
     assert repr(browser) == "DatasetBrowser('ducky tiny'; position 6, 6; BF)"
     data = browser._repr_mimebundle_()
     data = data[0] if isinstance(data, tuple) else data
@@ -246,22 +246,22 @@ def test_a_closed_browser_hears_nothing_more(data):
 def test_crop_and_bin_by_the_fields(browser, data):
     fields = browser.cropping
     assert (fields.scan.value, fields.detector.value) == ("0:12, 0:12", "0:64, 0:64") and fields.whole.disabled
-    fields.scan.box.value, fields.bin_detector.box.value = "1:11, 0:12", "2"
+    fields.scan.input.value, fields.bin_detector.input.value = "1:11, 0:12", "2"
     fields.apply.click()
     part = browser.recon.dataset
     assert part.shape == (10, 12, 32, 32) and part.calibration.q_pixel == 0.1
-    assert browser.words == "Cropped to scan [1:11, 0:12]; then binned, detector 2 x 2."
+    assert browser.status_text == "Cropped to scan [1:11, 0:12]; then binned, detector 2 x 2."
     assert browser.pattern.shape == (32, 32) and browser.virtual_image.shape == (10, 12)
     assert browser.recon.optics.vacuum.shape == (32, 32)
     assert (fields.scan.value, fields.bin_detector.value) == ("0:10, 0:12", "1"), "what is there now"
     assert ".crop(scan=(1, 11, 0, 12)).bin(detector=(2, 2))" in browser.code or data.path is None
     fields.whole.click()
     assert browser.recon.dataset.shape == data.shape and browser.recon.optics.vacuum.shape == (64, 64)
-    assert "whole" in browser.words and fields.whole.disabled
+    assert "whole" in browser.status_text and fields.whole.disabled
 
 
 @pytest.mark.parametrize(
-    ("field", "entry", "words"),
+    ("field", "entry", "message"),
     [
         ("scan", "1:2", "no region"),
         ("scan", "0:99, 0:12", "crop of the scan"),
@@ -270,15 +270,15 @@ def test_crop_and_bin_by_the_fields(browser, data):
         ("bin_detector", HOSTILE, "no binning"),
     ],
 )
-def test_a_part_that_cannot_be_is_told_and_nothing_changes(browser, data, field, entry, words):
-    getattr(browser.cropping, field).box.value = entry
+def test_a_part_that_cannot_be_is_told_and_nothing_changes(browser, data, field, entry, message):
+    getattr(browser.cropping, field).input.value = entry
     browser.cropping.apply.click()
-    assert words in browser.words and browser.status_line.kind == "bad" and browser.recon.dataset is data
+    assert message in browser.status_text and browser.status_line.kind == "bad" and browser.recon.dataset is data
     assert "<img" not in browser.status_line.value
 
 
 def test_the_disk_is_cut_where_that_is_wanted(browser):
-    browser.cropping.detector.box.value = "0:30, 0:64"
+    browser.cropping.detector.input.value = "0:30, 0:64"
     browser.cropping.cut_disk.value = True
     browser.cropping.apply.click()
     assert browser.recon.dataset.detector_shape == (30, 64)
@@ -286,7 +286,7 @@ def test_the_disk_is_cut_where_that_is_wanted(browser):
 
 def test_what_is_drawn_is_entered(browser):
     browser.cropping.drawn.click()
-    assert "nothing is drawn" in browser.words
+    assert "nothing is drawn" in browser.status_text
     browser.scan_pane.mode.value = "Region"
     move(browser.scan_view, "box", y=5, x=5, h=2, w=4)
     browser.detector = Detector("rectangle", 32, 32, h=40, w=44)

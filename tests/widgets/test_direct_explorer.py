@@ -57,7 +57,7 @@ def test_a_drag_shows_some_frequencies_and_says_so_then_all(explorer, monkeypatc
 def test_only_the_newest_of_many_changes_is_made_whole(explorer):
     for defocus in (10, 20, 30, 40):
         explorer.dials.dials["defocus"].value = defocus
-        explorer.guarded(explorer._settle)()
+        explorer.safe_callback(explorer._settle)()
     explorer.wait()
     assert explorer.image.aberrations["defocus"] == 40
 
@@ -67,7 +67,7 @@ def test_start_from_this_gives_image_and_aberrations(explorer):
     explorer.start_button.click()
     recon = explorer.recon
     assert recon.start_image is explorer.image and recon.optics.aberrations["defocus"] == 240
-    assert "240" in explorer.words and "starts from" in explorer.start_line.value
+    assert "240" in explorer.status_text and "starts from" in explorer.start_line.value
     recon.run(1)
     assert recon.started_from == repr(explorer.image)
 
@@ -95,13 +95,13 @@ def test_without_data_or_aperture_it_says_so_and_goes_on_when_there_is_one(data)
         explorer.method = "magic"
     explorer.recon.dataset = Dataset(data.data, data.calibration.replace(semiangle=None))
     explorer.wait()
-    assert "aperture" in explorer.words and explorer.phase is None
+    assert "aperture" in explorer.status_text and explorer.phase is None
     explorer.recon.optics = explorer.recon.optics.replace(semiangle=20)
     explorer.wait()
-    assert explorer.phase is not None and explorer.words == ""
+    assert explorer.phase is not None and explorer.status_text == ""
     explorer.close()
 
 
-def test_repr_and_still_picture(explorer):
+def test_repr_and_still_image(explorer):
     assert repr(explorer).startswith("DirectExplorer('ducky tiny'; DirectImage(ssb, ")
     assert explorer.png().startswith(b"\x89PNG")

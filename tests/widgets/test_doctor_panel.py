@@ -10,7 +10,8 @@ import pytest
 from ptywidgets import Reconstruction, samples
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.widgets.doctor_panel import ORDER, DoctorPanel
-from ptywidgets.widgets.verdict_list import mark, measured
+from ptywidgets.widgets.formatting import quantity_text
+from ptywidgets.widgets.tables import verdict_mark
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +28,12 @@ def test_the_worst_comes_first_and_every_finding_is_there(data):
     rows = re.findall(r"<div class='pty-row'>(.*?)</div>", panel.table.value)
     assert len(rows) == len(verdicts)
     for finding, row in zip(panel.findings, rows, strict=True):
-        assert mark(finding.verdict) in row and finding.name in row
+        assert verdict_mark(finding.verdict) in row and finding.name in row
     panel.close()
 
 
 def test_a_verdict_is_told_by_sign_and_word():
-    assert [re.sub("<.*?>", "", mark(v)) for v in ("good", "warn", "bad")] == ["✓ good", "! look", "✗ bad"]
+    assert [re.sub("<.*?>", "", verdict_mark(v)) for v in ("good", "warn", "bad")] == ["✓ good", "! look", "✗ bad"]
 
 
 def test_what_is_wrong_is_told_with_its_remedy(data):
@@ -54,7 +55,7 @@ def test_a_change_of_the_start_makes_the_check_an_old_one(data):
 
 def test_without_data_it_waits():
     panel = DoctorPanel()
-    assert "No data yet" in panel.words and panel.findings == ()
+    assert "No data yet" in panel.status_text and panel.findings == ()
     panel.close()
 
 
@@ -81,4 +82,4 @@ def test_whatever_the_findings_say_is_shown_as_text(data, monkeypatch):
     ],
 )
 def test_a_value_has_the_digits_that_its_uncertainty_allows(value, uncertainty, unit, expected):
-    assert measured(value, uncertainty, unit) == expected
+    assert quantity_text(value, uncertainty, unit) == expected

@@ -285,7 +285,7 @@ def test_the_browser_knows_every_setting_by_the_same_name():
 # ------------------------------------------------------------------ what a notebook shows
 
 
-def test_the_bundle_has_words_a_picture_and_the_view(view):
+def test_the_bundle_has_words_a_image_and_the_view(view):
     bundle = view._repr_mimebundle_()
     data = bundle[0] if isinstance(bundle, tuple) else bundle
     assert "image/png" not in data and data["text/plain"] == "ImageView('A view', no image yet)"

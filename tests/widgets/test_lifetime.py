@@ -125,7 +125,7 @@ def test_a_bench_with_all_its_stages_is_closed_as_a_whole(data):
     def all_of_them(bench):
         for stage in STAGES:
             bench.select(stage).wait(60)
-        bench.fold.selected_index = 1
+        bench.accordion.selected_index = 1
         bench.find_start()
         bench.start.wait(60)
         bench.wait(60)
@@ -145,7 +145,7 @@ def test_alternatives_are_closed_with_the_panel_that_shows_them(data, monkeypatc
     def unfolded(bench):
         bench.find_start()
         bench.start.wait(60)
-        bench.start.fold.selected_index = 0
+        bench.start.accordion.selected_index = 0
         bench.start.alternatives.choose(1)
         bench.wait(60)
 

@@ -56,21 +56,21 @@ def picked(picker):
     return [index for index, view in enumerate(picker.views) if view.picked]
 
 
-def test_every_candidate_has_its_picture_its_share_and_the_best_a_star(picker):
+def test_every_candidate_has_its_image_its_share_and_the_best_a_star(picker):
     for index, (card, candidate) in enumerate(zip(picker.cards, picker.candidates, strict=True)):
         assert np.allclose(card.view._frames.latest[1].values, candidate.phase, atol=0.01)
-        assert ("★ best" in card.words.value) == (index == 0)
-        assert f"{candidate.curl:.2f}" in card.words.value
+        assert ("★ best" in card.caption.value) == (index == 0)
+        assert f"{candidate.curl:.2f}" in card.caption.value
     assert [view.title for view in picker.views[:2]] == ["−15°", "75°"]
     assert [picker.views[i].note for i in (0, 4)] == ["as recorded", "transposed"]
-    assert picker.words == "The rotation is -15.0 degrees." and picker.status_line.kind == "good"
+    assert picker.status_text == "The rotation is -15.0 degrees." and picker.status_line.kind == "good"
 
 
 def test_a_start_that_is_found_afterwards_makes_the_comparison_old(picker):
     picker.recon.set_trait("start_alternatives", example_alternatives(-15.0, False, 250.0))
-    assert "compare again" in picker.words and picker.status_line.kind == "warn"
+    assert "compare again" in picker.status_text and picker.status_line.kind == "warn"
     picker.find()
-    assert picker.words == "The rotation is -15.0 degrees." and picker.status_line.kind == "good"
+    assert picker.status_text == "The rotation is -15.0 degrees." and picker.status_line.kind == "good"
 
 
 def test_a_click_takes_a_candidate(picker):
@@ -79,7 +79,7 @@ def test_a_click_takes_a_candidate(picker):
     recon = picker.recon
     assert (recon.rotation, recon.transpose) == (165.0, True)
     assert picked(picker) == [6] and picker.chosen == 6
-    assert "The data speak for another one" in picker.words and picker.status_line.kind == "warn"
+    assert "The data favour another one" in picker.status_text and picker.status_line.kind == "warn"
     picker.choose(0)
     assert recon.rotation == -15.0 and picker.status_line.kind == "good"
 
@@ -88,14 +88,14 @@ def test_rotations_that_are_set_elsewhere_are_followed(picker):
     picker.recon.prepare(rotation=73.0, transpose=False)
     assert picked(picker) == [1]
     picker.recon.prepare(rotation=30.0, transpose=False)
-    assert picked(picker) == [] and "none of these" in picker.facts.value
+    assert picked(picker) == [] and "not one of these" in picker.facts.value
 
 
 def test_when_the_data_cannot_tell_it_says_so(recon, monkeypatch):
     tie = orientations(confidence=0.5, message="Two of them, 180 degrees apart, do as well: look at the atoms.")
     monkeypatch.setattr(recon, "find_orientation", lambda: tie)
     picker = OrientationPicker(recon)
-    assert "look at the atoms" in picker.words and picker.status_line.kind == "warn"
+    assert "look at the atoms" in picker.status_text and picker.status_line.kind == "warn"
     assert "confidence 50%" in repr(picker)
     picker.close()
 
@@ -111,7 +111,7 @@ def test_nothing_is_taken_during_a_run(picker):
     picker.recon.start(10_000)
     try:
         picker.views[1]._receive(None, {"type": "pick"}, None)
-        assert "stop it first" in picker.words and picker.recon.rotation == -15.0
+        assert "stop it first" in picker.status_text and picker.recon.rotation == -15.0
     finally:
         picker.recon.stop()
 
@@ -126,7 +126,7 @@ def test_without_data_it_waits(data):
     with pytest.raises(DataError):
         picker.choose(0)
     picker.recon.dataset = Dataset(data.data)
-    assert "not set" in picker.words
+    assert "not set" in picker.status_text
     picker.close()
 
 

@@ -42,7 +42,7 @@ def test_it_opens_with_the_reconstructions_rotation_and_probe(data):
     explorer.close()
 
 
-def test_the_picture_is_what_the_engine_aligns(explorer, monkeypatch):
+def test_the_image_is_what_the_engine_aligns(explorer, monkeypatch):
     monkeypatch.setattr(explorer, "settle_soon", lambda: None)
     explorer.angle.value = 33.0
     explorer.dials.dials["defocus"].value = 180
@@ -67,7 +67,7 @@ def test_the_arrows_are_what_the_engine_predicts(explorer):
     assert not explorer.plot.measured.visible, "nothing is measured yet"
 
 
-def test_sliders_that_are_moved_show_pictures_at_once_and_settle_later(explorer, monkeypatch):
+def test_sliders_that_are_moved_show_images_at_once_and_settle_later(explorer, monkeypatch):
     explorer.settle()
     monkeypatch.setattr(explorer, "settle_soon", lambda: None)
     before = latest(explorer.corrected_view).values
@@ -86,7 +86,7 @@ def test_the_fit_finds_the_optics_with_uncertainties(small):
     assert explorer.rotation == pytest.approx(-15, abs=1)
     assert "±" in explorer.table.value and "defocus" in explorer.table.value
     assert explorer.plot.measured.visible
-    assert explorer.words.startswith("The images align best") and explorer.status_line.kind == "good"
+    assert explorer.status_text.startswith("The images align best") and explorer.status_line.kind == "good"
     explorer.close()
 
 
@@ -99,7 +99,7 @@ def test_fit_and_hand_over_by_their_buttons(explorer):
     explorer.wait()
     assert explorer.recon.optics.aberrations == explorer.fit.aberrations
     assert explorer.recon.rotation == explorer.fit.rotation
-    assert explorer.words.startswith("Handed over")
+    assert explorer.status_text.startswith("Handed over")
 
 
 def test_what_others_change_is_shown(explorer):
@@ -111,7 +111,7 @@ def test_what_others_change_is_shown(explorer):
 
 
 def test_further_aberrations_and_both_forms(explorer):
-    explorer.dials.fold.selected_index = 0
+    explorer.dials.accordion.selected_index = 0
     explorer.dials.dials["C56"].value = 1.0
     assert explorer.aberrations["C56"] == 1e7
     explorer.dials.form.value = "Cartesian"
@@ -128,7 +128,7 @@ def test_no_handing_over_during_a_run(data):
         explorer.rotation = 20
         explorer.over_button.click()
         explorer.wait()
-        assert "stop it first" in explorer.words
+        assert "stop it first" in explorer.status_text
     finally:
         recon.stop()
         explorer.close()
@@ -139,21 +139,21 @@ def test_without_data_or_calibration_it_says_so(data):
     assert explorer.aligned is None and explorer.png() == b""
     explorer.fit_button.click()
     explorer.wait()
-    assert "load data first" in explorer.words
+    assert "load data first" in explorer.status_text
     with pytest.raises(DataError):
         explorer.find()
     with pytest.raises(ParameterError):
         explorer.rotation = float("nan")
     explorer.recon.dataset = Dataset(data.data)
     explorer.wait()
-    assert "not set" in explorer.words
+    assert "not set" in explorer.status_text
     explorer.recon.dataset = data
     explorer.wait()
     assert explorer.aligned.shape == (12, 12)
     explorer.close()
 
 
-def test_repr_and_still_picture(explorer):
+def test_repr_and_still_image(explorer):
     explorer.aberrations = {"defocus": 250}
     assert repr(explorer).startswith("ParallaxExplorer('ducky tiny'; rotation ")
     assert repr(explorer).endswith("defocus 250 A)")

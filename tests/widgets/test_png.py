@@ -1,4 +1,4 @@
-"""Pictures without a browser: the file format, the colours, the same tables on both sides."""
+"""Images without a browser: the file format, the colours, the same tables on both sides."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def test_a_png_holds_the_pixels(shape):
 
 
 @pytest.mark.parametrize("shape", [(3, 3), (3, 3, 2), (0, 3, 3)])
-def test_what_is_no_picture_is_refused(shape):
-    with pytest.raises(ValueError, match="a picture has shape"):
+def test_what_is_no_image_is_refused(shape):
+    with pytest.raises(ValueError, match="an image has shape"):
         png(np.zeros(shape, np.uint8))
 
 
@@ -91,17 +91,17 @@ def test_a_diverging_map_is_centred_and_a_constant_image_is_drawn():
     assert colours(quantise(np.full((2, 2), 7.0))).tolist() == np.zeros((2, 2, 3)).tolist()
 
 
-def test_missing_values_are_grey_in_a_picture():
+def test_missing_values_are_grey_in_a_image():
     assert colours(quantise(np.array([[np.nan, 1.0, 2.0]])))[0, 0].tolist() == [128] * 3
 
 
 def test_phase_is_colour_and_amplitude_brightness():
-    picture = colours(quantise(np.array([[0, 1, -1, 1j]])))
+    image = colours(quantise(np.array([[0, 1, -1, 1j]])))
     wheel = table("phase")
-    assert picture[0].tolist() == [[0, 0, 0], wheel[128].tolist(), wheel[0].tolist(), wheel[192].tolist()]
+    assert image[0].tolist() == [[0, 0, 0], wheel[128].tolist(), wheel[0].tolist(), wheel[192].tolist()]
 
 
-def test_pictures_have_a_useful_size():
+def test_images_have_a_useful_size():
     assert resized(np.zeros((4, 8, 3), np.uint8)).shape == (128, 256, 3)
     assert resized(np.full((1500, 1000, 3), 9, np.uint8)).shape == (500, 334, 3)
     assert side_by_side([np.zeros((4, 5, 3), np.uint8), np.zeros((6, 2, 3), np.uint8)], gap=1).shape == (6, 8, 3)
@@ -113,7 +113,7 @@ def test_reducing_keeps_the_mean_of_whole_blocks():
     assert reduced(np.ones((5, 7)), 3).tolist() == np.ones((2, 3)).tolist()
 
 
-def test_a_composite_widget_gets_its_picture():
+def test_a_composite_widget_gets_its_image():
     class Box(PngFallback, ipywidgets.VBox):
         def png(self) -> bytes:
             return png(np.zeros((2, 2, 3), np.uint8))

@@ -10,7 +10,7 @@ from ptywidgets.engine.aberrations import SYMBOLS, Aberrations
 from ptywidgets.engine.probe_report import Quantity
 from ptywidgets.widgets.aberration_controls import AberrationControls
 from ptywidgets.widgets.probe_designer import APERTURES, ProbeDesigner
-from ptywidgets.widgets.report_table import report_table
+from ptywidgets.widgets.tables import report_table
 
 
 @pytest.fixture(scope="module")
@@ -26,14 +26,14 @@ def designer(data):
 
 
 def type_into(dial, text):
-    dial.number.box.value = text
+    dial.number.input.value = text
 
 
 def diameter(designer):
     return next(quantity.value for quantity in designer.report if quantity.name == "probe diameter")
 
 
-def test_a_slider_changes_optics_picture_and_numbers(designer):
+def test_a_slider_changes_optics_image_and_numbers(designer):
     before, sharp = designer.probe_view.rgb(), diameter(designer)
     designer.aberrations["defocus"].slider.value = 400
     assert designer.recon.optics.aberrations["defocus"] == 400
@@ -56,14 +56,14 @@ def test_sliders_stand_on_whole_steps_so_that_no_browser_rounds_them(designer):
 
 
 def test_an_unknown_defocus_is_no_number_and_zero_is_one(designer):
-    box = designer.aberrations["defocus"].number.box
-    assert box.value == "" and box.placeholder == "not set" and "not known" in designer.words
+    box = designer.aberrations["defocus"].number.input
+    assert box.value == "" and box.placeholder == "not set" and "unknown" in designer.status_text
     assert repr(designer).endswith("defocus unknown)")
     assert "with a defocus of 0" in designer.table.value and "safer" not in designer.table.value
     type_into(designer.aberrations["C12"], "20")
     assert not designer.recon.optics.aberrations.known and box.value == ""
     type_into(designer.aberrations["defocus"], "0")
-    assert designer.recon.optics.aberrations == Aberrations(defocus=0, C12=20) and designer.words == ""
+    assert designer.recon.optics.aberrations == Aberrations(defocus=0, C12=20) and designer.status_text == ""
     type_into(designer.aberrations["defocus"], "")
     assert not designer.recon.optics.aberrations.known and designer.recon.optics.aberrations["C12"] == 20
 
@@ -71,7 +71,7 @@ def test_an_unknown_defocus_is_no_number_and_zero_is_one(designer):
 def test_a_bad_entry_is_told_in_words_and_changes_nothing(designer):
     before = designer.recon.optics
     type_into(designer.aberrations["C12"], "lots")
-    assert "lots" in designer.words
+    assert "lots" in designer.status_text
     assert designer.recon.optics is before
 
 
@@ -93,7 +93,7 @@ def test_the_cartesian_form_shows_the_same_lens(designer):
 
 
 def test_every_aberration_has_a_dial_once_unfolded(designer):
-    designer.dials.fold.selected_index = 0
+    designer.dials.accordion.selected_index = 0
     assert set(SYMBOLS) - {"C10"} <= set(designer.aberrations)
     type_into(designer.aberrations["C50"], "1")
     assert designer.recon.optics.aberrations["C50"] == 1e7, "shown in mm, kept in A"
@@ -114,7 +114,7 @@ def test_the_vacuum_pattern_is_the_default_and_comes_back(designer, data):
     assert designer.kind.value == APERTURES[0] and designer.semiangle.disabled
     designer.kind.value = APERTURES[1]
     assert designer.recon.optics.vacuum is None and not designer.semiangle.disabled
-    designer.semiangle.box.value = "12"
+    designer.semiangle.input.value = "12"
     assert designer.recon.optics.semiangle == 12
     designer.kind.value = APERTURES[0]
     assert np.allclose(designer.recon.optics.vacuum, data.vacuum)
@@ -130,34 +130,34 @@ def test_a_vacuum_pattern_is_loaded_from_a_file(designer, data, tmp_path):
     np.save(tmp_path / "small.npy", np.ones((8, 8)))
     designer.path.value = str(tmp_path / "small.npy")
     designer.load.click()
-    assert "(8, 8)" in designer.words and designer.recon.optics.vacuum.shape == (64, 64)
+    assert "(8, 8)" in designer.status_text and designer.recon.optics.vacuum.shape == (64, 64)
     designer.path.value = str(tmp_path / "none.npy")
     designer.load.click()
-    assert "none.npy" in designer.words
+    assert "none.npy" in designer.status_text
 
 
 def test_without_a_vacuum_pattern_the_toggle_goes_back(data):
     designer = ProbeDesigner(Dataset(data.data, data.calibration))
     designer.kind.value = APERTURES[0]
-    assert designer.kind.value == APERTURES[1] and "vacuum" in designer.words
+    assert designer.kind.value == APERTURES[1] and "vacuum" in designer.status_text
 
 
 def test_what_is_missing_is_said_and_can_be_typed():
     designer = ProbeDesigner(Dataset(np.ones((3, 3, 16, 16), np.float32), name="bare"))
-    assert "energy" in designer.words and "detector pixel" in designer.words and designer.report == ()
+    assert "energy" in designer.status_text and "detector pixel" in designer.status_text and designer.report == ()
     assert designer.missing.layout.display == ""
     for name, text in (("energy", "80"), ("q_pixel", "0.1"), ("semiangle", "20")):
-        designer.missing.boxes[name].box.value = text
-    assert "scan step" in designer.words and "energy" not in designer.words
+        designer.missing.fields[name].input.value = text
+    assert "scan step" in designer.status_text and "energy" not in designer.status_text
     names = [quantity.name for quantity in designer.report]
     assert "probe diameter" in names and "overlap" not in names
-    designer.missing.boxes["scan_step"].box.value = "2"
+    designer.missing.fields["scan_step"].input.value = "2"
     assert "overlap" in [quantity.name for quantity in designer.report]
-    assert "missing" not in designer.words and designer.missing.layout.display == "none"
+    assert "Missing" not in designer.status_text and designer.missing.layout.display == "none"
 
 
 def test_without_data_it_says_so():
-    assert "No data" in ProbeDesigner().words
+    assert "No data" in ProbeDesigner().status_text
 
 
 def test_too_much_defocus_is_called_bad(designer):
@@ -167,9 +167,9 @@ def test_too_much_defocus_is_called_bad(designer):
 
 def test_a_run_keeps_its_probe_and_the_designer_says_so(designer):
     designer.recon.status = "running"
-    assert "next start" in designer.words
+    assert "next start" in designer.status_text
     designer.recon.status = "stopped"
-    assert "next start" not in designer.words
+    assert "next start" not in designer.status_text
 
 
 def test_advice_and_names_are_text_not_markup():
@@ -186,7 +186,7 @@ def test_closing_ends_listening(data):
     assert semiangle.value != 10
 
 
-def test_a_notebook_keeps_a_picture(designer):
+def test_a_notebook_keeps_a_image(designer):
     bundle = designer._repr_mimebundle_()
     data = bundle[0] if isinstance(bundle, tuple) else bundle
     assert data["image/png"] and data["text/plain"].startswith("ProbeDesigner('ducky tiny'")

@@ -1,4 +1,4 @@
-"""ReconstructionRunner without a browser: buttons, status, settings, and pictures that come from a thread."""
+"""ReconstructionRunner without a browser: buttons, status, settings, and images that come from a thread."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from ptywidgets.engine.constraints import CONSTRAINTS, VOLUMES, Every, PurePhase
 from ptywidgets.reconstruction import running
 from ptywidgets.reconstruction.hosts import Cell
 from ptywidgets.widgets.convergence import Convergence, log_ticks
+from ptywidgets.widgets.formatting import duration_text
 from ptywidgets.widgets.plan_editor import first_sentence
 from ptywidgets.widgets.reconstruction_runner import ReconstructionRunner
-from ptywidgets.widgets.run_words import default_path, duration
+from ptywidgets.widgets.status_text import default_path
 
 
 def frames(runner, name="phase"):
@@ -38,10 +39,10 @@ def test_run_to_the_end_shows_everything(runner, recon):
     for name in ("phase", "fft", "probe"):
         assert frames(runner, name) > 0 and not runner.image_views[name].live
         assert runner.image_views[name].still, f"{name} is not kept in the notebook"
-    assert frames(runner, "amplitude") == 0, "a picture that nobody looks at was sent"
+    assert frames(runner, "amplitude") == 0, "an image that nobody looks at was sent"
 
 
-def test_a_picture_that_is_turned_on_later_is_shown_at_once(runner, recon):
+def test_a_image_that_is_turned_on_later_is_shown_at_once(runner, recon):
     recon.run(1)
     runner.toggles["amplitude"].value = True
     assert frames(runner, "amplitude") > 0 and runner.image_views["amplitude"].layout.display == ""
@@ -58,10 +59,10 @@ def test_pause_resume_step_and_stop(runner, recon):
     until(lambda: recon.status == "paused")
     until(lambda: runner.pause.description == "Resume")
     assert not runner.step.disabled and not runner.save.disabled
-    until(lambda: not runner.image_views["probe"].live)  # the last picture of a pause is a still one
+    until(lambda: not runner.image_views["probe"].live)  # the last image of a pause is a still one
     seen = frames(runner)
     time.sleep(0.25)
-    assert frames(runner) == seen, "pictures still come while it pauses"
+    assert frames(runner) == seen, "images still come while it pauses"
     before = len(recon.losses)
     runner.step.click()
     until(lambda: recon.status == "paused" and len(recon.losses) > before)
@@ -91,7 +92,7 @@ def test_an_error_of_the_run_is_told_in_words(runner, recon):
 
     recon.plan = recon.plan.replace(constraints=(Wrong(),))
     runner.run.click()
-    until(lambda: recon.status == "error" and "broke" in runner.words)
+    until(lambda: recon.status == "error" and "broke" in runner.status_text)
     until(lambda: "pty-bad" in runner.status_line.value)
     assert "<b>" not in runner.status_line.value and "pty-bad" in runner.status_line.value
     assert not runner.run.disabled
@@ -106,7 +107,7 @@ def test_a_result_to_be_doubted_looks_so_and_another_run_takes_that_away(runner,
 
     recon.update_plan(iterations=1, constraints=(Ruin(),))
     runner.run.click()
-    until(lambda: recon.status == "doubtful" and "diverged" in runner.words)
+    until(lambda: recon.status == "doubtful" and "diverged" in runner.status_text)
     until(lambda: "doubtful result, iteration 1 of 1" in runner.state_line.value)
     assert "pty-warn" in runner.state_line._dom_classes and "pty-warn" in runner.status_line.value
     assert runner.progress.bar_style == "warning" and not runner.run.disabled
@@ -121,9 +122,9 @@ def test_what_is_advised_is_said_in_the_words_of_widgets(runner, recon):
     recon.prepare(rotation=165.0, transpose=False)
     recon.update_plan(iterations=64)
     recon.run()
-    until(lambda: recon.status == "doubtful" and "is left over, noise aside" in runner.words)
-    until(lambda: 'Fill in the field "rotation" in the RotationExplorer: -15.' in runner.words)
-    assert "prepare(rotation=-15)" in recon.message and "prepare(" not in runner.words
+    until(lambda: recon.status == "doubtful" and "is left over, noise aside" in runner.status_text)
+    until(lambda: 'Fill in the field "rotation" in the RotationExplorer: -15.' in runner.status_text)
+    assert "prepare(rotation=-15)" in recon.message and "prepare(" not in runner.status_text
 
 
 def test_a_finished_run_with_doubts_is_told_from_one_without(runner, recon):
@@ -132,7 +133,7 @@ def test_a_finished_run_with_doubts_is_told_from_one_without(runner, recon):
     recon.update_plan(iterations=1)
     recon.run()
     assert recon.status == "finished" and recon.doubts
-    until(lambda: "finished, with doubts, iteration 1" in runner.state_line.value and "Doubtful" in runner.words)
+    until(lambda: "finished, with doubts, iteration 1" in runner.state_line.value and "Doubtful" in runner.status_text)
     assert "pty-warn" in runner.state_line._dom_classes and runner.progress.bar_style == "warning"
 
 
@@ -140,7 +141,7 @@ def test_missing_calibration_is_told_in_words(data):
     runner = ReconstructionRunner(Dataset(data.data, Calibration(energy=80e3)))
     runner.run.click()
     asked = 'the fields "scan step", "q pixel" and "semi-angle" in the DatasetBrowser'
-    assert asked in runner.words and runner.recon.status == "ready"
+    assert asked in runner.status_text and runner.recon.status == "ready"
 
 
 def test_run_alone_finds_what_nobody_gave(data):
@@ -149,7 +150,7 @@ def test_run_alone_finds_what_nobody_gave(data):
     runner.run.click()
     runner.recon.wait(60)
     assert runner.recon.optics.aberrations["defocus"] == pytest.approx(250, rel=0.05)
-    until(lambda: runner.words.startswith("Found: ") and "defocus" in runner.words)
+    until(lambda: runner.status_text.startswith("Found: ") and "defocus" in runner.status_text)
     runner.close()
 
 
@@ -158,8 +159,8 @@ def test_what_the_data_cannot_tell_is_asked_for_in_the_words_of_widgets(data):
     runner = ReconstructionRunner(Reconstruction(Dataset(noise, data.calibration, vacuum=data.vacuum)))
     runner.run.click()
     until(lambda: runner.recon.status == "error")
-    until(lambda: "cannot tell" in runner.words and "in the ProbeDesigner" in runner.words)
-    assert runner.status_line.kind == "bad" and "=" not in runner.words
+    until(lambda: "cannot tell" in runner.status_text and "in the ProbeDesigner" in runner.status_text)
+    assert runner.status_line.kind == "bad" and "=" not in runner.status_text
     assert "iteration" not in runner.state_line.value
     runner.find.value = False
     assert runner.recon.find_unknown is False
@@ -176,14 +177,14 @@ def test_without_data_nothing_can_be_pressed():
 
 def test_a_view_that_fails_does_not_break_the_run(runner, recon):
     def fail(*_args, **_kwargs):
-        raise RuntimeError("no picture today")
+        raise RuntimeError("no image today")
 
     runner.image_views["phase"].show = fail
     recon.update_plan(iterations=3)
     runner.run.click()
     recon.wait(60)
     assert recon.status == "finished" and recon.iteration == 3
-    until(lambda: "no picture today" in runner.words)
+    until(lambda: "no image today" in runner.status_text)
 
 
 def test_save_says_where_and_the_file_loads(runner, recon, data, tmp_path):
@@ -191,7 +192,7 @@ def test_save_says_where_and_the_file_loads(runner, recon, data, tmp_path):
     assert runner.path.value == "ducky_tiny_reconstruction.h5"
     runner.path.value = str(tmp_path / "mine.h5")
     runner.save.click()
-    assert "mine.h5" in runner.words and runner.saved == str(tmp_path / "mine.h5")
+    assert "mine.h5" in runner.status_text and runner.saved == str(tmp_path / "mine.h5")
     loaded = Reconstruction.load(tmp_path / "mine.h5", data)
     assert loaded.iteration == 2
     shown = ReconstructionRunner(loaded)
@@ -213,12 +214,12 @@ def test_save_over_what_is_something_else_is_refused_in_words_of_a_widget(tmp_pa
     other = write(tmp_path / "other.h5", data)
     runner = ReconstructionRunner(str(source))
     runner.recon.prepare()
-    for file, words in ((source, "holds data that this comes from"), (other, "is not a saved reconstruction")):
+    for file, text in ((source, "holds data that this comes from"), (other, "is not a saved reconstruction")):
         before = file.read_bytes()
         runner.path.value = str(file)
         runner.save.click()
-        assert "pty-bad" in runner.status_line.value and words in runner.words
-        assert "choose another name" in runner.words and "overwrite=" not in runner.words
+        assert "pty-bad" in runner.status_line.value and text in runner.status_text
+        assert "choose another name" in runner.status_text and "overwrite=" not in runner.status_text
         assert runner.saved == "" and file.read_bytes() == before
     runner.path.value = str(tmp_path / "new.h5")
     for _ in range(2):  # one's own is replaced
@@ -235,38 +236,38 @@ def test_reset_forgets(runner, recon):
 
 
 def test_settings_change_the_plan_and_follow_it(runner, recon):
-    runner.fold.selected_index = 0
+    runner.accordion.selected_index = 0
     settings = runner.settings
-    settings.numbers["iterations"].box.value = "9"
-    settings.numbers["batch"].box.value = ""
-    settings.algorithm["step"].number.box.value = "0.25"
+    settings.numbers["iterations"].input.value = "9"
+    settings.numbers["batch"].input.value = ""
+    settings.algorithm["step"].number.input.value = "0.25"
     assert (recon.plan.iterations, recon.plan.batch, recon.plan.algorithm.step) == (9, None, 0.25)
-    settings.numbers["iterations"].box.value = "0"
-    assert "iterations" in runner.words and recon.plan.iterations == 9
+    settings.numbers["iterations"].input.value = "0"
+    assert "iterations" in runner.status_text and recon.plan.iterations == 9
     recon.update_plan(iterations=12)
     assert settings.numbers["iterations"].value == 12
     settings.object_type.value = "potential"
     assert recon.object_type == "potential"
-    assert settings.constraints.boxes["Positivity"].value, "its default constraints are not shown"
+    assert settings.constraints.checkboxes["Positivity"].value, "its default constraints are not shown"
 
 
 @pytest.mark.parametrize(
     "algorithm", [kind() for kind in ALGORITHMS.values()] + [GradientDescent(rule=Adam())], ids=repr
 )
 def test_settings_follow_another_algorithm(runner, recon, algorithm):
-    runner.fold.selected_index = 0
+    runner.accordion.selected_index = 0
     recon.auto = False
     for each in (algorithm, GradientDescent(), algorithm):
         recon.plan = recon.plan.replace(algorithm=each)
         assert list(runner.settings.algorithm.controls) == [parameter.name for parameter in each.describe()]
     name = "probe_from"
-    runner.settings.algorithm[name].number.box.value = "3"
+    runner.settings.algorithm[name].number.input.value = "3"
     assert recon.plan.algorithm == algorithm.replace(probe_from=3)
-    assert first_sentence(type(algorithm))[:20] in runner.settings.algorithm_words.value
+    assert first_sentence(type(algorithm))[:20] in runner.settings.algorithm_text.value
 
 
 def test_a_method_is_chosen_and_the_automatic_one_tells_its_stages(runner, recon):
-    runner.fold.selected_index = 0
+    runner.accordion.selected_index = 0
     settings = runner.settings
     assert settings.method.value == "automatic" and recon.auto
     assert settings.numbers["batch"].layout.display == "none", "the automatic schedule has batches of its own"
@@ -284,11 +285,11 @@ def test_a_method_is_chosen_and_the_automatic_one_tells_its_stages(runner, recon
 
 
 def test_a_loss_is_chosen(runner, recon):
-    runner.fold.selected_index = 0
+    runner.accordion.selected_index = 0
     assert runner.settings.loss.value == "automatic"
     runner.settings.loss.value = "poisson"
     assert recon.plan.loss == "poisson" and recon.auto, "the automatic schedule takes it as well"
-    assert "poisson loss" in runner.fold.get_title(0)
+    assert "poisson loss" in runner.accordion.get_title(0)
     recon.update_plan(loss="amplitude")
     assert runner.settings.loss.value == "amplitude"
 
@@ -299,7 +300,7 @@ def test_the_stage_and_its_reason_are_told(runner, recon):
     assert "Stage 1 of" in runner.stage_line.value
     recon.run(40)
     assert recon.status == "finished" and recon.iteration < 42, "it has not settled"
-    assert "settled" in runner.stage_line.value
+    assert "converged" in runner.stage_line.value
     recon.update_plan(batch=64)
     recon.run(1)
     assert runner.stage_line.layout.display == "none", "a plan has no stages"
@@ -309,13 +310,13 @@ def test_constraints_are_ticked_and_what_is_not_known_stays(runner, recon):
     special = Every(5, PurePhase())
     recon.object_type = "complex"
     recon.plan = recon.plan.replace(constraints=(*recon.plan.constraints, special))
-    runner.fold.selected_index = 0
+    runner.accordion.selected_index = 0
     editor = runner.settings.constraints
-    assert set(editor.boxes) == {*CONSTRAINTS, *VOLUMES}
+    assert set(editor.checkboxes) == {*CONSTRAINTS, *VOLUMES}
     assert [(brick, box.value) for brick, box in editor.others] == [(special, True)]
-    editor.boxes["ProbeSupport"].value = True
-    editor.parameters["ProbeSupport"]["radius"].number.box.value = "0.4"
-    editor.boxes["VacuumBaseline"].value = False
+    editor.checkboxes["ProbeSupport"].value = True
+    editor.parameters["ProbeSupport"]["radius"].number.input.value = "0.4"
+    editor.checkboxes["VacuumBaseline"].value = False
     kinds = [type(c).__name__ for c in recon.plan.constraints]
     assert kinds == ["AmplitudeLimit", "ProbeCentre", "ProbeSupport", "Every"]
     assert recon.plan.constraints[2].radius == 0.4 and recon.plan.constraints[3] is special
@@ -344,7 +345,7 @@ def test_a_cell_run_again_leaves_one_run(data, monkeypatch):
     until(lambda: first.recon.status == "stopped")
     until(lambda: len(second.recon.losses) > 0)
     assert [thread.name for thread in threading.enumerate()].count("ptywidgets-run") == 1
-    until(lambda: "same data" in first.words)
+    until(lambda: "same data" in first.status_text)
     second.recon.stop()
 
 
@@ -355,7 +356,7 @@ def test_names_are_text_not_markup(data, tmp_path):
     assert default_path(Reconstruction()) == "data_reconstruction.h5"
 
 
-def test_a_notebook_keeps_a_picture(runner, recon):
+def test_a_notebook_keeps_a_image(runner, recon):
     recon.run(1)
     bundle = runner._repr_mimebundle_()
     data = bundle[0] if isinstance(bundle, tuple) else bundle
@@ -387,7 +388,7 @@ def test_a_logarithmic_axis_knows_no_zero_and_no_nan():
 
 
 def test_times_in_words():
-    assert duration(3661) == "1 h 1 min"
+    assert duration_text(3661) == "1 h 1 min"
 
 
 def test_a_host_that_shows_no_threads_is_told(runner, recon, monkeypatch):
@@ -395,7 +396,7 @@ def test_a_host_that_shows_no_threads_is_told(runner, recon, monkeypatch):
     monkeypatch.setattr("ptywidgets.reconstruction.running.shows_threads", lambda: False)
     recon.update_plan(iterations=2)
     said = []
-    runner.status_line.observe(lambda change: said.append(runner.words), "value")
+    runner.status_line.observe(lambda change: said.append(runner.status_text), "value")
     runner.run.click()
     assert recon.status == "finished", "the click did not wait for the run"
-    assert any("interrupt" in words for words in said)
+    assert any("interrupt" in text for text in said)

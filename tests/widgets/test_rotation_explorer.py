@@ -30,29 +30,29 @@ def explorer(data):
 def test_it_opens_with_what_the_engine_finds_and_makes_no_amplitudes(explorer):
     assert explorer.rotation == pytest.approx(-15, abs=2)
     assert explorer.recon.measurement is None
-    assert explorer.words.startswith("Rotation ")
+    assert explorer.status_text.startswith("Rotation ")
 
 
 def test_the_slider_the_box_and_the_handle_are_one(explorer):
     explorer.angle.slider.value = 40.0
     assert explorer.rotation == 40 and explorer.plot.handle.values == [40.0]
-    explorer.angle.number.box.value = "-120,5"
+    explorer.angle.number.input.value = "-120,5"
     assert explorer.rotation == -120.5 and explorer.plot.handle.values == [-120.5]
     explorer.plot.handle.knobs.x = np.array([77.04])
-    assert explorer.rotation == 77.0 and explorer.angle.number.box.value == "77"
+    assert explorer.rotation == 77.0 and explorer.angle.number.input.value == "77"
     assert explorer.plot.handle.lines.x.ravel().tolist() == [77.0, 77.0]
 
 
-def test_the_pictures_follow_the_angle(explorer, data):
+def test_the_images_follow_the_angle(explorer, data):
     explorer.rotation = 30
     explorer.transpose = True
     assert np.allclose(explorer.field, rotate_vectors(explorer._field.vectors, 30, True))
     assert np.allclose(explorer.phase, integrate(explorer.field, data.calibration.scan_step))
     latest = explorer.phase_view._frames.latest[1]
     assert np.abs(latest.values - explorer.phase).max() <= np.ptp(explorer.phase) / 250
-    twin = explorer.twin_view._frames.latest[1]
-    assert np.abs(twin.values + explorer.phase).max() <= np.ptp(explorer.phase) / 250
-    assert explorer.twin_view.title == "Its twin, -150.0°"
+    flipped = explorer.flipped_view._frames.latest[1]
+    assert np.abs(flipped.values + explorer.phase).max() <= np.ptp(explorer.phase) / 250
+    assert explorer.flipped_view.title == "Phase at -150.0°, flipped"
 
 
 def test_angles_are_brought_into_one_turn_and_nonsense_is_refused(explorer):
@@ -60,8 +60,8 @@ def test_angles_are_brought_into_one_turn_and_nonsense_is_refused(explorer):
     assert explorer.rotation == -170
     with pytest.raises(ParameterError):
         explorer.rotation = float("nan")
-    explorer.angle.number.box.value = "500"
-    assert "expected a number from -180 to 180" in explorer.words
+    explorer.angle.number.input.value = "500"
+    assert "expected a number from -180 to 180" in explorer.status_text
     assert explorer.rotation == -170
 
 
@@ -71,7 +71,7 @@ def test_accept_writes_the_reconstruction(explorer):
     explorer.accept_button.click()
     assert explorer.recon.rotation == -14 and explorer.recon.transpose is False
     assert explorer.recon.preparation.origin == "parabola"
-    assert explorer.words.startswith("Accepted")
+    assert explorer.status_text.startswith("Accepted")
 
 
 def test_another_calibration_keeps_the_angle_and_the_centre_of_mass(explorer):
@@ -95,7 +95,7 @@ def test_flip_and_find(explorer):
 @pytest.mark.parametrize("shown", ["measured", "fitted", "corrected"])
 def test_every_map_of_every_descan_model(explorer, model, shown):
     explorer.model.value, explorer.maps.shown.value = model, shown
-    assert explorer.words == "" or "Error" not in explorer.words
+    assert explorer.status_text == "" or "Error" not in explorer.status_text
     for view in explorer.maps.views:
         assert view._frames.latest[1].shape == (12, 12)
 
@@ -115,7 +115,7 @@ def test_without_calibration_the_angle_is_found_and_accept_says_what_is_missing(
     explorer = RotationExplorer(Dataset(data.data))
     assert explorer.rotation == pytest.approx(-15, abs=2)
     explorer.accept_button.click()
-    assert "not set" in explorer.words and explorer.status_line.kind == "bad"
+    assert "not set" in explorer.status_text and explorer.status_line.kind == "bad"
     assert explorer.recon.rotation is None
     explorer.close()
 
@@ -127,7 +127,7 @@ def test_no_preparing_while_a_run_is_on(data):
     recon.start(10_000)
     try:
         explorer.accept_button.click()
-        assert "stop it first" in explorer.words
+        assert "stop it first" in explorer.status_text
     finally:
         recon.stop()
         explorer.close()
@@ -137,7 +137,7 @@ def test_without_data_it_waits(data):
     explorer = RotationExplorer()
     assert explorer.phase is None and explorer.png() == b""
     explorer.find_button.click()
-    assert "load data first" in explorer.words
+    assert "load data first" in explorer.status_text
     with pytest.raises(DataError):
         explorer.find()
     explorer.recon.dataset = data
@@ -149,11 +149,13 @@ def test_data_that_cannot_be_are_told_in_words(data):
     broken = data.data.copy()
     broken[2, 3] = 0
     explorer = RotationExplorer(Dataset(broken))
-    assert "1 frame of 144 without a single count, at scan [2, 3]" in explorer.words and explorer.phase is not None
+    assert (
+        "1 frame of 144 without a single count, at scan [2, 3]" in explorer.status_text and explorer.phase is not None
+    )
     explorer.close()
     broken[2:] = 0
     explorer = RotationExplorer(Dataset(broken))
-    assert "no counts at all" in explorer.words
+    assert "no counts at all" in explorer.status_text
     explorer.recon.dataset = data
     assert explorer.rotation == pytest.approx(-15, abs=2)
     explorer.close()
@@ -180,10 +182,10 @@ def test_threads_may_turn_it(explorer):
     explorer.wait()
     explorer.rotation = 12
     assert np.allclose(explorer.field, rotate_vectors(explorer._field.vectors, 12, explorer.transpose))
-    assert explorer.words == "" or "Error" not in explorer.words
+    assert explorer.status_text == "" or "Error" not in explorer.status_text
 
 
-def test_repr_and_still_picture(explorer):
+def test_repr_and_still_image(explorer):
     explorer.rotation = 5
     assert repr(explorer) == "RotationExplorer('ducky tiny'; rotation 5.00 degrees)"
     assert explorer.png().startswith(b"\x89PNG")

@@ -89,7 +89,7 @@ def test_the_list_says_what_each_of_them_is(panel):
     assert listed(panel)[1][0] in panel.buttons[1].tooltip and listed(panel)[1][2] in panel.buttons[1].tooltip
 
 
-def test_the_picture_has_all_points_and_a_ring_for_each(panel):
+def test_the_image_has_all_points_and_a_ring_for_each(panel):
     landscape, alternatives = panel.recon.start_landscape, panel.recon.start_alternatives
     assert sum(len(plot.points.x) for plot in panel.plots) == len(landscape)
     for plot in panel.plots:
@@ -123,7 +123,7 @@ def test_a_button_takes_one_and_so_does_a_click_on_its_ring(panel):
     panel.buttons[2].click()
     assert recon.taken_alternative == panel.chosen == 2
     assert [b.description for b in panel.buttons] == ["Take 1", "Take 2", "✓ 3 in use", "Take 4", "Take 5"]
-    assert "start 3 of 5" in panel.words and panel.status_line.kind == "good"
+    assert "start 3 of 5" in panel.status_text and panel.status_line.kind == "good"
     as_recorded, transposed = panel.plots
     assert as_recorded.outer.visible and as_recorded.outer.x.tolist() == [recon.start_alternatives[2].rotation]
     transposed.rings._handle_custom_msgs(transposed.rings, {"event": "element_click", "data": {"index": 1}})
@@ -147,7 +147,7 @@ def test_during_a_run_none_can_be_taken_and_it_says_why(panel):
     panel.wait()
     assert all(button.disabled for button in panel.buttons) and "stop it first" in plain(panel.facts)
     panel.plots[1].rings._handle_custom_msgs(None, {"event": "element_click", "data": {"index": 1}})
-    assert "stop it first" in panel.words and recon.taken_alternative == 0
+    assert "stop it first" in panel.status_text and recon.taken_alternative == 0
     recon.stop()
     panel.wait()
     assert not any(button.disabled for button in panel.buttons) and "Click a ring" in plain(panel.facts)
@@ -158,14 +158,14 @@ def test_without_a_landscape_there_is_the_list_alone(data, finding, start):
     recon = Reconstruction(data)
     recon.find_start()
     panel = StartAlternatives(recon)
-    assert len(listed(panel)) == 5 and not shown(panel.picture)
+    assert len(listed(panel)) == 5 and not shown(panel.landscape_panel)
     assert "ring" not in plain(panel.facts), "there is none"
     panel.buttons[1].click()
     assert recon.taken_alternative == 1
     panel.close()
 
 
-def test_a_transpose_that_was_not_tried_has_no_picture(data, finding, start):
+def test_a_transpose_that_was_not_tried_has_no_image(data, finding, start):
     ours = start.landscape.transpose == start.measurement.transpose
     some = {name: getattr(start.landscape, name)[ours] for name in ("rotation", "transpose", "defocus", "misfit")}
     alternatives = tuple(one for one in start.alternatives if one.transpose == start.measurement.transpose)
@@ -182,33 +182,33 @@ def test_without_any_one_line_says_what_to_do(data, finding, start):
     assert "No data yet" in plain(panel.facts)
     panel.close()
     panel = StartAlternatives(data)
-    assert "press Auto" in plain(panel.facts) and not shown(panel.picture) and not shown(panel.list)
+    assert "press Auto" in plain(panel.facts) and not shown(panel.landscape_panel) and not shown(panel.list)
     assert panel.buttons == [] and repr(panel) == "StartAlternatives('ducky tiny'; no alternatives)"
     finding(replace(start, alternatives=(), landscape=None))
     panel.recon.find_start()
     assert "has no alternatives" in plain(panel.facts)
     finding(start)
     panel.recon.find_start()
-    assert len(panel.buttons) == 5 and shown(panel.picture)
+    assert len(panel.buttons) == 5 and shown(panel.landscape_panel)
     assert repr(panel) == "StartAlternatives('ducky tiny'; 5 alternatives, 1 in use)"
     panel.recon.dataset = Dataset(data.data.copy(), data.calibration)
-    assert panel.buttons == [] and not shown(panel.picture) and "press Auto" in plain(panel.facts)
+    assert panel.buttons == [] and not shown(panel.landscape_panel) and "press Auto" in plain(panel.facts)
     panel.close()
 
 
 def test_the_start_panel_has_them_in_a_fold_made_when_it_is_opened(data, finding):
     panel = StartPanel(Reconstruction(data))
-    assert not shown(panel.fold) and panel.alternatives is None
+    assert not shown(panel.accordion) and panel.alternatives is None
     panel.find()
-    assert shown(panel.fold) and panel.fold.selected_index is None and panel.alternatives is None
-    assert "5" in panel.fold.get_title(0) and "81 %" in panel.fold.get_title(0)
-    panel.fold.selected_index = 0
+    assert shown(panel.accordion) and panel.accordion.selected_index is None and panel.alternatives is None
+    assert "5" in panel.accordion.get_title(0) and "81 %" in panel.accordion.get_title(0)
+    panel.accordion.selected_index = 0
     inner = panel.alternatives
     assert inner.recon is panel.recon and len(inner.buttons) == 5
     inner.buttons[1].click()
     assert "chosen by hand" in "".join(plain(row.children[2]) for row in panel.rows.children)
-    panel.fold.selected_index = None
-    panel.fold.selected_index = 0
+    panel.accordion.selected_index = None
+    panel.accordion.selected_index = 0
     assert panel.alternatives is inner
     panel.close()
 
@@ -217,7 +217,7 @@ def test_the_bench_has_them_after_auto(data, finding):
     bench = Workbench(Reconstruction(data))
     bench.auto.click()
     bench.start.wait()
-    bench.start.fold.selected_index = 0
+    bench.start.accordion.selected_index = 0
     bench.start.alternatives.buttons[2].click()
     assert bench.recon.taken_alternative == 2
     assert bench.select("Rotation").rotation == pytest.approx(bench.recon.rotation, abs=0.01)

@@ -6,7 +6,7 @@ import pytest
 import ptywidgets
 from ptywidgets import ImageView, Reconstruction, samples
 from ptywidgets.engine.errors import ParameterError, UnknownAttributeError
-from ptywidgets.widgets.run_words import plan_words
+from ptywidgets.widgets.status_text import plan_text
 
 PANELS = [
     name
@@ -46,7 +46,7 @@ def test_what_would_mean_nothing_is_refused_with_the_right_way(panel):
         ("plan", None, "widget.recon.plan = None"),
         ("energy", 80e3, f"{kind}(Reconstruction.open(path, energy=80000.0))"),
         ("recon", panel.recon, "use(...)" if kind == "Workbench" else f"{kind}(reconstruction)"),
-        ("words", "good", "worked out"),
+        ("status_text", "good", "worked out"),
         ("close", True, "call it: close(...)"),
     ]:
         with pytest.raises(UnknownAttributeError) as told:
@@ -74,20 +74,20 @@ def test_unknown_arguments_are_refused(kind, ducky):
 
 
 def test_an_image_view_refuses_what_it_does_not_know():
-    view = ImageView("picture")
-    for name, value, words in [
+    view = ImageView("image")
+    for name, value, text in [
         ("cmpa", "gray", "did you mean 'cmap'"),
         ("nonsense", 1, "it has aspect, cmap"),
         ("cmap", "grey", "did you mean 'gray'"),
         ("scale", "lgo", "did you mean 'log'"),
         ("gamma", "high", "expected a float"),
     ]:
-        with pytest.raises(ParameterError, match=words):
+        with pytest.raises(ParameterError, match=text):
             setattr(view, name, value)
     view.scale = "Log"
     assert view.scale == "log"
     with pytest.raises(ParameterError, match="did you mean 'cmap'"):
-        ImageView("picture", cmpa="gray")
+        ImageView("image", cmpa="gray")
 
 
 def test_a_workbench_puts_others_on_the_bench(ducky):
@@ -102,6 +102,6 @@ def test_the_settings_tell_what_a_run_begins_with(ducky):
     recon = Reconstruction(ducky)
     probe = recon.probe
     recon.begin_with(probe=probe, hold_probe=True)
-    assert plan_words(recon).endswith("; begins with the probe of an array 64 x 64 (held)")
+    assert plan_text(recon).endswith("; starts with the probe of an array 64 x 64 (held)")
     recon.begin_with()
-    assert "begins with" not in plan_words(recon)
+    assert "starts with" not in plan_text(recon)

@@ -50,7 +50,7 @@ def test_it_runs_holds_and_stops(tilted, series):
     until(lambda: series.status == "paused" and tilted.image_views["phase"].rgb().shape[0] > 1)
     tilted.stop.click()
     until(lambda: series.status == "stopped")
-    assert "volume" not in tilted.words
+    assert "volume" not in tilted.status_text
     tilted.reset.click()
     assert series.volume is None and not tilted.run.disabled
 
@@ -61,7 +61,7 @@ def test_tilts_are_scrolled_through(tilted, series):
     tilted.wait()
     assert visible(tilted.bar, tilted.bar.tilts, tilted.bar.slices, tilted.bar.modes) == [True, True, True, False]
     assert tilted.bar.tilts.slider.max == 4 and tilted.bar.tilts.text == "1 of 5, −60°"
-    assert "Layer" in tilted.bar.slice_label.value and "all 16 together" in tilted.bar.slice_words.value
+    assert "Layer" in tilted.bar.slice_label.value and "all 16 together" in tilted.bar.slice_text.value
     assert tilted.image_views["phase"].note == "16 layers together"
     assert tilted.image_views["probe"].note == "tilt 1 of 5, −60°"
     first, volume = tilted.image_views["probe"].rgb(), tilted.image_views["phase"].rgb()
@@ -73,7 +73,7 @@ def test_tilts_are_scrolled_through(tilted, series):
     np.testing.assert_array_equal(tilted.image_views["phase"].rgb(), volume)
     tilted.bar.slice.value = 9
     tilted.wait()
-    assert series.look.slice == 8 and "9 of 16, 4 to 4.5 Å deep" in tilted.bar.slice_words.value
+    assert series.look.slice == 8 and "9 of 16, 4 to 4.5 Å deep" in tilted.bar.slice_text.value
     tilted.toggles["section"].value = True
     tilted.wait()
     assert "8 Å deep" in tilted.image_views["section"].note
@@ -87,35 +87,35 @@ def test_one_view_has_no_slider_for_tilts(runner, recon):
 
 def test_bricks_of_volumes_are_offered_for_series_alone(tilted, runner):
     for panel, offered in ((tilted, True), (runner, False)):
-        panel.fold.selected_index = 0
+        panel.accordion.selected_index = 0
         constraints = panel.settings.constraints
         assert ("VolumeSupport" in titles(constraints)) == ("VolumeSlab" in titles(constraints)) == offered
         assert not {"KzFilter", "IdenticalSlices"} & set(titles(constraints))
-    tilted.settings.constraints.boxes["VolumeSupport"].value = True
+    tilted.settings.constraints.checkboxes["VolumeSupport"].value = True
     assert "VolumeSupport" in [type(c).__name__ for c in tilted.recon.plan.constraints]
     tilted.recon.run(1)
 
 
 def test_the_model_speaks_of_the_volume(tilted, runner, series):
-    assert "potential object of 8 Å in 5 tilts from -60° to 70°, 2 slices of 4 Å" in tilted.fold.get_title(0)
+    assert "potential object of 8 Å in 5 tilts from -60° to 70°, 2 slices of 4 Å" in tilted.accordion.get_title(0)
     for panel in (tilted, runner):
-        panel.fold.selected_index = 0
+        panel.accordion.selected_index = 0
     model = tilted.settings.model
     assert visible(model.controls["thickness"], model.controls["tilt_rows"]) == [True, False]
     assert "volume depth" in model.controls["thickness"].children[0].value
     assert "thickness" in runner.settings.model.controls["thickness"].children[0].value
-    model.controls["slices"].box.value = "1"
+    model.controls["slices"].input.value = "1"
     assert visible(model.controls["thickness"]) == [True]
-    model.controls["thickness"].box.value = "0"
+    model.controls["thickness"].input.value = "0"
     assert "how deep the volume" in model.lacking.value
 
 
 def test_what_a_series_cannot_be_is_said_and_the_widget_lives(tilted, series):
-    tilted.fold.selected_index = 0
+    tilted.accordion.selected_index = 0
     series.object_type = "complex"
     assert "phases add up" in tilted.settings.model.lacking.value
     tilted.run.click()
-    until(lambda: series.status == "error" and "phases add up" in tilted.words)
+    until(lambda: series.status == "error" and "phases add up" in tilted.status_text)
     series.object_type = "potential"
     series.update_plan(iterations=2)
     tilted.run.click()
@@ -127,7 +127,7 @@ def test_a_refinement_that_contradicts_the_projections_is_said(tilted, series):
 
     series.update_plan(refinements=(RefineModel(tilt=True),))
     tilted.run.click()
-    until(lambda: series.status == "error" and "the volume makes them" in tilted.words)
+    until(lambda: series.status == "error" and "the volume makes them" in tilted.status_text)
 
 
 def test_another_tilt_may_be_looked_at_on_the_bench(series):

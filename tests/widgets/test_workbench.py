@@ -71,7 +71,7 @@ def test_auto_finds_the_start_and_every_decision_leads_to_its_widget(bench):
     bench.auto.click()
     bench.start.wait()
     recon = bench.recon
-    assert bench.fold.selected_index == 0 and recon.start_decisions
+    assert bench.accordion.selected_index == 0 and recon.start_decisions
     assert "rotation found" in done(bench) and "probe set" in done(bench)
     rows = bench.start.rows.children
     assert len(rows) == len(recon.start_decisions) == len(bench.start.openers)
@@ -87,11 +87,11 @@ def test_auto_finds_the_start_and_every_decision_leads_to_its_widget(bench):
 
 def test_check_is_made_when_it_is_unfolded(bench):
     assert bench.doctor is None
-    bench.fold.selected_index = 1
+    bench.accordion.selected_index = 1
     assert bench.doctor.findings and bench.doctor.recon is bench.recon
     doctor = bench.doctor
-    bench.fold.selected_index = None
-    bench.fold.selected_index = 1
+    bench.accordion.selected_index = None
+    bench.accordion.selected_index = 1
     assert bench.doctor is doctor
 
 
@@ -99,15 +99,15 @@ def test_other_data_forget_start_and_check(bench, data):
     bench.auto.click()
     bench.start.wait()
     bench.use(Reconstruction(Dataset(data.data, data.calibration)))
-    assert bench.start is None and bench.fold.selected_index is None
-    assert all(place.children == () for place in bench.fold.children)
+    assert bench.start is None and bench.accordion.selected_index is None
+    assert all(place.children == () for place in bench.accordion.children)
 
 
 def test_auto_says_what_is_missing(data):
     bench = Workbench(Dataset(data.data))
     bench.auto.click()
     bench.start.wait()
-    assert "not set" in bench.start.words and bench.start.status_line.kind == "bad"
+    assert "not set" in bench.start.status_text and bench.start.status_line.kind == "bad"
     bench.close()
 
 
@@ -123,7 +123,7 @@ def test_the_ducky_is_one_click_away(monkeypatch):
     bench = Workbench()
     bench.ducky.click()
     assert bench.recon.dataset.name == "ducky tiny" and bench.ducky.layout.display == "none"
-    assert list(bench.stages) == ["Data"] and "250" in bench.words
+    assert list(bench.stages) == ["Data"] and "250" in bench.status_text
 
 
 def test_opening_replaces_the_data_and_rebinds_the_stages(bench, tmp_path):
@@ -134,7 +134,7 @@ def test_opening_replaces_the_data_and_rebinds_the_stages(bench, tmp_path):
     bench.path.value = str(tmp_path / "other.npy")
     bench.opener.click()
     assert bench.recon is not before and bench.recon.dataset.shape == (3, 4, 16, 16)
-    assert "other" in bench.title.value and "Opened" in bench.words
+    assert "other" in bench.title.value and "Opened" in bench.status_text
     assert list(bench.stages) == ["Probe"] and bench.stages["Probe"] is not old
     before.optics = before.optics.replace(semiangle=5)
     assert semiangle.value != 5, "the old stage still listens"
@@ -151,13 +151,13 @@ def test_the_run_of_replaced_data_is_stopped(bench, data):
 @pytest.mark.parametrize("path", ["", "nowhere.h5", "two_d.h5"])
 def test_what_cannot_be_opened_is_told_in_words(bench, tmp_path, path):
     with h5py.File(tmp_path / "two_d.h5", "w") as file:
-        file["entry/picture"] = np.ones((8, 8))
+        file["entry/image"] = np.ones((8, 8))
     before = bench.recon
     bench.path.value = str(tmp_path / path) if path else ""
     bench.opener.click()
     assert "pty-bad" in bench.status_line.value and bench.recon is before
     if path == "two_d.h5":
-        assert "entry/picture" in bench.words, "it does not say what is in the file"
+        assert "entry/image" in bench.status_text, "it does not say what is in the file"
 
 
 def test_names_are_text_not_markup(data):
@@ -165,7 +165,7 @@ def test_names_are_text_not_markup(data):
     assert "<img" not in bench.title.value + bench.data_line.value
 
 
-def test_a_notebook_keeps_a_picture(bench):
+def test_a_notebook_keeps_a_image(bench):
     bench.select("Probe")
     bundle = bench._repr_mimebundle_()
     data = bundle[0] if isinstance(bundle, tuple) else bundle

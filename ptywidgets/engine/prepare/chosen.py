@@ -100,7 +100,7 @@ def chosen_decisions(
     told: dict[str, tuple[Any, str]] = {
         "rotation": (angle, f"The rotation, {angle:.2f} degrees, was chosen by hand: {in_words(alternatives, index)}."),
         "transpose": (one.transpose, f"The detector is {turned}, as was chosen by hand."),
-        "180-degree ambiguity": ("told", f"{angle:.0f} degrees were chosen by hand, and not {other:.0f}."),
+        "180-degree ambiguity": ("resolved", f"{angle:.0f} degrees were chosen by hand, and not {other:.0f}."),
         "defocus": (defocus, f"The defocus, {defocus:.4g} A, was chosen by hand together with the rotation."),
     }
     for name, symbol in (("astigmatism", "C12"), ("coma", "C21")):

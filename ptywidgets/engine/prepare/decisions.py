@@ -123,8 +123,8 @@ def about_orientation(
         words = f"The data cannot tell {angle:.0f} from {other:.0f} degrees; turn it round if atoms come out dark."
         if fit.found and search is not None and search.unresolved:
             words += " The lattice is hardly resolved: bright atoms and bright gaps explain the counts alike."
-    told = "open" if source == "undecided" else "told"
-    out.append(Decision("180-degree ambiguity", told, None, "", source, words))
+    resolved = "unresolved" if source == "undecided" else "resolved"
+    out.append(Decision("180-degree ambiguity", resolved, None, "", source, words))
     return out
 
 

@@ -110,7 +110,7 @@ def test_a_choice_by_hand_is_told_and_what_was_given_stays_given():
             ("descan", 2.0, "px", "from the centre of mass"),
             ("rotation", 141.0, "degrees", "from the bright field"),
             ("transpose", True, "", GIVEN),
-            ("180-degree ambiguity", "open", "", "undecided"),
+            ("180-degree ambiguity", "unresolved", "", "undecided"),
             ("defocus", 300.0, "A", "from the bright field"),
             ("astigmatism", 20.6, "A", "from the bright field"),
             ("coma", 700.0, "A", GIVEN),

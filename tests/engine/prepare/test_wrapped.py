@@ -12,7 +12,7 @@ from ptywidgets.engine.direct import bright_field, parallax
 from ptywidgets.engine.direct.parallax_fit import ShiftFit
 from ptywidgets.engine.doctor import examine
 from ptywidgets.engine.prepare import find_rotation, rotate_vectors, wrapped_angle
-from ptywidgets.widgets.verdict_list import degrees
+from ptywidgets.widgets.formatting import degrees_text
 
 TRUE = -15.0
 TURNED = TRUE + 360
@@ -72,4 +72,4 @@ def test_the_reconstruction_and_the_widgets(duck):
     recon.prepare(rotation=TURNED, transpose=False)
     assert recon.rotation == pytest.approx(TRUE)
     assert all(-180 <= angle <= 180 for angle in told(recon.message))
-    assert degrees(TURNED) == "−15.0°"
+    assert degrees_text(TURNED) == "−15.0°"

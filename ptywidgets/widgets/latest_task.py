@@ -1,4 +1,4 @@
-"""Long work that is asked for again and again: done beside everything else, and only the newest result is taken."""
+"""Long work that is requested again and again: done on a thread, and only the newest result is used."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from ptywidgets.reconstruction.hosts import shows_threads
 from ptywidgets.widgets.base import Panel
 
 
-class Latest:
+class LatestTask:
     """One piece of work at a time on a thread; of those asked for meanwhile only the newest is done after it.
 
     Parameters
     ----------
     panel : Panel
-        In whose turns results are taken, and whose status line tells what goes wrong.
+        In whose callback queue results are taken, and whose status line tells what goes wrong.
 
     Notes
     -----
-    :meth:`ask` is called from callbacks of the panel, which come one at a time, so that nothing here needs a lock.
+    :meth:`submit` is called from callbacks of the panel, which come one at a time, so that nothing here needs a lock.
     """
 
     def __init__(self, panel: Panel) -> None:
@@ -32,7 +32,7 @@ class Latest:
         """Whether something is being done."""
         return self._busy
 
-    def ask(self, work: Callable[[], Any], then: Callable[[Any], Any]) -> None:
+    def submit(self, work: Callable[[], Any], then: Callable[[Any], Any]) -> None:
         """Do `work()` on a thread and give `then` its result, unless something newer is asked for meanwhile."""
         if not shows_threads():
             then(work())
@@ -41,17 +41,19 @@ class Latest:
         if not self._busy:
             self._begin()
 
-    def drop(self) -> None:
+    def cancel(self) -> None:
         """What is being done is no longer wanted."""
         self._next = (lambda: None, lambda _: None) if self._busy else None
 
     def _begin(self) -> None:
         assert self._next is not None
         (work, then), self._next, self._busy = self._next, None, True
-        over = self.panel.guarded(self._over)
-        self.panel.turns.apart(work, lambda value: over(then, value), lambda error: over(_raise, error))
+        finish = self.panel.safe_callback(self._finish)
+        self.panel.callback_queue.run_in_background(
+            work, lambda value: finish(then, value), lambda error: finish(_raise, error)
+        )
 
-    def _over(self, finish: Callable[[Any], Any], value: Any) -> None:
+    def _finish(self, finish: Callable[[Any], Any], value: Any) -> None:
         self._busy = False
         if self._next is not None:
             self._begin()
@@ -63,4 +65,4 @@ def _raise(error: Exception) -> None:
     raise error
 
 
-__all__ = ["Latest"]
+__all__ = ["LatestTask"]

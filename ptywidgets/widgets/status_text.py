@@ -1,4 +1,4 @@
-"""A run in words: its status, its settings, times and numbers."""
+"""A run as text: its status, settings, stage and messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ptywidgets.engine.doubts import doubtful
 from ptywidgets.engine.errors import PtyError
 from ptywidgets.engine.plan import AUTOMATIC
 from ptywidgets.reconstruction import Reconstruction, Views
-from ptywidgets.widgets.boxes import typeset
+from ptywidgets.widgets.formatting import duration_text, short_number, spaced_name, typeset
 
 
 def iterations_done(recon: Reconstruction) -> int:
@@ -18,12 +18,12 @@ def iterations_done(recon: Reconstruction) -> int:
     return max(recon.iteration, len(recon.losses))
 
 
-def status_words(recon: Reconstruction) -> str:
-    """Where a run stands: ``running, iteration 12 of 64, 0.31 s each, 16 s left, error 2.1e-3, memory 300 MB``.
+def progress_text(recon: Reconstruction) -> str:
+    """The progress of a run: ``running, iteration 12 of 64, 0.31 s each, 16 s left, error 2.1e-3, memory 300 MB``.
 
     Examples
     --------
-    >>> status_words(Reconstruction())
+    >>> progress_text(Reconstruction())
     'no data yet'
     """
     status, done, planned = recon.status, iterations_done(recon), recon.target_iteration
@@ -37,22 +37,22 @@ def status_words(recon: Reconstruction) -> str:
     if recon.state is None:
         return status
     ended = status in ("finished", "doubtful")
-    parts = [ending(recon), f"iteration {done} of {'' if ended else most}{planned}"]
+    parts = [status_label(recon), f"iteration {done} of {'' if ended else most}{planned}"]
     pace = recon.seconds_per_iteration
     if pace is not None and status in ("running", "paused"):
-        left = f"{duration(max(0, planned - done) * pace)} left"
-        parts += [f"{duration(pace)} each", *([] if recon.auto else [left])]
+        left = f"{duration_text(max(0, planned - done) * pace)} left"
+        parts += [f"{duration_text(pace)} each", *([] if recon.auto else [left])]
     if recon.error is not None:
-        parts.append(f"error {short(recon.error)}")
+        parts.append(f"error {short_number(recon.error)}")
     return ", ".join([*parts, f"memory {in_bytes(recon.memory)}"])
 
 
-def ending(recon: Reconstruction) -> str:
-    """The status as it is shown: what has ended and is doubted is told from what is not.
+def status_label(recon: Reconstruction) -> str:
+    """The status as it is shown: what has ended and is doubted differs from what is not.
 
     Examples
     --------
-    >>> ending(Reconstruction())
+    >>> status_label(Reconstruction())
     'empty'
     """
     if recon.status == "doubtful":
@@ -61,7 +61,7 @@ def ending(recon: Reconstruction) -> str:
 
 
 def run_message(recon: Reconstruction) -> str:
-    """What the reconstruction says, where something has to be given in the words of widgets.
+    """The message of the reconstruction, with the names of widgets' fields where something has to be given.
 
     Examples
     --------
@@ -76,7 +76,7 @@ def run_message(recon: Reconstruction) -> str:
 
 
 def message_kind(recon: Reconstruction) -> str:
-    """How that, and the status, are to be taken: "bad", "warn" or "note".
+    """The severity of that message and of the status: "bad", "warn" or "note".
 
     Examples
     --------
@@ -86,41 +86,41 @@ def message_kind(recon: Reconstruction) -> str:
     return "bad" if recon.status == "error" else "warn" if recon.doubts or recon.status == "doubtful" else "note"
 
 
-def plan_words(recon: Reconstruction) -> str:
+def plan_text(recon: Reconstruction) -> str:
     """The settings in one line.
 
     Examples
     --------
-    >>> plan_words(Reconstruction())
+    >>> plan_text(Reconstruction())
     'automatic, at most 64 iterations, potential object; positivity, probe centre'
-    >>> plan_words(Reconstruction(auto=False))
+    >>> plan_text(Reconstruction(auto=False))
     '64 iterations, batches of 512, step 0.5, potential object; positivity, probe centre'
     """
     plan = recon.plan
     batch = "all patterns at once" if plan.batch is None else f"batches of {plan.batch}"
     step = f", step {plan.algorithm.step:g}" if hasattr(plan.algorithm, "step") else ""
-    constraints = ", ".join(in_words(type(c).__name__).lower() for c in plan.constraints) or "no constraints"
+    constraints = ", ".join(spaced_name(type(c).__name__).lower() for c in plan.constraints) or "no constraints"
     how = f"automatic, at most {plan.iterations} iterations"
     if not recon.auto:
         how = f"{plan.iterations} iterations, {batch}{step}"
     if plan.loss != AUTOMATIC:
         how += f", {plan.loss} loss"
-    refined = ", ".join(in_words(type(r).__name__).lower() for r in plan.refinements)
+    refined = ", ".join(spaced_name(type(r).__name__).lower() for r in plan.refinements)
     acting = f"{constraints}; {refined}" if refined else constraints
-    begun = "" if recon.given is None else f"; begins with the {recon.given.words}"
-    return f"{how}, {recon.object_type} object{model_words(recon.composition, recon.views)}; {acting}{begun}"
+    begun = "" if recon.given is None else f"; starts with the {recon.given.words}"
+    return f"{how}, {recon.object_type} object{model_text(recon.composition, recon.views)}; {acting}{begun}"
 
 
-def model_words(composition: Composition, views: Views | None = None) -> str:
+def model_text(composition: Composition, views: Views | None = None) -> str:
     """What a model has beyond a thin specimen and one mode, to follow "object"; nothing for those.
 
     Of a tilt series, `views`, the volume is told.
 
     Examples
     --------
-    >>> model_words(Composition(slices=3, thickness=60, modes=2, diffuse="Mo, S"))
+    >>> model_text(Composition(slices=3, thickness=60, modes=2, diffuse="Mo, S"))
     ' in 3 slices of 20 Å, 2 probe modes, diffuse scattering of Mo, S'
-    >>> model_words(Composition())
+    >>> model_text(Composition())
     ''
     """
     c = composition
@@ -139,12 +139,12 @@ def model_words(composition: Composition, views: Views | None = None) -> str:
     return "" if not told else ", ".join(told) if c.slices > 1 or views else ", " + ", ".join(told)
 
 
-def stage_words(recon: Reconstruction) -> str:
+def stage_text(recon: Reconstruction) -> str:
     """What the automatic schedule does at present, and why; nothing for a plan.
 
     Examples
     --------
-    >>> stage_words(Reconstruction())
+    >>> stage_text(Reconstruction())
     ''
     """
     stage, status = recon.stage, recon.status
@@ -153,19 +153,10 @@ def stage_words(recon: Reconstruction) -> str:
     where = f"Stage {recon.stages.index(stage) + 1} of {len(recon.stages)}, {stage.name}"
     size = " × ".join(map(str, stage.window))
     if status in ("finished", "doubtful"):
-        return f"{where}: settled." if stage.until_settled and recon.iteration < recon.plan.iterations else where + "."
+        return (
+            f"{where}: converged." if stage.until_settled and recon.iteration < recon.plan.iterations else where + "."
+        )
     return f"{where} on {size} pixels: {stage.why}."
-
-
-def in_words(name: str) -> str:
-    """The name of a class as words.
-
-    Examples
-    --------
-    >>> in_words("VacuumBaseline")
-    'Vacuum baseline'
-    """
-    return name[0] + "".join(f" {c.lower()}" if c.isupper() else c for c in name[1:])
 
 
 def default_path(recon: Reconstruction) -> str:
@@ -183,43 +174,14 @@ def default_path(recon: Reconstruction) -> str:
     return f"{safe or 'data'}_reconstruction.h5"
 
 
-def short(number: float) -> str:
-    """A small number in three digits.
-
-    Examples
-    --------
-    >>> short(0.00214), short(0.5)
-    ('2.14e-3', '0.5')
-    """
-    return f"{number:.3g}" if number >= 0.01 else f"{number:.2e}".replace("e-0", "e-")
-
-
-def duration(seconds: float) -> str:
-    """A time in two digits, in a unit that fits.
-
-    Examples
-    --------
-    >>> duration(0.0313), duration(0.312), duration(16.4), duration(200)
-    ('31 ms', '0.31 s', '16 s', '3 min 20 s')
-    """
-    if seconds < 0.0995:
-        return f"{1e3 * seconds:.2g} ms"
-    if seconds < 90:
-        return f"{seconds:.2g} s" if seconds < 9.95 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
 __all__ = [
     "default_path",
-    "duration",
-    "ending",
-    "in_words",
     "iterations_done",
     "message_kind",
-    "plan_words",
+    "model_text",
+    "plan_text",
+    "progress_text",
     "run_message",
-    "short",
-    "stage_words",
-    "status_words",
+    "stage_text",
+    "status_label",
 ]

@@ -1,4 +1,4 @@
-"""Callbacks one at a time, whatever threads they come on, and never one waiting for another."""
+"""Callbacks one at a time, whatever threads they come on, without one waiting for another."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ QUICK = 0.02  # s: what takes longer is not done on the thread that the browser'
 Job = Callable[[], object]
 
 
-class Turns:
-    """Does jobs one after the other without ever blocking the thread that brings one.
+class CallbackQueue:
+    """Runs jobs one after the other without ever blocking the thread that brings one.
 
     Widgets may be changed from threads, but not from two at once. A lock would do that and could deadlock: a button's
-    callback that waits for a run, whose thread waits to show its last picture. So a job that comes while another is
-    being done is left on the pile, for the thread that is at work to do next. Of several jobs with the same key only
+    callback that waits for a run, whose thread waits to show its last image. So a job that comes while another is
+    being done is left in the queue, for the thread that is at work to do next. Of several jobs with the same key only
     the newest is kept. A job that is brought from within a job is done at once.
 
     Examples
     --------
-    >>> turns, done = Turns(), []
-    >>> turns.do(lambda: done.append("a"))
+    >>> queue, done = CallbackQueue(), []
+    >>> queue.run(lambda: done.append("a"))
     >>> done
     ['a']
     """
 
     def __init__(self) -> None:
         self._lock = threading.Condition()
-        self._pile: dict[Hashable, Job] = {}
-        self._late: dict[Hashable, Job] = {}  # for threads that are about to start
+        self._waiting: dict[Hashable, Job] = {}
+        self._scheduled: dict[Hashable, Job] = {}  # for threads that are about to start
         self._cost: dict[Hashable, float] = {}  # s, of the last job with that key
         self._worker: int | None = None
-        self._silent = threading.local()
+        self._muted = threading.local()
 
-    def do(self, job: Job, key: Hashable | None = None) -> None:
-        """Do `job` now, or leave it to the thread at work; with a `key` it replaces an older one that still waits."""
+    def run(self, job: Job, key: Hashable | None = None) -> None:
+        """Run `job` now, or leave it to the thread at work; with a `key` it replaces an older one that still waits."""
         me = threading.get_ident()
         with self._lock:
             if self._worker is not None and self._worker != me:
                 name = object() if key is None else key
-                self._pile.pop(name, None)
-                self._pile[name] = job
+                self._waiting.pop(name, None)
+                self._waiting[name] = job
                 return
             nested, self._worker = self._worker == me, me
         if nested:
@@ -59,16 +59,16 @@ class Turns:
             except BaseException as raised:
                 error = error or raised
             with self._lock:
-                if not self._pile:
+                if not self._waiting:
                     self._worker = None
                     self._lock.notify_all()
                     break
-                job = self._pile.pop(next(iter(self._pile)))
+                job = self._waiting.pop(next(iter(self._waiting)))
         if error is not None:
             raise error
 
-    def soon(self, job: Job, key: Hashable) -> None:
-        """Do `job` now where the last one with that key was quick, else on a thread: drags bring many, and only the
+    def run_soon(self, job: Job, key: Hashable) -> None:
+        """Run `job` now where the last one with that key was quick, else on a thread: drags bring many, and only the
         newest counts.
         """
 
@@ -80,35 +80,35 @@ class Turns:
                 self._cost[key] = time.perf_counter() - begun
 
         if self._cost.get(key, 0.0) < QUICK:
-            self.do(timed, key)
+            self.run(timed, key)
         else:
-            self.later(timed, key)
+            self.run_later(timed, key)
 
-    def later(self, job: Job, key: Hashable | None = None) -> None:
-        """Do `job` on a thread of its own; at once where what threads send is not shown."""
+    def run_later(self, job: Job, key: Hashable | None = None) -> None:
+        """Run `job` on a thread of its own; at once where what threads send is not shown."""
         if not shows_threads():
-            self.do(job, key)
+            self.run(job, key)
             return
         name = object() if key is None else key
         with self._lock:
-            started = name in self._late
-            self._late[name] = job
+            started = name in self._scheduled
+            self._scheduled[name] = job
         if not started:
-            Thread(lambda: self._when_free(name), "turn").start()
+            Thread(lambda: self._when_free(name), "callback").start()
 
     def _when_free(self, name: Hashable) -> None:
         """On a thread that nobody waits for: it may wait, and so leaves its work to no other thread."""
         with self._lock:
             self._lock.wait_for(lambda: self._worker is None)
-        self.do(lambda: self._late.pop(name)(), name)
+        self.run(lambda: self._scheduled.pop(name)(), name)
 
-    def apart(
+    def run_in_background(
         self, work: Callable[[], Any], then: Callable[[Any], object], failed: Callable[[Exception], object]
     ) -> None:
-        """Do `work` on a thread, beside everything else, and only `then(result)` or `failed(error)` in its turn."""
+        """Run `work` on a thread, beside everything else, and then queue `then(result)` or `failed(error)`."""
         name = object()
         with self._lock:
-            self._late[name] = work
+            self._scheduled[name] = work
 
         def run() -> None:
             result: Any = None
@@ -119,31 +119,34 @@ class Turns:
                 error = raised
 
             def finish() -> None:
-                self._late.pop(name)
+                self._scheduled.pop(name)
                 then(result) if error is None else failed(error)
 
-            self.do(finish)
+            self.run(finish)
 
-        Thread(run, "apart").start()
+        Thread(run, "background").start()
 
     def wait(self, timeout: float = 30.0) -> bool:
         """Wait until nothing is being done nor waits to be; whether that came in time."""
         with self._lock:
             if self._worker == threading.get_ident():
                 return True
-            return self._lock.wait_for(lambda: self._worker is None and not self._late, timeout)
+            return self._lock.wait_for(lambda: self._worker is None and not self._scheduled, timeout)
 
     @contextmanager
-    def silence(self) -> Iterator[None]:
-        """Within it, changes of widgets made by this thread call nothing back: see `silent`."""
-        before = self.silent
-        self._silent.on = True
+    def muted(self) -> Iterator[None]:
+        """Within it, changes of widgets made by this thread call nothing back: see `is_muted`."""
+        before = self.is_muted
+        self._muted.on = True
         try:
             yield
         finally:
-            self._silent.on = before
+            self._muted.on = before
 
     @property
-    def silent(self) -> bool:
+    def is_muted(self) -> bool:
         """Whether this thread is setting widgets itself."""
-        return bool(getattr(self._silent, "on", False))
+        return bool(getattr(self._muted, "on", False))
+
+
+__all__ = ["QUICK", "CallbackQueue", "Job"]

@@ -47,7 +47,7 @@ def test_slices_are_scrolled_through(runner, recon):
     runner.bar.slice.value = 2
     runner.wait()
     assert recon.look.slice == 1 and runner.image_views["phase"].note == "slice 2 of 3"
-    assert "2 of 3, 20 to 40 Å deep" in runner.bar.slice_words.value
+    assert "2 of 3, 20 to 40 Å deep" in runner.bar.slice_text.value
     assert image(runner, "phase").shape == together.shape and (image(runner, "phase") != together).any()
     until(lambda: not runner.image_views["phase"].live)  # it is drawn finely when the slider rests
     recon.look = Look()
@@ -147,26 +147,26 @@ def test_back_to_a_thin_specimen_everything_is_as_before(runner, recon):
 
 
 def test_the_model_is_chosen_in_the_settings_and_told_when_it_acts(runner, recon):
-    runner.fold.selected_index = 0
+    runner.accordion.selected_index = 0
     model = runner.settings.model
-    model.controls["slices"].box.value = "3"
+    model.controls["slices"].input.value = "3"
     runner.run.click()
-    until(lambda: recon.status == "error" and "thickness" in runner.words)
-    model.controls["thickness"].box.value = "60"
-    model.controls["modes"].box.value = "2"
-    assert "3 slices of 20 Å, 2 probe modes" in runner.fold.get_title(0)
+    until(lambda: recon.status == "error" and "thickness" in runner.status_text)
+    model.controls["thickness"].input.value = "60"
+    model.controls["modes"].input.value = "2"
+    assert "3 slices of 20 Å, 2 probe modes" in runner.accordion.get_title(0)
     recon.update_plan(iterations=100000)
     runner.run.click()
     until(lambda: recon.status == "running" and len(recon.losses) > 0)
     assert recon.object.shape[0] == 3
-    model.controls["slices"].box.value = "2"
-    until(lambda: "next run" in runner.words)
+    model.controls["slices"].input.value = "2"
+    until(lambda: "next run" in runner.status_text)
     runner.pause.click()
     until(lambda: recon.status == "paused")
     constraints = runner.settings.constraints
-    assert "Depth" in " ".join(constraints.fold.get_title(i) for i in range(len(constraints.fold.children)))
-    constraints.boxes["KzFilter"].value = True
-    constraints.boxes["Positivity"].value = False
+    assert "Depth" in " ".join(constraints.accordion.get_title(i) for i in range(len(constraints.accordion.children)))
+    constraints.checkboxes["KzFilter"].value = True
+    constraints.checkboxes["Positivity"].value = False
     done = len(recon.losses)
     runner.pause.click()
     until(lambda: len(recon.losses) > done)

@@ -1,29 +1,34 @@
-"""A dataset and what is done with it, in words: one line of facts, and lines of Python."""
+"""A dataset and what is done with it as text: one line of facts, and lines of Python."""
 
 from __future__ import annotations
 
 from ptywidgets.engine.dataset import Dataset
 from ptywidgets.engine.dataset_checks import in_bytes
 from ptywidgets.engine.virtual import Detector
-from ptywidgets.widgets.number_box import whole
+from ptywidgets.widgets.formatting import count_text
 
 
-def facts(dataset: Dataset, mean_counts: float | None = None) -> str:
+def dataset_summary(dataset: Dataset, mean_counts: float | None = None) -> str:
     """Name, shape, type and size; counts of a pattern and dose, where they are known.
 
     Examples
     --------
     >>> import numpy as np
-    >>> facts(Dataset(np.ones((2, 3, 4, 4), np.uint8), name="ones").with_calibration(scan_step=2), 1600.0)
-    'ones · scan 2 × 3 · detector 4 × 4 · uint8 · 96 B · 1 600 counts per pattern · 400 e⁻/Å²'
+    >>> dataset_summary(Dataset(np.ones((2, 3, 4, 4), np.uint8), name="ones").with_calibration(scan_step=2), 1600.0)
+    'ones · scan 2 × 3, detector 4 × 4 (rows × columns) · uint8 · 96 B · 1 600 counts per pattern · 400 e⁻/Å²'
     """
     (ry, rx), (qy, qx) = dataset.scan_shape, dataset.detector_shape
-    words = [dataset.name, f"scan {ry} × {rx}", f"detector {qy} × {qx}", str(dataset.dtype), in_bytes(dataset.nbytes)]
+    parts = [
+        dataset.name,
+        f"scan {ry} × {rx}, detector {qy} × {qx} (rows × columns)",
+        str(dataset.dtype),
+        in_bytes(dataset.nbytes),
+    ]
     if mean_counts is not None:
-        words.append(f"{whole(mean_counts)} counts per pattern")
+        parts.append(f"{count_text(mean_counts)} counts per pattern")
         if dataset.calibration.scan_step is not None:
-            words.append(f"{whole(dataset.calibration.dose(mean_counts))} e⁻/Å²")
-    return " · ".join(filter(None, words))
+            parts.append(f"{count_text(dataset.calibration.dose(mean_counts))} e⁻/Å²")
+    return " · ".join(filter(None, parts))
 
 
 def browser_code(
@@ -43,3 +48,6 @@ def browser_code(
         lines += ["shape = dataset.detector_shape", f"mask = {detector.code}"]
         lines.append("virtual_image = VirtualImager(dataset).image(mask)")
     return "\n".join(lines)
+
+
+__all__ = ["browser_code", "dataset_summary"]

@@ -1,4 +1,4 @@
-"""BrickEditor: what acts during a run, as boxes to tick in groups, each with its numbers below while it is ticked."""
+"""ConstraintEditor: constraints or refinements as checkboxes in groups, each with its parameters."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 from ipywidgets import Accordion, VBox
 
 from ptywidgets.engine.composition import Composition
-from ptywidgets.widgets.boxes import checkbox
 from ptywidgets.widgets.controls import Controls
-from ptywidgets.widgets.run_words import in_words
+from ptywidgets.widgets.fields import checkbox
+from ptywidgets.widgets.formatting import spaced_name
 
 OTHERS = "With a schedule"
-# By what a brick needs: whether there is that in a composition, and whether it describes the views of a tilt series.
+# By what a constraint needs: whether a composition has it; the second argument: whether it is of a tilt series.
 NEEDS: dict[str, Callable[[Composition, bool], bool]] = {
     "slices": lambda c, tilted: c.slices > 1 and not tilted,  # slices are made of the volume, anew for each tilt
     "modes": lambda c, tilted: c.modes > 1,
@@ -38,12 +38,12 @@ def group_of(kind: type) -> str:
     return str(getattr(kind, "acts_on", "") or "Fitted during the run").capitalize()
 
 
-class BrickEditor(VBox):
-    """Boxes to tick for everything in a registry, in a fold for each group.
+class ConstraintEditor(VBox):
+    """A checkbox for everything in a registry, in groups that unfold.
 
-    What is not plainly in the registry, such as ``Every(5, PurePhase())``, has a box of its own, after the others. What
-    is switched off keeps its numbers. What needs several slices, modes or tilts is shown where there are several, or
-    where it is ticked.
+    What is not plainly in the registry, such as ``Every(5, PurePhase())``, has a checkbox of its own, after the others.
+    What is switched off keeps its numbers. What needs several slices, modes or tilts is shown where there are several,
+    or where it is ticked.
 
     Parameters
     ----------
@@ -52,9 +52,9 @@ class BrickEditor(VBox):
     on_change : callable
         Called with the tuple of all that are ticked.
     on_error : callable
-        Called with the words for an entry that cannot be.
+        Called with the message for an entry that cannot be.
     flat : bool
-        No folds: for a few.
+        No groups: for a few.
     """
 
     def __init__(
@@ -67,59 +67,59 @@ class BrickEditor(VBox):
         self._registry, self._on_change, self._on_error, self._quiet = registry, on_change, on_error, False
         self._kept: dict[str, Any] = {name: kind() for name, kind in registry.items()}
         self._composition, self._tilted = Composition(), False
-        self.boxes: dict[str, Any] = {}
+        self.checkboxes: dict[str, Any] = {}
         self.parameters: dict[str, Controls] = {}  # made when first ticked: each is a handful of widgets
         self._places: dict[str, VBox] = {}
         self.groups: dict[str, VBox] = {}
         for name, kind in registry.items():
-            box = self.boxes[name] = checkbox(in_words(name), False, first_sentence(kind))
+            box = self.checkboxes[name] = checkbox(spaced_name(name), False, first_sentence(kind))
             box.observe(lambda _change: self._changed(), "value")
             self._places[name] = VBox([box], layout={"width": "100%"})
             group = self.groups.setdefault(group_of(kind), VBox(layout={"width": "100%"}))
             group.children = (*group.children, self._places[name])
         self.others: list[tuple[Any, Any]] = []  # what has a schedule, or is not known, and its box
         self._other_lines = VBox(layout={"width": "100%"})
-        self.fold = Accordion(layout={"width": "100%"}, selected_index=None)
+        self.accordion = Accordion(layout={"width": "100%"}, selected_index=None)
         self._shown: tuple[str, ...] = ()
-        lines = [*self._places.values(), self._other_lines] if flat else [self.fold]
+        lines = [*self._places.values(), self._other_lines] if flat else [self.accordion]
         super().__init__(lines, layout={"width": "100%"})
-        self.add_class("pty-bricks")
+        self.add_class("pty-constraints")
         self.show(())
 
-    def show(self, bricks: tuple[Any, ...], composition: Composition | None = None, tilted: bool = False) -> None:
+    def show(self, items: tuple[Any, ...], composition: Composition | None = None, tilted: bool = False) -> None:
         """Show these as ticked, and what makes sense with a composition, or for tilt series; nothing is called back."""
         self._composition, self._tilted = composition or self._composition, tilted
-        plain = {type(b).__name__: b for b in bricks if type(b).__name__ in self._registry}
-        others = [b for b in bricks if type(b).__name__ not in self._registry]
+        plain = {type(b).__name__: b for b in items if type(b).__name__ in self._registry}
+        others = [b for b in items if type(b).__name__ not in self._registry]
         self._quiet = True
         try:
-            for name, box in self.boxes.items():
+            for name, box in self.checkboxes.items():
                 box.value = name in plain
                 self._kept[name] = plain.get(name, self._kept[name])
-            for brick in others:
-                if all(brick != known for known, _ in self.others):
-                    self._add_other(brick)
-            for brick, box in self.others:
-                box.value = brick in others
+            for item in others:
+                if all(item != known for known, _ in self.others):
+                    self._add_other(item)
+            for item, box in self.others:
+                box.value = item in others
             self._arrange()
         finally:
             self._quiet = False
 
     @property
-    def bricks(self) -> tuple[Any, ...]:
+    def selected(self) -> tuple[Any, ...]:
         """The ticked ones, in the order of the registry, then those that it does not know."""
-        known = [self._kept[name] for name, box in self.boxes.items() if box.value]
-        return (*known, *(brick for brick, box in self.others if box.value))
+        known = [self._kept[name] for name, box in self.checkboxes.items() if box.value]
+        return (*known, *(item for item, box in self.others if box.value))
 
-    def _add_other(self, brick: Any) -> None:
-        box = checkbox(repr(brick), True, first_sentence(type(brick)))
+    def _add_other(self, item: Any) -> None:
+        box = checkbox(repr(item), True, first_sentence(type(item)))
         box.observe(lambda _change: self._changed(), "value")
-        self.others.append((brick, box))
+        self.others.append((item, box))
         self._other_lines.children = tuple(box for _, box in self.others)
 
     def _arrange(self) -> None:
         """What is ticked has its numbers below it; groups say in their titles what is on in them."""
-        for name, box in self.boxes.items():
+        for name, box in self.checkboxes.items():
             if box.value:
                 self._show_parameters(name)
             elif name in self.parameters:
@@ -129,29 +129,29 @@ class BrickEditor(VBox):
             self._places[name].layout.display = "" if shown else "none"
         titles = {}
         for title, group in self.groups.items():
-            inside = [name for name in self.boxes if self._places[name] in group.children]
+            inside = [name for name in self.checkboxes if self._places[name] in group.children]
             if any(self._places[name].layout.display != "none" for name in inside):
-                titles[title] = [in_words(name).lower() for name in inside if self.boxes[name].value]
+                titles[title] = [spaced_name(name).lower() for name in inside if self.checkboxes[name].value]
         if self.others:
             titles[OTHERS] = [f"{sum(box.value for _, box in self.others)} of {len(self.others)}"]
         if tuple(titles) != self._shown:
-            opened = None if self.fold.selected_index is None else self._shown[self.fold.selected_index]
-            self.fold.selected_index = None
+            opened = None if self.accordion.selected_index is None else self._shown[self.accordion.selected_index]
+            self.accordion.selected_index = None
             self._shown = tuple(titles)
-            self.fold.children = [self.groups.get(title, self._other_lines) for title in titles]
-            self.fold.selected_index = self._shown.index(opened) if opened in self._shown else None
+            self.accordion.children = [self.groups.get(title, self._other_lines) for title in titles]
+            self.accordion.selected_index = self._shown.index(opened) if opened in self._shown else None
         for index, (title, on) in enumerate(titles.items()):
-            self.fold.set_title(index, f"{title}: {', '.join(on)}" if on else title)
+            self.accordion.set_title(index, f"{title}: {', '.join(on)}" if on else title)
 
     def _show_parameters(self, name: str) -> None:
         if name in self.parameters:
             self.parameters[name].show(self._kept[name])
             self.parameters[name].layout.display = ""
-        elif self._registry[name].describe():  # type: ignore[attr-defined]  # bricks are Params
+        elif self._registry[name].describe():  # type: ignore[attr-defined]  # items are Params
             change = lambda key, value: self._change_parameter(name, key, value)  # noqa: E731
             controls = self.parameters[name] = Controls(self._kept[name], on_change=change, on_error=self._on_error)
             controls.layout.margin = "0 0 0 18px"
-            self._places[name].children = (self.boxes[name], controls)
+            self._places[name].children = (self.checkboxes[name], controls)
 
     def _change_parameter(self, name: str, key: str, value: Any) -> None:
         self._kept[name] = self._kept[name].replace(**{key: value})
@@ -164,7 +164,7 @@ class BrickEditor(VBox):
                 self._arrange()
             finally:
                 self._quiet = False
-            self._on_change(self.bricks)
+            self._on_change(self.selected)
 
 
 def first_sentence(kind: type) -> str:
@@ -175,4 +175,4 @@ def first_sentence(kind: type) -> str:
     return " ".join(text.split("\n\n")[0].split())
 
 
-__all__ = ["BrickEditor", "first_sentence", "group_of"]
+__all__ = ["NEEDS", "OTHERS", "ConstraintEditor", "first_sentence", "group_of"]
