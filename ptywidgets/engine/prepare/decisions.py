@@ -209,6 +209,11 @@ def untold(search: SearchResult | None) -> str:
             f"{first} explains the counts best, but leaves {search.left:.0%} of them: the specimen is no thin one, or "
             "scan step, semi-angle or energy are others"
         )
+    if search.unresolved:
+        return (
+            f"{first} explains the counts best, but what it shows is a lattice of which one spatial frequency is seen, "
+            "and the scan's aliases may show one, too"
+        )
     if not others or search.explained <= LEAST:
         return f"{first} explains the counts best, but hardly better than no specimen at all"
     return f"{first} explains the counts hardly better than {others[0]}"

@@ -215,6 +215,7 @@ def find_start(
             fit = refinement.fit
             if math.isfinite(found.flip_margin):
                 found = found.with_fringes(refinement.fringes)
+                fit = replace(fit, told=found.told)
             if refinement.peaks_clear:
                 before, found = found, found.with_atoms(refinement.peaks)
                 fit = fit if found.best.rotation == before.best.rotation else fit.flipped()

@@ -69,14 +69,21 @@ class SearchResult:
     left: float  # of the counts, what the best leaves beyond noise
     poor: bool  # whether that is so much that the model is not the specimen's
     at_edge: bool  # whether the best is at the edge of the range: what is true may lie beyond
+    favoured: bool = False  # whether curl and linear fit have proposed it, both
     hidden: str = ""  # what of the disk is masked, in words, where that may have misled it
     unresolved: bool = False  # whether only a lattice's first reflections are seen, which are bright and dark alike
     by_atoms: bool = False  # whether it is the atoms, bright on a coarse reconstruction, that tell it from its flip
 
     def with_fringes(self, share: float) -> SearchResult:
-        """The same where so large a share of the phase has one spatial frequency: from :data:`FRINGES` on, potentials
-        that attract electrons fit bright atoms and bright gaps alike, and it is not told from its flip."""
-        return replace(self, flip_told=False, unresolved=True) if share > FRINGES and not self.poor else self
+        """The same where so large a share of the phase has one spatial frequency: a lattice that is hardly resolved.
+
+        From :data:`FRINGES` on, potentials that attract electrons fit bright atoms and bright gaps alike, and it is not
+        told from its flip. Such fringes fit many an alias of a coarse scan, too: without another method that says the
+        same, nothing is told.
+        """
+        if share <= FRINGES or self.poor:
+            return self
+        return replace(self, told=self.told and self.favoured, flip_told=False, unresolved=True)
 
     def with_atoms(self, peaks: float) -> SearchResult:
         """The same where atoms tell it from its flip, by the skewness of a phase that is beyond chance; where they are
@@ -181,6 +188,7 @@ def verdict(
         left,
         poor,
         at_edge,
+        _is(favoured, best, known),
     )
 
 
