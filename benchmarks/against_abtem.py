@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from ptywidgets.engine import Aberrations, Optics
+from ptywidgets.engine.core.units import interaction
 from ptywidgets.engine.simulate import Atoms, Window, frozen_phonons, mos2, multislice, phase_slices, silicon_110
-from ptywidgets.engine.units import interaction
 
 abtem = pytest.importorskip("abtem", reason="abtem is not installed")
 ase = pytest.importorskip("ase", reason="abtem is not installed")

@@ -19,10 +19,10 @@ from score import score
 
 from ptywidgets import read
 from ptywidgets.engine import Plan, Problem, State, auto, auto_steps, make_problem, single_slice, staged
+from ptywidgets.engine.calibrate import find_start
+from ptywidgets.engine.checks.start_check import check_start, with_offsets
 from ptywidgets.engine.constraints import default_constraints
-from ptywidgets.engine.held_out import hold_out
-from ptywidgets.engine.prepare import find_start
-from ptywidgets.engine.start_check import check_start, with_offsets
+from ptywidgets.engine.problem.held_out import hold_out
 from ptywidgets.testing import example_problem
 
 

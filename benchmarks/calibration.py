@@ -26,9 +26,10 @@ from typing import Any
 
 import numpy as np
 
+from ptywidgets.engine.calibrate import find_start
+from ptywidgets.engine.core.units import wavelength
 from ptywidgets.engine.io.atomic import PICTURE, atomic_file
-from ptywidgets.engine.prepare import find_start, wrapped_angle
-from ptywidgets.engine.units import wavelength
+from ptywidgets.engine.preprocess import wrapped_angle
 from ptywidgets.testing.judging import NUMBERS, Judgement, judged
 from ptywidgets.testing.variants import KINDS, recipe, simulated
 

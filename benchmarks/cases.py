@@ -13,7 +13,7 @@ from score import Truth
 
 from ptywidgets import read, samples, write
 from ptywidgets.engine import Aberrations, Dataset, Optics, make_probe, prepare
-from ptywidgets.engine.prepare.measurement import scan_positions
+from ptywidgets.engine.preprocess.measurement import scan_positions
 
 DOSE = 1e5  # e/A^2, which noise-free intensities are scaled to: peers expect counts
 OWN: dict[str, dict[str, Any]] = {  # what stands for the sets where there is no folder of them

@@ -14,9 +14,9 @@ import numpy as np
 
 from ptywidgets import Dataset, Reconstruction, read
 from ptywidgets.engine import Aberrations, GradientDescent, Optics
+from ptywidgets.engine.calibrate import find_start
 from ptywidgets.engine.constraints import VacuumBaseline
 from ptywidgets.engine.metrics import Ring, frc, thin_counts
-from ptywidgets.engine.prepare import find_start
 
 SEMIANGLE = 1.03  # mrad
 ROLLOFF = 0.04  # mrad

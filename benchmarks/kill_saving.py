@@ -23,9 +23,9 @@ from pathlib import Path
 import numpy as np
 
 from ptywidgets.engine import Calibration, Optics, Plan, Preparation
-from ptywidgets.engine.errors import PtyError
-from ptywidgets.engine.io.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from ptywidgets.engine.state import State
+from ptywidgets.engine.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from ptywidgets.engine.core.errors import PtyError
+from ptywidgets.engine.core.state import State
 
 SIDE = 512  # pixels of the object: a file of 3 MB
 

@@ -16,8 +16,8 @@ from scipy import ndimage
 
 from ptywidgets import Reconstruction
 from ptywidgets.engine.io.atomic import PICTURE, atomic_file, checked_target
-from ptywidgets.engine.prepare import integrate
-from ptywidgets.widgets.png import png, side_by_side
+from ptywidgets.engine.preprocess import integrate
+from ptywidgets.widgets.image.png import png, side_by_side
 
 SEMIANGLE = 1.03  # mrad
 OBJECT_PIXEL = 4.65  # A

@@ -22,7 +22,7 @@ from score import score
 
 from ptywidgets import Reconstruction
 from ptywidgets.engine import Aberrations, Optics
-from ptywidgets.engine.start_check import HELD
+from ptywidgets.engine.checks.start_check import HELD
 
 ERRORS: dict[str, dict[str, float]] = {
     "true": {},

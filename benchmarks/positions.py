@@ -28,9 +28,9 @@ from ptywidgets.engine.constraints import Positivity, Until
 from ptywidgets.engine.io.atomic import PICTURE, atomic_file
 from ptywidgets.engine.metrics import position_errors
 from ptywidgets.engine.models import single_slice
-from ptywidgets.engine.problem import Problem
+from ptywidgets.engine.problem.problem import Problem
 from ptywidgets.engine.refinements import RefineAffine, RefineOptics, RefinePositions
-from ptywidgets.widgets.png import png
+from ptywidgets.widgets.image.png import png
 
 RMS = 0.5  # px
 ROOM = 3.0  # A around the outermost windows

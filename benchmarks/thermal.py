@@ -34,7 +34,7 @@ from ptywidgets.engine import (
 from ptywidgets.engine.constraints import default_constraints
 from ptywidgets.engine.io.atomic import PICTURE, atomic_file
 from ptywidgets.engine.metrics import chi_squared_rings, compare_to_truth, diffuse_counts, hold_out
-from ptywidgets.engine.models.learned_shape import LEARNED
+from ptywidgets.engine.models.parts.learned_shape import LEARNED
 from ptywidgets.engine.refinements import RefineDiffuse, RefineObjectModes
 from ptywidgets.engine.simulate import Simulation, mos2, silicon_110, simulate_dataset
 

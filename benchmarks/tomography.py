@@ -20,11 +20,11 @@ import numpy as np
 from ptywidgets.engine import Aberrations, Calibration, Optics, Plan, iterate, prepare
 from ptywidgets.engine.algorithms import PIE, ConjugateGradient
 from ptywidgets.engine.constraints import Positivity, ProbeCentre, VolumeSupport
+from ptywidgets.engine.core.units import interaction
 from ptywidgets.engine.io.atomic import PICTURE, atomic_file
 from ptywidgets.engine.metrics import Ring, fsc
 from ptywidgets.engine.simulate import Atoms, gold_particle, scattering_factor, simulate_dataset
 from ptywidgets.engine.tomography import TiltSeries, filtered_back_projection, make_series
-from ptywidgets.engine.units import interaction
 
 CELL = 40.0  # A
 DIAMETER = 26.0  # A

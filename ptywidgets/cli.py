@@ -18,16 +18,17 @@ from pathlib import Path
 from typing import Any
 
 from ptywidgets._version import __version__
-from ptywidgets.engine.asked import QUANTITIES, AskingError
-from ptywidgets.engine.composition import Composition
-from ptywidgets.engine.errors import DataWarning, FileFormatError, FileInTheWay, PtyError
+from ptywidgets.engine.calibrate.certainty import question
+from ptywidgets.engine.checkpoint import is_reconstruction, load_checkpoint
+from ptywidgets.engine.checks.start_check import checked_names
+from ptywidgets.engine.core.asked import QUANTITIES, AskingError
+from ptywidgets.engine.core.errors import DataWarning, FileFormatError, FileInTheWay, PtyError
+from ptywidgets.engine.data.source import bins_of, region_of
 from ptywidgets.engine.io import atomic_file, contents, read
-from ptywidgets.engine.io.checkpoint import is_reconstruction, load_checkpoint
 from ptywidgets.engine.io.detect_format import is_hdf5
-from ptywidgets.engine.prepare.certainty import question
-from ptywidgets.engine.source import bins_of, region_of
-from ptywidgets.engine.start_check import checked_names
-from ptywidgets.reconstruction import Reconstruction, keeping, tilt_words
+from ptywidgets.engine.problem.composition import Composition
+from ptywidgets.reconstruction import Reconstruction, tilt_words
+from ptywidgets.reconstruction.saving import keeping
 
 _READING = ("dataset", "scan_shape", "choose", "mask")  # arguments of read()
 

@@ -10,8 +10,8 @@ import pytest
 from ptywidgets import Reconstruction, samples, write
 from ptywidgets.cli import main
 from ptywidgets.engine import Aberrations, DataError
-from ptywidgets.engine.dataset import Calibration, Dataset
-from ptywidgets.engine.io.checkpoint import load_checkpoint
+from ptywidgets.engine.checkpoint import load_checkpoint
+from ptywidgets.engine.data.dataset import Calibration, Dataset
 from ptywidgets.testing.series import example_tilts
 
 

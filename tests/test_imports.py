@@ -28,9 +28,9 @@ OPTIONAL = {
     "hdf5plugin",
     "IPython",
     "fcntl",  # not on Windows
-    "ptywidgets.engine.backends.numba_kernels",
-    "ptywidgets.engine.backends.numba_losses",
-    "ptywidgets.engine.backends.numba_patterns",
+    "ptywidgets.engine.backends.kernels.numba_kernels",
+    "ptywidgets.engine.backends.kernels.numba_losses",
+    "ptywidgets.engine.backends.kernels.numba_patterns",
 }
 NEEDS_OPTIONAL = "numba"  # what the modules of ours in this list import
 
@@ -202,19 +202,19 @@ def test_nothing_is_imported_by_a_name_made_up_on_the_way():
     allowed = {name for name in packages if lazy_homes(name, codes[name])}
     makers = {name for name, code in codes.items() if re.search(r"\bimport_module\(|\b__import__\(", code)}
     ours = {name for name in makers if re.search(r"import_module\((?!\"(?:cupy|cupyx)\"\))", codes[name])}
-    assert ours - allowed == {"ptywidgets.widgets.workbench"}
+    assert ours - allowed == {"ptywidgets.widgets.workbench.workbench"}
 
 
 def test_only_data_sets_ask_what_lies_above_them():
-    """See ptywidgets/engine/above.py, which no other module may take for a way round these walls."""
+    """See ptywidgets/engine/data/above.py, which no other module may take for a way round these walls."""
     codes, packages = package()
     askers = {
         module
         for module, code in codes.items()
         for one in imports_of(module, module in packages, code)
-        if f"{PACKAGE}.engine.above.ask" in one.targets
+        if f"{PACKAGE}.engine.data.above.ask" in one.targets
     }
-    assert askers == {"ptywidgets.engine.dataset", "ptywidgets.engine.source"}
+    assert askers == {"ptywidgets.engine.data.dataset", "ptywidgets.engine.data.source"}
 
 
 def small(**codes: str) -> list[list[str]]:

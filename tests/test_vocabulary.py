@@ -76,16 +76,20 @@ ATTRIBUTES = {
     "claims": "entries",
 }
 ELSEWHERE = {  # where it is another thing
-    "strength": {"ptywidgets/engine/prepare/agreed.py"},  # of how strongly a specimen scatters
+    "strength": {"ptywidgets/engine/calibrate/agreed.py"},  # of how strongly a specimen scatters
     "stiffness": {
-        "ptywidgets/engine/direct/parallax.py",
-        "tests/engine/direct/test_parallax.py",
+        "ptywidgets/engine/direct/parallax/parallax.py",
+        "tests/engine/direct/parallax/test_parallax.py",
     },  # of a scan's positions
-    "shares": {"ptywidgets/engine/prepare/sidebands.py"},
-    "twin": {"ptywidgets/widgets/phase_pair.py"},
+    "shares": {"ptywidgets/engine/calibrate/spectra/sidebands.py"},
+    "twin": {"ptywidgets/widgets/rotation/phase_pair.py"},
 }
 PHRASES = ("Gauss and Newton", "Anscombe's", "Poisson's loss", "Poisson's law", "Born's")
-OLD_FILES = {"tests/test_vocabulary.py", "tests/engine/io/test_old_names.py", "ptywidgets/engine/io/checkpoint.py"}
+OLD_FILES = {
+    "tests/test_vocabulary.py",
+    "tests/engine/io/test_old_names.py",
+    "ptywidgets/engine/checkpoint/checkpoint.py",
+}
 
 
 def texts() -> dict[str, str]:

@@ -101,7 +101,7 @@ def listed(*patterns: str) -> list[Path]:
     return sorted(path for pattern in patterns for path in ROOT.glob(pattern))
 
 
-SOURCES = listed("ptywidgets/widgets/**/*.py", "tests/widgets/*.py", "tests/browser/*.py", "notebooks/*.ipynb")
+SOURCES = listed("ptywidgets/widgets/**/*.py", "tests/widgets/**/*.py", "tests/browser/*.py", "notebooks/*.ipynb")
 PROSE = listed("ptywidgets/**/*.py", "tests/**/*.py", "docs/*.md", "notebooks/*.ipynb")
 
 

@@ -157,7 +157,7 @@ def writes(call: ast.Call) -> bool:
 
 def test_files_are_written_through_one_door():
     """Which replaces nothing that nobody said may be: see engine/io/atomic.py."""
-    door = {"engine/io/atomic.py", "engine/io/hdf5_write.py"}
+    door = {"engine/io/atomic.py", "engine/io/formats/hdf5_write.py"}
     lock = {"samples/cache.py: path.open('ab')"}  # nothing is written to it
     inside = re.compile(r"atomic_file|atomic_hdf5|steady_hdf5")
     found = []
@@ -177,7 +177,7 @@ def test_files_are_written_through_one_door():
 
 def test_names_are_the_same_on_every_floor():
     """A front-end module, a widget and a test stand for one subject, and each of them says so by its name."""
-    widgets = {file.stem for file in (PACKAGE / "widgets").glob("*.py")}
+    widgets = {file.stem for file in (PACKAGE / "widgets").rglob("*.py")}
     front_end = {file.stem.replace("-", "_") for file in (REPOSITORY / "js" / "widgets").glob("*.ts")}
     assert front_end <= widgets, "a file of js/widgets has no widget of that name in ptywidgets/widgets"
     bundles = {file.stem.replace("-", "_") for file in (PACKAGE / "static").glob("*.js")}

@@ -20,8 +20,8 @@ from ptywidgets.engine import (
     prepare,
     single_slice,
 )
+from ptywidgets.engine.calibrate import find_start
 from ptywidgets.engine.constraints import default_constraints
-from ptywidgets.engine.prepare import find_start
 
 PACKAGES = ("ptywidgets", "scipy", "numba", "ducc0")
 

@@ -1,5 +1,5 @@
 // Colour maps as equally spaced stops, six hexadecimal digits each, interpolated to 256 entries.
-// ptywidgets/widgets/colormaps.py holds the same table (a test compares them), so that a saved PNG has the colours of
+// ptywidgets/widgets/image/colormaps.py holds the same table (a test compares them), so that a saved PNG has the colours of
 // the screen. `phase` is a wheel of nearly constant lightness (OKLCH, C = 0.12): L rises by 0.05 from the red towards the
 // green side, which readers who do not tell red from green can see; phase 0 is orange, +-pi is blue.
 export const STOPS: Readonly<Record<string, string>> = {

@@ -6,12 +6,9 @@ from it and the Optics, ``iterate`` it by a Plan.
 
 from __future__ import annotations
 
-from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.algorithms import LSQML, PIE, Adam, ConjugateGradient, GradientDescent, Momentum, Projections
 from ptywidgets.engine.backends import available_devices, get_backend
-from ptywidgets.engine.composition import Composition
-from ptywidgets.engine.dataset import Calibration, Dataset
-from ptywidgets.engine.errors import (
+from ptywidgets.engine.core.errors import (
     CalibrationError,
     DataError,
     DataWarning,
@@ -20,17 +17,20 @@ from ptywidgets.engine.errors import (
     ParameterError,
     PtyError,
 )
+from ptywidgets.engine.core.state import State
+from ptywidgets.engine.data.dataset import Calibration, Dataset
 from ptywidgets.engine.io import read, write
-from ptywidgets.engine.iterate import iterate, steps
 from ptywidgets.engine.models import Model, single_slice
-from ptywidgets.engine.plan import Plan
-from ptywidgets.engine.prepare import Measurement, Preparation, prepare
-from ptywidgets.engine.probe import Optics, make_probe
-from ptywidgets.engine.probe_report import probe_report
-from ptywidgets.engine.problem import Problem, make_problem
-from ptywidgets.engine.registry import register
-from ptywidgets.engine.schedule import auto, auto_steps, for_auto, staged
-from ptywidgets.engine.state import State
+from ptywidgets.engine.optics.aberrations import Aberrations
+from ptywidgets.engine.optics.probe import Optics, make_probe
+from ptywidgets.engine.optics.probe_report import probe_report
+from ptywidgets.engine.preprocess import Measurement, Preparation, prepare
+from ptywidgets.engine.problem.composition import Composition
+from ptywidgets.engine.problem.problem import Problem, make_problem
+from ptywidgets.engine.solve.iterate import iterate, steps
+from ptywidgets.engine.solve.plan import Plan
+from ptywidgets.engine.solve.registry import register
+from ptywidgets.engine.solve.schedule import auto, auto_steps, for_auto, staged
 
 __all__ = [
     "LSQML",

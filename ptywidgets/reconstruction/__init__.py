@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ptywidgets.reconstruction.look import Look
+from ptywidgets.reconstruction.inputs.views import Views, tilt_words
 from ptywidgets.reconstruction.reconstruction import STATUSES, Reconstruction
-from ptywidgets.reconstruction.snapshot import Snapshot
-from ptywidgets.reconstruction.views import Views, tilt_words
+from ptywidgets.reconstruction.result.look import Look
+from ptywidgets.reconstruction.result.snapshot import Snapshot
 
 __all__ = ["STATUSES", "Look", "Reconstruction", "Snapshot", "Views", "tilt_words"]

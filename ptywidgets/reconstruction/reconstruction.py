@@ -13,33 +13,33 @@ import numpy as np
 from traitlets import Any as AnyTrait
 from traitlets import Bool, Enum, Instance, Int, Unicode, validate
 
-from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.backends import checked_device
-from ptywidgets.engine.composition import Composition
+from ptywidgets.engine.checkpoint import Checkpoint, is_reconstruction, load_checkpoint
 from ptywidgets.engine.constraints import default_constraints
-from ptywidgets.engine.dataset import Dataset
-from ptywidgets.engine.errors import DataError, ParameterError, PtyError, unknown_name
+from ptywidgets.engine.core.errors import DataError, ParameterError, PtyError, unknown_name
+from ptywidgets.engine.core.state import State
+from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.engine.io import read
-from ptywidgets.engine.io.checkpoint import Checkpoint, is_reconstruction, load_checkpoint
 from ptywidgets.engine.models import SPECIMENS
-from ptywidgets.engine.plan import Plan
-from ptywidgets.engine.prepare import prepare
-from ptywidgets.engine.prepare.consistent import check_belongs
-from ptywidgets.engine.probe import Optics
+from ptywidgets.engine.optics.aberrations import Aberrations
+from ptywidgets.engine.optics.probe import Optics
+from ptywidgets.engine.preprocess import prepare
+from ptywidgets.engine.preprocess.consistent import check_belongs
+from ptywidgets.engine.problem.composition import Composition
 from ptywidgets.engine.refinements import default_refinements
-from ptywidgets.engine.registry import algorithm_of
-from ptywidgets.engine.schedule import Stage
-from ptywidgets.engine.state import State
-from ptywidgets.reconstruction import copying, keeping
-from ptywidgets.reconstruction.clock import Clock
-from ptywidgets.reconstruction.look import Look
-from ptywidgets.reconstruction.mailbox import Mailbox
-from ptywidgets.reconstruction.results import Results
+from ptywidgets.engine.solve.plan import Plan
+from ptywidgets.engine.solve.registry import algorithm_of
+from ptywidgets.engine.solve.schedule import Stage
+from ptywidgets.reconstruction.inputs.views import Views
+from ptywidgets.reconstruction.result.look import Look
+from ptywidgets.reconstruction.result.results import Results
 from ptywidgets.reconstruction.right_way import known_names, right_way
-from ptywidgets.reconstruction.runner import Runner
-from ptywidgets.reconstruction.running import Running
 from ptywidgets.reconstruction.safe import Name
-from ptywidgets.reconstruction.views import Views
+from ptywidgets.reconstruction.saving import copying, keeping
+from ptywidgets.reconstruction.session.clock import Clock
+from ptywidgets.reconstruction.session.mailbox import Mailbox
+from ptywidgets.reconstruction.session.runner import Runner
+from ptywidgets.reconstruction.session.running import Running
 
 log = logging.getLogger("ptywidgets")
 Path = Union[str, "os.PathLike[str]"]

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.aberrations import known_names as aberration_names
 from ptywidgets.engine.algorithms import ALGORITHMS
-from ptywidgets.engine.calibration import NAMES
-from ptywidgets.engine.composition import Composition
-from ptywidgets.engine.plan import Plan
-from ptywidgets.engine.prepare import Preparation
-from ptywidgets.engine.probe import Optics
-from ptywidgets.reconstruction.look import Look
+from ptywidgets.engine.data.calibration import NAMES
+from ptywidgets.engine.optics.aberrations import known_names as aberration_names
+from ptywidgets.engine.optics.probe import Optics
+from ptywidgets.engine.preprocess import Preparation
+from ptywidgets.engine.problem.composition import Composition
+from ptywidgets.engine.solve.plan import Plan
+from ptywidgets.reconstruction.result.look import Look
 
 RECON = "recon"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from traitlets import All, HasTraits, MetaHasTraits, TraitError, Unicode
 
-from ptywidgets.engine.errors import ParameterError, UnknownAttributeError, look_up, nearest
+from ptywidgets.engine.core.errors import ParameterError, UnknownAttributeError, look_up, nearest
 
 log = logging.getLogger("ptywidgets")
 _NONE = object()

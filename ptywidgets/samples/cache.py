@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ptywidgets.engine.errors import FileFormatError, FileInTheWay
+from ptywidgets.engine.core.errors import FileFormatError, FileInTheWay
 from ptywidgets.engine.io.atomic import Kind, atomic_file
 from ptywidgets.engine.io.detect_format import first_bytes
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ptywidgets.engine.aberrations import Aberrations
-from ptywidgets.engine.dataset import Calibration, Dataset
-from ptywidgets.engine.errors import look_up
-from ptywidgets.engine.prepare.measurement import scan_positions
-from ptywidgets.engine.prepare.rotation import rotate_vectors
-from ptywidgets.engine.probe import Optics, make_probe
+from ptywidgets.engine.core.errors import look_up
+from ptywidgets.engine.data.dataset import Calibration, Dataset
+from ptywidgets.engine.optics.aberrations import Aberrations
+from ptywidgets.engine.optics.probe import Optics, make_probe
+from ptywidgets.engine.preprocess.measurement import scan_positions
+from ptywidgets.engine.preprocess.rotation import rotate_vectors
 from ptywidgets.engine.simulate import diffraction_patterns, poisson_counts, projected_phase
 
 ENERGY = 80e3  # eV

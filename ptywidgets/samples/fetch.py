@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ptywidgets.engine.dataset import Dataset
-from ptywidgets.engine.dataset_checks import in_bytes
-from ptywidgets.engine.errors import FileFormatError, PtyError, look_up
+from ptywidgets.engine.core.errors import FileFormatError, PtyError, look_up
+from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.engine.data.dataset_checks import in_bytes
 from ptywidgets.engine.io import read, read_pattern
 from ptywidgets.engine.io.atomic import put_in_place
 from ptywidgets.samples.cache import (
@@ -113,7 +113,7 @@ def fetch(name: str = "ducky", cache: str | os.PathLike[str] | None = None, prog
     --------
     >>> fetch("duckling")
     Traceback (most recent call last):
-    ptywidgets.engine.errors.ParameterError: unknown sample 'duckling'; did you mean 'ducky'? Known: ducky.
+    ptywidgets.engine.core.errors.ParameterError: unknown sample 'duckling'; did you mean 'ducky'? Known: ducky.
     """
     name = look_up("sample", name, SAMPLES)
     sample = SAMPLES[name]

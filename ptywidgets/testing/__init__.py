@@ -23,25 +23,25 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ptywidgets.testing.algorithms import AlgorithmContract
-    from ptywidgets.testing.backends import BackendContract
     from ptywidgets.testing.cases import ModelCase, example_problem, model_case
-    from ptywidgets.testing.constraints import ConstraintContract
+    from ptywidgets.testing.contracts.algorithms import AlgorithmContract
+    from ptywidgets.testing.contracts.backends import BackendContract
+    from ptywidgets.testing.contracts.constraints import ConstraintContract
+    from ptywidgets.testing.contracts.losses import LossContract
+    from ptywidgets.testing.contracts.models import ModelContract
+    from ptywidgets.testing.contracts.refinements import RefinementContract
     from ptywidgets.testing.exact import exact_problem
-    from ptywidgets.testing.losses import LossContract
-    from ptywidgets.testing.models import ModelContract
-    from ptywidgets.testing.refinements import RefinementContract
     from ptywidgets.testing.series import example_series
     from ptywidgets.testing.variants import Variant, variant
 
 _HOMES = {
-    "AlgorithmContract": "algorithms",
-    "BackendContract": "backends",
-    "ConstraintContract": "constraints",
-    "LossContract": "losses",
+    "AlgorithmContract": "contracts.algorithms",
+    "BackendContract": "contracts.backends",
+    "ConstraintContract": "contracts.constraints",
+    "LossContract": "contracts.losses",
     "ModelCase": "cases",
-    "ModelContract": "models",
-    "RefinementContract": "refinements",
+    "ModelContract": "contracts.models",
+    "RefinementContract": "contracts.refinements",
     "Variant": "variants",
     "exact_problem": "exact",
     "example_problem": "cases",

@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 
 from ptywidgets import samples
-from ptywidgets.engine.aberrations import Aberrations
 from ptywidgets.engine.backends.cpu import CpuBackend
-from ptywidgets.engine.dataset import Dataset
+from ptywidgets.engine.core.protocols import Backend, Loss
+from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.engine.data.patterns import Patterns
 from ptywidgets.engine.losses import AmplitudeLoss
 from ptywidgets.engine.models import Gradients, Model, single_slice
 from ptywidgets.engine.models.composed import Geometry
-from ptywidgets.engine.patterns import Patterns
-from ptywidgets.engine.prepare import prepare
-from ptywidgets.engine.probe import Optics
-from ptywidgets.engine.problem import Problem, make_problem
-from ptywidgets.engine.protocols import Backend, Loss
+from ptywidgets.engine.optics.aberrations import Aberrations
+from ptywidgets.engine.optics.probe import Optics
+from ptywidgets.engine.preprocess import prepare
+from ptywidgets.engine.problem.problem import Problem, make_problem
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.patterns import Patterns
-from ptywidgets.engine.problem import Problem, make_problem
-from ptywidgets.engine.state import State
+from ptywidgets.engine.core.state import State
+from ptywidgets.engine.data.patterns import Patterns
+from ptywidgets.engine.problem.problem import Problem, make_problem
 from ptywidgets.testing.cases import example_problem
 
 ROOM = 2.0  # A around the outermost windows

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from ptywidgets.engine.prepare.certainty import question
-from ptywidgets.engine.prepare.rotation import wrapped_angle
-from ptywidgets.engine.prepare.start import Start
+from ptywidgets.engine.calibrate import Start
+from ptywidgets.engine.calibrate.certainty import question
+from ptywidgets.engine.preprocess.rotation import wrapped_angle
 from ptywidgets.testing.variants import Recipe
 
 NUMBERS = ("rotation", "defocus", "C12a", "C12b", "C21a", "C21b")
@@ -66,7 +66,7 @@ def judged(recipe: Recipe, start: Start) -> Judgement:
     Examples
     --------
     >>> from dataclasses import replace
-    >>> from ptywidgets.engine.prepare import find_start
+    >>> from ptywidgets.engine.calibrate import find_start
     >>> from ptywidgets.testing.variants import recipe, simulated
     >>> known = replace(recipe(7), dose=None, vacuum=True)
     >>> judged(known, find_start(simulated(known).dataset)).transpose

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ptywidgets.engine.aberrations import Aberrations
-from ptywidgets.engine.errors import look_up
-from ptywidgets.engine.units import wavelength
+from ptywidgets.engine.core.errors import look_up
+from ptywidgets.engine.core.units import wavelength
+from ptywidgets.engine.optics.aberrations import Aberrations
 from ptywidgets.testing.specimens import CLASSES
 
 KINDS = tuple(CLASSES)

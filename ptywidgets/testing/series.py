@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from ptywidgets.engine.aberrations import Aberrations
-from ptywidgets.engine.calibration import Calibration
-from ptywidgets.engine.dataset import Dataset
-from ptywidgets.engine.patterns import Patterns
-from ptywidgets.engine.prepare import Measurement, prepare
-from ptywidgets.engine.probe import Optics
+from ptywidgets.engine.data.calibration import Calibration
+from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.engine.data.patterns import Patterns
+from ptywidgets.engine.optics.aberrations import Aberrations
+from ptywidgets.engine.optics.probe import Optics
+from ptywidgets.engine.preprocess import Measurement, prepare
 from ptywidgets.engine.tomography import TiltSeries, make_series
 
 SERIES_OPTICS = Optics(semiangle=25, aberrations=Aberrations(defocus=60))

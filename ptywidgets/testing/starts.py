@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from ptywidgets.engine.prepare import Start, wrapped_angle
-from ptywidgets.engine.prepare.alternatives import Alternative, Landscape
+from ptywidgets.engine.calibrate import Start
+from ptywidgets.engine.calibrate.alternatives import Alternative, Landscape
+from ptywidgets.engine.preprocess import wrapped_angle
 
 
 def example_landscape(rotation: float = 141.0, transpose: bool = True, defocus: float = 300.0) -> Landscape:

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.fft import next_fast_len, rfft2
 
-from ptywidgets.engine.aberrations import chi
 from ptywidgets.engine.backends.transforms import load_transform
-from ptywidgets.engine.calibration import Calibration
-from ptywidgets.engine.dataset import Dataset
-from ptywidgets.engine.prepare.measurement import scan_positions
+from ptywidgets.engine.core.units import wavelength
+from ptywidgets.engine.core.workers import worker_count
+from ptywidgets.engine.data.calibration import Calibration
+from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.engine.optics.aberrations import chi
+from ptywidgets.engine.preprocess.measurement import scan_positions
 from ptywidgets.engine.simulate import Atoms, Window, grid_shape, phase_slices, poisson_counts
-from ptywidgets.engine.units import wavelength
-from ptywidgets.engine.workers import worker_count
 from ptywidgets.testing.recipes import KINDS, Recipe, recipe
 from ptywidgets.testing.specimens import CLASSES
 

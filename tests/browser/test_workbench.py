@@ -7,7 +7,7 @@ import pytest
 pytestmark = pytest.mark.browser
 
 BENCH = """
-import ptywidgets.widgets.workbench as module
+import ptywidgets.widgets.workbench.workbench as module
 from ptywidgets import Reconstruction, Workbench
 module.DUCKY = "tiny"
 bench = Workbench()

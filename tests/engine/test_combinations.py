@@ -8,7 +8,7 @@ import pytest
 from ptywidgets.engine import Composition, Plan, iterate, make_problem
 from ptywidgets.engine.algorithms import ALGORITHMS
 from ptywidgets.engine.losses import LOSSES
-from ptywidgets.engine.probe import Optics
+from ptywidgets.engine.optics.probe import Optics
 from ptywidgets.engine.refinements import default_refinements
 from ptywidgets.testing import example_problem
 

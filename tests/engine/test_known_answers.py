@@ -10,8 +10,8 @@ import numpy as np
 from ptywidgets.engine import PIE, ConjugateGradient, Plan, get_backend, iterate, make_problem
 from ptywidgets.engine.models import NearField, single_slice
 from ptywidgets.engine.models.composed import Geometry
-from ptywidgets.engine.models.exit_wave import fresnel
-from ptywidgets.engine.prepare import measurement_of
+from ptywidgets.engine.models.parts.exit_wave import fresnel
+from ptywidgets.engine.preprocess import measurement_of
 
 EPIE = PIE(object_step=1.0, probe_step=1.0, regularization=1.0)
 

@@ -11,9 +11,9 @@ import pytest
 
 from ptywidgets import read
 from ptywidgets.engine import Aberrations, Optics, Plan, iterate, make_problem, prepare, single_slice
+from ptywidgets.engine.calibrate.flip import resolve_flip
 from ptywidgets.engine.constraints import default_constraints
-from ptywidgets.engine.patterns import Patterns
-from ptywidgets.engine.prepare.flip import resolve_flip
+from ptywidgets.engine.data.patterns import Patterns
 
 # The scoring tool reads its files without closing them.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from ptywidgets import samples
-from ptywidgets.engine import Aberrations, Optics, PtyError, doctor
+from ptywidgets.engine import Aberrations, Optics, PtyError
+from ptywidgets.engine.calibrate import find_optics, find_orientation, find_start
+from ptywidgets.engine.checks import doctor
+from ptywidgets.engine.data.virtual import VirtualImager
 from ptywidgets.engine.direct import bright_field, corrected, detector_segments, dpc, obf, parallax, ssb, wdd
 from ptywidgets.engine.metrics.thinning import thin_counts
-from ptywidgets.engine.prepare import (
+from ptywidgets.engine.preprocess import (
     bad_frames,
     bad_pixels,
     centre_of_mass,
     disk_origins,
-    find_optics,
-    find_orientation,
-    find_start,
     fit_descan,
     fit_origin,
     integrate,
@@ -24,7 +24,6 @@ from ptywidgets.engine.prepare import (
     prepare,
     rotation_curves,
 )
-from ptywidgets.engine.virtual import VirtualImager
 
 WHOLE = samples.ducky("tiny")
 OPTICS = Optics(semiangle=20, aberrations=Aberrations(defocus=250))

@@ -40,9 +40,9 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
 def open_in_every_way(path: Path, beside: Path) -> list[str]:
     """Open a file as a user would by every door; a list of what ended in anything but a PtyError."""
     from ptywidgets import Reconstruction, read
-    from ptywidgets.engine.errors import PtyError
+    from ptywidgets.engine.checkpoint import load_checkpoint
+    from ptywidgets.engine.core.errors import PtyError
     from ptywidgets.engine.io import contents, read_pattern
-    from ptywidgets.engine.io.checkpoint import load_checkpoint
     from ptywidgets.engine.io.masks import read_mask
     from ptywidgets.testing.series import example_tilts
 

@@ -10,7 +10,7 @@ PREPARED = """
 import gc, weakref
 import numpy as np
 import ptywidgets
-from ptywidgets.engine.dataset import Calibration, Dataset
+from ptywidgets.engine.data.dataset import Calibration, Dataset
 
 ry, rx = np.mgrid[-8:8, -8:8]
 disk = 200.0 * (np.hypot(ry, rx) < 4)

@@ -14,13 +14,13 @@ import sys, threading, time
 import numpy as np
 import ptywidgets
 from importlib import import_module
-from ptywidgets.engine.dataset import Calibration, Dataset
+from ptywidgets.engine.data.dataset import Calibration, Dataset
 
 def all_threads():
     return sorted(thread.name for thread in threading.enumerate() if thread.is_alive())
 
 batches = []          # when each batch was done
-original = import_module("ptywidgets.engine.iterate").steps
+original = import_module("ptywidgets.engine.solve.iterate").steps
 
 def counted(*args, **kwargs):
     # a generator that can be sent a new plan, as the original

@@ -13,10 +13,10 @@ from patience import wait_for
 
 from ptywidgets import Reconstruction, read, samples
 from ptywidgets.engine import iterate
-from ptywidgets.engine.dataset import Dataset
-from ptywidgets.engine.errors import FileFormatError, PtyError
-from ptywidgets.reconstruction import running
-from ptywidgets.reconstruction.hosts import Cell
+from ptywidgets.engine.core.errors import FileFormatError, PtyError
+from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.reconstruction.session import running
+from ptywidgets.reconstruction.session.hosts import Cell
 
 DEFOCUS = samples.ducky_defocus("tiny")
 SWEEP = [DEFOCUS - 40, DEFOCUS, DEFOCUS + 40]

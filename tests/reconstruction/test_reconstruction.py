@@ -207,7 +207,7 @@ def test_blocking_start_and_interrupt(recon, monkeypatch, capsys):
 
 
 def test_interrupting_run_stops_and_keeps(recon, monkeypatch, capsys):
-    from ptywidgets.reconstruction.runner import Runner
+    from ptywidgets.reconstruction.session.runner import Runner
 
     original = Runner.wait
     calls = []

@@ -11,8 +11,8 @@ import traitlets
 
 from ptywidgets import Reconstruction, samples
 from ptywidgets.engine import Aberrations, Composition, DataError, ParameterError, Plan, PtyError, prepare, register
-from ptywidgets.engine.errors import UnknownAttributeError
-from ptywidgets.engine.registry import unregister
+from ptywidgets.engine.core.errors import UnknownAttributeError
+from ptywidgets.engine.solve.registry import unregister
 from ptywidgets.reconstruction.safe import SafeTraits
 
 

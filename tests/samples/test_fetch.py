@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from ptywidgets import samples
-from ptywidgets.engine.dataset import Calibration, Dataset
-from ptywidgets.engine.errors import FileFormatError, ParameterError
+from ptywidgets.engine.core.errors import FileFormatError, ParameterError
+from ptywidgets.engine.data.dataset import Calibration, Dataset
 from ptywidgets.engine.io import write
 from ptywidgets.samples.cache import cache_folder, recorded_sha256, sha256_of
 from ptywidgets.samples.fetch import SAMPLES, Remote, Sample, fetch, fetch_file

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from ptywidgets.engine import Aberrations
-from ptywidgets.engine.prepare import find_start, wrapped_angle
+from ptywidgets.engine.calibrate import find_start
+from ptywidgets.engine.preprocess import wrapped_angle
 from ptywidgets.testing.judging import NUMBERS, judged
 from ptywidgets.testing.variants import recipe, simulated
 

@@ -9,9 +9,9 @@ import pytest
 
 from ptywidgets.engine import Aberrations, Composition, Optics, iterate, make_problem, prepare, single_slice
 from ptywidgets.engine.constraints import default_constraints
-from ptywidgets.engine.errors import ParameterError
+from ptywidgets.engine.core.errors import ParameterError
 from ptywidgets.engine.metrics import compare_to_truth
-from ptywidgets.engine.plan import Plan
+from ptywidgets.engine.solve.plan import Plan
 from ptywidgets.testing.variants import KINDS, Variant, recipe, simulated, variant
 
 EASY = {"dose": None, "source": 0.0, "spread": 0.0, "jitter": 0.0, "stated_step": 1.0, "stated_semiangle": 1.0}

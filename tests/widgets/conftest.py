@@ -3,7 +3,7 @@
 import pytest
 
 from ptywidgets import Reconstruction, samples
-from ptywidgets.widgets.reconstruction_runner import ReconstructionRunner
+from ptywidgets.widgets.run.reconstruction_runner import ReconstructionRunner
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from waiting import until
 
 import ptywidgets
 from ptywidgets import Dataset, ImageView, Reconstruction, samples
-from ptywidgets.reconstruction import hosts
+from ptywidgets.reconstruction.session import hosts
 
 PANELS = [
     "DatasetBrowser",
@@ -118,7 +118,7 @@ def test_nothing_of_a_closed_widget_is_left(name, use, data):
 
 
 def test_a_bench_with_all_its_stages_is_closed_as_a_whole(data):
-    from ptywidgets.widgets.stage_tabs import STAGES
+    from ptywidgets.widgets.workbench.stage_tabs import STAGES
 
     widgets = open_widgets()
 
@@ -135,7 +135,7 @@ def test_a_bench_with_all_its_stages_is_closed_as_a_whole(data):
 
 
 def test_alternatives_are_closed_with_the_panel_that_shows_them(data, monkeypatch):
-    from ptywidgets.reconstruction import starting
+    from ptywidgets.reconstruction.inputs import starting
     from ptywidgets.testing.starts import with_alternatives
 
     search = starting.find_start

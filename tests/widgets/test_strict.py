@@ -5,8 +5,8 @@ import pytest
 
 import ptywidgets
 from ptywidgets import ImageView, Reconstruction, samples
-from ptywidgets.engine.errors import ParameterError, UnknownAttributeError
-from ptywidgets.widgets.status_text import plan_text
+from ptywidgets.engine.core.errors import ParameterError, UnknownAttributeError
+from ptywidgets.widgets.run.status_text import plan_text
 
 PANELS = [
     name

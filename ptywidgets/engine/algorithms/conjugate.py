@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.batches import along_the_scan
-from ptywidgets.engine.models import Gradients
+from ptywidgets.engine.core.params import Params, param
+from ptywidgets.engine.core.protocols import Array
+from ptywidgets.engine.core.state import State
 from ptywidgets.engine.models.curvature import Direction
-from ptywidgets.engine.params import Params, param
-from ptywidgets.engine.problem import Problem
-from ptywidgets.engine.protocols import Array
-from ptywidgets.engine.state import State
+from ptywidgets.engine.models.gradients import Gradients
+from ptywidgets.engine.problem.batches import along_the_scan
+from ptywidgets.engine.problem.problem import Problem
 
 SUMS = ("loss", "object", "probe", "illumination", "coverage")
 RIDGE = 1e-4  # of each direction's own curvature; keeps directions apart that are nearly the same

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.losses import AmplitudeLoss
-from ptywidgets.engine.models import WindowGradients
-from ptywidgets.engine.params import Params, param
-from ptywidgets.engine.problem import Problem
-from ptywidgets.engine.protocols import Array, Backend, Loss
-from ptywidgets.engine.state import State
+from ptywidgets.engine.core.params import Params, param
+from ptywidgets.engine.core.protocols import Array, Backend, Loss
+from ptywidgets.engine.core.state import State
+from ptywidgets.engine.losses.losses import AmplitudeLoss
+from ptywidgets.engine.models.gradients import WindowGradients
+from ptywidgets.engine.problem.problem import Problem
 
 KEPT_BYTES = 400_000_000  # of windows that a batch may keep for its second look; larger ones are computed again
 RIDGE = 0.05  # of a position's mean curvature: one that sees nothing asks for no step

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.batches import clashes, disjoint, runs
-from ptywidgets.engine.params import Params, param
-from ptywidgets.engine.problem import Problem
-from ptywidgets.engine.protocols import Array
-from ptywidgets.engine.state import State
+from ptywidgets.engine.core.params import Params, param
+from ptywidgets.engine.core.protocols import Array
+from ptywidgets.engine.core.state import State
+from ptywidgets.engine.problem.batches import clashes, disjoint, runs
+from ptywidgets.engine.problem.problem import Problem
 
 AHEAD_BYTES = 16_000_000  # of waves that are made for positions to come: a visit should find them in a cache
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.dataset_checks import check_memory
-from ptywidgets.engine.errors import ParameterError
-from ptywidgets.engine.losses import AmplitudeLoss
-from ptywidgets.engine.params import Params, param
-from ptywidgets.engine.problem import Problem
-from ptywidgets.engine.protocols import Array
-from ptywidgets.engine.state import State
+from ptywidgets.engine.core.errors import ParameterError
+from ptywidgets.engine.core.params import Params, param
+from ptywidgets.engine.core.protocols import Array
+from ptywidgets.engine.core.state import State
+from ptywidgets.engine.data.dataset_checks import check_memory
+from ptywidgets.engine.losses.losses import AmplitudeLoss
+from ptywidgets.engine.problem.problem import Problem
 
 
 @dataclass(frozen=True)

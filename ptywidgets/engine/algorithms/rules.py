@@ -13,9 +13,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ptywidgets.engine.bricks import brick_of, named
-from ptywidgets.engine.params import Params, param
-from ptywidgets.engine.protocols import Array
+from ptywidgets.engine.core.bricks import brick_of, named
+from ptywidgets.engine.core.params import Params, param
+from ptywidgets.engine.core.protocols import Array
 
 
 class Rule(Protocol):

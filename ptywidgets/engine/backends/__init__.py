@@ -1,16 +1,17 @@
 """One seam between the physics and the machine: a dozen operations, done by the CPU or by a GPU.
 
-Models, losses, algorithms and constraints are written once, against :class:`ptywidgets.engine.protocols.Backend`. The
-backend decides in what chunks positions are worked through, on how many threads, and where arrays live. Copies
-between host and device are announced in the name: ``to_device``, ``to_numpy``.
+Models, losses, algorithms and constraints are written once, against
+:class:`ptywidgets.engine.core.protocols.Backend`. The backend decides in what chunks positions are worked through,
+on how many threads, and where arrays live. Copies between host and device are announced in the name: ``to_device``,
+``to_numpy``.
 """
 
 from __future__ import annotations
 
 from ptywidgets.engine.backends import gpu
 from ptywidgets.engine.backends.cpu import CpuBackend
-from ptywidgets.engine.errors import ParameterError, look_up
-from ptywidgets.engine.protocols import Backend
+from ptywidgets.engine.core.errors import ParameterError, look_up
+from ptywidgets.engine.core.protocols import Backend
 
 DEVICES = ("cpu", "gpu")
 

@@ -18,15 +18,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ptywidgets.engine import memory
 from ptywidgets.engine.backends.aligned import aligned, keep_freed_memory
-from ptywidgets.engine.backends.kernels import Kernels, load_kernels
+from ptywidgets.engine.backends.kernels.kernels import Kernels, load_kernels
 from ptywidgets.engine.backends.transforms import Transform, load_transform
 from ptywidgets.engine.backends.turns import Turns
-from ptywidgets.engine.helpers import helping
-from ptywidgets.engine.patterns import Patterns
-from ptywidgets.engine.protocols import Loss
-from ptywidgets.engine.workers import worker_count
+from ptywidgets.engine.core import memory
+from ptywidgets.engine.core.helpers import helping
+from ptywidgets.engine.core.protocols import Loss
+from ptywidgets.engine.core.workers import worker_count
+from ptywidgets.engine.data.patterns import Patterns
 
 Result = TypeVar("Result")
 BANDS = 4  # of rows for each worker: those of a field's middle are more work than its edges
@@ -39,7 +39,7 @@ class CpuBackend:
     Parameters
     ----------
     threads : int, optional
-        Number of workers; by default what :func:`ptywidgets.engine.workers.worker_count` says.
+        Number of workers; by default what :func:`ptywidgets.engine.core.workers.worker_count` says.
     kernels : {"auto", "numba", "numpy"}
         What does the element-by-element work. "auto" is numba where it is installed.
     transforms : {"auto", "ducc0", "scipy"}

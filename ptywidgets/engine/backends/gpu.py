@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ptywidgets.engine.amplitudes import amplitude_floor
-from ptywidgets.engine.backends.numpy_kernels import hessian_of_waves
-from ptywidgets.engine.patterns import Patterns, fft_rows
-from ptywidgets.engine.protocols import Loss
+from ptywidgets.engine.backends.kernels.numpy_kernels import hessian_of_waves
+from ptywidgets.engine.core.amplitudes import amplitude_floor
+from ptywidgets.engine.core.protocols import Loss
+from ptywidgets.engine.data.patterns import Patterns, fft_rows
 
 Result = TypeVar("Result")
 _SHARE_OF_FREE_MEMORY = 0.25

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import scipy.fft
 
-from ptywidgets.engine.errors import ParameterError, unknown_name
+from ptywidgets.engine.core.errors import ParameterError, unknown_name
 
 TRANSFORMS = ("auto", "ducc0", "scipy")
 Transform = Callable[[np.ndarray, bool, int], np.ndarray]  # (waves, forward, threads) -> waves

@@ -7,18 +7,18 @@ from functools import cached_property
 
 import numpy as np
 
-from ptywidgets.engine.array_views import RepairedArray
-from ptywidgets.engine.asked import how_to_give
-from ptywidgets.engine.dataset import Dataset
-from ptywidgets.engine.errors import PtyError
-from ptywidgets.engine.prepare.descan_fit import fit_descan
-from ptywidgets.engine.prepare.disk import DiskFit, measure_disk
-from ptywidgets.engine.prepare.frames import BadFrames, bad_frames
-from ptywidgets.engine.prepare.measurement import Measurement, left_out_alike
-from ptywidgets.engine.prepare.pixels import gap_pixels, sample_patterns, sampled_positions
-from ptywidgets.engine.probe import Optics
-from ptywidgets.engine.probe_report import Quantity, probe_report
-from ptywidgets.engine.vacuum import clean_vacuum
+from ptywidgets.engine.core.asked import how_to_give
+from ptywidgets.engine.core.errors import PtyError
+from ptywidgets.engine.data.array_views import RepairedArray
+from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.engine.optics.probe import Optics
+from ptywidgets.engine.optics.probe_report import Quantity, probe_report
+from ptywidgets.engine.optics.vacuum import clean_vacuum
+from ptywidgets.engine.preprocess.defects.frames import BadFrames, bad_frames
+from ptywidgets.engine.preprocess.defects.pixels import gap_pixels, sample_patterns, sampled_positions
+from ptywidgets.engine.preprocess.disk.disk import DiskFit, measure_disk
+from ptywidgets.engine.preprocess.measurement import Measurement, left_out_alike
+from ptywidgets.engine.preprocess.origin.descan_fit import fit_descan
 
 SAMPLE_BYTES = 24e6
 SAMPLE, QUICK = 256, 36  # patterns that are looked at, and where it has to be quick

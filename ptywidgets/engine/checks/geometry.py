@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from ptywidgets.engine.calibration import in_words, mean_of, single
 from ptywidgets.engine.checks.facts import Facts, Finding, NotKnown
-from ptywidgets.engine.prepare.measurement import Measurement
+from ptywidgets.engine.data.calibration import in_words, mean_of, single
+from ptywidgets.engine.preprocess.measurement import Measurement
 
 _EXAMPLES = {"energy": "energy=80e3", "scan_step": "scan_step=4.0", "q_pixel": "q_pixel=0.025"}
 _WORDS = {"energy": "energy (eV)", "scan_step": "scan step (A)", "q_pixel": "detector pixel (1/A)"}

@@ -6,10 +6,10 @@ from __future__ import annotations
 import numpy as np
 
 from ptywidgets.engine.checks.facts import Facts, Finding, NotKnown
+from ptywidgets.engine.checks.joint_fit import JointFit
 from ptywidgets.engine.models import single_slice
-from ptywidgets.engine.prepare.rotation import find_rotation, wrapped_angle
-from ptywidgets.engine.problem import make_problem
-from ptywidgets.engine.refinements.joint_fit import JointFit
+from ptywidgets.engine.preprocess.rotation import find_rotation, wrapped_angle
+from ptywidgets.engine.problem.problem import make_problem
 
 SIDE, ROUNDS = 9, 2  # positions on a side of the block that is reconstructed, and steps
 SHARP = 1.0  # degrees: a rotation that is told so well needs no direction of the centre of mass

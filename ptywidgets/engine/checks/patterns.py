@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 
-from ptywidgets.engine.calibration import in_words, single
 from ptywidgets.engine.checks.facts import Facts, Finding, NotKnown
-from ptywidgets.engine.detectors import disk_semiangle
-from ptywidgets.engine.prepare.descan_fit import fit_descan
-from ptywidgets.engine.prepare.disk import calibrate_detector
-from ptywidgets.engine.prepare.pixels import bad_pixels_of
+from ptywidgets.engine.data.calibration import in_words, single
+from ptywidgets.engine.data.detectors import disk_semiangle
+from ptywidgets.engine.preprocess.defects.pixels import bad_pixels_of
+from ptywidgets.engine.preprocess.disk.disk import calibrate_detector
+from ptywidgets.engine.preprocess.origin.descan_fit import fit_descan
 
 _LOOKED_AT = 64e6  # bytes of data on disk that are read as a whole
 _ROLLOFF_SHARE = 0.474  # of a half-cosine amplitude's roll-off lies between 90 and 10 % of its intensity

@@ -11,8 +11,8 @@ import math
 import numpy as np
 from scipy import fft as sfft
 
-from ptywidgets.engine.calibration import in_words, single
 from ptywidgets.engine.checks.facts import Facts, Finding, NotKnown
+from ptywidgets.engine.data.calibration import in_words, single
 
 SIDE = 32  # positions of the block that is looked at
 DETECTOR = 48  # pixels to which patterns are summed up

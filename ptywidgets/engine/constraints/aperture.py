@@ -18,9 +18,9 @@ import numpy as np
 from scipy import ndimage
 
 from ptywidgets.engine.constraints.probe import intensity_of
-from ptywidgets.engine.params import Params, param
-from ptywidgets.engine.problem import Problem
-from ptywidgets.engine.state import State
+from ptywidgets.engine.core.params import Params, param
+from ptywidgets.engine.core.state import State
+from ptywidgets.engine.problem.problem import Problem
 
 _STEP = 0.25  # px, between edges that are tried
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.bricks import brick_of
-from ptywidgets.engine.errors import ParameterError
-from ptywidgets.engine.params import Parameter, whole_number
-from ptywidgets.engine.problem import Problem
-from ptywidgets.engine.protocols import Constraint, Refinement
-from ptywidgets.engine.state import State
+from ptywidgets.engine.core.bricks import brick_of
+from ptywidgets.engine.core.errors import ParameterError
+from ptywidgets.engine.core.params import Parameter, whole_number
+from ptywidgets.engine.core.protocols import Constraint, Refinement
+from ptywidgets.engine.core.state import State
+from ptywidgets.engine.problem.problem import Problem
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.errors import ParameterError
-from ptywidgets.engine.problem import Problem
-from ptywidgets.engine.protocols import Array
-from ptywidgets.engine.state import State
+from ptywidgets.engine.core.errors import ParameterError
+from ptywidgets.engine.core.protocols import Array
+from ptywidgets.engine.core.state import State
+from ptywidgets.engine.problem.problem import Problem
 
 _LEAST = 1e-3  # amplitude that darker pixels are taken to have
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.params import Params, param
-from ptywidgets.engine.problem import Problem
-from ptywidgets.engine.protocols import Array
-from ptywidgets.engine.state import State
+from ptywidgets.engine.core.params import Params, param
+from ptywidgets.engine.core.protocols import Array
+from ptywidgets.engine.core.state import State
+from ptywidgets.engine.problem.problem import Problem
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ptywidgets.engine.params import Params, param
-from ptywidgets.engine.problem import Problem
-from ptywidgets.engine.state import State
+from ptywidgets.engine.core.params import Params, param
+from ptywidgets.engine.core.state import State
+from ptywidgets.engine.problem.problem import Problem
 
 _BIWEIGHT = 4.685  # residuals of more than so many standard deviations have no weight (Tukey)
 _ROUNDS = 50

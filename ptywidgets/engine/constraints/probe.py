@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from ptywidgets.engine.modes import orthogonalise
-from ptywidgets.engine.params import Params, param
-from ptywidgets.engine.problem import Problem
-from ptywidgets.engine.protocols import Array
-from ptywidgets.engine.state import State
+from ptywidgets.engine.core.params import Params, param
+from ptywidgets.engine.core.protocols import Array
+from ptywidgets.engine.core.state import State
+from ptywidgets.engine.optics.modes import orthogonalise
+from ptywidgets.engine.problem.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class ProbeIntensity(Params):
 class ProbeOrthogonality(Params):
     """Probe modes at right angles to each other, the brightest first; a single mode stays as it is.
 
-    See :func:`ptywidgets.engine.modes.orthogonalise`: no pattern changes by it.
+    See :func:`ptywidgets.engine.optics.modes.orthogonalise`: no pattern changes by it.
     """
 
     acts_on = "probe"

@@ -14,10 +14,10 @@ import numpy as np
 
 from ptywidgets.engine.constraints.depth import mix, on_depth, profiles, thicknesses
 from ptywidgets.engine.constraints.object_filters import frequencies
-from ptywidgets.engine.params import Params, param
-from ptywidgets.engine.problem import Problem
-from ptywidgets.engine.protocols import Array
-from ptywidgets.engine.state import State
+from ptywidgets.engine.core.params import Params, param
+from ptywidgets.engine.core.protocols import Array
+from ptywidgets.engine.core.state import State
+from ptywidgets.engine.problem.problem import Problem
 
 
 @dataclass(frozen=True)

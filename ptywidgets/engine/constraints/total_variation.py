@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from ptywidgets.engine.constraints.depth import thicknesses
-from ptywidgets.engine.params import Params, param
-from ptywidgets.engine.problem import Problem
-from ptywidgets.engine.protocols import Array
-from ptywidgets.engine.state import State
+from ptywidgets.engine.core.params import Params, param
+from ptywidgets.engine.core.protocols import Array
+from ptywidgets.engine.core.state import State
+from ptywidgets.engine.problem.problem import Problem
 
 _ONE = 1.0
 

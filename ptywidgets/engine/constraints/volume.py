@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ptywidgets.engine.errors import ParameterError
-from ptywidgets.engine.params import Params, param
-from ptywidgets.engine.problem import Problem
-from ptywidgets.engine.state import State
+from ptywidgets.engine.core.errors import ParameterError
+from ptywidgets.engine.core.params import Params, param
+from ptywidgets.engine.core.state import State
+from ptywidgets.engine.problem.problem import Problem
 
 SHAPES = {"sphere": (1, 1, 1), "cylinder x": (1, 1, 0), "cylinder y": (1, 0, 1)}  # which axes (z, y, x) end
 

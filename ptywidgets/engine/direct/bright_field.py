@@ -12,21 +12,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ptywidgets.engine.backends.pattern_kernels import pattern_kernels
-from ptywidgets.engine.calibration import both, mean_of, single
-from ptywidgets.engine.dataset import Dataset
-from ptywidgets.engine.detectors import fit_disk
+from ptywidgets.engine.backends.kernels.pattern_kernels import pattern_kernels
+from ptywidgets.engine.core.errors import DataError
+from ptywidgets.engine.core.params import counted
+from ptywidgets.engine.core.units import wavelength
+from ptywidgets.engine.data.calibration import both, mean_of, single
+from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.engine.data.detectors import fit_disk
 from ptywidgets.engine.direct.threads import shared
-from ptywidgets.engine.errors import DataError
-from ptywidgets.engine.params import counted
-from ptywidgets.engine.prepare.fill import fill_positions
-from ptywidgets.engine.prepare.frames import screened_or_warned
-from ptywidgets.engine.prepare.measurement import Measurement, left_out_alike, scan_frequencies
-from ptywidgets.engine.prepare.origin import fit_origin
-from ptywidgets.engine.prepare.repair import repaired
-from ptywidgets.engine.prepare.rotation import find_rotation, rotate_vectors, unrotate_vectors, wrapped_angle
-from ptywidgets.engine.probe import Optics
-from ptywidgets.engine.units import wavelength
+from ptywidgets.engine.optics.probe import Optics
+from ptywidgets.engine.preprocess.defects.fill import fill_positions
+from ptywidgets.engine.preprocess.defects.frames import screened_or_warned
+from ptywidgets.engine.preprocess.defects.repair import repaired
+from ptywidgets.engine.preprocess.measurement import Measurement, left_out_alike, scan_frequencies
+from ptywidgets.engine.preprocess.origin.origin import fit_origin
+from ptywidgets.engine.preprocess.rotation import find_rotation, rotate_vectors, unrotate_vectors, wrapped_angle
 
 LOBES = 4  # of the windowed sinc by which patterns are read between pixels
 AT_ONCE = 64  # patterns that are gathered before their pixels, still in the cache, go to the images
@@ -78,7 +78,8 @@ class BrightField:
 
     @property
     def wavelength(self) -> float:
-        """A, of the electrons; of light where :func:`ptywidgets.engine.units.energy_of_wavelength` gave the energy."""
+        """A, of the electrons; of light where :func:`ptywidgets.engine.core.units.energy_of_wavelength` gave the
+        energy."""
         return wavelength(self.energy)
 
     def turned(self, rotation: float, transpose: bool | None = None) -> BrightField:

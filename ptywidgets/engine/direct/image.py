@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy import ndimage
 
-from ptywidgets.engine.aberrations import Aberrations
-from ptywidgets.engine.backends.kernels import load_kernels
-from ptywidgets.engine.backends.numpy_patterns import SPLINE_MARGIN
-from ptywidgets.engine.backends.pattern_kernels import pattern_kernels
-from ptywidgets.engine.calibration import in_words, single
+from ptywidgets.engine.backends.kernels.kernels import load_kernels
+from ptywidgets.engine.backends.kernels.numpy_patterns import SPLINE_MARGIN
+from ptywidgets.engine.backends.kernels.pattern_kernels import pattern_kernels
+from ptywidgets.engine.data.calibration import in_words, single
 from ptywidgets.engine.direct.threads import shared
-from ptywidgets.engine.prepare.rotation import rotate_vectors
-from ptywidgets.engine.problem import Problem
+from ptywidgets.engine.optics.aberrations import Aberrations
+from ptywidgets.engine.preprocess.rotation import rotate_vectors
+from ptywidgets.engine.problem.problem import Problem
 
 FADE = 1.0  # scan steps over which the phase at the scan's edge is let go
 ON_VACUUM = 1.0  # skewness of a phase

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from itertools import pairwise
 
-from ptywidgets.engine.helpers import helping
-from ptywidgets.engine.workers import worker_count
+from ptywidgets.engine.core.helpers import helping
+from ptywidgets.engine.core.workers import worker_count
 
 _helper = threading.local()  # `is_one` is set in the threads that help
 

@@ -1,7 +1,8 @@
 """Reading and writing files: the format is chosen by the content, never by the name.
 
 A format is one module with ``NAME``, ``understands(path)``, ``read(path, ...) -> FileContents`` and, where it can hold
-one, ``read_pattern(path, ...)``; adding one is that file and one line in ``READERS``.
+one, ``read_pattern(path, ...)``; adding one is that file in :mod:`ptywidgets.engine.io.formats` and one line in
+``READERS``.
 """
 
 from __future__ import annotations
@@ -14,18 +15,19 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.above import answers
-from ptywidgets.engine.array_views import SeriesView
-from ptywidgets.engine.calibration import NAMES
-from ptywidgets.engine.dataset import Dataset
-from ptywidgets.engine.errors import DataError, unknown_name
-from ptywidgets.engine.io import array_likes as array_likes  # answers data sets
-from ptywidgets.engine.io import emd, hdf5, npy
+from ptywidgets.engine.core.errors import DataError, unknown_name
+from ptywidgets.engine.data.above import answers
+from ptywidgets.engine.data.array_views import SeriesView
+from ptywidgets.engine.data.calibration import NAMES
+from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.engine.data.source import Source, Stated, Supplied
+from ptywidgets.engine.io.arrays import array_likes as array_likes  # answers data sets
 from ptywidgets.engine.io.atomic import atomic_file
 from ptywidgets.engine.io.calibration_entries import origins, resolve_calibration
 from ptywidgets.engine.io.detect_format import existing_file, is_hdf5, not_understood, printable
-from ptywidgets.engine.io.emd_write import write
-from ptywidgets.engine.io.hdf5_tree import (
+from ptywidgets.engine.io.formats import emd, hdf5, npy
+from ptywidgets.engine.io.formats.emd_write import write
+from ptywidgets.engine.io.formats.hdf5_tree import (
     Entry,
     datasets,
     hdf5_errors,
@@ -35,7 +37,6 @@ from ptywidgets.engine.io.hdf5_tree import (
     resolve,
 )
 from ptywidgets.engine.io.masks import mask_beside, read_mask, scan_mask_beside, stored_mask
-from ptywidgets.engine.source import Source, Stated, Supplied
 
 __all__ = ["READERS", "atomic_file", "contents", "read", "read_mask", "read_pattern", "write"]
 

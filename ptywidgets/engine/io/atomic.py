@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ptywidgets.engine.errors import FileFormatError, FileInTheWay
+from ptywidgets.engine.core.errors import FileFormatError, FileInTheWay
 from ptywidgets.engine.io.detect_format import first_bytes, printable
 
 _PART = re.compile(r"\..+\.(?P<process>\d{1,10})-[0-9a-f]{8}(?:-(?P<place>[0-9a-f]{8}))?\.part", re.DOTALL)
@@ -118,7 +118,7 @@ def checked_target(
     >>> with tempfile.NamedTemporaryFile() as file:
     ...     checked_target(file.name, overwrite=True, inputs=[Path(file.name)])  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    ptywidgets.engine.errors.FileFormatError: ... holds data that this comes from, and is never written over; ...
+    ptywidgets.engine.core.errors.FileFormatError: ... holds data that this comes from, and is never written over; ...
     """
     asked = _path(path)
     shown = printable(str(asked))

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.asked import AskingError
-from ptywidgets.engine.calibration import PAIRED, Calibration, agree, checked
-from ptywidgets.engine.errors import CalibrationError
+from ptywidgets.engine.core.asked import AskingError
+from ptywidgets.engine.core.errors import CalibrationError
+from ptywidgets.engine.core.units import mrad_to_inverse_angstrom
+from ptywidgets.engine.data.calibration import PAIRED, Calibration, agree, checked
 from ptywidgets.engine.io.detect_format import printable
-from ptywidgets.engine.units import mrad_to_inverse_angstrom
 
 _LENGTHS = {"a": 1.0, "ang": 1.0, "angstrom": 1.0, "angstroms": 1.0, "nm": 10.0, "pm": 0.01, "um": 1e4, "m": 1e10}
 _ANGLES = {"mrad": 1.0, "rad": 1e3, "urad": 1e-3}

@@ -6,7 +6,7 @@ import difflib
 import os
 from pathlib import Path
 
-from ptywidgets.engine.errors import FileFormatError
+from ptywidgets.engine.core.errors import FileFormatError
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _MAGIC: tuple[tuple[bytes, str], ...] = (

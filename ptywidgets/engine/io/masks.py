@@ -10,12 +10,13 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ptywidgets.engine.above import answers
-from ptywidgets.engine.dataset_checks import check_memory
-from ptywidgets.engine.errors import FileFormatError
-from ptywidgets.engine.io import npy
+from ptywidgets.engine.core.errors import FileFormatError
+from ptywidgets.engine.data.above import answers
+from ptywidgets.engine.data.dataset_checks import check_memory
+from ptywidgets.engine.data.masks import understood
 from ptywidgets.engine.io.detect_format import existing_file, is_hdf5, printable
-from ptywidgets.engine.io.hdf5_tree import (
+from ptywidgets.engine.io.formats import npy
+from ptywidgets.engine.io.formats.hdf5_tree import (
     datasets,
     hdf5_errors,
     inventory,
@@ -25,7 +26,6 @@ from ptywidgets.engine.io.hdf5_tree import (
     resolve,
     walk,
 )
-from ptywidgets.engine.masks import understood
 
 PIXEL_MASK = "pixel_mask"
 SCAN_MASK = "scan_mask"  # of this program: True where a scan position counts
@@ -59,7 +59,7 @@ def read_mask(path: str | os.PathLike[str], dataset: str | None = None) -> tuple
 
 
 def kind_of(file: h5py.File, path: str) -> str:
-    """What the mask at `path` of a file is by its name; see :func:`ptywidgets.engine.masks.understood`."""
+    """What the mask at `path` of a file is by its name; see :func:`ptywidgets.engine.data.masks.understood`."""
     parts = path.lower().removesuffix("/data").split("/")
     name = parts[-1]
     if name == PIXEL_MASK:

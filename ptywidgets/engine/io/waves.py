@@ -10,11 +10,11 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ptywidgets.engine.dataset_checks import check_memory
-from ptywidgets.engine.errors import FileFormatError
-from ptywidgets.engine.io import npy
+from ptywidgets.engine.core.errors import FileFormatError
+from ptywidgets.engine.data.dataset_checks import check_memory
 from ptywidgets.engine.io.detect_format import existing_file, printable
-from ptywidgets.engine.io.hdf5_tree import hdf5_errors, inventory, open_hdf5, readable_dataset, walk
+from ptywidgets.engine.io.formats import npy
+from ptywidgets.engine.io.formats.hdf5_tree import hdf5_errors, inventory, open_hdf5, readable_dataset, walk
 
 KEPT_IN = ("data", "value", "array")  # what the array in a group of the wave's name may be called
 

@@ -9,16 +9,16 @@ compared, and say what it was. Without a truth there are two halves of the count
 
 from __future__ import annotations
 
-from ptywidgets.engine.held_out import hold_out
-from ptywidgets.engine.metrics.alignment import align
 from ptywidgets.engine.metrics.diffuse import diffuse_counts
-from ptywidgets.engine.metrics.fidelity import Fidelity, probe_fidelity
 from ptywidgets.engine.metrics.fourier import Ring, frc, fsc, half_bit, information_threshold, one_bit
-from ptywidgets.engine.metrics.gauge import Alignment, Gauge
 from ptywidgets.engine.metrics.likelihood import ChiSquared, chi_squared_rings, held_out_likelihood
-from ptywidgets.engine.metrics.positions import PositionErrors, position_errors
 from ptywidgets.engine.metrics.thinning import thin_counts
-from ptywidgets.engine.metrics.truth import compare_to_truth
+from ptywidgets.engine.metrics.truth.alignment import align
+from ptywidgets.engine.metrics.truth.compare import compare_to_truth
+from ptywidgets.engine.metrics.truth.fidelity import Fidelity, probe_fidelity
+from ptywidgets.engine.metrics.truth.gauge import Alignment, Gauge
+from ptywidgets.engine.metrics.truth.positions import PositionErrors, position_errors
+from ptywidgets.engine.problem.held_out import hold_out
 
 __all__ = [
     "Alignment",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ptywidgets.engine.errors import ParameterError
-from ptywidgets.engine.problem import Problem
-from ptywidgets.engine.state import State
+from ptywidgets.engine.core.errors import ParameterError
+from ptywidgets.engine.core.state import State
+from ptywidgets.engine.problem.problem import Problem
 
 _CHUNK = 64  # positions at a time
 
@@ -14,8 +14,8 @@ _CHUNK = 64  # positions at a time
 def diffuse_counts(problem: Problem, state: State) -> np.ndarray:
     """Electrons that each diffuse channel gives off at each position, on and beyond the detector.
 
-    q_jc = sum_s sum_r sum_m |psi_jms|^2 E_cs of :mod:`ptywidgets.engine.models.scattering`: the beam's intensity where
-    channel c scatters.
+    q_jc = sum_s sum_r sum_m |psi_jms|^2 E_cs of :mod:`ptywidgets.engine.models.parts.scattering`: the beam's
+    intensity where channel c scatters.
 
     Parameters
     ----------

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.errors import DataError, ParameterError
-from ptywidgets.engine.losses import PoissonLoss, get_loss
-from ptywidgets.engine.problem import Problem
-from ptywidgets.engine.protocols import Loss
-from ptywidgets.engine.state import State
-from ptywidgets.engine.units import inverse_angstrom_to_mrad
+from ptywidgets.engine.core.errors import DataError, ParameterError
+from ptywidgets.engine.core.protocols import Loss
+from ptywidgets.engine.core.state import State
+from ptywidgets.engine.core.units import inverse_angstrom_to_mrad
+from ptywidgets.engine.losses.losses import PoissonLoss, get_loss
+from ptywidgets.engine.problem.problem import Problem
 
 _CHUNK = 64  # patterns at a time
 
@@ -75,7 +75,8 @@ def chi_squared_rings(
     rings : int or sequence of float
         How many, up to the inscribed circle of the detector; or their edges in mrad.
     held_out : bool
-        Compare with the counts that :func:`ptywidgets.engine.held_out.hold_out` took away, not with all patterns.
+        Compare with the counts that :func:`ptywidgets.engine.problem.held_out.hold_out` took away, not with all
+        patterns.
     counts_per_electron : float
         g, of a detector that does not count single electrons.
     least : float
@@ -128,7 +129,7 @@ def held_out_likelihood(problem: Problem, state: State, loss: str | Loss = "pois
     Parameters
     ----------
     problem : Problem
-        With held-out counts, from :func:`ptywidgets.engine.held_out.hold_out`.
+        With held-out counts, from :func:`ptywidgets.engine.problem.held_out.hold_out`.
     state : State
         Of that problem.
     loss : str or Loss
@@ -145,7 +146,7 @@ def held_out_likelihood(problem: Problem, state: State, loss: str | Loss = "pois
 
     Examples
     --------
-    >>> from ptywidgets.engine.held_out import hold_out
+    >>> from ptywidgets.engine.problem.held_out import hold_out
     >>> from ptywidgets.testing import example_problem
     >>> problem = hold_out(example_problem())
     >>> held_out_likelihood(problem, problem.start()) < 0

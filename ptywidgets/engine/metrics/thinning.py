@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from ptywidgets.engine.dataset import Dataset
-from ptywidgets.engine.errors import DataError
-from ptywidgets.engine.params import counted
+from ptywidgets.engine.core.errors import DataError
+from ptywidgets.engine.core.params import counted
+from ptywidgets.engine.data.dataset import Dataset
 
 
 @counted(seed=0)

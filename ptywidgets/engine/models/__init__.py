@@ -16,15 +16,15 @@ a function that puts parts together.
 
 from __future__ import annotations
 
-from ptywidgets.engine.errors import look_up
+from ptywidgets.engine.core.errors import look_up
 from ptywidgets.engine.models.composed import Gradients, Model, WindowGradients
-from ptywidgets.engine.models.detector import FarField, NearField
-from ptywidgets.engine.models.ensemble import PartialCoherence
-from ptywidgets.engine.models.exit_wave import Multislice, SingleSlice
-from ptywidgets.engine.models.object_modes import ObjectModes
-from ptywidgets.engine.models.response import PointSpread, Segments
-from ptywidgets.engine.models.scattering import Background, Diffuse
-from ptywidgets.engine.models.specimen import SPECIMENS, ComplexObject, PotentialObject
+from ptywidgets.engine.models.parts.detector import FarField, NearField
+from ptywidgets.engine.models.parts.ensemble import PartialCoherence
+from ptywidgets.engine.models.parts.exit_wave import Multislice, SingleSlice
+from ptywidgets.engine.models.parts.object_modes import ObjectModes
+from ptywidgets.engine.models.parts.response import PointSpread, Segments
+from ptywidgets.engine.models.parts.scattering import Background, Diffuse
+from ptywidgets.engine.models.parts.specimen import SPECIMENS, ComplexObject, PotentialObject
 
 __all__ = [
     "SPECIMENS",

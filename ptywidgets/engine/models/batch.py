@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ptywidgets.engine.core.protocols import Array, Backend, Loss
+from ptywidgets.engine.data.patterns import Patterns
 from ptywidgets.engine.models.geometry import Geometry
 from ptywidgets.engine.models.gradients import Gradients
-from ptywidgets.engine.models.slab import Slab
-from ptywidgets.engine.patterns import Patterns
-from ptywidgets.engine.protocols import Array, Backend, Loss
+from ptywidgets.engine.models.parts.slab import Slab
 
 if TYPE_CHECKING:
     from ptywidgets.engine.models.composed import DetectorWaves, Model

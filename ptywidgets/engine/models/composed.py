@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.losses import hessian_rows
+from ptywidgets.engine.core.protocols import Array, Backend, DetectorModel, ExitWaveModel, Loss, Response, Specimen
+from ptywidgets.engine.data.patterns import Patterns
+from ptywidgets.engine.losses.losses import hessian_rows
 from ptywidgets.engine.models.batch import batch_gradients
-from ptywidgets.engine.models.ensemble import PartialCoherence
 from ptywidgets.engine.models.geometry import Geometry, Where
 from ptywidgets.engine.models.gradients import Gradients, WindowGradients
 from ptywidgets.engine.models.incident import Incident
-from ptywidgets.engine.models.object_modes import Configurations, ObjectModes
-from ptywidgets.engine.models.scattering import Background, Diffuse
-from ptywidgets.engine.models.slab import Slab
-from ptywidgets.engine.patterns import Patterns
-from ptywidgets.engine.protocols import Array, Backend, DetectorModel, ExitWaveModel, Loss, Response, Specimen
+from ptywidgets.engine.models.parts.ensemble import PartialCoherence
+from ptywidgets.engine.models.parts.object_modes import Configurations, ObjectModes
+from ptywidgets.engine.models.parts.scattering import Background, Diffuse
+from ptywidgets.engine.models.parts.slab import Slab
 
 __all__ = ["DetectorWaves", "Geometry", "Gradients", "Model", "Where", "WindowGradients"]
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ptywidgets.engine.core.protocols import Array, Backend
+from ptywidgets.engine.core.state import State
 from ptywidgets.engine.models.incident import Incident
-from ptywidgets.engine.protocols import Array, Backend
-from ptywidgets.engine.state import State
 
 if TYPE_CHECKING:
-    from ptywidgets.engine.problem import Problem
+    from ptywidgets.engine.problem.problem import Problem
 
 
 @dataclass(frozen=True)

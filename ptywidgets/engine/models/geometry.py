@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.protocols import Array, Backend
+from ptywidgets.engine.core.protocols import Array, Backend
 
 NEGLIGIBLE = 1e-6  # px; a smaller rest is not worth a transform
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ptywidgets.engine.protocols import Array
+from ptywidgets.engine.core.protocols import Array
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ptywidgets.engine.models.ensemble import PartialCoherence
+from ptywidgets.engine.core.protocols import Array, Backend
+from ptywidgets.engine.models.parts.ensemble import PartialCoherence
 from ptywidgets.engine.models.shift import FourierShift, NoShift, Shift, choose_shift
-from ptywidgets.engine.protocols import Array, Backend
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from typing import Any, Protocol
 import numpy as np
 from scipy.special import jv
 
-from ptywidgets.engine.protocols import Array, Backend
+from ptywidgets.engine.core.protocols import Array, Backend
 
 # Of the norm of the wave, at the worst fraction of a pixel; the mean over fractions is a third of it. What counting
 # leaves uncertain in an amplitude is half an electron an illuminated pixel: with a million electrons in a thousand

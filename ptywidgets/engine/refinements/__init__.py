@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ptywidgets.engine.composition import Composition
+from ptywidgets.engine.problem.composition import Composition
 from ptywidgets.engine.refinements.aberration_fit import fit_aberrations
 from ptywidgets.engine.refinements.affine import RefineAffine
 from ptywidgets.engine.refinements.diffuse import RefineDiffuse

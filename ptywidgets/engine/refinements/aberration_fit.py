@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from ptywidgets.engine.aberrations import Aberrations
-from ptywidgets.engine.chi_terms import coefficient_names, polynomials
-from ptywidgets.engine.errors import DataError
-from ptywidgets.engine.params import counted
-from ptywidgets.engine.probe import frequencies
-from ptywidgets.engine.units import wavelength
+from ptywidgets.engine.core.errors import DataError
+from ptywidgets.engine.core.params import counted
+from ptywidgets.engine.core.units import wavelength
+from ptywidgets.engine.optics.aberrations import Aberrations
+from ptywidgets.engine.optics.chi_terms import coefficient_names, polynomials
+from ptywidgets.engine.optics.probe import frequencies
 
 ROUNDS = 30
 DIM = 0.1  # of the aperture's typical power: what is less is outside
@@ -60,7 +60,7 @@ def fit_aberrations(
 
     Examples
     --------
-    >>> from ptywidgets.engine.probe import Optics, make_probe
+    >>> from ptywidgets.engine.optics.probe import Optics, make_probe
     >>> true = Aberrations(defocus=300, C12=20, phi12=0.4, C21=800, C30=1e4)
     >>> probe = make_probe(Optics(semiangle=20, aberrations=true), (96, 96), (0.3, 0.3), 80e3)
     >>> found = fit_aberrations(probe, (0.3, 0.3), 80e3)

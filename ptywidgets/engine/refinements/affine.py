@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from ptywidgets.engine.batches import along_the_scan
+from ptywidgets.engine.core.params import Params, param
+from ptywidgets.engine.core.protocols import Array
+from ptywidgets.engine.core.state import State
 from ptywidgets.engine.models.curvature import Direction
-from ptywidgets.engine.params import Params, param
-from ptywidgets.engine.problem import Problem
-from ptywidgets.engine.protocols import Array
+from ptywidgets.engine.problem.batches import along_the_scan
+from ptywidgets.engine.problem.problem import Problem
 from ptywidgets.engine.refinements.position_derivatives import position_derivatives
 from ptywidgets.engine.refinements.positions import AFFINE
-from ptywidgets.engine.state import State
 
 # Scale, rotation and two shears, each as the displacement (rows, columns) that a place (rows, columns) gets.
 MAPS = tuple(np.array(m, float) for m in ([[1, 0], [0, 1]], [[0, -1], [1, 0]], [[1, 0], [0, -1]], [[0, 1], [1, 0]]))

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from ptywidgets.engine.models import Diffuse, Gradients
-from ptywidgets.engine.models.learned_shape import LEARNED, areas
-from ptywidgets.engine.params import Params, param
-from ptywidgets.engine.problem import Problem
-from ptywidgets.engine.protocols import Array
-from ptywidgets.engine.state import State
+from ptywidgets.engine.core.params import Params, param
+from ptywidgets.engine.core.protocols import Array
+from ptywidgets.engine.core.state import State
+from ptywidgets.engine.models.gradients import Gradients
+from ptywidgets.engine.models.parts.learned_shape import LEARNED, areas
+from ptywidgets.engine.models.parts.scattering import Diffuse
+from ptywidgets.engine.problem.problem import Problem
 
 MOST = 2.0  # factor by which anything grows or shrinks in one step
 DIFFERENCE = 0.02  # of log B, for the derivative of a shape

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.batches import along_the_scan
-from ptywidgets.engine.errors import ParameterError
-from ptywidgets.engine.params import Params, param
-from ptywidgets.engine.problem import Problem
+from ptywidgets.engine.core.errors import ParameterError
+from ptywidgets.engine.core.params import Params, param
+from ptywidgets.engine.core.state import State
+from ptywidgets.engine.problem.batches import along_the_scan
+from ptywidgets.engine.problem.problem import Problem
 from ptywidgets.engine.refinements.model_derivatives import FitParameter, model_derivatives, parameter_of
-from ptywidgets.engine.state import State
 
 HALF = 0.5  # of the highest frequency: where phases are counted for the steps of differences
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from ptywidgets.engine.errors import ParameterError
-from ptywidgets.engine.models.object_modes import displaced_phases, unit_fields
-from ptywidgets.engine.params import Params, param
-from ptywidgets.engine.problem import Problem
-from ptywidgets.engine.state import State
+from ptywidgets.engine.core.errors import ParameterError
+from ptywidgets.engine.core.params import Params, param
+from ptywidgets.engine.core.state import State
+from ptywidgets.engine.models.parts.object_modes import displaced_phases, unit_fields
+from ptywidgets.engine.problem.problem import Problem
 
 DIFFERENCE = 1e-3  # A, for the derivative of a state's phase by its displacement
 LARGEST = 1.0  # A
@@ -24,9 +24,9 @@ LEAST = 1e-3  # A
 class RefineObjectModes(Params):
     """Object modes as frozen phonons, displaced by u(r) f_k(r), and u found; later on each mode for itself.
 
-    States follow from the object by :func:`ptywidgets.engine.models.object_modes.displaced_phases`. Fields f_k are
-    random, smooth over an atom and of unit variance; they come in pairs of opposite sign and stay for a run, so that
-    the loss has a minimum to go to. The rms displacement u takes Gauss-Newton steps through dL/du = sum_k dL/dD_k
+    States follow from the object by :func:`ptywidgets.engine.models.parts.object_modes.displaced_phases`. Fields f_k
+    are random, smooth over an atom and of unit variance; they come in pairs of opposite sign and stay for a run, so
+    that the loss has a minimum to go to. The rms displacement u takes Gauss-Newton steps through dL/du = sum_k dL/dD_k
     dD_k/du, as one number at first and then as a map, smoothed over `radius`. From `free_from` on the modes' phases D_k
     take such steps themselves, with their mean left to the object: then motions that belong together may be found, from
     where the random ones begin. Both are done once an iteration, after its first batch.

@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.aberrations import ALIASES, SYMBOLS, Aberrations
-from ptywidgets.engine.batches import along_the_scan
-from ptywidgets.engine.chi_terms import coefficient_names, polynomials
-from ptywidgets.engine.errors import unknown_name
+from ptywidgets.engine.core.errors import unknown_name
+from ptywidgets.engine.core.params import Params, param
+from ptywidgets.engine.core.protocols import Array
+from ptywidgets.engine.core.state import State
+from ptywidgets.engine.core.units import wavelength
 from ptywidgets.engine.models.curvature import Direction
-from ptywidgets.engine.params import Params, param
-from ptywidgets.engine.probe import frequencies
-from ptywidgets.engine.problem import Problem
-from ptywidgets.engine.protocols import Array
-from ptywidgets.engine.state import State
-from ptywidgets.engine.units import wavelength
+from ptywidgets.engine.optics.aberrations import ALIASES, SYMBOLS, Aberrations
+from ptywidgets.engine.optics.chi_terms import coefficient_names, polynomials
+from ptywidgets.engine.optics.probe import frequencies
+from ptywidgets.engine.problem.batches import along_the_scan
+from ptywidgets.engine.problem.problem import Problem
 
 RIDGE = 1e-3  # of each coefficient's own curvature
 NAMES = coefficient_names()  # what the entries of a state's parameters["aberrations"] are, A
@@ -98,7 +98,7 @@ def refined_aberrations(state: State, first: Aberrations) -> Aberrations:
 
     Examples
     --------
-    >>> from ptywidgets.engine.state import State
+    >>> from ptywidgets.engine.core.state import State
     >>> change = np.zeros(len(NAMES)); change[0] = 20.0
     >>> state = State(None, None, None, parameters={"aberrations": change})
     >>> refined_aberrations(state, Aberrations(defocus=100))

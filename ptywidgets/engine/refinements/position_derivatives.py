@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.models import Model
-from ptywidgets.engine.problem import Problem
-from ptywidgets.engine.protocols import Array, Backend
-from ptywidgets.engine.state import State
+from ptywidgets.engine.core.protocols import Array, Backend
+from ptywidgets.engine.core.state import State
+from ptywidgets.engine.models.composed import Model
+from ptywidgets.engine.problem.problem import Problem
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.params import Params, param
-from ptywidgets.engine.problem import Problem
+from ptywidgets.engine.core.params import Params, param
+from ptywidgets.engine.core.state import State
+from ptywidgets.engine.problem.problem import Problem
 from ptywidgets.engine.refinements.position_derivatives import position_derivatives
-from ptywidgets.engine.state import State
 
 AFFINE = "affine"  # of a state's parameters: what RefineAffine has found, four numbers, row by row
 
@@ -27,9 +27,9 @@ class RefinePositions(Params):
 
     Not for a scan step or a rotation that is a few per cent off. Each position by itself hardly sees such an error,
     since the object has been made with it, and what moves them then is noise. The whole scan comes first:
-    :func:`ptywidgets.engine.start_check.check_start` before the run, which a Reconstruction asks where its plan moves
-    positions, or :class:`RefineAffine`. What the latter has found is not counted here, neither as a distance from
-    where a position began nor as a map that is held.
+    :func:`ptywidgets.engine.checks.start_check.check_start` before the run, which a Reconstruction asks where its
+    plan moves positions, or :class:`RefineAffine`. What the latter has found is not counted here, neither as a
+    distance from where a position began nor as a map that is held.
     """
 
     step: float = param(1.0, low=0.01, high=4, step=0.05, doc="Share of the Gauss-Newton step.")

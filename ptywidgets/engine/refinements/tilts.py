@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.batches import along_the_scan
-from ptywidgets.engine.errors import ParameterError
+from ptywidgets.engine.core.errors import ParameterError
+from ptywidgets.engine.core.params import Params, param
+from ptywidgets.engine.core.state import State
 from ptywidgets.engine.models.curvature import Direction
-from ptywidgets.engine.params import Params, param
-from ptywidgets.engine.state import State
-from ptywidgets.engine.tomography import TiltSeries
+from ptywidgets.engine.problem.batches import along_the_scan
+from ptywidgets.engine.tomography.series import TiltSeries
 
 AXES = "xyz"  # as the angles of a Tilt come
 LEAST = -1  # a view's number that stands for the one that is tilted least

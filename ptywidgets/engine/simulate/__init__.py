@@ -6,8 +6,8 @@ For thin objects on the reconstruction's own grid ``projected_phase`` and ``diff
 
 from __future__ import annotations
 
-from ptywidgets.engine.atomic_phase import projected_phase
-from ptywidgets.engine.elements import atomic_number, scattering_factor, scattering_table
+from ptywidgets.engine.atoms.atomic_phase import projected_phase
+from ptywidgets.engine.atoms.elements import atomic_number, scattering_factor, scattering_table
 from ptywidgets.engine.simulate.crystals import crystal, gold_particle, mos2, nanotube, silicon_110, strontium_titanate
 from ptywidgets.engine.simulate.dataset import Simulation, grid_shape, raster, simulate_dataset
 from ptywidgets.engine.simulate.multislice import Scattered, frozen_phonons, multislice

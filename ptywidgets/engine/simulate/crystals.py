@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ptywidgets.engine.elements import atomic_number
-from ptywidgets.engine.errors import ParameterError
+from ptywidgets.engine.atoms.elements import atomic_number
+from ptywidgets.engine.core.errors import ParameterError
 from ptywidgets.engine.simulate.specimen import Atoms
 
 _FACE_CENTRED = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])

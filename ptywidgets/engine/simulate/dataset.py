@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.fft import next_fast_len
 
-from ptywidgets.engine.calibration import Calibration, both
-from ptywidgets.engine.dataset import Dataset
-from ptywidgets.engine.errors import CalibrationError, ParameterError
-from ptywidgets.engine.params import counted
-from ptywidgets.engine.probe import Optics, make_probe
+from ptywidgets.engine.core.errors import CalibrationError, ParameterError
+from ptywidgets.engine.core.params import counted
+from ptywidgets.engine.data.calibration import Calibration, both
+from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.engine.optics.probe import Optics, make_probe
 from ptywidgets.engine.simulate.multislice import Scattered, frozen_phonons, multislice
 from ptywidgets.engine.simulate.potential import phase_slices, slice_count
 from ptywidgets.engine.simulate.single_slice import poisson_counts

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from ptywidgets.engine.backends.transforms import load_transform
-from ptywidgets.engine.errors import ParameterError
-from ptywidgets.engine.params import counted
-from ptywidgets.engine.probe import Optics
+from ptywidgets.engine.core.errors import ParameterError
+from ptywidgets.engine.core.params import counted
+from ptywidgets.engine.core.units import wavelength
+from ptywidgets.engine.core.workers import worker_count
+from ptywidgets.engine.optics.probe import Optics
 from ptywidgets.engine.simulate.potential import phase_slices, slice_count
 from ptywidgets.engine.simulate.specimen import Atoms
 from ptywidgets.engine.simulate.window import Window
-from ptywidgets.engine.units import wavelength
-from ptywidgets.engine.workers import worker_count
 
 _BATCH_BYTES = 1.5e6  # of waves in work at a time on a thread: what stays in its cache
 

@@ -1,4 +1,4 @@
-"""Atoms to phase: sigma V of slices, each in infinite projection; see :mod:`ptywidgets.engine.atomic_phase`."""
+"""Atoms to phase: sigma V of slices, each in infinite projection; see :mod:`ptywidgets.engine.atoms.atomic_phase`."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from scipy import fft as sfft
 
-from ptywidgets.engine.atomic_phase import VOLT_ANGSTROM, half_frequencies, points_spectrum
-from ptywidgets.engine.elements import scattering_factor
-from ptywidgets.engine.errors import ParameterError
-from ptywidgets.engine.params import counted
+from ptywidgets.engine.atoms.atomic_phase import VOLT_ANGSTROM, half_frequencies, points_spectrum
+from ptywidgets.engine.atoms.elements import scattering_factor
+from ptywidgets.engine.core.errors import ParameterError
+from ptywidgets.engine.core.params import counted
+from ptywidgets.engine.core.units import interaction
+from ptywidgets.engine.core.workers import worker_count
 from ptywidgets.engine.simulate.specimen import Atoms
-from ptywidgets.engine.units import interaction
-from ptywidgets.engine.workers import worker_count
 
 
 @counted(workers=1)

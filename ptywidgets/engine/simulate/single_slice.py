@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from ptywidgets.engine.backends.cpu import CpuBackend
-from ptywidgets.engine.errors import ParameterError
+from ptywidgets.engine.core.errors import ParameterError
+from ptywidgets.engine.core.workers import worker_count
 from ptywidgets.engine.models import single_slice
 from ptywidgets.engine.models.composed import Geometry
-from ptywidgets.engine.workers import worker_count
 
 
 def diffraction_patterns(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ptywidgets.engine.errors import ParameterError, look_up
+from ptywidgets.engine.core.errors import ParameterError, look_up
 
 _PLANES = {"z": (1, 2), "y": (2, 0), "x": (0, 1)}  # the two coordinates that a rotation about an axis mixes
 

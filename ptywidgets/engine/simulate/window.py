@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ptywidgets.engine.aberrations import chi
-from ptywidgets.engine.errors import CalibrationError, ParameterError
-from ptywidgets.engine.probe import Optics, aperture_amplitude
-from ptywidgets.engine.units import wavelength
+from ptywidgets.engine.core.errors import CalibrationError, ParameterError
+from ptywidgets.engine.core.units import wavelength
+from ptywidgets.engine.optics.aberrations import chi
+from ptywidgets.engine.optics.probe import Optics, aperture_amplitude
 
 
 @dataclass(frozen=True)

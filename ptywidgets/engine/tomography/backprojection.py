@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import fft as sfft
 
-from ptywidgets.engine.errors import DataError, ParameterError
+from ptywidgets.engine.core.errors import DataError, ParameterError
 from ptywidgets.engine.tomography.projection import Projection
 
 

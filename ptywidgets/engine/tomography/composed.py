@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ptywidgets.engine.composition import Composition
-from ptywidgets.engine.errors import ParameterError
-from ptywidgets.engine.prepare.measurement import Measurement
-from ptywidgets.engine.probe import Optics
-from ptywidgets.engine.problem import make_problem
+from ptywidgets.engine.core.errors import ParameterError
+from ptywidgets.engine.optics.probe import Optics
+from ptywidgets.engine.preprocess.measurement import Measurement
+from ptywidgets.engine.problem.composition import Composition
+from ptywidgets.engine.problem.problem import make_problem
 from ptywidgets.engine.tomography.make import series_of
 from ptywidgets.engine.tomography.series import TiltSeries
 
@@ -23,7 +23,7 @@ def check_series(composition: Composition, object_type: str = "potential") -> No
     >>> check_series(Composition())
     Traceback (most recent call last):
     ...
-    ptywidgets.engine.errors.ParameterError: thickness is 0 A; give how deep the volume of the tilt series is.
+    ptywidgets.engine.core.errors.ParameterError: thickness is 0 A; give how deep the volume of the tilt series is.
     """
     if object_type != "potential":
         raise ParameterError(

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.convert_state import convert_state, depth_shares, split_slices
-from ptywidgets.engine.state import State
+from ptywidgets.engine.core.state import State
+from ptywidgets.engine.problem.convert_state import convert_state, depth_shares, split_slices
 from ptywidgets.engine.tomography.series import TiltSeries
 
 
@@ -17,7 +17,7 @@ def convert_series_state(series: TiltSeries, old: TiltSeries, state: State) -> S
     Super-slices are made of the volume anew in every iteration, so that other numbers of them change nothing in it. A
     volume of another depth keeps what it holds where that lies, about the same middle, and loses what lies beyond. Of
     each view, probe modes and what else it has found are taken over as by
-    :func:`ptywidgets.engine.convert_state.convert_state`.
+    :func:`ptywidgets.engine.problem.convert_state.convert_state`.
 
     Returns
     -------

@@ -8,17 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.errors import DataError, ParameterError
-from ptywidgets.engine.models import Model, Multislice, SingleSlice, single_slice
-from ptywidgets.engine.modes import FIRST_SHARE, first_modes
-from ptywidgets.engine.params import counted
-from ptywidgets.engine.probe import Optics
-from ptywidgets.engine.problem import Problem, make_problem
-from ptywidgets.engine.protocols import Loss
+from ptywidgets.engine.core.errors import DataError, ParameterError
+from ptywidgets.engine.core.params import counted
+from ptywidgets.engine.core.protocols import Loss
+from ptywidgets.engine.core.units import wavelength
+from ptywidgets.engine.models import single_slice
+from ptywidgets.engine.models.composed import Model
+from ptywidgets.engine.models.parts.exit_wave import Multislice, SingleSlice
+from ptywidgets.engine.optics.modes import FIRST_SHARE, first_modes
+from ptywidgets.engine.optics.probe import Optics
+from ptywidgets.engine.problem.problem import Problem, make_problem
 from ptywidgets.engine.tomography.projection import Projection
 from ptywidgets.engine.tomography.series import TiltSeries
 from ptywidgets.engine.tomography.tilt import Tilt
-from ptywidgets.engine.units import wavelength
 
 
 @counted(slices=1, modes=1)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ptywidgets.engine.state import State
+from ptywidgets.engine.core.state import State
 from ptywidgets.engine.tomography.projection import Projection
 from ptywidgets.engine.tomography.tilt import Tilt
 
@@ -70,7 +70,7 @@ class HeldOutOfSeries:
     """What was held out of the views."""
 
     def misfit(self, series: TiltSeries, state: State) -> float:
-        """Mean of the views' :meth:`ptywidgets.engine.held_out.HeldOut.misfit`."""
+        """Mean of the views' :meth:`ptywidgets.engine.problem.held_out.HeldOut.misfit`."""
         values = []
         for number, view in enumerate(series.views):
             assert view.held_out is not None

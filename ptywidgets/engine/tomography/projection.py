@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from ptywidgets.engine.errors import DataError, ParameterError, look_up
+from ptywidgets.engine.core.errors import DataError, ParameterError, look_up
 from ptywidgets.engine.tomography.tilt import PLANES, Tilt
 
 _AXES = "zyx"

@@ -17,25 +17,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ptywidgets.engine.algorithms import ConjugateGradient, GradientDescent
-from ptywidgets.engine.batches import batches_of, shuffled
+from ptywidgets.engine.algorithms.conjugate import ConjugateGradient
+from ptywidgets.engine.algorithms.gradient import GradientDescent
 from ptywidgets.engine.constraints.combine import acts_on
-from ptywidgets.engine.errors import ParameterError, look_up
-from ptywidgets.engine.held_out import LEAST, hold_out
-from ptywidgets.engine.losses import get_loss
-from ptywidgets.engine.models import Gradients, Model
+from ptywidgets.engine.core.errors import ParameterError, look_up
+from ptywidgets.engine.core.protocols import Algorithm, Array, Backend, Constraint, Loss, Refinement
+from ptywidgets.engine.core.state import State
+from ptywidgets.engine.data.patterns import Patterns
+from ptywidgets.engine.losses.losses import get_loss
+from ptywidgets.engine.models.composed import Model
 from ptywidgets.engine.models.curvature import Direction
-from ptywidgets.engine.patterns import Patterns
-from ptywidgets.engine.prepare.measurement import Measurement
-from ptywidgets.engine.problem import Problem
-from ptywidgets.engine.protocols import Algorithm, Array, Backend, Constraint, Loss, Refinement
-from ptywidgets.engine.state import State
+from ptywidgets.engine.models.gradients import Gradients
+from ptywidgets.engine.preprocess.measurement import Measurement
+from ptywidgets.engine.problem.batches import batches_of, shuffled
+from ptywidgets.engine.problem.held_out import LEAST, hold_out
+from ptywidgets.engine.problem.problem import Problem
 from ptywidgets.engine.tomography import sums
 from ptywidgets.engine.tomography.parts import HeldOutOfSeries, found_projection, of_view, own_part, put_back
 from ptywidgets.engine.tomography.projection import Projection
 
 if TYPE_CHECKING:
-    from ptywidgets.engine.plan import Plan
+    from ptywidgets.engine.solve.plan import Plan
 
 ORDERINGS = ("shuffled", "serpentine")
 COLLECTIVE = (GradientDescent, ConjugateGradient)  # work on the sum of all views' gradients
@@ -220,7 +222,8 @@ class TiltSeries:
         return False
 
     def with_held_out(self, *, seed: int = 0) -> TiltSeries:
-        """The series without some of the counts, as :func:`ptywidgets.engine.held_out.hold_out` of each view."""
+        """The series without some of the counts, as :func:`ptywidgets.engine.problem.held_out.hold_out` of each
+        view."""
         least = -(-LEAST // len(self.views))
         views = tuple(hold_out(view, seed=seed + number, least=least) for number, view in enumerate(self.views))
         if any(view.held_out is None for view in views):

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ptywidgets.engine.models import Gradients
+from ptywidgets.engine.core.state import State
 from ptywidgets.engine.models.curvature import Direction
-from ptywidgets.engine.state import State
+from ptywidgets.engine.models.gradients import Gradients
 
 if TYPE_CHECKING:
     from ptywidgets.engine.tomography.series import TiltSeries

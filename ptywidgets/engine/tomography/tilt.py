@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.errors import ParameterError
+from ptywidgets.engine.core.errors import ParameterError
 
 PLANES = {"x": (0, 1), "y": (2, 0), "z": (1, 2)}  # the two coordinates (z, y, x) that a turn about an axis mixes
 

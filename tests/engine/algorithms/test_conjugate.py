@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from ptywidgets.engine import ConjugateGradient, Plan, State, iterate, single_slice
+from ptywidgets.engine.data.patterns import Patterns
 from ptywidgets.engine.losses import LOSSES
 from ptywidgets.engine.models.curvature import Direction, curvature
-from ptywidgets.engine.modes import first_modes, occupations, orthogonalise
-from ptywidgets.engine.patterns import Patterns
+from ptywidgets.engine.optics.modes import first_modes, occupations, orthogonalise
 from ptywidgets.testing import exact_problem, example_problem, model_case
 from ptywidgets.testing.exact import with_patterns
 

@@ -8,8 +8,8 @@ import pytest
 from ptywidgets.engine import LSQML, Plan, iterate
 from ptywidgets.engine.algorithms import lsq_ml
 from ptywidgets.engine.backends.cpu import CpuBackend
+from ptywidgets.engine.data.patterns import Patterns
 from ptywidgets.engine.losses import LOSSES
-from ptywidgets.engine.patterns import Patterns
 from ptywidgets.testing import example_problem
 
 

@@ -7,11 +7,11 @@ import pytest
 
 from ptywidgets.engine import PIE
 from ptywidgets.engine.algorithms import pie
-from ptywidgets.engine.batches import clashes, disjoint
 from ptywidgets.engine.losses import AnscombeLoss
 from ptywidgets.engine.models import Model, PartialCoherence
-from ptywidgets.engine.models.response import PointSpread
-from ptywidgets.engine.models.scattering import Background
+from ptywidgets.engine.models.parts.response import PointSpread
+from ptywidgets.engine.models.parts.scattering import Background
+from ptywidgets.engine.problem.batches import clashes, disjoint
 from ptywidgets.testing import example_problem
 
 

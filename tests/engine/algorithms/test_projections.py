@@ -17,11 +17,11 @@ from ptywidgets.engine import (
     Projections,
     iterate,
     make_problem,
-    memory,
 )
 from ptywidgets.engine.algorithms import charge_flipping, difference_map, raar, rrr
+from ptywidgets.engine.core import memory
+from ptywidgets.engine.data.patterns import Patterns
 from ptywidgets.engine.models import Multislice
-from ptywidgets.engine.patterns import Patterns
 from ptywidgets.testing import AlgorithmContract, example_problem
 
 

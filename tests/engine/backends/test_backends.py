@@ -11,7 +11,7 @@ import pytest
 from ptywidgets.engine import ParameterError
 from ptywidgets.engine.backends import available_devices, get_backend, gpu
 from ptywidgets.engine.backends.cpu import CpuBackend
-from ptywidgets.engine.backends.kernels import load_kernels
+from ptywidgets.engine.backends.kernels.kernels import load_kernels
 from ptywidgets.engine.backends.transforms import load_transform
 from ptywidgets.testing import BackendContract, model_case
 

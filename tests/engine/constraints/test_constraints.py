@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ptywidgets.engine import Plan, iterate
+from ptywidgets.engine.checkpoint.plain import from_plain, to_plain
 from ptywidgets.engine.constraints import (
     CONSTRAINTS,
     VOLUMES,
@@ -22,9 +23,8 @@ from ptywidgets.engine.constraints import (
     VacuumBaseline,
     default_constraints,
 )
-from ptywidgets.engine.plain import from_plain, to_plain
 from ptywidgets.testing import ConstraintContract, example_problem
-from ptywidgets.testing.constraints import disturbed
+from ptywidgets.testing.contracts.constraints import disturbed
 
 # Filters and proximal steps do more when they act again. A probe that is moved over the edge of its box comes in on the
 # other side; an edge that has been fitted is fitted a little otherwise.

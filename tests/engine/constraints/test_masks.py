@@ -8,7 +8,7 @@ import pytest
 from ptywidgets.engine.constraints import FieldOfView, VacuumRegion
 from ptywidgets.engine.constraints.masks import in_scan_frame
 from ptywidgets.testing import example_problem
-from ptywidgets.testing.constraints import disturbed, thick
+from ptywidgets.testing.contracts.constraints import disturbed, thick
 
 
 @pytest.fixture(params=["complex", "potential"])
@@ -57,7 +57,7 @@ def test_a_region_of_the_picture_is_vacuum(case):
 @pytest.mark.parametrize("transpose", [False, True])
 def test_scan_positions_are_where_the_scan_says(transpose):
     """The pixels nearest to scan positions have the coordinates (row, column) times the step."""
-    from ptywidgets.engine.prepare.measurement import scan_positions
+    from ptywidgets.engine.preprocess.measurement import scan_positions
 
     problem = example_problem("potential")
     measurement = replace(problem.measurement, transpose=transpose)

@@ -13,9 +13,9 @@ from ptywidgets.engine.constraints import (
     ProbeSupport,
 )
 from ptywidgets.engine.constraints.aperture import EdgeFit
-from ptywidgets.engine.modes import first_modes
+from ptywidgets.engine.optics.modes import first_modes
 from ptywidgets.testing import example_problem
-from ptywidgets.testing.constraints import disturbed, thick
+from ptywidgets.testing.contracts.constraints import disturbed, thick
 
 
 def applied(constraint, problem, probe):

@@ -7,9 +7,9 @@ import pytest
 
 from ptywidgets.engine.constraints import DepthFilter, IdenticalSlices, KzFilter, LowRank, TotalVariation
 from ptywidgets.engine.constraints.depth import profiles, thicknesses
-from ptywidgets.engine.errors import ParameterError
+from ptywidgets.engine.core.errors import ParameterError
 from ptywidgets.testing import example_problem
-from ptywidgets.testing.constraints import disturbed, thick
+from ptywidgets.testing.contracts.constraints import disturbed, thick
 
 IN_DEPTH = [IdenticalSlices(), KzFilter(), KzFilter(gamma=30), DepthFilter(), LowRank(), LowRank(rank=0)]
 UNEQUAL = (4.0, 10.0, 6.0, 9.0)

@@ -8,7 +8,7 @@ import pytest
 from ptywidgets.engine.constraints import TotalVariation
 from ptywidgets.engine.constraints.total_variation import denoised
 from ptywidgets.testing import example_problem
-from ptywidgets.testing.constraints import thick
+from ptywidgets.testing.contracts.constraints import thick
 
 
 def step(axis, height=1.0, shape=(6, 8, 10)):

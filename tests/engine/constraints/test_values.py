@@ -5,7 +5,7 @@ import pytest
 
 from ptywidgets.engine.constraints import ButterworthFilter, GaussianFilter, Shrinkage, Sparsity
 from ptywidgets.testing import example_problem
-from ptywidgets.testing.constraints import disturbed, thick
+from ptywidgets.testing.contracts.constraints import disturbed, thick
 
 
 @pytest.fixture(params=[False, True], ids=["thin", "thick"])

@@ -5,9 +5,9 @@ import pytest
 
 from ptywidgets import samples
 from ptywidgets.engine import Aberrations, CalibrationError, DataError, Optics, make_problem, prepare, single_slice
-from ptywidgets.engine.dataset import Calibration, Dataset
+from ptywidgets.engine.core.units import energy_of_wavelength, wavelength
+from ptywidgets.engine.data.dataset import Calibration, Dataset
 from ptywidgets.engine.direct import BrightField, DirectImage, bright_field, start_object
-from ptywidgets.engine.units import energy_of_wavelength, wavelength
 
 CALIBRATION = Calibration(energy=80e3, scan_step=2.0, q_pixel=0.05, semiangle=20.0)
 

@@ -8,7 +8,7 @@ import pytest
 from ptywidgets import samples
 from ptywidgets.engine import Aberrations, Optics, make_problem, prepare, single_slice
 from ptywidgets.engine.direct import DirectImage, start_object
-from ptywidgets.engine.prepare.rotation import rotate_vectors
+from ptywidgets.engine.preprocess.rotation import rotate_vectors
 
 OPTICS = Optics(semiangle=20, aberrations=Aberrations(defocus=250))
 

@@ -10,8 +10,8 @@ import pytest
 from scipy.io import loadmat
 
 from ptywidgets import read
+from ptywidgets.engine.core.units import energy_of_wavelength
 from ptywidgets.engine.direct import BrightField, bright_field, corrected, dpc, parallax
-from ptywidgets.engine.units import energy_of_wavelength
 
 # The scoring tool reads its files without closing them, and its low-pass overflows far from the pass band.
 pytestmark = [

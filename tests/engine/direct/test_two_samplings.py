@@ -7,14 +7,14 @@ import pytest
 from scipy import ndimage
 
 from ptywidgets import samples
-from ptywidgets.engine.aberrations import Aberrations
-from ptywidgets.engine.calibration import Calibration
+from ptywidgets.engine.data.calibration import Calibration
 from ptywidgets.engine.direct import bright_field, corrected, dpc, obf, parallax, ssb, wdd
 from ptywidgets.engine.direct.bright_field import BrightField
-from ptywidgets.engine.direct.dpc import integrate_field, integrate_iteratively
-from ptywidgets.engine.direct.overlaps import Aperture, Overlaps, Table, exact_beams
-from ptywidgets.engine.prepare import prepare
-from ptywidgets.engine.prepare.rotation import integrate, unrotate_vectors
+from ptywidgets.engine.direct.dpc.dpc import integrate_field, integrate_iteratively
+from ptywidgets.engine.direct.sidebands.overlaps import Aperture, Overlaps, Table, exact_beams
+from ptywidgets.engine.optics.aberrations import Aberrations
+from ptywidgets.engine.preprocess import prepare
+from ptywidgets.engine.preprocess.rotation import integrate, unrotate_vectors
 
 KINDS = [
     {},

@@ -15,12 +15,13 @@ import pytest
 
 from ptywidgets import Reconstruction, samples
 from ptywidgets.engine import Calibration, Dataset
-from ptywidgets.engine.errors import FileFormatError, FileInTheWay
-from ptywidgets.engine.files import files_of
+from ptywidgets.engine.checkpoint import is_reconstruction, save_checkpoint
+from ptywidgets.engine.checkpoint.checkpoint import RECONSTRUCTION
+from ptywidgets.engine.core.errors import FileFormatError, FileInTheWay
+from ptywidgets.engine.core.files import files_of
 from ptywidgets.engine.io import atomic, atomic_file, read, write
-from ptywidgets.engine.io.checkpoint import RECONSTRUCTION, is_reconstruction, save_checkpoint
-from ptywidgets.engine.io.hdf5_tree import open_hdf5
-from ptywidgets.engine.io.hdf5_write import atomic_hdf5
+from ptywidgets.engine.io.formats.hdf5_tree import open_hdf5
+from ptywidgets.engine.io.formats.hdf5_write import atomic_hdf5
 
 WINDOWS = sys.platform == "win32"
 posix = pytest.mark.skipif(WINDOWS, reason="no such files on Windows")
@@ -290,7 +291,7 @@ def test_without_hard_links_it_works_too(tmp_path, monkeypatch):
 
 
 def test_two_that_save_to_one_path_leave_one_whole_file(tmp_path, saved):
-    from ptywidgets.engine.io.checkpoint import load_checkpoint
+    from ptywidgets.engine.checkpoint import load_checkpoint
 
     checkpoint, path = load_checkpoint(saved), tmp_path / "both.h5"
     failed = []
@@ -487,8 +488,8 @@ def test_nothing_is_left_of_a_disk_that_runs_full(tmp_path, saved):
     before = saved.read_bytes()
     code = """
 import resource, sys
-from ptywidgets.engine.errors import PtyError
-from ptywidgets.engine.io.checkpoint import load_checkpoint, save_checkpoint
+from ptywidgets.engine.core.errors import PtyError
+from ptywidgets.engine.checkpoint import load_checkpoint, save_checkpoint
 checkpoint = load_checkpoint(sys.argv[1])
 for most in range(0, int(sys.argv[2]), int(sys.argv[2]) // 12):  # bytes of a file: it ends at each of its parts
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))

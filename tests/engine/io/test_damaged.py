@@ -6,9 +6,10 @@ import h5py
 import numpy as np
 import pytest
 
-from ptywidgets.engine.dataset import Calibration, Dataset
-from ptywidgets.engine.errors import FileFormatError, PtyError
-from ptywidgets.engine.io import contents, hdf5_tree, read, read_pattern, write
+from ptywidgets.engine.core.errors import FileFormatError, PtyError
+from ptywidgets.engine.data.dataset import Calibration, Dataset
+from ptywidgets.engine.io import contents, read, read_pattern, write
+from ptywidgets.engine.io.formats import hdf5_tree
 
 
 @pytest.fixture

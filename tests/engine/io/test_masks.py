@@ -6,8 +6,8 @@ import h5py
 import numpy as np
 import pytest
 
-from ptywidgets.engine.dataset import Dataset
-from ptywidgets.engine.errors import DataError, FileFormatError
+from ptywidgets.engine.core.errors import DataError, FileFormatError
+from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.engine.io import read, read_mask, write
 
 SHAPE = (4, 4, 8, 8)

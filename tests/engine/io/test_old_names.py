@@ -6,10 +6,10 @@ import pytest
 
 from ptywidgets import Reconstruction, samples
 from ptywidgets.engine import ConjugateGradient, Dataset
-from ptywidgets.engine.composition import Composition
-from ptywidgets.engine.io import checkpoint
-from ptywidgets.engine.io.checkpoint import PARAMETER, ROOT, load_checkpoint
-from ptywidgets.engine.plain import from_plain, to_plain
+from ptywidgets.engine.checkpoint import checkpoint, load_checkpoint
+from ptywidgets.engine.checkpoint.checkpoint import PARAMETER, ROOT
+from ptywidgets.engine.checkpoint.plain import from_plain, to_plain
+from ptywidgets.engine.problem.composition import Composition
 from ptywidgets.engine.refinements import RefineDiffuse, RefineModel
 
 PARAMETERS = {"tds_strength": "strength", "exit_wave.tilt": "passage.tilt"}  # today: before

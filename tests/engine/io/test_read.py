@@ -10,10 +10,10 @@ import h5py
 import numpy as np
 import pytest
 
-from ptywidgets.engine.dataset import Calibration, Dataset
-from ptywidgets.engine.errors import CalibrationError, DataError, FileFormatError, ParameterError
+from ptywidgets.engine.core.errors import CalibrationError, DataError, FileFormatError, ParameterError
+from ptywidgets.engine.data.dataset import Calibration, Dataset
 from ptywidgets.engine.io import contents, read, read_pattern, write
-from ptywidgets.engine.io.emd_write import write_array, write_metadata, write_root
+from ptywidgets.engine.io.formats.emd_write import write_array, write_metadata, write_root
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from ptywidgets.engine.dataset import Calibration
-from ptywidgets.engine.errors import CalibrationError, FileFormatError, PtyError
+from ptywidgets.engine.core.errors import CalibrationError, FileFormatError, PtyError
+from ptywidgets.engine.data.dataset import Calibration
 from ptywidgets.engine.io import contents, read, read_pattern
 
 

@@ -12,12 +12,13 @@ import h5py
 import numpy as np
 import pytest
 
-from ptywidgets.engine.dataset import Calibration, Dataset
-from ptywidgets.engine.errors import FileFormatError
-from ptywidgets.engine.io import atomic_file, emd_write, read, write
-from ptywidgets.engine.io.array_likes import counted
-from ptywidgets.engine.io.emd import read_metadata
-from ptywidgets.engine.io.emd_write import Axis, write_array, write_metadata, write_root
+from ptywidgets.engine.core.errors import FileFormatError
+from ptywidgets.engine.data.dataset import Calibration, Dataset
+from ptywidgets.engine.io import atomic_file, read, write
+from ptywidgets.engine.io.arrays.array_likes import counted
+from ptywidgets.engine.io.formats import emd_write
+from ptywidgets.engine.io.formats.emd import read_metadata
+from ptywidgets.engine.io.formats.emd_write import Axis, write_array, write_metadata, write_root
 
 
 def dataset(seed=0, **fields):
@@ -80,8 +81,8 @@ def test_old_file_is_whole_after_a_failure(tmp_path, monkeypatch, where):
 
 LIMITED = """
 import resource, sys, numpy as np
-from ptywidgets.engine.dataset import Dataset
-from ptywidgets.engine.errors import PtyError
+from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.engine.core.errors import PtyError
 from ptywidgets.engine.io import write
 resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
 try:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ptywidgets.engine.errors import ParameterError
+from ptywidgets.engine.core.errors import ParameterError
 from ptywidgets.engine.metrics import diffuse_counts
 from ptywidgets.engine.models import Diffuse
 from ptywidgets.testing import example_problem

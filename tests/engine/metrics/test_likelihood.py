@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from ptywidgets.engine import DataError, ParameterError
-from ptywidgets.engine.held_out import hold_out
+from ptywidgets.engine.data.patterns import Patterns
 from ptywidgets.engine.losses import PoissonLoss
 from ptywidgets.engine.metrics import chi_squared_rings, held_out_likelihood
-from ptywidgets.engine.patterns import Patterns
+from ptywidgets.engine.problem.held_out import hold_out
 from ptywidgets.testing import example_problem
 
 

@@ -15,7 +15,7 @@ from ptywidgets.engine.models.shift import (
     fewest_terms,
 )
 from ptywidgets.testing import ModelContract, model_case
-from ptywidgets.testing.models import check_shift_adjoint
+from ptywidgets.testing.contracts.models import check_shift_adjoint
 
 
 class TestSingleSlice(ModelContract):

@@ -7,7 +7,7 @@ import pytest
 
 from ptywidgets.engine import Plan, iterate, make_problem
 from ptywidgets.engine.models import NearField, single_slice
-from ptywidgets.engine.prepare.arrays import measurement_of
+from ptywidgets.engine.preprocess.arrays import measurement_of
 from ptywidgets.engine.refinements import position_derivatives
 
 N, PIXEL, WAVELENGTH, DISTANCE = 48, 0.3, 0.04, 900.0

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from ptywidgets.engine import ConjugateGradient, Plan, iterate
+from ptywidgets.engine.data.patterns import Patterns
 from ptywidgets.engine.losses import LOSSES
 from ptywidgets.engine.models import Background, Diffuse
-from ptywidgets.engine.models.learned_shape import LEARNED, areas
-from ptywidgets.engine.models.scattering import thermal_profile
+from ptywidgets.engine.models.parts.learned_shape import LEARNED, areas
+from ptywidgets.engine.models.parts.scattering import thermal_profile
 from ptywidgets.engine.models.shift import TOLERANCE
-from ptywidgets.engine.patterns import Patterns
 from ptywidgets.engine.refinements import RefineDiffuse
 from ptywidgets.testing import exact_problem
 

@@ -7,7 +7,7 @@ import pytest
 
 from ptywidgets.engine import Plan, iterate
 from ptywidgets.engine.algorithms import LSQML
-from ptywidgets.engine.errors import ParameterError
+from ptywidgets.engine.core.errors import ParameterError
 from ptywidgets.engine.losses import LOSSES
 from ptywidgets.engine.models import Multislice, NearField, PartialCoherence, PointSpread
 from ptywidgets.engine.refinements import RefineModel, model_derivatives

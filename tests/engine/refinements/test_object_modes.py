@@ -7,7 +7,7 @@ import pytest
 
 from ptywidgets.engine import Composition, ParameterError
 from ptywidgets.engine.models import ObjectModes
-from ptywidgets.engine.models.object_modes import displaced_phases, unit_fields
+from ptywidgets.engine.models.parts.object_modes import displaced_phases, unit_fields
 from ptywidgets.engine.refinements import RefineObjectModes
 from ptywidgets.testing import exact_problem, example_problem
 from ptywidgets.testing.exact import with_patterns

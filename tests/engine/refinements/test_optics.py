@@ -5,11 +5,11 @@ import pytest
 
 from ptywidgets.engine import Aberrations, Plan, iterate
 from ptywidgets.engine.algorithms import LSQML
-from ptywidgets.engine.chi_terms import coefficient_names
-from ptywidgets.engine.errors import DataError, ParameterError
+from ptywidgets.engine.core.errors import DataError, ParameterError
 from ptywidgets.engine.models.curvature import Direction
-from ptywidgets.engine.modes import first_modes
-from ptywidgets.engine.probe import Optics, make_probe
+from ptywidgets.engine.optics.chi_terms import coefficient_names
+from ptywidgets.engine.optics.modes import first_modes
+from ptywidgets.engine.optics.probe import Optics, make_probe
 from ptywidgets.engine.refinements import RefineOptics, fit_aberrations, refined_aberrations
 from ptywidgets.engine.refinements.optics import NAMES, chi_shapes
 from ptywidgets.testing import exact_problem

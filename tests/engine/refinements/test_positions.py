@@ -9,14 +9,14 @@ import pytest
 from ptywidgets.engine import Plan, iterate
 from ptywidgets.engine.algorithms import LSQML, ConjugateGradient
 from ptywidgets.engine.backends.cpu import CpuBackend
+from ptywidgets.engine.checkpoint.plain import from_plain, to_plain
 from ptywidgets.engine.constraints import Every, From, Until
 from ptywidgets.engine.losses import LOSSES
 from ptywidgets.engine.metrics import position_errors
 from ptywidgets.engine.models import Background, Diffuse, Multislice, PartialCoherence, PointSpread
 from ptywidgets.engine.models.curvature import Direction
 from ptywidgets.engine.models.shift import ChebyshevShift, FourierShift, NoShift, fewest_terms
-from ptywidgets.engine.modes import first_modes
-from ptywidgets.engine.plain import from_plain, to_plain
+from ptywidgets.engine.optics.modes import first_modes
 from ptywidgets.engine.refinements import REFINEMENTS, RefineAffine, RefinePositions, position_derivatives
 from ptywidgets.engine.refinements.affine import MAPS
 from ptywidgets.engine.refinements.positions import mapped

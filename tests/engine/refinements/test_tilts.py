@@ -7,11 +7,11 @@ import pytest
 from scipy import ndimage
 
 from ptywidgets.engine import ConjugateGradient, ParameterError, Plan, iterate
-from ptywidgets.engine.calibration import Calibration
 from ptywidgets.engine.constraints import From, Shrinkage
-from ptywidgets.engine.dataset import Dataset
-from ptywidgets.engine.patterns import Patterns
-from ptywidgets.engine.prepare import prepare
+from ptywidgets.engine.data.calibration import Calibration
+from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.engine.data.patterns import Patterns
+from ptywidgets.engine.preprocess import prepare
 from ptywidgets.engine.refinements import RefineTilts, refined_tilts
 from ptywidgets.engine.tomography import Projection, Tilt, make_series
 from ptywidgets.testing import example_problem

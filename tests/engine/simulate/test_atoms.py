@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ptywidgets.engine import ParameterError
+from ptywidgets.engine.core.units import interaction
 from ptywidgets.engine.simulate import (
     Atoms,
     atomic_number,
@@ -16,7 +17,6 @@ from ptywidgets.engine.simulate import (
     silicon_110,
     strontium_titanate,
 )
-from ptywidgets.engine.units import interaction
 
 BOHR = 0.529177  # A
 

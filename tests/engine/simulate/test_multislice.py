@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ptywidgets.engine import Aberrations, Calibration, CalibrationError, Optics, ParameterError, make_probe
+from ptywidgets.engine.core.units import interaction
 from ptywidgets.engine.simulate import (
     Atoms,
     Window,
@@ -16,7 +17,6 @@ from ptywidgets.engine.simulate import (
     scattering_factor,
     simulate_dataset,
 )
-from ptywidgets.engine.units import interaction
 
 PLANE = Optics(semiangle=0.01, rolloff=0)  # an aperture of one frequency: a plane wave
 ENERGY = 300e3

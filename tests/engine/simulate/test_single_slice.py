@@ -5,8 +5,8 @@ import pytest
 
 from ptywidgets import samples
 from ptywidgets.engine import Optics, ParameterError, make_probe
+from ptywidgets.engine.core.units import interaction
 from ptywidgets.engine.simulate import diffraction_patterns, poisson_counts, projected_phase, scattering_factor
-from ptywidgets.engine.units import interaction
 
 
 def test_projected_phase_is_the_direct_fourier_sum():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from ptywidgets.engine.errors import DataError, ParameterError
+from ptywidgets.engine.core.errors import DataError, ParameterError
 from ptywidgets.engine.tomography import Projection, Tilt, filtered_back_projection
 from ptywidgets.engine.tomography.backprojection import angular_weights
 

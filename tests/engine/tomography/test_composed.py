@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ptywidgets.engine import Composition, DataError, ParameterError, Plan, iterate
-from ptywidgets.engine.problem import make_problem
+from ptywidgets.engine.problem.problem import make_problem
 from ptywidgets.engine.tomography import compose_series, make_series, series_of
 from ptywidgets.testing.series import SERIES_OPTICS, dark_measurement
 

@@ -9,7 +9,7 @@ import pytest
 
 from ptywidgets.engine import Calibration, Dataset, Optics, prepare
 from ptywidgets.engine.constraints import VolumeSlab, VolumeSupport
-from ptywidgets.engine.errors import DataError, ParameterError
+from ptywidgets.engine.core.errors import DataError, ParameterError
 from ptywidgets.engine.models import Multislice, single_slice
 from ptywidgets.engine.tomography import Tilt, make_series
 from ptywidgets.testing import ConstraintContract, example_problem, example_series

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from ptywidgets.engine.errors import DataError, ParameterError
+from ptywidgets.engine.core.errors import DataError, ParameterError
 from ptywidgets.engine.simulate import Atoms
 from ptywidgets.engine.tomography import KERNELS, Projection, Tilt
 from ptywidgets.engine.tomography.tilt import turn

@@ -20,13 +20,13 @@ from ptywidgets.engine.constraints import (
     TotalVariation,
     VacuumBaseline,
 )
-from ptywidgets.engine.iterate import steps
 from ptywidgets.engine.losses import LOSSES
 from ptywidgets.engine.models.curvature import Direction
-from ptywidgets.engine.problem import make_problem
-from ptywidgets.engine.schedule import auto_steps
+from ptywidgets.engine.problem.problem import make_problem
+from ptywidgets.engine.solve.iterate import steps
+from ptywidgets.engine.solve.schedule import auto_steps
 from ptywidgets.engine.tomography import TiltSeries
-from ptywidgets.testing.algorithms import from_file
+from ptywidgets.testing.contracts.algorithms import from_file
 from ptywidgets.testing.series import SERIES_OPTICS, blobs, dark_measurement, example_series
 
 ALGORITHMS = [

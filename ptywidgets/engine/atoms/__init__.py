@@ -1,0 +1,1 @@
+"""How atoms scatter electrons: scattering factors of every element, and the phase that they shift a wave by."""

@@ -1,0 +1,129 @@
+"""How sure a start is: in one line, and as a question where the data cannot tell.
+
+A number is told by the data when its uncertainty leaves the probe what it is. A defocus that is off turns the edge of
+the aperture against its middle by pi alpha^2 dC / lambda; up to a quarter of the depth of field, lambda / alpha^2, that
+is a small part of a turn, and a few per cent of a large defocus an iteration finds by itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from ptywidgets.engine.calibrate.coarse.thick import depth_of_field
+from ptywidgets.engine.calibrate.decisions import CANNOT, GIVEN, Decision, untold
+from ptywidgets.engine.calibrate.start import Start
+from ptywidgets.engine.core.asked import AskingError
+from ptywidgets.engine.preprocess.enough import FEWEST
+from ptywidgets.engine.preprocess.rotation import wrapped_angle
+
+DEFOCUS = (0.1, 0.25)  # of the defocus, and of the depth of field: what a run takes in its stride
+ROTATION = 3.0  # degrees; one costs more than many iterations bring
+AS_SET = "with what the microscope was set to"
+GUESSED = "to go on with that guess, or a better value where you know one"
+MISFIT = 0.5  # share of the counts' energy: a coarse reconstruction that leaves more has explained nothing
+
+
+def question(start: Start) -> AskingError | None:
+    """What has to be asked because the data cannot tell it; None where they have told everything.
+
+    Examples
+    --------
+    >>> from ptywidgets import samples
+    >>> from ptywidgets.engine.calibrate import find_start
+    >>> question(find_start(samples.ducky("tiny"))) is None
+    True
+    """
+    given = {decision.name for decision in start.decisions if decision.source == GIVEN}
+    asked = [name for name in ("defocus", "rotation") if name not in given]
+    fit, shape = start.fit, start.measurement.scan_shape
+    if not asked:
+        open_turn = start.decision("transpose").source == CANNOT
+        return _ask("the data cannot tell {named}; {set}", ["transpose=..."]) if open_turn else None
+    open_ones = [f"{name}=..." for name in asked]  # no number: an example would be read as advice
+    if min(shape) < FEWEST:
+        size = " x ".join(map(str, shape))
+        return _ask(f"{size} scan positions are too few to find {{named}} from; {{set}}, {AS_SET}", open_ones)
+    if not fit.found:
+        choice = ", or {choose}" if len(start.alternatives) > 1 else ""
+        why = start.cannot or untold(start.search)
+        return _ask(f"the data cannot tell {{named}}: {why}; {{set}}, {AS_SET}{choice}", open_ones)
+    if start.refinement is not None and start.refinement.misfit > MISFIT:
+        left = f"a coarse reconstruction leaves {100 * start.refinement.misfit:.0f} % of the counts unexplained"
+        return _ask(
+            f"the data cannot tell {{named}}: {left}; check scan step and semi-angle, or {{set}}, {AS_SET}", open_ones
+        )
+    if "defocus" in asked:
+        defocus, sigma = start.optics.aberrations["defocus"], start.decision("defocus").uncertainty or math.inf
+        known = start.measurement.calibration
+        depth = depth_of_field(known.semiangle, known.require("energy")) if known.semiangle else 0.0
+        if not sigma <= max(DEFOCUS[0] * abs(defocus), DEFOCUS[1] * depth):
+            found = f"{defocus:.0f} A (+- {sigma:.0f}) is the best guess"
+            if start.refinement is not None and not start.refinement.accepted:
+                found += ", and a thin object does not describe these data well"
+                ways = ["defocus=...", "thickness=..."]
+                return _ask(f"the data cannot tell the defocus well enough, {found}; {{set}}, {AS_SET}", ways, "or")
+            way = [f"defocus={defocus:.0f}"]
+            return _ask(f"the data cannot tell {{named}} well enough, {found}; {{set}} {GUESSED}", way)
+    if "rotation" in asked:
+        angle, sigma = start.measurement.rotation, start.decision("rotation").uncertainty or math.inf
+        if not sigma <= ROTATION:
+            found = f"{angle:.0f} (+- {sigma:.0f}) is the best guess"
+            way = [f"rotation={angle:.0f}"]
+            return _ask(f"the data cannot tell {{named}} well enough, {found}; {{set}} {GUESSED}", way)
+        if start.decision("180-degree ambiguity").source == "undecided":
+            turns, defocus = (angle, wrapped_angle(angle + 180)), start.optics.aberrations["defocus"]
+            pairs = zip(turns, (defocus, -defocus), strict=True)
+            either = " or ".join(f"{turn:.1f} with a defocus of {value:.0f} A" for turn, value in pairs)
+            return _ask(
+                f"the data cannot tell which of two opposite rotations is true, {either}; with the wrong one atoms "
+                "come out dark; give one of them, {give}",
+                [f"rotation={turn:.1f}" for turn in turns],
+                "or",
+            )
+    return None
+
+
+def _ask(template: str, names: list[str], joined: str = "and") -> AskingError:
+    return AskingError(f"{template[:1].upper()}{template[1:]}.", *names, joined=joined)
+
+
+def in_one_line(decisions: Iterable[Decision], careful: bool = False) -> str:
+    """What was found, how sure it is and from what, in one line; what was given is not repeated.
+
+    Examples
+    --------
+    >>> defocus = Decision("defocus", 349.4, 4.7, "A", "from the bright field", "")
+    >>> in_one_line([defocus, Decision("rotation", -15.0, None, "degrees", "given", "")])
+    'Found: defocus 349 A (+- 5), from the bright field.'
+    """
+    found = [d for d in decisions if d.source != GIVEN and d.name in _SAID and _is_something(d)]
+    if not found:
+        return ""
+    source = next((d.source for d in found if d.name in ("defocus", "rotation")), found[0].source)
+    parts = [_part(d) + ("" if d.source == source or d.name not in _OWN else f" {d.source}") for d in found]
+    care = "; a thin object does not describe these data well, take it with care" if careful else ""
+    return f"Found: {', '.join(parts)}, {source}{care}."
+
+
+_SAID = ("semi-angle", "detector pixel", "rotation", "transpose", "defocus", "astigmatism", "coma")
+_OWN = ("semi-angle", "detector pixel")  # which come from elsewhere than the rest
+
+
+def _is_something(decision: Decision) -> bool:
+    """Whether it is a number, and of what a lens would better not have one beyond its uncertainty."""
+    if decision.name in ("astigmatism", "coma"):
+        return bool(decision.value > 2 * (decision.uncertainty or 0.0))
+    return decision.value is not None
+
+
+def _part(decision: Decision) -> str:
+    if decision.name == "transpose":
+        return "transposed" if decision.value else "not transposed"
+    sigma = "" if decision.uncertainty is None else f" (+- {decision.uncertainty:.1g})"
+    if decision.uncertainty is not None and decision.uncertainty >= 1:
+        return f"{decision.name} {decision.value:.0f} {decision.unit} (+- {decision.uncertainty:.0f})"
+    return f"{decision.name} {decision.value:.4g} {decision.unit}{sigma}"
+
+
+__all__ = ["in_one_line", "question"]

@@ -1,0 +1,224 @@
+"""What the start decided, in words: each number with its uncertainty, where it comes from, and who can change it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ptywidgets.engine.calibrate.alternatives import Alternative
+from ptywidgets.engine.calibrate.coarse.refine_optics import OpticsRefinement
+from ptywidgets.engine.calibrate.coarse.thick import ThickFit
+from ptywidgets.engine.calibrate.search.verdict import LEAST, SearchResult, are_flips
+from ptywidgets.engine.calibrate.spectra.optics_fit import TERMS, OpticsFit
+from ptywidgets.engine.optics.probe import Optics
+from ptywidgets.engine.optics.vacuum import clean_vacuum
+from ptywidgets.engine.preprocess.defects.frames import Screened
+from ptywidgets.engine.preprocess.measurement import Measurement
+from ptywidgets.engine.preprocess.rotation import wrapped_angle
+
+GIVEN = "given"
+CANNOT = "cannot tell"
+FOUND = "from trial reconstructions and the bright field"
+TRANSPARENT = 1000.0  # A; hardly an electron goes through more without being scattered many times
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One thing that was decided."""
+
+    name: str  # what it is about: "defocus", "180-degree ambiguity", ...
+    value: Any
+    uncertainty: float | None  # one sigma, in `unit`
+    unit: str
+    source: str  # where it comes from: "given", "from least curl", ...
+    sentence: str
+
+
+def about_data(screened: Screened) -> list[Decision]:
+    """What was left out, and what was repaired; nothing where all is in order."""
+    out = []
+    dataset, notes = screened.dataset, screened.notes
+    if dataset.scan_mask is not None and not dataset.scan_mask.all():
+        count, total = int((~dataset.scan_mask).sum()), dataset.scan_mask.size
+        told = [note.removeprefix("Left out: ") for note in notes if note.startswith("Left out: ")]
+        source = "from the data" if told else GIVEN
+        words = f"{count} of {total} scan positions are left out" + (f": {' '.join(told)}" if told else ", as given.")
+        out.append(Decision("positions left out", count, None, "positions", source, words))
+    masked = [note for note in notes if not note.startswith("Left out: ")]
+    if masked:
+        count = int(screened.bad.pixels.sum())
+        out.append(Decision("pixels masked", count, None, "px", "from the data", " ".join(masked)))
+    if dataset.vacuum is not None:
+        clean = clean_vacuum(dataset.vacuum, dataset.mask)
+        if clean.sentence:
+            count = int((clean.odd | clean.unmeasured).sum())
+            out.append(Decision("vacuum pattern", count, None, "px", "from its neighbours", clean.sentence))
+    return out
+
+
+def about_descan(measurement: Measurement, why: str = "") -> Decision:
+    """How far descan moved the patterns, and why a surface was taken that nobody asked for."""
+    span = float(np.hypot(*np.ptp(measurement.origin, axis=(1, 2))))
+    model = measurement.preparation.origin
+    sentence = f"Descan moves the patterns by {span:.2f} px across the scan; a {model} is taken off" + (
+        f": {why}." if why else "."
+    )
+    return Decision("descan", span, None, "px", "from the centre of mass", sentence)
+
+
+def about_orientation(
+    measurement: Measurement,
+    fit: OpticsFit,
+    search: SearchResult | None,
+    rotation: float | None,
+    transpose: bool | None,
+    sign_known: bool,
+    cannot: str = "",
+) -> list[Decision]:
+    """Rotation, transpose, and whether the 180-degree ambiguity is resolved; `cannot` says why the data are too few to
+    tell."""
+    angle, sigma = measurement.rotation, fit.uncertainties["rotation"]
+    if rotation is not None:
+        source, words, spread = GIVEN, f"The rotation, {angle:.2f} degrees, was given.", None
+    elif cannot:
+        source, spread = CANNOT, None
+        words = f"The data cannot tell the rotation: {_without_stop(cannot)}. It is taken for {angle:.2f} degrees."
+    elif not fit.found:
+        source, spread = CANNOT, None
+        words = (
+            f"The data cannot tell the rotation: {untold(search)}; the centre of mass has least curl at {angle:.2f} "
+            f"degrees (+- {measurement.rotation_fit.uncertainty:.1f})."
+        )
+    else:
+        source, spread = FOUND, sigma
+        words = f"With {angle:.2f} degrees (+- {sigma:.2g}) trial reconstructions explain the counts best."
+    out = [Decision("rotation", angle, spread, "degrees", source, words)]
+    turned = "transposed" if measurement.transpose else "not transposed"
+    source = GIVEN if transpose is not None else source if rotation is None else FOUND
+    if (cannot or not fit.found) and transpose is None:
+        source, turned = CANNOT, f"taken for {turned}; the data cannot tell"
+    out.append(Decision("transpose", measurement.transpose, None, "", source, f"The detector is {turned}."))
+    other = wrapped_angle(angle + 180)
+    if rotation is not None:
+        source, words = GIVEN, "Which of two opposite rotations is true was given with the rotation."
+    elif sign_known:
+        source, words = (
+            "from the sign of the defocus",
+            f"The sign of the defocus tells {angle:.0f} from {other:.0f} degrees.",
+        )
+    elif fit.found and search is not None and search.by_atoms:
+        source = "from the atoms"
+        words = f"Atoms come out bright with {angle:.0f} degrees and would be dark with {other:.0f}."
+    elif fit.found and search is not None and search.flip_told:
+        source = "from the counts"
+        words = (
+            f"A potential that attracts electrons explains the counts better with {angle:.0f} degrees than with "
+            f"{other:.0f}, by {min(search.flip_margin, 99):.0f} sigma."
+        )
+    else:
+        source = "undecided"
+        words = f"The data cannot tell {angle:.0f} from {other:.0f} degrees; turn it round if atoms come out dark."
+        if fit.found and search is not None and search.unresolved:
+            words += " The lattice is hardly resolved: bright atoms and bright gaps explain the counts alike."
+    resolved = "unresolved" if source == "undecided" else "resolved"
+    out.append(Decision("180-degree ambiguity", resolved, None, "", source, words))
+    return out
+
+
+def about_lens(
+    fit: OpticsFit,
+    refinement: OpticsRefinement | None,
+    defocus: float | None,
+    optics: Optics,
+    thickness: float | None,
+    thick: ThickFit | None,
+    thin: float,
+    terms: Sequence[str] = TERMS,
+    cannot: str = "",
+    search: SearchResult | None = None,
+) -> list[Decision]:
+    """Defocus, astigmatism and coma, each with the plane or the size that its number is of. Specimens up to `thin`, in
+    A, are one plane; `cannot` says why the data are too few to tell."""
+    refined = refinement is not None and refinement.accepted
+    source = FOUND if fit.found else CANNOT
+    value, sigma = optics.aberrations["defocus"], fit.uncertainties["defocus"]
+    if defocus is None and not fit.found:
+        why = _without_stop(cannot) if cannot else untold(search)
+        words = f"The defocus was not found: {why}. Give it, or look for it by eye."
+        out = [Decision("defocus", None, None, "A", source, words)]
+    elif defocus is not None:
+        words = f"The defocus, {value:.4g} A, was given."
+        out = [Decision("defocus", value, None, "A", GIVEN, words)]
+    else:
+        if thick is not None:
+            source = "from a coarse multislice reconstruction"
+        words = f"The defocus is {value:.4g} A (+- {sigma:.2g}), counted from the middle of the specimen."
+        if thickness:
+            words += f" At the entrance of the {thickness:.4g} A it is {value + thickness / 2:.4g} A."
+        if thick is not None:
+            words += f" It was found with {thick.slices} slices, all alike."
+        elif refinement is not None and not refined:
+            words += " A thin object does not describe these data well: take it with care."
+            if thin < TRANSPARENT:
+                words += (
+                    f" If the specimen is thicker than {thin:.0f} A, give its thickness in A, find_start(..., "
+                    "thickness=...), to have it found with several slices."
+                )
+        out = [Decision("defocus", value, sigma, "A", source, words)]
+    for symbol, name in (("C12", "astigmatism"), ("C21", "coma")):
+        size = optics.aberrations[symbol]
+        if not fit.found or f"{symbol}a" not in terms:
+            words = f"The {name}, {size:.3g} A, is the one that was set."
+            if size:
+                out.append(Decision(name, size, None, "A", GIVEN, words))
+            continue
+        spread = float(np.hypot(fit.uncertainties[f"{symbol}a"], fit.uncertainties[f"{symbol}b"]) / np.sqrt(2))
+        if not np.isfinite(spread):
+            taken = f"{size:.3g} A, which fits best, is taken" if size else "none is assumed"
+            words = f"The data cannot tell the {name}; {taken}."
+            out.append(Decision(name, None, None, "A", CANNOT, words))
+            continue
+        seen = "" if size > 2 * spread else ", which is none within the uncertainty"
+        words = f"The {name} is {size:.3g} A (+- {spread:.2g}){seen}."
+        out.append(Decision(name, size, spread, "A", FOUND, words))
+    return out
+
+
+def _without_stop(reason: str) -> str:
+    return reason[:1].lower() + reason[1:].rstrip(".")
+
+
+def untold(search: SearchResult | None) -> str:
+    """Why a search has not told anything: what is left, or how near the best two are, and which they are.
+
+    A reading and the same turned by half a turn are one to a search, so the two are never these.
+    """
+    if search is None or not search.alternatives:
+        return "the counts show too little"
+    best = search.alternatives[0]
+    first, *others = (_reading(a) for a in search.alternatives if a is best or not are_flips(a, best))
+    if search.hidden:
+        return search.hidden
+    if search.at_edge:
+        return f"{first} explains the counts best, which is the widest that the detector's pixels allow"
+    if search.poor:
+        return (
+            f"{first} explains the counts best, but leaves {search.left:.0%} of them: the specimen is no thin one, or "
+            "scan step, semi-angle or energy are others"
+        )
+    if search.unresolved:
+        return (
+            f"{first} explains the counts best, but what it shows is a lattice of which one spatial frequency is seen, "
+            "and the scan's aliases may show one, too"
+        )
+    if not others or search.explained <= LEAST:
+        return f"{first} explains the counts best, but hardly better than no specimen at all"
+    return f"{first} explains the counts hardly better than {others[0]}"
+
+
+def _reading(one: Alternative) -> str:
+    transposed = ", transposed," if one.transpose else ""
+    return f"{one.rotation:.1f} degrees{transposed} with a defocus of {one.defocus:.0f} A"

@@ -1,0 +1,353 @@
+"""The whole start from the data alone: calibration, descan, orientation, aberrations; each with its reason."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ptywidgets.engine.calibrate.agreed import agreed, edge_scale
+from ptywidgets.engine.calibrate.alternatives import Alternative, Landscape
+from ptywidgets.engine.calibrate.coarse.refine_optics import OpticsRefinement, refine_optics
+from ptywidgets.engine.calibrate.coarse.thick import ThickFit, depth_of_field, thick_defocus, with_defocus
+from ptywidgets.engine.calibrate.decisions import (
+    CANNOT,
+    GIVEN,
+    Decision,
+    about_data,
+    about_descan,
+    about_lens,
+    about_orientation,
+)
+from ptywidgets.engine.calibrate.search.search import search
+from ptywidgets.engine.calibrate.search.trial import Points
+from ptywidgets.engine.calibrate.search.verdict import SearchResult
+from ptywidgets.engine.calibrate.spectra.optics_fit import TERMS, OpticsFit, cannot_tell, find_optics
+from ptywidgets.engine.calibrate.spectra.sidebands import Sidebands
+from ptywidgets.engine.calibrate.start_arguments import checked_start
+from ptywidgets.engine.core.errors import InsufficientData
+from ptywidgets.engine.data.calibration import in_words as words_of
+from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.engine.data.detectors import INSIDE
+from ptywidgets.engine.direct.bright_field import bright_field
+from ptywidgets.engine.optics.aberrations import Aberrations
+from ptywidgets.engine.optics.probe import Optics
+from ptywidgets.engine.preprocess.defects.frames import screen, suspects
+from ptywidgets.engine.preprocess.defects.repair import repaired
+from ptywidgets.engine.preprocess.disk.aperture import EDGE, WIDEST, measured_aperture
+from ptywidgets.engine.preprocess.disk.disk import calibrate_detector, measure_disk
+from ptywidgets.engine.preprocess.disk.hidden_disk import NOTICED, hidden_disk, require_disk
+from ptywidgets.engine.preprocess.enough import require_enough
+from ptywidgets.engine.preprocess.measurement import Measurement, Preparation, in_memory, prepared, reorient
+from ptywidgets.engine.preprocess.origin.descan import centred_mean
+from ptywidgets.engine.preprocess.origin.descan_model import descan_model
+from ptywidgets.engine.preprocess.origin.origin import fit_origin, moments
+from ptywidgets.engine.preprocess.rotation import RotationFit, wrapped_angle
+
+OF_THICK = (0.1, 0.05)  # of the depth of field and of the thickness: what slices that are all alike leave unsure of the
+# middle of a specimen
+COMA_OF_THICK = 0.25  # of the same, as a phase at the edge: coma is found with one plane, which the specimen is not
+AGREE = (2.0, 6.0)  # degrees between curl and bright field, at least and at most, with which the two agree
+SHARP = 2.0  # the same in uncertainties of the curl's
+DIRECTED = 0.4  # share of the curl: with more, the centre of mass has hardly a direction
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a reconstruction can begin with."""
+
+    measurement: Measurement
+    optics: Optics
+    decisions: tuple[Decision, ...]
+    fit: OpticsFit
+    seconds: float
+    refinement: OpticsRefinement | None = (
+        None  # by a coarse reconstruction; None where the bright field shows too little
+    )
+    alternatives: tuple[Alternative, ...] = ()  # the best first, which is the one that was taken
+    landscape: Landscape | None = None  # what a search over orientations and defocuses has seen; None without one
+    search: SearchResult | None = None  # and what it has to say; None where there was nothing to search
+    cannot: str = ""  # why nothing could be searched
+
+    def decision(self, name: str) -> Decision:
+        """The decision of that name."""
+        return next(d for d in self.decisions if d.name == name)
+
+    def __str__(self) -> str:
+        return "\n".join(d.sentence for d in self.decisions)
+
+
+def find_start(
+    dataset: Dataset,
+    *,
+    semiangle: float | None = None,
+    q_pixel: float | tuple[float, float] | None = None,
+    rotation: float | None = None,
+    transpose: bool | None = None,
+    defocus: float | None = None,
+    aberrations: Aberrations | None = None,
+    preparation: Preparation | None = None,
+    origin: str | None = None,
+    thickness: float | None = None,
+    refine: bool = True,
+    terms: str | Sequence[str] = TERMS,
+    progress: Callable[[str], object] | None = None,
+) -> Start:
+    """Find what a reconstruction has to know; what is given is kept.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        With energy and scan step, and either of semi-angle and detector pixel; the other is found from the disk.
+    semiangle, q_pixel : float, optional
+        mrad, 1/A; instead of the dataset's.
+    rotation, transpose : float (degrees), bool, optional
+        Of the detector against the scan.
+    defocus : float, optional
+        In A. It resolves the 180-degree ambiguity, too; where only its sign is known, pass
+        ``aberrations=Aberrations(defocus=1)``.
+    aberrations : Aberrations, optional
+        Those beyond defocus, astigmatism and coma are kept; of the defocus the sign is used.
+    preparation : Preparation, optional
+        For the model of the origin, where that is not the default.
+    origin : {"plane", "parabola", "constant", "none"}, optional
+        Model of the origin. By default a plane, or a parabola where centres of mass and edges of the disks are bent.
+    thickness : float, optional
+        Of the specimen, in A. The defocus found is that of its middle; with this the one of its entrance is told, too.
+        Where it is more than half the depth of field, lambda / semiangle^2, no single plane describes the specimen, and
+        the defocus is refined on a coarse multislice reconstruction, which takes some ten seconds.
+    refine : bool
+        Make the optics finer on a coarse reconstruction.
+    terms : str or sequence of str
+        The coefficients that are looked for, "C10" among them unless `defocus` is given, and both parts of those that
+        have a direction; others are kept.
+    progress : callable, optional
+        Called with words before each part of the work; what it raises ends the search.
+
+    Returns
+    -------
+    Start
+        Bad frames and pixels that were not measured are left out of its measurement. What the data are too few to tell
+        has "cannot tell" for the source of its decision.
+
+    Raises
+    ------
+    CalibrationError, DataError
+        Where nothing can go on.
+    ParameterError
+        When an argument is none of what it can be.
+
+    Examples
+    --------
+    >>> from ptywidgets import samples
+    >>> start = find_start(samples.ducky("small"))
+    >>> bool(abs(start.measurement.rotation + 15) < 0.3), bool(abs(start.optics.aberrations["defocus"] - 350) < 7)
+    (True, True)
+    """
+    defocus, aberrations, thickness, refine, terms = checked_start(
+        dataset,
+        defocus=defocus,
+        aberrations=aberrations,
+        preparation=preparation,
+        thickness=thickness,
+        refine=refine,
+        terms=terms,
+        progress=progress,
+    )
+    begin, tell = time.perf_counter(), progress or (lambda _words: None)
+    tell("bad frames and pixels")
+    screened = screen(in_memory(dataset))
+    screened = screened.without(suspects(screened))
+    decisions = about_data(screened)
+    tell("the bright-field disk")
+    dataset, calibrated = calibrate_by_disk(screened.dataset, semiangle, q_pixel)
+    screened, decisions = replace(screened, dataset=dataset), [*decisions, *calibrated]
+    wanted = preparation or Preparation()
+    rotation = wanted.rotation if rotation is None else rotation
+    transpose = wanted.transpose if transpose is None else transpose
+    wanted = wanted.replace(rotation=rotation, transpose=transpose)
+    tell("the centre of mass")
+    why = ""
+    if origin is not None:
+        wanted = wanted.replace(origin=origin)
+    elif wanted.origin == Preparation().origin:
+        model, why = descan_model(screened)
+        wanted = wanted.replace(origin=model)
+    measurement = prepared(screened, wanted)
+    decisions.append(about_descan(measurement, why))
+    bright = bright_field(dataset, measurement)
+    optics = Optics.from_dataset(dataset, aberrations=Aberrations(defocus=None) if aberrations is None else aberrations)
+    if dataset.vacuum is None:
+        optics = measured_aperture(optics, repaired(dataset), measurement)
+    cannot = ""
+    found: SearchResult | None = None
+    refinement: OpticsRefinement | None = None
+    held: list[str] = []
+    given: dict[str, Any] = {"rotation": rotation, "transpose": transpose, "defocus": defocus}
+    sign_known = bool(optics.aberrations["defocus"] if defocus is None else defocus)
+    hidden = hidden_disk(dataset)
+    try:
+        if rotation is None or defocus is None:  # before a search of what cannot be told
+            require_enough(dataset.scan_shape)
+            require_disk(hidden)
+        tell("the spectra of the bright field")
+        bands = Sidebands.prepare(bright)
+        linear = find_optics(bright, optics, terms=terms, bands=bands, **given)
+        tell("trial reconstructions")
+        found = _searched(measurement, optics, linear, terms, given, progress=tell)
+        found = replace(found, hidden=str(hidden) if hidden.off > NOTICED else "")
+        held += [*(("rotation",) if rotation is not None else ()), *(("C10",) if defocus is not None else ())]
+        fit = agreed(found, linear, bands, optics, _searched_terms(terms), held, measurement)
+    except (InsufficientData, ArithmeticError, np.linalg.LinAlgError) as error:
+        cannot = str(error) if isinstance(error, InsufficientData) else "they leave the fit without a solution"
+        found = None
+        fit = cannot_tell(optics, measurement.rotation, measurement.transpose, measurement.scan_shape, cannot)
+    thick: ThickFit | None = None
+    if found is not None and fit.found:
+        tell("a coarse reconstruction")
+        others = tuple(n for n in fit.uncertainties if n not in (*terms, "defocus"))
+        try:  # the rotation is told better by the trials than by a few rounds of this
+            refinement = refine_optics(measurement, optics, fit, hold=(*held, *others), rounds=3 if refine else 1)
+            fit = refinement.fit
+            if math.isfinite(found.flip_margin):
+                found = found.with_fringes(refinement.fringes)
+                fit = replace(fit, told=found.told)
+            if refinement.peaks_clear:
+                before, found = found, found.with_atoms(refinement.peaks)
+                fit = fit if found.best.rotation == before.best.rotation else fit.flipped()
+        except InsufficientData as error:
+            decisions.append(Decision("coarse reconstruction", "none", None, "", CANNOT, str(error)))
+    if fit.found:
+        measurement = reorient(measurement, wanted.replace(rotation=fit.rotation, transpose=fit.transpose))
+        told = rotation is not None or sign_known or (found is not None and found.flip_told)
+        measurement = replace(measurement, preparation=wanted, rotation_fit=_known(measurement, fit, told))
+        exact = fit.aberrations if defocus is None else fit.aberrations.replace(defocus=defocus)
+        optics = optics.replace(aberrations=exact)
+        if thickness and refine and defocus is None and thickness > _thin(dataset):
+            thick = thick_defocus(measurement, optics, thickness, progress=progress)
+            optics = with_defocus(optics, thick.defocus)
+            fit = replace(fit, aberrations=optics.aberrations, uncertainties=_of_thick(fit, thick, dataset))
+    elif defocus is not None:
+        optics = optics.replace(aberrations=optics.aberrations.replace(defocus=defocus))
+    decisions += about_orientation(measurement, fit, found, rotation, transpose, sign_known, cannot)
+    decisions += about_lens(fit, refinement, defocus, optics, thickness, thick, _thin(dataset), terms, cannot, found)
+    readings, landscape = ((), None) if found is None else (found.alternatives, found.landscape)
+    seconds = time.perf_counter() - begin
+    return Start(
+        measurement,
+        optics,
+        tuple(decisions),
+        fit,
+        seconds,
+        refinement,
+        readings,
+        landscape,
+        found,
+        _in_a_sentence(cannot),
+    )
+
+
+def _of_thick(fit: OpticsFit, thick: ThickFit, dataset: Dataset) -> dict[str, float]:
+    """Uncertainties with a specimen of several slices, of which only the defocus was found with them."""
+    semiangle, depth = 1e-3 * dataset.calibration.require("semiangle"), 2 * _thin(dataset)
+    sigmas = dict(fit.uncertainties)
+    sigmas["C10"] = sigmas["defocus"] = math.hypot(
+        thick.uncertainty, OF_THICK[0] * depth, OF_THICK[1] * thick.thickness
+    )
+    for name in ("C21a", "C21b"):
+        if sigmas.get(name):  # neither held nor unknown
+            sigmas[name] = math.hypot(sigmas[name], COMA_OF_THICK * depth * edge_scale(name, semiangle))
+    return sigmas
+
+
+def _in_a_sentence(reason: str) -> str:
+    return reason[:1].lower() + reason[1:].rstrip(".")
+
+
+def _searched_terms(terms: Sequence[str]) -> tuple[str, ...]:
+    """The defocus first, also where it is held."""
+    return ("C10", *(t for t in terms if t != "C10"))
+
+
+def _searched(
+    measurement: Measurement,
+    optics: Optics,
+    linear: OpticsFit,
+    terms: Sequence[str],
+    given: dict[str, Any],
+    progress: Callable[[str], object],
+) -> SearchResult:
+    """The whole range of orientations and defocuses, with what the bright field proposes."""
+    terms = _searched_terms(terms)
+    sign = float(np.sign(optics.aberrations["defocus"])) if given["defocus"] is None else 0.0
+    values = np.array([[linear.aberrations.cartesian.get(t, 0.0) for t in terms]])
+    proposals = Points(np.array([linear.rotation]), np.array([linear.transpose]), values)
+    curl = measurement.rotation_fit
+    apart = abs(wrapped_angle(2 * (linear.rotation - curl.rotation))) / 2
+    sharp = min(max(SHARP * curl.uncertainty, AGREE[0]), AGREE[1])
+    trusted = linear.found and linear.transpose == curl.transpose and apart < sharp and curl.solenoidal_share < DIRECTED
+    return search(
+        measurement, optics, terms=terms, sign=sign, proposals=proposals, trusted=trusted, progress=progress, **given
+    )
+
+
+def _thin(dataset: Dataset) -> float:
+    """How thick a specimen may be and still be one plane, A: half the depth of field, infinite where it is unknown."""
+    known = dataset.calibration
+    return 0.5 * depth_of_field(known.semiangle, known.require("energy")) if known.semiangle else math.inf
+
+
+def _known(measurement: Measurement, fit: OpticsFit, told: bool) -> RotationFit:
+    """What is known of the rotation now: the bright field's word in the place of the curl's."""
+    return replace(
+        measurement.rotation_fit,
+        rotation=fit.rotation,
+        transpose=fit.transpose,
+        uncertainty=fit.uncertainties["rotation"],
+        flip_resolved=told,
+        message=fit.message,
+    )
+
+
+def calibrate_by_disk(
+    dataset: Dataset, semiangle: float | None = None, q_pixel: float | tuple[float, float] | None = None
+) -> tuple[Dataset, list[Decision]]:
+    """The dataset with semi-angle and detector pixel, one of which may follow from the other, and how it came about."""
+    given: dict[str, Any] = {k: v for k, v in (("semiangle", semiangle), ("q_pixel", q_pixel)) if v is not None}
+    if given:
+        dataset = dataset.with_calibration(**given)
+    known = dataset.calibration
+    absent = [name for name in ("semiangle", "q_pixel") if getattr(known, name) is None]
+    source, sigma, words = GIVEN, None, "was given"
+    if len(absent) == 1 and known.energy is not None:
+        pattern: Any = Optics.from_dataset(dataset).vacuum
+        vacuum = pattern is not None
+        if not vacuum:  # descan would smear the disk of a plain mean
+            clean = repaired(dataset)
+            pattern = centred_mean(clean, fit_origin(moments(clean)[1], "plane"))
+        disk = measure_disk(pattern, known.relative_pixels)
+        edge = min(disk.edge_width / EDGE / disk.radius, WIDEST)  # of the radius
+        if known.semiangle is None:
+            rolloff = edge * disk.radius * known.angle_mean
+            found = calibrate_detector(disk, known.energy, q_pixel=known.q_pixel, rolloff=rolloff, vacuum=vacuum)
+        else:
+            rolloff = edge * known.semiangle / (1 + INSIDE * edge)  # the edge is a share of the radius of the counts
+            found = calibrate_detector(disk, known.energy, semiangle=known.semiangle, rolloff=rolloff, vacuum=vacuum)
+        dataset = dataset.with_calibration(origin="measured", **{absent[0]: getattr(found, absent[0])})
+        source = "from the bright-field disk"
+        sigma = found.relative_uncertainty * getattr(found, absent[0])
+        words = "follows from the radius of the bright-field disk"
+    calibration = dataset.calibration
+    calibration.check_complete()
+    decisions = []
+    for name, title, unit in (("semiangle", "semi-angle", "mrad"), ("q_pixel", "detector pixel", "1/A")):
+        value, own = getattr(calibration, name), name in absent
+        if value is not None:
+            told = words if own else "was given"
+            sentence = f"The {title}, {words_of(value, 4)} {unit}, {told}."
+            decisions.append(Decision(title, value, sigma if own else None, unit, source if own else GIVEN, sentence))
+    return dataset, decisions

@@ -1,0 +1,67 @@
+"""How many threads work at once: one rule for every part of the engine."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+
+from ptywidgets.engine.core.errors import ParameterError
+
+VARIABLE = "PTYWIDGETS_NUM_THREADS"
+
+
+def worker_count() -> int:
+    """Return the number of threads that share a computation.
+
+    It is read once, from the environment variable ``PTYWIDGETS_NUM_THREADS``; without that it is the number of cores
+    that this process may use, which on a shared machine or in a container is often less than the machine has.
+
+    Returns
+    -------
+    int
+        1 or more.
+
+    Raises
+    ------
+    ParameterError
+        When the variable is not a whole number from 1 on.
+
+    Examples
+    --------
+    >>> worker_count() >= 1
+    True
+    """
+    return _counted(os.environ.get(VARIABLE, ""))
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use.
+
+    Examples
+    --------
+    >>> 1 <= usable_cores() <= os.cpu_count()
+    True
+    """
+    try:
+        return max(1, len(os.sched_getaffinity(0)))
+    except AttributeError:  # not on macOS and Windows
+        return max(1, os.cpu_count() or 1)
+
+
+@cache
+def _counted(text: str) -> int:
+    if not text.strip():
+        return usable_cores()
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise ParameterError(
+            f"the environment variable {VARIABLE} is {text!r}; expected a whole number of threads from 1 on, or unset "
+            "it to use every core."
+        )
+    return number
+
+
+__all__ = ["VARIABLE", "usable_cores", "worker_count"]

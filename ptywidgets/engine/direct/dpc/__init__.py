@@ -1,0 +1,1 @@
+"""Differential phase contrast, by the centre of mass of a pixelated or segmented detector."""

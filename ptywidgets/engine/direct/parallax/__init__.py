@@ -1,0 +1,1 @@
+"""Parallax, or tilt-corrected bright field: tilted images aligned and summed, and the optics by their shifts."""

@@ -1,0 +1,89 @@
+"""What a reader of one format hands over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ptywidgets.engine.core.errors import DataError
+from ptywidgets.engine.io.arrays.axes import (
+    AXES,
+    Mark,
+    axis_entries,
+    found_order,
+    given_order,
+    listed,
+    order_in_words,
+    reordered,
+)
+from ptywidgets.engine.io.arrays.lazy import ScanView
+from ptywidgets.engine.io.calibration_entries import CalibrationEntry, unit_of
+
+
+@dataclass(frozen=True)
+class FileContents:
+    """Patterns and what the file states about them, before the user's own values are put on top."""
+
+    # Of four axes, lazy, and one before them for a series; (Ry, Rx, Qy, Qx) unless `axes` or `order` say another.
+    data: Any
+    entries: list[CalibrationEntry] = field(default_factory=list)
+    vacuum: np.ndarray | None = None  # (Qy, Qx)
+    metadata: dict[str, str] = field(default_factory=dict)
+    at: str = ""  # path inside the file
+    vacuum_at: str = ""  # of the vacuum pattern, inside the file
+    axes: tuple[Mark, ...] = ()  # what is said about each of the four
+    order: tuple[int, ...] = ()  # the axis that holds each of (Ry, Rx, Qy, Qx), where the format itself fixes that
+    order_from: str = ""  # why
+
+    def as_scan(self, scan_shape: tuple[int, int]) -> FileContents:
+        """A stack (J, Qy, Qx) as (Ry, Rx, Qy, Qx), with what is said about the detector's axes.
+
+        Raises
+        ------
+        DataError
+            When `scan_shape` does not go with it, or its first axis is one of the detector's.
+        """
+        marks = self.axes if len(self.axes) == 3 else (Mark(),) * 3
+        if any(unit_of(mark.unit)[0] in ("inverse", "angle") for mark in marks[:1]):
+            raise DataError(
+                f"the axes of the stack are {listed(marks)}; expected the number of the pattern first: (J, Qy, Qx)."
+            )
+        return replace(self, data=ScanView.of(self.data, scan_shape), axes=(Mark(), Mark(), *marks[1:]))
+
+    def in_order(self, axes: str | Sequence[str] | None = None, what: str = "the data") -> FileContents:
+        """The same with the axes of `data` in the order (Ry, Rx, Qy, Qx), and what they state among the entries.
+
+        Parameters
+        ----------
+        axes : str, optional
+            Names of the axes as stored, which win over what is said about them, such as "Qy Qx Ry Rx".
+        what : str
+            What it is, for messages.
+        """
+        if len(self.data.shape) != 4:
+            return self  # refused by Dataset, which says how
+        marks = self.axes if len(self.axes) == 4 else (Mark(),) * 4
+        if axes is not None:
+            order, why = given_order(axes), "as was asked for"
+        elif self.order:
+            order, why = self.order, self.order_from
+        else:
+            order, why = found_order(marks, what), f"its axes are called {listed(marks)}"
+        metadata = dict(self.metadata)
+        if order != (0, 1, 2, 3):
+            metadata[AXES] = order_in_words(order, why)
+        data, vacuum = reordered(self.data, order), self.vacuum
+        if vacuum is not None and vacuum.shape != tuple(data.shape[2:]):
+            vacuum = None  # it was looked for by the shape that other axes have
+            metadata.pop("vacuum", None)
+        return FileContents(
+            data=data,
+            entries=[*self.entries, *axis_entries(marks, order)],
+            vacuum=vacuum,
+            metadata=metadata,
+            at=self.at,
+            vacuum_at="" if vacuum is None else self.vacuum_at,
+        )

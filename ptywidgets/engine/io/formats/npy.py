@@ -1,0 +1,65 @@
+"""numpy's .npy, mapped into memory and never unpickled."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ptywidgets.engine.core.errors import DataError, FileFormatError
+from ptywidgets.engine.data.dataset_checks import checked_pattern
+from ptywidgets.engine.io.arrays.lazy import ScanView, likely_scan_shape
+from ptywidgets.engine.io.detect_format import first_bytes, not_understood, printable
+from ptywidgets.engine.io.formats.file_contents import FileContents
+
+NAME = "numpy .npy"
+
+
+def understands(path: Path) -> bool:
+    """Whether the file starts as .npy files do."""
+    return first_bytes(path, 6) == b"\x93NUMPY"
+
+
+def read(
+    path: Path, dataset: str | None = None, scan_shape: tuple[int, int] | None = None, allow_external: bool = False
+) -> FileContents:
+    """A 4-D array, or a 3-D stack with `scan_shape`."""
+    data: Any = mapped(path)
+    if dataset is not None:
+        raise FileFormatError(f"{printable(path.name)} holds a single array; leave out dataset={dataset!r}.")
+    if data.ndim == 3 and scan_shape is None:
+        raise DataError(
+            f"{printable(path.name)} is a stack of {data.shape[0]} patterns; say how they were scanned: "
+            f"read(path, scan_shape={likely_scan_shape(data.shape[0])})."
+        )
+    return FileContents(ScanView.of(data, scan_shape) if data.ndim == 3 and scan_shape is not None else data)
+
+
+def read_pattern(path: Path, dataset: str | None = None, allow_external: bool = False) -> np.ndarray:
+    """A 2-D array, (Qy, Qx)."""
+    return checked_pattern(read_plane(path))
+
+
+def read_plane(path: Path) -> np.ndarray:
+    """A 2-D array of whatever is in it."""
+    if not understands(path):
+        raise not_understood(path, f"HDF5; {NAME}")
+    data = mapped(path)
+    if data.ndim != 2:
+        raise FileFormatError(f"{printable(path.name)} holds an array of shape {data.shape}; expected a 2-D pattern.")
+    return data
+
+
+def mapped(path: Path) -> np.ndarray:
+    """The array, mapped for reading; FileFormatError where that cannot be."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # headers written by Python 2
+            return np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # numpy's header parser may raise nearly anything over a damaged file
+        reason = printable(" ".join(str(error).split()), 200)
+        raise FileFormatError(
+            f"{printable(path.name)} is cut off, damaged, or holds Python objects, which are never opened ({reason})."
+        ) from None

@@ -1,0 +1,1 @@
+"""Detector pixels and frames that do not count: found, left out, repaired."""

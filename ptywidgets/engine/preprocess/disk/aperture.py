@@ -1,0 +1,62 @@
+"""The aperture as the patterns show it, where there is no vacuum pattern: radius and soft edge of their disk."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.engine.data.detectors import disk_semiangle
+from ptywidgets.engine.optics.probe import Optics
+from ptywidgets.engine.preprocess.disk.disk import measure_disk
+from ptywidgets.engine.preprocess.measurement import Measurement
+from ptywidgets.engine.preprocess.origin.descan import centred_mean
+
+WIDEST = 0.3  # edge of an aperture, as part of its radius: more is blur
+SAME = 0.02  # a disk that is as large as stated, within this
+EDGE = 0.474  # the part of the edge of an aperture, half a cosine of amplitude, in which counts go from 90 to 10 %
+
+
+def measured_aperture(optics: Optics, dataset: Dataset, measurement: Measurement) -> Optics:
+    """An ideal aperture with the radius and the soft edge of the disk in the mean of the patterns.
+
+    Some state a semi-angle where half of the amplitude or of the intensity is left, and some where the edge ends. Where
+    the disk has none of these, or no edge that can be seen, what is stated is kept.
+
+    Parameters
+    ----------
+    optics : Optics
+        With the stated semi-angle, in mrad.
+    dataset : Dataset
+        Without holes: see :func:`ptywidgets.engine.preprocess.defects.repair.repaired`.
+    measurement : Measurement
+        For the origins of the patterns, about which their mean is taken.
+
+    Returns
+    -------
+    Optics
+        The same with another semi-angle and another rolloff.
+
+    Raises
+    ------
+    DataError
+        When no disk is seen.
+
+    Examples
+    --------
+    >>> from ptywidgets import samples
+    >>> from ptywidgets.engine.preprocess import prepare
+    >>> dataset = samples.ducky("small")
+    >>> drawn = measured_aperture(Optics(semiangle=21, rolloff=0.5), dataset, prepare(dataset))
+    >>> round(drawn.semiangle), round(drawn.rolloff)
+    (20, 3)
+    """
+    stated = optics.semiangle or 0.0
+    disk = measure_disk(centred_mean(dataset, measurement.origin), dataset.calibration.relative_pixels)
+    pixel = dataset.calibration.angle_mean
+    rolloff = float(np.clip(disk.edge_width * pixel / EDGE, 0.0, WIDEST * stated))
+    low, middle = (disk_semiangle(disk.radius, dataset.calibration, soft) for soft in (0.0, rolloff))
+    known = not disk.is_smeared and (1 - SAME) * low < stated < (1 + SAME) * (middle + rolloff / 2)
+    return optics.replace(rolloff=rolloff, semiangle=middle if known else stated)
+
+
+__all__ = ["EDGE", "SAME", "WIDEST", "measured_aperture"]

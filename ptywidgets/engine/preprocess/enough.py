@@ -1,0 +1,58 @@
+"""Whether there is enough of a scan, and of a detector, to tell what is asked."""
+
+from __future__ import annotations
+
+from ptywidgets.engine.core.errors import InsufficientData
+
+LEAST = (
+    4  # positions on a side of the scan from which on directions, and frequencies between none and the highest, exist
+)
+
+FEWEST = 5  # from which on the spectra of a scan have frequencies to tell orientation and defocus from
+
+
+def require_scan(shape: tuple[int, ...], what: str, least: int = LEAST) -> None:
+    """Raise an InsufficientData where a scan (Ry, Rx) has fewer than `least` positions on a side.
+
+    Examples
+    --------
+    >>> require_scan((1, 12), "the rotation")
+    Traceback (most recent call last):
+    ptywidgets.engine.core.errors.InsufficientData: cannot tell the rotation from a scan of 1 x 12 positions; \
+expected 4 x 4 at least: scan an area, or give it.
+    """
+    ry, rx = (int(n) for n in shape[:2])
+    if min(ry, rx) < least:
+        raise InsufficientData(
+            f"cannot tell {what} from a scan of {ry} x {rx} positions; expected {least} x {least} at least: scan an "
+            "area, or give it."
+        )
+
+
+def require_enough(shape: tuple[int, ...]) -> None:
+    """Raise an InsufficientData where a scan (Ry, Rx) is too small to search for orientation and defocus.
+
+    Examples
+    --------
+    >>> require_enough((4, 12))
+    Traceback (most recent call last):
+    ptywidgets.engine.core.errors.InsufficientData: 4 x 12 scan positions are too few to tell it from; expected 5 x 5 \
+at least.
+    """
+    if min(shape) < FEWEST:
+        size = " x ".join(map(str, shape))
+        raise InsufficientData(
+            f"{size} scan positions are too few to tell it from; expected {FEWEST} x {FEWEST} at least."
+        )
+
+
+def require_pixels(count: int, what: str, least: int = 9) -> None:
+    """Raise an InsufficientData where fewer than `least` detector pixels with counts lie in the aperture."""
+    if count < least:
+        raise InsufficientData(
+            f"cannot tell {what} from {count} detector pixels in the aperture; expected {least} at least: use less "
+            "binning or a longer camera length, check semiangle and q_pixel, or give it."
+        )
+
+
+__all__ = ["FEWEST", "LEAST", "require_enough", "require_pixels", "require_scan"]

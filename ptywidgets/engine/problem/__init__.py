@@ -1,0 +1,1 @@
+"""What is solved for: patterns, model and first state, and how these change grid or model."""

@@ -1,0 +1,218 @@
+"""What a reconstruction is given to begin with: a probe or an object that is known already."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from traitlets import Instance
+
+from ptywidgets.engine.checkpoint import is_reconstruction, load_checkpoint
+from ptywidgets.engine.core.errors import FileFormatError, ParameterError
+from ptywidgets.engine.io.waves import read_wave
+from ptywidgets.engine.solve.given import Given, begin, checked_object, checked_probe
+from ptywidgets.reconstruction.inputs.starting import Starting
+from ptywidgets.reconstruction.result.results import Results
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class Beginning(Starting):
+    """The side of :class:`~ptywidgets.Reconstruction` that takes over what others have found."""
+
+    given = Instance(Given, allow_none=True, help="A known probe or object to begin with; None: there is none.")
+
+    @property
+    def probe_is_given(self) -> bool:
+        """Whether a run begins with a probe that is known, so that no aberrations need be."""
+        return self.given is not None and self.given.probe is not None
+
+    def begin_with(
+        self,
+        probe: Any = None,
+        object: Any = None,
+        *,
+        hold_probe: bool = False,
+        hold_object: bool = False,
+        sampling: float | tuple[float, float] | None = None,
+        centred: bool | None = None,
+    ) -> Self:
+        """Let the next run begin anew, with a known probe, a known object, or both; without any, as if none were known.
+
+        Each is brought onto the grid of the data: by its Fourier coefficients where its pixels are of another size,
+        padded or cut where its box is. The probe gets the mean counts of the patterns. A phase and a transmission
+        become each other where the model has the other kind of object, and slices are shared out over the depth.
+
+        Parameters
+        ----------
+        probe : array (Ny, Nx) or (M, Ny, Nx), path, or Reconstruction, optional
+            Wave in real space. A path is a saved reconstruction, a .npy file, or HDF5 with an array named "probe". More
+            modes than the composition has are taken, too: the composition then has as many.
+        object : array (Y, X) or (S, Y, X), path, or Reconstruction, optional
+            Complex transmission, or real phase in rad, in the detector frame, as :attr:`object` gives it; of a tilt
+            series the volume.
+        hold_probe, hold_object : bool
+            Keep it as it is: whatever the plan, its constraints and its refinements do, it stays.
+        sampling : float or (float, float), optional
+            Pixel of arrays in A; of reconstructions it is known. By default that of the data, and then the shape has to
+            be theirs.
+        centred : bool, optional
+            Of a probe in an array or a foreign file: True where its middle is in the middle of the box, False where it
+            is at pixel [0, 0]. By default it is told from the intensity.
+
+        Raises
+        ------
+        ParameterError
+            When it is not what was expected, or where it cannot be told how it fits.
+
+        Examples
+        --------
+        >>> from ptywidgets import Reconstruction, samples
+        >>> first = Reconstruction(samples.ducky("tiny"), defocus=250).run(3)
+        >>> second = Reconstruction(samples.ducky("tiny")).begin_with(probe=first, hold_probe=True).run(2)
+        >>> bool(np.allclose(second.probe, first.probe, rtol=0.1, atol=0.5)), second.started_from
+        (True, 'probe of a Reconstruction of ducky tiny (held)')
+        """
+        self._require_idle("begin with something else")
+        if probe is None and object is None and not (hold_probe or hold_object):
+            self._give(None)
+            return self
+        size = None if sampling is None else _pair(sampling)
+        values: dict[str, Any] = {"hold_probe": _switch("hold_probe", hold_probe)}
+        values["hold_object"] = _switch("hold_object", hold_object)
+        words = []
+        if probe is not None:
+            values |= _probe_from(probe, size, centred)
+            words.append(f"probe of {_source_words(probe)}{' (held)' if hold_probe else ''}")
+        if object is not None:
+            values |= _object_from(object, size)
+            words.append(f"object of {_source_words(object)}{' (held)' if hold_object else ''}")
+        self._give(Given(**values, words=", ".join(words)))
+        for source in filter(_is_path, (probe, object)):
+            self.remember_input(source)
+        return self
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._forget_object()  # of another specimen; a probe may well be the same
+
+    def _forget_object(self) -> None:
+        """No object is given any more; a probe is as before."""
+        given = self.given
+        if given is None or given.object is None:
+            return
+        words = given.words.split(", object of")[0]
+        without: dict[str, Any] = {"object": None, "object_sampling": None, "object_middle": None, "orientation": None}
+        kept = dataclasses.replace(given, **without, hold_object=False, words=words)
+        self.given = None if given.probe is None else kept
+
+    def _follow_given(self, change: Any) -> None:
+        self._stale = True
+
+    def _give(self, given: Given | None) -> None:
+        if given is not None and given.object is not None:
+            self.start_image = None
+        if given is not None and given.probe is not None and len(given.probe) > self.composition.modes:
+            self.composition = self.composition.replace(modes=len(given.probe))
+        self.given = given
+        self.message = "" if given is None else f"The next run begins with the {given.words}."
+
+    def _with_given(self, problem: Any) -> Any:
+        """A problem that begins with what is given, and keeps what of it is held."""
+        return problem if self.given is None else begin(problem, self.given)
+
+
+def _probe_from(source: Any, size: tuple[float, float] | None, centred: bool | None) -> dict[str, Any]:
+    if centred is not None:
+        centred = _switch("centred", centred)
+    if isinstance(source, Results):
+        problem, state = _result_of(source)
+        return {"probe": problem.backend.to_numpy(state.probe), "probe_sampling": problem.sampling}
+    saved = _saved(source)
+    if saved is not None:
+        if saved.state is None:
+            raise ParameterError(f"{os.fspath(source)!r} was saved before its first iteration; it has no probe yet.")
+        if saved.views:
+            raise ParameterError("a saved tilt series has a probe for every tilt; load it and give one as an array.")
+        return {"probe": np.asarray(saved.state.probe), "probe_sampling": saved.sampling}
+    array = read_wave(source, "probe") if _is_path(source) else source
+    return {"probe": checked_probe(array, centred), "probe_sampling": size}
+
+
+def _object_from(source: Any, size: tuple[float, float] | None) -> dict[str, Any]:
+    if isinstance(source, Results):
+        problem, state = _result_of(source)
+        where, measurement = problem.first_positions, problem.measurement
+        obj, sampling = problem.backend.to_numpy(state.object), problem.sampling
+        orientation = (float(measurement.rotation), bool(measurement.transpose))
+    else:
+        saved = _saved(source)
+        if saved is None:
+            array = read_wave(source, "object") if _is_path(source) else source
+            return {"object": checked_object(array), "object_sampling": size}
+        if saved.state is None:
+            raise ParameterError(f"{os.fspath(source)!r} was saved before its first iteration; it has no object yet.")
+        obj, where, sampling = np.asarray(saved.state.object), saved.state.positions, saved.sampling
+        orientation = (float(saved.rotation), bool(saved.transpose))
+    middle = (where.max(0) + where.min(0)) / 2
+    return {
+        "object": checked_object(obj),
+        "object_sampling": sampling,
+        "object_middle": (float(middle[0]), float(middle[1])),
+        "orientation": orientation,
+    }
+
+
+def _result_of(source: Any) -> tuple[Any, Any]:
+    present = source._seen
+    if present is None:
+        raise ParameterError("the other reconstruction has not run yet; run it, or give an array.")
+    return present
+
+
+def _saved(source: Any) -> Any:
+    """The saved reconstruction at a path; None for anything else."""
+    if not _is_path(source) or Path(source).suffix.lower() == ".npy" or not Path(source).expanduser().is_file():
+        return None
+    try:
+        return load_checkpoint(source)
+    except FileFormatError:
+        if is_reconstruction(source):  # a damaged one
+            raise
+        return None
+
+
+def _is_path(source: Any) -> bool:
+    return isinstance(source, (str, os.PathLike))
+
+
+def _source_words(source: Any) -> str:
+    if _is_path(source):
+        return Path(source).name
+    if isinstance(source, Results):
+        name = "" if source.dataset is None else source.dataset.name
+        return "a Reconstruction" + (f" of {name}" if name else "")
+    return f"an array {' x '.join(map(str, np.shape(source)))}"
+
+
+def _pair(sampling: Any) -> tuple[float, float]:
+    try:
+        size = np.broadcast_to(np.asarray(sampling, float), (2,))
+    except (TypeError, ValueError):
+        size = np.full(2, np.nan)
+    if not (np.isfinite(size).all() and (size > 0).all()):
+        raise ParameterError(f"sampling is {sampling!r}; expected the size of a pixel in A, such as 0.2.")
+    return float(size[0]), float(size[1])
+
+
+def _switch(name: str, value: Any) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise ParameterError(f"{name} is {value!r}; expected True or False.")
+    return bool(value)
+
+
+__all__ = ["Beginning"]

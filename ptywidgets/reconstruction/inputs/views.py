@@ -1,0 +1,107 @@
+"""Views: the data sets of one tilt series, each with its tilt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ptywidgets.engine.core.errors import DataError, ParameterError
+from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.engine.optics.probe import Optics
+from ptywidgets.engine.tomography.tilt import Tilt
+
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """What is seen of one volume: data sets, tilts, and where they differ the optics.
+
+    Parameters
+    ----------
+    datasets : sequence of Dataset
+        One for each tilt.
+    tilts : sequence of Tilt, float or ndarray (3, 3)
+        Numbers are degrees about the columns' axis; see :class:`ptywidgets.engine.tomography.Tilt`.
+    optics : sequence of Optics
+        One for each tilt; empty where one does for all.
+
+    Examples
+    --------
+    >>> from ptywidgets import samples
+    >>> views = Views([samples.ducky("tiny")] * 3, [-30, 0, 30])
+    >>> views
+    3 tilts from -30° to 30°
+    >>> Views([samples.ducky("tiny")], [])
+    Traceback (most recent call last):
+    ...
+    ptywidgets.engine.core.errors.ParameterError: 1 data sets but 0 tilts; give one tilt for each: tilts=[-60, ..., 60].
+    """
+
+    datasets: tuple[Dataset, ...]
+    tilts: tuple[Tilt, ...]
+    optics: tuple[Optics, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("datasets", "optics"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        object.__setattr__(self, "tilts", tuple(Tilt.of(tilt) for tilt in self.tilts))
+        count = len(self.datasets)
+        for one in self.datasets:
+            if not isinstance(one, Dataset):
+                raise DataError(f"a view is a {type(one).__name__}; expected a Dataset: ptywidgets.read(path).")
+        if not count or len(self.tilts) != count:
+            raise ParameterError(
+                f"{count} data sets but {len(self.tilts)} tilts; give one tilt for each: tilts=[-60, ..., 60]."
+            )
+        if len(self.optics) not in (0, count):
+            raise ParameterError(f"{len(self.optics)} optics but {count} tilts; give one for all, or one for each.")
+
+    def __len__(self) -> int:
+        return len(self.datasets)
+
+    def number(self, dataset: Dataset | None) -> int | None:
+        """Which view a data set is; None for another one."""
+        return next((n for n, one in enumerate(self.datasets) if one is dataset), None)
+
+    def with_calibration(self, **changes: Any) -> Views:
+        """The same with other numbers in the calibration of every view."""
+        return replace(self, datasets=tuple(one.with_calibration(**changes) for one in self.datasets))
+
+    def __repr__(self) -> str:
+        return f"{len(self)} tilts {_range_words(self.tilts)}"
+
+
+def tilt_words(tilt: Tilt) -> str:
+    """A tilt in degrees; the axes are named where it is not about the columns' axis alone.
+
+    Examples
+    --------
+    >>> tilt_words(Tilt(x=-24)), tilt_words(Tilt(x=3.5, y=10)), tilt_words(Tilt())
+    ('−24°', 'x 3.5°, y 10°', '0°')
+    """
+    if not (tilt.y or tilt.z):
+        return _degrees(tilt.x)
+    return ", ".join(f"{axis} {_degrees(getattr(tilt, axis))}" for axis in "xyz" if getattr(tilt, axis))
+
+
+def _range_words(tilts: Sequence[Tilt]) -> str:
+    """From where to where, for tilts about one axis.
+
+    Examples
+    --------
+    >>> _range_words([Tilt(y=-60), Tilt(y=0), Tilt(y=60)]), _range_words([Tilt(x=3), Tilt(y=3)])
+    ('from -60° to 60° about y', 'about several axes')
+    """
+    used = {axis for tilt in tilts for axis in "xyz" if getattr(tilt, axis)} or {"x"}
+    if len(used) > 1:
+        return "about several axes"
+    axis = used.pop()
+    angles = [getattr(tilt, axis) for tilt in tilts]
+    return f"from {min(angles):g}° to {max(angles):g}°" + ("" if axis == "x" else f" about {axis}")
+
+
+def _degrees(angle: float) -> str:
+    return f"{round(angle, 2):g}°".replace("-", "−")
+
+
+__all__ = ["Views", "tilt_words"]

@@ -1,0 +1,1 @@
+"""Saving a reconstruction, finding its data again, and copies of it."""

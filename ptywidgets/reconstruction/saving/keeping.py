@@ -1,0 +1,223 @@
+"""Saving a reconstruction and finding its data again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union
+
+import numpy as np
+
+from ptywidgets.engine.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from ptywidgets.engine.checkpoint.checkpoint import RECONSTRUCTION, new_provenance
+from ptywidgets.engine.checkpoint.plain import check_saveable
+from ptywidgets.engine.checkpoint.saved_data import SavedData, open_again
+from ptywidgets.engine.checkpoint.saved_views import SavedView
+from ptywidgets.engine.core.errors import DataError, ParameterError, unknown_name
+from ptywidgets.engine.data.calibration import NAMES, single
+from ptywidgets.engine.data.dataset import CALIBRATED, Dataset
+from ptywidgets.engine.io.atomic import checked_target
+from ptywidgets.engine.preprocess import Measurement, Preparation
+from ptywidgets.engine.tomography import TiltSeries
+from ptywidgets.reconstruction.inputs.views import Views
+
+if TYPE_CHECKING:
+    from ptywidgets.reconstruction.reconstruction import Reconstruction
+
+Source = Union[Dataset, str, "os.PathLike[str]"]
+
+
+def check_save(recon: Reconstruction, path: str | os.PathLike[str], overwrite: bool = False) -> None:
+    """Raise what saving would raise over a path, or over what is to be saved, without saving."""
+    check_can_save(recon)
+    check_path(recon, path, overwrite)
+
+
+def check_path(recon: Reconstruction, path: str | os.PathLike[str], overwrite: bool = False) -> None:
+    """Raise what saving would raise over a path alone."""
+    checked_target(path, overwrite, inputs=recon.inputs, replaces=RECONSTRUCTION)
+
+
+def check_can_save(recon: Reconstruction) -> None:
+    """Raise ParameterError where something that a reconstruction is described by cannot be saved."""
+    for described in (recon.plan, recon.preparation, recon.composition, recon.optics):
+        check_saveable(described)
+
+
+def save(recon: Reconstruction, path: str | os.PathLike[str], overwrite: bool = False) -> str:
+    """Write a checkpoint of the latest whole state; returns the path."""
+    check_save(recon, path, overwrite)
+    measurement = recon.measurement
+    if measurement is None or recon.dataset is None:
+        raise ParameterError("nothing to save yet: prepare() or run() first.")
+    present = recon.present
+    state, problem = (None, None) if present is None else (present[1], present[0])
+    if state is not None and problem is not None:
+        to_numpy = problem.backend.to_numpy
+        memory = {name: to_numpy(array) for name, array in state.memory.items()}
+        parameters = {name: to_numpy(value) for name, value in state.parameters.items()}
+        state = state.replace(
+            object=to_numpy(state.object), probe=to_numpy(state.probe), memory=memory, parameters=parameters
+        )
+    checkpoint = Checkpoint(
+        state=state,
+        plan=recon.plan,
+        preparation=recon.preparation if state is None else _as_used(recon.preparation, measurement),
+        optics=recon.optics,
+        calibration=recon.dataset.calibration,
+        object_type=recon.object_type,
+        composition=recon.composition,
+        sampling=measurement.sampling if problem is None else problem.sampling,
+        rotation=measurement.rotation,
+        transpose=measurement.transpose,
+        scan_shape=measurement.scan_shape,
+        views=() if recon.views is None else _saved_views(recon.views),
+        given=recon.given,
+        voxel_depth=problem.voxel[0] if isinstance(problem, TiltSeries) else None,
+        inputs=tuple(map(str, recon.inputs)),
+        data=SavedData.of(recon.dataset) if recon.views is None else None,
+        provenance=new_provenance(recon.dataset)
+        | {"started_from": recon.started_from, "schedule": "automatic" if recon.auto else "planned"}
+        | {"found": " ".join(_found(recon))},
+    )
+    return str(save_checkpoint(path, checkpoint, overwrite, recon.inputs))
+
+
+def _found(recon: Reconstruction) -> list[str]:
+    """Of "aberrations", "rotation" and "transpose" what was found, so that other data still make it unknown again."""
+    free = [name for name in ("rotation", "transpose") if getattr(recon.preparation, name) is None]
+    return sorted({*recon._found_names, *free})
+
+
+def _as_used(preparation: Preparation, measurement: Measurement) -> Preparation:
+    """With the rotation and transpose that a run has used; before a run they are not known for it."""
+    return preparation.replace(rotation=measurement.rotation, transpose=measurement.transpose)
+
+
+def load(
+    path: str | os.PathLike[str], dataset: Source | Sequence[Source] | None = None
+) -> tuple[Checkpoint, dict[str, Any]]:
+    """A checkpoint, and the data that belong to it with their optics: what a Reconstruction is made with."""
+    checkpoint = load_checkpoint(path)
+    views = checkpoint.views
+    if not views:
+        if isinstance(dataset, (list, tuple)):
+            raise DataError(f"{len(dataset)} data sets are given; the saved reconstruction is of one.")
+        known = checkpoint.provenance
+        found = open_again(
+            checkpoint.data,
+            dataset,  # type: ignore[arg-type]  # one data set: a series is refused above
+            name=known.get("data_name", ""),
+            path=known.get("data_path", ""),
+            expected=known.get("data_fingerprint", ""),
+            calibration=checkpoint.calibration,
+        )
+        return checkpoint, {"dataset": found, "optics": checkpoint.optics}
+    given = (
+        [None] * len(views) if dataset is None else list(dataset) if isinstance(dataset, (list, tuple)) else [dataset]
+    )
+    if len(given) != len(views):
+        raise DataError(f"{len(given)} data sets but {len(views)} tilts were saved; pass dataset=[one for each tilt].")
+    datasets = [
+        open_again(
+            view.data, one, name=view.name, path=view.path, expected=view.fingerprint, calibration=view.calibration
+        )
+        for one, view in zip(given, views, strict=True)
+    ]
+    each = [view.optics for view in views if view.optics is not None]
+    tilts = [view.tilt for view in views]
+    return checkpoint, {"dataset": datasets, "tilts": tilts, "optics": each or checkpoint.optics}
+
+
+def other_than_saved(dataset: Any, found: Any) -> str:
+    """What data that are passed to a saved reconstruction say otherwise, in words; its state belongs to what it has."""
+    several, kept_ones = (list(one) if isinstance(one, (list, tuple)) else [one] for one in (dataset, found))
+    pairs = zip(several, kept_ones, strict=False)  # none where the file's own path is read
+    said = [_differences(given, kept) for given, kept in pairs if isinstance(given, Dataset)]
+    differ = list(dict.fromkeys(words for each in said for words in each))
+    return f"Kept as it was saved, not as the data that were passed have it: {', '.join(differ)}." if differ else ""
+
+
+def _differences(given: Dataset, kept: Dataset) -> list[str]:
+    """Of data of the same shape, and so not still to be cropped or binned."""
+    if given.shape != kept.shape:
+        return []
+    words = []
+    for name in CALIBRATED:
+        one, other = getattr(kept.calibration, name), getattr(given.calibration, name)
+        if other is not None and one != other:
+            words.append(f"{name} ({one}, not {other})")
+    for name in ("mask", "scan_mask", "vacuum"):
+        one, other = getattr(kept, name), getattr(given, name)
+        if other is not None and (one is None or not np.array_equal(one, other, equal_nan=one.dtype.kind == "f")):
+            words.append(name.replace("_", " "))
+    return words
+
+
+def refuse_other(
+    path: str | os.PathLike[str], checkpoint: Checkpoint, given: dict[str, Any], *, flags: bool = False
+) -> None:
+    """Raise a ParameterError where what is given along with a saved reconstruction is not what it was made with.
+
+    A state belongs to its data and its calibration, so nothing of this can be changed by opening it; what says the
+    same as the file is taken. With `flags` in the words of the command line.
+    """
+    name = Path(path).name
+    source = None if checkpoint.data is None else checkpoint.data.source
+    said: dict[str, Any] = {field: getattr(checkpoint.calibration, field) for field in CALIBRATED}
+    if None not in (said["energy"], said["q_pixel"]):
+        said["angle_pixel"] = single(checkpoint.calibration.angle_pixels)
+    if checkpoint.optics.aberrations.known:
+        said["defocus"] = checkpoint.optics.aberrations["defocus"]
+    if source is not None:
+        said |= {"scan_shape": source.scan_shape, "choose": source.choose, "axes": source.axes or None}
+        said["allow_external"] = source.allow_external
+        said["dataset"] = source.dataset or None
+        files = {"vacuum": source.vacuum, "mask": source.mask}
+        said |= {field: one.path for field, one in files.items() if one is not None and one.path}
+    known = (*NAMES, "dataset", "vacuum", "mask", "scan_shape", "choose", "axes", "allow_external", "tilts", "defocus")
+    for argument, value in given.items():
+        if argument not in known:
+            raise unknown_name("argument of Reconstruction.open", argument, known)
+        if value is None or _same(value, said.get(argument)):
+            continue
+        if isinstance(value, os.PathLike):
+            value = str(value)
+        if isinstance(value, str) and argument in ("vacuum", "mask"):
+            value = str(Path(value).expanduser().absolute())
+            if value == said.get(argument):
+                continue
+        has = "it has its own" if argument not in said else f"it was made with {said[argument]!r}"
+        shown = repr(value) if isinstance(value, (int, float, str, tuple, list)) else f"a {type(value).__name__}"
+        change = {
+            "defocus": "set recon.optics",
+            "vacuum": "set recon.optics = recon.optics.replace(vacuum=...)",
+            "mask": "set recon.dataset = recon.dataset.with_mask(...)",
+        }.get(argument, f"recon.set_calibration({argument}=...)" if argument in NAMES else "open the data")
+        original = "" if source is None or not source.path else f" {source.path}"
+        if flags:
+            flag = f"--{argument.replace('_', '-')}"
+            raise ParameterError(
+                f"{name} is a saved reconstruction, and {flag} {shown} is given; {has}. Leave {flag} out to go on with "
+                f"the saved one. To begin anew with another one, reconstruct the data{original} themselves."
+            )
+        raise ParameterError(
+            f"{name} is a saved reconstruction, and {argument}={shown} is given; {has}. Leave it out to go on with "
+            f"the saved one. To begin anew with another one, open the data{original} themselves, or after opening "
+            f"{change}, after which the next run starts anew."
+        )
+
+
+def _same(value: Any, saved: Any) -> bool:
+    """Whether an argument says what was saved."""
+    try:
+        return bool(np.all(np.isclose(np.asarray(value, float), np.asarray(saved, float), rtol=1e-6)))
+    except (TypeError, ValueError):
+        return bool(value == saved) if isinstance(value, (str, bool)) else False
+
+
+def _saved_views(views: Views) -> tuple[SavedView, ...]:
+    optics = views.optics or (None,) * len(views)
+    saved = zip(views.datasets, views.tilts, optics, strict=True)
+    return tuple(SavedView.of(dataset, tilt, one) for dataset, tilt, one in saved)

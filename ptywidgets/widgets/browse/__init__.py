@@ -1,0 +1,1 @@
+"""The stage of the data: scan image, pattern, virtual detector, part to work on."""

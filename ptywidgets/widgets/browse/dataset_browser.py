@@ -1,0 +1,309 @@
+"""DatasetBrowser: scan image and diffraction pattern, each of them answering to what is dragged on the other."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from ipywidgets import HTML, ToggleButton
+
+from ptywidgets.engine.core.errors import DataError, unknown_name
+from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.engine.data.virtual import PRESETS, Detector, VirtualImager, disk_semiangle, fit_disk, scan_range
+from ptywidgets.reconstruction import Reconstruction
+from ptywidgets.widgets.browse.crop_editor import CropEditor
+from ptywidgets.widgets.browse.dataset_text import browser_code, dataset_summary
+from ptywidgets.widgets.browse.pattern_pane import PatternPane
+from ptywidgets.widgets.browse.scan_pane import ScanPane
+from ptywidgets.widgets.controls.calibration_editor import CalibrationEditor
+from ptywidgets.widgets.controls.fields import heading, note, panel, panels, set_text, text_label, toolbar
+from ptywidgets.widgets.panel.base import Panel
+from ptywidgets.widgets.plots.histogram import ContrastHistogram
+
+
+class DatasetBrowser(Panel):
+    """Look through 4D-STEM data.
+
+    Left the scan: a virtual image, on which a position or a region is chosen. Right the diffraction pattern of that
+    position (or the mean of that region), on which the virtual detector is dragged and resized; the virtual image
+    follows at once.
+
+    Parameters
+    ----------
+    source : Reconstruction, Dataset or path
+        A dataset or file gets a reconstruction of its own.
+
+    Examples
+    --------
+    >>> from ptywidgets import samples
+    >>> browser = DatasetBrowser(samples.ducky("tiny"))
+    >>> browser.position = 3, 5
+    >>> browser.pattern.shape, browser.virtual_image.shape
+    ((64, 64), (12, 12))
+    >>> browser
+    DatasetBrowser('ducky tiny'; position 3, 5; BF)
+    """
+
+    def __init__(self, source: Reconstruction | Dataset | str | os.PathLike[str] | None = None) -> None:
+        super().__init__(source)
+        self._imager: VirtualImager | None = None
+        self._virtual: np.ndarray | None = None
+        self._pattern: np.ndarray | None = None
+        self._mean_counts = 0.0
+        self._cropping_of: Dataset | None = None  # whose regions the fields show
+        self.scan_pane, self.pattern_pane = ScanPane(), PatternPane()
+        self.scan_view, self.pattern_view = self.scan_pane.view, self.pattern_pane.view
+        self.views = [self.scan_view, self.pattern_view]
+        self.histogram = ContrastHistogram("counts")
+        self.calibration = CalibrationEditor(self.safe_callback(self._calibrate), self.safe_callback(self.set_error))
+        self.cropping = CropEditor()
+        self.facts = note()
+        self.show_code = ToggleButton(description="Code", layout={"width": "auto"}, icon="code")
+        self.code_text = HTML(layout={"display": "none"})
+        axes = "Contrast of the pattern: histogram of the counts (log)"
+        self.children = [
+            toolbar(heading("Dataset"), self.facts),
+            panels(self.scan_pane, self.pattern_pane),
+            panels(
+                panel(text_label(axes, "pty-note"), self.histogram),
+                panel(text_label("Calibration", "pty-note"), self.calibration, toolbar(self.show_code), self.code_text),
+                panel(text_label("Cropping and binning", "pty-note"), self.cropping),
+            ),
+            self.status_line,  # by what is typed: in a narrow window all of this is one column
+        ]
+        self._connect()
+        self.safe_callback(self._new_data)()
+
+    # ---------------------------------------------------------------- for code
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """Row and column of the probe in the scan; set it to move."""
+        return self.scan_pane.position
+
+    @position.setter
+    def position(self, place: tuple[int, int]) -> None:
+        self._dataset()
+        self.set_silently(self.scan_pane.mode, "Point")
+        self.scan_pane.move(*place)
+        self.callback_queue.run(self._show_pattern)
+        self.wait()
+
+    @property
+    def region(self) -> tuple[int, int, int, int] | None:
+        """Chosen scan positions (y0, y1, x0, x1), half-open; None while a point is chosen."""
+        return self.scan_pane.region
+
+    @property
+    def pattern(self) -> np.ndarray | None:
+        """(Qy, Qx): the pattern that is shown, or the mean of the region."""
+        return self._pattern
+
+    @property
+    def detector(self) -> Detector | None:
+        """The virtual detector; set it to BF, ABF or ADF, or to a :class:`~ptywidgets.engine.data.virtual.Detector`."""
+        return self.pattern_pane.detector
+
+    @detector.setter
+    def detector(self, value: Detector | str) -> None:
+        if isinstance(value, str) and value not in PRESETS:
+            raise unknown_name("detector", value, PRESETS)
+        self.wait()
+        self._dataset()
+        self.callback_queue.run(lambda: self._set_detector(value))
+        self.wait()
+
+    @property
+    def detector_mask(self) -> np.ndarray | None:
+        """(Qy, Qx) bool: pixels that the virtual image sums."""
+        return None if self.detector is None else self.detector.mask(self._dataset().detector_shape)
+
+    @property
+    def virtual_image(self) -> np.ndarray | None:
+        """(Ry, Rx) float64: sum over the detector at every scan position."""
+        return self._virtual
+
+    @property
+    def code(self) -> str:
+        """Python lines that make what is shown."""
+        return browser_code(self.recon.dataset, self.position, self.region, self.detector)
+
+    # ---------------------------------------------------------------- callbacks
+
+    def _connect(self) -> None:
+        self.on_region_drag(self.scan_view, self._scan_moved)
+        self.on_region_drag(self.pattern_view, self._detector_moved)
+        self.on_change(self.scan_pane.mode, lambda mode: self._choose_on_scan())
+        self.on_change(self.pattern_pane.choice, self._set_detector)
+        self.on_change(self.pattern_pane.display.unit, lambda unit: self._show_pattern())
+        self.on_change(self.histogram, lambda limits: setattr(self.pattern_view, "limits", limits), "limits")
+        self.on_change(self.histogram, lambda pair: setattr(self.pattern_view, "percentiles", pair), "percentiles")
+        self.on_click(self.calibration.from_disk, self._semiangle_from_disk)
+        self.on_click(self.cropping.drawn, self._take_drawn)
+        self.on_click(self.cropping.apply, self._crop)
+        self.on_click(self.cropping.whole, self._uncrop)
+        self.on_change(self.show_code, lambda on: self._show_code())
+        self.observe_reconstruction(self._new_dataset, "dataset")
+
+    def _scan_moved(self, region: dict[str, Any], _final: bool) -> None:
+        self.scan_pane.take(region)
+        self._show_pattern()
+
+    def _choose_on_scan(self) -> None:
+        if self.recon.dataset is not None:
+            self.scan_pane.choose()
+            self._show_pattern()
+
+    def _set_detector(self, choice: str | Detector | None) -> None:
+        if choice is None:
+            return
+        self.set_silently(self.pattern_pane.choice, self.pattern_pane.choose(choice, self._dataset().detector_shape))
+        self._show_virtual()
+
+    def _detector_moved(self, region: dict[str, Any], final: bool) -> None:
+        word = self.pattern_pane.take(region)
+        if word is not None:
+            self.set_silently(self.pattern_pane.choice, word)
+            self._show_virtual(live=not final)
+
+    # ---------------------------------------------------------------- data
+
+    def _dataset(self) -> Dataset:
+        if self.recon.dataset is None:
+            raise DataError("there are no data yet: set recon.dataset, or open a file by Reconstruction.open(path).")
+        return self.recon.dataset
+
+    def _new_dataset(self) -> None:
+        """Another calibration of the same patterns needs no new reading."""
+        dataset = self.recon.dataset
+        if dataset is None or self._imager is None or not _same_patterns(self._imager.dataset, dataset):
+            self._new_data()
+            return
+        self._show_facts()
+        self._show_virtual()
+        self._show_pattern()
+
+    def _new_data(self) -> None:
+        self._imager = self._virtual = self._pattern = None
+        self.pattern_pane.reset()
+        self._show_facts()
+        dataset = self.recon.dataset
+        self.scan_pane.reset(None if dataset is None else dataset.scan_shape)
+        if dataset is None:
+            self.pattern_view.clear()
+            return
+        self._show_pattern()
+        self.run_with_data(lambda: VirtualImager(dataset), self._take_imager, "Reading all patterns ...")
+
+    def _take_imager(self, imager: VirtualImager) -> None:
+        if self.recon.dataset is None or not _same_patterns(imager.dataset, self.recon.dataset):
+            return  # other data have come meanwhile
+        mean = imager.mean_pattern()
+        self._imager, self.pattern_pane.disk, self._mean_counts = imager, fit_disk(mean), float(mean.sum())
+        self._show_facts()
+        self._set_detector("BF")
+        self._show_pattern()
+        self.set_status("")
+
+    # ---------------------------------------------------------------- showing
+
+    def _show_pattern(self) -> None:
+        dataset = self.recon.dataset
+        if dataset is None:
+            return
+        region = self.region
+        if region is None:
+            y, x = self.position
+            self._pattern, text = dataset.pattern(y, x), f"at row {y}, column {x}"
+        else:
+            count = (region[1] - region[0]) * (region[3] - region[2])
+            self._pattern, text = dataset.mean_pattern(region), f"mean of {count} positions"
+        self.pattern_pane.show(self._pattern, dataset.calibration, text)
+        self.histogram.show(self._pattern)
+        self._show_code()
+
+    def _show_virtual(self, live: bool = False) -> None:
+        if self._imager is None or self.detector is None:
+            return
+        self._virtual = self._imager.image(self.detector.mask(self._imager.dataset.detector_shape))
+        self.scan_pane.show(self._virtual, self._dataset().calibration, self.pattern_pane.name, live)
+        if live:
+            self.settle_soon()
+        self._show_code()
+
+    # ---------------------------------------------------------------- calibration and facts
+
+    def _calibrate(self, **changes: Any) -> None:
+        try:
+            self._dataset()
+            self.recon.set_calibration(**changes)
+        finally:
+            self.calibration.show(self.recon.calibration)
+        self.set_status("")
+
+    def _crop(self) -> None:
+        before = self._dataset()
+        self.recon.crop_and_bin(**self.cropping.wanted())
+        after = self._dataset()
+        if after is before:
+            self.set_status("Nothing to do: this is all of the data, and nothing is binned.")
+            return
+        done = "; then ".join(map(str, after.source.operations[len(before.source.operations) :]))
+        self.set_status(f"{done[:1].upper()}{done[1:]}.", "good")
+
+    def _uncrop(self) -> None:
+        self.recon.uncrop()
+        self.set_status("The whole dataset is restored.", "good")
+
+    def _take_drawn(self) -> None:
+        self._dataset()
+        detector, box = self.detector, None
+        if detector is not None and detector.shape == "rectangle":
+            box = scan_range((detector.y, detector.x), detector.h, detector.w, self._dataset().detector_shape)
+        if self.region is None and box is None:
+            raise DataError('nothing is drawn; choose "Region" for the scan or "Box" for the detector, and drag it.')
+        self.cropping.enter(self.region, box)
+
+    def _semiangle_from_disk(self) -> None:
+        dataset = self._dataset()
+        disk = self.pattern_pane.disk
+        if disk is None:
+            raise DataError("the patterns are still being read; try again in a moment.")
+        angle = disk_semiangle(disk.radius, dataset.calibration, self.recon.optics.rolloff)
+        self.recon.set_calibration(origin="measured", semiangle=float(f"{angle:.4g}"))
+        self.set_status(f"The disk has a radius of {disk.radius:.2f} px: semi-angle {angle:.2f} mrad.", "good")
+
+    def _show_facts(self) -> None:
+        dataset = self.recon.dataset
+        self.calibration.show(self.recon.calibration)
+        if dataset is not self._cropping_of:
+            self._cropping_of = dataset
+            self.cropping.show(dataset)
+        if dataset is None:
+            set_text(self.facts, "No data yet: set recon.dataset, or open a file by Reconstruction.open(path).")
+            return
+        read = self.pattern_pane.disk is not None
+        set_text(
+            self.facts, dataset_summary(dataset, self._mean_counts if read else None), tooltip=str(dataset.path or "")
+        )
+
+    def _show_code(self) -> None:
+        self.code_text.layout.display = "" if self.show_code.value else "none"
+        if self.show_code.value:
+            set_text(self.code_text, self.code, tag="pre")
+
+    def _describe(self) -> str:
+        if self.recon.dataset is None:
+            return self.recon.status
+        y, x = self.position
+        place = f"position {y}, {x}" if self.region is None else f"region {self.region}"
+        return f"{place}; {self.pattern_pane.choice.value}"
+
+
+def _same_patterns(one: Dataset, other: Dataset) -> bool:
+    """Whether virtual images of one are those of the other."""
+    return one.data is other.data and one.source.mask == other.source.mask
+
+
+__all__ = ["DatasetBrowser"]

@@ -1,0 +1,1 @@
+"""Controls: fields, sliders, buttons and text, and what is made of them for any parameter."""

@@ -1,0 +1,1 @@
+"""The one image view: frames, colour maps, still pictures."""

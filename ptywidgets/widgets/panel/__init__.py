@@ -1,0 +1,1 @@
+"""What all panels share: the reconstruction they observe, callbacks, status text, closing."""

@@ -1,0 +1,1 @@
+"""The stage of parallax: tilted images and their shifts."""

@@ -1,0 +1,1 @@
+"""Curves and points, by bqplot: the only room that knows it."""

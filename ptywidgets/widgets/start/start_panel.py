@@ -1,0 +1,115 @@
+"""StartPanel: the whole start found by one click, every decision with its reason and a way to change it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from ipywidgets import Accordion, Box, VBox
+
+from ptywidgets.engine.calibrate import Decision, Start
+from ptywidgets.engine.calibrate.chosen import percent
+from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.reconstruction import Reconstruction
+from ptywidgets.widgets.controls.fields import button, heading, note, panel, set_text, text_label, toolbar
+from ptywidgets.widgets.controls.formatting import quantity_text, typeset
+from ptywidgets.widgets.panel.base import Panel
+from ptywidgets.widgets.panel.closing import replace_children
+from ptywidgets.widgets.panel.places import DECISIONS
+from ptywidgets.widgets.start.start_alternatives import StartAlternatives
+
+FEW = 4e6  # bytes of data of which a start is found at once; more on a thread
+
+
+class StartPanel(Panel):
+    """What :meth:`Reconstruction.find_start` decided.
+
+    Parameters
+    ----------
+    source : Reconstruction, Dataset or path
+    on_open : callable, optional
+        Called with the name of a widget ("RotationExplorer") when the user wants to change what it shows; without one
+        there are no such buttons.
+    """
+
+    def __init__(
+        self,
+        source: Reconstruction | Dataset | str | os.PathLike[str] | None = None,
+        on_open: Callable[[str], Any] | None = None,
+    ) -> None:
+        super().__init__(source)
+        self._on_open = on_open
+        self.find_button = button("Find again", "Estimate the start from the data alone", "", "magic")
+        self.facts = note()
+        self.title = heading("Start")
+        self.rows = VBox(layout={"width": "100%"})
+        self.rows.add_class("pty-rows")
+        self.alternatives: StartAlternatives | None = None  # made when it is unfolded
+        self.accordion = Accordion([VBox([note("…")])], selected_index=None)
+        self.children = [
+            toolbar(self.title, self.find_button, self.facts),
+            self.status_line,
+            self.rows,
+            panel(self.accordion),
+        ]
+        self.on_click(self.find_button, self.find)
+        self.observe_reconstruction(self._show, "start_decisions")
+        self.observe_reconstruction(self._show_accordion, "start_alternatives")
+        self.on_change(self.accordion, lambda _index: self._open_alternatives(), "selected_index")
+        self.safe_callback(self._show)()
+        self.safe_callback(self._show_accordion)()
+
+    def find(self) -> None:
+        """Find the start, and show what was decided."""
+        self.run_with_data(self.recon.find_start, self._found, "Estimating the start ...", FEW)
+
+    def _found(self, start: Start) -> None:
+        self.set_status("")
+        set_text(self.facts, f"found in {start.seconds:.1f} s")
+
+    @property
+    def openers(self) -> list[Any]:
+        """The buttons that open a widget."""
+        return [row.children[0] for row in self.rows.children if hasattr(row.children[0], "on_click")]
+
+    def _show(self) -> None:
+        replace_children(self.rows, [self._row(one) for one in self.recon.start_decisions])
+
+    def _show_accordion(self) -> None:
+        """Say how many alternatives there are, where there are any."""
+        alternatives = self.recon.start_alternatives
+        self.accordion.layout.display = "" if alternatives else "none"
+        if alternatives:
+            share = percent(alternatives[0].probability)
+            self.accordion.set_title(0, f"Alternatives: {len(alternatives)}, the best of them {share} probable")
+
+    def _open_alternatives(self) -> None:
+        if self.accordion.selected_index is not None and self.alternatives is None:
+            self.alternatives = StartAlternatives(self.recon)
+            self.alternatives.remove_class("pty-widget")  # the frame is that of this panel
+            self.alternatives.title.layout.display = "none"  # the accordion shows it
+            replace_children(self.accordion.children[0], [self.alternatives])
+
+    def _row(self, decision: Decision) -> Box:
+        value = quantity_text(decision.value, decision.uncertainty, decision.unit)
+        name: Any
+        widget = DECISIONS.get(decision.name)
+        if self._on_open is not None and widget is not None:
+            name = button(decision.name, f"View and change it in {widget}", "", "pencil")
+            name.add_class("pty-link")
+            self.on_click(name, partial(self._on_open, widget))
+        else:
+            name = text_label(decision.name, "pty-name")
+        number = text_label(value, "pty-value")
+        sentence = text_label(typeset(f"{decision.sentence} ({decision.source})"), "pty-note")
+        row = Box([name, number, sentence])
+        row.add_class("pty-row")
+        return row
+
+    def _describe(self) -> str:
+        return f"{len(self.recon.start_decisions)} decisions"
+
+
+__all__ = ["StartPanel"]

@@ -1,0 +1,93 @@
+"""Short reconstructions at many points: each is what it would be alone, and the right one predicts best."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ptywidgets import samples
+from ptywidgets.engine import Optics, prepare
+from ptywidgets.engine.calibrate.search.trial import Points, Trials
+from ptywidgets.engine.core.errors import InsufficientData
+from ptywidgets.engine.preprocess.rotation import rotate_vectors
+
+
+@pytest.fixture(scope="module")
+def ducky():
+    dataset = samples.ducky("tiny", dose=1e5)
+    return prepare(dataset, rotation=0.0, transpose=False), Optics.from_dataset(dataset)
+
+
+def at(*rows):
+    rotation, transpose, *values = zip(*rows, strict=True)
+    return Points(np.array(rotation, float), np.array(transpose, bool), np.array(values, float).T)
+
+
+def test_each_trial_is_what_it_would_be_alone(ducky):
+    trials = Trials(*ducky, side=6)
+    points = at((-15, False, -240), (75, False, -240), (-15, True, 100), (0, False, 0))
+    together = trials.errors(points, sweeps=2)
+    assert together.shape == (4, 36)
+    for index in range(4):
+        assert trials.errors(points.take([index]), sweeps=2)[0] == pytest.approx(together[index], rel=1e-5)
+
+
+def test_the_right_orientation_and_defocus_predict_best(ducky):
+    trials = Trials(*ducky, side=8)
+    turns = np.arange(-180, 180, 15.0)
+    errors = trials.errors(at(*((r, False, -237.6) for r in turns))).mean(1)
+    assert turns[errors.argmin()] == -15
+    sizes = np.array([-400, -330, -280, -237.6, -200, -160, -100, 0, 237.6])
+    errors = trials.errors(at(*((-15, False, c) for c in sizes))).mean(1)
+    assert sizes[errors.argmin()] == -237.6
+
+
+def test_a_twin_fits_worse_where_a_potential_has_to_attract(ducky):
+    trials = Trials(*ducky, side=8)
+    right = at((-15, False, -237.6))
+    own, twin = trials.errors(Points.joined([right, right.turned()])).mean(1)
+    assert twin > 1.05 * own
+
+
+def test_descan_by_parts_of_a_pixel_changes_nothing_where_the_model_follows(ducky):
+    measurement, optics = ducky
+    points = at((-15, False, -237.6))
+    before = Trials(measurement, optics, side=6).errors(points).mean()
+    wrong = replace(measurement, shifts=np.asarray(measurement.shifts) + 0.4)
+    assert Trials(wrong, optics, side=6).errors(points).mean() > 1.2 * before
+
+
+def test_steps_are_shorter_where_counts_are_few_and_full_where_there_is_no_noise():
+    steps = []
+    for dose in (300.0, 1e4, None):
+        dataset = samples.ducky("tiny", dose=dose)
+        trials = Trials(prepare(dataset, rotation=0.0, transpose=False), Optics.from_dataset(dataset), side=6)
+        steps.append(trials.step)
+    assert steps[0] < 0.7 < steps[1] < 1 == steps[2]
+    assert trials.noise == 0
+
+
+def test_a_detector_without_counts_where_trials_look_says_so(ducky):
+    measurement, optics = ducky
+    dark = replace(measurement.patterns, counts=np.zeros_like(np.asarray(measurement.patterns.counts)))
+    with pytest.raises(InsufficientData, match="no counts lie"):
+        Trials(replace(measurement, patterns=dark), optics)
+
+
+@pytest.mark.parametrize("transpose", [False, True])
+@pytest.mark.parametrize("rotation", [-130.0, 0.0, 71.0])
+def test_exchanged_points_move_every_beam_s_image_alike(rotation, transpose):
+    """Parallax alone cannot tell a defocus with an astigmatism from the other transpose with the two exchanged."""
+    terms = ("C10", "C12a", "C12b")
+    one = Points(np.array([rotation]), np.array([transpose]), np.array([[-156.0, 132.0, 159.0]]))
+    beams = np.random.default_rng(0).normal(size=(2, 20))
+
+    def shifts(points):  # in the scan's frame
+        c10, a, b = points.values[0]
+        y, x = beams
+        moved = np.stack([c10 * y + a * y + b * x, c10 * x + b * y - a * x])
+        return rotate_vectors(moved, float(points.rotation[0]), bool(points.transpose[0]))
+
+    other = one.exchanged(terms)
+    assert bool(other.transpose[0]) is not transpose and other.values[0, 0] > 0
+    np.testing.assert_allclose(shifts(other), shifts(one), atol=1e-9)

@@ -1,0 +1,177 @@
+"""A run that begins a little wrong ends where the right one does, says what it has changed, and keeps what is held."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ptywidgets import Reconstruction, samples
+from ptywidgets.engine import Aberrations, Optics, ParameterError
+from ptywidgets.engine.checks.joint_fit import Offsets
+from ptywidgets.engine.checks.start_changes import changes, in_words
+from ptywidgets.engine.checks.start_check import HELD
+from ptywidgets.engine.constraints import Until
+from ptywidgets.engine.metrics import compare_to_truth
+from ptywidgets.engine.refinements import RefineAffine, RefineOptics, RefinePositions
+from ptywidgets.reconstruction.inputs.checking import SOURCE
+
+pytestmark = pytest.mark.usefixtures("no_thread_survives")
+DEFOCUS, ROTATION, STEP = 350.0, -15.0, 2.0  # of the small duck
+
+
+@pytest.fixture(scope="module")
+def duck():
+    return samples.ducky("small", dose=1e5)
+
+
+def started(duck, *, defocus=1.0, rotation=0.0, step=1.0, **options):
+    dataset = duck.with_calibration(scan_step=STEP * step)
+    optics = Optics.from_dataset(dataset, aberrations=Aberrations(defocus=DEFOCUS * defocus))
+    recon = Reconstruction(dataset, optics=optics, **options)
+    recon.prepare(rotation=ROTATION + rotation, transpose=False)
+    return recon
+
+
+def correlation(recon):
+    phase, positions = samples.ducky_truth("small")
+    pixel = samples.ducky("small").calibration.sampling((96, 96))[0]
+    return compare_to_truth(
+        recon.object, recon.positions, phase, positions, sampling=recon.sampling[0], truth_sampling=pixel
+    ).correlation
+
+
+@pytest.fixture(scope="module")
+def right(duck):
+    return correlation(started(duck).run())
+
+
+def test_a_right_start_is_left_alone_and_nothing_is_said(duck):
+    recon = started(duck).run(1)
+    assert (recon.rotation, recon.optics.aberrations["defocus"], recon.calibration.scan_step) == (-15, 350, 2)
+    assert recon.message == ""
+
+
+@pytest.mark.parametrize(
+    "error, told",
+    [
+        ({"defocus": 1.1}, "The defocus, given as 385 A, is 3"),
+        ({"rotation": 3.0}, "The rotation, given as -12.0 degrees, is -1"),
+        ({"step": 1.05}, "The scan step, given as 2.1 A, is "),
+    ],
+    ids=["defocus", "rotation", "step"],
+)
+def test_a_wrong_one_ends_where_the_right_one_does(duck, right, error, told):
+    recon = started(duck, **error).run()
+    assert recon.message.startswith(told) and recon.message.endswith("by the counts.")
+    assert correlation(recon) > right - 0.005
+
+
+def test_decisions_say_what_was_changed(duck):
+    recon = started(duck)
+    recon.optics = recon.optics.replace(aberrations=Aberrations(defocus=None))
+    recon.find_start()
+    offsets = Offsets({"C10": 30.0, "C12a": 25.0, "C21b": -9e3}, 1.04 * np.eye(2), aperture=1.1)
+    told = changes(offsets, recon.measurement, recon.optics, recon._given_names)
+    recon._take_offsets(offsets, told)
+    decisions = {d.name: d for d in recon.start_decisions}
+    lens = recon.optics.aberrations
+    values = {"defocus": lens["defocus"], "astigmatism": lens["C12"], "coma": lens["C21"], "scan step": 2.08}
+    for name, value in (values | {"semi-angle": 22.0}).items():
+        assert decisions[name].value == pytest.approx(value), name
+        assert decisions[name].source == SOURCE and decisions[name].uncertainty is None
+        assert decisions[name].sentence in [change.sentence for change in told]
+    assert "given as 2 A, is 2.08 A" in decisions["scan step"].sentence
+    assert "found as" in decisions["defocus"].sentence and decisions["rotation"].source != SOURCE
+    for words in ("defocus", "astigmatism", "coma", "semi-angle", "scan step"):
+        assert words in in_words(told).lower()
+    small = changes(Offsets({"C12a": 1.5}, np.eye(2)), recon.measurement, recon.optics)
+    assert in_words(small) == "", "what a run does not see is not worth a word"
+
+
+def test_what_is_held_is_kept_and_costs_the_image(duck, right):
+    recon = started(duck, step=1.05, hold=HELD).run()
+    assert recon.calibration.scan_step == pytest.approx(2.1)
+    assert recon.message == ""
+    assert correlation(recon) < right - 0.01
+
+
+def test_names_to_hold_are_checked(duck):
+    recon = Reconstruction(duck, hold=["rotation"])
+    assert recon.hold == ("rotation",)
+    recon.hold = "scan_step"
+    assert recon.hold == ("scan_step",), "a single name will do"
+    for wrong in (5, None, (3,)):
+        with pytest.raises(ParameterError, match="expected names of what is to be kept, of aberrations, rotation"):
+            recon.hold = wrong
+    assert recon.hold == ("scan_step",)
+    with pytest.raises(ParameterError, match="scan_step"):
+        recon.hold = ("step",)
+
+
+def test_a_stop_during_the_check_is_told(duck):
+    recon = started(duck, step=1.05)
+    recon.observe(lambda change: "Checking" in change["new"] and recon.request_stop(), "message")
+    recon.run()
+    assert recon.status == "stopped" and recon.calibration.scan_step == pytest.approx(2.1)
+    assert recon.message == "Stopped before the first iteration: nothing was changed."
+
+
+def test_a_plan_of_ones_own_changes_nothing_that_was_given(duck):
+    recon = started(duck, defocus=1.1, rotation=3.0, auto=False).run(1)
+    assert (recon.rotation, recon.optics.aberrations["defocus"]) == (-12, pytest.approx(385))
+    other = started(duck, defocus=1.1, auto=False)
+    other.update_plan(refinements=(RefineOptics("defocus"),))
+    assert other.run(1).optics.aberrations["defocus"] == pytest.approx(385)
+
+
+def test_before_positions_are_looked_at_the_whole_scan_is_right(duck):
+    """Each position by itself hardly sees an error of the whole scan, and moves by noise."""
+    recon = started(duck, step=1.05, auto=False)
+    recon.update_plan(refinements=(RefinePositions(),))
+    recon.run(1)
+    assert recon.calibration.scan_step == pytest.approx(STEP, rel=0.012)
+    assert recon.optics.aberrations["defocus"] == DEFOCUS
+
+
+def test_it_is_saved_and_goes_on_as_it_was_corrected(duck, tmp_path):
+    from ptywidgets import write
+
+    file = write(tmp_path / "duck.h5", duck.with_calibration(scan_step=2.1))
+    recon = Reconstruction.open(file, defocus=DEFOCUS)
+    recon.prepare(rotation=ROTATION + 3.0, transpose=False)
+    recon.run(2)
+    again = Reconstruction.load(recon.save(tmp_path / "result.h5"))
+    assert again.calibration.scan_step == recon.calibration.scan_step == pytest.approx(STEP, rel=0.015)
+    assert again.rotation == pytest.approx(recon.rotation)
+    assert again.object.shape == recon.object.shape
+    assert again.run(1).iteration == 3
+
+
+@pytest.mark.parametrize("refinements", [(RefineAffine(limit=0.1),), (Until(6, RefineAffine()), RefinePositions())])
+def test_positions_that_grow_have_room(duck, refinements):
+    """A scan that is larger than was said, and is found by the plan alone."""
+    recon = started(duck, step=0.94, hold=HELD)
+    narrow = recon.copy().run(1).object.shape
+    recon.update_plan(refinements=refinements)
+    recon.run(6)
+    assert recon.status in ("finished", "doubtful")
+    assert min(np.subtract(recon.object.shape, narrow)) > 8
+    extent = np.ptp(recon.positions, axis=0) / np.ptp(recon.problem.first_positions, axis=0)
+    assert (extent > 1.01).all()
+
+
+def test_room_is_made_when_a_plan_begins_to_move_positions(duck, tmp_path):
+    recon = started(duck, hold=HELD).run(3)
+    before, positions = recon.object, recon.positions
+    recon.update_plan(refinements=(RefinePositions(limit_total=1.0),))
+    recon.run(1)
+    room = (np.subtract(recon.object.shape, before.shape) // 2).tolist()
+    assert min(room) > 2
+    aside = (recon.positions - positions).mean(0) / recon.sampling
+    np.testing.assert_allclose(aside, room, atol=0.1)
+    again = Reconstruction.load(recon.save(tmp_path / "result.h5"), duck)
+    assert again.object.shape == recon.object.shape and again.run(1).iteration == 5
+    recon.update_plan(refinements=())  # the room stays, as the object has it
+    assert recon.run(1).object.shape == again.object.shape
+    another = Reconstruction.load(recon.save(tmp_path / "result.h5"), duck)
+    assert another.object.shape == recon.object.shape and another.copy().object.shape == recon.object.shape

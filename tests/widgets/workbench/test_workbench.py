@@ -1,0 +1,179 @@
+"""Workbench without a browser: opening, the steps that are done, stages that are built when looked at."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+
+from ptywidgets import Dataset, Reconstruction, samples
+from ptywidgets.engine.core.errors import ParameterError
+from ptywidgets.widgets.workbench import workbench
+from ptywidgets.widgets.workbench.workbench import STAGES, Workbench
+
+
+@pytest.fixture(scope="module")
+def data():
+    return samples.ducky("tiny")
+
+
+@pytest.fixture
+def bench(data):
+    bench = Workbench(Reconstruction(data))
+    yield bench
+    bench.recon.stop()
+    bench.close()
+
+
+def done(bench):
+    return [name for name, is_done in bench.steps.items() if is_done]
+
+
+def test_only_the_stage_that_is_looked_at_is_built(bench):
+    assert list(bench.stages) == ["Data"]
+    for name in STAGES:
+        stage = bench.select(name)
+        assert stage.recon is bench.recon and type(stage).__name__ == STAGES[name][1]
+    assert list(bench.stages) == list(STAGES)
+    assert bench.select("Data") is bench.stages["Data"]
+
+
+def test_steps_are_ticked_as_they_are_done(bench, tmp_path):
+    assert done(bench) == ["data opened", "calibration complete"]
+    probe = bench.select("Probe")
+    probe.aberrations["defocus"].value = 250
+    assert "probe set" in done(bench)
+    runner = bench.select("Reconstruction")
+    bench.recon.prepare(rotation=-15.0, transpose=False)
+    assert "rotation found" in done(bench)
+    bench.recon.run(2)
+    assert "reconstructed" in done(bench) and "saved" not in done(bench)
+    runner.path.value = str(tmp_path / "x.h5")
+    runner.save.click()
+    assert len(done(bench)) == 6
+    assert bench.steps_line.value.count("pty-done") == 6
+    bench.recon.run(1)
+    assert "saved" not in done(bench), "what was saved is older than what there is"
+
+
+def test_views_of_a_tab_and_names_of_widgets_are_ways_to_a_stage(bench):
+    rotation = bench.select("Rotation")
+    picker = bench.select("OrientationPicker")
+    assert bench.tab.selected_index == 1 and bench.tab.switches["Rotation"].value == "all eight"
+    assert bench.tab.places["Rotation"].children == (picker,)
+    bench.tab.switches["Rotation"].value = "by curl"
+    assert bench.tab.places["Rotation"].children == (rotation,)
+    with pytest.raises(ParameterError, match="did you mean 'Probe'"):
+        bench.select("Prob")
+
+
+def test_auto_finds_the_start_and_every_decision_leads_to_its_widget(bench):
+    bench.auto.click()
+    bench.start.wait()
+    recon = bench.recon
+    assert bench.accordion.selected_index == 0 and recon.start_decisions
+    assert "rotation found" in done(bench) and "probe set" in done(bench)
+    rows = bench.start.rows.children
+    assert len(rows) == len(recon.start_decisions) == len(bench.start.openers)
+    for decision, row in zip(recon.start_decisions, rows, strict=True):
+        assert decision.source in row.children[2].value
+    assert bench.select("Rotation").rotation == pytest.approx(recon.rotation, abs=0.01)
+    shown = bench.select("Probe").aberrations["defocus"].value
+    assert shown == pytest.approx(recon.optics.aberrations["defocus"])
+    opener = next(b for b in bench.start.openers if b.description == "transpose")
+    opener.click()
+    assert "Orientation" in bench.stages and bench.tab.stage == "Orientation"
+
+
+def test_check_is_made_when_it_is_unfolded(bench):
+    assert bench.doctor is None
+    bench.accordion.selected_index = 1
+    assert bench.doctor.findings and bench.doctor.recon is bench.recon
+    doctor = bench.doctor
+    bench.accordion.selected_index = None
+    bench.accordion.selected_index = 1
+    assert bench.doctor is doctor
+
+
+def test_other_data_forget_start_and_check(bench, data):
+    bench.auto.click()
+    bench.start.wait()
+    bench.use(Reconstruction(Dataset(data.data, data.calibration)))
+    assert bench.start is None and bench.accordion.selected_index is None
+    assert all(place.children == () for place in bench.accordion.children)
+
+
+def test_auto_says_what_is_missing(data):
+    bench = Workbench(Dataset(data.data))
+    bench.auto.click()
+    bench.start.wait()
+    assert "not set" in bench.start.status_text and bench.start.status_line.kind == "bad"
+    bench.close()
+
+
+def test_it_begins_without_data():
+    bench = Workbench()
+    assert "No data yet" in bench.data_line.value and bench.tab.layout.display == "none" and not bench.stages
+    assert bench.ducky.layout.display == ""
+    assert done(bench) == []
+
+
+def test_the_ducky_is_one_click_away(monkeypatch):
+    monkeypatch.setattr(workbench, "DUCKY", "tiny")
+    bench = Workbench()
+    bench.ducky.click()
+    assert bench.recon.dataset.name == "ducky tiny" and bench.ducky.layout.display == "none"
+    assert list(bench.stages) == ["Data"] and "250" in bench.status_text
+
+
+def test_opening_replaces_the_data_and_rebinds_the_stages(bench, tmp_path):
+    old = bench.select("Probe")
+    semiangle = old.semiangle
+    before = bench.recon
+    np.save(tmp_path / "other.npy", np.ones((3, 4, 16, 16), np.float32))
+    bench.path.value = str(tmp_path / "other.npy")
+    bench.opener.click()
+    assert bench.recon is not before and bench.recon.dataset.shape == (3, 4, 16, 16)
+    assert "other" in bench.title.value and "Opened" in bench.status_text
+    assert list(bench.stages) == ["Probe"] and bench.stages["Probe"] is not old
+    before.optics = before.optics.replace(semiangle=5)
+    assert semiangle.value != 5, "the old stage still listens"
+
+
+def test_the_run_of_replaced_data_is_stopped(bench, data):
+    old = bench.recon
+    old.update_plan(iterations=100000)
+    old.start()
+    bench.use(Reconstruction(data))
+    assert old.wait(30).status == "stopped"
+
+
+@pytest.mark.parametrize("path", ["", "nowhere.h5", "two_d.h5"])
+def test_what_cannot_be_opened_is_told_in_words(bench, tmp_path, path):
+    with h5py.File(tmp_path / "two_d.h5", "w") as file:
+        file["entry/image"] = np.ones((8, 8))
+    before = bench.recon
+    bench.path.value = str(tmp_path / path) if path else ""
+    bench.opener.click()
+    assert "pty-bad" in bench.status_line.value and bench.recon is before
+    if path == "two_d.h5":
+        assert "entry/image" in bench.status_text, "it does not say what is in the file"
+
+
+def test_names_are_text_not_markup(data):
+    bench = Workbench(Dataset(data.data, data.calibration, name="<img src=x onerror=alert(1)>"))
+    assert "<img" not in bench.title.value + bench.data_line.value
+
+
+def test_a_notebook_keeps_a_image(bench):
+    bench.select("Probe")
+    bundle = bench._repr_mimebundle_()
+    data = bundle[0] if isinstance(bundle, tuple) else bundle
+    assert data["image/png"] and data["text/plain"] == "Workbench('ducky tiny'; 2 of 6 steps done)"
+
+
+def test_closing_closes_the_stages(data):
+    bench = Workbench(data)
+    runner = bench.select("Reconstruction")
+    bench.close()
+    assert not runner.recon.mailbox.watched
