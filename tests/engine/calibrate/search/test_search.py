@@ -276,3 +276,13 @@ def test_a_flip_that_counts_hardly_tell_is_told_where_atoms_agree(ducky, peaks, 
     assert after.flip_told is told and after.best.rotation == found.best.rotation
     weaker = replace(found, flip_margin=1.0).with_atoms(peaks)
     assert weaker.flip_told and (weaker.best.rotation == found.best.rotation) is (peaks > 0)
+
+
+def test_the_plane_of_a_thick_specimen_of_which_nobody_knows_is_not_its_middle():
+    """183 A thick: the best plane is 51 A from the middle, and was told to 5 A."""
+    made = recipe(10784)
+    start = find_start(simulated(made).dataset)
+    judgement = judged(made, start)
+    assert not judgement.wrong_and_sure
+    assert judgement.deviation("defocus") is None or judgement.deviation("defocus") < 3
+    assert "defocus" in str(question(start))
