@@ -47,7 +47,8 @@ def test_the_engine_has_rooms_only():
 
 def test_no_folder_is_too_large():
     sizes = Counter(file.parent for file in PACKAGE.rglob("*.py") if file.name != "__init__.py")
-    assert {folder.name: count for folder, count in sizes.items() if count > LARGEST_FOLDER} == {}
+    large = {folder.relative_to(PACKAGE).as_posix(): n for folder, n in sizes.items() if n > LARGEST_FOLDER}
+    assert large == {}, f"more than {LARGEST_FOLDER} modules: add to a module on the same subject, or divide it"
 
 
 def test_rooms_import_from_rooms_below_them():

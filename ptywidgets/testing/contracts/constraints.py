@@ -72,7 +72,15 @@ class ConstraintContract:
             twice = apply(once)
             for name in NAMES:
                 first, second = getattr(once, name), getattr(twice, name)
-                np.testing.assert_allclose(second, first, rtol=0, atol=self.tolerance * np.abs(first).max())
+                np.testing.assert_allclose(
+                    second,
+                    first,
+                    rtol=0,
+                    atol=self.tolerance * np.abs(first).max(),
+                    err_msg=f"applied twice, {constraint!r} changes {name} again. A filter does, and is tested with "
+                    "idempotent = False (those of ptywidgets: their names go to NO_PROJECTIONS in "
+                    "tests/engine/constraints/test_constraints.py); a projection must not.",
+                )
 
     def test_the_description_prints_compares_and_hashes(self, constraint: Any) -> None:
         assert type(constraint).__name__ in repr(constraint)
