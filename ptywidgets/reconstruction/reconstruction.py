@@ -382,11 +382,15 @@ class Reconstruction(Results, Running):
         )
         for file in checkpoint.inputs:
             recon.remember_input(file)
+        said = checkpoint.provenance
+        if checkpoint.state is not None or "schedule" in said:
+            recon.auto = said.get("schedule") == "automatic"
+        recon.hold, recon.find_unknown = tuple(said.get("hold", "").split()), said.get("find_unknown") != "False"
         if checkpoint.state is not None:
-            recon._started_from = checkpoint.provenance.get("started_from", "empty")
-            recon.auto = checkpoint.provenance.get("schedule") == "automatic"
+            recon._started_from = said.get("started_from", "empty")
             recon._continue_from(checkpoint.state)
-        recon._remember_found(checkpoint.provenance.get("found", "").split())
+            recon._stale = said.get("stale") == "True"  # it was changed after the run that is saved
+        recon._remember_found(said.get("found", "").split())
         words = keeping.other_than_saved(dataset, found["dataset"])
         if words:
             recon.message = words

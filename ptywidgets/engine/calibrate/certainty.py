@@ -112,7 +112,7 @@ _OWN = ("semi-angle", "detector pixel")  # which come from elsewhere than the re
 
 def _is_something(decision: Decision) -> bool:
     """Whether it is a number, and of what a lens would better not have one beyond its uncertainty."""
-    if decision.name in ("astigmatism", "coma"):
+    if decision.name in ("astigmatism", "coma") and decision.value is not None:
         return bool(decision.value > 2 * (decision.uncertainty or 0.0))
     return decision.value is not None
 

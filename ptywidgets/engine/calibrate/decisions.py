@@ -209,6 +209,11 @@ def untold(search: SearchResult | None) -> str:
             f"{first} explains the counts best, but leaves {search.left:.0%} of them: the specimen is no thin one, or "
             "scan step, semi-angle or energy are others"
         )
+    if search.astigmatic and not search.favoured:
+        return (
+            f"{first} explains the counts best, with an astigmatism nearly as strong as the defocus; such ones lie "
+            "between what is searched, and there may be others"
+        )
     if search.unresolved:
         return (
             f"{first} explains the counts best, but what it shows is a lattice of which one spatial frequency is seen, "

@@ -42,7 +42,8 @@ def changes(
     measurement, optics
         As they were.
     given : iterable of str
-        Of "semiangle", "defocus", "rotation" and "scan_step" those that somebody has given; others were found.
+        Of "semiangle", "defocus", "astigmatism", "coma", "rotation" and "scan_step" those that somebody has given;
+        others were found.
 
     Returns
     -------
@@ -81,7 +82,7 @@ def changes(
         for name, symbol in (("astigmatism", "C12"), ("coma", "C21")):
             old, new = optics.aberrations[symbol], lens_after.aberrations[symbol]
             small = _is_small(symbol, offsets, measurement, optics)
-            tell(name, "defocus", f"{old:.0f}", f"{new:.0f}", "A", new, small)
+            tell(name, name, f"{old:.0f}", f"{new:.0f}", "A", new, small)
     before, now = (f"{wrapped_angle(m.rotation):.1f}" for m in (measurement, after))
     tell("rotation", "rotation", before, now, "degrees", after.rotation)
     step = single(after.calibration.scan_steps)

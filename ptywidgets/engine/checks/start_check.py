@@ -210,7 +210,7 @@ def moved(measurement: Measurement, offsets: Offsets) -> Measurement:
     known, scale = measurement.calibration, offsets.scale
     turned = offsets.rotation if measurement.transpose else -offsets.rotation
     rotation = wrapped_angle(measurement.rotation + turned)
-    if scale != 1:
+    if not math.isclose(scale, 1, rel_tol=1e-9):  # a rotation alone has a scale of 1 but for rounding
         known = known.replace(scan_step=single(tuple(scale * s for s in both(known.scan_steps))))
     wanted = measurement.preparation.replace(rotation=rotation, transpose=measurement.transpose, flip=False)
     return reorient(replace(measurement, calibration=known), wanted)

@@ -8,6 +8,7 @@ from functools import cache
 from ptywidgets.engine.core.errors import ParameterError
 
 VARIABLE = "PTYWIDGETS_NUM_THREADS"
+MOST = 1024  # more take longer to start than they save
 
 
 def worker_count() -> int:
@@ -24,7 +25,7 @@ def worker_count() -> int:
     Raises
     ------
     ParameterError
-        When the variable is not a whole number from 1 on.
+        When the variable is not a whole number from 1 to 1024.
 
     Examples
     --------
@@ -56,10 +57,10 @@ def _counted(text: str) -> int:
         number = int(text)
     except ValueError:
         number = 0
-    if number < 1:
+    if not 1 <= number <= MOST:
         raise ParameterError(
-            f"the environment variable {VARIABLE} is {text!r}; expected a whole number of threads from 1 on, or unset "
-            "it to use every core."
+            f"the environment variable {VARIABLE} is {text!r}; expected a whole number of threads from 1 to {MOST}, or "
+            "unset it to use every core."
         )
     return number
 

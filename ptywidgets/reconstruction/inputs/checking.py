@@ -74,12 +74,14 @@ class Checking(Beginning, Unknown):
 
     @property
     def _given_names(self) -> tuple[str, ...]:
-        """Of semi-angle, defocus, rotation and scan step those that somebody has given."""
+        """Of semi-angle, defocus, astigmatism, coma, rotation and scan step those that somebody has given."""
         found = self._found_names
         measured = [one.name for one in self._data().source.calibration if one.where == "measured"]
         names = [name for name in ("scan_step", "semiangle") if name not in measured]
-        if self.optics.aberrations.known and "aberrations" not in found:
+        given, lens = self._given_aberrations(), self.optics.aberrations
+        if lens.known and given.known:
             names.append("defocus")
+        names += [name for name, symbol in (("astigmatism", "C12"), ("coma", "C21")) if given[symbol]]
         if self.preparation.rotation is not None and "rotation" not in found:
             names.append("rotation")
         return tuple(names)
@@ -89,7 +91,7 @@ class Checking(Beginning, Unknown):
         assert measurement is not None
         after, given = moved(measurement, offsets), self._given_names
         turned, scaled = after.rotation != measurement.rotation, after.calibration != measurement.calibration
-        optics, found = lens(self.optics, offsets), self.optics.aberrations == self._found
+        optics = lens(self.optics, offsets)
         self._taking = True  # the dataset only gets the calibration that was found for it
         try:
             with self.hold_trait_notifications():
@@ -111,8 +113,6 @@ class Checking(Beginning, Unknown):
                 if optics is not self.optics:
                     self._lens_moves(optics.aberrations)
                     self.optics = optics
-                    if found:
-                        self._found = optics.aberrations
                 self.start_decisions = _corrected(self.start_decisions, told)
         finally:
             self._taking = False

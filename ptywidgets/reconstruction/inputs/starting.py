@@ -14,19 +14,20 @@ from ptywidgets.engine.calibrate import Orientation, Start, find_orientation, fi
 from ptywidgets.engine.calibrate.alternatives import Landscape
 from ptywidgets.engine.calibrate.certainty import question
 from ptywidgets.engine.calibrate.chosen import FoundStart, chosen_aberrations, chosen_decisions, in_words
-from ptywidgets.engine.calibrate.decisions import CANNOT, GIVEN
+from ptywidgets.engine.calibrate.decisions import CANNOT, GIVEN, Decision
 from ptywidgets.engine.calibrate.flip import resolve_flip
 from ptywidgets.engine.checks.doctor import Finding, examine
 from ptywidgets.engine.core.errors import ParameterError, look_up
 from ptywidgets.engine.core.params import check_options
 from ptywidgets.engine.direct import BrightField, DirectImage, bright_field, start_object
 from ptywidgets.engine.optics.aberrations import Aberrations
+from ptywidgets.engine.optics.probe import Optics
 from ptywidgets.engine.preprocess import Measurement, prepare, reorient, wrapped_angle
 from ptywidgets.engine.preprocess.measurement import left_out_alike
 from ptywidgets.reconstruction.inputs.inputs import Inputs, same_origin
 
 METHODS = ("dpc", "parallax", "ssb", "obf", "wdd")
-_TURN = ("rotation", "transpose")
+TURN = ("rotation", "transpose")
 SAME = 2.0  # degrees: an image is still a start for data that are read with a rotation so near to its own
 
 
@@ -43,7 +44,9 @@ class Starting(Inputs):
     composition: Any
     _forget_object: Any
     _apply_start: Any
-    _found: Aberrations | None = None  # by find_start(); others were set by somebody who knows
+    # Cartesian aberrations that were found and not given, with the values that the program has set; all three are
+    # replaced and never changed.
+    _found_lens: dict[str, float] = {}  # noqa: RUF012
     _found_turn: tuple[tuple[str, Any], ...] = ()  # of rotation and transpose those that were found, not given
     _found_start: FoundStart | None = None  # the one that was found with the alternatives
     _offered: Start | None = None  # found and not taken over: somebody has to choose among its alternatives
@@ -125,13 +128,16 @@ class Starting(Inputs):
         dataset = self._data()
         self._require_idle("look for a start")
         known.setdefault("preparation", self.preparation.replace(rotation=None, transpose=None, flip=False))
-        given = self.optics.aberrations  # a defocus of 0 that somebody has given is kept, too, where none is found
-        if (given or given.known) and given != self._found:
+        given = self._given_aberrations()  # a defocus of 0 that somebody has given is kept, too, where none is found
+        if given or given.known:
             known.setdefault("aberrations", given)
         if self.composition.slices > 1 and self.views is None:  # of a volume the slices differ
             known.setdefault("thickness", self.composition.thickness)
         there = (dataset, self.optics, self.preparation, self.composition)
-        start = find_start(dataset, **known)
+        vacuum, looked_at = self.optics.vacuum, dataset
+        if vacuum is not None and vacuum.shape == dataset.detector_shape:
+            looked_at = dataset.with_vacuum(vacuum)  # the aperture that the probe will have
+        start = find_start(looked_at, **known)
         self._require_idle("take a start over")
         now = (self.dataset, self.optics, self.preparation, self.composition)
         if any(one is not other for one, other in zip(there, now, strict=True)):
@@ -146,7 +152,7 @@ class Starting(Inputs):
         return start
 
     def _take_over(self, start: Start) -> None:
-        dataset, measurement = self._data(), start.measurement
+        dataset, measurement, lens = self._data(), start.measurement, self.optics
         self._taking = True  # the dataset only gets the calibration that was found for it
         try:
             with self.hold_trait_notifications():
@@ -160,7 +166,8 @@ class Starting(Inputs):
                 self.preparation = measurement.preparation.replace(**told, **before)
                 if any(value is not None for value in before.values()):
                     measurement = reorient(measurement, self.preparation)
-                self.optics, self._found = start.optics, start.optics.aberrations
+                self.optics = start.optics
+                self._found_lens = found_by(start)
                 self.measurement = self._prepared = measurement
                 self.start_decisions = start.decisions
                 self._offer(start, taken=start.fit.found)
@@ -169,12 +176,18 @@ class Starting(Inputs):
         finally:
             self._taking = False
 
+        self._keep_aperture(lens)
+
+    def _keep_aperture(self, before: Optics) -> None:
+        """Where somebody has drawn another aperture than the data state, that is the one."""
+        stated = (self._data().calibration.semiangle, Optics().rolloff)
+        if before.vacuum is None and before.semiangle is not None and (before.semiangle, before.rolloff) != stated:
+            self.optics = self.optics.replace(semiangle=before.semiangle, rolloff=before.rolloff)
+
     def _offer(self, start: Start, taken: bool = True) -> None:
         """Keep what else a start could be; the first is in use now, or all of them wait for somebody to choose."""
         turn, lens = (start.measurement.rotation, start.measurement.transpose), start.optics.aberrations
-        sigmas = start.fit.uncertainties
-        found = frozenset(name for name in lens.cartesian if 0 < sigmas.get(name, 0.0) < math.inf)
-        self._found_start = FoundStart(*turn, lens, found, start.decisions)
+        self._found_start = FoundStart(*turn, lens, frozenset(found_by(start)), start.decisions)
         self._offered = None if taken or not start.alternatives else start
         self._taken = (0, (*turn, lens)) if taken and start.alternatives else None
         self.start_alternatives, self.start_landscape = start.alternatives, start.landscape
@@ -186,12 +199,18 @@ class Starting(Inputs):
         self._own = {}
 
     def _lens_moves(self, after: Aberrations) -> None:
-        """Set other aberrations, of which the change is the program's and not somebody's."""
+        """Set other aberrations, of which the change is the program's and not somebody's.
+
+        What was found stays found, and so does what was neither found nor given, and 0.
+        """
+        found, before = self._found_now, self.optics.aberrations.cartesian
+        now = {n: v for n, v in after.cartesian.items() if n in found or (not before[n] and v)}
         if self._set_lens is not None:
             now, then, ours = self.optics.aberrations.cartesian, after.cartesian, self._set_lens.cartesian
             moved = {name: value + then[name] - now[name] for name, value in ours.items()}
             self._set_lens = Aberrations(**{name: value for name, value in moved.items() if value})
         self.optics = self.optics.replace(aberrations=after)
+        self._found_lens = now
 
     @property
     def taken_alternative(self) -> int | None:
@@ -250,8 +269,9 @@ class Starting(Inputs):
         try:
             with self.hold_trait_notifications():
                 self._turn_round(*turn)
-                if not own and self._found is not None:
-                    self._found = lens
+                given = {"C10"} if start.decisions and _decision(start.decisions, "defocus").source == GIVEN else set()
+                names = (start.found | {"C10"}) - set(own) - given
+                self._found_lens = {n: v for n, v in lens.cartesian.items() if n in names}
                 if lens != self.optics.aberrations:
                     self.optics = self.optics.replace(aberrations=lens)
                 self.start_decisions = decisions
@@ -291,6 +311,22 @@ class Starting(Inputs):
             self._leave_out(self.measurement)
             self._found_turn = tuple((name, getattr(self.preparation, name)) for name, _ in self._found_turn)
 
+    @property
+    def _found_now(self) -> frozenset[str]:
+        """Cartesian names of the aberrations that are as they were found; others were given, or are 0."""
+        now = self.optics.aberrations.cartesian
+        return frozenset(n for n, v in self._found_lens.items() if abs(now[n] - v) <= 1e-6 * max(1.0, abs(v)))
+
+    def _given_aberrations(self) -> Aberrations:
+        """What somebody has given, without what was found."""
+        lens, found = self.optics.aberrations, self._found_now
+        given: dict[str, float | None] = {n: v for n, v in lens.cartesian.items() if v and n not in found}
+        if not lens.known or "C10" in found:
+            given["C10"] = None
+        elif not given.get("C10"):
+            given["C10"] = 0.0
+        return Aberrations(**given)
+
     def _own_aberrations(self) -> dict[str, float]:
         """Those that somebody has set since a start was found, but for the defocus, by Cartesian name."""
         if self._set_lens is None:
@@ -304,7 +340,7 @@ class Starting(Inputs):
         Where a search for a start has found the orientation, its word counts.
         """
         found = self._found_start
-        free = found is not None and not any(d.source == GIVEN for d in found.decisions if d.name in _TURN)
+        free = found is not None and not any(d.source == GIVEN for d in found.decisions if d.name in TURN)
         trials = self.start_alternatives if free else ()
         return find_orientation(self.bright_field(), self.measurement, self.optics, trials=trials)
 
@@ -314,13 +350,16 @@ class Starting(Inputs):
         The data ask for the opposite of all aberrations when they are read with half a turn more: what was found from
         them is one of these two readings. Aberrations that somebody has set are left as they are.
         """
-        before, known = self.rotation, self.optics.aberrations
-        measurement = self.prepare(rotation=rotation, transpose=transpose)
-        half_a_turn = before is not None and abs(wrapped_angle(rotation - before)) > 135
-        if half_a_turn and known and known == self._found:
-            opposite = {name: -value for name, value in known.cartesian.items() if value}
-            self._found = Aberrations(**opposite)
-            self._lens_moves(self._found)
+        wanted = self.preparation.replace(rotation=rotation).rotation  # checked there
+        before, found = self.rotation, self._found_now
+        measurement = self.prepare(rotation=None if wanted is None else wrapped_angle(wanted), transpose=transpose)
+        half_a_turn = before is not None and abs(wrapped_angle(measurement.rotation - before)) > 135
+        values = {n: -v if n in found else v for n, v in self.optics.aberrations.cartesian.items() if v}
+        if half_a_turn and found & set(values):
+            self._lens_moves(Aberrations(**values))
+            self.message = (
+                f"Read with {measurement.rotation:.2f} degrees; the aberrations that were found have the opposite sign."
+            )
         return measurement
 
     def examine(self) -> tuple[Finding, ...]:
@@ -392,6 +431,16 @@ class Starting(Inputs):
             return problem
         self._started_from = repr(image)
         return dataclasses.replace(problem, first_object=start_object(image, problem))
+
+
+def found_by(start: Start) -> dict[str, float]:
+    """Cartesian aberrations that a start has found, and not been given; of some no uncertainty is known."""
+    sigmas = start.fit.uncertainties
+    return {n: v for n, v in start.optics.aberrations.cartesian.items() if sigmas.get(n, 0.0) > 0}
+
+
+def _decision(decisions: tuple[Decision, ...], name: str) -> Decision:
+    return next(decision for decision in decisions if decision.name == name)
 
 
 def _alike(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:

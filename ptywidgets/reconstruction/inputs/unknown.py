@@ -25,7 +25,7 @@ from ptywidgets.engine.optics.probe import Optics
 from ptywidgets.engine.preprocess.defects.repair import repaired
 from ptywidgets.engine.preprocess.disk.aperture import measured_aperture
 from ptywidgets.reconstruction.inputs.inputs import Halted
-from ptywidgets.reconstruction.inputs.starting import Starting
+from ptywidgets.reconstruction.inputs.starting import TURN, Starting, found_by
 
 SHARP = 1.0  # degrees: a rotation that the curl tells less sharply is looked for in the bright field, too
 DIRECTED = 0.4  # share of the curl: with more, the centre of mass has hardly a direction
@@ -210,7 +210,8 @@ class Unknown(Starting):
             raise _contradiction(Facts(dataset, start.measurement, start.optics)) or asked
         self._careful = start.refinement is not None and not start.refinement.accepted
         if by_hand:
-            self.optics, self._found = lens.replace(aberrations=start.optics.aberrations), start.optics.aberrations
+            self.optics = lens.replace(aberrations=start.optics.aberrations)
+            self._found_lens = found_by(start)
             self.start_decisions = start.decisions
             self._offer(start)
             return start.decisions
@@ -223,39 +224,32 @@ class Unknown(Starting):
         self._take_over(start)
         if lens.aberrations.known:  # held, but for the last digit of a fit
             self.optics = self.optics.replace(aberrations=lens.aberrations)
-            self._set_lens = lens.aberrations
-        stated = (self._data().calibration.semiangle, Optics().rolloff)
-        if (lens.semiangle, lens.rolloff) != stated and lens.vacuum is None:  # somebody has drawn another aperture
-            self.optics = self.optics.replace(semiangle=lens.semiangle, rolloff=lens.rolloff)
+            self._set_lens, self._found_lens = lens.aberrations, {}
 
     def _take_over(self, start: Start) -> None:
         free = [n for n in ("rotation", "transpose") if start.decision(n).source != GIVEN]
         super()._take_over(start)
         self._found_turn = tuple((n, getattr(self.preparation, n)) for n in free)
-        if start.decision("defocus").source == GIVEN:
-            self._found = None
 
     def _forget(self) -> None:
         """Of other data nothing is known that was found in these."""
         super()._forget()
         found = self._found_names
-        if "aberrations" in found:
-            self.optics = self.optics.replace(aberrations=Aberrations(defocus=None))
-        self.preparation = self.preparation.replace(**{name: None for name in found if name != "aberrations"})
-        self._found, self._found_turn = None, ()
+        if self._found_now:
+            self.optics = self.optics.replace(aberrations=self._given_aberrations())
+        self.preparation = self.preparation.replace(**{name: None for name in TURN if name in found})
+        self._found_lens, self._found_turn = {}, ()
 
     @property
     def _found_names(self) -> tuple[str, ...]:
-        """Of "aberrations", "rotation" and "transpose" those in use that were found from the data and not given."""
+        """Of Cartesian aberrations, rotation and transpose those in use that were found from the data and not given."""
         turn = [name for name, value in self._found_turn if getattr(self.preparation, name) == value]
-        lens = self._found is not None and self.optics.aberrations == self._found
-        return (*(("aberrations",) if lens else ()), *turn)
+        return (*sorted(self._found_now), *turn)
 
     def _remember_found(self, names: Sequence[str]) -> None:
         """Take what is in use for found, not given, as it was before it was saved."""
-        self._found = self.optics.aberrations if "aberrations" in names else None
-        turn = [name for name in ("rotation", "transpose") if name in names]
-        self._found_turn = tuple((name, getattr(self.preparation, name)) for name in turn)
+        self._found_lens = {n: v for n, v in self.optics.aberrations.cartesian.items() if n in names}
+        self._found_turn = tuple((name, getattr(self.preparation, name)) for name in TURN if name in names)
 
     def _tell(self, words: str) -> None:
         """Say what is looked at; raises Halted where the run is to stop."""

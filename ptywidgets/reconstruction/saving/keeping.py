@@ -79,15 +79,17 @@ def save(recon: Reconstruction, path: str | os.PathLike[str], overwrite: bool = 
         data=SavedData.of(recon.dataset) if recon.views is None else None,
         provenance=new_provenance(recon.dataset)
         | {"started_from": recon.started_from, "schedule": "automatic" if recon.auto else "planned"}
-        | {"found": " ".join(_found(recon))},
+        | {"found": " ".join(_found(recon)), "hold": " ".join(recon.hold)}
+        | {"find_unknown": str(recon.find_unknown), "stale": str(recon._stale)},
     )
     return str(save_checkpoint(path, checkpoint, overwrite, recon.inputs))
 
 
 def _found(recon: Reconstruction) -> list[str]:
-    """Of "aberrations", "rotation" and "transpose" what was found, so that other data still make it unknown again."""
+    """Of aberrations, rotation and transpose what was found, so that other data still make it unknown again."""
     free = [name for name in ("rotation", "transpose") if getattr(recon.preparation, name) is None]
-    return sorted({*recon._found_names, *free})
+    by_hand = recon.measurement is not recon._prepared  # somebody has made it, who knew
+    return sorted({*recon._found_names, *(() if by_hand else free)})
 
 
 def _as_used(preparation: Preparation, measurement: Measurement) -> Preparation:

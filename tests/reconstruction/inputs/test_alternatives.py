@@ -179,6 +179,46 @@ def test_corrected_before_a_run_what_was_found_is_not_taken_for_given(recon):
         assert recon.optics.aberrations.cartesian[name] == pytest.approx(wanted, abs=1e-6), name
 
 
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_other_data_forget_what_was_found_and_nothing_else(ducky, offered, after):
+    recon = Reconstruction(ducky)
+    if not after:
+        recon.optics = recon.optics.replace(aberrations=Aberrations(defocus=None, C30=1e5))
+    recon.find_start()
+    if after:
+        recon.update_optics(C30=1e5)
+    recon.crop(scan=(0, 10, 0, 12))
+    assert recon.optics.aberrations == Aberrations(defocus=None, C30=1e5)
+    assert recon.unknown == ("defocus", "rotation", "transpose")
+
+
+def test_other_data_keep_a_given_defocus_and_forget_a_found_coma(ducky, offered):
+    recon = Reconstruction(ducky)
+    recon.find_start(defocus=250)
+    assert recon.optics.aberrations["C12"] or recon.optics.aberrations["C21"], "the test would say nothing"
+    recon.crop(scan=(0, 10, 0, 12))
+    assert recon.optics.aberrations == Aberrations(defocus=250)
+
+
+def test_half_a_turn_reverses_what_was_found_and_nothing_that_was_given(recon):
+    recon.update_optics(C30=1e5)
+    found, rotation = recon.optics.aberrations.cartesian, recon.rotation
+    for sign in (-1, 1):
+        recon.orient(recon.rotation + 180, recon.transpose)
+        now = recon.optics.aberrations.cartesian
+        assert now["C30"] == pytest.approx(1e5)
+        assert all(now[n] == pytest.approx(sign * v, abs=1e-6) for n, v in found.items() if n != "C30")
+        assert "opposite sign" in recon.message and abs(recon.preparation.rotation) <= 180
+    assert recon.rotation == pytest.approx(rotation)
+
+
+def test_a_search_keeps_the_aperture_that_somebody_has_drawn(ducky, offered):
+    recon = Reconstruction(Dataset(ducky.data, ducky.calibration))
+    recon.optics = recon.optics.replace(semiangle=21.0, rolloff=1.5)
+    recon.find_start()
+    assert (recon.optics.semiangle, recon.optics.rolloff) == (21.0, 1.5)
+
+
 def test_the_run_follows_and_begins_anew(recon):
     recon.run(2)
     recon.take_alternative(1)

@@ -9,7 +9,7 @@ from ptywidgets import Reconstruction, samples
 from ptywidgets.engine import Aberrations, Optics, ParameterError
 from ptywidgets.engine.checks.joint_fit import Offsets
 from ptywidgets.engine.checks.start_changes import changes, in_words
-from ptywidgets.engine.checks.start_check import HELD
+from ptywidgets.engine.checks.start_check import HELD, moved
 from ptywidgets.engine.constraints import Until
 from ptywidgets.engine.metrics import compare_to_truth
 from ptywidgets.engine.refinements import RefineAffine, RefineOptics, RefinePositions
@@ -86,6 +86,24 @@ def test_decisions_say_what_was_changed(duck):
         assert words in in_words(told).lower()
     small = changes(Offsets({"C12a": 1.5}, np.eye(2)), recon.measurement, recon.optics)
     assert in_words(small) == "", "what a run does not see is not worth a word"
+
+
+def test_what_is_given_is_told_as_given_and_what_is_found_as_found(duck):
+    recon = started(duck)
+    recon.optics = recon.optics.replace(aberrations=Aberrations(defocus=None))
+    recon.find_start()
+    recon.update_optics(C12a=40.0, C12b=0.0)
+    assert {"astigmatism"} == {"astigmatism", "coma", "defocus"} & set(recon._given_names)
+    told = changes(Offsets({"C10": 30.0, "C12a": 25.0}, np.eye(2)), recon.measurement, recon.optics, recon._given_names)
+    assert "defocus, found as" in in_words(told).lower() and "astigmatism, given as 40 A" in in_words(told)
+
+
+def test_a_rotation_alone_leaves_the_scan_step_as_it_is(duck):
+    recon = started(duck)
+    angle = np.radians(1.234)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    after = moved(recon.measurement, Offsets({}, turn * (1 + 1e-16)))
+    assert after.calibration.scan_step == STEP and after.rotation != recon.rotation
 
 
 def test_what_is_held_is_kept_and_costs_the_image(duck, right):

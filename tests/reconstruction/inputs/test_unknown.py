@@ -12,6 +12,8 @@ from patience import wait_for
 
 from ptywidgets import Calibration, Dataset, Reconstruction, samples
 from ptywidgets.engine import Aberrations, Composition, Optics
+from ptywidgets.engine.calibrate.certainty import in_one_line
+from ptywidgets.engine.calibrate.decisions import CANNOT
 from ptywidgets.engine.checkpoint.plain import from_plain, to_plain
 from ptywidgets.engine.checks.start_check import HELD
 from ptywidgets.engine.core.asked import AskingError
@@ -349,3 +351,14 @@ def test_open_and_run_is_enough(simulated, name, vacuum, at_least):
 def test_few_counts_are_enough_too(simulated):
     recon = Reconstruction.open(simulated / "small_dose1e4.h5", energy=80e3, semiangle=20).run()
     assert scored(recon, simulated, "small_dose1e4") > 0.95
+
+
+def test_a_coma_that_cannot_be_told_does_not_end_a_run():
+    recon = Reconstruction(samples.ducky("tiny").crop(scan=(0, 8, 0, 8))).run(1)
+    assert recon.iteration == 1
+    coma = next(d for d in recon.start_decisions if d.name == "coma")
+    cannot = [
+        replace(d, value=None, uncertainty=None, source=CANNOT) if d is coma else d for d in recon.start_decisions
+    ]
+    words = in_one_line(cannot)
+    assert words.startswith("Found: ") and "coma" not in words
