@@ -204,13 +204,13 @@ class Starting(Inputs):
         What was found stays found, and so does what was neither found nor given, and 0.
         """
         found, before = self._found_now, self.optics.aberrations.cartesian
-        now = {n: v for n, v in after.cartesian.items() if n in found or (not before[n] and v)}
+        kept = {n: v for n, v in after.cartesian.items() if n in found or (not before[n] and v)}
         if self._set_lens is not None:
             now, then, ours = self.optics.aberrations.cartesian, after.cartesian, self._set_lens.cartesian
             moved = {name: value + then[name] - now[name] for name, value in ours.items()}
             self._set_lens = Aberrations(**{name: value for name, value in moved.items() if value})
         self.optics = self.optics.replace(aberrations=after)
-        self._found_lens = now
+        self._found_lens = kept
 
     @property
     def taken_alternative(self) -> int | None:

@@ -80,8 +80,8 @@ class Points:
         >>> terms = ("C10", "C12a", "C12b")
         >>> one = Points(np.array([30.0]), np.array([False]), np.array([[-150.0, 0.0, 200.0]]))
         >>> other = one.exchanged(terms)
-        >>> float(other.rotation[0]), bool(other.transpose[0]), other.values.round(6).tolist()
-        (30.0, True, [[200.0, 0.0, -150.0]])
+        >>> float(other.rotation[0]), bool(other.transpose[0]), [round(v) for v in other.values[0]]
+        (30.0, True, [200, 0, -150])
         >>> bool(np.allclose(other.exchanged(terms).values, -one.values))  # which is the other reading of the first
         True
         """
