@@ -32,6 +32,7 @@ from ptywidgets.engine.problem.resample import cut_spectrum, resample_object, re
 
 if TYPE_CHECKING:
     from ptywidgets.engine.solve.plan import Plan
+    from ptywidgets.engine.tomography.projection import Projection
 
 
 EDGE = 0.499  # px, how far a position may be from the last whole pixel that its window can be cut at
@@ -51,6 +52,21 @@ class Problem:
     first_positions: np.ndarray  # (J, 2) A, from object pixel [0, 0]
     held_out: HeldOut | None = None  # counts that are not in `patterns`, to judge by
     held: tuple[str, ...] = ()  # "probe", "object": what stays as it is at the start
+
+    @property
+    def views(self) -> tuple[Problem, ...]:
+        """The problem itself, which is of one view."""
+        return (self,)
+
+    @property
+    def projections(self) -> tuple[Projection, ...]:
+        """None: the object is seen as it is."""
+        return ()
+
+    @property
+    def slice_thickness(self) -> Any:
+        """Of each slice, or between two of them, in A, as the exit-wave model has it; None where it has none."""
+        return getattr(self.model.exit_wave, "thickness", None)
 
     @property
     def count(self) -> int:
@@ -105,6 +121,17 @@ class Problem:
     def with_held_out(self, *, seed: int = 0) -> Problem:
         """The same problem without some of the counts; :func:`ptywidgets.engine.problem.held_out.hold_out`."""
         return hold_out(self, seed=seed)
+
+    def with_initial(
+        self, *, obj: np.ndarray | None = None, probe: np.ndarray | None = None, held: tuple[str, ...] | None = None
+    ) -> Problem:
+        """The same problem with another object or probe to begin with, of the same shape, or with another one held."""
+        return replace(
+            self,
+            first_object=self.first_object if obj is None else obj,
+            first_probe=self.first_probe if probe is None else probe,
+            held=self.held if held is None else held,
+        )
 
     @property
     def scan_middle(self) -> np.ndarray:
@@ -204,6 +231,10 @@ class Problem:
         device = self.backend.to_device
         return {name: device(value) if np.ndim(value) > 1 else value for name, value in parameters.items()}
 
+    def view(self, state: State, number: int) -> State:
+        """The state itself, as there is one view."""
+        return state
+
     def model_at(self, state: State) -> Model:
         """The model with what a state has found of its parameters."""
         return self.model.bind(state.parameters) if state.parameters else self.model
@@ -219,6 +250,10 @@ class Problem:
     def batches(self, order: np.ndarray, size: int | None) -> list[np.ndarray]:
         """An order, cut into batches."""
         return batches_of(order, size)
+
+    def split(self, batch: Any) -> list[tuple[int, np.ndarray]]:
+        """A batch's views, of which there is one, each with its position indices."""
+        return [(0, np.asarray(batch))]
 
     def constrained(self, constraint: Constraint) -> Callable[[State], State]:
         """What applies a constraint to this problem's states."""
@@ -277,6 +312,10 @@ class Problem:
         geometry = self.geometry(state.positions)
         model = self.model_at(state)
         return model.value(self.backend, state.object, state.probe, geometry, self.patterns, batch, self.loss)
+
+    def misfit(self, state: State) -> float:
+        """How badly a state explains the counts that are held out, per pattern; NaN where none are."""
+        return np.nan if self.held_out is None else self.held_out.misfit(self, state)
 
     def intensities(self, state: State, batch: Any) -> np.ndarray:
         """Modelled patterns (B, Ny, Nx), corner-centred: the forward model on its own."""

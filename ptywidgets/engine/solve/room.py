@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.constraints.combine import acts_on
+from ptywidgets.engine.constraints.combine import acts_on, unwrapped
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.preprocess.measurement import Measurement
 from ptywidgets.engine.problem.problem import Problem
@@ -50,9 +50,9 @@ def room_for(refinements: Iterable[Any], measurement: Measurement) -> float:
     for one in refinements:
         if acts_on(one) != "positions":
             continue
-        while not hasattr(one, "acts_on") and hasattr(one, "constraint"):
-            one = one.constraint
-        limit = getattr(one, "limit_total", None)  # of single positions; one map of all moves the corners farthest
+        limit = getattr(
+            unwrapped(one), "limit_total", None
+        )  # of single positions; one map of all moves the corners farthest
         wanted += AFFINE * extent / 2 if limit is None else float(limit)
     return min(wanted, FARTHEST * extent)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,19 +63,6 @@ def put_back(series: TiltSeries, state: State, number: int, before: State, after
     for name in ("parameters", "memory"):
         changes[name] = _with_own(getattr(state, name), number, getattr(after, name))
     return state.replace(**changes)
-
-
-@dataclass(frozen=True)
-class HeldOutOfSeries:
-    """What was held out of the views."""
-
-    def misfit(self, series: TiltSeries, state: State) -> float:
-        """Mean of the views' :meth:`ptywidgets.engine.problem.held_out.HeldOut.misfit`."""
-        values = []
-        for number, view in enumerate(series.views):
-            assert view.held_out is not None
-            values.append(view.held_out.misfit(view, of_view(series, state, number)))
-        return float(np.mean(values))
 
 
 def _own(values: Mapping[str, Any], number: int) -> dict[str, Any]:
