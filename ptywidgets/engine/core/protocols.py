@@ -345,8 +345,8 @@ class ReconstructionProblem(Protocol):
         """(S, Y, X), or (Z, Y, X) of a volume."""
 
     @property
-    def slice_thickness(self) -> Any:
-        """Of each slice, or between two of them, or one number for all, in A; None where the model has none."""
+    def slice_thickness(self) -> tuple[float, ...] | None:
+        """Of each slice, or between two of them, in A; None where the model has none."""
 
     @property
     def sampling(self) -> tuple[float, float]:

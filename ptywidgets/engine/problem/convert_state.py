@@ -64,7 +64,15 @@ def convert_state(problem: Problem, old: Problem, state: State) -> State:
     if "aberrations" in known:  # what the probe, which goes on, was turned by
         kept_parameters["aberrations"] = known["aberrations"]
     kept_parameters |= refined_numbers(problem.model, old.model, known)
-    return problem.on_device(state.replace(object=obj, probe=probe, parameters=kept_parameters, memory={}))
+    return problem.on_device(
+        state.replace(
+            object=obj,
+            probe=probe,
+            parameters=kept_parameters,
+            memory={},
+            slice_thickness=problem.slice_thickness,
+        )
+    )
 
 
 def refined_numbers(model: Model, old: Model, known: Mapping[str, Any]) -> dict[str, Any]:

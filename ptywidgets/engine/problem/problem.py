@@ -64,9 +64,10 @@ class Problem:
         return ()
 
     @property
-    def slice_thickness(self) -> Any:
+    def slice_thickness(self) -> tuple[float, ...] | None:
         """Of each slice, or between two of them, in A, as the exit-wave model has it; None where it has none."""
-        return getattr(self.model.exit_wave, "thickness", None)
+        given = getattr(self.model.exit_wave, "thickness", None)
+        return None if given is None else tuple(np.atleast_1d(np.asarray(given, float)).tolist())
 
     @property
     def count(self) -> int:
@@ -206,7 +207,13 @@ class Problem:
         if "background" in found:
             beyond = float(found["background"].min())
             found["background"] = cut_spectrum(found["background"] - beyond, self.window) + np.float32(beyond)
-        state = state.replace(object=device(obj), probe=device(probe), memory={}, parameters=self._placed(found))
+        state = state.replace(
+            object=device(obj),
+            probe=device(probe),
+            memory={},
+            parameters=self._placed(found),
+            sampling=self.sampling,
+        )
         return self.as_held(state)
 
     def as_held(self, state: State) -> State:
@@ -224,6 +231,8 @@ class Problem:
             probe=device(self.first_probe),
             positions=self.first_positions.copy(),
             parameters=self._placed(self.model.first_parameters(self.object_shape, self.window)),
+            sampling=self.sampling,
+            slice_thickness=self.slice_thickness,
         )
 
     def _placed(self, parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 def of_view(series: TiltSeries, state: State, number: int) -> State:
     """The state of one view: its slices A V, its probe, its positions, what it has found by itself."""
-    return own_part(series, state, number).replace(object=series.project(state.object, number, state))
+    obj = series.project(state.object, number, state)
+    return own_part(series, state, number).replace(object=obj, slice_thickness=series.views[number].slice_thickness)
 
 
 def own_part(series: TiltSeries, state: State, number: int) -> State:

@@ -149,9 +149,9 @@ class TiltSeries:
         return not self.first_object.any()
 
     @property
-    def slice_thickness(self) -> float:
-        """Of a layer of voxels, in A: a volume has its own depth, whatever slices its views have."""
-        return self.voxel[0]
+    def slice_thickness(self) -> tuple[float, ...]:
+        """Of each layer of voxels, in A: a volume has its own depth, whatever slices its views have."""
+        return (self.voxel[0],) * self.object_shape[0]
 
     @property
     def held_out(self) -> tuple[HeldOut, ...] | None:
@@ -285,7 +285,14 @@ class TiltSeries:
         for number, view in enumerate(self.views):
             first = view.model.first_parameters(view.object_shape, view.window)
             parameters |= {f"{number} {name}": value for name, value in first.items()}
-        state = State(self.first_object, self.first_probe, self.first_positions, parameters=parameters)
+        state = State(
+            self.first_object,
+            self.first_probe,
+            self.first_positions,
+            parameters=parameters,
+            sampling=self.sampling,
+            slice_thickness=self.slice_thickness,
+        )
         return self.on_device(state)
 
     def on_device(self, state: State) -> State:

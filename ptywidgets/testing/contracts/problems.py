@@ -40,6 +40,7 @@ class ProblemContract:
         np.testing.assert_array_equal(host(state.probe), problem.first_probe)
         np.testing.assert_array_equal(state.positions, problem.first_positions)
         assert state.object.shape == problem.object_shape
+        assert state.sampling == problem.sampling and state.slice_thickness == problem.slice_thickness
         assert state.probe.shape == (len(problem.views) * problem.modes, *problem.window)
         assert state.positions.shape == (problem.count, 2)
         assert problem.field_of_view().shape == problem.illumination().shape == problem.object_shape[-2:]
@@ -87,6 +88,10 @@ class ProblemContract:
         state, batch = problem.start(), np.arange(0, problem.count, 2)
         parts = problem.split(batch)
         assert sum(len(places) for _, places in parts) == len(batch)
+        for number, view in enumerate(problem.views):
+            own = problem.view(state, number)
+            assert own.sampling == view.sampling and own.slice_thickness == view.slice_thickness
+            assert own.object.shape == view.object_shape
         values = [problem.views[n].gradients(problem.view(state, n), places).loss for n, places in parts]
         np.testing.assert_allclose(problem.gradients(state, batch).loss, sum(values), rtol=1e-6)
 

@@ -55,6 +55,6 @@ class TestViewByView(ProblemContract):
 
 
 def test_a_problem_tells_how_thick_its_slices_are():
-    assert series().slice_thickness == series().voxel[0]
+    assert series().slice_thickness == (series().voxel[0],) * series().object_shape[0]
     assert series().views[0].slice_thickness == series().views[0].model.exit_wave.thickness
     assert one_view("potential").slice_thickness is None
