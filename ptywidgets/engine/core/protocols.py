@@ -6,7 +6,7 @@ offer, and in :mod:`ptywidgets.testing` the tests that it must pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
@@ -263,6 +263,36 @@ class Response(Protocol):
     def expect(self, backend: Backend, intensity: Array) -> Array: ...
 
     def adjoint(self, backend: Backend, derivative: Array) -> Array: ...
+
+
+class GridChange(Protocol):
+    """How real maps go over to another grid of the same specimen."""
+
+    def on_object(self, maps: np.ndarray, beyond: float) -> np.ndarray:
+        """Maps (S, Y, X) on the object's pixels; `beyond` is what there is where the old grid did not reach."""
+
+    def on_detector(self, pattern: np.ndarray, beyond: float) -> np.ndarray:
+        """A pattern (Ny, Nx) in FFT order, likewise."""
+
+
+class ModelBrick(Protocol):
+    """A part of a model that has arrays of its own to find, by name in `State.parameters`.
+
+    What it is given are all that a state has found, in host memory; what it returns are its own, and only those that
+    become others.
+    """
+
+    def first(self, shape: tuple[int, ...], window: tuple[int, int]) -> dict[str, np.ndarray]:
+        """At the start, for an object (S, Y, X)."""
+
+    def resampled(self, parameters: Mapping[str, Any], change: GridChange) -> dict[str, np.ndarray]:
+        """On another grid of as many slices."""
+
+    def in_slices(self, parameters: Mapping[str, Any], shares: np.ndarray) -> dict[str, np.ndarray]:
+        """Where slices are shared out anew: shares (S', S) of each old slice that lie in each new one."""
+
+    def dimmed(self, parameters: Mapping[str, Any], share: Any) -> dict[str, Any]:
+        """For a share of all counts; arrays stay where they are."""
 
 
 class Loss(Protocol):

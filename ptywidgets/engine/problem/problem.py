@@ -28,7 +28,7 @@ from ptywidgets.engine.preprocess.consistent import check_measurement
 from ptywidgets.engine.preprocess.measurement import Measurement, scan_positions
 from ptywidgets.engine.problem.batches import batches_of, shuffled
 from ptywidgets.engine.problem.held_out import HeldOut, hold_out
-from ptywidgets.engine.problem.resample import cut_spectrum, resample_object, resample_probe, resampled_shape
+from ptywidgets.engine.problem.resample import WindowChange, resample_object, resample_probe, resampled_shape
 
 if TYPE_CHECKING:
     from ptywidgets.engine.solve.plan import Plan
@@ -194,19 +194,7 @@ class Problem:
         obj = resample_object(host(state.object), window, self.window, self.object_shape, self.vacuum)
         probe = resample_probe(host(state.probe), self.window)
         found = {name: host(value) for name, value in state.parameters.items()}
-        for name in ("tds_strength", "object_modes"):
-            if name in found:
-                maps = [resample_object(m, window, self.window, self.object_shape, 0.0) for m in found[name]]
-                found[name] = np.array(maps)
-        if "tds_strength" in found:
-            found["tds_strength"] = np.maximum(found["tds_strength"], 0)
-        if "displacement" in found:
-            beyond = np.float32(np.median(found["displacement"]))
-            shape = (1, *self.object_shape[-2:])
-            found["displacement"] = resample_object(found["displacement"][None], window, self.window, shape, beyond)[0]
-        if "background" in found:
-            beyond = float(found["background"].min())
-            found["background"] = cut_spectrum(found["background"] - beyond, self.window) + np.float32(beyond)
+        found = self.model.resampled(found, WindowChange(window, self.window, self.object_shape))
         state = state.replace(
             object=device(obj),
             probe=device(probe),
