@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ptywidgets.testing.contracts.constraints import ConstraintContract
     from ptywidgets.testing.contracts.losses import LossContract
     from ptywidgets.testing.contracts.models import ModelContract
+    from ptywidgets.testing.contracts.problems import ProblemContract
     from ptywidgets.testing.contracts.refinements import RefinementContract
     from ptywidgets.testing.exact import exact_problem
     from ptywidgets.testing.series import example_series
@@ -41,6 +42,7 @@ _HOMES = {
     "LossContract": "contracts.losses",
     "ModelCase": "cases",
     "ModelContract": "contracts.models",
+    "ProblemContract": "contracts.problems",
     "RefinementContract": "contracts.refinements",
     "Variant": "variants",
     "exact_problem": "exact",
@@ -56,6 +58,7 @@ __all__ = [
     "LossContract",
     "ModelCase",
     "ModelContract",
+    "ProblemContract",
     "RefinementContract",
     "Variant",
     "exact_problem",

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from ptywidgets.engine.core.params import Params, param
-from ptywidgets.engine.core.protocols import Array
+from ptywidgets.engine.core.protocols import Array, ReconstructionProblem
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.models.curvature import Direction
 from ptywidgets.engine.models.gradients import Gradients
 from ptywidgets.engine.problem.batches import along_the_scan
-from ptywidgets.engine.problem.problem import Problem
 
 SUMS = ("loss", "object", "probe", "illumination", "coverage")
 RIDGE = 1e-4  # of each direction's own curvature; keeps directions apart that are nearly the same
@@ -44,7 +43,7 @@ class ConjugateGradient(Params):
     probe_from: int = param(0, low=0, high=100000, doc="First iteration in which the probe is refined too.")
     hold_probe: bool = param(False, doc="Keep the probe as it is.")
 
-    def advance(self, problem: Problem, state: State, batch: Any) -> State:
+    def advance(self, problem: ReconstructionProblem, state: State, batch: Any) -> State:
         """The state with what a batch says added up, and with the step made when it was the last one."""
         batch = np.asarray(batch)
         with_probe = not self.hold_probe and state.iteration >= self.probe_from
@@ -62,7 +61,7 @@ class ConjugateGradient(Params):
             return self._half_way_back(state)
         return self._step(problem, state, g)
 
-    def _step(self, problem: Problem, state: State, g: Gradients) -> State:
+    def _step(self, problem: ReconstructionProblem, state: State, g: Gradients) -> State:
         """The step that all positions together ask for."""
         free = self._free(state.object, g.object)
         directions = self._directions(state, g, free, problem.modes)

@@ -9,9 +9,8 @@ import numpy as np
 
 from ptywidgets.engine.algorithms.rules import Plain, rule_of
 from ptywidgets.engine.core.params import Params, param
-from ptywidgets.engine.core.protocols import Array
+from ptywidgets.engine.core.protocols import Array, ReconstructionProblem
 from ptywidgets.engine.core.state import State
-from ptywidgets.engine.problem.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class GradientDescent(Params):
             return np.float32(self.step) / xp.sqrt(np.float32(1e-16) + top**2)
         return np.float32(self.step) / xp.sqrt(np.float32(1e-16) + ((1 - n) * seen) ** 2 + (n * top) ** 2)
 
-    def advance(self, problem: Problem, state: State, batch: Any) -> State:
+    def advance(self, problem: ReconstructionProblem, state: State, batch: Any) -> State:
         """The state after one batch; the two updates both start from the old object and probe."""
         with_probe = not self.hold_probe and state.iteration >= self.probe_from
         g = problem.gradients(state, batch, with_probe=with_probe)

@@ -127,6 +127,8 @@ def save_checkpoint(
             numbers |= {"iteration": state.iteration, "batch": state.batch, "partial_loss": state.partial_loss}
             numbers |= {"stage": state.stage, "begun": state.begun}
             numbers["random"] = json.dumps(state.random)
+            if state.slice_thickness is not None:
+                numbers["slice_thickness_A"] = state.slice_thickness
             _write_state(root, state, checkpoint.sampling, checkpoint.voxel_depth)
         write_metadata(root, "reconstruction", numbers)
         if checkpoint.data is not None:
@@ -207,6 +209,9 @@ def _read(root: h5py.Group) -> Checkpoint:
     optics = described["optics"]
     if "vacuum" in root:
         optics = optics.replace(vacuum=root["vacuum/data"][...])
+    (rows, columns), scan = numbers["sampling_A"], numbers["scan_shape"]
+    sampling = float(rows), float(columns)
+    composition = described.get("composition", Composition())
     state = None
     if "object" in root:
         losses = root["losses/data"][...].tolist() if int(numbers["iteration"]) else []
@@ -224,12 +229,13 @@ def _read(root: h5py.Group) -> Checkpoint:
             stage=int(numbers.get("stage", 0)),
             begun=int(numbers.get("begun", 0)),
             random=json.loads(numbers["random"].decode()),
+            sampling=sampling,
+            slice_thickness=_slice_thickness(root, numbers, composition),
             parameters={
                 _present(name[len(PARAMETER) :]): root[name]["data"][...] for name in root if name.startswith(PARAMETER)
             },
             memory={name[len(MEMORY) :]: root[name]["data"][...] for name in root if name.startswith(MEMORY)},
         )
-    sampling, scan = numbers["sampling_A"], numbers["scan_shape"]
     return Checkpoint(
         state=state,
         plan=described["plan"],
@@ -237,12 +243,12 @@ def _read(root: h5py.Group) -> Checkpoint:
         optics=optics,
         calibration=described["calibration"],
         object_type=numbers["object_type"].decode(),
-        sampling=(float(sampling[0]), float(sampling[1])),
+        sampling=sampling,
         rotation=float(numbers["rotation_degrees"]),
         transpose=bool(numbers["transpose"]),
         scan_shape=(int(scan[0]), int(scan[1])),
         provenance={k: v[()].decode() for k, v in root["metadatabundle/provenance"].items()},
-        composition=described.get("composition", Composition()),
+        composition=composition,
         views=read_views(root),
         voxel_depth=_voxel_depth(root),
         inputs=_inputs(root["metadatabundle"]),
@@ -260,6 +266,16 @@ def _present(name: str) -> str:
 def _inputs(bundle: h5py.Group) -> tuple[str, ...]:
     files = bundle.get("inputs/files")
     return () if files is None else tuple(files[name][()].decode() for name in files)
+
+
+def _slice_thickness(root: h5py.Group, numbers: dict[str, Any], composition: Composition) -> tuple[float, ...] | None:
+    """Of each slice or layer; older files do not say it, but what the model or the voxels are."""
+    if "slice_thickness_A" in numbers:
+        return tuple(map(float, numbers["slice_thickness_A"]))
+    deep, count = _voxel_depth(root), len(root["object/data"])
+    if deep is not None:
+        return (deep,) * count
+    return (composition.thickness / composition.slices,) * count if composition.slices == count > 1 else None
 
 
 def _voxel_depth(root: h5py.Group) -> float | None:

@@ -18,6 +18,7 @@ from ptywidgets.engine.calibrate.start_arguments import check_progress
 from ptywidgets.engine.checks.joint_fit import JointFit, Offsets
 from ptywidgets.engine.core.errors import ParameterError, PtyError, unknown_name
 from ptywidgets.engine.core.params import whole_number
+from ptywidgets.engine.core.protocols import ReconstructionProblem
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.data.calibration import both, single
 from ptywidgets.engine.optics.aberrations import Aberrations
@@ -158,7 +159,7 @@ def checked_names(names: str | Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each))
 
 
-def can_be_checked(problem: Problem) -> bool:
+def can_be_checked(problem: ReconstructionProblem) -> bool:
     """Whether a thin specimen under one coherent probe, which has room in its box, is what the problem is about, from
     nothing.
 
@@ -168,7 +169,7 @@ def can_be_checked(problem: Problem) -> bool:
     >>> can_be_checked(example_problem())
     True
     """
-    if not isinstance(problem, Problem):
+    if problem.projections:
         return False
     model = problem.model
     others = (model.ensemble, model.response, model.object_modes, model.diffuse, model.background)

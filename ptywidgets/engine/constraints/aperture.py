@@ -19,8 +19,8 @@ from scipy import ndimage
 
 from ptywidgets.engine.constraints.probe import intensity_of
 from ptywidgets.engine.core.params import Params, param
+from ptywidgets.engine.core.protocols import ReconstructionProblem
 from ptywidgets.engine.core.state import State
-from ptywidgets.engine.problem.problem import Problem
 
 _STEP = 0.25  # px, between edges that are tried
 
@@ -38,7 +38,7 @@ class ProbeFourierAmplitude(Params):
 
     acts_on = "probe"
 
-    def prepare(self, problem: Problem) -> Callable[[State], State]:
+    def prepare(self, problem: ReconstructionProblem) -> Callable[[State], State]:
         backend = problem.backend
         xp = backend.xp
         fit = EdgeFit(problem.first_probe.shape[-2:], problem.sampling, self.width, self.smoothing)

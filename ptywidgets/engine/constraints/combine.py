@@ -11,9 +11,8 @@ import numpy as np
 from ptywidgets.engine.core.bricks import brick_of
 from ptywidgets.engine.core.errors import ParameterError
 from ptywidgets.engine.core.params import Parameter, whole_number
-from ptywidgets.engine.core.protocols import Constraint, Refinement
+from ptywidgets.engine.core.protocols import Constraint, ReconstructionProblem, Refinement
 from ptywidgets.engine.core.state import State
-from ptywidgets.engine.problem.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Every:
         object.__setattr__(self, "n", whole_number("n of Every", self.n, 1, unit="iterations"))
         _check_inner(self)
 
-    def prepare(self, problem: Problem) -> Callable[..., State]:
+    def prepare(self, problem: Any) -> Callable[..., State]:  # what the inner one is given
         apply = self.constraint.prepare(problem)
         return lambda state, *batch: apply(state, *batch) if (state.iteration + 1) % self.n == 0 else state
 
@@ -43,7 +42,7 @@ class From:
         object.__setattr__(self, "first", whole_number("first of From", self.first, 0, unit="iterations"))
         _check_inner(self)
 
-    def prepare(self, problem: Problem) -> Callable[..., State]:
+    def prepare(self, problem: Any) -> Callable[..., State]:  # what the inner one is given
         apply = self.constraint.prepare(problem)
         return lambda state, *batch: apply(state, *batch) if state.iteration >= self.first else state
 
@@ -59,7 +58,7 @@ class Until:
         object.__setattr__(self, "last", whole_number("last of Until", self.last, 0, unit="iterations"))
         _check_inner(self)
 
-    def prepare(self, problem: Problem) -> Callable[..., State]:
+    def prepare(self, problem: Any) -> Callable[..., State]:  # what the inner one is given
         apply = self.constraint.prepare(problem)
         return lambda state, *batch: apply(state, *batch) if state.iteration < self.last else state
 
@@ -76,7 +75,7 @@ class Relaxed:
         object.__setattr__(self, "share", share)
         _check_inner(self)
 
-    def prepare(self, problem: Problem) -> Callable[[State], State]:
+    def prepare(self, problem: ReconstructionProblem) -> Callable[[State], State]:
         apply = self.constraint.prepare(problem)
         share = np.float32(self.share)
 
@@ -108,6 +107,18 @@ def acts_on(constraint: Any) -> str:
     >>> acts_on(Every(2, From(3, ProbeCentre())))
     'probe'
     """
-    while not hasattr(constraint, "acts_on") and hasattr(constraint, "constraint"):
-        constraint = constraint.constraint
-    return str(getattr(constraint, "acts_on", "object"))
+    return str(getattr(unwrapped(constraint), "acts_on", "object"))
+
+
+def unwrapped(brick: Any) -> Any:
+    """The constraint or refinement within schedules, also within those of one's own that do not say what they act on.
+
+    Examples
+    --------
+    >>> from ptywidgets.engine.constraints import ProbeCentre
+    >>> unwrapped(Every(2, From(3, ProbeCentre())))
+    ProbeCentre()
+    """
+    while not hasattr(brick, "acts_on") and hasattr(brick, "constraint"):
+        brick = brick.constraint
+    return brick

@@ -13,22 +13,20 @@ from typing import Any
 import numpy as np
 
 from ptywidgets.engine.core.errors import ParameterError
-from ptywidgets.engine.core.protocols import Array
+from ptywidgets.engine.core.protocols import Array, ReconstructionProblem
 from ptywidgets.engine.core.state import State
-from ptywidgets.engine.problem.problem import Problem
 
 _LEAST = 1e-3  # amplitude that darker pixels are taken to have
 
 
-def thicknesses(problem: Problem) -> np.ndarray | None:
+def thicknesses(problem: ReconstructionProblem) -> np.ndarray | None:
     """Thickness (S,) of each slice in A, from the exit-wave model; None where it has none.
 
     It may tell S numbers, or the S - 1 distances between slices; the outer slices are then as thick as the
     distance to their neighbour.
     """
     count = problem.object_shape[0]
-    voxel = getattr(problem, "voxel", None)  # a volume has its own depth, whatever slices its views have
-    given = voxel[0] if voxel is not None else getattr(problem.model.exit_wave, "thickness", None)
+    given = problem.slice_thickness
     if given is None or count == 1:
         return None
     values = np.atleast_1d(np.asarray(given, float))
@@ -68,7 +66,7 @@ def profiles(thickness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.arcsin(sines) / (np.pi * step), vectors / root[:, None]
 
 
-def on_depth(problem: Problem, change: Callable[[Array], Array]) -> Callable[[State], State]:
+def on_depth(problem: ReconstructionProblem, change: Callable[[Array], Array]) -> Callable[[State], State]:
     """Apply `change` to the values V (S, Y, X) of an object of several slices, whichever way it is described.
 
     V is float32 for a potential, and complex64, ln|O| its negative imaginary part, for a complex object. Phases are

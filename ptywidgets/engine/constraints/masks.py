@@ -9,8 +9,8 @@ import numpy as np
 from scipy import ndimage
 
 from ptywidgets.engine.core.params import Params, param
+from ptywidgets.engine.core.protocols import ReconstructionProblem
 from ptywidgets.engine.core.state import State
-from ptywidgets.engine.problem.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class FieldOfView(Params):
 
     acts_on = "object"
 
-    def prepare(self, problem: Problem) -> Callable[[State], State]:
+    def prepare(self, problem: ReconstructionProblem) -> Callable[[State], State]:
         outside = ndimage.distance_transform_edt(~problem.field_of_view(), sampling=problem.sampling) - self.margin
         if self.edge > 0:
             kept = 0.5 + 0.5 * np.cos(np.pi * (outside / self.edge).clip(0, 1))
@@ -47,14 +47,14 @@ class VacuumRegion(Params):
 
     acts_on = "object"
 
-    def prepare(self, problem: Problem) -> Callable[[State], State]:
+    def prepare(self, problem: ReconstructionProblem) -> Callable[[State], State]:
         y, x = in_scan_frame(problem)
         down, right = y - self.top, x - self.left
         inside = (down >= 0) & (down <= self.height) & (right >= 0) & (right <= self.width)
         return _kept(problem, (~inside).astype(float))
 
 
-def in_scan_frame(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+def in_scan_frame(problem: ReconstructionProblem) -> tuple[np.ndarray, np.ndarray]:
     """Row and column (Y, X) in A, from the first row and column of the scan, of every pixel of the object."""
     measurement = problem.measurement
     steps = measurement.calibration.scan_steps
@@ -72,7 +72,7 @@ def in_scan_frame(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def _kept(problem: Problem, share: np.ndarray) -> Callable[[State], State]:
+def _kept(problem: ReconstructionProblem, share: np.ndarray) -> Callable[[State], State]:
     """Keep a share (Y, X) of what differs from vacuum."""
     xp = problem.backend.xp
     mask = problem.backend.to_device(share.astype(np.float32))

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from ptywidgets.engine.core.params import Params, param
-from ptywidgets.engine.core.protocols import Array
+from ptywidgets.engine.core.protocols import Array, ReconstructionProblem
 from ptywidgets.engine.core.state import State
-from ptywidgets.engine.problem.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,7 @@ class VacuumBaseline(Params):
 
     acts_on = "object"
 
-    def prepare(self, problem: Problem) -> Callable[[State], State]:
+    def prepare(self, problem: ReconstructionProblem) -> Callable[[State], State]:
         xp = problem.backend.xp
         outside = problem.backend.to_device(np.flatnonzero(~problem.field_of_view()))
 
@@ -45,7 +44,7 @@ class AmplitudeLimit(Params):
 
     acts_on = "object"
 
-    def prepare(self, problem: Problem) -> Callable[[State], State]:
+    def prepare(self, problem: ReconstructionProblem) -> Callable[[State], State]:
         limit = np.float32(self.limit)
         return _on_complex(problem, lambda xp, obj, amplitude: obj * (limit / xp.maximum(amplitude, limit)))
 
@@ -56,7 +55,7 @@ class PurePhase(Params):
 
     acts_on = "object"
 
-    def prepare(self, problem: Problem) -> Callable[[State], State]:
+    def prepare(self, problem: ReconstructionProblem) -> Callable[[State], State]:
         return _on_complex(problem, lambda xp, obj, amplitude: obj / amplitude)
 
 
@@ -66,7 +65,7 @@ class Positivity(Params):
 
     acts_on = "object"
 
-    def prepare(self, problem: Problem) -> Callable[[State], State]:
+    def prepare(self, problem: ReconstructionProblem) -> Callable[[State], State]:
         xp = problem.backend.xp
 
         def apply(state: State) -> State:
@@ -88,7 +87,7 @@ class Shrinkage(Params):
 
     acts_on = "object"
 
-    def prepare(self, problem: Problem) -> Callable[[State], State]:
+    def prepare(self, problem: ReconstructionProblem) -> Callable[[State], State]:
         amount = np.float32(self.amount)
         return _on_phase(problem, lambda xp, phase: xp.maximum(phase - amount, xp.minimum(phase, 0)))
 
@@ -105,12 +104,12 @@ class Sparsity(Params):
 
     acts_on = "object"
 
-    def prepare(self, problem: Problem) -> Callable[[State], State]:
+    def prepare(self, problem: ReconstructionProblem) -> Callable[[State], State]:
         amount = np.float32(self.amount)
         return _on_phase(problem, lambda xp, phase: xp.sign(phase) * xp.maximum(xp.abs(phase) - amount, 0))
 
 
-def _on_phase(problem: Problem, change: Callable[[Any, Array], Array]) -> Callable[[State], State]:
+def _on_phase(problem: ReconstructionProblem, change: Callable[[Any, Array], Array]) -> Callable[[State], State]:
     """Apply `change` to a potential, or to the phase of a complex object whose amplitude stays."""
     xp = problem.backend.xp
 
@@ -124,7 +123,9 @@ def _on_phase(problem: Problem, change: Callable[[Any, Array], Array]) -> Callab
     return apply
 
 
-def _on_complex(problem: Problem, change: Callable[[Any, Array, Array], Array]) -> Callable[[State], State]:
+def _on_complex(
+    problem: ReconstructionProblem, change: Callable[[Any, Array, Array], Array]
+) -> Callable[[State], State]:
     """Apply `change` to complex objects; potentials have amplitude 1 by construction."""
     xp = problem.backend.xp
 

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ptywidgets.engine.core.params import Params, param
-from ptywidgets.engine.core.protocols import Array
+from ptywidgets.engine.core.protocols import Array, ReconstructionProblem
 from ptywidgets.engine.core.state import State
-from ptywidgets.engine.problem.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class GaussianFilter(Params):
 
     acts_on = "object"
 
-    def prepare(self, problem: Problem) -> Callable[[State], State]:
+    def prepare(self, problem: ReconstructionProblem) -> Callable[[State], State]:
         q2 = frequencies(problem) ** 2
         return _filtered(problem, np.exp(-2 * np.pi**2 * self.sigma**2 * q2))
 
@@ -44,7 +43,7 @@ class ButterworthFilter(Params):
 
     acts_on = "object"
 
-    def prepare(self, problem: Problem) -> Callable[[State], State]:
+    def prepare(self, problem: ReconstructionProblem) -> Callable[[State], State]:
         q = frequencies(problem)
         transfer = np.ones_like(q)
         if self.q_high is not None:
@@ -57,13 +56,13 @@ class ButterworthFilter(Params):
         return _filtered(problem, transfer)
 
 
-def frequencies(problem: Problem) -> np.ndarray:
+def frequencies(problem: ReconstructionProblem) -> np.ndarray:
     """Spatial frequencies (Y, X) of the object in 1/A, in FFT order."""
     ky, kx = (np.fft.fftfreq(n, d) for n, d in zip(problem.object_shape[-2:], problem.sampling, strict=True))
     return np.hypot(ky[:, None], kx)
 
 
-def _filtered(problem: Problem, transfer: np.ndarray) -> Callable[[State], State]:
+def _filtered(problem: ReconstructionProblem, transfer: np.ndarray) -> Callable[[State], State]:
     """Multiply the spectrum of every slice by a real, even `transfer` (Y, X)."""
     backend = problem.backend
     xp = backend.xp

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ptywidgets.engine.core.params import Params, param
+from ptywidgets.engine.core.protocols import ReconstructionProblem
 from ptywidgets.engine.core.state import State
-from ptywidgets.engine.problem.problem import Problem
 
 _BIWEIGHT = 4.685  # residuals of more than so many standard deviations have no weight (Tukey)
 _ROUNDS = 50
@@ -21,7 +21,7 @@ class PositionMean(Params):
 
     acts_on = "positions"
 
-    def prepare(self, problem: Problem) -> Callable[[State], State]:
+    def prepare(self, problem: ReconstructionProblem) -> Callable[[State], State]:
         mean = problem.first_positions.mean(0)
         return lambda state: state.replace(positions=state.positions - (state.positions.mean(0) - mean))
 
@@ -34,7 +34,7 @@ class PositionAffine(Params):
 
     acts_on = "positions"
 
-    def prepare(self, problem: Problem) -> Callable[[State], State]:
+    def prepare(self, problem: ReconstructionProblem) -> Callable[[State], State]:
         first = problem.first_positions
 
         def apply(state: State) -> State:
@@ -52,7 +52,7 @@ class PositionDistance(Params):
 
     acts_on = "positions"
 
-    def prepare(self, problem: Problem) -> Callable[[State], State]:
+    def prepare(self, problem: ReconstructionProblem) -> Callable[[State], State]:
         first = problem.first_positions
 
         def apply(state: State) -> State:

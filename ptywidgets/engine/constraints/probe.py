@@ -9,10 +9,9 @@ import numpy as np
 from scipy import special
 
 from ptywidgets.engine.core.params import Params, param
-from ptywidgets.engine.core.protocols import Array
+from ptywidgets.engine.core.protocols import Array, ReconstructionProblem
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.optics.modes import orthogonalise
-from ptywidgets.engine.problem.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,7 @@ class ProbeCentre(Params):
 
     acts_on = "probe"
 
-    def prepare(self, problem: Problem) -> Callable[[State], State]:
+    def prepare(self, problem: ReconstructionProblem) -> Callable[[State], State]:
         xp = problem.backend.xp
         ny, nx = problem.first_probe.shape[-2:]
         y, x = xp.fft.fftfreq(ny, 1 / ny), xp.fft.fftfreq(nx, 1 / nx)
@@ -43,7 +42,7 @@ class ProbeAperture(Params):
 
     acts_on = "probe"
 
-    def prepare(self, problem: Problem) -> Callable[[State], State]:
+    def prepare(self, problem: ReconstructionProblem) -> Callable[[State], State]:
         backend = problem.backend
         xp = backend.xp
         aperture = xp.abs(backend.fft2(backend.to_device(problem.first_probe).copy()))
@@ -68,7 +67,7 @@ class ProbeSupport(Params):
 
     acts_on = "probe"
 
-    def prepare(self, problem: Problem) -> Callable[[State], State]:
+    def prepare(self, problem: ReconstructionProblem) -> Callable[[State], State]:
         ny, nx = problem.first_probe.shape[-2:]
         r = np.hypot(np.fft.fftfreq(ny)[:, None], np.fft.fftfreq(nx)[None])
         if self.width > 0:
@@ -85,7 +84,7 @@ class ProbeIntensity(Params):
 
     acts_on = "probe"
 
-    def prepare(self, problem: Problem) -> Callable[[State], State]:
+    def prepare(self, problem: ReconstructionProblem) -> Callable[[State], State]:
         def apply(state: State) -> State:
             total = intensity_of(state.probe)
             scale = (problem.mean_intensity / total) ** 0.5 if total > 0 else 1.0
@@ -104,7 +103,7 @@ class ProbeOrthogonality(Params):
     acts_on = "probe"
     needs = "modes"
 
-    def prepare(self, problem: Problem) -> Callable[[State], State]:
+    def prepare(self, problem: ReconstructionProblem) -> Callable[[State], State]:
         xp = problem.backend.xp
         return lambda state: state.replace(probe=orthogonalise(state.probe, xp))
 

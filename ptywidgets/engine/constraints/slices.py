@@ -15,9 +15,8 @@ import numpy as np
 from ptywidgets.engine.constraints.depth import mix, on_depth, profiles, thicknesses
 from ptywidgets.engine.constraints.object_filters import frequencies
 from ptywidgets.engine.core.params import Params, param
-from ptywidgets.engine.core.protocols import Array
+from ptywidgets.engine.core.protocols import Array, ReconstructionProblem
 from ptywidgets.engine.core.state import State
-from ptywidgets.engine.problem.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class IdenticalSlices(Params):
     acts_on = "object"
     needs = "slices"
 
-    def prepare(self, problem: Problem) -> Callable[[State], State]:
+    def prepare(self, problem: ReconstructionProblem) -> Callable[[State], State]:
         count = problem.object_shape[0]
         thick = _thickness_or_equal(problem)
         part = problem.backend.to_device((thick / thick.sum()).astype(np.float32))
@@ -48,7 +47,7 @@ class KzFilter(Params):
     acts_on = "object"
     needs = "slices"
 
-    def prepare(self, problem: Problem) -> Callable[[State], State]:
+    def prepare(self, problem: ReconstructionProblem) -> Callable[[State], State]:
         thick = thicknesses(problem)
         if thick is None:
             return _nothing
@@ -78,7 +77,7 @@ class DepthFilter(Params):
     acts_on = "object"
     needs = "slices"
 
-    def prepare(self, problem: Problem) -> Callable[[State], State]:
+    def prepare(self, problem: ReconstructionProblem) -> Callable[[State], State]:
         thick = thicknesses(problem)
         if thick is None:
             return _nothing
@@ -98,7 +97,7 @@ class LowRank(Params):
     acts_on = "object"
     needs = "slices"
 
-    def prepare(self, problem: Problem) -> Callable[[State], State]:
+    def prepare(self, problem: ReconstructionProblem) -> Callable[[State], State]:
         backend = problem.backend
         xp = backend.xp
         root = np.sqrt(_thickness_or_equal(problem))
@@ -123,12 +122,12 @@ class LowRank(Params):
         return on_depth(problem, change)
 
 
-def _thickness_or_equal(problem: Problem) -> np.ndarray:
+def _thickness_or_equal(problem: ReconstructionProblem) -> np.ndarray:
     thick = thicknesses(problem)
     return np.ones(problem.object_shape[0]) if thick is None else thick
 
 
-def _there_and_back(problem: Problem, thick: np.ndarray, shapes: np.ndarray) -> tuple[Array, Array]:
+def _there_and_back(problem: ReconstructionProblem, thick: np.ndarray, shapes: np.ndarray) -> tuple[Array, Array]:
     """Matrices from slices V to the coefficients of profiles, and back: V_i = t_i rho_i, c_j = sum_i t_i U_ij rho_i."""
     device = problem.backend.to_device
     return device(shapes.T.astype(np.float32)), device((thick[:, None] * shapes).astype(np.float32))

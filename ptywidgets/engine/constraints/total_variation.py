@@ -17,9 +17,8 @@ import numpy as np
 
 from ptywidgets.engine.constraints.depth import thicknesses
 from ptywidgets.engine.core.params import Params, param
-from ptywidgets.engine.core.protocols import Array
+from ptywidgets.engine.core.protocols import Array, ReconstructionProblem
 from ptywidgets.engine.core.state import State
-from ptywidgets.engine.problem.problem import Problem
 
 _ONE = 1.0
 
@@ -41,7 +40,7 @@ class TotalVariation(Params):
 
     acts_on = "object"
 
-    def prepare(self, problem: Problem) -> Callable[[State], State]:
+    def prepare(self, problem: ReconstructionProblem) -> Callable[[State], State]:
         thick = thicknesses(problem)
         distances = np.array([1.0]) if thick is None else (thick[1:] + thick[:-1]) / 2
         slopes = problem.backend.to_device((distances.mean() / distances).astype(np.float32))[:, None, None]

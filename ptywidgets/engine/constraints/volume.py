@@ -9,8 +9,8 @@ import numpy as np
 
 from ptywidgets.engine.core.errors import ParameterError
 from ptywidgets.engine.core.params import Params, param
+from ptywidgets.engine.core.protocols import ReconstructionProblem
 from ptywidgets.engine.core.state import State
-from ptywidgets.engine.problem.problem import Problem
 
 SHAPES = {"sphere": (1, 1, 1), "cylinder x": (1, 1, 0), "cylinder y": (1, 0, 1)}  # which axes (z, y, x) end
 
@@ -31,7 +31,7 @@ class VolumeSupport(Params):
     acts_on = "object"
     needs = "tilts"
 
-    def prepare(self, problem: Problem) -> Callable[[State], State]:
+    def prepare(self, problem: ReconstructionProblem) -> Callable[[State], State]:
         axes = places(problem)
         ends = SHAPES[self.shape]
         squares = sum(axis**2 for axis, end in zip(axes, ends, strict=True) if end)
@@ -53,12 +53,12 @@ class VolumeSlab(Params):
     acts_on = "object"
     needs = "tilts"
 
-    def prepare(self, problem: Problem) -> Callable[[State], State]:
+    def prepare(self, problem: ReconstructionProblem) -> Callable[[State], State]:
         z = places(problem)[0]
         return _kept(problem, _soft(self.thickness / 2 - np.abs(z), self.edge))
 
 
-def places(problem: Problem) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def places(problem: ReconstructionProblem) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Where the voxels lie (Z, 1, 1), (1, Y, 1), (1, 1, X) in A from the point that rotations leave alone.
 
     Raises
@@ -66,8 +66,8 @@ def places(problem: Problem) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     ParameterError
         For an object that is no volume.
     """
-    projections = getattr(problem, "projections", None)
-    if projections is None:
+    projections = problem.projections
+    if not projections:
         raise ParameterError(
             "this constraint is for volumes; a single view has slices, see FieldOfView and VacuumRegion."
         )
@@ -83,6 +83,6 @@ def _soft(inside: np.ndarray, edge: float) -> np.ndarray:
     return (inside >= 0).astype(float) if edge == 0 else (inside / edge + 0.5).clip(0, 1)
 
 
-def _kept(problem: Problem, share: np.ndarray) -> Callable[[State], State]:
+def _kept(problem: ReconstructionProblem, share: np.ndarray) -> Callable[[State], State]:
     mask = problem.backend.to_device(np.broadcast_to(share, problem.object_shape).astype(np.float32))
     return lambda state: state.replace(object=state.object * mask)

@@ -6,17 +6,27 @@ offer, and in :mod:`ptywidgets.testing` the tests that it must pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import numpy as np
 
 from ptywidgets.engine.core.state import State
 
 if TYPE_CHECKING:
     from ptywidgets.engine.data.patterns import Patterns
+    from ptywidgets.engine.models.composed import Model
+    from ptywidgets.engine.models.curvature import Direction
+    from ptywidgets.engine.models.gradients import Gradients
+    from ptywidgets.engine.preprocess.measurement import Measurement
     from ptywidgets.engine.problem.problem import Problem
+    from ptywidgets.engine.solve.plan import Plan
+    from ptywidgets.engine.tomography.projection import Projection
+    from ptywidgets.engine.tomography.series import TiltSeries
 
 Array = Any  # numpy or cupy array; the backend decides
 Result = TypeVar("Result")
+AnyProblem = TypeVar("AnyProblem", bound="ReconstructionProblem")
 
 
 class Backend(Protocol):
@@ -255,6 +265,36 @@ class Response(Protocol):
     def adjoint(self, backend: Backend, derivative: Array) -> Array: ...
 
 
+class GridChange(Protocol):
+    """How real maps go over to another grid of the same specimen."""
+
+    def on_object(self, maps: np.ndarray, beyond: float) -> np.ndarray:
+        """Maps (S, Y, X) on the object's pixels; `beyond` is what there is where the old grid did not reach."""
+
+    def on_detector(self, pattern: np.ndarray, beyond: float) -> np.ndarray:
+        """A pattern (Ny, Nx) in FFT order, likewise."""
+
+
+class ModelBrick(Protocol):
+    """A part of a model that has arrays of its own to find, by name in `State.parameters`.
+
+    What it is given are all that a state has found, in host memory; what it returns are its own, and only those that
+    become others.
+    """
+
+    def first(self, shape: tuple[int, ...], window: tuple[int, int]) -> dict[str, np.ndarray]:
+        """At the start, for an object (S, Y, X)."""
+
+    def resampled(self, parameters: Mapping[str, Any], change: GridChange) -> dict[str, np.ndarray]:
+        """On another grid of as many slices."""
+
+    def in_slices(self, parameters: Mapping[str, Any], shares: np.ndarray) -> dict[str, np.ndarray]:
+        """Where slices are shared out anew: shares (S', S) of each old slice that lie in each new one."""
+
+    def dimmed(self, parameters: Mapping[str, Any], share: Any) -> dict[str, Any]:
+        """For a share of all counts; arrays stay where they are."""
+
+
 class Loss(Protocol):
     """Distance of modelled from measured patterns, and the residual wave that reduces it.
 
@@ -285,8 +325,193 @@ class Loss(Protocol):
         measured there, negative where nothing was."""
 
 
+class ReconstructionProblem(Protocol):
+    """What the loop, the schedule, constraints and algorithms on sums of gradients may ask of a problem.
+
+    A :class:`~ptywidgets.engine.problem.problem.Problem` is one view of a specimen, a
+    :class:`~ptywidgets.engine.tomography.series.TiltSeries` several views of one volume; both pass
+    :class:`ptywidgets.testing.ProblemContract`. Whoever works on the windows of single patterns gets a
+    `Problem`, one view after the other; :meth:`advance`, :meth:`constrained` and :meth:`refined` see to that.
+
+    T is the number of views, J that of the positions of all of them, M that of the probe modes of each.
+    """
+
+    @property
+    def backend(self) -> Backend: ...
+
+    @property
+    def model(self) -> Model:
+        """That of the first view."""
+
+    @property
+    def loss(self) -> Loss: ...
+
+    @property
+    def measurement(self) -> Measurement:
+        """That of the first view."""
+
+    @property
+    def views(self) -> Sequence[Problem]:
+        """The T views; a problem of one view is its own."""
+
+    @property
+    def projections(self) -> Sequence[Projection]:
+        """How each of T views looks at a volume; none where the object is seen as it is."""
+
+    @property
+    def first_object(self) -> np.ndarray:
+        """(S, Y, X) slices, or the (Z, Y, X) voxels of a volume, to begin with."""
+
+    @property
+    def first_probe(self) -> np.ndarray:
+        """(T M, Ny, Nx) complex64, corner-centred: those of one view after the other."""
+
+    @property
+    def first_positions(self) -> np.ndarray:
+        """(J, 2) A, from object pixel [0, 0]: those of one view after the other."""
+
+    @property
+    def object_shape(self) -> tuple[int, ...]:
+        """(S, Y, X), or (Z, Y, X) of a volume."""
+
+    @property
+    def slice_thickness(self) -> tuple[float, ...] | None:
+        """Of each slice, or between two of them, in A; None where the model has none."""
+
+    @property
+    def sampling(self) -> tuple[float, float]:
+        """Size of an object pixel (row, column) in A."""
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """Detector pixels in use (Ny, Nx), which is also the window of a position in the object."""
+
+    @property
+    def scan_middle(self) -> np.ndarray:
+        """(2,) A, from object pixel [0, 0]."""
+
+    @property
+    def count(self) -> int:
+        """Number of positions J."""
+
+    @property
+    def modes(self) -> int:
+        """Number of probe modes M of a view."""
+
+    @property
+    def mean_intensity(self) -> float:
+        """Mean counts of a pattern."""
+
+    @property
+    def curvature_bound(self) -> float:
+        """What steps that no search measures are divided by."""
+
+    @property
+    def vacuum(self) -> float:
+        """What an object is where there is nothing."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether it begins with nothing but vacuum."""
+
+    @property
+    def scalable(self) -> bool:
+        """Whether :meth:`at_window` may leave out detector pixels."""
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """Of "probe" and "object", what stays as it is at the start."""
+
+    @property
+    def held_out(self) -> object | None:
+        """Counts that it does not get to see, to judge by with :meth:`misfit`; None where there are none."""
+
+    def illumination(self) -> np.ndarray:
+        """Intensity (Y, X) that the first probes put on the object, summed over positions."""
+
+    def field_of_view(self) -> np.ndarray:
+        """Mask (Y, X) of the pixels that are well illuminated."""
+
+    # ---------------------------------------------------------------- another problem
+
+    def to(self: AnyProblem, device: str) -> AnyProblem:
+        """The same problem on another device, "cpu" or "gpu"."""
+
+    def with_loss(self: AnyProblem, loss: str | Loss) -> AnyProblem:
+        """The same problem with another loss."""
+
+    def with_held_out(self: AnyProblem, *, seed: int = 0) -> AnyProblem:
+        """The same problem without some of the counts; the same one where the data are no whole counts."""
+
+    def with_initial(
+        self: AnyProblem,
+        *,
+        obj: np.ndarray | None = None,
+        probe: np.ndarray | None = None,
+        held: tuple[str, ...] | None = None,
+    ) -> AnyProblem:
+        """The same problem with another object or probe to begin with, of the same shape, or with another one held."""
+
+    def at_window(self: AnyProblem, window: tuple[int, int]) -> AnyProblem:
+        """The same problem with only the central `window` of the detector in use."""
+
+    # ---------------------------------------------------------------- states
+
+    def start(self) -> State:
+        """The state before the first iteration."""
+
+    def on_device(self, state: State) -> State:
+        """A state, from wherever it was, on this problem's device."""
+
+    def resample_state(self, state: State) -> State:
+        """A state of the same problem at another window, on this one's grid."""
+
+    def view(self, state: State, number: int) -> State:
+        """What a state says of one view."""
+
+    def model_at(self, state: State) -> Model:
+        """The first view's model with what a state has found of its parameters."""
+
+    # ---------------------------------------------------------------- what a state is worth
+
+    def gradients(self, state: State, batch: Any, *, with_probe: bool = True, with_others: bool = False) -> Gradients:
+        """Loss and gradients over a batch of position indices; `with_others`: also by the model's parameters."""
+
+    def curvature(self, state: State, batch: Any, directions: Sequence[Direction]) -> np.ndarray:
+        """Matrix (K, K) of the loss's second derivatives along K directions, summed over a batch."""
+
+    def intensities(self, state: State, batch: Any) -> np.ndarray:
+        """Modelled patterns (B, Ny, Nx), corner-centred."""
+
+    def misfit(self, state: State) -> float:
+        """How badly a state explains the counts that are held out, per pattern; NaN where none are."""
+
+    # ---------------------------------------------------------------- the loop
+
+    def order(self, state: State, plan: Plan, generator: np.random.Generator) -> np.ndarray:
+        """The order (J,) in which an iteration takes the positions."""
+
+    def batches(self, order: np.ndarray, size: int | None) -> list[np.ndarray]:
+        """An order, cut into batches."""
+
+    def split(self, batch: Any) -> list[tuple[int, np.ndarray]]:
+        """A batch's views by number, in the order in which they come, each with its own position indices."""
+
+    def advance(self, algorithm: Algorithm, state: State, batch: Any) -> State:
+        """The state after an algorithm's work on a batch of position indices."""
+
+    def constrained(self, constraint: Constraint) -> Callable[[State], State]:
+        """What applies a constraint to this problem's states."""
+
+    def refined(self, refinement: Refinement) -> Callable[[State, Any], State]:
+        """What refines this problem's states after a batch."""
+
+
 class Algorithm(Protocol):
-    """One step from a state, given the gradients of a batch."""
+    """One step from a state of one view, given the gradients of a batch.
+
+    One that works on sums of gradients alone takes any :class:`ReconstructionProblem`.
+    """
 
     def advance(self, problem: Problem, state: State, batch: Any) -> State: ...
 
@@ -297,7 +522,16 @@ class Refinement(Protocol):
     def prepare(self, problem: Problem) -> Callable[[State, Any], State]: ...
 
 
-class Constraint(Protocol):
-    """A description; `prepare` builds what it needs once and returns the function that is applied."""
+class SeriesRefinement(Protocol):
+    """A refinement of what only a series of tilts has; its `acts_on` is "tilts"."""
 
-    def prepare(self, problem: Problem) -> Callable[[State], State]: ...
+    def prepare(self, problem: TiltSeries) -> Callable[[State, Any], State]: ...
+
+
+class Constraint(Protocol):
+    """A description; `prepare` builds what it needs once and returns the function that is applied.
+
+    One that acts on the object is given the whole problem, any other one view after the other.
+    """
+
+    def prepare(self, problem: ReconstructionProblem) -> Callable[[State], State]: ...

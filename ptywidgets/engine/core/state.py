@@ -29,6 +29,8 @@ class State:
     stage: int = 0  # of a schedule
     begun: int = 0  # iteration with which the schedule began: later ones are those after a change of the model
     random: Any = None  # state of the bit generator that draws the orders
+    sampling: tuple[float, float] | None = None  # A, of a pixel (row, column) of object and probe; None: not known
+    slice_thickness: tuple[float, ...] | None = None  # (S,) A, as the model was made; see `thicknesses`
     # What else the model has to find, by name: arrays and numbers such as "tds_strength" or "exit_wave.tilt".
     parameters: Mapping[str, Any] = field(default_factory=dict)
     # Arrays that an algorithm keeps from batch to batch, by "Algorithm.name"; gone when another one takes over.
@@ -46,6 +48,21 @@ class State:
         """The state with these arrays as an algorithm's memory, in place of whatever was kept; None is left out."""
         owner = type(algorithm).__name__
         return self.replace(memory={f"{owner}.{name}": a for name, a in arrays.items() if a is not None})
+
+    @property
+    def thicknesses(self) -> np.ndarray | None:
+        """Of each slice, or layer of a volume, (S,) A, as refined where it was; None where it is not known.
+
+        Examples
+        --------
+        >>> state = State(None, None, np.zeros((0, 2)), slice_thickness=(20.0, 20.0))
+        >>> state.thicknesses.tolist()
+        [20.0, 20.0]
+        >>> state.replace(parameters={"exit_wave.thickness": np.array([21.0, 22.0])}).thicknesses.tolist()
+        [21.0, 22.0]
+        """
+        given = self.parameters.get("exit_wave.thickness", self.slice_thickness)
+        return None if given is None else np.asarray(given, float)
 
     @property
     def at_iteration_end(self) -> bool:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.core.protocols import Array, Backend, DetectorModel, ExitWaveModel, Loss, Response, Specimen
+from ptywidgets.engine.core.protocols import (
+    Array,
+    Backend,
+    DetectorModel,
+    ExitWaveModel,
+    GridChange,
+    Loss,
+    ModelBrick,
+    Response,
+    Specimen,
+)
 from ptywidgets.engine.data.patterns import Patterns
 from ptywidgets.engine.losses.losses import hessian_rows
 from ptywidgets.engine.models.batch import batch_gradients
@@ -75,11 +85,24 @@ class Model:
 
     def first_parameters(self, shape: tuple[int, ...], window: tuple[int, int]) -> dict[str, Any]:
         """Parameters at the start besides object, probe and positions, for an object (S, Y, X)."""
-        first: dict[str, Any] = {}
-        for brick in (self.diffuse, self.background, self.object_modes):
-            if brick is not None:
-                first |= brick.first(shape, window)
-        return first
+        return _joined(brick.first(shape, window) for brick in self.bricks)
+
+    @property
+    def bricks(self) -> tuple[ModelBrick, ...]:
+        """The parts that have arrays of their own to find."""
+        return tuple(brick for brick in (self.diffuse, self.background, self.object_modes) if brick is not None)
+
+    def resampled(self, parameters: Mapping[str, Any], change: GridChange) -> dict[str, Any]:
+        """What a state has found, in host memory, on another grid of as many slices."""
+        return dict(parameters) | _joined(brick.resampled(parameters, change) for brick in self.bricks)
+
+    def in_slices(self, parameters: Mapping[str, Any], shares: np.ndarray) -> dict[str, Any]:
+        """The same where slices are shared out anew, (S', S) of each old one in each new one."""
+        return dict(parameters) | _joined(brick.in_slices(parameters, shares) for brick in self.bricks)
+
+    def dimmed(self, parameters: Mapping[str, Any], share: Any) -> dict[str, Any]:
+        """What a state has found, for a share of all counts."""
+        return dict(parameters) | _joined(brick.dimmed(parameters, share) for brick in self.bricks)
 
     @property
     def through(self) -> ExitWaveModel | Configurations:
@@ -389,3 +412,8 @@ def _windows(backend: Backend, maps: Array, corners: Any, window: tuple[int, int
         backend.xp.ascontiguousarray(maps).reshape(-1, *maps.shape[2:]), corners, window
     ).copy()
     return flat.reshape(len(flat), len(maps), -1, *window)
+
+
+def _joined(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """What several bricks say, in one."""
+    return {name: value for part in parts for name, value in part.items()}

@@ -44,9 +44,7 @@ def convert_state(problem: Problem, old: Problem, state: State) -> State:
     if slices != len(obj):
         shares = depth_shares(_depths(old.model_at(state), len(obj)), _depths(problem.model, slices))
         obj = split_slices(obj, shares)
-        if "tds_strength" in known:  # what is given off adds up over the depth, too
-            tds_strength = np.tensordot(known["tds_strength"], shares, (1, 1))
-            known["tds_strength"] = np.moveaxis(tds_strength, -1, 1).astype(known["tds_strength"].dtype)
+        known = old.model.in_slices(known, shares)
     modes = len(problem.first_probe)
     if modes > len(probe):
         ordered = orthogonalise(probe)
@@ -64,7 +62,15 @@ def convert_state(problem: Problem, old: Problem, state: State) -> State:
     if "aberrations" in known:  # what the probe, which goes on, was turned by
         kept_parameters["aberrations"] = known["aberrations"]
     kept_parameters |= refined_numbers(problem.model, old.model, known)
-    return problem.on_device(state.replace(object=obj, probe=probe, parameters=kept_parameters, memory={}))
+    return problem.on_device(
+        state.replace(
+            object=obj,
+            probe=probe,
+            parameters=kept_parameters,
+            memory={},
+            slice_thickness=problem.slice_thickness,
+        )
+    )
 
 
 def refined_numbers(model: Model, old: Model, known: Mapping[str, Any]) -> dict[str, Any]:

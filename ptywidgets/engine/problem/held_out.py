@@ -42,9 +42,7 @@ class HeldOut:
             held_out=None,
         )
         dimmer = np.float32(self.share)
-        parameters = dict(state.parameters)
-        if "background" in parameters:
-            parameters["background"] = parameters["background"] * dimmer
+        parameters = problem.model.dimmed(state.parameters, dimmer)
         probe = state.probe * np.sqrt(dimmer)
         return alone, state.replace(probe=probe, positions=state.positions[self.indices], parameters=parameters)
 

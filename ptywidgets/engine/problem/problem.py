@@ -28,10 +28,11 @@ from ptywidgets.engine.preprocess.consistent import check_measurement
 from ptywidgets.engine.preprocess.measurement import Measurement, scan_positions
 from ptywidgets.engine.problem.batches import batches_of, shuffled
 from ptywidgets.engine.problem.held_out import HeldOut, hold_out
-from ptywidgets.engine.problem.resample import cut_spectrum, resample_object, resample_probe, resampled_shape
+from ptywidgets.engine.problem.resample import WindowChange, resample_object, resample_probe, resampled_shape
 
 if TYPE_CHECKING:
     from ptywidgets.engine.solve.plan import Plan
+    from ptywidgets.engine.tomography.projection import Projection
 
 
 EDGE = 0.499  # px, how far a position may be from the last whole pixel that its window can be cut at
@@ -51,6 +52,22 @@ class Problem:
     first_positions: np.ndarray  # (J, 2) A, from object pixel [0, 0]
     held_out: HeldOut | None = None  # counts that are not in `patterns`, to judge by
     held: tuple[str, ...] = ()  # "probe", "object": what stays as it is at the start
+
+    @property
+    def views(self) -> tuple[Problem, ...]:
+        """The problem itself, which is of one view."""
+        return (self,)
+
+    @property
+    def projections(self) -> tuple[Projection, ...]:
+        """None: the object is seen as it is."""
+        return ()
+
+    @property
+    def slice_thickness(self) -> tuple[float, ...] | None:
+        """Of each slice, or between two of them, in A, as the exit-wave model has it; None where it has none."""
+        given = getattr(self.model.exit_wave, "thickness", None)
+        return None if given is None else tuple(np.atleast_1d(np.asarray(given, float)).tolist())
 
     @property
     def count(self) -> int:
@@ -105,6 +122,17 @@ class Problem:
     def with_held_out(self, *, seed: int = 0) -> Problem:
         """The same problem without some of the counts; :func:`ptywidgets.engine.problem.held_out.hold_out`."""
         return hold_out(self, seed=seed)
+
+    def with_initial(
+        self, *, obj: np.ndarray | None = None, probe: np.ndarray | None = None, held: tuple[str, ...] | None = None
+    ) -> Problem:
+        """The same problem with another object or probe to begin with, of the same shape, or with another one held."""
+        return replace(
+            self,
+            first_object=self.first_object if obj is None else obj,
+            first_probe=self.first_probe if probe is None else probe,
+            held=self.held if held is None else held,
+        )
 
     @property
     def scan_middle(self) -> np.ndarray:
@@ -166,20 +194,14 @@ class Problem:
         obj = resample_object(host(state.object), window, self.window, self.object_shape, self.vacuum)
         probe = resample_probe(host(state.probe), self.window)
         found = {name: host(value) for name, value in state.parameters.items()}
-        for name in ("tds_strength", "object_modes"):
-            if name in found:
-                maps = [resample_object(m, window, self.window, self.object_shape, 0.0) for m in found[name]]
-                found[name] = np.array(maps)
-        if "tds_strength" in found:
-            found["tds_strength"] = np.maximum(found["tds_strength"], 0)
-        if "displacement" in found:
-            beyond = np.float32(np.median(found["displacement"]))
-            shape = (1, *self.object_shape[-2:])
-            found["displacement"] = resample_object(found["displacement"][None], window, self.window, shape, beyond)[0]
-        if "background" in found:
-            beyond = float(found["background"].min())
-            found["background"] = cut_spectrum(found["background"] - beyond, self.window) + np.float32(beyond)
-        state = state.replace(object=device(obj), probe=device(probe), memory={}, parameters=self._placed(found))
+        found = self.model.resampled(found, WindowChange(window, self.window, self.object_shape))
+        state = state.replace(
+            object=device(obj),
+            probe=device(probe),
+            memory={},
+            parameters=self._placed(found),
+            sampling=self.sampling,
+        )
         return self.as_held(state)
 
     def as_held(self, state: State) -> State:
@@ -197,12 +219,18 @@ class Problem:
             probe=device(self.first_probe),
             positions=self.first_positions.copy(),
             parameters=self._placed(self.model.first_parameters(self.object_shape, self.window)),
+            sampling=self.sampling,
+            slice_thickness=self.slice_thickness,
         )
 
     def _placed(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Parameters with the images among them on the device."""
         device = self.backend.to_device
         return {name: device(value) if np.ndim(value) > 1 else value for name, value in parameters.items()}
+
+    def view(self, state: State, number: int) -> State:
+        """The state itself, as there is one view."""
+        return state
 
     def model_at(self, state: State) -> Model:
         """The model with what a state has found of its parameters."""
@@ -219,6 +247,10 @@ class Problem:
     def batches(self, order: np.ndarray, size: int | None) -> list[np.ndarray]:
         """An order, cut into batches."""
         return batches_of(order, size)
+
+    def split(self, batch: Any) -> list[tuple[int, np.ndarray]]:
+        """A batch's views, of which there is one, each with its position indices."""
+        return [(0, np.asarray(batch))]
 
     def constrained(self, constraint: Constraint) -> Callable[[State], State]:
         """What applies a constraint to this problem's states."""
@@ -277,6 +309,10 @@ class Problem:
         geometry = self.geometry(state.positions)
         model = self.model_at(state)
         return model.value(self.backend, state.object, state.probe, geometry, self.patterns, batch, self.loss)
+
+    def misfit(self, state: State) -> float:
+        """How badly a state explains the counts that are held out, per pattern; NaN where none are."""
+        return np.nan if self.held_out is None else self.held_out.misfit(self, state)
 
     def intensities(self, state: State, batch: Any) -> np.ndarray:
         """Modelled patterns (B, Ny, Nx), corner-centred: the forward model on its own."""

@@ -8,6 +8,7 @@ whole number of pixels on both.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,29 @@ def resample_object(
     rows, columns = (min(a, b) for a, b in zip(shape[-2:], finer, strict=True))
     out[:, :rows, :columns] = field[:, :rows, :columns]
     return out
+
+
+@dataclass(frozen=True)
+class WindowChange:
+    """From the grid of one detector window to that of another: a :class:`~ptywidgets.engine.core.protocols.GridChange`.
+
+    Parameters
+    ----------
+    window, new : (int, int)
+        Detector windows of the old grid and of the new one, px.
+    shape : (S, Y, X)
+        Of the object on the new one.
+    """
+
+    window: tuple[int, int]
+    new: tuple[int, int]
+    shape: tuple[int, ...]
+
+    def on_object(self, maps: np.ndarray, beyond: float) -> np.ndarray:
+        return resample_object(maps, self.window, self.new, (len(maps), *self.shape[-2:]), beyond)
+
+    def on_detector(self, pattern: np.ndarray, beyond: float) -> np.ndarray:
+        return np.asarray(cut_spectrum(pattern - beyond, self.new) + np.float32(beyond))
 
 
 def _resample_real(field: np.ndarray, size: int, axis: int) -> np.ndarray:

@@ -46,7 +46,7 @@ class RefineTilts(Params):
 
     def prepare(self, problem: TiltSeries) -> Callable[[State, Any], State]:
         series = problem
-        if not hasattr(series, "projections"):
+        if not series.projections:  # of a Problem, which a plan of its own may bring here
             raise ParameterError("tilts are to be refined, but there is one view; make a series of tilts of several.")
         held = self.held(series)
 

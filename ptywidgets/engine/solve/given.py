@@ -7,20 +7,16 @@ vacuum) beyond the old box; where pixels are the same that is to cut or to pad. 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ptywidgets.engine.core.errors import DataError, ParameterError
+from ptywidgets.engine.core.protocols import AnyProblem, ReconstructionProblem
 from ptywidgets.engine.optics.modes import first_modes, orthogonalise
 from ptywidgets.engine.preprocess.rotation import wrapped_angle
 from ptywidgets.engine.problem.convert_state import depth_shares, split_slices
-from ptywidgets.engine.problem.problem import Problem
-from ptywidgets.engine.tomography.series import TiltSeries
-
-if TYPE_CHECKING:
-    AnyProblem = TypeVar("AnyProblem", Problem, TiltSeries)
 
 SAME_PIXEL = 1e-3  # of a pixel's size: a difference that no grid notices
 SAME_ROTATION = 2.0  # degrees
@@ -133,28 +129,29 @@ def begin(problem: AnyProblem, given: Given) -> AnyProblem:
     ParameterError
         When it does not fit and it is not known how to make it fit.
     """
-    views = getattr(problem, "views", None)
-    if views is not None:
-        first = problem.first_object
-        if given.object is not None:
-            if given.object.shape != first.shape or np.iscomplexobj(given.object):
-                kind = "complex" if np.iscomplexobj(given.object) else "real"
-                raise ParameterError(
-                    f"the object is {given.object.shape}, {kind}; a tilt series begins with a volume {first.shape} of "
-                    "real numbers, rad per voxel."
-                )
-            first = given.object
-        begun = tuple(begin(view, replace(given, object=None, hold_object=False)) for view in views)
-        begun = tuple(replace(view, held=given.held) for view in begun)
-        return replace(problem, views=begun, first_object=first, held=given.held)  # type: ignore[call-arg]  # a tilt series, which has views
-    changes: dict[str, Any] = {"held": given.held}
+    probe = obj = None
     if given.probe is not None:
-        changes["first_probe"] = fitted_probe(
-            given.probe, given.probe_sampling, problem.window, problem.sampling, problem.modes, problem.mean_intensity
+        probe = np.concatenate(
+            [
+                fitted_probe(given.probe, given.probe_sampling, v.window, v.sampling, v.modes, v.mean_intensity)
+                for v in problem.views
+            ]
         )
     if given.object is not None:
-        changes["first_object"] = fitted_object(given, problem)  # type: ignore[arg-type]  # a single view, as no tilt series gets here
-    return replace(problem, **changes)
+        obj = checked_volume(given.object, problem) if problem.projections else fitted_object(given, problem)
+    return problem.with_initial(obj=obj, probe=probe, held=given.held)
+
+
+def checked_volume(volume: np.ndarray, problem: ReconstructionProblem) -> np.ndarray:
+    """A volume (Z, Y, X) to begin with, which has the voxels of the problem's own."""
+    shape = problem.object_shape
+    if volume.shape != shape or np.iscomplexobj(volume):
+        kind = "complex" if np.iscomplexobj(volume) else "real"
+        raise ParameterError(
+            f"the object is {volume.shape}, {kind}; a tilt series begins with a volume {shape} of real numbers, rad "
+            "per voxel."
+        )
+    return volume
 
 
 def fitted_probe(
@@ -209,7 +206,7 @@ def fitted_probe(
     return np.ascontiguousarray(moved * np.float32(math.sqrt(counts / total)), np.complex64)
 
 
-def fitted_object(given: Given, problem: Problem) -> np.ndarray:
+def fitted_object(given: Given, problem: ReconstructionProblem) -> np.ndarray:
     """The object that is given, on the grid of a problem and of its kind, in as many slices."""
     obj, own = given.object, given.object_sampling
     assert obj is not None

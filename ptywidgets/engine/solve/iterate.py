@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from ptywidgets.engine.core.protocols import ReconstructionProblem
 from ptywidgets.engine.core.state import State
-from ptywidgets.engine.problem.problem import Problem
 from ptywidgets.engine.solve.plan import AUTOMATIC, Plan
 
 
-def steps(problem: Problem, plan: Plan, state: State | None = None) -> Generator[State, Plan | None, None]:
+def steps(
+    problem: ReconstructionProblem, plan: Plan, state: State | None = None
+) -> Generator[State, Plan | None, None]:
     """Work through the plan and yield the state after every batch.
 
     Sending a new plan changes how it goes on: `algorithm` at once, `iterations`, `batch`, `loss`, `constraints` and
@@ -43,10 +45,11 @@ def steps(problem: Problem, plan: Plan, state: State | None = None) -> Generator
     refined: Any = None  # the refinements that are prepared
     refinements: list[Any] = []
     while state.iteration < plan.iterations:
-        if state.order is None:
+        order = state.order
+        if order is None:
             order = problem.order(state, plan, generator)
             state = state.replace(order=order, batch=0, partial_loss=0.0, random=generator.bit_generator.state)
-        batches = problem.batches(state.order, plan.batch)  # type: ignore[arg-type]  # just drawn, or of a state that has it
+        batches = problem.batches(order, plan.batch)
         if state.batch >= len(batches):  # stopped in the middle of an iteration, which had smaller batches
             state = state.replace(batch=0, partial_loss=0.0)
         if plan.loss != loss:
@@ -76,7 +79,9 @@ def steps(problem: Problem, plan: Plan, state: State | None = None) -> Generator
                 break
 
 
-def iterate(problem: Problem, plan: Plan, state: State | None = None) -> Generator[State, Plan | None, None]:
+def iterate(
+    problem: ReconstructionProblem, plan: Plan, state: State | None = None
+) -> Generator[State, Plan | None, None]:
     """Like :func:`steps`, yielding only at the end of every iteration.
 
     Examples
@@ -109,16 +114,15 @@ def _holding(algorithm: Any, held: Mapping[str, Any]) -> Any:
     return algorithm
 
 
-def _finish(problem: Problem, state: State, constraints: list[Any], held: Mapping[str, Any]) -> State:
+def _finish(problem: ReconstructionProblem, state: State, constraints: list[Any], held: Mapping[str, Any]) -> State:
     for apply in constraints:
         state = apply(state).replace(**held)
     loss = state.partial_loss / (problem.mean_intensity * problem.count)
-    misfit = np.nan if problem.held_out is None else problem.held_out.misfit(problem, state)
     return state.replace(
         iteration=state.iteration + 1,
         batch=0,
         order=None,
         partial_loss=0.0,
         losses=(*state.losses, loss),
-        misfits=(*state.misfits, misfit),
+        misfits=(*state.misfits, problem.misfit(state)),
     )

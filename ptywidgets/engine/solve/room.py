@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.constraints.combine import acts_on
+from ptywidgets.engine.constraints.combine import acts_on, unwrapped
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.preprocess.measurement import Measurement
 from ptywidgets.engine.problem.problem import Problem
 
 AFFINE = 0.05  # by which a scan may grow, or turn in rad
 FARTHEST = 0.25  # of the scan's extent: who lets positions move farther does not mean it
+
+
+@dataclass(frozen=True)
+class Margin:
+    """More pixels about an object of the same ones: a :class:`~ptywidgets.engine.core.protocols.GridChange`."""
+
+    pixels: tuple[tuple[int, int], ...]  # before and behind, along each axis (S, Y, X)
+
+    def on_object(self, maps: np.ndarray, beyond: float) -> np.ndarray:
+        return np.pad(maps, self.pixels, constant_values=maps.dtype.type(beyond))
+
+    def on_detector(self, pattern: np.ndarray, beyond: float) -> np.ndarray:
+        return pattern
 
 
 def moves_positions(refinements: Iterable[Any]) -> bool:
@@ -50,9 +63,9 @@ def room_for(refinements: Iterable[Any], measurement: Measurement) -> float:
     for one in refinements:
         if acts_on(one) != "positions":
             continue
-        while not hasattr(one, "acts_on") and hasattr(one, "constraint"):
-            one = one.constraint
-        limit = getattr(one, "limit_total", None)  # of single positions; one map of all moves the corners farthest
+        limit = getattr(
+            unwrapped(one), "limit_total", None
+        )  # of single positions; one map of all moves the corners farthest
         wanted += AFFINE * extent / 2 if limit is None else float(limit)
     return min(wanted, FARTHEST * extent)
 
@@ -74,30 +87,23 @@ def with_room(problem: Problem, state: State, room: float) -> tuple[Problem, Sta
     pixels = [math.ceil(room / s) for s in problem.sampling]
     if not any(pixels):
         return problem, state
-    around = [(n, n) for n in pixels]
     aside = np.array(pixels) * np.array(problem.sampling)
 
-    def padded(array: Any, value: float) -> np.ndarray:
-        host = np.asarray(problem.backend.to_numpy(array))
-        return np.pad(host, [(0, 0)] * (host.ndim - 2) + around, constant_values=host.dtype.type(value))
-
-    parameters = dict(state.parameters)
-    for name in ("tds_strength", "object_modes", "displacement"):
-        if name in parameters:
-            beyond = float(np.median(problem.backend.to_numpy(parameters[name]))) if name == "displacement" else 0.0
-            parameters[name] = problem.backend.to_device(padded(parameters[name], beyond))
+    host = problem.backend.to_numpy
+    margin = Margin(((0, 0), *((n, n) for n in pixels)))
+    known = {name: np.asarray(host(value)) for name, value in state.parameters.items()}
     larger = replace(
         problem,
-        first_object=padded(problem.first_object, problem.vacuum),
+        first_object=margin.on_object(problem.first_object, problem.vacuum),
         first_positions=problem.first_positions + aside,
     )
     state = state.replace(
-        object=problem.backend.to_device(padded(state.object, problem.vacuum)),
+        object=margin.on_object(np.asarray(host(state.object)), problem.vacuum),
         positions=state.positions + aside,
-        parameters=parameters,
+        parameters=problem.model.resampled(known, margin),
         memory={},
     )
-    return larger, state
+    return larger, larger.on_device(state)
 
 
 __all__ = ["moves_positions", "room_for", "with_room"]

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
@@ -18,9 +18,9 @@ from ptywidgets.engine.algorithms.pie import PIE
 from ptywidgets.engine.constraints import default_constraints
 from ptywidgets.engine.constraints.object import Positivity
 from ptywidgets.engine.core.params import counted
+from ptywidgets.engine.core.protocols import AnyProblem, ReconstructionProblem
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.losses.losses import AmplitudeLoss, AnscombeLoss
-from ptywidgets.engine.problem.problem import Problem
 from ptywidgets.engine.solve.iterate import steps
 from ptywidgets.engine.solve.plan import Plan
 
@@ -58,7 +58,7 @@ class Stage:
 
 
 @counted(seed=0)
-def for_auto(problem: Problem, *, seed: int = 0) -> Problem:
+def for_auto(problem: AnyProblem, *, seed: int = 0) -> AnyProblem:
     """A problem as the automatic schedule likes it: with some counts held out, and with a loss that suits counts.
 
     Where an electron is rare the root of the counts lies below the root of their mean, so the amplitude loss pulls the
@@ -79,7 +79,7 @@ def for_auto(problem: Problem, *, seed: int = 0) -> Problem:
 
 
 @counted(iterations=1)
-def auto(problem: Problem, *, iterations: int = 64, constraints: Sequence[Any] = ()) -> tuple[Stage, ...]:
+def auto(problem: ReconstructionProblem, *, iterations: int = 64, constraints: Sequence[Any] = ()) -> tuple[Stage, ...]:
     """The stages that give the best image per second.
 
     Parameters
@@ -105,7 +105,7 @@ def auto(problem: Problem, *, iterations: int = 64, constraints: Sequence[Any] =
     coarse = coarse_window(problem)
     bound = 0.0 if any(isinstance(c, Positivity) for c in constraints) else None
     finish = ConjugateGradient(lower_bound=bound)
-    if getattr(problem, "projections", None) is not None:
+    if problem.projections:
         stages = [_tilted(problem)]
     else:
         stages = [_thick(problem) if problem.model.exit_wave.slices > 1 else _thin(problem, coarse)]
@@ -132,14 +132,14 @@ def auto(problem: Problem, *, iterations: int = 64, constraints: Sequence[Any] =
     return tuple(stages)
 
 
-def _batch(problem: Problem, window: tuple[int, int]) -> int:
+def _batch(problem: ReconstructionProblem, window: tuple[int, int]) -> int:
     """Patterns whose waves take about as long whatever the window and the model are."""
     model = problem.model
     waves = problem.modes * (1 if model.ensemble is None else model.ensemble.count)
     return max(LEAST, WORK // (window[0] * window[1] * waves * model.exit_wave.slices))
 
 
-def _thin(problem: Problem, window: tuple[int, int]) -> Stage:
+def _thin(problem: ReconstructionProblem, window: tuple[int, int]) -> Stage:
     return Stage(
         "PIE",
         "every pattern is used at once, which gives an image soonest",
@@ -150,7 +150,7 @@ def _thin(problem: Problem, window: tuple[int, int]) -> Stage:
     )
 
 
-def _thick(problem: Problem) -> Stage:
+def _thick(problem: ReconstructionProblem) -> Stage:
     """Where waves change on their way, gradients of all patterns together lead into a corner; single ones find out."""
     return Stage(
         "PIE",
@@ -162,7 +162,7 @@ def _thick(problem: Problem) -> Stage:
     )
 
 
-def _tilted(problem: Problem) -> Stage:
+def _tilted(problem: ReconstructionProblem) -> Stage:
     """Of a change of slices the volume takes what can be seen of it in one tilt, hence the longer steps."""
     return Stage(
         "PIE",
@@ -176,7 +176,7 @@ def _tilted(problem: Problem) -> Stage:
 
 @counted(iterations=1, seed=0)
 def auto_steps(
-    problem: Problem,
+    problem: ReconstructionProblem,
     state: State | None = None,
     *,
     iterations: int = 64,
@@ -218,7 +218,7 @@ def auto_steps(
 
 
 def staged(
-    problem: Problem, stages: Sequence[Stage], plan: Plan, state: State | None = None
+    problem: ReconstructionProblem, stages: Sequence[Stage], plan: Plan, state: State | None = None
 ) -> Generator[State, Plan | None, None]:
     """Work through stages and yield the state after every batch, as :func:`steps` does for one plan.
 
@@ -280,7 +280,7 @@ def staged(
             return
 
 
-def coarse_window(problem: Problem, apertures: float = APERTURES) -> tuple[int, int]:
+def coarse_window(problem: ReconstructionProblem, apertures: float = APERTURES) -> tuple[int, int]:
     """Pixels about the origin that hold the aperture some times over, of a size that is quick to transform.
 
     All of them where the detector is an image plane, or counts in segments.
@@ -344,20 +344,19 @@ def _is_little(difference: float, state: State, nothing: Callable[[], float | No
     return lacking is not None and difference < FAINT * (lacking - least)
 
 
-def _misfit_of_nothing(problem: Problem, window: tuple[int, int]) -> float | None:
+def _misfit_of_nothing(problem: ReconstructionProblem, window: tuple[int, int]) -> float | None:
     """Misfit of an empty object with the first probe, where the problem begins with another one."""
     if problem.held_out is None or problem.empty:
         return None
     here = _without_picture(problem).at_window(window)
-    assert here.held_out is not None
-    return here.held_out.misfit(here, here.start())
+    return here.misfit(here.start())
 
 
-def _without_picture(problem: Problem) -> Problem:
+def _without_picture(problem: AnyProblem) -> AnyProblem:
     """The problem with an empty object to begin with; one that is held stays."""
     if "object" in problem.held:
         return problem
-    return replace(problem, first_object=np.full_like(problem.first_object, problem.vacuum))
+    return problem.with_initial(obj=np.full_like(problem.first_object, problem.vacuum))
 
 
 def _quick_sizes(full: int) -> set[int]:

@@ -44,6 +44,7 @@ def convert_series_state(series: TiltSeries, old: TiltSeries, state: State) -> S
             probe=np.concatenate([host(part.probe) for part in parts]),
             parameters=parameters,
             memory={},
+            slice_thickness=series.slice_thickness,
         )
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 def of_view(series: TiltSeries, state: State, number: int) -> State:
     """The state of one view: its slices A V, its probe, its positions, what it has found by itself."""
-    return own_part(series, state, number).replace(object=series.project(state.object, number, state))
+    obj = series.project(state.object, number, state)
+    return own_part(series, state, number).replace(object=obj, slice_thickness=series.views[number].slice_thickness)
 
 
 def own_part(series: TiltSeries, state: State, number: int) -> State:
@@ -63,19 +64,6 @@ def put_back(series: TiltSeries, state: State, number: int, before: State, after
     for name in ("parameters", "memory"):
         changes[name] = _with_own(getattr(state, name), number, getattr(after, name))
     return state.replace(**changes)
-
-
-@dataclass(frozen=True)
-class HeldOutOfSeries:
-    """What was held out of the views."""
-
-    def misfit(self, series: TiltSeries, state: State) -> float:
-        """Mean of the views' :meth:`ptywidgets.engine.problem.held_out.HeldOut.misfit`."""
-        values = []
-        for number, view in enumerate(series.views):
-            assert view.held_out is not None
-            values.append(view.held_out.misfit(view, of_view(series, state, number)))
-        return float(np.mean(values))
 
 
 def _own(values: Mapping[str, Any], number: int) -> dict[str, Any]:

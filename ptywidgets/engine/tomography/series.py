@@ -13,15 +13,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
 from ptywidgets.engine.algorithms.conjugate import ConjugateGradient
 from ptywidgets.engine.algorithms.gradient import GradientDescent
-from ptywidgets.engine.constraints.combine import acts_on
+from ptywidgets.engine.constraints.combine import acts_on, unwrapped
 from ptywidgets.engine.core.errors import ParameterError, look_up
-from ptywidgets.engine.core.protocols import Algorithm, Array, Backend, Constraint, Loss, Refinement
+from ptywidgets.engine.core.protocols import Algorithm, Array, Backend, Constraint, Loss, Refinement, SeriesRefinement
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.data.patterns import Patterns
 from ptywidgets.engine.losses.losses import get_loss
@@ -30,10 +30,10 @@ from ptywidgets.engine.models.curvature import Direction
 from ptywidgets.engine.models.gradients import Gradients
 from ptywidgets.engine.preprocess.measurement import Measurement
 from ptywidgets.engine.problem.batches import batches_of, shuffled
-from ptywidgets.engine.problem.held_out import LEAST, hold_out
+from ptywidgets.engine.problem.held_out import LEAST, HeldOut, hold_out
 from ptywidgets.engine.problem.problem import Problem
 from ptywidgets.engine.tomography import sums
-from ptywidgets.engine.tomography.parts import HeldOutOfSeries, found_projection, of_view, own_part, put_back
+from ptywidgets.engine.tomography.parts import found_projection, of_view, own_part, put_back
 from ptywidgets.engine.tomography.projection import Projection
 
 if TYPE_CHECKING:
@@ -45,7 +45,9 @@ COLLECTIVE = (GradientDescent, ConjugateGradient)  # work on the sum of all view
 
 @dataclass(frozen=True, eq=False)
 class TiltSeries:
-    """Views of one volume. Made by :func:`make_series`; it stands wherever a :class:`Problem` does.
+    """Views of one volume, made by :func:`make_series`.
+
+    It is a :class:`~ptywidgets.engine.core.protocols.ReconstructionProblem`, as a :class:`Problem` is.
 
     The state's `object` is the volume (Z, Y, X) in rad per voxel, `probe` holds M modes of each view one after the
     other (T M, Ny, Nx), `positions` those of all views (J, 2). What algorithms, refinements and models keep of a single
@@ -70,7 +72,6 @@ class TiltSeries:
     first_object: np.ndarray
     sequential: bool = False
     ordering: str | tuple[int, ...] = "shuffled"
-    held_out: HeldOutOfSeries | None = field(default=None, repr=False)
     held: tuple[str, ...] = ()  # "probe", "object": what stays as it is at the start
     _found: dict[int, Projection] = field(default_factory=dict, init=False, repr=False)  # the latest of each view
 
@@ -146,6 +147,18 @@ class TiltSeries:
     def empty(self) -> bool:
         """Whether it begins with nothing at all."""
         return not self.first_object.any()
+
+    @property
+    def slice_thickness(self) -> tuple[float, ...]:
+        """Of each layer of voxels, in A: a volume has its own depth, whatever slices its views have."""
+        return (self.voxel[0],) * self.object_shape[0]
+
+    @property
+    def held_out(self) -> tuple[HeldOut, ...] | None:
+        """What was held out of each view; None unless it is of all of them."""
+        parts = [view.held_out for view in self.views]
+        known = tuple(part for part in parts if part is not None)
+        return known if len(known) == len(parts) else None
 
     @property
     def object_shape(self) -> tuple[int, ...]:
@@ -226,9 +239,20 @@ class TiltSeries:
         view."""
         least = -(-LEAST // len(self.views))
         views = tuple(hold_out(view, seed=seed + number, least=least) for number, view in enumerate(self.views))
-        if any(view.held_out is None for view in views):
-            return self
-        return replace(self, views=views, held_out=HeldOutOfSeries())
+        split = replace(self, views=views)
+        return self if split.held_out is None else split
+
+    def with_initial(
+        self, *, obj: np.ndarray | None = None, probe: np.ndarray | None = None, held: tuple[str, ...] | None = None
+    ) -> TiltSeries:
+        """The same series with another volume or other probes (T M, Ny, Nx) to begin with, or with another one held."""
+        probes = [None if probe is None else probe[self.parts(number)[0]] for number in range(len(self.views))]
+        return replace(
+            self,
+            views=tuple(v.with_initial(probe=own, held=held) for v, own in zip(self.views, probes, strict=True)),
+            first_object=self.first_object if obj is None else obj,
+            held=self.held if held is None else held,
+        )
 
     def at_window(self, window: tuple[int, int]) -> TiltSeries:
         """The series itself: a volume has one grid.
@@ -261,7 +285,14 @@ class TiltSeries:
         for number, view in enumerate(self.views):
             first = view.model.first_parameters(view.object_shape, view.window)
             parameters |= {f"{number} {name}": value for name, value in first.items()}
-        state = State(self.first_object, self.first_probe, self.first_positions, parameters=parameters)
+        state = State(
+            self.first_object,
+            self.first_probe,
+            self.first_positions,
+            parameters=parameters,
+            sampling=self.sampling,
+            slice_thickness=self.slice_thickness,
+        )
         return self.on_device(state)
 
     def on_device(self, state: State) -> State:
@@ -297,6 +328,12 @@ class TiltSeries:
         """Matrix (K, K) of the loss's second derivatives along directions; :func:`sums.curvature`."""
         return sums.curvature(self, state, batch, directions)
 
+    def misfit(self, state: State) -> float:
+        """Mean of the misfits of all views' held-out counts, per pattern; NaN where none are held out."""
+        if self.held_out is None:
+            return np.nan
+        return float(np.mean([view.misfit(self.view(state, number)) for number, view in enumerate(self.views)]))
+
     def intensities(self, state: State, batch: Any) -> np.ndarray:
         """Modelled patterns (B, Ny, Nx), corner-centred, in the order of the views."""
         return np.concatenate(
@@ -311,8 +348,8 @@ class TiltSeries:
 
     def advance(self, algorithm: Algorithm, state: State, batch: Any) -> State:
         """The state after an algorithm's work on a batch: on all views together, or on one after the other."""
-        if not self.goes_by_view(algorithm):
-            return algorithm.advance(self, state, batch)  # type: ignore[arg-type]  # stands for a problem
+        if isinstance(algorithm, COLLECTIVE) and not self.goes_by_view(algorithm):
+            return algorithm.advance(self, state, batch)
         if isinstance(algorithm, ConjugateGradient):
             raise ParameterError(
                 "conjugate gradients remember how the whole volume moved and cannot go from view to view; "
@@ -347,7 +384,7 @@ class TiltSeries:
     def constrained(self, constraint: Constraint) -> Callable[[State], State]:
         """What applies a constraint: to the volume, or to each view's own probe and positions."""
         if acts_on(constraint) == "object":
-            return constraint.prepare(self)  # type: ignore[arg-type]  # stands for a problem
+            return constraint.prepare(self)
         applied = [constraint.prepare(view) for view in self.views]
 
         def apply(state: State) -> State:
@@ -366,11 +403,9 @@ class TiltSeries:
         ParameterError
             For thickness and tilt of the slices, which are those of the projections.
         """
-        if acts_on(refinement) == "tilts":
-            return refinement.prepare(self)  # type: ignore[arg-type]  # stands for a problem
-        inner: Any = refinement
-        while hasattr(inner, "constraint"):  # of a schedule
-            inner = inner.constraint
+        if _is_of_tilts(refinement):
+            return refinement.prepare(self)
+        inner = unwrapped(refinement)
         if getattr(inner, "thickness", "no") != "no" or getattr(inner, "tilt", False):
             raise ParameterError(
                 f"{type(inner).__name__} is to refine thickness or tilt of the slices; in a tilt series the volume "
@@ -416,3 +451,8 @@ class TiltSeries:
         if self.ordering == "shuffled":
             return generator.permutation(count).tolist()
         return list(range(count))[:: 1 if state.iteration % 2 == 0 else -1]
+
+
+def _is_of_tilts(refinement: Refinement | SeriesRefinement) -> TypeGuard[SeriesRefinement]:
+    """Whether a refinement is one of the whole series."""
+    return acts_on(refinement) == "tilts"

@@ -149,7 +149,7 @@ class Results:
     def depths(self) -> np.ndarray | None:
         """(S + 1,) A: where slices begin and the last one ends; 0 for a model that knows no thickness."""
         present = self.present
-        return None if present is None else np.r_[0.0, np.cumsum(thicknesses(*present))]
+        return None if present is None else np.r_[0.0, np.cumsum(thicknesses(present[1]))]
 
     def section(self, line: Line = ACROSS) -> tuple[np.ndarray, tuple[float, float]] | None:
         """A cut through all slices along a line of :attr:`object_phase`.

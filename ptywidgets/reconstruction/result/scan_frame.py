@@ -83,7 +83,7 @@ def depth_section(
         rows = [np.arctan2(along(o.imag), along(o.real)) for o in obj]
     else:
         rows = [along(o) for o in obj]
-    thick = thicknesses(problem, state)
+    thick = thicknesses(state)
     return np.array(rows), (float(thick.mean()) or 1.0, step * length / (count - 1))
 
 
@@ -101,15 +101,10 @@ def position_corrections(problem: Problem | TiltSeries, state: State) -> np.ndar
     return measurement.on_scan((rows + 1j * columns).astype(np.complex64))
 
 
-def thicknesses(problem: Problem | TiltSeries, state: State) -> np.ndarray:
+def thicknesses(state: State) -> np.ndarray:
     """Thickness (S,) of each slice in A, as refined; of each layer of a volume; 0 where the model knows none."""
-    count = len(state.object)
-    voxel = getattr(problem, "voxel", None)
-    if voxel is not None:
-        return np.full(count, voxel[0])
-    thick = getattr(problem.model_at(state).exit_wave, "thickness", None)
-    # While a model is exchanged a state of the one before may be asked about.
-    return np.asarray(thick, float) if thick is not None and len(thick) == count else np.zeros(count)
+    thick, count = state.thicknesses, len(state.object)
+    return thick if thick is not None and len(thick) == count else np.zeros(count)  # a model may tell distances alone
 
 
 def into_scan_frame(problem: Problem | TiltSeries, largest: int | None) -> Map:

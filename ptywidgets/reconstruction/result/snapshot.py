@@ -112,7 +112,7 @@ def take_snapshot(
         probe_fourier_sampling=single(
             (1 / (problem.sampling[0] * modes.shape[-2]), 1 / (problem.sampling[1] * modes.shape[-1]))
         ),
-        depths=tuple(np.r_[0.0, np.cumsum(thicknesses(problem, state))].tolist()),
+        depths=tuple(np.r_[0.0, np.cumsum(thicknesses(state))].tolist()),
         slice=shown,
         occupations=tuple(occupations(modes).tolist()),
         mode=mode,

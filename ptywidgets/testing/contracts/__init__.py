@@ -1,1 +1,1 @@
-"""Contracts: test classes for whoever adds an algorithm, backend, constraint, loss, model or refinement."""
+"""Contracts: test classes for whoever adds an algorithm, backend, constraint, loss, model, problem or refinement."""

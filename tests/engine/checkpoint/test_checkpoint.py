@@ -30,6 +30,8 @@ def test_what_is_saved_comes_back(recon, tmp_path):
     np.testing.assert_array_equal(saved.state.object, recon.state.object)
     np.testing.assert_array_equal(saved.state.probe, recon.state.probe)
     assert saved.state.losses == recon.state.losses
+    assert saved.state.sampling == saved.sampling == recon.state.sampling == recon.problem.sampling
+    assert saved.state.slice_thickness is recon.state.slice_thickness is None  # thin
     assert saved.rotation == recon.rotation
     assert saved.provenance["data_name"] == "ducky tiny"
 

@@ -42,6 +42,7 @@ def in_old_words(path):
         root = file[ROOT]
         for now, before in PARAMETERS.items():
             root.move(PARAMETER + now, PARAMETER + before)
+        del root["metadatabundle/reconstruction/slice_thickness_A"]  # of which older files say nothing
         texts = root["metadatabundle/descriptions"]
         plan = texts["plan"][()].decode()
         assert all(now in plan for now in FIELDS)
@@ -57,6 +58,10 @@ def in_old_words(path):
 def test_an_old_file_goes_on_bit_for_bit(recon, tmp_path):
     new, old = recon.save(tmp_path / "new.h5"), in_old_words(recon.save(tmp_path / "old.h5"))
     assert load_checkpoint(old).plan == recon.plan
+    for path in (new, old):
+        state = load_checkpoint(path).state
+        assert state.slice_thickness == recon.state.slice_thickness == (20.0, 20.0)
+        assert state.sampling == recon.state.sampling == recon.problem.sampling
     one, other = (Reconstruction.load(path, dataset=recon.dataset).run(2) for path in (new, old))
     assert set(one.state.parameters) == set(other.state.parameters) >= set(PARAMETERS)
     assert one.losses == other.losses and one.iteration == recon.iteration + 2

@@ -129,5 +129,5 @@ def test_a_series_that_is_moved_keeps_what_is_held_out():
     series = replace(series, views=tuple(views)).with_held_out()
     moved = series.to("cpu")
     state = series.start()
-    assert moved.held_out.misfit(moved, state) == series.held_out.misfit(series, state)
+    assert moved.misfit(state) == series.misfit(state)
     assert moved.views[0].patterns.substitutes is not None

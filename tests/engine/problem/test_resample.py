@@ -82,6 +82,7 @@ def test_a_state_comes_over_and_back():
     whole = problem.resample_state(state)
     assert whole.object.shape == problem.object_shape and whole.probe.shape == problem.first_probe.shape
     assert whole.iteration == 3 and whole.losses == state.losses and not whole.memory
+    assert state.sampling == small.sampling and whole.sampling == problem.sampling
     np.testing.assert_allclose(small.resample_state(whole).object, smooth, atol=2e-3)
     assert problem.resample_state(whole) is whole
     assert problem.at_window(problem.window) is problem

@@ -22,7 +22,7 @@ from scipy import fft as sfft
 from scipy import ndimage
 
 from ptywidgets.engine.core.errors import ParameterError
-from ptywidgets.engine.core.protocols import Array, Backend, ExitWaveModel
+from ptywidgets.engine.core.protocols import Array, Backend, ExitWaveModel, GridChange
 
 MOST = 64  # states
 SHARPEST = 20.0  # by how much a frequency is raised at most
@@ -68,6 +68,24 @@ class ObjectModes:
     def bind(self, parameters: Mapping[str, Any]) -> ObjectModes:
         """With a state's phases."""
         return replace(self, phases=parameters["object_modes"]) if "object_modes" in parameters else self
+
+    def resampled(self, parameters: Mapping[str, Any], change: GridChange) -> dict[str, np.ndarray]:
+        """What differs from state to state, with nothing beyond, and displacements, with the usual one beyond."""
+        found: dict[str, np.ndarray] = {}
+        if "object_modes" in parameters:
+            found["object_modes"] = np.array([change.on_object(phase, 0.0) for phase in parameters["object_modes"]])
+        if "displacement" in parameters:
+            far = parameters["displacement"]
+            found["displacement"] = change.on_object(far[None], np.float32(np.median(far)))[0]
+        return found
+
+    def in_slices(self, parameters: Mapping[str, Any], shares: np.ndarray) -> dict[str, np.ndarray]:
+        """Nothing: states of other slices are found anew."""
+        return {}
+
+    def dimmed(self, parameters: Mapping[str, Any], share: Any) -> dict[str, Any]:
+        """Nothing: phases know no counts."""
+        return {}
 
 
 @dataclass(frozen=True)

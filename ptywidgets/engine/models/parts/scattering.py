@@ -29,7 +29,7 @@ from scipy.integrate import trapezoid
 from ptywidgets.engine.atoms.atomic_phase import projected_phase
 from ptywidgets.engine.atoms.elements import scattering_factor
 from ptywidgets.engine.core.errors import ParameterError
-from ptywidgets.engine.core.protocols import Array, Backend
+from ptywidgets.engine.core.protocols import Array, Backend, GridChange
 from ptywidgets.engine.models.parts.learned_shape import LEARNED, first_profile, hat_functions
 
 FIRST_STRENGTH = 1e-3  # of a channel's map: what grows by factors must not begin at nothing
@@ -94,6 +94,24 @@ class Diffuse:
             return self
         profile = parameters.get("profile", self.profile)
         return replace(self, tds_strength=parameters["tds_strength"], b_factor=parameters["b_factor"], profile=profile)
+
+    def resampled(self, parameters: Mapping[str, Any], change: GridChange) -> dict[str, np.ndarray]:
+        """The strength, with nothing beyond, and never below 0."""
+        if "tds_strength" not in parameters:
+            return {}
+        maps = np.array([change.on_object(channel, 0.0) for channel in parameters["tds_strength"]])
+        return {"tds_strength": np.maximum(maps, 0)}
+
+    def in_slices(self, parameters: Mapping[str, Any], shares: np.ndarray) -> dict[str, np.ndarray]:
+        """The strength, which adds up over the depth."""
+        if "tds_strength" not in parameters:
+            return {}
+        strength = parameters["tds_strength"]
+        return {"tds_strength": np.moveaxis(np.tensordot(strength, shares, (1, 1)), -1, 1).astype(strength.dtype)}
+
+    def dimmed(self, parameters: Mapping[str, Any], share: Any) -> dict[str, Any]:
+        """Nothing: the strength is a share of the probe's counts."""
+        return {}
 
     def absorption(self, xp: Any, tds_strength: Array) -> Array:
         """What is left of the wave's amplitude (S, Y, X), of a strength (C, S, Y, X)."""
@@ -160,6 +178,20 @@ class Background:
     def bind(self, parameters: Mapping[str, Any]) -> Background:
         """With a state's pattern."""
         return replace(self, pattern=parameters["background"]) if "background" in parameters else self
+
+    def resampled(self, parameters: Mapping[str, Any], change: GridChange) -> dict[str, np.ndarray]:
+        """The pattern, with the least that there is anywhere beyond."""
+        if "background" not in parameters:
+            return {}
+        return {"background": change.on_detector(parameters["background"], float(parameters["background"].min()))}
+
+    def in_slices(self, parameters: Mapping[str, Any], shares: np.ndarray) -> dict[str, np.ndarray]:
+        """Nothing: it comes from no slice."""
+        return {}
+
+    def dimmed(self, parameters: Mapping[str, Any], share: Any) -> dict[str, Any]:
+        """So much less in every pattern."""
+        return {"background": parameters["background"] * share} if "background" in parameters else {}
 
 
 def thermal_profile(element: str, b_factor: float, k: np.ndarray, energy: float | None = None) -> np.ndarray:
