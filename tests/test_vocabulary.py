@@ -76,7 +76,6 @@ ATTRIBUTES = {
     "claims": "entries",
 }
 ELSEWHERE = {  # where it is another thing
-    "strength": {"ptywidgets/engine/calibrate/agreed.py"},  # of how strongly a specimen scatters
     "stiffness": {
         "ptywidgets/engine/direct/parallax/parallax.py",
         "tests/engine/direct/parallax/test_parallax.py",

@@ -35,10 +35,9 @@ OF_TRIALS = 0.025  # of the defocus: trials that are cut short, and the drawing 
 OF_BANDS = 0.1  # degrees: the linear fit states less than strong phases leave it
 ALONE = 2.0  # the same where the other method has lost its way on these data, and nothing confirms this one
 SEEN = 3.0  # sigmas of a coma, from which on trials are asked about it
-WORSE = (
-    10.0  # sigmas by which trials have to explain less with it, all else as it is best without: right ones cost up to 6
-)
-# there, and aliases 17 to 65
+# Sigmas by which trials have to explain less with a coma, all else as it is best without, for it to be an alias: right
+# ones cost up to 6, and aliases 17 to 65.
+WORSE = 10.0
 NEAR = (5.0, 0.2)  # degrees, and part of the defocus: a fit that goes farther has left the well
 
 
@@ -95,7 +94,7 @@ def agreed(
         floor = OF_ROTATION if name == "rotation" else OF_DEPTH[1] * depth * edge_scale(name, semiangle)
         if name == "C10":
             own = math.hypot(own, OF_TRIALS * values[name])
-            floor = math.hypot((OF_DEPTH[0] + OF_STRENGTH * found.strength) * depth, OF_DEFOCUS * values[name])
+            floor = math.hypot((OF_DEPTH[0] + OF_STRENGTH * found.scattered) * depth, OF_DEFOCUS * values[name])
         between = 0.0 if local is None else local[0][name] - values[name]
         shift, sigma = _mean(between, own, other)
         values[name] += shift

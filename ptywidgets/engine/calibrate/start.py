@@ -216,7 +216,7 @@ def find_start(
         others = tuple(n for n in fit.uncertainties if n not in (*terms, "defocus"))
         try:  # the rotation is told better by the trials than by a few rounds of this
             refinement = refine_optics(measurement, optics, fit, hold=(*held, *others), rounds=3 if refine else 1)
-            fit = _of_plane(refinement, found.strength) if thickness is None and defocus is None else refinement.fit
+            fit = _of_plane(refinement, found.scattered) if thickness is None and defocus is None else refinement.fit
             if math.isfinite(found.flip_margin):
                 found = found.with_fringes(refinement.fringes)
                 fit = replace(fit, told=found.told)
@@ -255,10 +255,10 @@ def find_start(
     )
 
 
-def _of_plane(refinement: OpticsRefinement, strength: float) -> OpticsFit:
+def _of_plane(refinement: OpticsRefinement, scattered: float) -> OpticsFit:
     """The fit of one plane, less sure of the defocus the more of what the specimen scatters one plane does not explain:
     a specimen of unknown thickness has it anywhere within."""
-    fit, share = refinement.fit, min(1.0, refinement.misfit / max(strength, 1e-30))
+    fit, share = refinement.fit, min(1.0, refinement.misfit / max(scattered, 1e-30))
     sigma = math.hypot(fit.uncertainties["C10"], OF_PLANE * share)
     return replace(fit, uncertainties={**fit.uncertainties, "C10": sigma, "defocus": sigma})
 

@@ -65,7 +65,7 @@ class SearchResult:
     flip_margin: float  # sigmas to its flip
     thorough: bool  # whether the whole grid was looked at
     explained: float  # of what an empty object leaves, the share that the best explains
-    strength: float  # of the counts, what an empty object leaves beyond noise: how strongly the specimen scatters
+    scattered: float  # of the counts, what an empty object leaves beyond noise: how strongly the specimen scatters
     left: float  # of the counts, what the best leaves beyond noise
     poor: bool  # whether that is so much that the model is not the specimen's
     at_edge: bool  # whether the best is at the edge of the range: what is true may lie beyond
