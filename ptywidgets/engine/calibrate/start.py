@@ -27,6 +27,7 @@ from ptywidgets.engine.calibrate.search.search import search
 from ptywidgets.engine.calibrate.search.trial import Points
 from ptywidgets.engine.calibrate.search.verdict import SearchResult
 from ptywidgets.engine.calibrate.spectra.optics_fit import TERMS, OpticsFit, cannot_tell, find_optics
+from ptywidgets.engine.calibrate.spectra.optics_fit import in_words as fit_in_words
 from ptywidgets.engine.calibrate.spectra.sidebands import Sidebands
 from ptywidgets.engine.calibrate.start_arguments import checked_start
 from ptywidgets.engine.core.errors import InsufficientData
@@ -48,13 +49,13 @@ from ptywidgets.engine.preprocess.origin.descan_model import descan_model
 from ptywidgets.engine.preprocess.origin.origin import fit_origin, moments
 from ptywidgets.engine.preprocess.rotation import RotationFit, wrapped_angle
 
-OF_THICK = (0.1, 0.05)  # of the depth of field and of the thickness: what slices that are all alike leave unsure of the
-# middle of a specimen
-OF_PLANE = (
-    150.0  # A, times the share of what is scattered that one plane leaves: 0 to 0.05 of thin specimens, and 0.1 to
-)
-# 0.25 of those of 120 to 190 A, whose best plane was up to 51 A from their middle
-COMA_OF_THICK = 0.25  # of the same, as a phase at the edge: coma is found with one plane, which the specimen is not
+# Of the depth of field and of the thickness: what slices that are all alike leave unsure of the middle of a specimen.
+OF_THICK = (0.1, 0.05)
+# A, times the share of what is scattered that one plane leaves: 0 to 0.05 of thin specimens, 0.1 to 0.25 of those of
+# 120 to 190 A, whose best plane was up to 51 A from their middle.
+OF_PLANE = 150.0
+# Of the depth of field, as a phase at the edge: the coma is found with one plane, which a thick specimen is not.
+COMA_OF_THICK = 0.25
 AGREE = (2.0, 6.0)  # degrees between curl and bright field, at least and at most, with which the two agree
 SHARP = 2.0  # the same in uncertainties of the curl's
 DIRECTED = 0.4  # share of the curl: with more, the centre of mass has hardly a direction
@@ -321,7 +322,7 @@ def _known(measurement: Measurement, fit: OpticsFit, told: bool) -> RotationFit:
         transpose=fit.transpose,
         uncertainty=fit.uncertainties["rotation"],
         flip_resolved=told,
-        message=fit.message,
+        message=fit_in_words(fit.aberrations, fit.rotation, fit.transpose, fit.uncertainties),
     )
 
 

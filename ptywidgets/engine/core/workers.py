@@ -14,8 +14,9 @@ MOST = 1024  # more take longer to start than they save
 def worker_count() -> int:
     """Return the number of threads that share a computation.
 
-    It is read once, from the environment variable ``PTYWIDGETS_NUM_THREADS``; without that it is the number of cores
-    that this process may use, which on a shared machine or in a container is often less than the machine has.
+    That is what the environment variable ``PTYWIDGETS_NUM_THREADS`` says; without it the number of cores that this
+    process may use, which on a shared machine or in a container is often less than the machine has. Pools of threads
+    that are there already keep their size when the variable changes.
 
     Returns
     -------

@@ -44,8 +44,8 @@ class Starting(Inputs):
     composition: Any
     _forget_object: Any
     _apply_start: Any
-    # Cartesian aberrations that were found and not given, with the values that the program has set; all three are
-    # replaced and never changed.
+    # Cartesian aberrations that were found and not given, with the values that the program has set; replaced, never
+    # changed.
     _found_lens: dict[str, float] = {}  # noqa: RUF012
     _found_turn: tuple[tuple[str, Any], ...] = ()  # of rotation and transpose those that were found, not given
     _found_start: FoundStart | None = None  # the one that was found with the alternatives
@@ -206,8 +206,8 @@ class Starting(Inputs):
         found, before = self._found_now, self.optics.aberrations.cartesian
         kept = {n: v for n, v in after.cartesian.items() if n in found or (not before[n] and v)}
         if self._set_lens is not None:
-            now, then, ours = self.optics.aberrations.cartesian, after.cartesian, self._set_lens.cartesian
-            moved = {name: value + then[name] - now[name] for name, value in ours.items()}
+            then = after.cartesian
+            moved = {name: value + then[name] - before[name] for name, value in self._set_lens.cartesian.items()}
             self._set_lens = Aberrations(**{name: value for name, value in moved.items() if value})
         self.optics = self.optics.replace(aberrations=after)
         self._found_lens = kept

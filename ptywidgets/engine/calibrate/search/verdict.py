@@ -26,10 +26,11 @@ NEARBY = 15.0  # degrees, the step in which what two methods agree on is looked 
 EDGE = 0.95  # of the widest defocus: what lies there may lie beyond
 UNEXPLAINED = 0.05  # of the counts, beyond twice the noise: with more left, the model is not the specimen's
 CLEAR = (3.0, 6.0)  # sigmas by which the best has to be better than another to count as told: usually, and
-FLIP = 6.0  # the same against its flip, from which only the second order of the phase, and its sign, tell it; with less
-# the atoms have to say so, too
-ASTIGMATIC = 0.3  # astigmatism over defocus, either over the other, from which on they may be each other
 LITTLE = 0.15  # where less than this share of what is no noise is explained, and chance has its say
+# Sigmas by which the best has to be better than its flip, from which only the second order of the phase, and its sign,
+# tell it; with less the atoms have to say so, too.
+FLIP = 6.0
+ASTIGMATIC = 0.3  # astigmatism over defocus, from which on the two may be each other, or the grid may miss what is true
 FRINGES = 0.7  # share of a phase that has one spatial frequency: a lattice whose atoms are not resolved
 LEAST = 0.03  # of what an empty object leaves: with less explained, wells of the noise are as deep
 MUCH = 1.08  # as much as any other but its flip it has to explain, too: one in a well that is none is hardly better
