@@ -7,7 +7,6 @@ the aperture's edge is sharp, its middle at the semi-angle.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +14,7 @@ from scipy.fft import next_fast_len, rfft2
 
 from ptywidgets.engine.backends.transforms import load_transform
 from ptywidgets.engine.core.units import wavelength
-from ptywidgets.engine.core.workers import worker_count
+from ptywidgets.engine.core.workers import WorkerPool
 from ptywidgets.engine.data.calibration import Calibration
 from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.engine.optics.aberrations import chi
@@ -210,7 +209,7 @@ def _scatter(
         waves = fft(waves * tilts[:, 0, :, None] * tilts[:, 1, None, :], True, 1)
         patterns[batch] += np.float32(weight) * window.detected(waves.real**2 + waves.imag**2)
 
-    with ThreadPoolExecutor(worker_count()) as pool:
+    with WorkerPool() as pool:
         list(pool.map(work, np.array_split(np.arange(len(positions)), max(2, len(positions) * n * n // 200_000))))
 
 

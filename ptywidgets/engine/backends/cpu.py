@@ -12,7 +12,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import wait
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -23,9 +23,8 @@ from ptywidgets.engine.backends.kernels.kernels import Kernels, load_kernels
 from ptywidgets.engine.backends.transforms import Transform, load_transform
 from ptywidgets.engine.backends.turns import Turns
 from ptywidgets.engine.core import memory
-from ptywidgets.engine.core.helpers import helping
 from ptywidgets.engine.core.protocols import Loss
-from ptywidgets.engine.core.workers import worker_count
+from ptywidgets.engine.core.workers import WorkerPool, worker_count
 from ptywidgets.engine.data.patterns import Patterns
 
 Result = TypeVar("Result")
@@ -60,7 +59,7 @@ class CpuBackend:
 
     def _without_threads(self) -> None:
         """At first, and in a forked child, where threads are not and a lock may be held by one of them."""
-        self._pool: ThreadPoolExecutor | None = None
+        self._pool: WorkerPool | None = None
         self._busy = threading.Lock()
         self._worker = threading.local()
         self._buffers: dict[tuple[int, str], np.ndarray] = {}
@@ -294,20 +293,16 @@ class CpuBackend:
             finally:
                 del self._worker.rank
 
-        def helped(rank: int) -> None:
-            with helping():
-                ranked(rank)
-
         if workers == 1:
             ranked(0)
             return
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.threads - 1, thread_name_prefix="ptywidgets-cpu")
+            self._pool = WorkerPool(self.threads - 1, "ptywidgets-cpu")
         futures: list[Any] = []
         try:
             for rank in range(1, workers):
                 try:
-                    futures.append(self._pool.submit(helped, rank))
+                    futures.append(self._pool.submit(ranked, rank))
                 except RuntimeError:  # no pool takes work once the main thread has ended, and other threads go on
                     ranked(rank)
             ranked(0)  # here: to wake a thread and to be woken takes as long as some transforms

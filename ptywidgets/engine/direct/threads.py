@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import wait
 from functools import cache
 from itertools import pairwise
 
-from ptywidgets.engine.core.helpers import helping
-from ptywidgets.engine.core.workers import worker_count
+from ptywidgets.engine.core.workers import WorkerPool, worker_count
 
 _helper = threading.local()  # `is_one` is set in the threads that help
 
@@ -42,13 +41,8 @@ def shared(work: Callable[[slice], object], count: int, at_once: int | None = No
         one_by_one(0, count)
         return
     first, *rest = pairwise(ends)
-
-    def helped(first: int, end: int) -> None:
-        with helping():
-            one_by_one(first, end)
-
     try:
-        others = [_helpers().submit(helped, *part) for part in rest]
+        others = [_helpers().submit(one_by_one, *part) for part in rest]
     except RuntimeError:  # no pool takes work any more once the main thread has ended, but other threads may go on
         one_by_one(0, count)
         return
@@ -64,9 +58,9 @@ def shared(work: Callable[[slice], object], count: int, at_once: int | None = No
 
 
 @cache
-def _helpers() -> ThreadPoolExecutor:
+def _helpers() -> WorkerPool:
     """The other threads, which stay: to start and to end some takes longer than many a piece of work."""
-    return ThreadPoolExecutor(max(1, worker_count() - 1), "ptywidgets-direct", lambda: setattr(_helper, "is_one", True))
+    return WorkerPool(max(1, worker_count() - 1), "ptywidgets-direct", lambda: setattr(_helper, "is_one", True))
 
 
 if hasattr(os, "register_at_fork"):

@@ -8,7 +8,6 @@ Incoherent means over snapshots are those of Loane, Xu and Silcox, Acta Cryst. A
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +16,7 @@ from ptywidgets.engine.backends.transforms import load_transform
 from ptywidgets.engine.core.errors import ParameterError
 from ptywidgets.engine.core.params import counted
 from ptywidgets.engine.core.units import wavelength
-from ptywidgets.engine.core.workers import worker_count
+from ptywidgets.engine.core.workers import WorkerPool, worker_count
 from ptywidgets.engine.optics.probe import Optics
 from ptywidgets.engine.simulate.potential import phase_slices, slice_count
 from ptywidgets.engine.simulate.specimen import Atoms
@@ -201,7 +200,7 @@ class _Run:
             self.patterns[batch] += self.window.detected(intensity)
             self.sums[:, batch] += self.masks @ intensity.reshape(len(batch), -1).T
 
-        with ThreadPoolExecutor(self.workers) as pool:
+        with WorkerPool(self.workers) as pool:
             list(pool.map(work, batches))
 
     def _entrance(self, inside: np.ndarray) -> np.ndarray:
@@ -226,6 +225,6 @@ class _Run:
             wave = self.fft(wave, False, 1)
             out[s] = wave[0].take(rows, axis=0).take(columns, axis=1)
 
-        with ThreadPoolExecutor(self.workers) as pool:
+        with WorkerPool(self.workers) as pool:
             list(pool.map(fill, range(len(phases))))
         return out

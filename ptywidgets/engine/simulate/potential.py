@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 from scipy import fft as sfft
 
@@ -12,7 +10,7 @@ from ptywidgets.engine.atoms.elements import scattering_factor
 from ptywidgets.engine.core.errors import ParameterError
 from ptywidgets.engine.core.params import counted
 from ptywidgets.engine.core.units import interaction
-from ptywidgets.engine.core.workers import worker_count
+from ptywidgets.engine.core.workers import WorkerPool
 from ptywidgets.engine.simulate.specimen import Atoms
 
 
@@ -75,7 +73,7 @@ def phase_slices(
                 spectrum += points_spectrum(atoms.positions[here, 1:] / sampling, shape) * forms[kind]
         out[s] = sfft.irfft2(spectrum, s=shape, workers=1)
 
-    with ThreadPoolExecutor(workers or worker_count()) as pool:
+    with WorkerPool(workers) as pool:
         list(pool.map(fill, range(count)))
     return out
 

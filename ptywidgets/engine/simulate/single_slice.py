@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 
 from ptywidgets.engine.backends.cpu import CpuBackend
 from ptywidgets.engine.core.errors import ParameterError
-from ptywidgets.engine.core.workers import worker_count
+from ptywidgets.engine.core.workers import WorkerPool
 from ptywidgets.engine.models import single_slice
 from ptywidgets.engine.models.composed import Geometry
 
@@ -60,6 +58,6 @@ def poisson_counts(intensity: np.ndarray, generator: np.random.Generator) -> np.
     def fill(part: np.ndarray, own: np.random.Generator) -> None:
         out[part] = np.minimum(own.poisson(intensity[part].clip(0)), 65535)
 
-    with ThreadPoolExecutor(worker_count()) as pool:
+    with WorkerPool() as pool:
         list(pool.map(fill, parts, generator.spawn(len(parts))))
     return out

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from ptywidgets.engine.core.helpers import BUSY
+from ptywidgets.engine.core.workers import BUSY, STARTING
 from ptywidgets.engine.io.arrays.lazy import hold_hdf5
 
 PREFIX = "ptywidgets"
@@ -97,6 +97,11 @@ class Thread(threading.Thread):
         super().__init__(target=work, name=f"{PREFIX}-{name}", daemon=True)
         self.over = False
 
+    def start(self) -> None:
+        """As in threading."""
+        with STARTING:
+            super().start()
+
     def run(self) -> None:
         """As in threading; ended with the process, it says nothing."""
         try:
@@ -113,6 +118,11 @@ class Timer(threading.Timer):
     def __init__(self, delay: float, work: Callable[[], object]) -> None:
         super().__init__(delay, work)
         self.name, self.daemon = f"{PREFIX}-timer", True
+
+    def start(self) -> None:
+        """As in threading."""
+        with STARTING:
+            super().start()
 
 
 def end() -> None:
@@ -192,8 +202,12 @@ def _compiles(one: threading.Thread) -> bool:
 def _unwind(one: threading.Thread) -> None:
     """Raise :class:`Ended` in a thread as soon as it is in Python code; elsewhere it only ends by itself."""
     api = getattr(ctypes, "pythonapi", None)
-    if api is not None and one.ident is not None:
+    if api is None or one.ident is None or not STARTING.acquire(timeout=AGAIN):
+        return
+    try:
         api.PyThreadState_SetAsyncExc(ctypes.c_ulong(one.ident), ctypes.py_object(Ended))
+    finally:
+        STARTING.release()
 
 
 atexit.register(_end_for_good)

@@ -1,12 +1,14 @@
 """Scripts that end while they compute: they do end, with their own status, a word on the run, and what it saved."""
 
 import importlib.util
+import random
 import sys
 import threading
 import time
 
 import pytest
 
+from ptywidgets.engine.core.workers import WorkerPool
 from ptywidgets.reconstruction.session import ending
 
 KINDS = [  # what the script does, how it ends, after how many seconds, in which format, whether it saves
@@ -69,6 +71,24 @@ ThreadPoolExecutor(1).submit(work, "pool")
     done = exits.subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0 and done.stderr == ""
     assert sorted(done.stdout.splitlines()) == ["pool finished 4", "thread finished 4"]
+
+
+def test_a_thread_that_begins_others_is_not_broken_into_while_it_does():
+    """The exception would end the new thread before it says that it runs, and the one that waits for it never ends."""
+    dice = random.Random(0)
+    for _ in range(300):
+
+        def work():
+            while True:
+                with WorkerPool(2) as pool:
+                    pool.submit(int)
+
+        thread = ending.Thread(work, "test")
+        thread.start()
+        time.sleep(dice.uniform(0, 2e-3))
+        ending._unwind(thread)
+        thread.join(20)
+        assert not thread.is_alive()
 
 
 def test_a_thread_within_the_compiler_is_not_broken_into():

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -21,9 +20,8 @@ from scipy import ndimage
 
 from ptywidgets.engine.calibrate.coarse.coarse_block import asked_pixels, deflected_block, moved_aperture
 from ptywidgets.engine.core.errors import InsufficientData
-from ptywidgets.engine.core.helpers import helping
 from ptywidgets.engine.core.units import wavelength
-from ptywidgets.engine.core.workers import worker_count
+from ptywidgets.engine.core.workers import WorkerPool
 from ptywidgets.engine.data.calibration import relative
 from ptywidgets.engine.optics.chi_terms import polynomials
 from ptywidgets.engine.optics.probe import Optics, make_aperture
@@ -127,7 +125,7 @@ class CoarseModel:
         ndarray (P + 1,)
             What to add to the coefficients (A) and to the rotation (rad); the object has been changed.
         """
-        with ThreadPoolExecutor(worker_count(), "ptywidgets-coarse") as self._pool:
+        with WorkerPool(name="ptywidgets-coarse") as self._pool:
             self._linearise(values, rotation, transpose, free)
             turned = self._turned(transpose) if free[-1] else None
             if turned is not None:
@@ -148,12 +146,8 @@ class CoarseModel:
     # ------------------------------------------------------------------ inside
 
     def _map(self, task: Callable[[np.ndarray], Any]) -> list[Any]:
-        def helped(part: np.ndarray) -> Any:
-            with helping():
-                return task(part)
-
         try:
-            futures = [self._pool.submit(helped, part) for part in self.parts]
+            futures = [self._pool.submit(task, part) for part in self.parts]
         except RuntimeError:  # no pool takes work once the main thread has ended, and other threads go on
             return [task(part) for part in self.parts]
         return [future.result() for future in futures]

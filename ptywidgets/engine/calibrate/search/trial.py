@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,9 +25,8 @@ from ptywidgets.engine.backends.kernels.kernels import load_kernels
 from ptywidgets.engine.backends.transforms import load_transform
 from ptywidgets.engine.calibrate.coarse.coarse_block import asked_pixels, deflected_block
 from ptywidgets.engine.core.errors import InsufficientData
-from ptywidgets.engine.core.helpers import helping
 from ptywidgets.engine.core.units import wavelength
-from ptywidgets.engine.core.workers import worker_count
+from ptywidgets.engine.core.workers import WorkerPool, worker_count
 from ptywidgets.engine.data.calibration import relative
 from ptywidgets.engine.optics.aberrations import Aberrations, chi
 from ptywidgets.engine.optics.chi_terms import polynomials
@@ -222,14 +221,9 @@ class Trials:
         parts = [points.take(slice(i, i + most)) for i in range(0, len(points), most)]
         if len(parts) == 1:
             return self._errors(parts[0], sweeps)
-
-        def helped(part: Points) -> np.ndarray:
-            with helping():
-                return self._errors(part, sweeps)
-
-        with ThreadPoolExecutor(worker_count(), "ptywidgets-trials") as pool:
+        with WorkerPool(name="ptywidgets-trials") as pool:
             try:
-                futures: list[Future[np.ndarray]] = [pool.submit(helped, part) for part in parts]
+                futures: list[Future[np.ndarray]] = [pool.submit(self._errors, part, sweeps) for part in parts]
             except RuntimeError:  # no pool takes work once the main thread has ended, and other threads go on
                 return np.concatenate([self._errors(part, sweeps) for part in parts])
             return np.concatenate([future.result() for future in futures])
