@@ -52,7 +52,7 @@ def about_data(screened: Screened) -> list[Decision]:
         count = int(screened.bad.pixels.sum())
         out.append(Decision("pixels masked", count, None, "px", "from the data", " ".join(masked)))
     if dataset.vacuum is not None:
-        clean = clean_vacuum(dataset.vacuum, dataset.mask)
+        clean = clean_vacuum(dataset.vacuum, dataset.mask, dataset.calibration.relative_pixels)
         if clean.sentence:
             count = int((clean.odd | clean.unmeasured).sum())
             out.append(Decision("vacuum pattern", count, None, "px", "from its neighbours", clean.sentence))

@@ -29,7 +29,7 @@ from ptywidgets.engine.calibrate.search.verdict import SearchResult
 from ptywidgets.engine.calibrate.spectra.optics_fit import TERMS, OpticsFit, cannot_tell, find_optics
 from ptywidgets.engine.calibrate.spectra.optics_fit import in_words as fit_in_words
 from ptywidgets.engine.calibrate.spectra.sidebands import Sidebands
-from ptywidgets.engine.calibrate.start_arguments import checked_start
+from ptywidgets.engine.calibrate.start_arguments import check_sizes, checked_start
 from ptywidgets.engine.core.errors import InsufficientData
 from ptywidgets.engine.data.calibration import in_words as words_of
 from ptywidgets.engine.data.dataset import Dataset
@@ -155,6 +155,11 @@ def find_start(
     """
     defocus, aberrations, thickness, refine, terms = checked_start(
         dataset,
+        semiangle=semiangle,
+        q_pixel=q_pixel,
+        rotation=rotation,
+        transpose=transpose,
+        origin=origin,
         defocus=defocus,
         aberrations=aberrations,
         preparation=preparation,
@@ -170,6 +175,7 @@ def find_start(
     decisions = about_data(screened)
     tell("the bright-field disk")
     dataset, calibrated = calibrate_by_disk(screened.dataset, semiangle, q_pixel)
+    check_sizes(dataset, defocus, aberrations)  # of what the disk has told, too
     screened, decisions = replace(screened, dataset=dataset), [*decisions, *calibrated]
     wanted = preparation or Preparation()
     rotation = wanted.rotation if rotation is None else rotation
@@ -187,7 +193,7 @@ def find_start(
     bright = bright_field(dataset, measurement)
     optics = Optics.from_dataset(dataset, aberrations=Aberrations(defocus=None) if aberrations is None else aberrations)
     if dataset.vacuum is None:
-        optics = measured_aperture(optics, repaired(dataset), measurement)
+        optics = measured_aperture(optics, repaired(dataset), measurement, dataset.mask)
     cannot = ""
     found: SearchResult | None = None
     refinement: OpticsRefinement | None = None
@@ -201,6 +207,8 @@ def find_start(
             require_disk(hidden)
         tell("the spectra of the bright field")
         bands = Sidebands.prepare(bright)
+        if not bands.frequencies[0].size:
+            raise InsufficientData("no frequency of the scan lies within what the aperture passes.")
         linear = find_optics(bright, optics, terms=terms, bands=bands, **given)
         tell("trial reconstructions")
         found = _searched(measurement, optics, linear, terms, given, progress=tell)
@@ -341,7 +349,7 @@ def calibrate_by_disk(
         vacuum = pattern is not None
         if not vacuum:  # descan would smear the disk of a plain mean
             clean = repaired(dataset)
-            pattern = centred_mean(clean, fit_origin(moments(clean)[1], "plane"))
+            pattern = centred_mean(clean, fit_origin(moments(clean)[1], "plane"), mask=dataset.mask)
         disk = measure_disk(pattern, known.relative_pixels)
         edge = min(disk.edge_width / EDGE / disk.radius, WIDEST)  # of the radius
         if known.semiangle is None:

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ptywidgets.engine.calibrate.coarse.thick import SLICE
 from ptywidgets.engine.calibrate.spectra.optics_fit import TERMS
-from ptywidgets.engine.core.errors import ParameterError, unknown_name
+from ptywidgets.engine.core.errors import CalibrationError, ParameterError, unknown_name
 from ptywidgets.engine.core.params import Parameter
+from ptywidgets.engine.data.calibration import in_words, single
 from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.engine.optics.aberrations import Aberrations
 from ptywidgets.engine.optics.chi_terms import coefficient_names
 from ptywidgets.engine.preprocess.measurement import Preparation
 
 PAIRED = "ab"  # the last letters of the two parts of a coefficient that has a direction
+THICKEST = 500 * SLICE  # A: of as many slices as a model may have
+# Times the detector's longer side: a disk that is wider is not the one on the detector. One that a region of the
+# detector cuts is seen in part.
+WIDEST_DISK = 1.5
+SMALLEST_SCAN = 1.0  # times the finest detail that an aperture passes: a smaller scan has no frequency to look at
+WIDEST_PROBE = 10.0  # times the box of the probe: it wraps round so often that it has no form
 
 
 def checked_start(
     dataset: Any,
     *,
+    semiangle: Any = None,
+    q_pixel: Any = None,
+    rotation: Any = None,
+    transpose: Any = None,
+    origin: Any = None,
     defocus: Any,
     aberrations: Any,
     preparation: Any,
@@ -29,11 +43,11 @@ def checked_start(
 ) -> tuple[float | None, Aberrations | None, float | None, bool, tuple[str, ...]]:
     """Defocus (A), aberrations, thickness (A), refine and terms as the search takes them.
 
-    Calibration, rotation, transpose and origin are checked where they are set.
+    Calibration, rotation, transpose and origin are taken as they are, and refused before any pattern is read, too.
 
     Raises
     ------
-    ParameterError
+    ParameterError, CalibrationError
         With what was given, what was expected, and what to do.
     """
     if not isinstance(dataset, Dataset):
@@ -53,18 +67,104 @@ def checked_start(
                 f"aberrations is {aberrations!r}; expected Aberrations, such as Aberrations(defocus=350), or leave "
                 "them out to have them found."
             )
+        unnamed = [name for name in aberrations if not isinstance(name, str)]
+        if unnamed:
+            raise ParameterError(
+                f"aberrations has {unnamed[0]!r} for the name of a coefficient; expected names, such as "
+                'Aberrations(defocus=350, C30=1e4) or {"defocus": 350, "C30": 1e4}, in A.'
+            )
         aberrations = Aberrations(**aberrations)
     number = _number("defocus", defocus, "expected a finite number of A, or leave it out to have it found")
     thick = _number("thickness", thickness, "expected a number of A from 0 on, or leave it out")
     if thick is not None and thick < 0:
         raise ParameterError(f"thickness is {thickness!r}; expected a number of A from 0 on, or leave it out.")
-    return (
-        number,
-        aberrations,
-        thick,
-        Parameter("refine", True, type=bool).check(refine),
-        _checked_terms(terms, number is not None),
-    )
+    if thick is not None and thick > THICKEST:
+        raise ParameterError(
+            f"thickness is {thick:.3g} A; expected a number of A from 0 to {THICKEST:.0f}: 10 nm are 100 A."
+        )
+    switch, names = Parameter("refine", True, type=bool).check(refine), _checked_terms(terms, number is not None)
+    others = {"rotation": rotation, "transpose": transpose, "origin": origin}
+    Preparation().replace(**{name: value for name, value in others.items() if value is not None})
+    given = {name: value for name, value in (("semiangle", semiangle), ("q_pixel", q_pixel)) if value is not None}
+    check_sizes(dataset.with_calibration(**given) if given else dataset, number, aberrations)
+    return number, aberrations, thick, switch, names
+
+
+def check_sizes(dataset: Dataset, defocus: float | None = None, aberrations: Aberrations | None = None) -> None:
+    """Refuse a calibration, or a lens, with which disk, scan and probe have sizes that no experiment has.
+
+    Work and memory grow with these sizes, so they are looked at first; of what is not known nothing is said.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    defocus : float, optional
+        In A.
+    aberrations : Aberrations, optional
+
+    Raises
+    ------
+    CalibrationError, ParameterError
+
+    Examples
+    --------
+    >>> from ptywidgets import samples
+    >>> check_sizes(samples.ducky("tiny").with_calibration(q_pixel=1e-9))
+    Traceback (most recent call last):
+    ptywidgets.engine.core.errors.CalibrationError: with a semi-angle of 20 mrad, 80 keV and q_pixel = 1e-09 1/A the \
+bright-field disk has a radius of 4.79e+08 pixels; expected one of 0.5 to 48 on a detector of 64 x 64 pixels: check \
+q_pixel (1/A, not 1/nm), semiangle (mrad) and energy (eV), or leave out q_pixel or semiangle to have it found from the \
+disk.
+    """
+    known, shape = dataset.calibration, dataset.detector_shape
+    if known.energy is None:
+        return
+    aperture = None if known.semiangle is None else math.sin(1e-3 * known.semiangle) / known.wavelength  # 1/A
+    if aperture is not None and known.q_pixel is not None:
+        radii, most = [aperture / width for width in known.q_pixels], WIDEST_DISK * max(shape) / 2
+        if not all(0.5 <= radius <= most for radius in radii):
+            size = in_words(single(tuple(radii)), 3)
+            raise CalibrationError(
+                f"with a semi-angle of {known.semiangle:g} mrad, {1e-3 * known.energy:g} keV and q_pixel = "
+                f"{in_words(known.q_pixel)} 1/A the bright-field disk has a radius of {size} pixels; expected one of "
+                f"0.5 to {most:g} on a detector of {shape[0]} x {shape[1]} pixels: check q_pixel (1/A, not 1/nm), "
+                "semiangle (mrad) and energy (eV), or leave out q_pixel or semiangle to have it found from the disk."
+            )
+    box = None if known.q_pixel is None else 1 / min(known.q_pixels)  # A
+    if known.scan_step is not None:
+        along = [(step, n) for step, n in zip(known.scan_steps, dataset.scan_shape, strict=True) if n > 1]
+        if box is not None and along and max(step for step, _ in along) > box:
+            raise CalibrationError(
+                f"scan_step is {in_words(known.scan_step)} A; expected less than {box:.3g} A, the width of the box "
+                f"that a detector pixel of {in_words(single(known.q_pixels))} 1/A leaves the probe: farther apart, "
+                "positions have nothing in common. Check scan_step (A: 0.4 nm is 4.0) and q_pixel (1/A)."
+            )
+        extent = max((step * n for step, n in along), default=math.inf)
+        if aperture is not None and extent < SMALLEST_SCAN / (2 * aperture):
+            raise CalibrationError(
+                f"scan_step is {in_words(known.scan_step)} A, so that the whole scan is {extent:.3g} A wide; expected "
+                f"more than {SMALLEST_SCAN / (2 * aperture):.3g} A, the finest detail that an aperture of "
+                f"{known.semiangle:g} mrad passes. Check scan_step (A: 0.4 nm is 4.0) and semiangle (mrad)."
+            )
+    if aperture is not None and box is not None and known.semiangle is not None:
+        _check_probe(defocus, aberrations, 1e-3 * known.semiangle, box)
+
+
+def _check_probe(defocus: float | None, aberrations: Aberrations | None, semiangle: float, box: float) -> None:
+    """Refuse an aberration that makes the probe many times wider than its box; `semiangle` in rad, `box` in A."""
+    lens = {} if aberrations is None else {name: abs(value) for name, value in aberrations.cartesian.items() if value}
+    named = {"defocus": abs(lens.pop("C10", 0.0)), **lens}
+    if defocus is not None:
+        named["defocus"] = abs(defocus)
+    for name, size in named.items():
+        order = 1 if name == "defocus" else int(name[1])
+        most = WIDEST_PROBE * box / (2 * semiangle**order)  # rays at the edge are off by size semiangle^order
+        if size > most:
+            raise ParameterError(
+                f"{name} is {size:.3g} A in size, which makes the probe {2 * size * semiangle**order:.3g} A wide, in a "
+                f"box of {box:.3g} A; expected at most {most:.3g} A of it with this semi-angle and detector pixel. "
+                f"Check {name} (A: 50 nm is 500), semiangle (mrad) and q_pixel (1/A)."
+            )
 
 
 def check_progress(progress: Any) -> None:
@@ -123,4 +223,4 @@ def _kind(value: Any) -> str:
     return repr(value) if isinstance(value, (str, int, float, type(None))) else f"a {type(value).__name__}"
 
 
-__all__ = ["check_progress", "checked_start"]
+__all__ = ["check_progress", "check_sizes", "checked_start"]

@@ -213,7 +213,9 @@ class Facts:
     def vacuum_words(self) -> str:
         """What is wrong with pixels of the vacuum pattern; empty where nothing is."""
         vacuum = self.dataset.vacuum
-        return "" if vacuum is None else clean_vacuum(vacuum, self.dataset.mask).sentence
+        return (
+            "" if vacuum is None else clean_vacuum(vacuum, self.dataset.mask, self.calibration.relative_pixels).sentence
+        )
 
     @cached_property
     def vacuum_disk(self) -> DiskFit:
@@ -223,7 +225,8 @@ class Facts:
             vacuum = self._optics.vacuum
         if vacuum is None:
             raise NotKnown("there is no vacuum pattern")
-        return measure_disk(clean_vacuum(vacuum, ~self.unmeasured).pattern, self.calibration.relative_pixels)
+        pixels = self.calibration.relative_pixels
+        return measure_disk(clean_vacuum(vacuum, ~self.unmeasured, pixels).pattern, pixels)
 
     @cached_property
     def report(self) -> dict[str, Quantity]:

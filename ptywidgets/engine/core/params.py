@@ -110,7 +110,7 @@ class Parameter:
             if isinstance(plain_number(value), (str, bytes, bool)) or np.ndim(value):
                 raise TypeError  # which Python would take for numbers
             number = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise ParameterError(f"{self.name} is {value!r}; expected {self.expected}.") from None
         if not math.isfinite(number):
             raise ParameterError(f"{self.name} is {value!r}; expected {self.expected}.")

@@ -39,7 +39,10 @@ def checked(name: str, value: Any, source: str = "") -> float | None:
     if isinstance(value, bool) or not isinstance(value, Real):
         pair = ", or two, for rows and columns" if name in PAIRED else ""
         raise AskingError(f"{name}{origin} is {value!r}; expected a number in {unit}, such as {{give}}{pair}.", name)
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # of a whole number with more digits than a float can have
+        number = math.inf
     above = number >= low if low > 0 else number > 0
     if not (math.isfinite(number) and above and number <= high):
         limits = f"between {low:g} and {high:g} {unit}" if low > 0 else f"a positive finite number of {unit}"

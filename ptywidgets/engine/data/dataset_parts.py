@@ -14,7 +14,7 @@ from ptywidgets.engine.core.errors import DataError, DiskCut
 from ptywidgets.engine.data.array_views import BinnedArray, RepairedArray, binned, cropped, summed_dtype
 from ptywidgets.engine.data.calibration import CALIBRATED, Calibration
 from ptywidgets.engine.data.dataset_checks import checked_bins, checked_region
-from ptywidgets.engine.data.detectors import fit_disk
+from ptywidgets.engine.data.detectors import filled_by_symmetry, fit_disk
 from ptywidgets.engine.data.source import Bin, Crop, Repair, Stated, Supplied
 
 if TYPE_CHECKING:
@@ -92,6 +92,9 @@ def mend_dataset(dataset: Dataset, mask: np.ndarray) -> Dataset:
         raise DataError("the mask calls every pixel bad; expected True for bad pixels only.")
     repaired = RepairedArray(dataset.data, mask)
     vacuum = None if dataset.vacuum is None else repaired.repair(dataset.vacuum)
+    if vacuum is not None:
+        turned, where = filled_by_symmetry(vacuum, mask, dataset.calibration.relative_pixels)
+        vacuum[where] = np.rint(turned[where]) if vacuum.dtype.kind in "iu" else turned[where]
     done = Repair(tuple(int(n) for n in np.flatnonzero(mask)))
     source = dataset.source.then(done)
     if vacuum is not None and source.vacuum is not None:

@@ -6,11 +6,19 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from ptywidgets.engine.core.errors import look_up, unknown_name
 from ptywidgets.engine.data.calibration import Calibration
 
 INSIDE = 0.5 - math.acos(math.sqrt(2) - 1) / math.pi  # of the roll-off: where half a cosine squared is 1/2, before 1/2
+WIDE = 2.5  # px from the nearest measured pixel: a hole that is nowhere deeper is told by its neighbours
+RIM, ROUNDS = 12, 8  # points of the rim, at least, that a circle is drawn through, and rounds of drawing it
+ARC = 2.0  # rad: so long an arc of the rim has to be seen
+OFF = 0.06  # of the radius, and half a pixel: what the rim may be off the circle, rms
+NEIGHBOURS = 8  # whose median stands in for a pixel that has no opposite
+UNLIKE = 0.2  # of the disk's height: what pixels on opposite sides may differ by, in the median
 
 
 def disk_mask(
@@ -187,3 +195,141 @@ def scan_range(
         first = min(max(math.ceil(middle - size / 2), 0), n - 1)
         edges += [first, min(max(math.floor(middle + size / 2) + 1, first + 1), n)]
     return edges[0], edges[1], edges[2], edges[3]
+
+
+def filled_by_symmetry(
+    pattern: np.ndarray, unmeasured: np.ndarray, pixels: tuple[float, float] = (1.0, 1.0)
+) -> tuple[np.ndarray, np.ndarray]:
+    """The pattern with large holes filled by point reflection through the disk's centre.
+
+    An aperture looks nearly the same when it is turned by half a turn. Where a mask hides a large part of it, the pixel
+    on the other side of the centre tells more than the nearest pixels that were measured, which only repeat the border.
+    What is opposite to a hole, too, gets the median of the nearest pixels that are known by then.
+
+    Parameters
+    ----------
+    pattern : ndarray (Qy, Qx)
+        A vacuum pattern or a mean pattern. What stands at pixels that were not measured does not matter.
+    unmeasured : ndarray (Qy, Qx) bool
+        True where a pixel does not count.
+    pixels : (float, float)
+        Height and width of a pixel, of which the ratio matters.
+
+    Returns
+    -------
+    filled : ndarray (Qy, Qx)
+        float64; a copy.
+    where : ndarray (Qy, Qx) bool
+        The pixels that were filled: not those of holes a few pixels wide, nor any where no disk is seen, or one that is
+        not the same on both sides.
+
+    Examples
+    --------
+    >>> y, x = np.mgrid[:32, :32]
+    >>> disk = np.where(np.hypot(y - 15.5, x - 16) < 8, 100.0, 0.0)
+    >>> hidden = x > 17
+    >>> filled, where = filled_by_symmetry(np.where(hidden, 0.0, disk), hidden)
+    >>> bool(np.abs(filled - disk)[where].mean() < 3), bool(where[15, 20])
+    (True, True)
+    """
+    out, where = np.array(pattern, np.float64), np.zeros(pattern.shape, bool)
+    depth = ndimage.distance_transform_edt(unmeasured)
+    labels, count = ndimage.label(unmeasured, np.ones((3, 3)))
+    if not count or depth.max() <= WIDE or unmeasured.all():
+        return out, where
+    deep = np.asarray(ndimage.maximum(depth, labels, np.arange(count + 1))) > WIDE
+    wide = deep[labels] & unmeasured
+    disk = rim_circle(out, ~unmeasured, pixels)
+    if disk is None:
+        return out, where
+    measured = np.where(unmeasured, np.nan, out)
+    places = np.indices(out.shape, float)
+    opposite = np.stack([2 * c - p for c, p in zip(disk.centre, places, strict=True)])
+    turned = ndimage.map_coordinates(measured, opposite, order=1, cval=np.nan)
+    both = np.isfinite(turned) & ~unmeasured
+    height = float(np.median(measured[both & _inside(places, disk, pixels)])) if both.any() else np.nan
+    if np.isfinite(height) and float(np.median(np.abs(turned - measured)[both & _inside(places, disk, pixels)])) > (
+        UNLIKE * height
+    ):
+        return out, where
+    where = wide & np.isfinite(turned)
+    out[where] = turned[where]
+    rest = wide & ~where  # opposite to what was not measured, or beyond the detector
+    if where.any() and rest.any():
+        known = np.argwhere(where | ~unmeasured)
+        _, nearest = cKDTree(known).query(np.argwhere(rest), k=[*range(1, min(NEIGHBOURS, len(known)) + 1)])
+        out[rest] = np.median(out[tuple(known[nearest].transpose(2, 0, 1))], axis=-1)
+    return out, where | (rest & where.any())
+
+
+def rim_circle(pattern: np.ndarray, measured: np.ndarray, pixels: tuple[float, float] = (1.0, 1.0)) -> Disk | None:
+    """The circle through the rim of the bright-field disk, where it is seen between measured pixels; radius in pixels
+    of the mean size. None where too little of a rim is seen.
+
+    Parameters
+    ----------
+    pattern : ndarray (Qy, Qx)
+    measured : ndarray (Qy, Qx) bool
+    pixels : (float, float)
+
+    Examples
+    --------
+    >>> y, x = np.mgrid[:32, :32]
+    >>> disk = rim_circle(np.where(np.hypot(y - 15.5, x - 16) < 8, 100.0, 0.0), x < 18)
+    >>> abs(disk.centre[0] - 15.5) < 0.3, abs(disk.centre[1] - 16) < 0.3, round(disk.radius)
+    (True, True, 8)
+    """
+    level = _half_height(pattern[measured])
+    smooth = ndimage.uniform_filter(np.where(measured, pattern, 0.0), 3, mode="nearest")
+    weight = ndimage.uniform_filter(measured.astype(float), 3, mode="nearest")
+    smooth = smooth / np.maximum(weight, 1e-9)
+    labels, count = ndimage.label((smooth > level) & measured)
+    if not count or not level > 0:
+        return None
+    largest = 1 + int(np.argmax(ndimage.sum_labels(np.ones(pattern.shape), labels, np.arange(1, count + 1))))
+    bright = ndimage.binary_fill_holes(labels == largest)
+    points = []
+    for axis in (0, 1):
+        one, other = (slice(None, -1), slice(1, None))
+        a, b = ((one, slice(None)), (other, slice(None))) if axis == 0 else ((slice(None), one), (slice(None), other))
+        crossed = (bright[a] != bright[b]) & measured[a] & measured[b]
+        place = np.argwhere(crossed).astype(float)
+        first, second = smooth[a][crossed], smooth[b][crossed]
+        part = np.clip((level - first) / np.where(second == first, 1.0, second - first), 0.0, 1.0)
+        place[:, axis] += part
+        points.append(place)
+    scale = np.asarray(pixels, float) / np.sqrt(pixels[0] * pixels[1])
+    rim = np.concatenate(points) * scale
+    kept = np.ones(len(rim), bool)
+    centre, radius = np.zeros(2), 0.0
+    for _ in range(ROUNDS):
+        if kept.sum() < RIM:
+            return None
+        middle = rim[kept].mean(0)  # which keeps the equations well conditioned
+        near = rim[kept] - middle
+        solution, *_ = np.linalg.lstsq(np.c_[2 * near, np.ones(len(near))], (near**2).sum(1), rcond=None)
+        centre = middle + solution[:2]
+        radius = float(np.sqrt(max(solution[2] + (solution[:2] ** 2).sum(), 0.0)))
+        off = np.abs(np.hypot(*(rim - centre).T) - radius)
+        kept = off <= max(3 * float(np.median(off[kept])), 1.0)
+    angles = np.sort(np.arctan2(*(rim[kept] - centre).T))
+    gap = float(np.max(np.diff(np.r_[angles, angles[0] + 2 * np.pi])))
+    rms = float(np.sqrt((off[kept] ** 2).mean()))
+    if gap > 2 * np.pi - ARC or rms > OFF * radius + 0.5 or not 1 < radius < max(pattern.shape):
+        return None
+    return Disk((float(centre[0] / scale[0]), float(centre[1] / scale[1])), radius)
+
+
+def _half_height(seen: np.ndarray) -> float:
+    """Half of the height of what is bright: that of the pixels that hold the first half of the intensity."""
+    values = np.sort(seen)[::-1]
+    total = values.clip(0).cumsum()
+    if not total[-1] > 0:
+        return 0.0
+    return 0.5 * float(np.median(values[: int(np.searchsorted(total, 0.5 * total[-1])) + 1]))
+
+
+def _inside(places: np.ndarray, disk: Disk, pixels: tuple[float, float]) -> np.ndarray:
+    mean = np.sqrt(pixels[0] * pixels[1])
+    off = [(p - c) * size / mean for p, c, size in zip(places, disk.centre, pixels, strict=True)]
+    return np.asarray(np.hypot(*off) <= disk.radius)

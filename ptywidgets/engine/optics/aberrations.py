@@ -110,7 +110,7 @@ class Aberrations(Mapping[str, float]):
                 continue
             try:
                 number = math.nan if isinstance(value, (str, bool)) else float(value)  # type: ignore[arg-type]  # None is told like any other
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 number = math.nan
             if not math.isfinite(number):
                 raise ParameterError(f"aberration {name} is {value!r}; expected a finite number.")

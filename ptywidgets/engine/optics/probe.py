@@ -65,7 +65,7 @@ class Optics(Params):
         """
         vacuum = changes.get("vacuum", dataset.vacuum)
         if vacuum is not None and np.shape(vacuum) == dataset.detector_shape:
-            changes["vacuum"] = clean_vacuum(vacuum, dataset.mask).pattern
+            changes["vacuum"] = clean_vacuum(vacuum, dataset.mask, dataset.calibration.relative_pixels).pattern
         return cls(**{"vacuum": vacuum, "semiangle": dataset.calibration.semiangle, **changes})
 
 

@@ -9,6 +9,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from ptywidgets.engine.core.errors import DataError
+from ptywidgets.engine.data.detectors import filled_by_symmetry
 from ptywidgets.engine.data.masks import is_mark
 
 _SEEN = 0.02  # of the disk's height: a pixel that is off by less does no harm
@@ -30,8 +31,13 @@ class CleanVacuum:
     sentence: str  # what was repaired; empty where nothing was
 
 
-def clean_vacuum(vacuum: np.ndarray, mask: np.ndarray | None = None) -> CleanVacuum:
+def clean_vacuum(
+    vacuum: np.ndarray, mask: np.ndarray | None = None, pixels: tuple[float, float] = (1.0, 1.0)
+) -> CleanVacuum:
     """Repair a vacuum pattern: pixels that do not count get the median of the nearest ones that do.
+
+    Holes that are wide get what was measured on the other side of the disk's centre, as far as it was measured: an
+    aperture is nearly the same when it is turned by half a turn.
 
     Parameters
     ----------
@@ -39,6 +45,8 @@ def clean_vacuum(vacuum: np.ndarray, mask: np.ndarray | None = None) -> CleanVac
         NaN and negative values count as not measured.
     mask : ndarray (Qy, Qx) bool, optional
         True where a detector pixel counts.
+    pixels : (float, float)
+        Height and width of a detector pixel, of which the ratio matters.
 
     Returns
     -------
@@ -65,9 +73,14 @@ def clean_vacuum(vacuum: np.ndarray, mask: np.ndarray | None = None) -> CleanVac
     odd = _odd(pattern) & ~unmeasured
     if odd.any():
         _repair(pattern, odd | unmeasured)
+    turned, mirrored = filled_by_symmetry(pattern, odd | unmeasured, pixels)
+    mirrored &= unmeasured
+    pattern[mirrored] = turned[mirrored]
     words = []
     if unmeasured.any():
         words.append(f"pixels of the vacuum pattern that are masked or without a measurement: {int(unmeasured.sum())}")
+        if mirrored.any():
+            words[0] += f" ({int(mirrored.sum())} of them by those on the other side of the disk's centre)"
     if odd.any():
         y, x = np.argwhere(odd)[0]
         words.append(f"pixels of the vacuum pattern that are hot or dead: {int(odd.sum())}, the first at [{y}, {x}]")

@@ -16,7 +16,9 @@ SAME = 0.02  # a disk that is as large as stated, within this
 EDGE = 0.474  # the part of the edge of an aperture, half a cosine of amplitude, in which counts go from 90 to 10 %
 
 
-def measured_aperture(optics: Optics, dataset: Dataset, measurement: Measurement) -> Optics:
+def measured_aperture(
+    optics: Optics, dataset: Dataset, measurement: Measurement, mask: np.ndarray | None = None
+) -> Optics:
     """An ideal aperture with the radius and the soft edge of the disk in the mean of the patterns.
 
     Some state a semi-angle where half of the amplitude or of the intensity is left, and some where the edge ends. Where
@@ -30,6 +32,8 @@ def measured_aperture(optics: Optics, dataset: Dataset, measurement: Measurement
         Without holes: see :func:`ptywidgets.engine.preprocess.defects.repair.repaired`.
     measurement : Measurement
         For the origins of the patterns, about which their mean is taken.
+    mask : ndarray (Qy, Qx) bool, optional
+        True where a pixel was measured, and not repaired.
 
     Returns
     -------
@@ -51,7 +55,7 @@ def measured_aperture(optics: Optics, dataset: Dataset, measurement: Measurement
     (20, 3)
     """
     stated = optics.semiangle or 0.0
-    disk = measure_disk(centred_mean(dataset, measurement.origin), dataset.calibration.relative_pixels)
+    disk = measure_disk(centred_mean(dataset, measurement.origin, mask=mask), dataset.calibration.relative_pixels)
     pixel = dataset.calibration.angle_mean
     rolloff = float(np.clip(disk.edge_width * pixel / EDGE, 0.0, WIDEST * stated))
     low, middle = (disk_semiangle(disk.radius, dataset.calibration, soft) for soft in (0.0, rolloff))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.signal import fftconvolve
 
-from ptywidgets.engine.core.errors import InsufficientData
+from ptywidgets.engine.core.errors import InsufficientData, ParameterError
 from ptywidgets.engine.core.units import wavelength
 from ptywidgets.engine.data.dataset import Dataset
 
@@ -34,7 +34,7 @@ def hidden_disk(dataset: Dataset) -> HiddenDisk:
     """Look what the mask of a dataset hides of its disk.
 
     The disk is where a circle of its radius holds most of the bright pixels and fewest of the dark ones; masked ones
-    say nothing.
+    say nothing. Where there is no disk, as nothing is brighter than the rest, none of it is hidden.
 
     Parameters
     ----------
@@ -52,6 +52,11 @@ def hidden_disk(dataset: Dataset) -> HiddenDisk:
     >>> bool(0.4 < hidden.share < 0.6), hidden.off > UNTOLD, hidden_disk(data)
     (True, True, HiddenDisk(share=0.0, off=0.0))
     """
+    if not isinstance(dataset, Dataset):
+        raise ParameterError(
+            f"what a mask hides of a disk is looked for in {dataset!r}; expected a Dataset, from read(path) or "
+            "Dataset(data, Calibration(...))."
+        )
     mask, known = dataset.mask, dataset.calibration
     if mask is None or known.semiangle is None:
         return HiddenDisk(0.0, 0.0)
@@ -59,8 +64,10 @@ def hidden_disk(dataset: Dataset) -> HiddenDisk:
     pattern = np.asarray(dataset.mean_pattern(), float)
     seen = pattern[mask]
     height = float(np.sort(seen)[-max(1, min(seen.size, round(0.25 * math.pi * float(radius.prod())))) :].mean())
+    if not height > seen.min():  # nothing, or the same everywhere
+        return HiddenDisk(0.0, 0.0)
     weight = np.where(mask, np.where(pattern > 0.5 * height, 1.0, -1.0), 0.0)
-    reach = [math.ceil(r) for r in radius]
+    reach = [min(math.ceil(r), n) for r, n in zip(radius, mask.shape, strict=True)]  # all that a detector holds
     disk = _inside(np.mgrid[-reach[0] : reach[0] + 1, -reach[1] : reach[1] + 1], (0, 0), radius)
     score = fftconvolve(weight, disk.astype(float), mode="same")
     centre = np.unravel_index(int(score.argmax()), score.shape)

@@ -15,6 +15,7 @@ from ptywidgets.engine.core.errors import DataError
 from ptywidgets.engine.core.params import counted
 from ptywidgets.engine.core.workers import worker_count
 from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.engine.data.detectors import filled_by_symmetry
 from ptywidgets.engine.optics.probe_report import few_patterns_mean
 from ptywidgets.engine.preprocess.defects.pixels import sample_patterns, sampled_positions
 from ptywidgets.engine.preprocess.defects.repair import repaired
@@ -80,7 +81,7 @@ def disk_origins(dataset: Dataset, disk: DiskFit, block: int | None = None) -> n
 
 
 @counted(most=1)
-def centred_mean(dataset: Dataset, origin: np.ndarray, most: int = 400) -> np.ndarray:
+def centred_mean(dataset: Dataset, origin: np.ndarray, most: int = 400, mask: np.ndarray | None = None) -> np.ndarray:
     """Mean pattern (Qy, Qx) of about `most` positions, each rolled by whole pixels to the mean origin: no descan in it.
 
     Parameters
@@ -90,6 +91,9 @@ def centred_mean(dataset: Dataset, origin: np.ndarray, most: int = 400) -> np.nd
         Detector pixels.
     most : int
         Patterns that are read, spread over the scan.
+    mask : ndarray (Qy, Qx) bool, optional
+        True where a pixel was measured, and not only repaired from its neighbours as `dataset` has it. Where wide holes
+        hide a part of the disk, the mean has there what is on the other side of the disk's centre.
     """
     positions, sample = sampled_positions(dataset, most), sample_patterns(dataset, most)
     if dataset.scan_mask is not None:
@@ -101,7 +105,11 @@ def centred_mean(dataset: Dataset, origin: np.ndarray, most: int = 400) -> np.nd
     total = np.zeros(dataset.detector_shape)
     for pattern, shift in zip(sample, shifts, strict=True):
         total += np.roll(pattern, shift, (0, 1))
-    return total / len(positions)
+    mean = total / len(positions)
+    if mask is None or mask.all():
+        return mean
+    seen = np.logical_and.reduce([np.roll(mask, shift, (0, 1)) for shift in np.unique(shifts, axis=0)])
+    return filled_by_symmetry(mean, ~seen, dataset.calibration.relative_pixels)[0] if seen.any() else mean
 
 
 class _Search:

@@ -66,7 +66,7 @@ def _by_edges(screened: Screened) -> tuple[float, float]:
         disk = measure_disk(Optics.from_dataset(dataset).vacuum)
     else:
         origin = fit_descan(screened.com[:, ::stride, ::stride], "parabola").origin
-        disk = measure_disk(centred_mean(repaired(few), origin))
+        disk = measure_disk(centred_mean(repaired(few), origin, mask=few.mask))
     origins = disk_origins(few, disk)
     if few.scan_mask is not None:
         origins = np.where(few.scan_mask, origins, np.nan)

@@ -6,10 +6,15 @@ import numpy as np
 import pytest
 
 from ptywidgets import samples
-from ptywidgets.engine import DataError, DataWarning, Optics, make_probe
+from ptywidgets.engine import DataError, DataWarning, Optics, make_probe, prepare
+from ptywidgets.engine.calibrate.start import calibrate_by_disk
+from ptywidgets.engine.data.detectors import filled_by_symmetry
 from ptywidgets.engine.io import write
 from ptywidgets.engine.optics.vacuum import clean_vacuum
+from ptywidgets.engine.preprocess.defects.repair import repair_pixels, repaired
 from ptywidgets.engine.preprocess.defects.vacuum import vacuum_of_scan
+from ptywidgets.engine.preprocess.disk.aperture import measured_aperture
+from ptywidgets.engine.preprocess.disk.disk import measure_disk
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +64,55 @@ def test_gaps_of_the_vacuum_alone_are_recognised(duck):
     for mark in (-1, 2.0**32 - 1):
         clean = clean_vacuum(np.where(mask, duck.vacuum, mark))
         np.testing.assert_array_equal(clean.unmeasured, ~mask)
+
+
+HIDDEN = {  # what a mask leaves out, of 96 x 96 pixels whose disk has its centre at 48, 48
+    "half": lambda y, x: x < 48,
+    "from beyond the centre on": lambda y, x: x > 52,
+    "a quarter": lambda y, x: (x < 48) & (y < 48),
+    "across": lambda y, x: x + y < 92,
+}
+
+
+@pytest.mark.parametrize("hidden", HIDDEN.values(), ids=HIDDEN)
+def test_a_large_part_that_is_masked_is_as_the_other_side_of_the_disk(duck, hidden):
+    """The nearest pixels that were measured are the bright ones at the border, and would fill half of the detector."""
+    mask = ~hidden(*np.mgrid[:96, :96])
+    spoilt = replace(duck, vacuum=np.where(mask, duck.vacuum, 0), mask=mask)
+    assert likeness(spoilt, duck) > 0.99
+    disk, expected = (measure_disk(v) for v in (Optics.from_dataset(spoilt).vacuum, duck.vacuum))
+    assert disk.radius == pytest.approx(expected.radius, rel=0.01)
+    assert disk.centre == pytest.approx(expected.centre, abs=0.1)
+    clean = clean_vacuum(spoilt.vacuum, mask)
+    np.testing.assert_array_equal(clean.pattern[mask], duck.vacuum[mask])
+    assert "by those on the other side of the disk's centre" in clean.sentence
+    assert measure_disk(repair_pixels(spoilt, ~mask).vacuum).radius == pytest.approx(expected.radius, rel=0.01)
+
+
+def test_a_hole_whose_opposite_is_hidden_too_is_filled_from_around_it(duck):
+    y, x = np.mgrid[:96, :96]
+    mask = np.hypot(y - 48, x - 48) > 5  # a beam stop
+    spoilt = replace(duck, vacuum=np.where(mask, duck.vacuum, 0), mask=mask)
+    assert likeness(spoilt, duck) > 0.99
+
+
+def test_the_disk_of_half_masked_patterns_is_measured_as_that_of_whole_ones(duck):
+    """Of the mean of the patterns, where there is no vacuum pattern."""
+    bare = replace(duck, vacuum=None, calibration=duck.calibration.replace(semiangle=None))
+    half = bare.with_mask(np.mgrid[:96, :96][1] >= 48)
+    (whole, _), (masked, _) = (calibrate_by_disk(dataset) for dataset in (bare, half))
+    assert masked.calibration.semiangle == pytest.approx(whole.calibration.semiangle, rel=0.025)
+    aperture = measured_aperture(Optics(semiangle=20.0), repaired(half), prepare(half), half.mask)
+    assert aperture.semiangle == pytest.approx(20.0, rel=0.025)
+
+
+def test_what_is_no_disk_is_not_filled_from_the_other_side():
+    values = np.random.default_rng(0).poisson(9.0, (64, 64)).astype(float)
+    hidden = np.mgrid[:64, :64][1] < 20
+    assert not filled_by_symmetry(values, hidden)[1].any()
+    y, x = np.mgrid[:64, :64]
+    uneven = np.where(np.hypot(y - 32, x - 32) < 20, np.where(y < 32, 100.0, 60.0), 0.0)  # bright to one side
+    assert not filled_by_symmetry(uneven, x < 25)[1].any()
 
 
 @pytest.mark.parametrize("stack", [False, True], ids=["scan", "stack"])
