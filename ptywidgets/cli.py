@@ -109,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument(
         "--alternative",
-        type=int,
+        type=_place,
         metavar="N",
         help="begin with this one of the readings of the data that a question lists, counted from 1",
     )
@@ -160,6 +160,20 @@ def _region(text: str) -> tuple[int, int, int, int]:
 
 def _held(text: str) -> str:
     return _told(checked_names, text.replace("-", "_"))[0]
+
+
+def _place(text: str) -> int:
+    """A place in a list that is counted from 1."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no place in the list of readings; expected a whole number from 1 on. Leave it out to have "
+            "the list, where the data cannot tell which of them is true."
+        )
+    return number
 
 
 def _told(parse: Callable[[str], Any], text: str) -> Any:

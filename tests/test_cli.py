@@ -330,6 +330,16 @@ def test_a_start_that_has_to_be_asked_for_lists_its_alternatives_and_one_is_take
     assert "--alternative 1 does not go with --no-find" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("number", ["0", "-1", "first", "1.5"])
+def test_an_alternative_that_no_list_has_is_refused_before_any_search(noise, tmp_path, capsys, monkeypatch, number):
+    monkeypatch.setattr(Reconstruction, "find_start", lambda *_, **__: pytest.fail("a search has begun"))
+    with pytest.raises(SystemExit) as ended:
+        main(["reconstruct", str(noise), "-o", str(tmp_path / "o.h5"), f"--alternative={number}"])
+    assert ended.value.code == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"{number!r} is no place in the list" in said and "expected a whole number from 1 on" in said
+
+
 def test_data_without_alternatives_say_so_in_flags(tmp_path, capsys):
     file = write(tmp_path / "few.h5", samples.ducky("tiny")[:4])
     assert main(["reconstruct", str(file), "-o", str(tmp_path / "o.h5"), "--alternative", "1"]) == 2

@@ -25,7 +25,7 @@ from ptywidgets.engine.calibrate.decisions import (
 )
 from ptywidgets.engine.calibrate.search.search import search
 from ptywidgets.engine.calibrate.search.trial import Points
-from ptywidgets.engine.calibrate.search.verdict import SearchResult
+from ptywidgets.engine.calibrate.search.verdict import SearchResult, are_flips
 from ptywidgets.engine.calibrate.spectra.optics_fit import TERMS, OpticsFit, cannot_tell, find_optics
 from ptywidgets.engine.calibrate.spectra.optics_fit import in_words as fit_in_words
 from ptywidgets.engine.calibrate.spectra.sidebands import Sidebands
@@ -249,6 +249,8 @@ def find_start(
     decisions += about_orientation(measurement, fit, found, rotation, transpose, sign_known, cannot)
     decisions += about_lens(fit, refinement, defocus, optics, thickness, thick, _thin(dataset), terms, cannot, found)
     readings, landscape = ((), None) if found is None else (found.alternatives, found.landscape)
+    if readings and fit.found:
+        readings = _as_taken(readings, measurement.rotation, optics.aberrations, fit)
     seconds = time.perf_counter() - begin
     return Start(
         measurement,
@@ -262,6 +264,23 @@ def find_start(
         found,
         _in_a_sentence(cannot),
     )
+
+
+def _as_taken(
+    readings: tuple[Alternative, ...], rotation: float, aberrations: Aberrations, fit: OpticsFit
+) -> tuple[Alternative, ...]:
+    """The readings with the first, and the same turned by half a turn, as they are taken: with what was made finer
+    since the search."""
+    first, *others = readings
+    lens, own = aberrations.cartesian, fit.uncertainties
+    reversed_lens = Aberrations(**{n: -v if own.get(n, 0.0) > 0 else v for n, v in lens.items() if v})
+    out = [replace(first, rotation=rotation, defocus=aberrations["defocus"], aberrations=aberrations)]
+    for one in others:
+        if are_flips(one, first):
+            turned = wrapped_angle(rotation + 180)
+            one = replace(one, rotation=turned, defocus=reversed_lens["defocus"], aberrations=reversed_lens)
+        out.append(one)
+    return tuple(out)
 
 
 def _of_plane(refinement: OpticsRefinement, scattered: float) -> OpticsFit:

@@ -128,6 +128,20 @@ def test_the_first_is_what_was_found(recon):
     assert recon.taken_alternative == 0
 
 
+def test_what_is_listed_is_what_is_taken():
+    """Of the first and of the same turned round, too, which have been made finer since the search saw them."""
+    recon = Reconstruction(samples.ducky("tiny", dose=1e3))
+    assert recon.find_start().fit.found and len(recon.start_alternatives) > 2
+    for number, one in enumerate(recon.start_alternatives):
+        recon.take_alternative(number)
+        lens = recon.optics.aberrations
+        assert (recon.rotation, recon.transpose) == (pytest.approx(one.rotation, abs=0.01), one.transpose)
+        assert lens["defocus"] == pytest.approx(one.defocus, abs=0.1)
+        assert {n: lens[n] for n in ("C12", "C21")} == pytest.approx({n: one.aberrations[n] for n in ("C12", "C21")})
+    first, turned = (recon.start_alternatives[number].defocus for number in (0, 1))
+    assert turned == pytest.approx(-first)
+
+
 def test_given_aberrations_are_kept_also_when_given_afterwards(ducky, offered):
     recon = Reconstruction(ducky)
     recon.optics = recon.optics.replace(aberrations=Aberrations(defocus=None, C30=2e4))
