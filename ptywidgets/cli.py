@@ -118,8 +118,8 @@ def _parser() -> argparse.ArgumentParser:
         type=_held,
         action="append",
         metavar="NAME",
-        help="aberrations, rotation, scan-step or semiangle: what the counts are not to correct before the run; may be "
-        "given several times",
+        help="aberrations, rotation, scan-step, semiangle or q-pixel: what the counts are not to correct before the "
+        "run; may be given several times",
     )
     run.add_argument(
         "--tilts", type=_numbers, metavar="A,B,...", help="degrees of several files: --tilts=-60,-30,0,30,60"

@@ -31,7 +31,8 @@ FULL = 0.9  # of its box: so wide is a probe that touches the edge
 
 ERROR = "error"  # the result does not explain the data
 SIGN = "sign of the phase"
-SEVERE = (ERROR, SIGN)  # findings that leave nothing to believe
+SCALE = "scale of lengths"  # of :mod:`ptywidgets.engine.checks.scale`
+SEVERE = (ERROR, SIGN, SCALE)  # findings that leave nothing to believe, or no length
 
 
 def doubts_of(
@@ -250,4 +251,4 @@ def _bad(name: str, value: float, unit: str, words: str, remedy: str) -> Finding
     return Finding(name, "bad", float(value), unit, words, remedy)
 
 
-__all__ = ["ERROR", "HARDLY", "SEVERE", "SIGN", "doubtful", "doubts_of"]
+__all__ = ["ERROR", "HARDLY", "SCALE", "SEVERE", "SIGN", "doubtful", "doubts_of"]

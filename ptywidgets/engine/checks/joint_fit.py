@@ -52,6 +52,7 @@ class Offsets:
     aberrations: dict[str, float]  # A, Cartesian, to be added
     affine: np.ndarray  # (2, 2): positions about the middle of the scan are to be multiplied by it, detector frame
     aperture: float = 1.0  # by which the aperture's radius is to be multiplied
+    pixel: float = 1.0  # by which the width of a detector pixel is to be multiplied
 
     @property
     def rotation(self) -> float:
@@ -76,7 +77,9 @@ class Offsets:
         """
         angle = math.radians(self.rotation) if rotation else 0.0
         turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-        return Offsets(self.aberrations if aberrations else {}, (self.scale if scale else 1.0) * turn, self.aperture)
+        return Offsets(
+            self.aberrations if aberrations else {}, (self.scale if scale else 1.0) * turn, self.aperture, self.pixel
+        )
 
     def applied(self, problem: Problem) -> np.ndarray:
         """The first probe (M, Ny, Nx) of a problem with these aberrations in addition."""

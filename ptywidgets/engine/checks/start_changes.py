@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ptywidgets.engine.calibrate.agreed import edge_scale
@@ -32,7 +32,7 @@ class Change:
 
 
 def changes(
-    offsets: Offsets, measurement: Measurement, optics: Optics, given: Iterable[str] = ()
+    offsets: Offsets, measurement: Measurement, optics: Optics, given: Iterable[str] = (), told: bool = True
 ) -> tuple[Change, ...]:
     """Everything that offsets change, in the order in which it is told.
 
@@ -42,8 +42,10 @@ def changes(
     measurement, optics
         As they were.
     given : iterable of str
-        Of "semiangle", "defocus", "astigmatism", "coma", "rotation" and "scan_step" those that somebody has given;
-        others were found.
+        Of "semiangle", "q_pixel", "defocus", "astigmatism", "coma", "rotation" and "scan_step" those that somebody has
+        given; others were found.
+    told : bool
+        Whether it is told that the scan step is wrong, and not detector pixel and semi-angle.
 
     Returns
     -------
@@ -73,7 +75,10 @@ def changes(
             out.append(Change(name, value, unit, words, small))
 
     after, lens_after = moved(measurement, offsets), lens(optics, offsets)
-    if offsets.aperture != 1 and optics.semiangle is not None:
+    if offsets.pixel != 1:
+        before, now = (number(single(m.calibration.q_pixels), 4) for m in (measurement, after))
+        tell("detector pixel", "q_pixel", before, now, "1/A", single(after.calibration.q_pixels))
+    if offsets.aperture != 1 and offsets.pixel == 1 and optics.semiangle is not None:
         angle = optics.semiangle * offsets.aperture
         tell("semi-angle", "semiangle", f"{optics.semiangle:.3g}", f"{angle:.3g}", "mrad", angle)
     if offsets.aberrations:
@@ -87,6 +92,9 @@ def changes(
     tell("rotation", "rotation", before, now, "degrees", after.rotation)
     step = single(after.calibration.scan_steps)
     tell("scan step", "scan_step", number(single(measurement.calibration.scan_steps), 3), number(step, 3), "A", step)
+    if not told:
+        doubt = ", if detector pixel and semi-angle are right."
+        out = [replace(c, sentence=c.sentence[:-1] + doubt) if c.name == "scan step" else c for c in out]
     return tuple(out)
 
 

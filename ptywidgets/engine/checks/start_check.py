@@ -33,7 +33,7 @@ from ptywidgets.engine.solve.plan import Plan
 from ptywidgets.engine.solve.schedule import auto, for_auto
 from ptywidgets.engine.tomography.series import TiltSeries
 
-HELD = ("aberrations", "rotation", "scan_step", "semiangle")  # what somebody may want to keep as it is
+HELD = ("aberrations", "rotation", "scan_step", "semiangle", "q_pixel")  # what somebody may want to keep as it is
 TERMS = ("C10", "C12a", "C12b"), ("C10", "C12a", "C12b", "C21a", "C21b")  # looked at, and refined
 PATTERNS = 120_000, 400_000  # pixels of all patterns of a block, looked at and refined
 SIDES = (6, 8), (9, 14)  # positions on a side of it, at least and at most
@@ -78,7 +78,8 @@ def check_start(
     optics : Optics, optional
         What its probe was made of; without it the aperture is not looked at.
     hold : str or iterable of str
-        Of "aberrations", "rotation", "scan_step" and "semiangle", what is not to be changed.
+        Of "aberrations", "rotation", "scan_step" and "semiangle", what is not to be changed. The detector pixel never
+        is here: see :func:`ptywidgets.engine.checks.scale.judge_scale`.
     seed : int
         Of what is held out.
     progress : callable, optional
@@ -197,7 +198,7 @@ def on_grid(measurement: Measurement) -> bool:
 
 
 def moved(measurement: Measurement, offsets: Offsets) -> Measurement:
-    """The measurement with the rotation and the scan step that offsets say.
+    """The measurement with the rotation, the scan step and the detector pixel that offsets say.
 
     Examples
     --------
@@ -213,6 +214,10 @@ def moved(measurement: Measurement, offsets: Offsets) -> Measurement:
     rotation = wrapped_angle(measurement.rotation + turned)
     if not math.isclose(scale, 1, rel_tol=1e-9):  # a rotation alone has a scale of 1 but for rounding
         known = known.replace(scan_step=single(tuple(scale * s for s in both(known.scan_steps))))
+    if offsets.pixel != 1:
+        known = known.replace(q_pixel=single(tuple(offsets.pixel * q for q in known.q_pixels)))
+        down, along = measurement.sampling
+        measurement = replace(measurement, sampling=(down / offsets.pixel, along / offsets.pixel))
     wanted = measurement.preparation.replace(rotation=rotation, transpose=measurement.transpose, flip=False)
     return reorient(replace(measurement, calibration=known), wanted)
 

@@ -9,10 +9,12 @@ from typing import Any
 from traitlets import Tuple
 
 from ptywidgets.engine.calibrate import Decision
+from ptywidgets.engine.checks.facts import Facts, Finding
 from ptywidgets.engine.checks.joint_fit import Offsets
+from ptywidgets.engine.checks.scale import Scale, judge_scale
 from ptywidgets.engine.checks.start_changes import Change, changes, in_words
 from ptywidgets.engine.checks.start_check import check_start, checked_names, lens, moved
-from ptywidgets.engine.core.errors import ParameterError
+from ptywidgets.engine.core.errors import ParameterError, PtyError
 from ptywidgets.engine.solve.room import moves_positions
 from ptywidgets.reconstruction.inputs.beginning import Beginning
 from ptywidgets.reconstruction.inputs.inputs import Halted
@@ -43,11 +45,13 @@ class Checking(Beginning, Unknown):
     """
 
     hold = Names(
-        help='What an automatic run keeps: one or several of "aberrations", "rotation", "scan_step", "semiangle".'
+        help='What an automatic run keeps: one or several of "aberrations", "rotation", "scan_step", "semiangle", '
+        '"q_pixel".'
     )
 
     auto: Any
     plan: Any
+    _scale: tuple[Any, Finding] | None = None  # the calibration that was taken, and what is in question about it
 
     def _correct_start(self, problem: Any) -> str:
         """Where the counts say so, take another lens or scan over than `problem` has; says which, or nothing."""
@@ -68,16 +72,35 @@ class Checking(Beginning, Unknown):
         self.message = before
         if checked.offsets is None:
             return ""
-        changed = changes(checked.offsets, measurement, self.optics, self._given_names)
-        self._take_offsets(checked.offsets, changed)
+        given = self._given_names
+        scale = self._judged(checked.offsets, given, hold)
+        changed = changes(scale.offsets, measurement, self.optics, given, told=scale.finding is None)
+        self._take_offsets(scale.offsets, changed)
+        self._scale = None if scale.finding is None else (self._data().calibration, scale.finding)
         return in_words(changed)
+
+    def _judged(self, offsets: Offsets, given: tuple[str, ...], hold: set[str]) -> Scale:
+        """Whether the step is wrong or the camera length, as far as the disk and what was given tell."""
+        dataset = self._data()
+        facts = Facts(dataset, self.measurement, self.optics)
+        try:
+            disk = facts.disk if self.optics.vacuum is None else facts.vacuum_disk
+        except PtyError:  # there is none
+            disk = None
+        return judge_scale(offsets, dataset.calibration, self.optics, disk, given, hold)
+
+    @property
+    def _doubts_of_scale(self) -> tuple[Finding, ...]:
+        """What is in question together, as long as nobody has given another calibration."""
+        known = self._data().calibration
+        return (self._scale[1],) if self._scale is not None and self._scale[0] is known else ()
 
     @property
     def _given_names(self) -> tuple[str, ...]:
         """Of semi-angle, defocus, astigmatism, coma, rotation and scan step those that somebody has given."""
         found = self._found_names
         measured = [one.name for one in self._data().source.calibration if one.where == "measured"]
-        names = [name for name in ("scan_step", "semiangle") if name not in measured]
+        names = [name for name in ("scan_step", "semiangle", "q_pixel") if name not in measured]
         given, lens = self._given_aberrations(), self.optics.aberrations
         if lens.known and given.known:
             names.append("defocus")
@@ -95,8 +118,11 @@ class Checking(Beginning, Unknown):
         self._taking = True  # the dataset only gets the calibration that was found for it
         try:
             with self.hold_trait_notifications():
-                known: dict[str, Any] = {"scan_step": after.calibration.scan_step} if scaled else {}
-                if optics.semiangle != self.optics.semiangle:
+                known: dict[str, Any] = {}
+                if scaled:
+                    known = {name: getattr(after.calibration, name) for name in ("scan_step", "q_pixel")}
+                    known = {n: v for n, v in known.items() if v != getattr(measurement.calibration, n)}
+                if optics.semiangle != self.optics.semiangle and offsets.pixel == 1:  # else it is as it was given
                     known["semiangle"] = optics.semiangle
                 if known:
                     self._recalibrate(origin="measured", **known)

@@ -289,7 +289,11 @@ class Running(Making):
             of_the_data = tuple(f for f in examine(*looked_at, quick=True) if f.verdict == "bad")
             self._examined = (looked_at, of_the_data)
         names = [finding.name for finding in of_the_run]
-        self.doubts = (*of_the_run, *(finding for finding in self._examined[1] if finding.name not in names))
+        self.doubts = (
+            *of_the_run,
+            *self._doubts_of_scale,
+            *(finding for finding in self._examined[1] if finding.name not in names),
+        )
 
     def _look_further(self, words: str) -> None:
         """Say what is tried, as the patterns are not explained; raises Halted where the run is to stop."""

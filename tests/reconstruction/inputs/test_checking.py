@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -64,6 +66,62 @@ def test_a_wrong_one_ends_where_the_right_one_does(duck, right, error, told):
     recon = started(duck, **error).run()
     assert recon.message.startswith(told) and recon.message.endswith("by the counts.")
     assert correlation(recon) > right - 0.005
+
+
+def miscalibrated(duck, vacuum=True, defocus=DEFOCUS, **wrong):
+    known = {name: by * getattr(duck.calibration, name) for name, by in wrong.items()}
+    dataset = (duck if vacuum else replace(duck, vacuum=None)).with_calibration(**known)
+    recon = Reconstruction(dataset, optics=Optics.from_dataset(dataset, aberrations=Aberrations(defocus=defocus)))
+    if defocus is not None:
+        recon.prepare(rotation=ROTATION, transpose=False)
+    return recon
+
+
+@pytest.mark.parametrize("vacuum", [True, False])
+@pytest.mark.parametrize("by", [0.95, 1.05])
+def test_a_detector_pixel_that_is_wrong_is_corrected_and_not_the_step(duck, right, vacuum, by):
+    """Semi-angle, scan step and defocus were given right, and the disk agrees with them on another pixel."""
+    recon = miscalibrated(duck, vacuum, q_pixel=by).run()
+    known = recon.calibration
+    assert known.q_pixel == pytest.approx(0.0375, rel=0.01)
+    assert (known.scan_step, known.semiangle) == (STEP, 20.0)
+    assert recon.optics.aberrations["defocus"] == pytest.approx(DEFOCUS, rel=0.01)
+    assert recon.message.startswith(f"The detector pixel, given as {0.0375 * by:.4g} 1/A, is 0.037")
+    assert recon.status == "finished" and not recon.doubts
+    assert correlation(recon) > right - 0.005
+
+
+def test_a_defocus_that_was_found_with_a_wrong_pixel_goes_along(duck):
+    recon = miscalibrated(duck, defocus=None, q_pixel=1.05).run(1)
+    assert recon.calibration.q_pixel == pytest.approx(0.0375, rel=0.01) and recon.calibration.scan_step == STEP
+    assert recon.optics.aberrations["defocus"] == pytest.approx(DEFOCUS, rel=0.03)
+
+
+@pytest.mark.parametrize("wrong", [{"q_pixel": 1.05, "semiangle": 1.05}, {"scan_step": 0.95}], ids=str)
+def test_what_only_a_scale_tells_is_doubtful(duck, wrong):
+    recon = miscalibrated(duck, defocus=None if "scan_step" in wrong else DEFOCUS, **wrong)
+    stated = recon.calibration
+    recon.run()
+    assert recon.status == "doubtful" and [finding.name for finding in recon.doubts] == ["scale of lengths"]
+    for words in ("the scan step is ", "detector pixel and semi-angle are ", "if detector pixel and semi-angle are"):
+        assert words in recon.message
+    assert (recon.calibration.q_pixel, recon.calibration.semiangle) == (stated.q_pixel, stated.semiangle)
+    recon.run(1)
+    assert recon.status == "doubtful", "nothing has been said about it"
+    recon.dataset = recon.dataset.with_calibration(scan_step=recon.calibration.scan_step)
+    recon.run(1)
+    assert recon.status == "finished", "somebody has given the step"
+
+
+def test_the_other_side_of_a_scale_can_be_given(duck):
+    recon = miscalibrated(duck, q_pixel=1.05, semiangle=1.05).run(1)
+    (found,) = recon.doubts
+    gives = {name: float(value) for name, value in (one.split("=") for one in found.gives)}
+    recon = Reconstruction(duck.with_calibration(**gives), optics=Optics(vacuum=duck.vacuum, semiangle=20))
+    recon.optics = recon.optics.replace(aberrations=Aberrations(defocus=DEFOCUS))
+    recon.prepare(rotation=ROTATION, transpose=False)
+    recon.run(1)
+    assert recon.status == "finished" and recon.calibration.scan_step == STEP
 
 
 def test_decisions_say_what_was_changed(duck):
