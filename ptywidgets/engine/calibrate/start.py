@@ -31,6 +31,7 @@ from ptywidgets.engine.calibrate.spectra.optics_fit import in_words as fit_in_wo
 from ptywidgets.engine.calibrate.spectra.sidebands import Sidebands
 from ptywidgets.engine.calibrate.start_arguments import check_sizes, checked_start
 from ptywidgets.engine.core.errors import InsufficientData
+from ptywidgets.engine.core.stopping import stopped_by
 from ptywidgets.engine.data.calibration import in_words as words_of
 from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.engine.data.detectors import INSIDE
@@ -101,6 +102,7 @@ def find_start(
     refine: bool = True,
     terms: str | Sequence[str] = TERMS,
     progress: Callable[[str], object] | None = None,
+    stop: Callable[[], object] | None = None,
 ) -> Start:
     """Find what a reconstruction has to know; what is given is kept.
 
@@ -132,6 +134,9 @@ def find_start(
         have a direction; others are kept.
     progress : callable, optional
         Called with words before each part of the work; what it raises ends the search.
+    stop : callable, optional
+        Called many times a second, on any thread, and without arguments; once it returns True the search ends with
+        WorkStopped: ``stop=threading.Event().is_set``.
 
     Returns
     -------
@@ -145,6 +150,8 @@ def find_start(
         Where nothing can go on.
     ParameterError
         When an argument is none of what it can be.
+    WorkStopped
+        Where `stop` has said so.
 
     Examples
     --------
@@ -168,6 +175,41 @@ def find_start(
         terms=terms,
         progress=progress,
     )
+    with stopped_by(stop):
+        return _found(
+            dataset,
+            semiangle=semiangle,
+            q_pixel=q_pixel,
+            rotation=rotation,
+            transpose=transpose,
+            defocus=defocus,
+            aberrations=aberrations,
+            preparation=preparation,
+            origin=origin,
+            thickness=thickness,
+            refine=refine,
+            terms=terms,
+            progress=progress,
+        )
+
+
+def _found(
+    dataset: Dataset,
+    *,
+    semiangle: float | None,
+    q_pixel: float | tuple[float, float] | None,
+    rotation: float | None,
+    transpose: bool | None,
+    defocus: float | None,
+    aberrations: Aberrations | None,
+    preparation: Preparation | None,
+    origin: str | None,
+    thickness: float | None,
+    refine: bool,
+    terms: Sequence[str],
+    progress: Callable[[str], object] | None,
+) -> Start:
+    """The start, with arguments that have been checked."""
     begin, tell = time.perf_counter(), progress or (lambda _words: None)
     tell("bad frames and pixels")
     screened = screen(in_memory(dataset))

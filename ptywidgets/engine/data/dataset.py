@@ -19,6 +19,7 @@ import numpy as np
 
 from ptywidgets.engine.core.errors import CalibrationError, DataError, DataWarning, PtyError
 from ptywidgets.engine.core.files import files_of, listed_files
+from ptywidgets.engine.core.stopping import check_stop
 from ptywidgets.engine.data import dataset_parts as parts
 from ptywidgets.engine.data.above import ask
 from ptywidgets.engine.data.array_views import RepairedArray
@@ -666,6 +667,7 @@ pass scan_shape=(41, 41) or crop.
         start = y0
         while start < y1:
             stop = min(y1, ((start + offset) // n + 1) * n - offset)
+            check_stop()
             yield start, self._native(self.data[start:stop, x0:x1])
             start = stop
 

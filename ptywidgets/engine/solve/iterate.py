@@ -9,6 +9,7 @@ import numpy as np
 
 from ptywidgets.engine.core.protocols import ReconstructionProblem
 from ptywidgets.engine.core.state import State
+from ptywidgets.engine.core.stopping import check_stop
 from ptywidgets.engine.solve.plan import AUTOMATIC, Plan
 
 
@@ -73,6 +74,7 @@ def steps(
                 state = refine(state, batches[index]).replace(**held)
             if state.batch == len(batches):
                 state = _finish(problem, state, constraints, held)
+            check_stop()
             new = yield state
             plan = new or plan
             if state.order is None:

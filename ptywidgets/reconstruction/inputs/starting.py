@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import operator
+import threading
 from typing import Any
 
 from traitlets import Instance, Tuple
@@ -19,6 +20,7 @@ from ptywidgets.engine.calibrate.flip import resolve_flip
 from ptywidgets.engine.checks.doctor import Finding, examine
 from ptywidgets.engine.core.errors import ParameterError, look_up
 from ptywidgets.engine.core.params import check_options
+from ptywidgets.engine.core.stopping import WorkStopped
 from ptywidgets.engine.direct import BrightField, DirectImage, bright_field, start_object
 from ptywidgets.engine.optics.aberrations import Aberrations
 from ptywidgets.engine.optics.probe import Optics
@@ -29,6 +31,13 @@ from ptywidgets.reconstruction.inputs.inputs import Inputs, same_origin
 METHODS = ("dpc", "parallax", "ssb", "obf", "wdd")
 TURN = ("rotation", "transpose")
 SAME = 2.0  # degrees: an image is still a start for data that are read with a rotation so near to its own
+
+
+class _Search:
+    """A search for a start that goes on, on some thread."""
+
+    def __init__(self) -> None:
+        self.stop, self.done, self.thread = threading.Event(), threading.Event(), threading.get_ident()
 
 
 class Starting(Inputs):
@@ -55,6 +64,7 @@ class Starting(Inputs):
     _own: dict[str, float] = {}  # noqa: RUF012  # Cartesian aberrations that somebody has set since the start; replaced, never changed
     _bright: tuple[Any, BrightField] | None = None
     _prepared: Measurement | None = None  # the measurement that was made here; another one was given
+    _searches: tuple[_Search, ...] = ()  # that go on now
     _started_from = "empty"  # what the present run began from, for the record
 
     # ---------------------------------------------------------------- the data
@@ -123,6 +133,11 @@ class Starting(Inputs):
         -------
         Start
             What was found; each decision with value, uncertainty and reason is also in :attr:`start_decisions`.
+
+        Raises
+        ------
+        WorkStopped
+            Where :meth:`stop` was called meanwhile, on another thread or by `progress`: then nothing is changed.
         """
         check_options(find_start, known)
         dataset = self._data()
@@ -137,7 +152,7 @@ class Starting(Inputs):
         vacuum, looked_at = self.optics.vacuum, dataset
         if vacuum is not None and vacuum.shape == dataset.detector_shape:
             looked_at = dataset.with_vacuum(vacuum)  # the aperture that the probe will have
-        start = find_start(looked_at, **known)
+        start = self._stoppable(looked_at, known)
         self._require_idle("take a start over")
         now = (self.dataset, self.optics, self.preparation, self.composition)
         if any(one is not other for one, other in zip(there, now, strict=True)):
@@ -150,6 +165,27 @@ class Starting(Inputs):
         told = f"Start found in {start.seconds:.1f} s." if asked is None else str(asked)
         self.message = " ".join([*start.measurement.notes, told])
         return start
+
+    def _stoppable(self, dataset: Any, known: dict[str, Any]) -> Start:
+        """A start, unless somebody stops the search."""
+        search, asked = _Search(), known.pop("stop", None)
+        self._searches = (*self._searches, search)
+        stop = search.stop.is_set if asked is None else lambda: search.stop.is_set() or asked()
+        try:
+            return find_start(dataset, stop=stop, **known)
+        except WorkStopped:
+            self.message = "The search for the start was stopped; nothing was changed."
+            raise WorkStopped(self.message) from None
+        finally:
+            self._searches = tuple(one for one in self._searches if one is not search)
+            search.done.set()
+
+    def _stop_searches(self, wait: float | None = 0.0) -> None:
+        """End what :meth:`find_start` is doing on other threads, and wait so long for it, s; None: to the end."""
+        for search in self._searches:
+            search.stop.set()
+            if search.thread != threading.get_ident():
+                search.done.wait(wait)
 
     def _take_over(self, start: Start) -> None:
         dataset, measurement, lens = self._data(), start.measurement, self.optics

@@ -20,6 +20,7 @@ from ptywidgets.engine.checks.patterns import check_disk
 from ptywidgets.engine.checks.step import check_step
 from ptywidgets.engine.core.asked import AskingError
 from ptywidgets.engine.core.errors import DataError, PtyError
+from ptywidgets.engine.core.stopping import WorkStopped
 from ptywidgets.engine.optics.aberrations import ALIASES, Aberrations
 from ptywidgets.engine.optics.probe import Optics
 from ptywidgets.engine.preprocess.defects.repair import repaired
@@ -195,7 +196,9 @@ class Unknown(Starting):
             known["thickness"] = self.composition.thickness
         try:
             with np.errstate(divide="ignore", invalid="ignore"):
-                start = find_start(dataset, progress=self._tell, **known)
+                start = find_start(dataset, progress=self._tell, stop=self._is_stopping, **known)
+        except WorkStopped:
+            raise Halted from None
         except (PtyError, Halted):
             raise
         except (ArithmeticError, IndexError, np.linalg.LinAlgError, ValueError) as error:
@@ -253,10 +256,13 @@ class Unknown(Starting):
 
     def _tell(self, words: str) -> None:
         """Say what is looked at; raises Halted where the run is to stop."""
-        runner = self._runner
-        if runner is not None and runner.active and runner.stopping:
+        if self._is_stopping():
             raise Halted
         self.message = f"Finding {self._sought}: {words}."
+
+    def _is_stopping(self) -> bool:
+        runner = self._runner
+        return runner is not None and runner.active and runner.stopping
 
     @property
     def _sought(self) -> str:

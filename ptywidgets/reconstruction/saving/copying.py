@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # told where: two that save to one path would overwrite each other.
 TRAITS = ("status", "iteration", "message", "autosave")
 ATTRIBUTES = (
-    *("_lock", "_publishing", "_runner", "_forgotten", "_error", "_clock", "mailbox", "_cell", "_names"),
+    *("_lock", "_publishing", "_runner", "_forgotten", "_error", "_clock", "mailbox", "_cell", "_names", "_searches"),
     *("_wrapped", "_trait_values", "_trait_notifiers", "_trait_validators", "_cross_validation_lock"),
     *("_problem", "_coarse", "_bright"),  # made again from the rest
 )

@@ -144,15 +144,20 @@ class Running(Making):
         return self.start()
 
     def stop(self, timeout: float | None = 60.0) -> Self:
-        """End before the next batch and keep everything; returns when the thread has ended."""
+        """End before the next batch and keep everything; returns when the thread has ended.
+
+        A search for the start that goes on, by :meth:`find_start` on another thread, is ended too.
+        """
         seconds = math.inf if timeout is None else duration("timeout", timeout)
         self.request_stop()
+        self._stop_searches(None if seconds == math.inf else seconds)
         if self._runner is not None:
             self._runner.wait(None if seconds == math.inf else seconds)
         return self
 
     def request_stop(self) -> None:
-        """Ask the run to end before the next batch, and return at once: for buttons."""
+        """Ask the run to end before the next batch, or a search to end, and return at once: for buttons."""
+        self._stop_searches()
         if self._runner is not None:
             self._runner.stop()
 

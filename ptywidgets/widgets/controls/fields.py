@@ -64,6 +64,22 @@ def button(text: str, tooltip: str = "", style: str = "", icon: str = "") -> But
     return Button(description=text, button_style=style, icon=icon, tooltip=tooltip, layout={"width": "auto"})
 
 
+def show_stop(control: Button, on: bool, otherwise: tuple[str, str, str, str]) -> None:
+    """Let a button say that it stops a search while one is `on`, and `otherwise` what it begins, as of :func:`button`.
+
+    Examples
+    --------
+    >>> find = ("Auto", "Estimate the start", "primary", "magic")
+    >>> auto = button(*find)
+    >>> show_stop(auto, True, find); auto.description
+    'Stop search'
+    >>> show_stop(auto, False, find); auto.description, auto.button_style
+    ('Auto', 'primary')
+    """
+    stop = ("Stop search", "Stop the search; everything stays as it was", "danger", "stop")
+    control.description, control.tooltip, control.button_style, control.icon = stop if on else otherwise
+
+
 def dropdown(label: str, options: Any, value: Any, tooltip: str = "", width: str = "auto") -> Dropdown:
     """A choice among `options` (values, or pairs of text and value)."""
     style = {"description_width": "initial"}
@@ -263,6 +279,7 @@ __all__ = [
     "panel",
     "panels",
     "set_text",
+    "show_stop",
     "text_label",
     "tip",
     "toolbar",

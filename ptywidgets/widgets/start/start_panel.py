@@ -7,24 +7,26 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import traitlets
 from ipywidgets import Accordion, Box, VBox
 
 from ptywidgets.engine.calibrate import Decision, Start
 from ptywidgets.engine.calibrate.chosen import percent
+from ptywidgets.engine.core.stopping import WorkStopped
 from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.reconstruction import Reconstruction
-from ptywidgets.widgets.controls.fields import button, heading, note, panel, set_text, text_label, toolbar
+from ptywidgets.widgets.controls.fields import button, heading, note, panel, set_text, show_stop, text_label, toolbar
 from ptywidgets.widgets.controls.formatting import quantity_text, typeset
 from ptywidgets.widgets.panel.base import Panel
 from ptywidgets.widgets.panel.closing import replace_children
 from ptywidgets.widgets.panel.places import DECISIONS
 from ptywidgets.widgets.start.start_alternatives import StartAlternatives
 
-FEW = 4e6  # bytes of data of which a start is found at once; more on a thread
+FIND = ("Find again", "Estimate the start from the data alone", "", "magic")
 
 
 class StartPanel(Panel):
-    """What :meth:`Reconstruction.find_start` decided.
+    """What :meth:`Reconstruction.find_start` decided; while it is at work, its button stops it.
 
     Parameters
     ----------
@@ -34,6 +36,8 @@ class StartPanel(Panel):
         there are no such buttons.
     """
 
+    searching = traitlets.Bool(False, help="Whether the start is being looked for.")
+
     def __init__(
         self,
         source: Reconstruction | Dataset | str | os.PathLike[str] | None = None,
@@ -41,7 +45,7 @@ class StartPanel(Panel):
     ) -> None:
         super().__init__(source)
         self._on_open = on_open
-        self.find_button = button("Find again", "Estimate the start from the data alone", "", "magic")
+        self.find_button = button(*FIND)
         self.facts = note()
         self.title = heading("Start")
         self.rows = VBox(layout={"width": "100%"})
@@ -54,7 +58,7 @@ class StartPanel(Panel):
             self.rows,
             panel(self.accordion),
         ]
-        self.on_click(self.find_button, self.find)
+        self.on_click(self.find_button, self.find_or_stop)
         self.observe_reconstruction(self._show, "start_decisions")
         self.observe_reconstruction(self._show_accordion, "start_alternatives")
         self.on_change(self.accordion, lambda _index: self._open_alternatives(), "selected_index")
@@ -62,10 +66,35 @@ class StartPanel(Panel):
         self.safe_callback(self._show_accordion)()
 
     def find(self) -> None:
-        """Find the start, and show what was decided."""
-        self.run_with_data(self.recon.find_start, self._found, "Estimating the start ...", FEW)
+        """Find the start, and show what was decided; on a thread, as it takes seconds and can be stopped."""
+        if self.searching:
+            return
+        self._show_searching(True)
+        self.run_with_data(self._search, self._found, "Estimating the start ...", 0)
 
-    def _found(self, start: Start) -> None:
+    def find_or_stop(self) -> None:
+        """Find the start; where it is being looked for already, stop that."""
+        if self.searching:
+            self.recon.request_stop()
+        else:
+            self.find()
+
+    def _search(self) -> Start | None:
+        try:
+            return self.recon.find_start()
+        except WorkStopped:
+            return None
+        finally:
+            self.safe_callback(self._show_searching)(False)
+
+    def _show_searching(self, searching: bool) -> None:
+        self.searching = searching
+        show_stop(self.find_button, searching, FIND)
+
+    def _found(self, start: Start | None) -> None:
+        if start is None:
+            self.set_status(self.recon.message)
+            return
         self.set_status("")
         set_text(self.facts, f"found in {start.seconds:.1f} s")
 

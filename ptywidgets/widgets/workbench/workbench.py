@@ -12,7 +12,7 @@ from ptywidgets import samples
 from ptywidgets.engine.core.errors import DataError, look_up
 from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.reconstruction import Reconstruction
-from ptywidgets.widgets.controls.fields import button, note, set_text, text_label, tip, toolbar
+from ptywidgets.widgets.controls.fields import button, note, set_text, show_stop, text_label, tip, toolbar
 from ptywidgets.widgets.panel.base import Panel, as_reconstruction
 from ptywidgets.widgets.run.tilt_bar import TiltBar
 from ptywidgets.widgets.start.doctor_panel import DoctorPanel
@@ -20,6 +20,7 @@ from ptywidgets.widgets.start.start_panel import StartPanel
 from ptywidgets.widgets.workbench.stage_tabs import STAGES, StageTabs
 
 DUCKY = "small"
+AUTO = ("Auto", "Estimate calibration, rotation and probe from the data alone", "primary", "magic")
 
 
 class Workbench(Panel):
@@ -63,7 +64,7 @@ class Workbench(Panel):
         )  # fmt: skip
         self.opener = button("Open", "Open the file", "", "folder-open")
         self.ducky = button("Try the ducky", "Simulate a small data set: a duck of carbon", "info", "magic")
-        self.auto = button("Auto", "Estimate calibration, rotation and probe from the data alone", "primary", "magic")
+        self.auto = button(*AUTO)
         self.accordion = Accordion([VBox(), VBox()], selected_index=None)
         for index, name in enumerate(("Start: what was decided, and why", "Check: is anything wrong?")):
             self.accordion.set_title(index, name)
@@ -81,7 +82,7 @@ class Workbench(Panel):
         self.layout.grid_gap = "6px"
         self.on_click(self.opener, self._open)
         self.on_click(self.ducky, self._try_ducky)
-        self.on_click(self.auto, self.find_start)
+        self.on_click(self.auto, self._find_or_stop)
         self.on_change(self.tab, lambda _index: self._show_stage(), "selected_index")
         for switch in self.tab.switches.values():
             self.on_change(switch, lambda _words: self._show_stage())
@@ -127,6 +128,7 @@ class Workbench(Panel):
         self.stages, self.views, self.start, self.doctor = {}, [], None, None
         self.set_silently(self.accordion, None, "selected_index")
         self.tab.clear()
+        show_stop(self.auto, False, AUTO)  # a search in the data of before was stopped
         for place in self.accordion.children:
             place.children = []
         for stage in old:
@@ -174,6 +176,15 @@ class Workbench(Panel):
         assert self.start is not None
         self.start.safe_callback(self.start.find)()
 
+    def _find_or_stop(self) -> None:
+        if self.start is not None and self.start.searching:
+            self.recon.request_stop()
+        else:
+            self.find_start()
+
+    def _show_searching(self, change: Any) -> None:
+        show_stop(self.auto, bool(change["new"]), AUTO)
+
     def _show_accordion(self) -> None:
         index = self.accordion.selected_index
         if self.recon.dataset is None or index is None or self.accordion.children[index].children:
@@ -181,6 +192,7 @@ class Workbench(Panel):
         panel: Any
         if index == 0:
             panel = self.start = StartPanel(self.recon, self.safe_callback(self.select))
+            panel.observe(self._show_searching, "searching")
         else:
             panel = self.doctor = DoctorPanel(self.recon)
         panel.title.layout.display = "none"  # the accordion shows it

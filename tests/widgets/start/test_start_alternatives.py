@@ -200,6 +200,7 @@ def test_the_start_panel_has_them_in_a_fold_made_when_it_is_opened(data, finding
     panel = StartPanel(Reconstruction(data))
     assert not shown(panel.accordion) and panel.alternatives is None
     panel.find()
+    panel.wait()
     assert shown(panel.accordion) and panel.accordion.selected_index is None and panel.alternatives is None
     assert "5" in panel.accordion.get_title(0) and "81 %" in panel.accordion.get_title(0)
     panel.accordion.selected_index = 0

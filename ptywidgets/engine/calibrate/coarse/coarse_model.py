@@ -20,6 +20,7 @@ from scipy import ndimage
 
 from ptywidgets.engine.calibrate.coarse.coarse_block import asked_pixels, deflected_block, moved_aperture
 from ptywidgets.engine.core.errors import InsufficientData
+from ptywidgets.engine.core.stopping import check_stop
 from ptywidgets.engine.core.units import wavelength
 from ptywidgets.engine.core.workers import WorkerPool
 from ptywidgets.engine.data.calibration import relative
@@ -243,6 +244,7 @@ class CoarseModel:
         way, way_p = z, z_p
         size = _dot(rest, z) + float(rest_p @ z_p)
         for _ in range(inner):
+            check_stop()
             seen = self._forward(way)
             if len(flat):
                 seen += np.tensordot(way_p.astype(np.float32), self.columns, 1)

@@ -14,7 +14,7 @@ Detector pixels at the rim of the aperture and near the cut are not asked, see :
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
@@ -25,6 +25,7 @@ from ptywidgets.engine.backends.kernels.kernels import load_kernels
 from ptywidgets.engine.backends.transforms import load_transform
 from ptywidgets.engine.calibrate.coarse.coarse_block import asked_pixels, deflected_block
 from ptywidgets.engine.core.errors import InsufficientData
+from ptywidgets.engine.core.stopping import stop_check
 from ptywidgets.engine.core.units import wavelength
 from ptywidgets.engine.core.workers import WorkerPool, worker_count
 from ptywidgets.engine.data.calibration import relative
@@ -219,16 +220,17 @@ class Trials:
         """
         most = max(1, min(MOST, PROBE_BYTES // (8 * (PARTS * self.n) ** 2), math.ceil(len(points) / worker_count())))
         parts = [points.take(slice(i, i + most)) for i in range(0, len(points), most)]
+        check = stop_check()
         if len(parts) == 1:
-            return self._errors(parts[0], sweeps)
+            return self._errors(parts[0], sweeps, check)
         with WorkerPool(name="ptywidgets-trials") as pool:
             try:
-                futures: list[Future[np.ndarray]] = [pool.submit(self._errors, part, sweeps) for part in parts]
+                futures: list[Future[np.ndarray]] = [pool.submit(self._errors, part, sweeps, check) for part in parts]
             except RuntimeError:  # no pool takes work once the main thread has ended, and other threads go on
-                return np.concatenate([self._errors(part, sweeps) for part in parts])
+                return np.concatenate([self._errors(part, sweeps, check) for part in parts])
             return np.concatenate([future.result() for future in futures])
 
-    def _errors(self, points: Points, sweeps: int) -> np.ndarray:
+    def _errors(self, points: Points, sweeps: int, check: Callable[[], None]) -> np.ndarray:
         count, n = len(points), self.n
         whole, part = self._places(points)
         probes, brightest = self._probes(points)
@@ -241,6 +243,7 @@ class Trials:
         out = np.empty((count, len(self)))
         for sweep in range(sweeps):
             for j in self.order:
+                check()
                 corners = whole[:, j] + np.stack([each * self.size, 0 * each], axis=1)
                 waves[:, 0] = probes[each, part[:, j, 0], part[:, j, 1]]
                 if self.ramps is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ptywidgets.engine.calibrate.spectra.sidebands import Sidebands
+from ptywidgets.engine.core.stopping import check_stop
 from ptywidgets.engine.direct.bright_field import BrightField
 
 STEPS = 61  # defocuses of the search, on both sides of 0, at most
@@ -43,6 +44,7 @@ def search(
     best, all_shares = None, []
     for turned in (False, True) if transpose is None else (transpose,):
         for angle in rotations:
+            check_stop()
             shares = bands.shares_by_defocus(float(angle), turned, grid).sum(0)
             all_shares.append(shares)
             place = int(shares.argmax())

@@ -18,6 +18,7 @@ from ptywidgets.engine.calibrate.spectra.coarse_search import search
 from ptywidgets.engine.calibrate.spectra.sidebands import Normal, Sidebands
 from ptywidgets.engine.core.errors import ParameterError, unknown_name
 from ptywidgets.engine.core.params import counted
+from ptywidgets.engine.core.stopping import check_stop
 from ptywidgets.engine.direct.bright_field import BrightField
 from ptywidgets.engine.optics.aberrations import Aberrations
 from ptywidgets.engine.optics.chi_terms import coefficient_names
@@ -171,6 +172,7 @@ def refine(
     normal = bands.normal(terms, values, rotation, transpose)
     damping = 1e-3
     for _ in range(rounds):
+        check_stop()
         gradient, matrix = normal.gradient.sum(0)[free], normal.matrix.sum(0)[np.ix_(free, free)]
         scale = np.sqrt(np.diag(matrix).astype(np.float64)).clip(1e-30)
         matrix = matrix / np.outer(scale, scale)

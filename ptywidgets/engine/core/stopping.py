@@ -1,0 +1,64 @@
+"""How work that takes seconds is ended from outside: whoever begins it says whom to ask, whoever does it asks.
+
+The one who is asked is known to everything that the thread does within :func:`stopped_by`, however deep; threads that
+it starts are handed a :func:`stop_check`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from ptywidgets.engine.core.errors import ParameterError, PtyError
+
+_asked: ContextVar[Callable[[], object] | None] = ContextVar("ptywidgets_stop", default=None)
+
+
+class WorkStopped(PtyError):
+    """Work was ended by whoever may stop it, before it had a result."""
+
+
+@contextmanager
+def stopped_by(stop: Callable[[], object] | None) -> Iterator[None]:
+    """Within it, work ends with a WorkStopped soon after `stop()` has become true; with None nothing is changed.
+
+    Examples
+    --------
+    >>> with stopped_by(lambda: True):
+    ...     check_stop()
+    Traceback (most recent call last):
+    ptywidgets.engine.core.stopping.WorkStopped: stopped before it was done; nothing was changed.
+    """
+    if stop is None:
+        yield
+        return
+    if not callable(stop):
+        raise ParameterError(
+            f"stop is {stop!r}; expected a function without arguments that returns whether to stop, such as "
+            "threading.Event().is_set, or leave it out."
+        )
+    token = _asked.set(stop)
+    try:
+        yield
+    finally:
+        _asked.reset(token)
+
+
+def stop_check() -> Callable[[], None]:
+    """A function that raises WorkStopped where this thread's work is to stop: for threads that do a part of it."""
+    stop = _asked.get()
+
+    def check() -> None:
+        if stop is not None and stop():
+            raise WorkStopped("stopped before it was done; nothing was changed.")
+
+    return check
+
+
+def check_stop() -> None:
+    """Raise WorkStopped where somebody wants the work to end: in every loop that takes long."""
+    stop_check()()
+
+
+__all__ = ["WorkStopped", "check_stop", "stop_check", "stopped_by"]

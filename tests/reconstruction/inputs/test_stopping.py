@@ -1,0 +1,130 @@
+"""A search for the start is stopped at once, from another thread or by a run, and leaves everything as it was."""
+
+from __future__ import annotations
+
+import copy
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from ptywidgets import Reconstruction, samples
+from ptywidgets.engine import Aberrations, ParameterError
+from ptywidgets.engine.calibrate import find_start
+from ptywidgets.engine.core.stopping import WorkStopped, check_stop, stop_check, stopped_by
+
+PROMPT = 1.0  # s; a third of it on a machine that does nothing else
+
+
+@pytest.fixture(scope="module")
+def faint():
+    """So few counts that the whole grid is searched, which takes seconds."""
+    return samples.ducky("small", dose=2e3)
+
+
+def test_work_is_stopped_where_somebody_is_asked_and_only_there():
+    check_stop()
+    asked = []
+    with stopped_by(lambda: asked.append(1)):  # which returns nothing
+        check_stop()
+        handed = stop_check()
+    check_stop()
+    assert asked == [1]
+    handed()  # a thread that was begun within goes on asking
+    assert asked == [1, 1]
+    with stopped_by(None):
+        check_stop()
+    with pytest.raises(WorkStopped), stopped_by(lambda: True):
+        check_stop()
+    with pytest.raises(ParameterError, match="stop is 1; expected a function"), stopped_by(1):
+        pass
+
+
+@pytest.mark.parametrize("part", ["the bright-field disk", "the best of them", "a coarse reconstruction"])
+def test_the_engine_obeys_in_every_part_of_a_search(faint, part):
+    reached = []
+
+    def progress(words):
+        if words == part:
+            reached.append(time.perf_counter())
+
+    def stop():
+        return bool(reached) and time.perf_counter() > reached[0] + 0.02
+
+    with pytest.raises(WorkStopped):
+        find_start(faint, progress=progress, stop=stop)
+    assert time.perf_counter() - reached[0] < PROMPT
+
+
+def test_a_stop_that_is_no_function_is_refused(faint):
+    with pytest.raises(ParameterError, match="stop is 5; expected a function"):
+        find_start(faint, stop=5)
+
+
+def searched(recon, **known):
+    """A search on a thread, and what it has come to."""
+    come = []
+
+    def work():
+        try:
+            come.append(recon.find_start(**known))
+        except Exception as error:
+            come.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread, come
+
+
+def test_stop_ends_it_and_nothing_is_changed(faint):
+    recon = Reconstruction(faint, optics=None)
+    recon.optics = recon.optics.replace(aberrations=Aberrations(defocus=None, C30=1e4))
+    before = {name: getattr(recon, name) for name in ("dataset", "optics", "preparation", "measurement", "status")}
+    begun = threading.Event()
+    thread, come = searched(recon, progress=lambda words: begun.set() if "orientations" in words else None)
+    assert begun.wait(60)
+    begin = time.perf_counter()
+    assert recon.stop() is recon
+    assert time.perf_counter() - begin < PROMPT
+    thread.join(10)
+    assert isinstance(come[0], WorkStopped)
+    assert recon.message == str(come[0]) == "The search for the start was stopped; nothing was changed."
+    for name, value in before.items():
+        assert getattr(recon, name) is value, name
+    assert recon.start_decisions == () and recon.start_alternatives == ()
+    recon.stop()  # where nothing goes on, nothing is done
+
+
+def test_progress_may_stop_it_and_what_else_says_so(faint):
+    recon = Reconstruction(faint)
+    with pytest.raises(WorkStopped):
+        recon.find_start(progress=lambda _words: recon.request_stop())
+    with pytest.raises(WorkStopped):
+        recon.find_start(stop=lambda: True)
+    assert not recon.optics.aberrations.known and recon.measurement is None
+
+
+def test_a_copy_is_made_while_a_search_goes_on(faint):
+    recon = Reconstruction(faint)
+    begun = threading.Event()
+    thread, _ = searched(recon, progress=lambda _words: begun.set())
+    assert begun.wait(60)
+    other = copy.copy(recon)
+    other.stop()  # its own, of which there is none
+    assert thread.is_alive()
+    recon.stop()
+    thread.join(10)
+
+
+def test_a_run_that_looks_for_its_start_stops_as_fast(faint):
+    recon = Reconstruction(faint).start()
+    while "orientations" not in recon.message and recon.status == "running":
+        time.sleep(0.005)
+    time.sleep(0.05)
+    begin = time.perf_counter()
+    recon.stop()
+    assert time.perf_counter() - begin < PROMPT
+    assert recon.status == "stopped" and "Stopped while looking for" in recon.message
+    assert recon.iteration == 0 and recon.optics.aberrations.known is False
+    assert not np.any(list(recon.optics.aberrations.values()))
