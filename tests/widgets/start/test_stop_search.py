@@ -29,7 +29,7 @@ def under_way(monkeypatch):
     begun = threading.Event()
 
     def search(data, **known):
-        known["progress"] = lambda words: begun.set() if "orientations" in words else None
+        known["progress"] = lambda text: begun.set() if "orientations" in text else None
         return find_start(data, **known)
 
     monkeypatch.setattr(starting, "find_start", search)
