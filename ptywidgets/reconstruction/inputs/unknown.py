@@ -19,7 +19,7 @@ from ptywidgets.engine.checks import Facts
 from ptywidgets.engine.checks.patterns import check_disk
 from ptywidgets.engine.checks.step import check_step
 from ptywidgets.engine.core.asked import AskingError
-from ptywidgets.engine.core.errors import DataError, PtyError
+from ptywidgets.engine.core.errors import CalibrationError, DataError, PtyError
 from ptywidgets.engine.core.stopping import WorkStopped
 from ptywidgets.engine.optics.aberrations import ALIASES, Aberrations
 from ptywidgets.engine.optics.probe import Optics
@@ -199,6 +199,9 @@ class Unknown(Starting):
                 start = find_start(dataset, progress=self._tell, stop=self._is_stopping, **known)
         except WorkStopped:
             raise Halted from None
+        except CalibrationError as error:  # a question with the disk's own numbers says more
+            asked = None if isinstance(error, AskingError) else _contradiction(Facts(dataset, None, lens))
+            raise asked or error from None
         except (PtyError, Halted):
             raise
         except (ArithmeticError, IndexError, np.linalg.LinAlgError, ValueError) as error:
