@@ -332,7 +332,7 @@ def test_a_start_that_has_to_be_asked_for_lists_its_alternatives_and_one_is_take
 
 @pytest.mark.parametrize("number", ["0", "-1", "first", "1.5"])
 def test_an_alternative_that_no_list_has_is_refused_before_any_search(noise, tmp_path, capsys, monkeypatch, number):
-    monkeypatch.setattr(Reconstruction, "find_start", lambda *_, **__: pytest.fail("a search has begun"))
+    monkeypatch.setattr(Reconstruction, "calibrate", lambda *_, **__: pytest.fail("a search has begun"))
     with pytest.raises(SystemExit) as ended:
         main(["reconstruct", str(noise), "-o", str(tmp_path / "o.h5"), f"--alternative={number}"])
     assert ended.value.code == 2

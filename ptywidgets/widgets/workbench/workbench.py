@@ -26,7 +26,7 @@ AUTO = ("Auto", "Estimate calibration, rotation and probe from the data alone", 
 class Workbench(Panel):
     """Data, rotation, probe, direct methods and reconstruction as tabs, with a list of what is done.
 
-    "Auto" finds the whole start from the data, and shows every decision with a button that opens the widget in which
+    "Auto" finds the whole start from the data, and shows every estimate with a button that opens the widget in which
     it can be changed; "Check" tells what is good, doubtful or wrong before a run.
 
     Parameters
@@ -167,7 +167,7 @@ class Workbench(Panel):
         self.tab.set_widget(name, self.stages[name])
         self.views = self.stages[name].views
 
-    def find_start(self) -> None:
+    def calibrate(self) -> None:
         """Find the start from the data, and show what was decided."""
         if self.recon.dataset is None:
             raise DataError("there are no data to start from: open a file, or try the ducky.")
@@ -180,7 +180,7 @@ class Workbench(Panel):
         if self.start is not None and self.start.searching:
             self.recon.request_stop()
         else:
-            self.find_start()
+            self.calibrate()
 
     def _show_searching(self, change: Any) -> None:
         show_stop(self.auto, bool(change["new"]), AUTO)

@@ -132,8 +132,8 @@ def test_the_scale_changes_no_pattern(disk):
         ),
         model=single_slice("potential"),
     )
-    np.testing.assert_allclose(other.first_probe, one.first_probe, atol=2e-3 * np.abs(one.first_probe).max())
-    np.testing.assert_allclose(other.first_positions, s * one.first_positions, rtol=1e-6)
+    np.testing.assert_allclose(other.initial_probe, one.initial_probe, atol=2e-3 * np.abs(one.initial_probe).max())
+    np.testing.assert_allclose(other.initial_positions, s * one.initial_positions, rtol=1e-6)
     after = moved(one.measurement, Offsets({}, np.eye(2), pixel=1 / s))
     assert after.calibration.q_pixel == pytest.approx(known.q_pixel / s)
     assert after.sampling == pytest.approx(other.sampling)

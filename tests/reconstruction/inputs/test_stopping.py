@@ -11,7 +11,7 @@ import pytest
 
 from ptywidgets import Reconstruction, samples
 from ptywidgets.engine import Aberrations, ParameterError
-from ptywidgets.engine.calibrate import find_start
+from ptywidgets.engine.calibrate import calibrate
 from ptywidgets.engine.core.stopping import WorkStopped, check_stop, stop_check, stopped_by
 
 PROMPT = 1.0  # s; a third of it on a machine that does nothing else
@@ -53,13 +53,13 @@ def test_the_engine_obeys_in_every_part_of_a_search(faint, part):
         return bool(reached) and time.perf_counter() > reached[0] + 0.02
 
     with pytest.raises(WorkStopped):
-        find_start(faint, progress=progress, stop=stop)
+        calibrate(faint, progress=progress, stop=stop)
     assert time.perf_counter() - reached[0] < PROMPT
 
 
 def test_a_stop_that_is_no_function_is_refused(faint):
     with pytest.raises(ParameterError, match="stop is 5; expected a function"):
-        find_start(faint, stop=5)
+        calibrate(faint, stop=5)
 
 
 def searched(recon, **known):
@@ -68,7 +68,7 @@ def searched(recon, **known):
 
     def work():
         try:
-            come.append(recon.find_start(**known))
+            come.append(recon.calibrate(**known))
         except Exception as error:
             come.append(error)
 
@@ -92,16 +92,16 @@ def test_stop_ends_it_and_nothing_is_changed(faint):
     assert recon.message == str(come[0]) == "The search for the start was stopped; nothing was changed."
     for name, value in before.items():
         assert getattr(recon, name) is value, name
-    assert recon.start_decisions == () and recon.start_alternatives == ()
+    assert recon.estimates == () and recon.start_alternatives == ()
     recon.stop()  # where nothing goes on, nothing is done
 
 
 def test_progress_may_stop_it_and_what_else_says_so(faint):
     recon = Reconstruction(faint)
     with pytest.raises(WorkStopped):
-        recon.find_start(progress=lambda _words: recon.request_stop())
+        recon.calibrate(progress=lambda _words: recon.request_stop())
     with pytest.raises(WorkStopped):
-        recon.find_start(stop=lambda: True)
+        recon.calibrate(stop=lambda: True)
     assert not recon.optics.aberrations.known and recon.measurement is None
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from ptywidgets import Reconstruction, Workbench, samples
 from ptywidgets.engine import Aberrations
-from ptywidgets.engine.calibrate import find_start
+from ptywidgets.engine.calibrate import calibrate
 from ptywidgets.engine.core.stopping import WorkStopped
 from ptywidgets.reconstruction.inputs import starting
 from ptywidgets.widgets.start.start_panel import StartPanel
@@ -30,9 +30,9 @@ def under_way(monkeypatch):
 
     def search(data, **known):
         known["progress"] = lambda text: begun.set() if "orientations" in text else None
-        return find_start(data, **known)
+        return calibrate(data, **known)
 
-    monkeypatch.setattr(starting, "find_start", search)
+    monkeypatch.setattr(starting, "calibrate", search)
     return begun
 
 
@@ -53,7 +53,7 @@ def test_the_button_of_the_panel_stops_what_it_has_begun(faint, under_way):
     assert looks(panel.find_button) == before and not panel.searching
     assert panel.status_text == "The search for the start was stopped; nothing was changed."
     assert panel.status_line.kind == "note", "nothing has gone wrong"
-    assert recon.optics is lens and recon.measurement is None and recon.start_decisions == ()
+    assert recon.optics is lens and recon.measurement is None and recon.estimates == ()
     panel.close()
 
 
@@ -65,10 +65,10 @@ def test_so_does_that_of_the_bench_and_it_goes_on_afterwards(faint, under_way):
     assert under_way.wait(60)
     bench.auto.click()
     assert bench.start.wait()
-    assert looks(bench.auto) == before and bench.recon.start_decisions == ()
+    assert looks(bench.auto) == before and bench.recon.estimates == ()
     bench.auto.click()
     assert bench.start.wait(120)
-    assert looks(bench.auto) == before and bench.recon.start_decisions
+    assert looks(bench.auto) == before and bench.recon.estimates
     bench.close()
 
 
@@ -81,7 +81,7 @@ def test_other_data_on_the_bench_stop_it(faint, under_way):
     old = bench.start
     bench.use(samples.ducky("tiny"))
     assert looks(bench.auto) == before
-    assert old.wait() and recon.start_decisions == () and "stopped" in recon.message
+    assert old.wait() and recon.estimates == () and "stopped" in recon.message
     bench.close()
 
 
@@ -89,7 +89,7 @@ def test_what_goes_wrong_in_a_search_gives_the_button_back(faint, monkeypatch):
     def search(*_, **__):
         raise ValueError("no such luck")
 
-    monkeypatch.setattr(starting, "find_start", search)
+    monkeypatch.setattr(starting, "calibrate", search)
     panel = StartPanel(Reconstruction(faint, optics=None))
     panel.find_button.click()
     assert panel.wait() and not panel.searching and panel.find_button.description == "Find again"
@@ -108,5 +108,5 @@ def test_a_stop_from_code_is_told_in_the_panel(faint, under_way):
     assert panel.wait() and "was stopped" in panel.status_text
     assert recon.optics.aberrations["C30"] == 1e4
     with pytest.raises(WorkStopped):
-        recon.find_start(stop=lambda: True)
+        recon.calibrate(stop=lambda: True)
     panel.close()

@@ -7,7 +7,7 @@ import pytest
 
 from ptywidgets import samples
 from ptywidgets.engine import DataError, DataWarning, Optics, make_probe, prepare
-from ptywidgets.engine.calibrate.start import calibrate_by_disk
+from ptywidgets.engine.calibrate.calibration import calibrate_by_disk
 from ptywidgets.engine.data.detectors import filled_by_symmetry
 from ptywidgets.engine.io import write
 from ptywidgets.engine.optics.vacuum import clean_vacuum

@@ -9,8 +9,8 @@ import pytest
 
 from ptywidgets import Reconstruction, samples, write
 from ptywidgets.engine import Aberrations, Calibration, Optics, make_problem, prepare, single_slice
-from ptywidgets.engine.calibrate import find_start
-from ptywidgets.engine.calibrate.start_arguments import check_sizes
+from ptywidgets.engine.calibrate import calibrate
+from ptywidgets.engine.calibrate.calibration_arguments import check_sizes
 from ptywidgets.engine.checks.start_check import check_start
 from ptywidgets.engine.core.errors import CalibrationError, ParameterError
 
@@ -41,20 +41,20 @@ WRONG = [
 @pytest.mark.parametrize("wrong, words", WRONG)
 def test_wrong_arguments_are_refused_before_any_work(tiny, wrong, words):
     with pytest.raises(ParameterError, match=words):
-        find_start(tiny, **{"progress": lambda words: pytest.fail(f"it has begun with {words}"), **wrong})
+        calibrate(tiny, **{"progress": lambda words: pytest.fail(f"it has begun with {words}"), **wrong})
     with pytest.raises(ParameterError, match=words):
-        Reconstruction(tiny).find_start(**wrong)
+        Reconstruction(tiny).calibrate(**wrong)
 
 
 @pytest.mark.parametrize("other", [None, "data.h5", np.zeros((6, 6, 8, 8))])
 def test_a_start_is_looked_for_in_a_dataset(other):
     with pytest.raises(ParameterError, match="expected a Dataset, from read"):
-        find_start(other)
+        calibrate(other)
 
 
 def test_a_single_term_will_do_and_none_where_the_defocus_is_given(tiny):
-    assert find_start(tiny, terms="C10").optics.aberrations["C12"] == 0
-    assert find_start(tiny, terms=(), defocus=250, rotation=-15, transpose=False).fit.found
+    assert calibrate(tiny, terms="C10").optics.aberrations["C12"] == 0
+    assert calibrate(tiny, terms=(), defocus=250, rotation=-15, transpose=False).fit.found
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_what_cannot_be_is_refused_in_words_at_once_and_without_memory(tiny, cas
     calibration, arguments, who = case
     if masked:  # and no vacuum pattern: what is looked at is another way
         tiny = replace(tiny, vacuum=None).with_mask(np.mgrid[:64, :64][1] >= 20)
-    for start in (find_start, lambda dataset, **known: Reconstruction(dataset).find_start(**known)):
+    for start in (calibrate, lambda dataset, **known: Reconstruction(dataset).calibrate(**known)):
         tracemalloc.start()
         begin = time.perf_counter()
         try:
@@ -132,7 +132,7 @@ def test_what_cannot_be_is_refused_in_words_at_once_and_without_memory(tiny, cas
 def test_a_file_is_opened_with_what_cannot_be_likewise(tmp_path, tiny, name, value):
     file = write(tmp_path / "tiny.h5", replace(tiny, calibration=tiny.calibration.replace(**{name: None})))
     with pytest.raises((ParameterError, CalibrationError), match="expected"):
-        Reconstruction.open(file, **{name: value}).find_start()
+        Reconstruction.open(file, **{name: value}).calibrate()
 
 
 def test_what_can_be_is_not_refused(tiny):
@@ -144,5 +144,5 @@ def test_what_can_be_is_not_refused(tiny):
 
 
 def test_a_scan_without_a_frequency_to_look_at_cannot_tell(tiny):
-    start = find_start(tiny.with_calibration(scan_step=0.1))
+    start = calibrate(tiny.with_calibration(scan_step=0.1))
     assert not start.fit.found and "no frequency of the scan" in start.cannot
