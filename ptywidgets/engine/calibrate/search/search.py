@@ -1,7 +1,8 @@
 """Orientation and aberrations by how well short reconstructions predict the counts, wherever in their range they lie.
 
-Coarse to fine: every rotation, transpose and defocus on a grid that misses no well, on a small block of the scan; from
-the lowest distinct points down, on a larger block, each beside its flip; the lowest of these to the end, with
+Coarse to fine: every rotation, transpose and defocus on a grid that misses no well, on a small block of the scan; about
+its lowest points, which astigmatism may hide among some dozens of others, astigmatisms of two sizes in all directions;
+from the lowest distinct points down, on a larger block, each beside its flip; the lowest of these to the end, with
 astigmatism and coma. What other methods propose (curl, the linear fit to the bright field) is tried beside the grid and
 judged as it is. The judge is by how much one is better than another, position by position, in what parts of the block
 disagree about it; one that is not clearly better is not told. A proposal that two methods agree on, and that stands out
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -42,7 +44,12 @@ RATIO = 1.25  # of a defocus to the next: the well about the truth is 12 % wide 
 NEAR_FOCUS = 0.3  # of lambda / alpha^2: steps of the defocus where it is less than that
 WIDEST = 0.9  # of the window, that a probe may fill
 CELLS = 6  # distinct points of the grid that are followed
-FINALISTS = 3
+# Distinct points of the grid about which astigmatism is looked for, the share of a well that they are apart, and how
+# many more are followed then. Without its own astigmatism what is true was among the first 2 to 40 of them.
+ASTIGMATIC_CELLS, ASTIGMATIC_APART, MORE = 60, 0.5, 6
+ASTIGMATISMS = (0.6, 1.2)  # of lambda / alpha^2; a well reaches 0.6 on all sides
+DIRECTIONS = 8
+FINALISTS = 6
 CONNECTED = 0.6  # the same once they have come down, where a well near focus is wide and its bottom flat
 SAMPLE = 64  # points of the grid that a proposal has to stand out from
 OUTSTANDING = 1.2  # as much as the best of them, it has to explain
@@ -108,14 +115,24 @@ def search(
     seen = Points.joined([asked, grid]) if thorough else asked.take([0])
     errors = small.errors(seen, COARSE_SWEEPS).mean(1)
     spacing = _rotation_step(small, radius)
+    landscape = _landscape(seen, errors, small)
+    count = CELLS if thorough else 1
+    if thorough and {"C12a", "C12b"} <= set(terms):
+        lowest = _distinct(seen, errors, ASTIGMATIC_APART * spacing, ASTIGMATIC_CELLS, known)
+        progress("astigmatism about the best of them")
+        bent = _astigmatic(seen.take(lowest), terms, known.depth)
+        seen, errors = Points.joined([seen, bent]), np.r_[errors, small.errors(bent, COARSE_SWEEPS).mean(1)]
+        count += MORE
     favoured = asked.take([0]) if trusted and len(asked) else None
-    chosen = _distinct(seen, errors, spacing, CELLS if thorough else 1, known)
+    chosen = _distinct(seen, errors, spacing, count, known)
     if favoured is not None and not any(same_well(favoured, seen.take([c]), spacing, known) for c in chosen):
         chosen.append(0)
     progress("the best of them")
+    cells = seen.take(chosen)
+    if thorough:
+        cells = _nearer(small, radius, lam, cells, known)
     trials = Trials(measurement, lens, terms, side=SIDE)
-    wells = _bottoms(trials, radius, lam, seen.take(chosen), favoured, known)
-    landscape = _landscape(seen, errors, small)
+    wells = _bottoms(trials, radius, lam, cells, favoured, known)
     widest = float(np.abs(grid.values[:, 0]).max())
     return verdict(trials, wells, favoured, known, landscape, thorough, math.inf if defocus is not None else widest)
 
@@ -159,6 +176,18 @@ def _grid(trials: Trials, radius: float, known: Known) -> Points:
     return Points(r.astype(float), t.astype(bool), values)
 
 
+def _astigmatic(points: Points, terms: Sequence[str], depth: float) -> Points:
+    """Some points with every astigmatism of the grid in the place of their own."""
+    first, second = terms.index("C12a"), terms.index("C12b")
+    out = []
+    for size in ASTIGMATISMS:
+        for angle in 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS:
+            values = points.values.copy()
+            values[:, first], values[:, second] = size * depth * np.cos(angle), size * depth * np.sin(angle)
+            out.append(replace(points, values=values))
+    return Points.joined(out)
+
+
 def _allowed(proposals: Points | None, known: Known, size: int) -> Points:
     """Proposals that do not contradict what is known."""
     if proposals is None:
@@ -200,28 +229,40 @@ def _distinct(points: Points, errors: np.ndarray, spacing: float, count: int, kn
 # ---------------------------------------------------------------------------------------------- down the wells
 
 
+def _nearer(small: Trials, radius: float, lam: float, cells: Points, known: Known) -> Points:
+    """Points of the grid moved towards the bottoms of their wells, as far as the small block tells: on the larger one
+    the wells are narrower than the grid's steps."""
+    free = _free(small, known, "C10", "C12", "rotation")
+    scales = scales_of(small, radius, lam)
+    moved = Points.joined([b.point() for b in bottoms(small, cells, scales, free, sweeps=COARSE_SWEEPS)])
+    before, after = small.errors(Points.joined([cells, moved]), COARSE_SWEEPS).mean(1).reshape(2, -1)
+    return Points.joined([(moved if better else cells).take([i]) for i, better in enumerate(after < before)])
+
+
+def _free(trials: Trials, known: Known, *names: str) -> np.ndarray:
+    """Which of the values and the rotation may change, of those whose names begin with some."""
+    movable = np.array([*(t != "C10" or known.defocus is None for t in trials.terms), known.rotation is None])
+    return movable & np.array([any(t.startswith(n) for n in names) for t in (*trials.terms, "rotation")])
+
+
 def _bottoms(
     trials: Trials, radius: float, lam: float, cells: Points, favoured: Points | None, known: Known
 ) -> list[Bottom]:
     """The distinct wells of some points: all as far as orientation and defocus go, the lowest with astigmatism."""
     scales = scales_of(trials, radius, lam)
     spacing = _rotation_step(trials, radius)
-    movable = np.array([*(t != "C10" or known.defocus is None for t in trials.terms), known.rotation is None])
-
-    def free(*names: str) -> np.ndarray:
-        return movable & np.array([any(t.startswith(n) for n in names) for t in (*trials.terms, "rotation")])
-
     cells = _better_ways_round(trials, cells, known)
-    wells = _apart(bottoms(trials, cells, scales, free("C10", "rotation"), sweeps=SWEEPS), spacing, known)
+    plain, whole = _free(trials, known, "C10", "rotation"), _free(trials, known, "C10", "C12", "rotation")
+    wells = _apart(bottoms(trials, cells, scales, plain, sweeps=SWEEPS), spacing, known)
     few = [w.point() for w in wells[:FINALISTS]]
     if favoured is not None:
         few += [w.point() for w in wells[FINALISTS:] if same_well(favoured, w.point(), NEARBY, known)]
-    lowest = bottoms(trials, Points.joined(few), scales, free("C10", "C12", "rotation"), sweeps=SWEEPS)
+    lowest = bottoms(trials, Points.joined(few), scales, whole, sweeps=SWEEPS)
     if known.transpose is None and known.rotation is None and {"C10", "C12a", "C12b"} <= set(trials.terms):
         strong = [w.point() for w in lowest if is_astigmatic(w.point(), trials.terms)]
         if strong:  # the same images lie as far apart with the other transpose, defocus and astigmatism exchanged
             others = _better_ways_round(trials, Points.joined(strong).exchanged(trials.terms), known)
-            lowest += bottoms(trials, others, scales, free("C10", "C12", "rotation"), sweeps=SWEEPS)
+            lowest += bottoms(trials, others, scales, whole, sweeps=SWEEPS)
     lowest = _apart(lowest, spacing, known)
     near = CONNECTED * spacing
     return lowest + [w for w in wells if not any(same_well(w.point(), f.point(), near, known) for f in lowest)]
