@@ -211,8 +211,8 @@ def untold(search: SearchResult | None) -> str:
         )
     if search.astigmatic and not search.favoured:
         return (
-            f"{first} explains the counts best, with an astigmatism nearly as strong as the defocus; such ones lie "
-            "between what is searched, and there may be others"
+            f"{first} explains the counts best, with an astigmatism nearly as strong as the defocus, and not clearly "
+            "enough better than others: each of the two may be the other"
         )
     if search.unresolved:
         return (

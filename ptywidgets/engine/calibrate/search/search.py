@@ -46,13 +46,14 @@ WIDEST = 0.9  # of the window, that a probe may fill
 CELLS = 6  # distinct points of the grid that are followed
 # Distinct points of the grid about which astigmatism is looked for, the share of a well that they are apart, and how
 # many more are followed then. Without its own astigmatism what is true was among the first 2 to 40 of them.
-ASTIGMATIC_CELLS, ASTIGMATIC_APART, MORE = 60, 0.5, 6
+ASTIGMATIC_CELLS, ASTIGMATIC_APART, MORE = 40, 0.5, 6
 ASTIGMATISMS = (0.6, 1.2)  # of lambda / alpha^2; a well reaches 0.6 on all sides
 DIRECTIONS = 8
-FINALISTS = 6
+FINALISTS = 4
 CONNECTED = 0.6  # the same once they have come down, where a well near focus is wide and its bottom flat
 SAMPLE = 64  # points of the grid that a proposal has to stand out from
 OUTSTANDING = 1.2  # as much as the best of them, it has to explain
+PROVEN = 0.5  # and this share of what is no noise; two that were wrong explained 0.2 and 0.4, right ones 0.54 and more
 
 
 def search(
@@ -100,8 +101,7 @@ def search(
     """
     radius, lam = _radius(measurement, optics), wavelength(measurement.calibration.require("energy"))
     known = Known(1 / (lam * radius**2), rotation, transpose, defocus, sign)
-    others = optics.aberrations.cartesian
-    kept = {k: v for k, v in others.items() if v and k not in terms}
+    kept = {k: v for k, v in optics.aberrations.cartesian.items() if v and k not in terms}
     lens = optics.replace(aberrations=Aberrations(**kept))
     terms = tuple(terms)
     small = Trials(measurement, lens, terms, side=COARSE_SIDES[0], reach=COARSE_REACH)
@@ -116,21 +116,21 @@ def search(
     errors = small.errors(seen, COARSE_SWEEPS).mean(1)
     spacing = _rotation_step(small, radius)
     landscape = _landscape(seen, errors, small)
-    count = CELLS if thorough else 1
-    if thorough and {"C12a", "C12b"} <= set(terms):
+    count = CELLS
+    first, *others = (float(errors[i]) for i in _distinct(seen, errors, spacing, CELLS, known))
+    if thorough and {"C12a", "C12b"} <= set(terms) and not _is_proven(small, first, min(others, default=math.inf)):
         lowest = _distinct(seen, errors, ASTIGMATIC_APART * spacing, ASTIGMATIC_CELLS, known)
         progress("astigmatism about the best of them")
         bent = _astigmatic(seen.take(lowest), terms, known.depth)
         seen, errors = Points.joined([seen, bent]), np.r_[errors, small.errors(bent, COARSE_SWEEPS).mean(1)]
         count += MORE
-    favoured = asked.take([0]) if trusted and len(asked) else None
-    chosen = _distinct(seen, errors, spacing, count, known)
-    if favoured is not None and not any(same_well(favoured, seen.take([c]), spacing, known) for c in chosen):
-        chosen.append(0)
     progress("the best of them")
-    cells = seen.take(chosen)
     if thorough:
-        cells = _nearer(small, radius, lam, cells, known)
+        seen, errors = _nearer(small, radius, lam, seen.take(_distinct(seen, errors, spacing, count, known)), known)
+    cells = seen.take(_distinct(seen, errors, spacing, CELLS, known))
+    favoured = asked.take([0]) if trusted and len(asked) else None
+    if favoured is not None and not any(same_well(favoured, c, spacing, known) for c in cells.each()):
+        cells = Points.joined([cells, favoured])
     trials = Trials(measurement, lens, terms, side=SIDE)
     wells = _bottoms(trials, radius, lam, cells, favoured, known)
     widest = float(np.abs(grid.values[:, 0]).max())
@@ -211,7 +211,13 @@ def _stands_out(trials: Trials, grid: Points, asked: Points, radius: float, know
     others = errors[2:][[not same_well(first, sample.take([i]), spacing, known) for i in range(len(sample))]]
     if len(others) < 8:
         return False
-    return trials.nothing - own > OUTSTANDING * max(trials.nothing - float(others.min()), 0.0)
+    return _is_proven(trials, own, float(others.min()))
+
+
+def _is_proven(trials: Trials, own: float, next_best: float) -> bool:
+    """Whether trials of an error explain so much, and so much more than the next best, that it needs no more search."""
+    least = max(OUTSTANDING * (trials.nothing - next_best), PROVEN * (trials.nothing - trials.noise))
+    return trials.nothing - own > least
 
 
 def _distinct(points: Points, errors: np.ndarray, spacing: float, count: int, known: Known) -> list[int]:
@@ -229,14 +235,15 @@ def _distinct(points: Points, errors: np.ndarray, spacing: float, count: int, kn
 # ---------------------------------------------------------------------------------------------- down the wells
 
 
-def _nearer(small: Trials, radius: float, lam: float, cells: Points, known: Known) -> Points:
-    """Points of the grid moved towards the bottoms of their wells, as far as the small block tells: on the larger one
-    the wells are narrower than the grid's steps."""
-    free = _free(small, known, "C10", "C12", "rotation")
-    scales = scales_of(small, radius, lam)
+def _nearer(small: Trials, radius: float, lam: float, cells: Points, known: Known) -> tuple[Points, np.ndarray]:
+    """Points of the grid moved towards the bottoms of their wells, as far as the small block tells, with their errors:
+    on the larger block the wells are narrower than the grid's steps."""
+    free, scales = _free(small, known, "C10", "C12", "rotation"), scales_of(small, radius, lam)
     moved = Points.joined([b.point() for b in bottoms(small, cells, scales, free, sweeps=COARSE_SWEEPS)])
-    before, after = small.errors(Points.joined([cells, moved]), COARSE_SWEEPS).mean(1).reshape(2, -1)
-    return Points.joined([(moved if better else cells).take([i]) for i, better in enumerate(after < before)])
+    both = Points.joined([cells, moved])
+    errors = small.errors(both, COARSE_SWEEPS).mean(1)
+    lower = errors.reshape(2, -1).argmin(0) * len(cells) + np.arange(len(cells))
+    return both.take(lower), errors[lower]
 
 
 def _free(trials: Trials, known: Known, *names: str) -> np.ndarray:
