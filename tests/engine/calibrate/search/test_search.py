@@ -1,6 +1,7 @@
 """A start by likelihood: right where other methods are wrong, and silent where nothing stands out."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -270,7 +271,7 @@ def test_an_astigmatism_larger_than_the_defocus_does_not_exchange_the_transpose(
 
 @pytest.mark.parametrize("seed", [10485, 10510, 10615, 10918])
 def test_a_lattice_with_an_astigmatism_of_the_size_of_the_depth_of_field_is_found(seed):
-    """Without its astigmatism the truth is one of the first forty points of the grid, and another was told, and sure."""
+    """Without its astigmatism the truth is one of the first forty points of the grid: another was told, and sure."""
     made = recipe(seed)
     start = find_start(simulated(made).dataset)
     judgement = judged(made, start)
@@ -280,10 +281,9 @@ def test_a_lattice_with_an_astigmatism_of_the_size_of_the_depth_of_field_is_foun
 
 def test_a_proposal_that_explains_little_is_not_taken_without_a_search():
     """Two methods agreed on an orientation 50 degrees off that explained a fifth of what is no noise."""
-    explains = SimpleNamespace(nothing=1.0, noise=0.2)
-    assert (
-        _is_proven(explains, 0.55, 0.8) and not _is_proven(explains, 0.65, 0.95) and not _is_proven(explains, 0.4, 0.45)
-    )
+    trials = SimpleNamespace(nothing=1.0, noise=0.2)
+    assert _is_proven(trials, own=0.55, next_best=0.8)
+    assert not _is_proven(trials, own=0.65, next_best=0.95) and not _is_proven(trials, own=0.4, next_best=0.45)
 
 
 @pytest.mark.parametrize("peaks, told", [(1.0, True), (-1.0, False)])
