@@ -11,7 +11,7 @@ from typing import Any, Union
 
 import numpy as np
 from traitlets import Any as AnyTrait
-from traitlets import Bool, Enum, Instance, Int, Unicode, validate
+from traitlets import Enum, Instance, Int, Unicode, validate
 
 from ptywidgets.engine.backends import checked_device
 from ptywidgets.engine.checkpoint import Checkpoint, is_reconstruction, load_checkpoint
@@ -25,27 +25,27 @@ from ptywidgets.engine.optics.aberrations import Aberrations
 from ptywidgets.engine.optics.probe import Optics
 from ptywidgets.engine.preprocess import prepare
 from ptywidgets.engine.preprocess.consistent import check_belongs
-from ptywidgets.engine.problem.composition import Composition
+from ptywidgets.engine.problem.model_config import ModelConfig
 from ptywidgets.engine.refinements import default_refinements
 from ptywidgets.engine.solve.plan import Plan
 from ptywidgets.engine.solve.registry import algorithm_of
 from ptywidgets.engine.solve.schedule import Stage
-from ptywidgets.reconstruction.inputs.views import Views
-from ptywidgets.reconstruction.result.look import Look
+from ptywidgets.reconstruction.inputs.tilt_series_data import TiltSeriesData
+from ptywidgets.reconstruction.result.display_settings import DisplaySettings
 from ptywidgets.reconstruction.result.results import Results
 from ptywidgets.reconstruction.right_way import known_names, right_way
 from ptywidgets.reconstruction.safe import Name
 from ptywidgets.reconstruction.saving import copying, keeping
-from ptywidgets.reconstruction.session.clock import Clock
-from ptywidgets.reconstruction.session.mailbox import Mailbox
+from ptywidgets.reconstruction.session.run_timer import RunTimer
 from ptywidgets.reconstruction.session.runner import Runner
 from ptywidgets.reconstruction.session.running import Running
+from ptywidgets.reconstruction.session.snapshot_channel import SnapshotChannel
 
 log = logging.getLogger("ptywidgets")
 Path = Union[str, "os.PathLike[str]"]
 STATUSES = ("empty", "ready", "running", "paused", "stopped", "finished", "doubtful", "error")
 FOUND = (  # traits that nobody gives
-    *("measurement", "start_decisions", "start_alternatives", "start_landscape"),
+    *("measurement", "estimates", "start_alternatives", "start_landscape"),
     *("status", "iteration", "message", "doubts"),
 )
 
@@ -58,15 +58,15 @@ class Reconstruction(Results, Running):
     dataset : Dataset or sequence of Dataset, optional
         From :func:`ptywidgets.read` or :mod:`ptywidgets.samples`. Several are a tilt series, which sees one volume.
     tilts : sequence of Tilt, float or ndarray (3, 3), optional
-        One for each data set of a series; numbers are degrees about the columns' axis. ``composition.thickness`` is
+        One for each data set of a series; numbers are degrees about the columns' axis. ``model.thickness`` is
         then the volume's depth.
     defocus : float, optional
         In A; other aberrations through ``optics``, for a series one or one for each tilt.
 
     Notes
     -----
-    Traits to observe: `dataset`, `views`, `preparation`, `measurement`, `optics`, `given`, `start_image`,
-    `start_decisions`, `start_alternatives`, `start_landscape`, `object_type`, `composition`, `plan`, `device`, `look`,
+    Traits to observe: `dataset`, `views`, `preparation`, `measurement`, `optics`, `given`, `initial_image`,
+    `estimates`, `start_alternatives`, `start_landscape`, `object_type`, `model`, `plan`, `device`, `look`,
     `status`, `iteration`, `message`. Their values are replaced, never changed in place. Observers may be called on any
     thread; one that fails is logged and disconnected.
     Of a tilt series, `dataset` and `measurement` are those of one tilt; ``recon.dataset = recon.views.datasets[12]``
@@ -85,13 +85,18 @@ class Reconstruction(Results, Running):
     object_type = Name(
         "object type", tuple(SPECIMENS), "potential", help="What is unknown: a complex object or a potential."
     )
-    composition = Instance(Composition, args=(), help="What the model is made of: slices, modes, coherence, diffuse.")
+    model = Instance(ModelConfig, args=(), help="What the model is made of: slices, modes, coherence, diffuse.")
     plan = Instance(Plan, args=(), help="How long, in what batches, by which rule.")
-    auto = Bool(True, help="The schedule that finds its own way, instead of the plan's batches and rule.")
+    schedule = Name(
+        "schedule",
+        ("automatic", "manual"),
+        "automatic",
+        help="automatic: stages that end by themselves; manual: the plan's batches and rule.",
+    )
     device = Unicode("cpu", help="cpu or gpu.")
     status = Enum(STATUSES, "empty", help="Where the run stands.")
     iteration = Int(0, help="Finished iterations.")
-    look = Instance(Look, args=(), help="What snapshots hold: which slice, which mode, a section.")
+    look = Instance(DisplaySettings, args=(), help="What snapshots hold: which slice, which mode, a section.")
     message = Unicode("", help="The last thing worth saying, in one sentence.")
     autosave = AnyTrait(
         None,
@@ -115,22 +120,22 @@ class Reconstruction(Results, Running):
         self._runner: Runner | None = None
         self._problem: Any = None  # Problem or TiltSeries
         self._coarse: tuple[Any, Any] | None = None  # a problem, and the same at the window of the state
-        self._composed: tuple[Composition, str] | None = None  # what the problem was made of
+        self._composed: tuple[ModelConfig, str] | None = None  # what the problem was made of
         self._stages: tuple[Stage, ...] = ()
         self._state: State | None = None
         self._stale = False
         self._warned = ""  # of what cannot be saved
         self._target_iteration: int | None = None  # where the present run ends, where that is not what is planned
         self._error: BaseException | None = None
-        self._clock = Clock()
+        self._timer = RunTimer()
         self._publishing = threading.RLock()
-        self.mailbox = Mailbox()
+        self.snapshots = SnapshotChannel()
         given = values.pop("optics", None)
         each = tuple(given) if isinstance(given, Sequence) else ()
         if tilts is not None or isinstance(dataset, Sequence):
             several: Any = tuple(dataset) if isinstance(dataset, Sequence) else (dataset,)
-            values["views"] = Views(several, tuple(() if tilts is None else tilts), each)
-        views: Views | None = values.get("views")
+            values["views"] = TiltSeriesData(several, tuple(() if tilts is None else tilts), each)
+        views: TiltSeriesData | None = values.get("views")
         if views is not None and views.optics:
             given = views.optics[0]
             if defocus is not None:
@@ -140,10 +145,10 @@ class Reconstruction(Results, Running):
         super().__init__(**values)
         if "plan" not in values:
             self.plan = self.plan.replace(
-                constraints=default_constraints(self.object_type), refinements=default_refinements(self.composition)
+                constraints=default_constraints(self.object_type), refinements=default_refinements(self.model)
             )
-        elif "auto" not in values:
-            self.auto = False
+        elif "schedule" not in values:
+            self.schedule = "manual"
         self.dataset = dataset if views is None else views.datasets[0]
         if given is not None:
             self.optics = given
@@ -155,10 +160,10 @@ class Reconstruction(Results, Running):
         self.observe(self._follow_inputs, ["views", "dataset", "measurement", "optics"])
         self.observe(self._follow_given, "given")
         self.observe(self._follow_object_type, "object_type")
-        self.observe(self._follow_composition, "composition")
+        self.observe(self._follow_config, "model")
         self.observe(self._follow_plan, "plan")
-        self.observe(self._follow_auto, "auto")
-        self.observe(self._follow_model, ["composition", "object_type"])
+        self.observe(self._follow_schedule, "schedule")
+        self.observe(self._follow_model, ["model", "object_type"])
         self.observe(self._follow_look, "look")
         self._note_cell()
 
@@ -377,17 +382,17 @@ class Reconstruction(Results, Running):
             plan=checkpoint.plan,
             preparation=checkpoint.preparation,
             object_type=checkpoint.object_type,
-            composition=checkpoint.composition,
+            model=checkpoint.model,
             given=checkpoint.given,
         )
         for file in checkpoint.inputs:
             recon.remember_input(file)
         said = checkpoint.provenance
         if checkpoint.state is not None or "schedule" in said:
-            recon.auto = said.get("schedule") == "automatic"
+            recon.schedule = "automatic" if said.get("schedule") == "automatic" else "manual"
         recon.hold, recon.find_unknown = tuple(said.get("hold", "").split()), said.get("find_unknown") != "False"
         if checkpoint.state is not None:
-            recon._started_from = said.get("started_from", "empty")
+            recon._initialized_from = said.get("initialized_from", "empty")
             recon._continue_from(checkpoint.state)
             recon._stale = said.get("stale") == "True"  # it was changed after the run that is saved
         recon._remember_found(said.get("found", "").split())
@@ -407,7 +412,7 @@ class Reconstruction(Results, Running):
             )
         self.measurement = self._prepared = measurement
         self._problem = problem = self._problem_of(state)
-        self._composed = (self.composition, self.object_type)
+        self._composed = (self.model, self.object_type)
         self._state = problem.on_device(state)
         self._stale = False
         self.iteration = state.iteration
@@ -488,7 +493,7 @@ class Reconstruction(Results, Running):
         if self.plan.constraints == default_constraints(change["old"]):
             self.plan = self.plan.replace(constraints=default_constraints(change["new"]))
 
-    def _follow_composition(self, change: Any) -> None:
+    def _follow_config(self, change: Any) -> None:
         """What the model has to find is refined, and no longer when it has not: the rest of the plan stays."""
         before, now = default_refinements(change["old"]), default_refinements(change["new"])
         if before != now:
@@ -499,9 +504,9 @@ class Reconstruction(Results, Running):
         """Whoever chooses batches or a rule has planned; how long and under which constraints is asked of both."""
         old, new = change["old"], change["new"]
         if (old.batch, old.algorithm) != (new.batch, new.algorithm):
-            self.auto = False
+            self.schedule = "manual"
 
-    def _follow_auto(self, change: Any) -> None:
+    def _follow_schedule(self, change: Any) -> None:
         if self._runner is not None and self._runner.active:
             self.message = "The method changes with the next run: Stop, then Run."
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from traitlets import Tuple
 
-from ptywidgets.engine.calibrate import Decision
+from ptywidgets.engine.calibrate import Estimate
 from ptywidgets.engine.checks.joint_fit import Offsets
 from ptywidgets.engine.checks.start_changes import Change, changes, in_words
 from ptywidgets.engine.checks.start_check import check_start, checked_names, lens, moved
@@ -46,7 +46,7 @@ class Checking(Beginning, Unknown):
         help='What an automatic run keeps: one or several of "aberrations", "rotation", "scan_step", "semiangle".'
     )
 
-    auto: Any
+    schedule: Any
     plan: Any
 
     def _correct_start(self, problem: Any) -> str:
@@ -55,10 +55,10 @@ class Checking(Beginning, Unknown):
         moving = moves_positions(self.plan.refinements)
         if self.views is not None or dataset is None or measurement is None:
             return ""
-        if not (self.find_unknown and (self.auto or moving)):
+        if not (self.find_unknown and (self.schedule == "automatic" or moving)):
             return ""
         hold = set(self.hold)
-        if self.probe_is_given or not self.auto:
+        if self.probe_is_given or self.schedule == "manual":
             hold |= {"aberrations", "semiangle"}
         if measurement is not self._prepared:  # somebody has made it, who knew
             hold |= {"rotation", "scan_step"}
@@ -113,7 +113,7 @@ class Checking(Beginning, Unknown):
                 if optics is not self.optics:
                     self._lens_moves(optics.aberrations)
                     self.optics = optics
-                self.start_decisions = _corrected(self.start_decisions, told)
+                self.estimates = _corrected(self.estimates, told)
         finally:
             self._taking = False
 
@@ -132,18 +132,18 @@ class Checking(Beginning, Unknown):
         return told
 
 
-def _corrected(decisions: tuple[Decision, ...], told: tuple[Change, ...]) -> tuple[Decision, ...]:
-    """Decisions with what a check has changed; what nothing was decided about before stands at the end."""
-    if not decisions:
+def _corrected(estimates: tuple[Estimate, ...], told: tuple[Change, ...]) -> tuple[Estimate, ...]:
+    """Estimates with what a check has changed; what nothing was decided about before stands at the end."""
+    if not estimates:
         return ()
     by_name = {change.name: change for change in told}
     changed = [
-        decision
-        if (one := by_name.pop(decision.name, None)) is None
-        else replace(decision, value=one.value, uncertainty=None, source=SOURCE, sentence=one.sentence)
-        for decision in decisions
+        estimate
+        if (one := by_name.pop(estimate.name, None)) is None
+        else replace(estimate, value=one.value, uncertainty=None, source=SOURCE, sentence=one.sentence)
+        for estimate in estimates
     ]
-    added = [Decision(c.name, c.value, None, c.unit, SOURCE, c.sentence) for c in by_name.values()]
+    added = [Estimate(c.name, c.value, None, c.unit, SOURCE, c.sentence) for c in by_name.values()]
     return (*changed, *added)
 
 

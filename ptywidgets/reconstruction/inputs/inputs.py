@@ -17,7 +17,7 @@ from ptywidgets.engine.core.files import listed_files
 from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.engine.optics.probe import Optics
 from ptywidgets.engine.preprocess import Measurement, Preparation, prepare, reorient
-from ptywidgets.reconstruction.inputs.views import Views
+from ptywidgets.reconstruction.inputs.tilt_series_data import TiltSeriesData
 from ptywidgets.reconstruction.safe import SafeTraits
 
 
@@ -34,15 +34,15 @@ class Inputs(SafeTraits):
     """
 
     dataset = Instance(Dataset, allow_none=True, help="The data; of a tilt series those that are looked at.")
-    views = Instance(Views, allow_none=True, help="The tilt series; None: there is one data set.")
+    views = Instance(TiltSeriesData, allow_none=True, help="The tilt series; None: there is one data set.")
     preparation = Instance(Preparation, args=(), help="How the data are prepared.")
     measurement = Instance(Measurement, allow_none=True, help="Prepared data; None until prepare().")
     optics = Instance(Optics, args=(), help="What forms the probe.")
 
     status: Any
     message: Any
-    start_image: Any
-    start_decisions: Any
+    initial_image: Any
+    estimates: Any
     start_alternatives: Any
     start_landscape: Any
     _prepare: Any
@@ -257,7 +257,7 @@ class Inputs(SafeTraits):
         if not np.array_equal(vacuum, new.vacuum):
             self.optics = self.optics.replace(vacuum=new.vacuum)
 
-    def _begin_with(self, views: Views) -> None:
+    def _begin_with(self, views: TiltSeriesData) -> None:
         """Another series."""
         number = views.number(self.dataset) or 0
         with self._quietly():
@@ -269,8 +269,8 @@ class Inputs(SafeTraits):
             self.status = "ready"
 
     def _forget(self) -> None:
-        self.measurement = self.start_image = self.start_landscape = None
-        self.start_decisions = self.start_alternatives = ()
+        self.measurement = self.initial_image = self.start_landscape = None
+        self.estimates = self.start_alternatives = ()
 
     def _turn_to(self, dataset: Dataset | None) -> bool:
         """Whether this is but another tilt of the series, and then look at it."""

@@ -8,8 +8,8 @@ import numpy as np
 
 from ptywidgets.engine.backends.speed import slower
 from ptywidgets.engine.core.state import State
-from ptywidgets.engine.problem.composition import Composition
 from ptywidgets.engine.problem.convert_state import convert_state
+from ptywidgets.engine.problem.model_config import ModelConfig
 from ptywidgets.engine.problem.problem import Problem, make_problem
 from ptywidgets.engine.solve.room import moves_positions, room_for, with_room
 from ptywidgets.engine.tomography import TiltSeries, check_series, compose_series, convert_series_state
@@ -22,33 +22,33 @@ class Making(Checking):
     """Problems of one view or of a tilt series, for the present model on the present device."""
 
     object_type: Any
-    composition: Any
+    model: Any
     device: Any
     plan: Any
     iteration: Any
     _problem: Any  # Problem or TiltSeries
     _state: State | None
     _room = 0.0  # about the scan, A, that the problem has
-    _composed: tuple[Composition, str] | None  # what the problem was made of
+    _composed: tuple[ModelConfig, str] | None  # what the problem was made of
 
     @property
     def _remodelled(self) -> bool:
         """Whether the model was changed during a pause."""
-        return self.status == "paused" and self._composed not in (None, (self.composition, self.object_type))
+        return self.status == "paused" and self._composed not in (None, (self.model, self.object_type))
 
     def _make_problem(self, room: float | None = None) -> Problem | TiltSeries:
         """The problem anew, with `room` in A about the scan; by default as much as the present one has."""
         room = self._room if room is None else room
-        composition = self.composition
+        config = self.model
         if self.views is not None:
-            check_series(composition, self.object_type)  # before the data of all tilts are read
+            check_series(config, self.object_type)  # before the data of all tilts are read
         measurements = self.measurements
         if self.views is not None:
             series = compose_series(
                 measurements,
                 self.views.tilts,
                 self.views.optics or self.optics,
-                composition,
+                config,
                 object_type=self.object_type,
                 device=self.device,
             )
@@ -57,8 +57,8 @@ class Making(Checking):
         problem = make_problem(
             measurement,
             self.optics,
-            model=composition.model(self.object_type, measurement),
-            probe=self._first_probe(measurement),
+            model=config.build(self.object_type, measurement),
+            probe=self._initial_probe(measurement),
             device=self.device,
             object_padding=room,
         )
@@ -87,11 +87,11 @@ class Making(Checking):
             problem = self._make_problem()
         return problem
 
-    def _first_probe(self, measurement: Any) -> np.ndarray:
+    def _initial_probe(self, measurement: Any) -> np.ndarray:
         """What the optics make; where a probe is given, which needs none, anything that has its place."""
         if self.probe_is_given:
-            return np.ones((self.composition.modes, *measurement.patterns.shape[-2:]), np.complex64)
-        return self.composition.first_probe(self.optics, measurement)
+            return np.ones((self.model.modes, *measurement.patterns.shape[-2:]), np.complex64)
+        return self.model.initial_probe(self.optics, measurement)
 
     def _ready(self) -> tuple[Any, State]:
         """The problem to work on and the state to go on from, in the present object type and on the present device."""
@@ -112,8 +112,8 @@ class Making(Checking):
             before = self.message
             problem = self._begin_from_image(problem)
             if self.given is not None:
-                also = "" if self._started_from == "empty" else f"{self._started_from}, "
-                self._started_from = f"{also}{self.given.words}"
+                also = "" if self._initialized_from == "empty" else f"{self._initialized_from}, "
+                self._initialized_from = f"{also}{self.given.words}"
             if self.message != before:
                 told.append(self.message)
             told.append(_slower(problem.backend.name))
@@ -122,7 +122,7 @@ class Making(Checking):
             state = problem.start()
             self.iteration = 0
             self._stale = False
-        elif self._composed != (self.composition, self.object_type):
+        elif self._composed != (self.model, self.object_type):
             problem = self._make_problem()
             # Stages of the automatic schedule, and the batches of an iteration, are those of a model.
             anew = {"stage": 0, "begun": state.iteration, "order": None, "batch": 0, "partial_loss": 0.0}
@@ -136,7 +136,7 @@ class Making(Checking):
             begun = {"order": None, "batch": 0, "partial_loss": 0.0}
             problem, state = with_room(problem, state.replace(**begun), self._wanted_room - self._room)
             self._room = self._wanted_room
-        self._composed = (self.composition, self.object_type)
+        self._composed = (self.model, self.object_type)
         self._problem, self._state = problem, state
         return problem, state
 

@@ -10,11 +10,11 @@ from typing import Any
 from traitlets import Instance, Tuple
 
 from ptywidgets.engine import direct
-from ptywidgets.engine.calibrate import Orientation, Start, find_orientation, find_start
+from ptywidgets.engine.calibrate import CalibrationResult, Orientation, calibrate, find_orientation
 from ptywidgets.engine.calibrate.alternatives import Landscape
 from ptywidgets.engine.calibrate.certainty import question
-from ptywidgets.engine.calibrate.chosen import FoundStart, chosen_aberrations, chosen_decisions, in_words
-from ptywidgets.engine.calibrate.decisions import CANNOT, GIVEN, Decision
+from ptywidgets.engine.calibrate.chosen import FoundStart, chosen_aberrations, chosen_estimates, in_words
+from ptywidgets.engine.calibrate.estimates import CANNOT, GIVEN, Estimate
 from ptywidgets.engine.calibrate.flip import resolve_flip
 from ptywidgets.engine.checks.doctor import Finding, examine
 from ptywidgets.engine.core.errors import ParameterError, look_up
@@ -34,14 +34,14 @@ SAME = 2.0  # degrees: an image is still a start for data that are read with a r
 class Starting(Inputs):
     """The side of :class:`~ptywidgets.Reconstruction` that comes before the first iteration."""
 
-    start_image = Instance(DirectImage, allow_none=True, help="What the next fresh run begins from; None: empty.")
-    start_decisions = Tuple(help="What find_start() decided: name, value, uncertainty, source, sentence of each.")
+    initial_image = Instance(DirectImage, allow_none=True, help="What the next fresh run begins from; None: empty.")
+    estimates = Tuple(help="What calibrate() decided: name, value, uncertainty, source, sentence of each.")
     start_alternatives = Tuple(help="What the start could be instead, the most probable first: Alternative objects.")
     start_landscape = Instance(Landscape, allow_none=True, help="All that a search for the start has tried.")
 
     rotation: Any
     transpose: Any
-    composition: Any
+    model: Any
     _forget_object: Any
     _apply_start: Any
     # Cartesian aberrations that were found and not given, with the values that the program has set; replaced, never
@@ -49,13 +49,13 @@ class Starting(Inputs):
     _found_lens: dict[str, float] = {}  # noqa: RUF012
     _found_turn: tuple[tuple[str, Any], ...] = ()  # of rotation and transpose those that were found, not given
     _found_start: FoundStart | None = None  # the one that was found with the alternatives
-    _offered: Start | None = None  # found and not taken over: somebody has to choose among its alternatives
+    _offered: CalibrationResult | None = None  # found and not taken over: somebody has to choose among its alternatives
     _taken: tuple[int, tuple[float, bool, Aberrations]] | None = None  # which of them, and what was set by it
     _set_lens: Aberrations | None = None  # as the program has set them last: what differs was set by somebody
     _own: dict[str, float] = {}  # noqa: RUF012  # Cartesian aberrations that somebody has set since the start; replaced, never changed
     _bright: tuple[Any, BrightField] | None = None
     _prepared: Measurement | None = None  # the measurement that was made here; another one was given
-    _started_from = "empty"  # what the present run began from, for the record
+    _initialized_from = "empty"  # what the present run began from, for the record
 
     # ---------------------------------------------------------------- the data
 
@@ -108,7 +108,7 @@ class Starting(Inputs):
         has_aperture = self.optics.vacuum is not None or self.optics.semiangle is not None
         return has_aperture and self.optics.aberrations["C10"] != 0
 
-    def find_start(self, **known: Any) -> Start:
+    def calibrate(self, **known: Any) -> CalibrationResult:
         """Find calibration, rotation, transpose and aberrations from the data, and take them over.
 
         Of aberrations set before, those that are not looked for are kept, and of the defocus the sign is used. A model
@@ -117,32 +117,32 @@ class Starting(Inputs):
         Parameters
         ----------
         **known
-            As of :func:`ptywidgets.engine.calibrate.find_start`, such as ``rotation=-15`` (degrees).
+            As of :func:`ptywidgets.engine.calibrate.calibrate`, such as ``rotation=-15`` (degrees).
 
         Returns
         -------
-        Start
-            What was found; each decision with value, uncertainty and reason is also in :attr:`start_decisions`.
+        CalibrationResult
+            What was found; each estimate with value, uncertainty and reason is also in :attr:`estimates`.
         """
-        check_options(find_start, known)
+        check_options(calibrate, known)
         dataset = self._data()
         self._require_idle("look for a start")
         known.setdefault("preparation", self.preparation.replace(rotation=None, transpose=None, flip=False))
         given = self._given_aberrations()  # a defocus of 0 that somebody has given is kept, too, where none is found
         if given or given.known:
             known.setdefault("aberrations", given)
-        if self.composition.slices > 1 and self.views is None:  # of a volume the slices differ
-            known.setdefault("thickness", self.composition.thickness)
-        there = (dataset, self.optics, self.preparation, self.composition)
+        if self.model.slices > 1 and self.views is None:  # of a volume the slices differ
+            known.setdefault("thickness", self.model.thickness)
+        there = (dataset, self.optics, self.preparation, self.model)
         vacuum, looked_at = self.optics.vacuum, dataset
         if vacuum is not None and vacuum.shape == dataset.detector_shape:
             looked_at = dataset.with_vacuum(vacuum)  # the aperture that the probe will have
-        start = find_start(looked_at, **known)
+        start = calibrate(looked_at, **known)
         self._require_idle("take a start over")
-        now = (self.dataset, self.optics, self.preparation, self.composition)
+        now = (self.dataset, self.optics, self.preparation, self.model)
         if any(one is not other for one, other in zip(there, now, strict=True)):
             raise ParameterError(
-                "data, optics, preparation or composition were changed while a start was looked for; what was found is "
+                "data, optics, preparation or model were changed while a start was looked for; what was found is "
                 "not of what is there now and was not taken over: look again."
             )
         self._take_over(start)
@@ -151,17 +151,17 @@ class Starting(Inputs):
         self.message = " ".join([*start.measurement.notes, told])
         return start
 
-    def _take_over(self, start: Start) -> None:
+    def _take_over(self, start: CalibrationResult) -> None:
         dataset, measurement, lens = self._data(), start.measurement, self.optics
         self._taking = True  # the dataset only gets the calibration that was found for it
         try:
             with self.hold_trait_notifications():
                 if measurement.calibration != dataset.calibration:
                     self._recalibrate(origin="measured", **dataclasses.asdict(measurement.calibration))
-                    self.start_image = None
+                    self.initial_image = None
                 self._leave_out(measurement)
                 turn = {"rotation": measurement.rotation, "transpose": measurement.transpose}
-                told = {n: v for n, v in turn.items() if start.decision(n).source != CANNOT}
+                told = {n: v for n, v in turn.items() if start.estimate(n).source != CANNOT}
                 before = {n: getattr(self.preparation, n) for n in turn if n not in told}  # stays, as nothing is better
                 self.preparation = measurement.preparation.replace(**told, **before)
                 if any(value is not None for value in before.values()):
@@ -169,10 +169,10 @@ class Starting(Inputs):
                 self.optics = start.optics
                 self._found_lens = found_by(start)
                 self.measurement = self._prepared = measurement
-                self.start_decisions = start.decisions
+                self.estimates = start.estimates
                 self._offer(start, taken=start.fit.found)
-                if self.composition.slices > 1:
-                    self.composition = self.composition.replace(focus="middle")
+                if self.model.slices > 1:
+                    self.model = self.model.replace(focus="middle")
         finally:
             self._taking = False
 
@@ -184,10 +184,10 @@ class Starting(Inputs):
         if before.vacuum is None and before.semiangle is not None and (before.semiangle, before.rolloff) != stated:
             self.optics = self.optics.replace(semiangle=before.semiangle, rolloff=before.rolloff)
 
-    def _offer(self, start: Start, taken: bool = True) -> None:
+    def _offer(self, start: CalibrationResult, taken: bool = True) -> None:
         """Keep what else a start could be; the first is in use now, or all of them wait for somebody to choose."""
         turn, lens = (start.measurement.rotation, start.measurement.transpose), start.optics.aberrations
-        self._found_start = FoundStart(*turn, lens, frozenset(found_by(start)), start.decisions)
+        self._found_start = FoundStart(*turn, lens, frozenset(found_by(start)), start.estimates)
         self._offered = None if taken or not start.alternatives else start
         self._taken = (0, (*turn, lens)) if taken and start.alternatives else None
         self.start_alternatives, self.start_landscape = start.alternatives, start.landscape
@@ -245,7 +245,7 @@ class Starting(Inputs):
         --------
         >>> from ptywidgets import Reconstruction, samples
         >>> recon = Reconstruction(samples.ducky("tiny"))
-        >>> start = recon.find_start()
+        >>> start = recon.calibrate()
         >>> if len(recon.start_alternatives) > 1:
         ...     recon.take_alternative(1)
         >>> recon.run(1).iteration
@@ -260,21 +260,21 @@ class Starting(Inputs):
         assert start is not None
         one = alternatives[number]
         found = start.aberrations.replace(**own)
-        turn, lens, decisions = (start.rotation, start.transpose), found, start.decisions
+        turn, lens, estimates = (start.rotation, start.transpose), found, start.estimates
         if number or (asked is not None and not asked.fit.found):  # of what was not told none was taken
             turn = (float(one.rotation), bool(one.transpose))
             lens = chosen_aberrations(one, start, found, start.found - set(own))
-            decisions = chosen_decisions(alternatives, number, start, lens)
+            estimates = chosen_estimates(alternatives, number, start, lens)
         self._taking = True  # the dataset may only be told what its measurement leaves out
         try:
             with self.hold_trait_notifications():
                 self._turn_round(*turn)
-                given = {"C10"} if start.decisions and _decision(start.decisions, "defocus").source == GIVEN else set()
+                given = {"C10"} if start.estimates and _estimate(start.estimates, "defocus").source == GIVEN else set()
                 names = (start.found | {"C10"}) - set(own) - given
                 self._found_lens = {n: v for n, v in lens.cartesian.items() if n in names}
                 if lens != self.optics.aberrations:
                     self.optics = self.optics.replace(aberrations=lens)
-                self.start_decisions = decisions
+                self.estimates = estimates
                 self._taken, self._set_lens, self._own = (number, (*turn, lens)), lens, own
         finally:
             self._taking = False
@@ -288,7 +288,7 @@ class Starting(Inputs):
         count = len(self.start_alternatives)
         if not count:
             raise ParameterError(
-                "there are no alternatives to take: find_start() looks for them, and other data or another calibration "
+                "there are no alternatives to take: calibrate() looks for them, and other data or another calibration "
                 "forget them."
             )
         try:
@@ -340,12 +340,12 @@ class Starting(Inputs):
         Where a search for a start has found the orientation, its word counts.
         """
         found = self._found_start
-        free = found is not None and not any(d.source == GIVEN for d in found.decisions if d.name in TURN)
+        free = found is not None and not any(d.source == GIVEN for d in found.estimates if d.name in TURN)
         trials = self.start_alternatives if free else ()
         return find_orientation(self.bright_field(), self.measurement, self.optics, trials=trials)
 
     def orient(self, rotation: float, transpose: bool) -> Measurement:
-        """Prepare with another orientation; aberrations that :meth:`find_start` found turn with it.
+        """Prepare with another orientation; aberrations that :meth:`calibrate` found turn with it.
 
         The data ask for the opposite of all aberrations when they are read with half a turn more: what was found from
         them is one of these two readings. Aberrations that somebody has set are left as they are.
@@ -395,31 +395,31 @@ class Starting(Inputs):
             return direct.wdd(self._data(), self.optics, measurement=self.measurement or self._prepare(), **options)
         return getattr(direct, method)(self.bright_field(), self.optics, **options)
 
-    def start_from(self, image: DirectImage | None) -> None:
+    def initialize_from(self, image: DirectImage | None) -> None:
         """Let the next run begin anew, from this image instead of an empty object; None: from empty again.
 
         Examples
         --------
         >>> from ptywidgets import Reconstruction, samples
         >>> recon = Reconstruction(samples.ducky("tiny"), defocus=250)
-        >>> recon.start_from(recon.direct("dpc"))
-        >>> recon.run(1).started_from
+        >>> recon.initialize_from(recon.direct("dpc"))
+        >>> recon.run(1).initialized_from
         'DirectImage(dpc, 12x12, 1.5 A pixels)'
         """
         if image is not None:
             self._forget_object()  # the latest wish holds
-        self.start_image = image
+        self.initial_image = image
         self._stale = True
 
     @property
-    def started_from(self) -> str:
+    def initialized_from(self) -> str:
         """What the present run began from: "empty", or the words of an image."""
-        return self._started_from
+        return self._initialized_from
 
     def _begin_from_image(self, problem: Any) -> Any:
-        """A fresh problem, with the object that :meth:`start_from` asked for."""
-        image, measurement = self.start_image, problem.measurement
-        self._started_from = "empty"
+        """A fresh problem, with the object that :meth:`initialize_from` asked for."""
+        image, measurement = self.initial_image, problem.measurement
+        self._initialized_from = "empty"
         if image is None:
             return problem
         if self.views is not None:
@@ -429,18 +429,18 @@ class Starting(Inputs):
         if turned > SAME or image.transpose != measurement.transpose:
             self.message = f"Started from empty: the {image.method} image was made with another rotation."
             return problem
-        self._started_from = repr(image)
-        return dataclasses.replace(problem, first_object=start_object(image, problem))
+        self._initialized_from = repr(image)
+        return dataclasses.replace(problem, initial_object=start_object(image, problem))
 
 
-def found_by(start: Start) -> dict[str, float]:
+def found_by(start: CalibrationResult) -> dict[str, float]:
     """Cartesian aberrations that a start has found, and not been given; of some no uncertainty is known."""
     sigmas = start.fit.uncertainties
     return {n: v for n, v in start.optics.aberrations.cartesian.items() if sigmas.get(n, 0.0) > 0}
 
 
-def _decision(decisions: tuple[Decision, ...], name: str) -> Decision:
-    return next(decision for decision in decisions if decision.name == name)
+def _estimate(estimates: tuple[Estimate, ...], name: str) -> Estimate:
+    return next(estimate for estimate in estimates if estimate.name == name)
 
 
 def _alike(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from traitlets import Bool
 
-from ptywidgets.engine.calibrate import Start, find_start
+from ptywidgets.engine.calibrate import CalibrationResult, calibrate
+from ptywidgets.engine.calibrate.calibration import calibrate_by_disk
 from ptywidgets.engine.calibrate.certainty import in_one_line, question
-from ptywidgets.engine.calibrate.decisions import GIVEN
+from ptywidgets.engine.calibrate.estimates import GIVEN
 from ptywidgets.engine.calibrate.spectra.optics_fit import TERMS
-from ptywidgets.engine.calibrate.start import calibrate_by_disk
 from ptywidgets.engine.checks import Facts
 from ptywidgets.engine.checks.patterns import check_disk
 from ptywidgets.engine.checks.step import check_step
@@ -119,13 +119,13 @@ class Unknown(Starting):
         return f"only the {' and the '.join(known)}, from the disk, was taken" if known else "nothing was changed"
 
     def _find_here(self) -> str:
-        decisions = list(self._complete_aperture())
+        estimates = list(self._complete_aperture())
         if self.optics.aberrations.known:
-            decisions += self._sharper_rotation()
+            estimates += self._sharper_rotation()
             self._draw_aperture()
         elif not self.probe_is_given:
-            decisions += self._look(**_held(self.optics.aberrations))
-        found = in_one_line(decisions, self._careful)
+            estimates += self._look(**_held(self.optics.aberrations))
+        found = in_one_line(estimates, self._careful)
         notes = () if not found or self.measurement is None else self.measurement.notes
         return " ".join([*notes, found])
 
@@ -138,7 +138,7 @@ class Unknown(Starting):
         if not (known.q_pixel is None or (known.semiangle is None and not self._aperture_is_known)):
             return ()
         self._tell("the bright-field disk")
-        found, decisions = calibrate_by_disk(dataset)
+        found, estimates = calibrate_by_disk(dataset)
         self._taking = True
         try:
             self._recalibrate(**dataclasses.asdict(found.calibration))
@@ -147,7 +147,7 @@ class Unknown(Starting):
             self._taking = False
         if not self._aperture_is_known:
             self.optics = self.optics.replace(semiangle=found.calibration.semiangle)
-        return decisions
+        return estimates
 
     def _draw_aperture(self) -> None:
         """As the disk of the patterns is, where there is no vacuum pattern and nobody has drawn the aperture."""
@@ -191,11 +191,11 @@ class Unknown(Starting):
         by_hand = given is not None and given is not self._prepared
         if given is not None and (by_hand or self.preparation.flip):  # somebody has said how the detector lies
             known |= {"rotation": given.rotation, "transpose": given.transpose}
-        if self.composition.slices > 1 and self.views is None:
-            known["thickness"] = self.composition.thickness
+        if self.model.slices > 1 and self.views is None:
+            known["thickness"] = self.model.thickness
         try:
             with np.errstate(divide="ignore", invalid="ignore"):
-                start = find_start(dataset, progress=self._tell, **known)
+                start = calibrate(dataset, progress=self._tell, **known)
         except (PtyError, Halted):
             raise
         except (ArithmeticError, IndexError, np.linalg.LinAlgError, ValueError) as error:
@@ -212,13 +212,13 @@ class Unknown(Starting):
         if by_hand:
             self.optics = lens.replace(aberrations=start.optics.aberrations)
             self._found_lens = found_by(start)
-            self.start_decisions = start.decisions
+            self.estimates = start.estimates
             self._offer(start)
-            return start.decisions
+            return start.estimates
         self._apply_start(start)
-        return start.decisions
+        return start.estimates
 
-    def _apply_start(self, start: Start) -> None:
+    def _apply_start(self, start: CalibrationResult) -> None:
         """Take a start over, and keep what the optics have been given."""
         lens = self.optics
         self._take_over(start)
@@ -226,8 +226,8 @@ class Unknown(Starting):
             self.optics = self.optics.replace(aberrations=lens.aberrations)
             self._set_lens, self._found_lens = lens.aberrations, {}
 
-    def _take_over(self, start: Start) -> None:
-        free = [n for n in ("rotation", "transpose") if start.decision(n).source != GIVEN]
+    def _take_over(self, start: CalibrationResult) -> None:
+        free = [n for n in ("rotation", "transpose") if start.estimate(n).source != GIVEN]
         super()._take_over(start)
         self._found_turn = tuple((n, getattr(self.preparation, n)) for n in free)
 

@@ -14,7 +14,7 @@ from ptywidgets.engine.optics.probe import make_probe
 from ptywidgets.engine.problem.problem import Problem
 from ptywidgets.engine.solve.given import fitted_probe
 from ptywidgets.engine.tomography import TiltSeries
-from ptywidgets.reconstruction.result.look import ACROSS, Line, Look
+from ptywidgets.reconstruction.result.display_settings import ACROSS, DisplaySettings, Line
 from ptywidgets.reconstruction.result.scan_frame import (
     depth_section,
     position_corrections,
@@ -23,7 +23,7 @@ from ptywidgets.reconstruction.result.scan_frame import (
     thicknesses,
 )
 from ptywidgets.reconstruction.result.snapshot import Snapshot, one_view, take_snapshot
-from ptywidgets.reconstruction.session.clock import Clock
+from ptywidgets.reconstruction.session.run_timer import RunTimer
 
 
 class Results:
@@ -38,13 +38,13 @@ class Results:
     optics: Any
     plan: Any
     status: Any
-    look: Look
+    look: DisplaySettings
     given: Any
     _state: State | None
     _problem: Any  # Problem or TiltSeries
     _coarse: tuple[Any, Any] | None
     _measured: dict[int, Any]
-    _clock: Clock
+    _timer: RunTimer
     _target_iteration: int | None
 
     @property
@@ -167,7 +167,7 @@ class Results:
             A, in depth and along the line.
         """
         present = self.present
-        return None if present is None else depth_section(*present, Look(section=line).section or ACROSS)
+        return None if present is None else depth_section(*present, DisplaySettings(section=line).section or ACROSS)
 
     @property
     def modes(self) -> np.ndarray | None:
@@ -294,7 +294,7 @@ class Results:
     @property
     def seconds_per_iteration(self) -> float | None:
         """Median of the latest iterations."""
-        return self._clock.seconds_per_iteration
+        return self._timer.seconds_per_iteration
 
     @property
     def memory(self) -> int:

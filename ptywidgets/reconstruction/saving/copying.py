@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # told where: two that save to one path would overwrite each other.
 TRAITS = ("status", "iteration", "message", "autosave")
 ATTRIBUTES = (
-    *("_lock", "_publishing", "_runner", "_forgotten", "_error", "_clock", "mailbox", "_cell", "_names"),
+    *("_lock", "_publishing", "_runner", "_forgotten", "_error", "_timer", "snapshots", "_cell", "_names"),
     *("_wrapped", "_trait_values", "_trait_notifiers", "_trait_validators", "_cross_validation_lock"),
     *("_problem", "_coarse", "_bright"),  # made again from the rest
 )
@@ -46,10 +46,10 @@ def restored(kind: type[Reconstruction], found: dict[str, Any]) -> Reconstructio
         object.__setattr__(recon, name, value)
     state: State | None = recon._state
     if state is not None and recon._composed is not None:
-        now = recon.composition, recon.object_type
-        recon._trait_values["composition"], recon._trait_values["object_type"] = recon._composed
+        now = recon.model, recon.object_type
+        recon._trait_values["model"], recon._trait_values["object_type"] = recon._composed
         recon._problem = recon._make_problem()  # of the model that the state belongs to
-        recon._trait_values["composition"], recon._trait_values["object_type"] = now
+        recon._trait_values["model"], recon._trait_values["object_type"] = now
         recon._state = recon._problem.on_device(state)
         recon._trait_values["iteration"] = state.iteration
     idle = "empty" if recon.dataset is None else "ready" if state is None else "stopped"

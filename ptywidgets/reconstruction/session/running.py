@@ -18,13 +18,12 @@ from ptywidgets.engine.core.params import duration, whole_number
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.solve.iterate import steps
 from ptywidgets.engine.solve.plan import Plan
-from ptywidgets.engine.solve.schedule import Stage, auto, for_auto, staged
+from ptywidgets.engine.solve.schedule import Stage, automatic_schedule, prepared_for_schedule, run_stages
 from ptywidgets.reconstruction.inputs.inputs import Halted
 from ptywidgets.reconstruction.inputs.making import Making
 from ptywidgets.reconstruction.result.snapshot import take_snapshot
 from ptywidgets.reconstruction.saving.autosaving import Autosaves
 from ptywidgets.reconstruction.session import ending
-from ptywidgets.reconstruction.session.clock import Clock
 from ptywidgets.reconstruction.session.hosts import (
     Cell,
     current_cell,
@@ -33,8 +32,9 @@ from ptywidgets.reconstruction.session.hosts import (
     until_run_again,
     variables,
 )
-from ptywidgets.reconstruction.session.mailbox import Mailbox
+from ptywidgets.reconstruction.session.run_timer import RunTimer
 from ptywidgets.reconstruction.session.runner import Runner, weakly
+from ptywidgets.reconstruction.session.snapshot_channel import SnapshotChannel
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -45,7 +45,7 @@ class Running(Making):
 
     doubts = Tuple(help="What should be doubted after a run that has ended: findings, each with a remedy.")
 
-    auto: Any
+    schedule: Any
     autosave: Any
     look: Any
     losses: Any
@@ -54,7 +54,7 @@ class Running(Making):
     seconds_per_iteration: Any
     save: Any
     _check_path: Any
-    mailbox: Mailbox
+    snapshots: SnapshotChannel
     _say_unsaveable: Any
     _lock: threading.RLock
     _publishing: threading.RLock
@@ -62,7 +62,7 @@ class Running(Making):
     _stages: tuple[Stage, ...]
     _target_iteration: int | None  # where the present run ends, where that is not what is planned
     _error: BaseException | None
-    _clock: Clock
+    _timer: RunTimer
     _autosaves: Autosaves | None = None  # of the present run
     _cell: Cell | None = None  # of a notebook, in which it was made
     _names: frozenset[str] = frozenset()  # variables of the notebook that it had when last looked
@@ -183,7 +183,7 @@ class Running(Making):
     @property
     def stage(self) -> Stage | None:
         """What the automatic schedule is doing; None before it has begun, or where there is a plan."""
-        if not self.auto or self._state is None or self._state.stage >= len(self._stages):
+        if self.schedule == "manual" or self._state is None or self._state.stage >= len(self._stages):
             return None
         return self._stages[self._state.stage]
 
@@ -227,14 +227,16 @@ class Running(Making):
         if target <= state.iteration:
             target = state.iteration + self.plan.iterations
         self._target_iteration = target
-        self._clock = Clock()
+        self._timer = RunTimer()
         plan = self.plan.replace(iterations=target)
         self._training = None
-        if not self.auto:
+        if self.schedule == "manual":
             return steps(problem, plan, problem.resample_state(state))
-        training = self._training = for_auto(problem, seed=plan.seed)
-        self._stages = auto(training, iterations=target, constraints=plan.constraints)
-        return staged(training, self._stages, plan, state if state.iteration or not state.at_iteration_end else None)
+        training = self._training = prepared_for_schedule(problem, seed=plan.seed)
+        self._stages = automatic_schedule(training, iterations=target, constraints=plan.constraints)
+        return run_stages(
+            training, self._stages, plan, state if state.iteration or not state.at_iteration_end else None
+        )
 
     def _note_cell(self) -> None:
         """Remember where this one is made, and which variables those have now that run."""
@@ -272,7 +274,7 @@ class Running(Making):
             problem = held.at_window(tuple(state.probe.shape[-2:]))
         lens = self.optics.aberrations
         known: dict[str, Any] = {"defocus": lens["defocus"] if lens.known and not self.probe_is_given else 0.0}
-        if self.auto and state.iteration < self.target_iteration:
+        if self.schedule == "automatic" and state.iteration < self.target_iteration:
             known["settled"] = True  # the schedule has ended it, as held-out counts were no longer better explained
         if self.views is not None:
             known["most"] = HARDLY
@@ -307,12 +309,12 @@ class Running(Making):
         """Called by the worker after every batch."""
         self._state = state
         if state.at_iteration_end:
-            self._clock.tick()
+            self._timer.tick()
             if self.autosave is None:
                 self._autosaves = None  # nobody asks for it any more, and nobody needs to hear of it
-            elif self._clock.save_due():
+            elif self._timer.save_due():
                 self._autosave(state.iteration)
-        if self._clock.show_due():
+        if self._timer.show_due():
             self._publish()
             self.iteration = state.iteration
 
@@ -364,7 +366,7 @@ class Running(Making):
             self._publish()
 
     def _publish(self) -> None:
-        if not self.mailbox.watched:
+        if not self.snapshots.has_subscribers:
             return
         with self._publishing:  # the worker, and who looks elsewhere: the newest state comes last
             present = self.present
@@ -375,8 +377,8 @@ class Running(Making):
             shot = take_snapshot(
                 problem, state, self.status, self.target_iteration, self.seconds_per_iteration, self.look
             )
-            self.mailbox.put(shot)
-            self._clock.shown(time.perf_counter() - begun)
+            self.snapshots.publish(shot)
+            self._timer.shown(time.perf_counter() - begun)
 
     # ---------------------------------------------------------------- the end of the process
 
@@ -406,7 +408,7 @@ class Running(Making):
     def _forked(self) -> None:
         """In a forked child: the run goes on in the parent only, and its locks may be held by threads not here."""
         self._lock, self._publishing = threading.RLock(), threading.RLock()
-        self.mailbox.forked()
+        self.snapshots.forked()
         if self._runner is not None and self._runner.active:
             self._runner.forked()
             self._trait_values["status"] = "stopped"  # told to nobody: whoever observes shows it in the parent

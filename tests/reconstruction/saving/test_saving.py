@@ -43,7 +43,7 @@ def recon(files):
 @pytest.fixture
 def often(monkeypatch):
     """Save after every iteration, not once a minute."""
-    monkeypatch.setattr(reconstruction.Clock, "save_due", lambda self: True)
+    monkeypatch.setattr(reconstruction.RunTimer, "save_due", lambda self: True)
 
 
 def heard(recon):
@@ -238,7 +238,7 @@ FULL = """
 import resource, sys
 from ptywidgets import Reconstruction, samples
 from ptywidgets.reconstruction import reconstruction
-reconstruction.Clock.save_due = reconstruction.Clock.show_due = lambda self: True
+reconstruction.RunTimer.save_due = reconstruction.RunTimer.show_due = lambda self: True
 recon = Reconstruction(samples.ducky("tiny"), defocus=250, autosave=sys.argv[1])
 recon.update_plan(batch=50)
 most = lambda n: resource.setrlimit(resource.RLIMIT_FSIZE, (n, resource.RLIM_INFINITY))

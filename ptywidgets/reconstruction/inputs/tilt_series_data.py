@@ -13,7 +13,7 @@ from ptywidgets.engine.tomography.tilt import Tilt
 
 
 @dataclass(frozen=True, eq=False)
-class Views:
+class TiltSeriesData:
     """What is seen of one volume: data sets, tilts, and where they differ the optics.
 
     Parameters
@@ -28,10 +28,10 @@ class Views:
     Examples
     --------
     >>> from ptywidgets import samples
-    >>> views = Views([samples.ducky("tiny")] * 3, [-30, 0, 30])
+    >>> views = TiltSeriesData([samples.ducky("tiny")] * 3, [-30, 0, 30])
     >>> views
     3 tilts from -30° to 30°
-    >>> Views([samples.ducky("tiny")], [])
+    >>> TiltSeriesData([samples.ducky("tiny")], [])
     Traceback (most recent call last):
     ...
     ptywidgets.engine.core.errors.ParameterError: 1 data sets but 0 tilts; give one tilt for each: tilts=[-60, ..., 60].
@@ -63,7 +63,7 @@ class Views:
         """Which view a data set is; None for another one."""
         return next((n for n, one in enumerate(self.datasets) if one is dataset), None)
 
-    def with_calibration(self, **changes: Any) -> Views:
+    def with_calibration(self, **changes: Any) -> TiltSeriesData:
         """The same with other numbers in the calibration of every view."""
         return replace(self, datasets=tuple(one.with_calibration(**changes) for one in self.datasets))
 
@@ -71,12 +71,12 @@ class Views:
         return f"{len(self)} tilts {_range_words(self.tilts)}"
 
 
-def tilt_words(tilt: Tilt) -> str:
+def tilt_text(tilt: Tilt) -> str:
     """A tilt in degrees; the axes are named where it is not about the columns' axis alone.
 
     Examples
     --------
-    >>> tilt_words(Tilt(x=-24)), tilt_words(Tilt(x=3.5, y=10)), tilt_words(Tilt())
+    >>> tilt_text(Tilt(x=-24)), tilt_text(Tilt(x=3.5, y=10)), tilt_text(Tilt())
     ('−24°', 'x 3.5°, y 10°', '0°')
     """
     if not (tilt.y or tilt.z):
@@ -104,4 +104,4 @@ def _degrees(angle: float) -> str:
     return f"{round(angle, 2):g}°".replace("-", "−")
 
 
-__all__ = ["Views", "tilt_words"]
+__all__ = ["TiltSeriesData", "tilt_text"]
