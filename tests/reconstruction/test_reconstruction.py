@@ -297,7 +297,8 @@ def automatic(recon):
 
 
 def test_whoever_says_nothing_gets_the_automatic_schedule(ducky):
-    assert Reconstruction(ducky).schedule == "automatic" and Reconstruction(ducky, plan=Plan()).schedule == "manual"
+    assert Reconstruction(ducky).schedule == "automatic"
+    assert Reconstruction(ducky, plan=Plan()).schedule == "manual"
 
 
 def test_the_automatic_schedule_runs_until_somebody_plans(automatic):
@@ -321,11 +322,8 @@ def test_an_automatic_run_goes_on_from_a_file(automatic, tmp_path):
     recon.run(3)
     path = recon.save(tmp_path / "half.h5")
     again = Reconstruction.load(path, dataset=recon.dataset)
-    assert (
-        again.schedule == "automatic"
-        and again.state.stage == recon.state.stage
-        and again.state.misfits == recon.state.misfits
-    )
+    assert again.schedule == "automatic"
+    assert again.state.stage == recon.state.stage and again.state.misfits == recon.state.misfits
     again.run(2)
     recon.run(2)
     np.testing.assert_allclose(again.losses, recon.losses, rtol=1e-5)
