@@ -159,6 +159,7 @@ class Reconstruction(Results, Running):
         self.status = "empty" if self.dataset is None else "ready"
         if defocus is not None:
             self.optics = self.optics.replace(aberrations=self.optics.aberrations.replace(defocus=defocus))
+        _ = self.model, self.plan  # made now: who follows a change asks what there was before
         self.observe(self._follow_inputs, ["views", "dataset", "measurement", "optics"])
         self.observe(self._follow_given, "given")
         self.observe(self._follow_object_type, "object_type")

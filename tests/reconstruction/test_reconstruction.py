@@ -10,7 +10,15 @@ import pytest
 from patience import wait_for
 
 from ptywidgets import Reconstruction, samples
-from ptywidgets.engine import CalibrationError, DataError, Dataset, GradientDescent, ParameterError, Plan
+from ptywidgets.engine import (
+    CalibrationError,
+    DataError,
+    Dataset,
+    GradientDescent,
+    ModelConfig,
+    ParameterError,
+    Plan,
+)
 from ptywidgets.engine.constraints import default_constraints
 
 pytestmark = pytest.mark.usefixtures("no_thread_survives")
@@ -350,6 +358,12 @@ def test_what_a_model_has_to_find_is_refined(ducky):
     recon.run(1)
     state = recon.present[1]
     assert state.object.shape[0] == 2 and not state.parameters
+
+
+def test_the_first_change_of_the_model_is_followed_with_a_plan_of_ones_own(ducky):
+    recon = Reconstruction(ducky, defocus=250, plan=Plan(iterations=2))
+    recon.model = ModelConfig(diffuse="C")  # nobody has asked for the one before
+    assert [type(r).__name__ for r in recon.plan.refinements] == ["RefineDiffuse"]
 
 
 def test_a_model_that_comes_late_gets_the_whole_schedule(ducky):
