@@ -13,6 +13,7 @@ import numpy as np
 from traitlets import Any as AnyTrait
 from traitlets import Enum, Instance, Int, Unicode, validate
 
+from ptywidgets._renamed import now_called
 from ptywidgets.engine.backends import checked_device
 from ptywidgets.engine.checkpoint import Checkpoint, is_reconstruction, load_checkpoint
 from ptywidgets.engine.constraints import default_constraints
@@ -44,6 +45,7 @@ from ptywidgets.reconstruction.session.snapshot_channel import SnapshotChannel
 log = logging.getLogger("ptywidgets")
 Path = Union[str, "os.PathLike[str]"]
 STATUSES = ("empty", "ready", "running", "paused", "stopped", "finished", "doubtful", "error")
+SCHEDULES = ("automatic", "manual")
 FOUND = (  # traits that nobody gives
     *("measurement", "estimates", "start_alternatives", "start_landscape"),
     *("status", "iteration", "message", "doubts"),
@@ -66,7 +68,7 @@ class Reconstruction(Results, Running):
     Notes
     -----
     Traits to observe: `dataset`, `views`, `preparation`, `measurement`, `optics`, `given`, `initial_image`,
-    `estimates`, `start_alternatives`, `start_landscape`, `object_type`, `model`, `plan`, `device`, `look`,
+    `estimates`, `start_alternatives`, `start_landscape`, `object_type`, `model`, `plan`, `schedule`, `device`, `look`,
     `status`, `iteration`, `message`. Their values are replaced, never changed in place. Observers may be called on any
     thread; one that fails is logged and disconnected.
     Of a tilt series, `dataset` and `measurement` are those of one tilt; ``recon.dataset = recon.views.datasets[12]``
@@ -89,7 +91,7 @@ class Reconstruction(Results, Running):
     plan = Instance(Plan, args=(), help="How long, in what batches, by which rule.")
     schedule = Name(
         "schedule",
-        ("automatic", "manual"),
+        SCHEDULES,
         "automatic",
         help="automatic: stages that end by themselves; manual: the plan's batches and rule.",
     )
@@ -157,6 +159,7 @@ class Reconstruction(Results, Running):
         self.status = "empty" if self.dataset is None else "ready"
         if defocus is not None:
             self.optics = self.optics.replace(aberrations=self.optics.aberrations.replace(defocus=defocus))
+        _ = self.model, self.plan  # made now: who follows a change asks what there was before
         self.observe(self._follow_inputs, ["views", "dataset", "measurement", "optics"])
         self.observe(self._follow_given, "given")
         self.observe(self._follow_object_type, "object_type")
@@ -389,7 +392,8 @@ class Reconstruction(Results, Running):
             recon.remember_input(file)
         said = checkpoint.provenance
         if checkpoint.state is not None or "schedule" in said:
-            recon.schedule = "automatic" if said.get("schedule") == "automatic" else "manual"
+            automatic = said.get("schedule") == "automatic"  # older files say planned for manual
+            recon.schedule = "automatic" if automatic else "manual"
         recon.hold, recon.find_unknown = tuple(said.get("hold", "").split()), said.get("find_unknown") != "False"
         if checkpoint.state is not None:
             recon._initialized_from = said.get("initialized_from", "empty")
@@ -439,6 +443,8 @@ class Reconstruction(Results, Running):
     @classmethod
     def _unknown_argument(cls, name: str, value: Any) -> ParameterError:
         known = [n for n in cls.class_trait_names() if n not in FOUND]
+        if now_called(name):
+            return ParameterError(f"unknown argument of Reconstruction {name!r}; {now_called(name)}")
         way = right_way(name, value)
         if not way:
             return unknown_name("argument of Reconstruction", name, [*known, "tilts", "defocus"])

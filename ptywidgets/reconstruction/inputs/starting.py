@@ -44,7 +44,7 @@ class Starting(Inputs):
     """The side of :class:`~ptywidgets.Reconstruction` that comes before the first iteration."""
 
     initial_image = Instance(DirectImage, allow_none=True, help="What the next fresh run begins from; None: empty.")
-    estimates = Tuple(help="What calibrate() decided: name, value, uncertainty, source, sentence of each.")
+    estimates = Tuple(help="What calibrate() has estimated: name, value, uncertainty, source, sentence of each.")
     start_alternatives = Tuple(help="What the start could be instead, the most probable first: Alternative objects.")
     start_landscape = Instance(Landscape, allow_none=True, help="All that a search for the start has tried.")
 
@@ -119,7 +119,7 @@ class Starting(Inputs):
         return has_aperture and self.optics.aberrations["C10"] != 0
 
     def calibrate(self, **known: Any) -> CalibrationResult:
-        """Find calibration, rotation, transpose and aberrations from the data, and take them over.
+        """Estimate calibration, rotation, transpose and aberrations from the data, and take them over.
 
         Of aberrations set before, those that are not looked for are kept, and of the defocus the sign is used. A model
         of several slices tells its thickness; what is found is the defocus of its middle, which its focus becomes.

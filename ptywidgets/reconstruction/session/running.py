@@ -239,9 +239,8 @@ class Running(Making):
             return steps(problem, plan, problem.resample_state(state))
         training = self._training = prepared_for_schedule(problem, seed=plan.seed)
         self._stages = automatic_schedule(training, iterations=target, constraints=plan.constraints)
-        return run_stages(
-            training, self._stages, plan, state if state.iteration or not state.at_iteration_end else None
-        )
+        begun = state.iteration or not state.at_iteration_end
+        return run_stages(training, self._stages, plan, state if begun else None)
 
     def _note_cell(self) -> None:
         """Remember where this one is made, and which variables those have now that run."""

@@ -26,7 +26,7 @@ FIND = ("Find again", "Estimate the start from the data alone", "", "magic")
 
 
 class StartPanel(Panel):
-    """What :meth:`Reconstruction.calibrate` decided; while it is at work, its button stops it.
+    """Show what :meth:`Reconstruction.calibrate` has estimated; while it is at work, its button stops it.
 
     Parameters
     ----------
