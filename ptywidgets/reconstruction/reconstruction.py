@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-import threading
 from collections.abc import Sequence
-from typing import Any, Union
+from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 from traitlets import Any as AnyTrait
-from traitlets import Bool, Enum, Instance, Int, Unicode, validate
+from traitlets import Bool, Enum, Instance, Int, Tuple, Unicode, validate
 
 from ptywidgets.engine.backends import checked_device
 from ptywidgets.engine.checkpoint import Checkpoint, is_reconstruction, load_checkpoint
@@ -30,27 +29,30 @@ from ptywidgets.engine.refinements import default_refinements
 from ptywidgets.engine.solve.plan import Plan
 from ptywidgets.engine.solve.registry import algorithm_of
 from ptywidgets.engine.solve.schedule import Stage
+from ptywidgets.reconstruction.inputs.making import Making
 from ptywidgets.reconstruction.inputs.views import Views
 from ptywidgets.reconstruction.result.look import Look
 from ptywidgets.reconstruction.result.results import Results
 from ptywidgets.reconstruction.right_way import known_names, right_way
 from ptywidgets.reconstruction.safe import Name
 from ptywidgets.reconstruction.saving import copying, keeping
-from ptywidgets.reconstruction.session.clock import Clock
+from ptywidgets.reconstruction.session.made_in import MadeIn
 from ptywidgets.reconstruction.session.mailbox import Mailbox
-from ptywidgets.reconstruction.session.runner import Runner
-from ptywidgets.reconstruction.session.running import Running
+from ptywidgets.reconstruction.session.session import STATUSES, Session
+from ptywidgets.reconstruction.session.work import ReconstructionWork
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 log = logging.getLogger("ptywidgets")
 Path = Union[str, "os.PathLike[str]"]
-STATUSES = ("empty", "ready", "running", "paused", "stopped", "finished", "doubtful", "error")
 FOUND = (  # traits that nobody gives
     *("measurement", "start_decisions", "start_alternatives", "start_landscape"),
     *("status", "iteration", "message", "doubts"),
 )
 
 
-class Reconstruction(Results, Running):
+class Reconstruction(Results, Making):
     """Data, calibration, probe, plan, run and results in one place; widgets are views of it, and it needs none.
 
     Parameters
@@ -92,6 +94,7 @@ class Reconstruction(Results, Running):
     status = Enum(STATUSES, "empty", help="Where the run stands.")
     iteration = Int(0, help="Finished iterations.")
     look = Instance(Look, args=(), help="What snapshots hold: which slice, which mode, a section.")
+    doubts = Tuple(help="What should be doubted after a run that has ended: findings, each with a remedy.")
     message = Unicode("", help="The last thing worth saying, in one sentence.")
     autosave = AnyTrait(
         None,
@@ -111,19 +114,14 @@ class Reconstruction(Results, Running):
             if name in FOUND or not self.has_trait(name):
                 raise self._unknown_argument(name, value)
         _check_data(dataset)
-        self._lock = threading.RLock()
-        self._runner: Runner | None = None
         self._problem: Any = None  # Problem or TiltSeries
         self._coarse: tuple[Any, Any] | None = None  # a problem, and the same at the window of the state
         self._composed: tuple[Composition, str] | None = None  # what the problem was made of
-        self._stages: tuple[Stage, ...] = ()
         self._state: State | None = None
         self._stale = False
         self._warned = ""  # of what cannot be saved
-        self._target_iteration: int | None = None  # where the present run ends, where that is not what is planned
-        self._error: BaseException | None = None
-        self._clock = Clock()
-        self._publishing = threading.RLock()
+        self._work = ReconstructionWork(self)
+        self._session = Session(self._work)
         self.mailbox = Mailbox()
         given = values.pop("optics", None)
         each = tuple(given) if isinstance(given, Sequence) else ()
@@ -149,7 +147,7 @@ class Reconstruction(Results, Running):
             self.optics = given
         elif self.dataset is not None:
             self.optics = Optics.from_dataset(self.dataset)
-        self.status = "empty" if self.dataset is None else "ready"
+        self._session.set_status(self._work.idle)
         if defocus is not None:
             self.optics = self.optics.replace(aberrations=self.optics.aberrations.replace(defocus=defocus))
         self.observe(self._follow_inputs, ["views", "dataset", "measurement", "optics"])
@@ -160,7 +158,7 @@ class Reconstruction(Results, Running):
         self.observe(self._follow_auto, "auto")
         self.observe(self._follow_model, ["composition", "object_type"])
         self.observe(self._follow_look, "look")
-        self._note_cell()
+        self._made_in = MadeIn(self)
 
     # ---------------------------------------------------------------- opening
 
@@ -237,36 +235,101 @@ class Reconstruction(Results, Running):
             own["algorithm"] = algorithm_of(algorithm).replace(**rest)
         plan, before = self.plan.replace(**own), self.plan
         if "iterations" in own:
-            self._target_iteration = None
+            self._session.target = None
         self.plan = plan
-        runner = self._runner
-        if runner is not None and runner.active:
+        if self._session.active:
             if self.autosave is not None:
                 try:
                     self._say_unsaveable()
                 except ParameterError:
                     self.plan = before
                     raise
-            runner.change_plan(self.plan.replace(iterations=self.target_iteration))
+            self._session.change_plan(self.plan.replace(iterations=self.target_iteration))
 
     def reset(self) -> Reconstruction:
         """Stop, and forget object, probe and losses, and what :meth:`begin_with` gave; data, calibration and plan
         stay."""
-        self.stop()
-        said = ""
-        if self.given is not None:
-            said = f"Forgotten, with the {self.given.words}: begin_with(...) gives it again."
-            self.given = None
-        self._state = None
-        self._problem = None
-        self._error = None
-        self._stale = False
-        self._target_iteration = None
-        self.iteration = 0
-        self.doubts = ()
-        self.message = said
-        self.status = "empty" if self.dataset is None else "ready"
+        self._session.reset()
         return self
+
+    # ---------------------------------------------------------------- running
+
+    def start(self, n: int | None = None, *, block: bool | None = None) -> Self:
+        """Begin, or go on; returns at once while the work is done in a thread.
+
+        Parameters
+        ----------
+        n : int, optional
+            Iterations to add; by default up to ``plan.iterations``, or as many again when those are done.
+        block : bool, optional
+            Work in the calling cell instead. By default only where the host does not show what threads send (Colab);
+            the interrupt button then means stop and keep.
+        """
+        self._session.start(n, block=block)
+        return self
+
+    def run(self, n: int | None = None) -> Self:
+        """Start and wait: for scripts. An interrupt stops the run and keeps what it has.
+
+        Parameters
+        ----------
+        n : int, optional
+            Iterations to add, 1 or more; by default as :meth:`start`.
+
+        Raises
+        ------
+        ParameterError
+            When `n` is no whole number of at least 1.
+        """
+        self.start(n, block=False)
+        return self.wait()
+
+    def step(self) -> Self:
+        """One iteration, then pause."""
+        self._session.step()
+        return self
+
+    def pause(self) -> Self:
+        """Hold before the next batch; :meth:`resume` goes on."""
+        self._session.pause()
+        return self
+
+    def resume(self) -> Self:
+        """Go on after a pause, or after a stop."""
+        self._session.resume()
+        return self
+
+    def stop(self, timeout: float | None = 60.0) -> Self:
+        """End before the next batch and keep everything; returns when the thread has ended."""
+        self._session.stop(timeout)
+        return self
+
+    def request_stop(self) -> None:
+        """Ask the run to end before the next batch, and return at once: for buttons."""
+        self._session.request_stop()
+
+    def wait(self, timeout: float | None = None) -> Self:
+        """Wait for the end of the run (or of `timeout` seconds); raises what went wrong in it."""
+        self._session.wait(timeout)
+        return self
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The automatic schedule of the latest run, each stage with its reason."""
+        return self._session.stages
+
+    @property
+    def stage(self) -> Stage | None:
+        """What the automatic schedule is doing; None before it has begun, or where there is a plan."""
+        stages = self._session.stages
+        if not self.auto or self._state is None or self._state.stage >= len(stages):
+            return None
+        return stages[self._state.stage]
+
+    @property
+    def exception(self) -> BaseException | None:
+        """What went wrong in the latest run; None where nothing did."""
+        return self._session.error
 
     # ---------------------------------------------------------------- copies
 
@@ -411,8 +474,8 @@ class Reconstruction(Results, Running):
         self._state = problem.on_device(state)
         self._stale = False
         self.iteration = state.iteration
-        self.status = "stopped"
-        self._publish()
+        self._session.set_status("stopped")
+        self._work.publish()
 
     def __repr__(self) -> str:
         data = "no data" if self.dataset is None else repr(self.dataset)
@@ -461,7 +524,7 @@ class Reconstruction(Results, Running):
         if path is not None and not (isinstance(path, (str, os.PathLike)) and os.fspath(path)):
             raise ParameterError(f"autosave is {path!r}; expected the path of a file to write, or None.")
         if path is not None:
-            self._check_autosave_path(path)
+            self._work.check_autosave_path(path)
         return path
 
     @validate("measurement")
@@ -481,8 +544,7 @@ class Reconstruction(Results, Running):
         return number
 
     def _require_idle(self, what: str) -> None:
-        if self._runner is not None and self._runner.active:
-            raise ParameterError(f"cannot {what} while the reconstruction is {self.status}; stop it first.")
+        self._session.require_idle(what)
 
     def _follow_object_type(self, change: Any) -> None:
         if self.plan.constraints == default_constraints(change["old"]):
@@ -502,16 +564,30 @@ class Reconstruction(Results, Running):
             self.auto = False
 
     def _follow_auto(self, change: Any) -> None:
-        if self._runner is not None and self._runner.active:
+        if self._session.active:
             self.message = "The method changes with the next run: Stop, then Run."
 
     def _follow_model(self, change: Any) -> None:
-        if self._runner is not None and self._runner.active:
+        if self._session.active:
             goes_on = "Resume goes on with it" if self.status == "paused" else "Pause and Resume, or Stop and Run"
             self.message = f"The model changes with the next run: {goes_on}."
 
     def _follow_look(self, change: Any) -> None:
-        self._publish()
+        self._work.publish()
+
+    def _leave(self) -> None:
+        """Let the run end, as the process does."""
+        self._session.leave()
+
+    def _last_words(self, may_save: bool) -> str:
+        return self._work.last_words(may_save)
+
+    def _forked(self) -> None:
+        """In a forked child: the run goes on in the parent only, and its locks may be held by threads not here."""
+        self._work.forked()
+        self.mailbox.forked()
+        if self._session.forked():
+            self._trait_values["status"] = "stopped"  # told to nobody: whoever observes shows it in the parent
 
 
 def _check_data(dataset: Any) -> None:

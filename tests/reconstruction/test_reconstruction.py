@@ -12,6 +12,7 @@ from patience import wait_for
 from ptywidgets import Reconstruction, samples
 from ptywidgets.engine import CalibrationError, DataError, Dataset, GradientDescent, ParameterError, Plan
 from ptywidgets.engine.constraints import default_constraints
+from ptywidgets.reconstruction.session.clock import Clock
 
 pytestmark = pytest.mark.usefixtures("no_thread_survives")
 DEFOCUS = samples.ducky_defocus("tiny")
@@ -207,9 +208,9 @@ def test_blocking_start_and_interrupt(recon, monkeypatch, capsys):
 
 
 def test_interrupting_run_stops_and_keeps(recon, monkeypatch, capsys):
-    from ptywidgets.reconstruction.session.runner import Runner
+    from ptywidgets.reconstruction.session.worker import Worker
 
-    original = Runner.wait
+    original = Worker.wait
     calls = []
 
     def wait(self, timeout=None):
@@ -218,7 +219,7 @@ def test_interrupting_run_stops_and_keeps(recon, monkeypatch, capsys):
             raise KeyboardInterrupt
         return original(self, timeout)
 
-    monkeypatch.setattr(Runner, "wait", wait)
+    monkeypatch.setattr(Worker, "wait", wait)
     recon.run()
     assert recon.status == "stopped" and "kept" in capsys.readouterr().out
 
@@ -252,9 +253,7 @@ def test_plan_changes_take_effect_while_it_runs(recon):
 
 
 def test_autosave(recon, tmp_path, monkeypatch):
-    from ptywidgets.reconstruction import reconstruction
-
-    monkeypatch.setattr(reconstruction.Clock, "save_due", lambda self: True)
+    monkeypatch.setattr(Clock, "save_due", lambda self: True)
     recon.autosave = tmp_path / "auto.h5"
     recon.run(2)
     assert Reconstruction.load(tmp_path / "auto.h5", dataset=recon.dataset).iteration == 2

@@ -15,8 +15,8 @@ from ptywidgets.engine.checks.start_check import check_start, checked_names, len
 from ptywidgets.engine.core.errors import ParameterError
 from ptywidgets.engine.solve.room import moves_positions
 from ptywidgets.reconstruction.inputs.beginning import Beginning
-from ptywidgets.reconstruction.inputs.inputs import Halted
 from ptywidgets.reconstruction.inputs.unknown import Unknown
+from ptywidgets.reconstruction.inputs.who_set import TURN
 from ptywidgets.reconstruction.safe import RefusedValueError
 
 SOURCE = "from the counts, before the run"
@@ -78,7 +78,8 @@ class Checking(Beginning, Unknown):
         found = self._found_names
         measured = [one.name for one in self._data().source.calibration if one.where == "measured"]
         names = [name for name in ("scan_step", "semiangle") if name not in measured]
-        given, lens = self._given_aberrations(), self.optics.aberrations
+        lens = self.optics.aberrations
+        given = self._who.given(lens)
         if lens.known and given.known:
             names.append("defocus")
         names += [name for name, symbol in (("astigmatism", "C12"), ("coma", "C21")) if given[symbol]]
@@ -107,7 +108,7 @@ class Checking(Beginning, Unknown):
                         turn = {"rotation": after.rotation, "transpose": after.transpose}
                         after = replace(after, preparation=self.preparation.replace(**turn, flip=False))
                         if "rotation" not in given:
-                            self._found_turn = tuple(turn.items())
+                            self._who = self._who.with_found_turn(after.preparation, TURN)
                     self.preparation = after.preparation
                     self.measurement = self._prepared = after
                 if optics is not self.optics:
@@ -124,9 +125,7 @@ class Checking(Beginning, Unknown):
         """The same, which raises Halted where the run is to stop."""
 
         def told(words: str) -> None:
-            runner = self._runner
-            if runner is not None and runner.active and runner.stopping:
-                raise Halted
+            self._session.halt()
             tell(words)
 
         return told

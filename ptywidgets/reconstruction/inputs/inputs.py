@@ -21,10 +21,6 @@ from ptywidgets.reconstruction.inputs.views import Views
 from ptywidgets.reconstruction.safe import SafeTraits
 
 
-class Halted(Exception):
-    """A run was stopped before its first iteration."""
-
-
 class Inputs(SafeTraits):
     """Data and measurements of one view, or of many that see one volume.
 
@@ -47,7 +43,7 @@ class Inputs(SafeTraits):
     start_landscape: Any
     _prepare: Any
     _require_idle: Any
-    _runner: Any
+    _session: Any
     _stale: bool  # the present state belongs to other data or another probe
     _taking = False  # a start is being taken over
     _turning = False  # another tilt is being looked at
@@ -193,10 +189,9 @@ class Inputs(SafeTraits):
         assert self.views is not None
         if self.measurement is None:
             self._prepare()
-        said, runner = self.message, self._runner
+        said = self.message
         for number in range(len(self.views)):
-            if runner is not None and runner.active and runner.stopping:
-                raise Halted
+            self._session.halt()
             if number not in self._measured:
                 self.message = f"Preparing tilt {number + 1} of {len(self.views)}."
             self._measure(number)
@@ -236,7 +231,7 @@ class Inputs(SafeTraits):
             with self._quietly():
                 self.views = None  # these data are not of the series
             if self.status == "empty" and new is not None:
-                self.status = "ready"
+                self._session.set_status("ready")
             if old is not None and new is not None:
                 self._bring_vacuum(old, new)
         elif name == "measurement" and self.views is not None:
@@ -266,7 +261,7 @@ class Inputs(SafeTraits):
                 self.optics = views.optics[number]
         self._forget()
         if self.status == "empty":
-            self.status = "ready"
+            self._session.set_status("ready")
 
     def _forget(self) -> None:
         self.measurement = self.start_image = self.start_landscape = None
@@ -320,4 +315,4 @@ def same_origin(measurement: Measurement, preparation: Preparation) -> bool:
     return (done.origin, done.robust) == (preparation.origin, preparation.robust)
 
 
-__all__ = ["Halted", "Inputs", "same_origin"]
+__all__ = ["Inputs", "same_origin"]

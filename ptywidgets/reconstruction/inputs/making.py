@@ -31,11 +31,6 @@ class Making(Checking):
     _room = 0.0  # about the scan, A, that the problem has
     _composed: tuple[Composition, str] | None  # what the problem was made of
 
-    @property
-    def _remodelled(self) -> bool:
-        """Whether the model was changed during a pause."""
-        return self.status == "paused" and self._composed not in (None, (self.composition, self.object_type))
-
     def _make_problem(self, room: float | None = None) -> Problem | TiltSeries:
         """The problem anew, with `room` in A about the scan; by default as much as the present one has."""
         room = self._room if room is None else room

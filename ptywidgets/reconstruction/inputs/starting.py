@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import operator
 from typing import Any
 
@@ -13,7 +12,7 @@ from ptywidgets.engine import direct
 from ptywidgets.engine.calibrate import Orientation, Start, find_orientation, find_start
 from ptywidgets.engine.calibrate.alternatives import Landscape
 from ptywidgets.engine.calibrate.certainty import question
-from ptywidgets.engine.calibrate.chosen import FoundStart, chosen_aberrations, chosen_decisions, in_words
+from ptywidgets.engine.calibrate.chosen import chosen_aberrations, chosen_decisions, in_words
 from ptywidgets.engine.calibrate.decisions import CANNOT, GIVEN, Decision
 from ptywidgets.engine.calibrate.flip import resolve_flip
 from ptywidgets.engine.checks.doctor import Finding, examine
@@ -25,9 +24,9 @@ from ptywidgets.engine.optics.probe import Optics
 from ptywidgets.engine.preprocess import Measurement, prepare, reorient, wrapped_angle
 from ptywidgets.engine.preprocess.measurement import left_out_alike
 from ptywidgets.reconstruction.inputs.inputs import Inputs, same_origin
+from ptywidgets.reconstruction.inputs.who_set import TURN, WhoSet, found_by
 
 METHODS = ("dpc", "parallax", "ssb", "obf", "wdd")
-TURN = ("rotation", "transpose")
 SAME = 2.0  # degrees: an image is still a start for data that are read with a rotation so near to its own
 
 
@@ -44,15 +43,7 @@ class Starting(Inputs):
     composition: Any
     _forget_object: Any
     _apply_start: Any
-    # Cartesian aberrations that were found and not given, with the values that the program has set; replaced, never
-    # changed.
-    _found_lens: dict[str, float] = {}  # noqa: RUF012
-    _found_turn: tuple[tuple[str, Any], ...] = ()  # of rotation and transpose those that were found, not given
-    _found_start: FoundStart | None = None  # the one that was found with the alternatives
-    _offered: Start | None = None  # found and not taken over: somebody has to choose among its alternatives
-    _taken: tuple[int, tuple[float, bool, Aberrations]] | None = None  # which of them, and what was set by it
-    _set_lens: Aberrations | None = None  # as the program has set them last: what differs was set by somebody
-    _own: dict[str, float] = {}  # noqa: RUF012  # Cartesian aberrations that somebody has set since the start; replaced, never changed
+    _who = WhoSet()
     _bright: tuple[Any, BrightField] | None = None
     _prepared: Measurement | None = None  # the measurement that was made here; another one was given
     _started_from = "empty"  # what the present run began from, for the record
@@ -128,7 +119,7 @@ class Starting(Inputs):
         dataset = self._data()
         self._require_idle("look for a start")
         known.setdefault("preparation", self.preparation.replace(rotation=None, transpose=None, flip=False))
-        given = self._given_aberrations()  # a defocus of 0 that somebody has given is kept, too, where none is found
+        given = self._who.given(self.optics.aberrations)  # also a defocus of 0, which is kept where none is found
         if given or given.known:
             known.setdefault("aberrations", given)
         if self.composition.slices > 1 and self.views is None:  # of a volume the slices differ
@@ -167,7 +158,7 @@ class Starting(Inputs):
                 if any(value is not None for value in before.values()):
                     measurement = reorient(measurement, self.preparation)
                 self.optics = start.optics
-                self._found_lens = found_by(start)
+                self._who = self._who.with_found(found_by(start))
                 self.measurement = self._prepared = measurement
                 self.start_decisions = start.decisions
                 self._offer(start, taken=start.fit.found)
@@ -186,43 +177,23 @@ class Starting(Inputs):
 
     def _offer(self, start: Start, taken: bool = True) -> None:
         """Keep what else a start could be; the first is in use now, or all of them wait for somebody to choose."""
-        turn, lens = (start.measurement.rotation, start.measurement.transpose), start.optics.aberrations
-        self._found_start = FoundStart(*turn, lens, frozenset(found_by(start)), start.decisions)
-        self._offered = None if taken or not start.alternatives else start
-        self._taken = (0, (*turn, lens)) if taken and start.alternatives else None
+        self._who = self._who.with_start(start, self.optics.aberrations, taken)
         self.start_alternatives, self.start_landscape = start.alternatives, start.landscape
-        self._set_lens, self._own = self.optics.aberrations, {}
 
     def _forget(self) -> None:
         super()._forget()
-        self._found_start = self._offered = self._taken = self._set_lens = None
-        self._own = {}
+        self._who = WhoSet(self._who.found_aberrations, self._who.found_turn)
 
     def _lens_moves(self, after: Aberrations) -> None:
-        """Set other aberrations, of which the change is the program's and not somebody's.
-
-        What was found stays found, and so does what was neither found nor given, and 0.
-        """
-        found, before = self._found_now, self.optics.aberrations.cartesian
-        kept = {n: v for n, v in after.cartesian.items() if n in found or (not before[n] and v)}
-        if self._set_lens is not None:
-            then = after.cartesian
-            moved = {name: value + then[name] - before[name] for name, value in self._set_lens.cartesian.items()}
-            self._set_lens = Aberrations(**{name: value for name, value in moved.items() if value})
+        """Set other aberrations, of which the change is the program's and not somebody's."""
+        before = self.optics.aberrations
         self.optics = self.optics.replace(aberrations=after)
-        self._found_lens = kept
+        self._who = self._who.with_moved(before, after)
 
     @property
     def taken_alternative(self) -> int | None:
         """Which of :attr:`start_alternatives` is in use, from 0; None where it is none of them, or changed since."""
-        if self._taken is None:
-            return None
-        index, (rotation, transpose, lens) = self._taken
-        if self.rotation is None or self.transpose != transpose or abs(wrapped_angle(self.rotation - rotation)) > 0.01:
-            return None
-        now = self.optics.aberrations.cartesian
-        alike = all(math.isclose(now[n], v, rel_tol=1e-3, abs_tol=0.1) for n, v in lens.cartesian.items())
-        return index if alike else None
+        return self._who.taken(self.rotation, self.transpose, self.optics.aberrations)
 
     def take_alternative(self, index: int) -> None:
         """Begin with another of :attr:`start_alternatives`; the next run starts anew with it.
@@ -253,10 +224,10 @@ class Starting(Inputs):
         """
         number = self._checked_alternative(index)
         self._require_idle("take another start")
-        asked, own = self._offered, self._own_aberrations()
+        asked, own = self._who.offered, self._who.given_since(self.optics.aberrations)
         if asked is not None:
             self._apply_start(asked)
-        start, alternatives = self._found_start, self.start_alternatives
+        start, alternatives = self._who.found_start, self.start_alternatives
         assert start is not None
         one = alternatives[number]
         found = start.aberrations.replace(**own)
@@ -271,11 +242,11 @@ class Starting(Inputs):
                 self._turn_round(*turn)
                 given = {"C10"} if start.decisions and _decision(start.decisions, "defocus").source == GIVEN else set()
                 names = (start.found | {"C10"}) - set(own) - given
-                self._found_lens = {n: v for n, v in lens.cartesian.items() if n in names}
+                self._who = self._who.with_found({n: v for n, v in lens.cartesian.items() if n in names})
                 if lens != self.optics.aberrations:
                     self.optics = self.optics.replace(aberrations=lens)
                 self.start_decisions = decisions
-                self._taken, self._set_lens, self._own = (number, (*turn, lens)), lens, own
+                self._who = self._who.with_taken(number, turn, lens, own)
         finally:
             self._taking = False
         turned = "transposed" if turn[1] else "not transposed"
@@ -309,37 +280,14 @@ class Starting(Inputs):
             self.preparation = self.preparation.replace(rotation=rotation, transpose=transpose, flip=False)
             self.measurement = self._prepared = self._as_asked()
             self._leave_out(self.measurement)
-            self._found_turn = tuple((name, getattr(self.preparation, name)) for name, _ in self._found_turn)
-
-    @property
-    def _found_now(self) -> frozenset[str]:
-        """Cartesian names of the aberrations that are as they were found; others were given, or are 0."""
-        now = self.optics.aberrations.cartesian
-        return frozenset(n for n, v in self._found_lens.items() if abs(now[n] - v) <= 1e-6 * max(1.0, abs(v)))
-
-    def _given_aberrations(self) -> Aberrations:
-        """What somebody has given, without what was found."""
-        lens, found = self.optics.aberrations, self._found_now
-        given: dict[str, float | None] = {n: v for n, v in lens.cartesian.items() if v and n not in found}
-        if not lens.known or "C10" in found:
-            given["C10"] = None
-        elif not given.get("C10"):
-            given["C10"] = 0.0
-        return Aberrations(**given)
-
-    def _own_aberrations(self) -> dict[str, float]:
-        """Those that somebody has set since a start was found, but for the defocus, by Cartesian name."""
-        if self._set_lens is None:
-            return {}
-        now, ours = self.optics.aberrations.cartesian, self._set_lens.cartesian
-        return self._own | {n: v for n, v in now.items() if n != "C10" and abs(v - ours[n]) > 1e-6}
+            self._who = self._who.with_found_turn(self.preparation, [name for name, _ in self._who.found_turn])
 
     def find_orientation(self) -> Orientation:
         """The eight ways in which detector and scan may lie to each other, compared; nothing is changed by it.
 
         Where a search for a start has found the orientation, its word counts.
         """
-        found = self._found_start
+        found = self._who.found_start
         free = found is not None and not any(d.source == GIVEN for d in found.decisions if d.name in TURN)
         trials = self.start_alternatives if free else ()
         return find_orientation(self.bright_field(), self.measurement, self.optics, trials=trials)
@@ -351,7 +299,7 @@ class Starting(Inputs):
         them is one of these two readings. Aberrations that somebody has set are left as they are.
         """
         wanted = self.preparation.replace(rotation=rotation).rotation  # checked there
-        before, found = self.rotation, self._found_now
+        before, found = self.rotation, self._who.found(self.optics.aberrations)
         measurement = self.prepare(rotation=None if wanted is None else wrapped_angle(wanted), transpose=transpose)
         half_a_turn = before is not None and abs(wrapped_angle(measurement.rotation - before)) > 135
         values = {n: -v if n in found else v for n, v in self.optics.aberrations.cartesian.items() if v}
@@ -431,12 +379,6 @@ class Starting(Inputs):
             return problem
         self._started_from = repr(image)
         return dataclasses.replace(problem, first_object=start_object(image, problem))
-
-
-def found_by(start: Start) -> dict[str, float]:
-    """Cartesian aberrations that a start has found, and not been given; of some no uncertainty is known."""
-    sigmas = start.fit.uncertainties
-    return {n: v for n, v in start.optics.aberrations.cartesian.items() if sigmas.get(n, 0.0) > 0}
 
 
 def _decision(decisions: tuple[Decision, ...], name: str) -> Decision:

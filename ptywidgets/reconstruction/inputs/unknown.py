@@ -24,8 +24,9 @@ from ptywidgets.engine.optics.aberrations import ALIASES, Aberrations
 from ptywidgets.engine.optics.probe import Optics
 from ptywidgets.engine.preprocess.defects.repair import repaired
 from ptywidgets.engine.preprocess.disk.aperture import measured_aperture
-from ptywidgets.reconstruction.inputs.inputs import Halted
-from ptywidgets.reconstruction.inputs.starting import TURN, Starting, found_by
+from ptywidgets.reconstruction.inputs.starting import Starting
+from ptywidgets.reconstruction.inputs.who_set import TURN, WhoSet, found_by
+from ptywidgets.reconstruction.session.session import Halted
 
 SHARP = 1.0  # degrees: a rotation that the curl tells less sharply is looked for in the bright field, too
 DIRECTED = 0.4  # share of the curl: with more, the centre of mass has hardly a direction
@@ -211,7 +212,7 @@ class Unknown(Starting):
         self._careful = start.refinement is not None and not start.refinement.accepted
         if by_hand:
             self.optics = lens.replace(aberrations=start.optics.aberrations)
-            self._found_lens = found_by(start)
+            self._who = self._who.with_found(found_by(start))
             self.start_decisions = start.decisions
             self._offer(start)
             return start.decisions
@@ -224,38 +225,35 @@ class Unknown(Starting):
         self._take_over(start)
         if lens.aberrations.known:  # held, but for the last digit of a fit
             self.optics = self.optics.replace(aberrations=lens.aberrations)
-            self._set_lens, self._found_lens = lens.aberrations, {}
+            self._who = self._who.with_given(lens.aberrations)
 
     def _take_over(self, start: Start) -> None:
         free = [n for n in ("rotation", "transpose") if start.decision(n).source != GIVEN]
         super()._take_over(start)
-        self._found_turn = tuple((n, getattr(self.preparation, n)) for n in free)
+        self._who = self._who.with_found_turn(self.preparation, free)
 
     def _forget(self) -> None:
         """Of other data nothing is known that was found in these."""
         super()._forget()
         found = self._found_names
-        if self._found_now:
-            self.optics = self.optics.replace(aberrations=self._given_aberrations())
+        if self._who.found(self.optics.aberrations):
+            self.optics = self.optics.replace(aberrations=self._who.given(self.optics.aberrations))
         self.preparation = self.preparation.replace(**{name: None for name in TURN if name in found})
-        self._found_lens, self._found_turn = {}, ()
+        self._who = WhoSet()
 
     @property
     def _found_names(self) -> tuple[str, ...]:
         """Of Cartesian aberrations, rotation and transpose those in use that were found from the data and not given."""
-        turn = [name for name, value in self._found_turn if getattr(self.preparation, name) == value]
-        return (*sorted(self._found_now), *turn)
+        return self._who.found_names(self.optics.aberrations, self.preparation)
 
     def _remember_found(self, names: Sequence[str]) -> None:
         """Take what is in use for found, not given, as it was before it was saved."""
-        self._found_lens = {n: v for n, v in self.optics.aberrations.cartesian.items() if n in names}
-        self._found_turn = tuple((name, getattr(self.preparation, name)) for name in TURN if name in names)
+        lens = {n: v for n, v in self.optics.aberrations.cartesian.items() if n in names}
+        self._who = self._who.with_found(lens).with_found_turn(self.preparation, names)
 
     def _tell(self, words: str) -> None:
         """Say what is looked at; raises Halted where the run is to stop."""
-        runner = self._runner
-        if runner is not None and runner.active and runner.stopping:
-            raise Halted
+        self._session.halt()
         self.message = f"Finding {self._sought}: {words}."
 
     @property

@@ -23,7 +23,6 @@ from ptywidgets.reconstruction.result.scan_frame import (
     thicknesses,
 )
 from ptywidgets.reconstruction.result.snapshot import Snapshot, one_view, take_snapshot
-from ptywidgets.reconstruction.session.clock import Clock
 
 
 class Results:
@@ -44,8 +43,7 @@ class Results:
     _problem: Any  # Problem or TiltSeries
     _coarse: tuple[Any, Any] | None
     _measured: dict[int, Any]
-    _clock: Clock
-    _target_iteration: int | None
+    _session: Any
 
     @property
     def calibration(self) -> Calibration | None:
@@ -289,12 +287,12 @@ class Results:
     @property
     def target_iteration(self) -> int:
         """Iterations after which the present run ends; before a run, the planned ones."""
-        return self.plan.iterations if self._target_iteration is None else self._target_iteration
+        return self.plan.iterations if self._session.target is None else self._session.target
 
     @property
     def seconds_per_iteration(self) -> float | None:
         """Median of the latest iterations."""
-        return self._clock.seconds_per_iteration
+        return self._session.clock.seconds_per_iteration
 
     @property
     def memory(self) -> int:

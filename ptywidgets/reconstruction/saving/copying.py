@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 # told where: two that save to one path would overwrite each other.
 TRAITS = ("status", "iteration", "message", "autosave")
 ATTRIBUTES = (
-    *("_lock", "_publishing", "_runner", "_forgotten", "_error", "_clock", "mailbox", "_cell", "_names"),
+    *("_session", "_work", "mailbox", "_made_in"),
     *("_wrapped", "_trait_values", "_trait_notifiers", "_trait_validators", "_cross_validation_lock"),
     *("_problem", "_coarse", "_bright"),  # made again from the rest
 )
@@ -24,8 +23,7 @@ ATTRIBUTES = (
 
 def parts(recon: Reconstruction) -> dict[str, Any]:
     """What a reconstruction is made of at this moment, with the arrays of its state in the host's memory."""
-    runner = recon._runner
-    with nullcontext() if runner is None else runner.still():
+    with recon._session.still():
         return _parts(recon)
 
 
@@ -35,7 +33,7 @@ def _parts(recon: Reconstruction) -> dict[str, Any]:
     own["_measured"] = dict(recon._measured)
     own["_state"] = None if problem is None or state is None else on_host(problem.backend, state)
     traits = {name: getattr(recon, name) for name in recon.trait_names() if name not in TRAITS}
-    return {"traits": traits, "own": own}
+    return {"traits": traits, "own": own, "session": {"target": recon._session.target, "stages": recon._session.stages}}
 
 
 def restored(kind: type[Reconstruction], found: dict[str, Any]) -> Reconstruction:
@@ -44,6 +42,8 @@ def restored(kind: type[Reconstruction], found: dict[str, Any]) -> Reconstructio
     recon._trait_values.update(found["traits"])  # they come from one that has checked them, and nobody observes yet
     for name, value in found["own"].items():
         object.__setattr__(recon, name, value)
+    for name, value in found["session"].items():
+        setattr(recon._session, name, value)
     state: State | None = recon._state
     if state is not None and recon._composed is not None:
         now = recon.composition, recon.object_type
@@ -53,7 +53,7 @@ def restored(kind: type[Reconstruction], found: dict[str, Any]) -> Reconstructio
         recon._state = recon._problem.on_device(state)
         recon._trait_values["iteration"] = state.iteration
     idle = "empty" if recon.dataset is None else "ready" if state is None else "stopped"
-    recon._trait_values["status"] = idle
+    recon._trait_values["status"] = recon._session.status = idle
     return recon
 
 

@@ -12,6 +12,8 @@ from ptywidgets import Reconstruction, read, samples, write
 from ptywidgets.engine import Dataset
 from ptywidgets.engine.core.errors import DataError, FileFormatError, FileInTheWay
 from ptywidgets.reconstruction import reconstruction
+from ptywidgets.reconstruction.session.clock import Clock
+from ptywidgets.reconstruction.session.work import ReconstructionWork
 from ptywidgets.testing.series import example_tilts
 
 pytestmark = pytest.mark.usefixtures("no_thread_survives")
@@ -43,7 +45,7 @@ def recon(files):
 @pytest.fixture
 def often(monkeypatch):
     """Save after every iteration, not once a minute."""
-    monkeypatch.setattr(reconstruction.Clock, "save_due", lambda self: True)
+    monkeypatch.setattr(Clock, "save_due", lambda self: True)
 
 
 def heard(recon):
@@ -204,14 +206,14 @@ def test_an_error_of_the_run_is_said_with_that_of_its_autosave(recon, tmp_path, 
     recon.autosave = tmp_path / "auto.h5"
     monkeypatch.setattr(reconstruction.keeping, "save", lambda *_: 1 / 0)
 
-    on_state = Reconstruction._on_state
+    on_state = ReconstructionWork.on_state
 
     def breaks(self, state):
         on_state(self, state)
         if len(state.losses) == 2:
             raise DataError("the sky fell.")
 
-    monkeypatch.setattr(Reconstruction, "_on_state", breaks)
+    monkeypatch.setattr(ReconstructionWork, "on_state", breaks)
     with pytest.raises(DataError, match="sky"):
         recon.run(3)
     assert recon.status == "error" and recon.iteration == 2
@@ -237,8 +239,8 @@ def test_what_appears_under_the_name_of_an_autosave_is_kept(recon, tmp_path, oft
 FULL = """
 import resource, sys
 from ptywidgets import Reconstruction, samples
-from ptywidgets.reconstruction import reconstruction
-reconstruction.Clock.save_due = reconstruction.Clock.show_due = lambda self: True
+from ptywidgets.reconstruction.session.clock import Clock
+Clock.save_due = Clock.show_due = lambda self: True
 recon = Reconstruction(samples.ducky("tiny"), defocus=250, autosave=sys.argv[1])
 recon.update_plan(batch=50)
 most = lambda n: resource.setrlimit(resource.RLIMIT_FSIZE, (n, resource.RLIM_INFINITY))
