@@ -294,6 +294,8 @@ def test_problems_states_and_plans_are_values(ducky):
     recon = made(ducky).run(1)
     for one in (recon.problem, recon.state, recon.plan, recon.stages, recon.measurement, recon.optics):
         assert type(copy.deepcopy(one)) is type(pickle.loads(pickle.dumps(one))) is type(one)
-    problem, state, plan = pickle.loads(pickle.dumps((recon._problem, recon.state, recon.plan.replace(iterations=3))))
-    expected = list(iterate(recon._problem, recon.plan.replace(iterations=3), recon.state))[-1]
+    problem, state, plan = pickle.loads(
+        pickle.dumps((recon.result.whole, recon.state, recon.plan.replace(iterations=3)))
+    )
+    expected = list(iterate(recon.result.whole, recon.plan.replace(iterations=3), recon.state))[-1]
     assert list(iterate(problem, plan, state))[-1].losses == expected.losses

@@ -13,7 +13,7 @@ from ptywidgets import Reconstruction, samples
 from ptywidgets.engine import Aberrations, Composition, DataError, ParameterError, Plan, PtyError, prepare, register
 from ptywidgets.engine.core.errors import UnknownAttributeError
 from ptywidgets.engine.solve.registry import unregister
-from ptywidgets.reconstruction.safe import SafeTraits
+from ptywidgets.reconstruction.strict_traits import SafeTraits
 
 
 @pytest.fixture(scope="module")

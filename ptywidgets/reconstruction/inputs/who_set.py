@@ -141,6 +141,10 @@ class WhoSet:
         """Somebody has chosen an alternative; `own` he has set himself."""
         return replace(self, in_use=Taken(number, *turn, now), set_aberrations=now, own=dict(own))
 
+    def without_start(self) -> WhoSet:
+        """No start has been found; single numbers still may have been."""
+        return WhoSet(self.found_aberrations, self.found_turn)
+
     def with_moved(self, before: Aberrations, after: Aberrations) -> WhoSet:
         """The program has moved the lens: what was found stays found, and so does what was neither found nor given."""
         found, then, earlier = self.found(before), after.cartesian, before.cartesian

@@ -143,6 +143,16 @@ class Session:
         """Whether a run goes on, or pauses."""
         return self._worker is not None and self._worker.active
 
+    @property
+    def exception(self) -> BaseException | None:
+        """What went wrong in the latest run; None where nothing did."""
+        return self.error
+
+    @property
+    def seconds_per_iteration(self) -> float | None:
+        """Median of the latest iterations."""
+        return self.clock.seconds_per_iteration
+
     def require_idle(self, what: str) -> None:
         """Raise a ParameterError where something cannot be done during a run."""
         if self.active:
@@ -161,7 +171,16 @@ class Session:
     # ---------------------------------------------------------------- commands
 
     def start(self, n: int | None = None, *, block: bool | None = None) -> None:
-        """Begin, or go on, with `n` more iterations; `block`: in the calling cell."""
+        """Begin, or go on; returns at once while the work is done in a thread.
+
+        Parameters
+        ----------
+        n : int, optional
+            Iterations to add; by default up to ``plan.iterations``, or as many again when those are done.
+        block : bool, optional
+            Work in the calling cell instead. By default only where the host does not show what threads send (Colab);
+            the interrupt button then means stop and keep.
+        """
         n = None if n is None else whole_number("n", n, unit="iterations")
         worker = self._begin(n)
         if worker is None:
@@ -176,7 +195,18 @@ class Session:
             worker.start()
 
     def run(self, n: int | None = None) -> None:
-        """Start and wait."""
+        """Start and wait: for scripts. An interrupt stops the run and keeps what it has.
+
+        Parameters
+        ----------
+        n : int, optional
+            Iterations to add, 1 or more; by default as :meth:`start`.
+
+        Raises
+        ------
+        ParameterError
+            When `n` is no whole number of at least 1.
+        """
         self.start(n, block=False)
         self.wait()
 
@@ -194,7 +224,7 @@ class Session:
                 worker.start()
 
     def pause(self) -> None:
-        """Hold before the next batch."""
+        """Hold before the next batch; :meth:`resume` goes on."""
         if self._worker is not None:
             self._worker.pause()
 
@@ -206,19 +236,19 @@ class Session:
             self.start()
 
     def stop(self, timeout: float | None = 60.0) -> None:
-        """End before the next batch; returns when the thread has ended, or after `timeout` seconds."""
+        """End before the next batch and keep everything; returns when the thread has ended."""
         seconds = math.inf if timeout is None else duration("timeout", timeout)
         self.request_stop()
         if self._worker is not None:
             self._worker.wait(None if seconds == math.inf else seconds)
 
     def request_stop(self) -> None:
-        """Ask the run to end before the next batch, and return at once."""
+        """Ask the run to end before the next batch, and return at once: for buttons."""
         if self._worker is not None:
             self._worker.stop()
 
     def wait(self, timeout: float | None = None) -> None:
-        """Wait for the end of the run, a pause, or `timeout` seconds; raises what went wrong."""
+        """Wait for the end of the run (or of `timeout` seconds); raises what went wrong in it."""
         timeout = None if timeout is None else duration("timeout", timeout)
         worker = self._worker
         if worker is None:
@@ -236,7 +266,8 @@ class Session:
         self._raise()
 
     def reset(self) -> None:
-        """Stop, and begin from nothing."""
+        """Stop, and forget object, probe and losses, and what :meth:`begin_with` gave; data, calibration and plan
+        stay."""
         self.stop()
         self.error = self.target = None
         self.work.forget()

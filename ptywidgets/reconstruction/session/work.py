@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from ptywidgets.engine.checks.doctor import Finding, examine
 from ptywidgets.engine.checks.doubts import HARDLY, SEVERE, doubtful, doubts_of
-from ptywidgets.engine.core.errors import FileInTheWay, PtyError
+from ptywidgets.engine.core.errors import PtyError
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.solve.iterate import steps
-from ptywidgets.engine.solve.schedule import auto, for_auto, staged
+from ptywidgets.engine.solve.schedule import Stage, auto, for_auto, staged
 from ptywidgets.reconstruction.result.snapshot import take_snapshot
-from ptywidgets.reconstruction.saving.autosaving import Autosaves
+from ptywidgets.reconstruction.saving.autosaves import Autosaves
 from ptywidgets.reconstruction.session import ending
 from ptywidgets.reconstruction.session.clock import Clock
 from ptywidgets.reconstruction.session.session import ENDED, Halted
@@ -46,7 +46,7 @@ class ReconstructionWork:
     @property
     def anew(self) -> bool:
         """Whether the next run begins with iteration 0."""
-        return self.recon.state is None or self.recon._stale
+        return self.recon.result.state is None or self.recon._inputs.stale
 
     @property
     def left(self) -> int:
@@ -57,26 +57,45 @@ class ReconstructionWork:
     def outdated(self) -> bool:
         """Whether the model was changed during a pause."""
         recon = self.recon
-        return recon._composed not in (None, (recon.composition, recon.object_type))
+        return recon._maker.composed not in (None, (recon.composition, recon.object_type))
+
+    @property
+    def target_iteration(self) -> int:
+        """Iterations after which the present run ends; before a run, the planned ones."""
+        target = self.recon._session.target
+        return self.recon.plan.iterations if target is None else target
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The automatic schedule of the latest run, each stage with its reason."""
+        return self.recon._session.stages
+
+    @property
+    def stage(self) -> Stage | None:
+        """What the automatic schedule is doing; None before it has begun, or where there is a plan."""
+        state, stages = self.recon.result.state, self.stages
+        if not self.recon.auto or state is None or state.stage >= len(stages):
+            return None
+        return stages[state.stage]
 
     # ---------------------------------------------------------------- a run
 
     def begin(self) -> None:
         """Ask what has to be asked, and refuse what could not be saved, before the work is done."""
         recon = self.recon
-        recon._check_given()
+        recon._unknown.check_given()
         if recon.autosave is not None:
-            self.check_autosave_path(recon.autosave)  # the data may have changed since it was set
+            recon._files.check_autosave(recon.autosave)  # the data may have changed since it was set
         self._autosaves = None
         recon.doubts = ()
         recon.message = ""
-        recon._say_unsaveable()
+        recon._files.say_unsaveable()
         recon._made_in.take_over()
 
     def states(self, n: int | None) -> States:
         """Those of the plan, or of the automatic schedule."""
         recon, session = self.recon, self.recon._session
-        problem, state = recon._ready()
+        problem, state = recon._maker.ready()
         target = state.iteration + n if n is not None else recon.plan.iterations
         if target <= state.iteration:
             target = state.iteration + recon.plan.iterations
@@ -95,13 +114,13 @@ class ReconstructionWork:
         recon = self.recon
         if not recon.message.startswith("Stopped"):  # which would go on saying what was about to be done
             stopped = "Stopped before the first iteration: nothing else was changed."
-            found = recon._found_words
+            found = recon._unknown.found_words
             recon.message = f"{found} {stopped}" if found else stopped.replace(" else", "")
 
     def on_state(self, state: State) -> None:
         """Keep it, and where it is time, save and show it."""
         recon, clock = self.recon, self.recon._session.clock
-        recon._state = state
+        recon.result.state = state
         if state.at_iteration_end:
             if recon.autosave is None:
                 self._autosaves = None  # nobody asks for it any more, and nobody needs to hear of it
@@ -113,19 +132,19 @@ class ReconstructionWork:
 
     def on_end(self, status: str, error: BaseException | None) -> str:
         """Save and say what a run has come to; "doubtful" where it is finished and nobody should believe it."""
-        recon, state = self.recon, self.recon._state
+        recon, state = self.recon, self.recon.result.state
         if status == "finished" and state is not None and recon.autosave is not None:
             self._autosave(state.iteration)
         if error is not None and not isinstance(error, KeyboardInterrupt):
             recon.message = _in_words(error)
         if status == "finished" and recon.doubts:
-            recon.message = f"{recon._found_words} {doubtful(recon.doubts)}".strip()
+            recon.message = f"{recon._unknown.found_words} {doubtful(recon.doubts)}".strip()
             if any(finding.name in SEVERE for finding in recon.doubts):
                 status = "doubtful"
         if status in ENDED:
             ending.RUNS.discard(recon)
-            if recon._problem is not None:
-                recon._problem.backend.close()
+            if recon.result.whole is not None:
+                recon.result.whole.backend.close()
         if state is not None:
             recon.iteration = state.iteration
             if status in ("finished", "doubtful"):
@@ -167,8 +186,8 @@ class ReconstructionWork:
         if recon.given is not None:
             said = f"Forgotten, with the {recon.given.words}: begin_with(...) gives it again."
             recon.given = None
-        recon._state = recon._problem = None
-        recon._stale = False
+        recon.result.forget()
+        recon._inputs.stale = False
         recon.iteration = 0
         recon.doubts = ()
         recon.message = said
@@ -178,7 +197,7 @@ class ReconstructionWork:
     def judge(self) -> None:
         """What should be doubted of what a run has come to, in the trait `doubts`."""
         recon = self.recon
-        seen, dataset, measurement = recon._seen, recon.dataset, recon.measurement
+        seen, dataset, measurement = recon.result.seen, recon.dataset, recon.measurement
         if seen is None or dataset is None or measurement is None:
             return
         problem, state = seen
@@ -186,7 +205,7 @@ class ReconstructionWork:
         if held is not None and recon.views is None:
             problem = held.at_window(tuple(state.probe.shape[-2:]))
         lens = recon.optics.aberrations
-        known: dict[str, Any] = {"defocus": lens["defocus"] if lens.known and not recon.probe_is_given else 0.0}
+        known: dict[str, Any] = {"defocus": lens["defocus"] if lens.known and not recon._waves.probe_is_given else 0.0}
         if recon.auto and state.iteration < recon.target_iteration:
             known["settled"] = True  # the schedule has ended it, as held-out counts were no longer better explained
         if recon.views is not None:
@@ -213,14 +232,6 @@ class ReconstructionWork:
 
     # ---------------------------------------------------------------- autosave
 
-    def check_autosave_path(self, path: Any) -> None:
-        """Raise what saving by itself would raise over a path."""
-        try:
-            self.recon._check_path(path)
-        except FileInTheWay as error:
-            advice = "give autosave another name, or save there once with save(path, overwrite=True)"
-            raise FileInTheWay(error.problem, advice) from None
-
     def _autosave(self, iteration: int) -> None:
         recon = self.recon
         if self._autosaves is None:
@@ -243,7 +254,7 @@ class ReconstructionWork:
         """Save what the run has where it saves anyway, and say what becomes of it: the process ends."""
         recon = self.recon
         name = (None if recon.dataset is None else recon.dataset.name) or "unnamed data"
-        state, path = recon._state, recon.autosave
+        state, path = recon.result.state, recon.autosave
         words = f"the program has ended in the middle of a run ({name}"
         if state is None:
             return f"{words}, before its first iteration). Wait for the end of a run by run() or wait()."
@@ -259,8 +270,12 @@ class ReconstructionWork:
         return f"{words}; saved to {path}. Reconstruction.load(path).start() goes on."
 
     def forked(self) -> None:
-        """In a forked child: locks may be held by threads that are not here."""
+        """In a forked child: the run goes on in the parent only, and its locks may be held by threads not here."""
+        recon = self.recon
         self._publishing = threading.RLock()
+        recon.mailbox.forked()
+        if recon._session.forked():
+            recon._trait_values["status"] = "stopped"  # told to nobody: whoever observes shows it in the parent
 
 
 def _in_words(error: BaseException) -> str:

@@ -11,7 +11,7 @@ import pytest
 from ptywidgets import Reconstruction, read, samples, write
 from ptywidgets.engine import Dataset
 from ptywidgets.engine.core.errors import DataError, FileFormatError, FileInTheWay
-from ptywidgets.reconstruction import reconstruction
+from ptywidgets.reconstruction.saving import saved_file
 from ptywidgets.reconstruction.session.clock import Clock
 from ptywidgets.reconstruction.session.work import ReconstructionWork
 from ptywidgets.testing.series import example_tilts
@@ -162,7 +162,7 @@ def test_a_run_is_autosaved_when_it_is_finished(recon, tmp_path):
 
 def test_a_failing_autosave_does_not_end_the_run(recon, tmp_path, often, monkeypatch):
     recon.autosave = tmp_path / "auto.h5"
-    save, tried = reconstruction.keeping.save, []
+    save, tried = saved_file.save, []
 
     def full(*arguments):
         tried.append(recon.state.iteration)
@@ -170,7 +170,7 @@ def test_a_failing_autosave_does_not_end_the_run(recon, tmp_path, often, monkeyp
             raise FileFormatError(f"auto.h5 could not be written: the disk is full ({len(tried)}).")
         return save(*arguments)
 
-    monkeypatch.setattr(reconstruction.keeping, "save", full)
+    monkeypatch.setattr(saved_file, "save", full)
     said = heard(recon)
     recon.run(5)
     assert recon.status == "finished" and recon.iteration == 5 and tried == [1, 2, 3, 4, 5, 5]
@@ -190,7 +190,7 @@ def test_an_autosave_that_never_succeeded_is_said_at_the_end(recon, tmp_path, of
     def fails(*_):
         raise error
 
-    monkeypatch.setattr(reconstruction.keeping, "save", fails)
+    monkeypatch.setattr(saved_file, "save", fails)
     said = heard(recon)
     recon.run(3)
     assert recon.status == "finished" and recon.iteration == 3
@@ -204,7 +204,7 @@ def test_an_autosave_that_never_succeeded_is_said_at_the_end(recon, tmp_path, of
 
 def test_an_error_of_the_run_is_said_with_that_of_its_autosave(recon, tmp_path, often, monkeypatch):
     recon.autosave = tmp_path / "auto.h5"
-    monkeypatch.setattr(reconstruction.keeping, "save", lambda *_: 1 / 0)
+    monkeypatch.setattr(saved_file, "save", lambda *_: 1 / 0)
 
     on_state = ReconstructionWork.on_state
 
@@ -222,7 +222,7 @@ def test_an_error_of_the_run_is_said_with_that_of_its_autosave(recon, tmp_path, 
 
 def test_autosave_is_given_up_by_setting_it_to_none(recon, tmp_path, often, monkeypatch):
     recon.autosave = tmp_path / "auto.h5"
-    monkeypatch.setattr(reconstruction.keeping, "save", lambda *_: 1 / 0)
+    monkeypatch.setattr(saved_file, "save", lambda *_: 1 / 0)
     recon.observe(lambda change: setattr(recon, "autosave", None), "iteration")
     recon.run(4)
     assert "Nothing was autosaved" not in recon.message and not (tmp_path / "auto.h5").exists()
