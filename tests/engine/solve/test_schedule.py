@@ -11,7 +11,8 @@ from ptywidgets.engine.constraints import ProbeCentre, default_constraints
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.data.patterns import Patterns
 from ptywidgets.engine.losses import AmplitudeLoss, AnscombeLoss, PoissonLoss
-from ptywidgets.engine.solve.schedule import WORK, Stage, auto, auto_steps, coarse_window, for_auto, settled, staged
+from ptywidgets.engine.solve.schedule import WORK, Stage, auto, auto_steps, coarse_window, for_auto, staged
+from ptywidgets.engine.solve.termination import settled
 from ptywidgets.testing import example_problem
 
 CONSTRAINTS = default_constraints("potential")
