@@ -146,14 +146,10 @@ class Reconstruction(SafeTraits):
         self._unknown, self._check, self._maker = UnknownNumbers(self), StartCheck(self), ProblemMaker(self)
         self._images, self._waves = FirstImage(self), GivenWaves(self)
         self._files, self._result = Files(self), Result(self)
-        values: dict[str, Any] = {
-            "views": views,
-            "preparation": preparation,
-            "given": given,
-            "start_image": start_image,
-        }
-        values |= {"object_type": object_type, "composition": composition, "plan": plan, "auto": auto}
-        values |= {"device": device, "look": look, "autosave": autosave, "hold": hold, "find_unknown": find_unknown}
+        values: dict[str, Any] = {"views": views, "preparation": preparation, "given": given}
+        values |= {"start_image": start_image, "object_type": object_type, "composition": composition}
+        values |= {"plan": plan, "auto": auto, "device": device, "look": look}
+        values |= {"autosave": autosave, "hold": hold, "find_unknown": find_unknown}
         super().__init__(**{name: value for name, value in values.items() if value is not None})
         if plan is None:
             self.plan = self.plan.replace(
@@ -186,7 +182,6 @@ class Reconstruction(SafeTraits):
     save = command("_files", Files.save)
     check_save = command("_files", Files.check_save)
     can_save = command("_files", Files.can_save)
-
     copy = __copy__ = copies.copied
 
     def __reduce__(self) -> Any:
@@ -235,7 +230,6 @@ class Reconstruction(SafeTraits):
     stop = chained("_session", Session.stop)
     request_stop = command("_session", Session.request_stop)
     wait = chained("_session", Session.wait)
-
     run = chained("_session", Session.run)
     reset = chained("_session", Session.reset)
     exception = derived("_session", Session.exception)

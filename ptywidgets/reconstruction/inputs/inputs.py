@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ptywidgets.engine.calibrate.flip import resolve_flip
-from ptywidgets.engine.core.errors import DataError, PtyError
+from ptywidgets.engine.core.errors import DataError
 from ptywidgets.engine.core.files import listed_files
 from ptywidgets.engine.data.dataset import Calibration, Dataset
 from ptywidgets.engine.optics.probe import Optics
-from ptywidgets.engine.preprocess import Measurement, Preparation, prepare, reorient
+from ptywidgets.engine.preprocess import Measurement, prepare, reorient
 from ptywidgets.engine.preprocess.measurement import left_out_alike
+from ptywidgets.reconstruction.inputs.tilt_measurements import TiltMeasurements, same_origin
 from ptywidgets.reconstruction.inputs.views import Views
 from ptywidgets.reconstruction.inputs.who_set import TURN, WhoSet
 
@@ -39,8 +40,7 @@ class Inputs:
         self.who = WhoSet()
         self.taking = False  # a start is being taken over
         self.prepared: Measurement | None = None  # the measurement that was made here; another one was given
-        self.lead: Measurement | None = None  # prepared last: its rotation is that of all tilts
-        self.measured: dict[int, Measurement] = {}  # of tilts
+        self.tilts = TiltMeasurements(recon)
         self.uncropped: tuple[Dataset, Optics] | None = (
             None  # before they were cropped or binned here, and their optics
         )
@@ -52,7 +52,9 @@ class Inputs:
         """Prepared data of all tilts, or of the one view that there is; prepared now where they were not."""
         recon = self.recon
         if recon.views is not None:
-            return self._measure_all()
+            if recon.measurement is None:
+                self.prepare_now()
+            return self.tilts.all()
         return (recon.measurement or self.prepare_now(),)
 
     @property
@@ -250,41 +252,6 @@ class Inputs:
             recon.views = views = views.with_calibration(**changes)
             recon.dataset = views.datasets[number]
 
-    # ---------------------------------------------------------------- all tilts
-
-    def _measure_all(self) -> tuple[Measurement, ...]:
-        """Of a series; raises Halted where the run that needs them is to stop."""
-        recon = self.recon
-        assert recon.views is not None
-        if recon.measurement is None:
-            self.prepare_now()
-        said = recon.message
-        for number in range(len(recon.views)):
-            recon._session.halt()
-            if number not in self.measured:
-                recon.message = f"Preparing tilt {number + 1} of {len(recon.views)}."
-            self._measure(number)
-        recon.message = said
-        return tuple(self.measured[number] for number in range(len(recon.views)))
-
-    def _measure(self, number: int) -> Measurement:
-        """One tilt, prepared as the leading one is, where it is not already."""
-        recon = self.recon
-        assert recon.views is not None and self.lead is not None
-        dataset, lead, there = recon.views.datasets[number], self.lead, self.measured.get(number)
-        if there is lead:
-            return there
-        wanted = lead.preparation.replace(rotation=lead.rotation, transpose=lead.transpose, flip=False)
-        if there is None or there.calibration != dataset.calibration or not same_origin(there, wanted):
-            try:
-                there = prepare(dataset, wanted)
-            except PtyError as error:
-                raise error.about(f"tilt {number + 1}, {dataset.name or 'without a name'}") from error
-        elif (there.rotation, there.transpose) != (lead.rotation, lead.transpose):
-            there = reorient(there, wanted)
-        self.measured[number] = there
-        return there
-
     # ---------------------------------------------------------------- following
 
     def follow(self, change: Any) -> None:
@@ -294,7 +261,7 @@ class Inputs:
             return
         self.stale = True
         if name == "views":
-            self.measured, self.lead = {}, None
+            self.tilts.forget()
             if new is not None and not self.taking:
                 self._begin_with(new)
         elif name == "dataset" and old is not new and not self.taking:
@@ -308,9 +275,9 @@ class Inputs:
         elif name == "measurement" and recon.views is not None:
             number = recon.views.number(recon.dataset)
             if new is None or number is None:
-                self.measured, self.lead = {}, None
+                self.tilts.forget()
             else:
-                self.measured[number] = self.lead = new
+                self.tilts.take(number, new)
         elif name == "optics" and recon.views is not None and recon.views.optics:
             with self.quietly():
                 recon.views = replace(recon.views, optics=())  # set once, they are those of all
@@ -368,7 +335,7 @@ class Inputs:
         number = None if views is None else views.number(dataset)
         if views is None or number is None:
             return False
-        measurement = self._measure(number) if self.lead is not None else None
+        measurement = self.tilts.one(number) if self.tilts.lead is not None else None
         with self.quietly():
             recon.measurement = measurement
             if views.optics:
@@ -404,10 +371,4 @@ def _comes_from(dataset: Dataset, whole: Dataset) -> bool:
     return same and made.operations[: len(begun.operations)] == begun.operations
 
 
-def same_origin(measurement: Measurement, preparation: Preparation) -> bool:
-    """Whether a measurement's origin was fitted as a preparation asks for."""
-    done = measurement.preparation
-    return (done.origin, done.robust) == (preparation.origin, preparation.robust)
-
-
-__all__ = ["Inputs", "same_origin"]
+__all__ = ["Inputs"]

@@ -273,7 +273,7 @@ class Result:
     @property
     def memory(self) -> int:
         """Bytes of counts, object and probe that this reconstruction holds."""
-        of_tilts = self.recon._inputs.measured.values()
+        of_tilts = self.recon._inputs.tilts.prepared.values()
         several = {id(one): one for one in (self.recon.measurement, *of_tilts) if one is not None}
         total = sum(one.patterns.nbytes for one in several.values())
         if self.state is not None:

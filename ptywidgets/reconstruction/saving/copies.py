@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # told where: two that save to one path would overwrite each other.
 TRAITS = ("status", "iteration", "message", "autosave")
 PARTS = {  # and what a copy takes over of each; the rest is made again
-    "_inputs": ("stale", "who", "prepared", "lead", "measured", "uncropped", "also_read"),
+    "_inputs": ("stale", "who", "prepared", "uncropped", "also_read"),
     "_unknown": ("found_words",),
     "_images": ("began_from",),
     "_maker": ("composed", "room"),
@@ -54,11 +54,12 @@ def parts(recon: Reconstruction) -> dict[str, Any]:
 def _parts(recon: Reconstruction) -> dict[str, Any]:
     problem, state = recon.result.whole, recon.result.state
     own = {part: {name: getattr(getattr(recon, part), name) for name in names} for part, names in PARTS.items()}
-    own["_inputs"]["measured"] = dict(recon._inputs.measured)
+    tilts = recon._inputs.tilts
     return {
         "traits": {name: getattr(recon, name) for name in recon.trait_names() if name not in TRAITS},
         "attributes": {name: value for name, value in vars(recon).items() if name not in ATTRIBUTES},
         "parts": own,
+        "tilts": (tilts.lead, dict(tilts.prepared)),
         "state": None if problem is None or state is None else on_host(problem.backend, state),
     }
 
@@ -72,6 +73,7 @@ def restored(kind: type[Reconstruction], found: dict[str, Any]) -> Reconstructio
     for part, values in found["parts"].items():
         for name, value in values.items():
             setattr(getattr(recon, part), name, value)
+    recon._inputs.tilts.lead, recon._inputs.tilts.prepared = found["tilts"]
     state: State | None = found["state"]
     if state is not None and recon._maker.composed is not None:
         now = recon.composition, recon.object_type
