@@ -33,7 +33,7 @@ import ipywidgets
 from ptywidgets import Reconstruction, ReconstructionRunner, RotationExplorer, samples
 data = samples.ducky("{size}")
 recon = Reconstruction(data, defocus=samples.ducky_defocus("{size}"))
-recon.auto = True
+recon.schedule = "automatic"
 recon.prepare()
 recon.run(1)  # compiles
 runner = ReconstructionRunner(recon)

@@ -18,8 +18,17 @@ from cases import load_case
 from score import score
 
 from ptywidgets import read
-from ptywidgets.engine import Plan, Problem, State, auto, auto_steps, make_problem, single_slice, staged
-from ptywidgets.engine.calibrate import find_start
+from ptywidgets.engine import (
+    Plan,
+    Problem,
+    State,
+    automatic_schedule,
+    make_problem,
+    reconstruct,
+    run_stages,
+    single_slice,
+)
+from ptywidgets.engine.calibrate import calibrate
 from ptywidgets.engine.checks.start_check import check_start, with_offsets
 from ptywidgets.engine.constraints import default_constraints
 from ptywidgets.engine.problem.held_out import hold_out
@@ -35,7 +44,7 @@ def main() -> None:
         "--amplitudes", action="store_true", help="the amplitude loss, also where the Anscombe loss suits"
     )
     options = parser.parse_args()
-    for _ in auto_steps(example_problem("potential"), iterations=4):
+    for _ in reconstruct(example_problem("potential"), iterations=4):
         pass
     for name in options.sets:
         with tempfile.TemporaryDirectory() as scratch:
@@ -44,13 +53,13 @@ def main() -> None:
             seconds, begun = 0.0, time.perf_counter()
             dataset = read(case.path, energy=known.energy, semiangle=known.semiangle)
             dataset = dataset.with_vacuum(case.dataset.vacuum)
-            start = find_start(dataset.load())
+            start = calibrate(dataset.load())
             problem = make_problem(start.measurement, start.optics, model=single_slice("potential"))
             checked = check_start(problem, start.optics)
             if checked.offsets is not None:
                 problem = with_offsets(problem, checked.offsets, start.optics)
             print(f"{case.title}\n  started after {time.perf_counter() - begun:.2f} s", flush=True)
-            for state in by_amplitudes(problem) if options.amplitudes else auto_steps(problem):
+            for state in by_amplitudes(problem) if options.amplitudes else reconstruct(problem):
                 if state.at_iteration_end:
                     seconds += time.perf_counter() - begun
                     here = problem.at_window(state.probe.shape[-2:])
@@ -65,7 +74,7 @@ def by_amplitudes(problem: Problem) -> Iterator[State]:
     """The same schedule with the loss that the problem has."""
     plan = Plan(constraints=default_constraints("potential"))
     split = hold_out(problem)
-    return staged(split, auto(split, constraints=plan.constraints), plan)
+    return run_stages(split, automatic_schedule(split, constraints=plan.constraints), plan)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.calibrate import find_start
+from ptywidgets.engine.calibrate import calibrate
 from ptywidgets.engine.core.units import wavelength
 from ptywidgets.engine.io.atomic import PICTURE, atomic_file
 from ptywidgets.engine.preprocess import wrapped_angle
@@ -112,7 +112,7 @@ def tried(seed: int) -> Record:
     }
     begun, worked = time.perf_counter(), time.process_time()
     try:
-        start = find_start(variant.dataset, thickness=variant.thickness if made.tell_thickness else None)
+        start = calibrate(variant.dataset, thickness=variant.thickness if made.tell_thickness else None)
     except Exception as error:  # a variant on which the start breaks is a result as well, and told as one
         return {**record, "failed": f"{type(error).__name__}: {error}"}
     took = {"seconds": time.perf_counter() - begun, "cpu": time.process_time() - worked}
@@ -120,7 +120,7 @@ def tried(seed: int) -> Record:
     return {
         **record,
         **took,
-        "sources": {d.name: d.source for d in start.decisions},
+        "sources": {d.name: d.source for d in start.estimates},
         "found_transpose": start.measurement.transpose,
         "judgement": asdict(judgement),
         "alternatives": [

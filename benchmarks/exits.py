@@ -59,7 +59,7 @@ elif doing == "preparing":
 elif doing == "widgets":
     from ptywidgets import Workbench
     bench = Workbench(recon)
-    bench.find_start()
+    bench.calibrate()
     time.sleep(delay)
 print("END", time.monotonic(), time.process_time(), flush=True)
 if way == "exit":

@@ -14,7 +14,7 @@ import numpy as np
 
 from ptywidgets import Dataset, Reconstruction, read
 from ptywidgets.engine import Aberrations, GradientDescent, Optics
-from ptywidgets.engine.calibrate import find_start
+from ptywidgets.engine.calibrate import calibrate
 from ptywidgets.engine.constraints import VacuumBaseline
 from ptywidgets.engine.metrics import Ring, frc, thin_counts
 
@@ -58,7 +58,7 @@ def main() -> None:
     options = parser.parse_args()
     known = {"energy": 300e3, "semiangle": SEMIANGLE, "scan_step": 62.5, "q_pixel": 1 / (128 * OBJECT_PIXEL)}
     dataset = read(options.path, **known).load()
-    start = find_start(dataset, aberrations=Aberrations(defocus=1), transpose=False)  # of the defocus, the sign
+    start = calibrate(dataset, aberrations=Aberrations(defocus=1), transpose=False)  # of the defocus, the sign
     print(start, f"\n{start.seconds:.1f} s")
     found = {"rotation": start.measurement.rotation, "defocus": start.optics.aberrations["defocus"]}
     for seed in options.seeds:

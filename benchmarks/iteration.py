@@ -96,7 +96,7 @@ def measure(runs: dict[str, Iterator[float]], rounds: int, problem: Problem) -> 
             value = next(run)
             if number:  # the first iteration compiles and warms up
                 seconds[name] = min(seconds[name], value)
-        transform = min(transform, fft_seconds(problem.first_probe.shape[-2:]))
+        transform = min(transform, fft_seconds(problem.initial_probe.shape[-2:]))
     for run in runs.values():
         run.close()  # type: ignore[attr-defined]
     return seconds, transform
@@ -116,7 +116,7 @@ def fft_seconds(shape: tuple[int, int]) -> float:
 def transforms_alone(problem: Problem) -> Iterator[float]:
     """Seconds of two transforms for every position, in chunks on worker threads as an iteration makes them."""
     backend = CpuBackend()
-    shape = problem.first_probe.shape
+    shape = problem.initial_probe.shape
 
     def task(places: np.ndarray, _: None) -> None:
         waves = backend.empty("waves", (len(places), *shape), np.complex64)
@@ -125,7 +125,7 @@ def transforms_alone(problem: Problem) -> Iterator[float]:
     def fill(places: np.ndarray, _: None) -> None:
         backend.empty("waves", (len(places), *shape), np.complex64)[...] = 1
 
-    chunks = backend.chunks(np.arange(problem.count), problem.first_probe.nbytes)
+    chunks = backend.chunks(np.arange(problem.count), problem.initial_probe.nbytes)
     backend.map_reduce(fill, chunks, lambda: None)
     try:
         while True:

@@ -31,7 +31,7 @@ def reconstruct(path: str) -> Reconstruction:
         path, energy=300e3, semiangle=SEMIANGLE, scan_step=62.5, q_pixel=1 / (128 * OBJECT_PIXEL), defocus=DEFOCUS
     )
     recon.optics = recon.optics.replace(rolloff=0.04)
-    print(recon.find_start())
+    print(recon.calibrate())
     print(f"start found after {time.perf_counter() - begun:.1f} s")
     told = lambda change: print(f"iteration {change['new']} after {time.perf_counter() - begun:.1f} s")  # noqa: E731
     recon.observe(told, "iteration")

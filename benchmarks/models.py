@@ -19,17 +19,17 @@ from typing import Any
 import numpy as np
 
 from ptywidgets import read
-from ptywidgets.engine import Aberrations, Composition, Optics, auto_steps, make_problem, prepare
+from ptywidgets.engine import Aberrations, ModelConfig, Optics, make_problem, prepare, reconstruct
 from ptywidgets.engine.io.atomic import PICTURE, atomic_file
 from ptywidgets.engine.metrics import compare_to_truth
 
 THICKNESS = 199.0  # A, of the strontium titanate
-COMPOSITIONS = {
-    "sto": {"thin": Composition(), "10 slices": Composition(slices=10, thickness=THICKNESS)},
+MODELS = {
+    "sto": {"thin": ModelConfig(), "10 slices": ModelConfig(slices=10, thickness=THICKNESS)},
     "small_mixed": {
-        "coherent": Composition(),
-        "4 modes": Composition(modes=4),
-        "source and focal spread": Composition(source_size=0.45, focal_spread=40.0),
+        "coherent": ModelConfig(),
+        "4 modes": ModelConfig(modes=4),
+        "source and focal spread": ModelConfig(source_size=0.45, focal_spread=40.0),
     },
 }
 
@@ -52,21 +52,21 @@ class Known:
         known = self.meta["truth_sampling_A"]
         return compare_to_truth(phase, positions, truth, self.positions, sampling=sampling, truth_sampling=known)
 
-    def reconstructed(self, composition: Composition, iterations: int) -> tuple[Any, Any, float]:
+    def reconstructed(self, config: ModelConfig, iterations: int) -> tuple[Any, Any, float]:
         """Problem, state and seconds."""
         measurement = prepare(self.dataset, rotation=self.meta["rotation_deg"], transpose=False)
         optics = Optics.from_dataset(self.dataset, aberrations=Aberrations(defocus=self.meta["defocus_A"]))
-        model, probe = composition.model("potential", measurement), composition.first_probe(optics, measurement)
+        model, probe = config.build("potential", measurement), config.initial_probe(optics, measurement)
         problem = make_problem(measurement, optics, model=model, probe=probe)
         began = time.perf_counter()
-        *_, state = auto_steps(problem, iterations=iterations)
+        *_, state = reconstruct(problem, iterations=iterations)
         return problem.at_window(state.probe.shape[-2:]), state, time.perf_counter() - began
 
 
 def main() -> None:
-    """Score every composition of every set."""
+    """Score every model of every set."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sets", nargs="*", default=list(COMPOSITIONS))
+    parser.add_argument("sets", nargs="*", default=list(MODELS))
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--peers", type=Path)
     parser.add_argument("--iterations", type=int, default=40)
@@ -79,8 +79,8 @@ def main() -> None:
             sampling = float(stored["sampling"])
             found = known.score(stored["object"], stored["pos_px"] * sampling, sampling)
             print(f"{name}, {path.stem}: correlation {found.correlation:.4f}, rms {found.rms:.3f} rad", flush=True)
-        for words, composition in COMPOSITIONS[name].items():
-            problem, state, seconds = known.reconstructed(composition, options.iterations)
+        for words, config in MODELS[name].items():
+            problem, state, seconds = known.reconstructed(config, options.iterations)
             found = known.score(state.object, state.positions, problem.sampling)
             line = f"{name}, {words}: correlation {found.correlation:.4f}, rms {found.rms:.3f} rad, contrast"
             print(f"{line} {found.contrast:.3f}, {state.iteration} iterations in {seconds:.0f} s", flush=True)

@@ -46,9 +46,9 @@ def problem_of(case: Case, thickness: float) -> Problem:
 
 def displaced(problem: Problem, scale: float, seed: int) -> Problem:
     """The problem with wrong positions to begin with."""
-    true = problem.first_positions
+    true = problem.initial_positions
     noise = np.random.default_rng(seed).normal(scale=RMS * problem.sampling[0] / np.sqrt(2), size=true.shape)
-    return replace(problem, first_positions=true.mean(0) + scale * (true - true.mean(0)) + noise)
+    return replace(problem, initial_positions=true.mean(0) + scale * (true - true.mean(0)) + noise)
 
 
 def run(problem: Problem, true: np.ndarray, plan: Plan) -> np.ndarray:
@@ -64,7 +64,7 @@ def run(problem: Problem, true: np.ndarray, plan: Plan) -> np.ndarray:
             flush=True,
         )
 
-    tell(0, problem.first_positions)
+    tell(0, problem.initial_positions)
     for state in iterate(problem, plan):
         if state.iteration in (1, 2, 3, 5, 8) or state.iteration % 5 == 0:
             tell(state.iteration, state.positions)
@@ -97,7 +97,7 @@ def main() -> None:
         case = load_case(options.name, options.data, Path(scratch))
     meta = options.data and json.loads((options.data / f"{options.name}_meta.json").read_text())
     problem = problem_of(case, meta["thickness_A"] if meta else 0.0)
-    true = problem.first_positions
+    true = problem.initial_positions
     plan = Plan(
         iterations=options.iterations,
         batch=options.batch,
@@ -113,7 +113,7 @@ def main() -> None:
         wrong = displaced(problem, scale, options.seed)
         print(f"{options.name}: displaced by {RMS} px rms, scaled by {scale:g}; {refinements}")
         found = run(wrong, true, plan.replace(refinements=refinements))
-        fields += [wrong.first_positions - true, found - wrong.first_positions, found - true]
+        fields += [wrong.initial_positions - true, found - wrong.initial_positions, found - true]
     if options.picture:
         with atomic_file(options.picture, inputs=case.dataset.inputs, replaces=PICTURE) as temporary:
             temporary.write_bytes(png(drift_picture(fields, case.dataset.scan_shape, problem.sampling[0])))

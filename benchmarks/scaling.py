@@ -67,7 +67,7 @@ def measure(problem: Problem, iterations: int) -> tuple[float, float]:
     """Least seconds of an iteration and of one FFT of that size on one thread, taking turns."""
     states = iterate(problem, Plan(iterations=iterations + 1))
     next(states)  # compiles and warms up
-    waves = np.ones((4, *problem.first_probe.shape[-2:]), np.complex64)
+    waves = np.ones((4, *problem.initial_probe.shape[-2:]), np.complex64)
     seconds = transform = math.inf
     for _ in range(iterations):
         start = time.perf_counter()

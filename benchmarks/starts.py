@@ -27,10 +27,10 @@ from ptywidgets.engine import (
     Plan,
     Problem,
     State,
-    auto_steps,
     iterate,
     make_problem,
     prepare,
+    reconstruct,
     single_slice,
 )
 from ptywidgets.engine.constraints import default_constraints
@@ -98,12 +98,12 @@ def run(
     if start is not None:
         optics = Optics.from_dataset(case.dataset, aberrations=Aberrations(defocus=case.defocus))
         bright = bright_field(case.dataset, problem.measurement)
-        problem = replace(problem, first_object=start_object(METHODS[start](bright, optics), problem))
+        problem = replace(problem, initial_object=start_object(METHODS[start](bright, optics), problem))
         seconds.append(time.perf_counter() - begun)
         look(problem.start())
     constraints = default_constraints(problem.model.specimen.object_type)
     if algorithm == "auto":
-        states: Iterator[State] = auto_steps(problem, iterations=iterations, constraints=constraints)
+        states: Iterator[State] = reconstruct(problem, iterations=iterations, constraints=constraints)
     else:
         states = iterate(problem, Plan(iterations=iterations, constraints=constraints))
     for state in states:

@@ -23,8 +23,8 @@ from ptywidgets.engine import (
     PIE,
     Aberrations,
     Calibration,
-    Composition,
     ConjugateGradient,
+    ModelConfig,
     Optics,
     Plan,
     iterate,
@@ -46,7 +46,7 @@ class Case:
     formula: str
     calibration: Calibration
     optics: Optics
-    composition: Composition
+    model: ModelConfig
     annulus: tuple[float, float]  # mrad
     sweeps: int
 
@@ -80,7 +80,7 @@ CASES = {
         "MoS2",
         Calibration(energy=80e3, semiangle=25.0, q_pixel=0.05, scan_step=0.5),
         Optics(semiangle=25.0, aberrations=Aberrations(defocus=60.0)),
-        Composition(),
+        ModelConfig(),
         (60.0, 100.0),
         8,
     ),
@@ -88,7 +88,7 @@ CASES = {
         "Si",
         Calibration(energy=200e3, semiangle=20.0, q_pixel=0.05, scan_step=0.5),
         Optics(semiangle=20.0, aberrations=Aberrations(defocus=80.0)),
-        Composition(slices=5, thickness=50.0),
+        ModelConfig(slices=5, thickness=50.0),
         (45.0, 75.0),
         12,
     ),
@@ -102,15 +102,15 @@ def reconstructed(
     the dark that it cannot explain, and object modes take it until there are any."""
     measurement = prepare(simulation.dataset, rotation=0.0, transpose=False)
     optics = replace(Optics.from_dataset(simulation.dataset), aberrations=case.optics.aberrations)
-    composition = case.composition.replace(diffuse=diffuse, b_factor=0.25, object_modes=object_modes, displacement=0.05)
+    config = case.model.replace(diffuse=diffuse, b_factor=0.25, object_modes=object_modes, displacement=0.05)
     problem = make_problem(
         measurement,
         optics,
-        model=composition.model("potential", measurement),
-        probe=composition.first_probe(optics, measurement),
+        model=config.build("potential", measurement),
+        probe=config.initial_probe(optics, measurement),
         loss="poisson" if diffuse else "amplitude",
     )
-    step = 1.0 if case.composition.slices > 1 else 0.5
+    step = 1.0 if case.model.slices > 1 else 0.5
     first = PIE(object_step=step, regularization=0.5, decay=0.2, hold_probe=True)
     plan = Plan(
         iterations=case.sweeps,

@@ -23,7 +23,7 @@ from scipy import ndimage
 from score import Truth, score
 
 from ptywidgets import Reconstruction
-from ptywidgets.engine import Aberrations, Composition, Dataset, Optics, make_problem, prepare
+from ptywidgets.engine import Aberrations, Dataset, ModelConfig, Optics, make_problem, prepare
 from ptywidgets.engine.metrics import thin_counts
 
 NEAR = 0.02  # of the true start's correlation: the run has found its way
@@ -37,7 +37,7 @@ class Trial:
     aberrations: Aberrations
     rotation: float  # degrees
     transpose: bool
-    composition: Composition = Composition()  # noqa: RUF009  # frozen
+    model: ModelConfig = ModelConfig()  # noqa: RUF009  # frozen
 
     def turned(self, by: float) -> Trial:
         """With another rotation."""
@@ -105,12 +105,12 @@ KINDS: dict[str, Callable[[Trial], Trial]] = {
 }
 
 
-REMADE: dict[str, Composition] = {  # how the same specimen is simulated anew; a coherent thin model is wrong for all
-    "source of 0.3 A": Composition(source_size=0.3),
-    "source of 0.6 A": Composition(source_size=0.6),
-    "focal spread of 60 A": Composition(focal_spread=60.0),
-    "source and spread": Composition(source_size=0.45, focal_spread=40.0),
-    "240 A thick": Composition(slices=6, thickness=240.0),
+REMADE: dict[str, ModelConfig] = {  # how the same specimen is simulated anew; a coherent thin model is wrong for all
+    "source of 0.3 A": ModelConfig(source_size=0.3),
+    "source of 0.6 A": ModelConfig(source_size=0.6),
+    "focal spread of 60 A": ModelConfig(focal_spread=60.0),
+    "source and spread": ModelConfig(source_size=0.45, focal_spread=40.0),
+    "240 A thick": ModelConfig(slices=6, thickness=240.0),
 }
 
 
@@ -143,8 +143,8 @@ def main() -> None:
         for kind in options.remade:
             made = remade(case, truth, REMADE[kind], options.dose)
             best = np.nan
-            for told, model in ((f"true, {kind}", REMADE[kind]), (kind, Composition())):
-                recon = run(replace(truth, dataset=made.dataset, composition=model))
+            for told, model in ((f"true, {kind}", REMADE[kind]), (kind, ModelConfig())):
+                recon = run(replace(truth, dataset=made.dataset, model=model))
                 found = correlation(recon, made)
                 best = found if np.isnan(best) else best
                 ends.append((told, found, best, recon.status))
@@ -160,18 +160,18 @@ def say(name: str, kind: str, found: float, recon: Reconstruction, whole: bool) 
     print(f"{name:14} {kind:26} {found:7.3f} {recon.status:9} {recon.iteration:3} {words}", flush=True)
 
 
-def remade(case: Case, truth: Trial, model: Composition, dose: float) -> Case:
+def remade(case: Case, truth: Trial, model: ModelConfig, dose: float) -> Case:
     """Counts of the same specimen by another model; of a thick one each slice is another part of it."""
     measurement = prepare(truth.dataset, rotation=truth.rotation, transpose=truth.transpose)
     measurement = replace(measurement, shifts=np.zeros_like(measurement.shifts))  # no descan: only its rest is here
     calibration = truth.dataset.calibration
     optics = Optics(semiangle=calibration.require("semiangle"), aberrations=truth.aberrations)
-    problem = make_problem(measurement, optics, model=model.model("potential", measurement))
+    problem = make_problem(measurement, optics, model=model.build("potential", measurement))
     sampling, known = problem.sampling, case.truth
     places = np.meshgrid(
         *(np.arange(n) * s for n, s in zip(problem.object_shape[-2:], sampling, strict=True)), indexing="ij"
     )
-    off = known.positions.mean(0) - problem.first_positions.mean(0)
+    off = known.positions.mean(0) - problem.initial_positions.mean(0)
     at = [(place + o) / known.sampling for place, o in zip(places, off, strict=True)]
     phase = ndimage.map_coordinates(known.phase, at, order=3, mode="nearest")
     slices = np.stack([np.roll(phase, 23 * i, (0, 1)) for i in range(model.slices)]).astype(np.float32)
@@ -179,9 +179,9 @@ def remade(case: Case, truth: Trial, model: Composition, dose: float) -> Case:
     patterns = np.fft.fftshift(problem.intensities(state, np.arange(problem.count)), axes=(1, 2))
     counts = dose * np.prod(calibration.scan_steps) / problem.mean_intensity
     data = np.random.default_rng(7).poisson(patterns * counts).astype(np.uint16)
-    vacuum = np.fft.fftshift(np.abs(np.fft.fft2(problem.first_probe[0], norm="ortho")) ** 2) * counts
+    vacuum = np.fft.fftshift(np.abs(np.fft.fft2(problem.initial_probe[0], norm="ortho")) ** 2) * counts
     dataset = Dataset(data.reshape(truth.dataset.shape), calibration, vacuum=vacuum.astype(np.float32))
-    made = Truth(slices.sum(0), problem.first_positions, sampling[0], sampling[0])
+    made = Truth(slices.sum(0), problem.initial_positions, sampling[0], sampling[0])
     return replace(case, dataset=dataset, truth=made)
 
 
@@ -197,7 +197,7 @@ def trial_of(case: Case, folder: Path | None) -> Trial:
 
 def run(trial: Trial) -> Reconstruction:
     """From what is told, which is not looked for in the data, to the end."""
-    recon = Reconstruction(trial.dataset, composition=trial.composition)
+    recon = Reconstruction(trial.dataset, model=trial.model)
     recon.update_optics(aberrations=trial.aberrations)
     recon.prepare(rotation=trial.rotation, transpose=trial.transpose)
     return recon.run()

@@ -19,7 +19,7 @@ _HOMES = {
     "write": "ptywidgets.engine.io",
     "Dataset": "ptywidgets.engine.data.dataset",
     "Calibration": "ptywidgets.engine.data.dataset",
-    "Composition": "ptywidgets.engine.problem.composition",
+    "ModelConfig": "ptywidgets.engine.problem.model_config",
     "Plan": "ptywidgets.engine.solve.plan",
     "Reconstruction": "ptywidgets.reconstruction",
     "ImageView": "ptywidgets.widgets.image.image_view",
@@ -35,11 +35,11 @@ _HOMES = {
 }
 __all__ = [
     "Calibration",
-    "Composition",
     "Dataset",
     "DatasetBrowser",
     "DirectExplorer",
     "ImageView",
+    "ModelConfig",
     "OrientationPicker",
     "ParallaxExplorer",
     "Plan",

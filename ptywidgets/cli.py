@@ -26,8 +26,8 @@ from ptywidgets.engine.core.errors import DataWarning, FileFormatError, FileInTh
 from ptywidgets.engine.data.source import bins_of, region_of
 from ptywidgets.engine.io import atomic_file, contents, read
 from ptywidgets.engine.io.detect_format import is_hdf5
-from ptywidgets.engine.problem.composition import Composition
-from ptywidgets.reconstruction import Reconstruction, tilt_words
+from ptywidgets.engine.problem.model_config import ModelConfig
+from ptywidgets.reconstruction import Reconstruction, tilt_text
 from ptywidgets.reconstruction.saving import saved_file
 
 _READING = ("dataset", "scan_shape", "choose", "mask")  # arguments of read()
@@ -239,7 +239,7 @@ def _info(options: argparse.Namespace) -> int:
         print(f"Saved reconstruction: {done} of {saved.plan.iterations} iterations, {saved.object_type} object")
         if saved.views:
             print(
-                f"  a volume, seen from {len(saved.views)} tilts: {'; '.join(tilt_words(v.tilt) for v in saved.views)}"
+                f"  a volume, seen from {len(saved.views)} tilts: {'; '.join(tilt_text(v.tilt) for v in saved.views)}"
             )
         for name, value in saved.provenance.items():
             print(f"  {name}: {value}")
@@ -307,7 +307,7 @@ def _open(options: argparse.Namespace) -> Any:
         recon.preparation = recon.preparation.replace(rotation=options.rotation, transpose=options.transpose)
         recon.object_type = options.object_type or "potential"
         model = {name: getattr(options, name) for name in ("slices", "thickness", "modes")}
-        recon.composition = Composition(**{name: value for name, value in model.items() if value is not None})
+        recon.model = ModelConfig(**{name: value for name, value in model.items() if value is not None})
         recon.crop_and_bin(
             options.crop_scan,
             options.crop_detector,
@@ -322,7 +322,7 @@ def _open(options: argparse.Namespace) -> Any:
     seed = {} if options.seed is None else {"seed": options.seed}
     recon.update_plan(iterations=recon.iteration + options.iterations, **seed, **by_hand)
     if by_hand:
-        recon.auto = False
+        recon.schedule = "manual"
     recon.hold = tuple(options.hold or ())
     if options.alternative is not None:
         _take_alternative(recon, options)
@@ -336,7 +336,7 @@ def _take_alternative(recon: Any, options: argparse.Namespace) -> None:
         what = "--no-find, which searches nothing" if not options.find else "several files"
         raise PtyError(f"{asked} does not go with {what}; leave one of them out.")
     given = {name: getattr(options, name) for name in ("defocus", "rotation", "transpose")}
-    start = recon.find_start(
+    start = recon.calibrate(
         **{name: value for name, value in given.items() if value is not None},
         progress=lambda words: print(f"Finding the start: {words}.", flush=True),
     )
@@ -484,7 +484,7 @@ class _Bar:
         self.last = done
         seconds = recon.seconds_per_iteration
         pace = "" if seconds is None else f"  {seconds:.2f} s each"
-        if seconds is not None and not recon.auto:
+        if seconds is not None and recon.schedule == "manual":
             pace += f", {seconds * (self.total - done):.0f} s left"
         filled = round(24 * done / self.total)
         text = f"[{'#' * filled}{'.' * (24 - filled)}] {done}/{self.total}  error {recon.error:.4g}{pace}"

@@ -206,13 +206,13 @@ def test_nothing_is_imported_by_a_name_made_up_on_the_way():
 
 
 def test_only_data_sets_ask_what_lies_above_them():
-    """See ptywidgets/engine/data/above.py, which no other module may take for a way round these walls."""
+    """See ptywidgets/engine/data/hooks.py, which no other module may take for a way round these walls."""
     codes, packages = package()
     askers = {
         module
         for module, code in codes.items()
         for one in imports_of(module, module in packages, code)
-        if f"{PACKAGE}.engine.data.above.ask" in one.targets
+        if f"{PACKAGE}.engine.data.hooks.ask" in one.targets
     }
     assert askers == {"ptywidgets.engine.data.dataset", "ptywidgets.engine.data.source"}
 

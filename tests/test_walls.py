@@ -111,7 +111,7 @@ def test_importing_the_package_loads_nothing_heavy():
 
 
 def test_the_engine_says_no_widget_s_name():
-    """Neither in words nor as an identifier: the widgets say where a quantity is filled in or a decision is shown."""
+    """Neither in words nor as an identifier: the widgets say where a quantity is filled in or an estimate is shown."""
     classes = {
         node.name
         for file in modules("widgets")

@@ -14,13 +14,13 @@ from ptywidgets.engine import (
     Dataset,
     Plan,
     Problem,
-    auto_steps,
     iterate,
     make_problem,
     prepare,
+    reconstruct,
     single_slice,
 )
-from ptywidgets.engine.calibrate import find_start
+from ptywidgets.engine.calibrate import calibrate
 from ptywidgets.engine.constraints import default_constraints
 
 PACKAGES = ("ptywidgets", "scipy", "numba", "ducc0")
@@ -29,7 +29,7 @@ PACKAGES = ("ptywidgets", "scipy", "numba", "ducc0")
 def run(given: Given, mode: str, turn: Turn) -> None:
     """`mode` is "complex" or "potential" (gradient descent), "auto", or "auto-file" (timed from opening the file)."""
     if mode.startswith("auto"):
-        for _ in auto_steps(told(given, "potential"), iterations=4):
+        for _ in reconstruct(told(given, "potential"), iterations=4):
             pass  # compiles, which is no part of what is measured
         if mode == "auto-file":
             turn.ready("automatic schedule; opening the file and finding the start included", PACKAGES)
@@ -37,7 +37,7 @@ def run(given: Given, mode: str, turn: Turn) -> None:
         else:
             problem = told(given, "potential")
             turn.ready("automatic schedule", PACKAGES)
-        states: Iterator[Any] = (state for state in auto_steps(problem) if state.at_iteration_end)
+        states: Iterator[Any] = (state for state in reconstruct(problem) if state.at_iteration_end)
     else:
         problem = told(given, mode)
         plan = Plan(iterations=LONG, constraints=default_constraints(mode))
@@ -66,7 +66,7 @@ def found(given: Given) -> Problem:
     """The problem of a file, told nothing but energy, scan step, detector pixel and semi-angle."""
     known = {name: float(given[name]) for name in ("energy", "scan_step", "q_pixel", "semiangle")}
     dataset = read(str(given["path"]), **known).with_vacuum(given["vacuum"]).load()
-    start = find_start(dataset)
+    start = calibrate(dataset)
     return make_problem(start.measurement, start.optics, model=single_slice("potential"))
 
 

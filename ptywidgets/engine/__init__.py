@@ -25,12 +25,12 @@ from ptywidgets.engine.optics.aberrations import Aberrations
 from ptywidgets.engine.optics.probe import Optics, make_probe
 from ptywidgets.engine.optics.probe_report import probe_report
 from ptywidgets.engine.preprocess import Measurement, Preparation, prepare
-from ptywidgets.engine.problem.composition import Composition
+from ptywidgets.engine.problem.model_config import ModelConfig
 from ptywidgets.engine.problem.problem import Problem, make_problem
 from ptywidgets.engine.solve.iterate import iterate, steps
 from ptywidgets.engine.solve.plan import Plan
 from ptywidgets.engine.solve.registry import register
-from ptywidgets.engine.solve.schedule import auto, auto_steps, for_auto, staged
+from ptywidgets.engine.solve.schedule import automatic_schedule, prepared_for_schedule, reconstruct, run_stages
 
 __all__ = [
     "LSQML",
@@ -39,7 +39,6 @@ __all__ = [
     "Adam",
     "Calibration",
     "CalibrationError",
-    "Composition",
     "ConjugateGradient",
     "DataError",
     "DataWarning",
@@ -49,6 +48,7 @@ __all__ = [
     "InsufficientData",
     "Measurement",
     "Model",
+    "ModelConfig",
     "Momentum",
     "Optics",
     "ParameterError",
@@ -58,20 +58,20 @@ __all__ = [
     "Projections",
     "PtyError",
     "State",
-    "auto",
-    "auto_steps",
+    "automatic_schedule",
     "available_devices",
-    "for_auto",
     "get_backend",
     "iterate",
     "make_probe",
     "make_problem",
     "prepare",
+    "prepared_for_schedule",
     "probe_report",
     "read",
+    "reconstruct",
     "register",
+    "run_stages",
     "single_slice",
-    "staged",
     "steps",
     "write",
 ]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ptywidgets.reconstruction.inputs.views import Views, tilt_words
+from ptywidgets.reconstruction.inputs.tilt_series_data import TiltSeriesData, tilt_text
 from ptywidgets.reconstruction.reconstruction import STATUSES, Reconstruction
-from ptywidgets.reconstruction.result.look import Look
+from ptywidgets.reconstruction.result.display_settings import DisplaySettings
 from ptywidgets.reconstruction.result.snapshot import Snapshot
 
-__all__ = ["STATUSES", "Look", "Reconstruction", "Snapshot", "Views", "tilt_words"]
+__all__ = ["STATUSES", "DisplaySettings", "Reconstruction", "Snapshot", "TiltSeriesData", "tilt_text"]

@@ -20,7 +20,7 @@ from ptywidgets.engine.models import SPECIMENS
 from ptywidgets.engine.optics.probe import Optics
 from ptywidgets.engine.preprocess import Measurement, Preparation
 from ptywidgets.engine.preprocess.consistent import check_belongs
-from ptywidgets.engine.problem.composition import Composition
+from ptywidgets.engine.problem.model_config import ModelConfig
 from ptywidgets.engine.refinements import default_refinements
 from ptywidgets.engine.solve.given import Given
 from ptywidgets.engine.solve.plan import Plan
@@ -32,15 +32,15 @@ from ptywidgets.reconstruction.inputs.inputs import Inputs
 from ptywidgets.reconstruction.inputs.problem_maker import ProblemMaker
 from ptywidgets.reconstruction.inputs.settings import Settings
 from ptywidgets.reconstruction.inputs.start_check import Names, StartCheck
+from ptywidgets.reconstruction.inputs.tilt_series_data import TiltSeriesData, views_and_optics
 from ptywidgets.reconstruction.inputs.unknown import UnknownNumbers
-from ptywidgets.reconstruction.inputs.views import Views, views_and_optics
-from ptywidgets.reconstruction.result.look import Look
+from ptywidgets.reconstruction.result.display_settings import DisplaySettings
 from ptywidgets.reconstruction.result.result import Result
 from ptywidgets.reconstruction.saving import copies
 from ptywidgets.reconstruction.saving.files import FilePath, Files, loaded, opened
 from ptywidgets.reconstruction.session.made_in import MadeIn
-from ptywidgets.reconstruction.session.mailbox import Mailbox
 from ptywidgets.reconstruction.session.session import STATUSES, Session
+from ptywidgets.reconstruction.session.snapshot_channel import SnapshotChannel
 from ptywidgets.reconstruction.session.work import ReconstructionWork
 from ptywidgets.reconstruction.setting_hints import known_names, right_way
 from ptywidgets.reconstruction.strict_traits import Name, SafeTraits
@@ -57,19 +57,19 @@ class Reconstruction(SafeTraits):
     dataset : Dataset or sequence of Dataset, optional
         From :func:`ptywidgets.read` or :mod:`ptywidgets.samples`. Several are a tilt series, which sees one volume.
     tilts : sequence of Tilt, float or ndarray (3, 3), optional
-        One for each data set of a series; numbers are degrees about the columns' axis. ``composition.thickness`` is
+        One for each data set of a series; numbers are degrees about the columns' axis. ``model.thickness`` is
         then the volume's depth.
     defocus : float, optional
         In A; other aberrations through `optics`, for a series one or one for each tilt.
     plan : Plan, optional
         A plan of one's own turns `auto` off; by default constraints and refinements are those of the model.
-    optics, preparation, object_type, composition, auto, device, ... : optional
+    optics, preparation, object_type, config, auto, device, ... : optional
         First values of the traits of these names, where they are not to be the usual ones.
 
     Notes
     -----
-    Traits to observe: `dataset`, `views`, `preparation`, `measurement`, `optics`, `given`, `start_image`,
-    `start_decisions`, `start_alternatives`, `start_landscape`, `object_type`, `composition`, `plan`, `device`, `look`,
+    Traits to observe: `dataset`, `views`, `preparation`, `measurement`, `optics`, `given`, `initial_image`,
+    `estimates`, `start_alternatives`, `start_landscape`, `object_type`, `model`, `plan`, `device`, `look`,
     `status`, `iteration`, `message`. Their values are replaced, never changed in place. Observers may be called on any
     thread; one that fails is logged and disconnected.
     Of a tilt series, `dataset` and `measurement` are those of one tilt; ``recon.dataset = recon.views.datasets[12]``
@@ -86,13 +86,13 @@ class Reconstruction(SafeTraits):
     """
 
     dataset = Instance(Dataset, allow_none=True, help="The data; of a tilt series those that are looked at.")
-    views = Instance(Views, allow_none=True, help="The tilt series; None: there is one data set.")
+    views = Instance(TiltSeriesData, allow_none=True, help="The tilt series; None: there is one data set.")
     preparation = Instance(Preparation, args=(), help="How the data are prepared.")
     measurement = Instance(Measurement, allow_none=True, help="Prepared data; None until prepare().")
     optics = Instance(Optics, args=(), help="What forms the probe.")
     given = Instance(Given, allow_none=True, help="A known probe or object to begin with; None: there is none.")
-    start_image = Instance(DirectImage, allow_none=True, help="What the next fresh run begins from; None: empty.")
-    start_decisions = Tuple(help="What find_start() decided: name, value, uncertainty, source, sentence of each.")
+    initial_image = Instance(DirectImage, allow_none=True, help="What the next fresh run begins from; None: empty.")
+    estimates = Tuple(help="What calibrate() decided: name, value, uncertainty, source, sentence of each.")
     start_alternatives = Tuple(help="What the start could be instead, the most probable first: Alternative objects.")
     start_landscape = Instance(Landscape, allow_none=True, help="All that a search for the start has tried.")
     find_unknown = Bool(True, help="Find what nobody has given, before a run; else a defocus not given counts as 0.")
@@ -102,11 +102,16 @@ class Reconstruction(SafeTraits):
     object_type = Name(
         "object type", tuple(SPECIMENS), "potential", help="What is unknown: a complex object or a potential."
     )
-    composition = Instance(Composition, args=(), help="What the model is made of: slices, modes, coherence, diffuse.")
+    model = Instance(ModelConfig, args=(), help="What the model is made of: slices, modes, coherence, diffuse.")
     plan = Instance(Plan, args=(), help="How long, in what batches, by which rule.")
-    auto = Bool(True, help="The schedule that finds its own way, instead of the plan's batches and rule.")
+    schedule = Name(
+        "schedule",
+        ("automatic", "manual"),
+        "automatic",
+        help="automatic: stages that end by themselves; manual: the plan's batches and rule.",
+    )
     device = Unicode("cpu", help="cpu or gpu.")
-    look = Instance(Look, args=(), help="What snapshots hold: which slice, which mode, a section.")
+    look = Instance(DisplaySettings, args=(), help="What snapshots hold: which slice, which mode, a section.")
     autosave = AnyTrait(
         None,
         allow_none=True,
@@ -123,23 +128,23 @@ class Reconstruction(SafeTraits):
         *,
         tilts: Sequence[Any] | None = None,
         defocus: float | None = None,
-        views: Views | None = None,
+        views: TiltSeriesData | None = None,
         preparation: Preparation | None = None,
         optics: Optics | Sequence[Optics] | None = None,
         given: Given | None = None,
-        start_image: DirectImage | None = None,
+        initial_image: DirectImage | None = None,
         object_type: str | None = None,
-        composition: Composition | None = None,
+        config: ModelConfig | None = None,
         plan: Plan | None = None,
         auto: bool | None = None,
         device: str | None = None,
-        look: Look | None = None,
+        look: DisplaySettings | None = None,
         autosave: FilePath | None = None,
         hold: str | Sequence[str] | None = None,
         find_unknown: bool | None = None,
     ) -> None:
         views, first, optics = views_and_optics(dataset, views, tilts, optics, defocus)
-        self.mailbox = Mailbox()
+        self.snapshots = SnapshotChannel()
         self._work = ReconstructionWork(self)
         self._session = Session(self._work)
         self._inputs, self._settings, self._calibrator = Inputs(self), Settings(self), Calibrator(self)
@@ -147,16 +152,16 @@ class Reconstruction(SafeTraits):
         self._images, self._waves = FirstImage(self), GivenWaves(self)
         self._files, self._result = Files(self), Result(self)
         values: dict[str, Any] = {"views": views, "preparation": preparation, "given": given}
-        values |= {"start_image": start_image, "object_type": object_type, "composition": composition}
-        values |= {"plan": plan, "auto": auto, "device": device, "look": look}
+        values |= {"initial_image": initial_image, "object_type": object_type, "model": config}
+        values |= {"plan": plan, "schedule": auto, "device": device, "look": look}
         values |= {"autosave": autosave, "hold": hold, "find_unknown": find_unknown}
         super().__init__(**{name: value for name, value in values.items() if value is not None})
         if plan is None:
             self.plan = self.plan.replace(
-                constraints=default_constraints(self.object_type), refinements=default_refinements(self.composition)
+                constraints=default_constraints(self.object_type), refinements=default_refinements(self.model)
             )
         elif auto is None:
-            self.auto = False
+            self.schedule = "manual"
         self.dataset = first
         if optics is not None:
             self.optics = optics
@@ -168,10 +173,10 @@ class Reconstruction(SafeTraits):
         self.observe(self._inputs.follow, ["views", "dataset", "measurement", "optics"])
         self.observe(self._waves.follow, "given")
         self.observe(self._settings.follow_object_type, "object_type")
-        self.observe(self._settings.follow_composition, "composition")
+        self.observe(self._settings.follow_config, "model")
         self.observe(self._settings.follow_plan, "plan")
-        self.observe(self._settings.follow_auto, "auto")
-        self.observe(self._settings.follow_model, ["composition", "object_type"])
+        self.observe(self._settings.follow_auto, "schedule")
+        self.observe(self._settings.follow_model, ["model", "object_type"])
         self.observe(lambda _: self._work.publish(), "look")
         self._made_in = MadeIn(self)
 
@@ -210,7 +215,7 @@ class Reconstruction(SafeTraits):
     # ---------------------------------------------------------------- the start
 
     unknown = derived("_unknown", UnknownNumbers.names)
-    find_start = command("_calibrator", Calibrator.find_start)
+    calibrate = command("_calibrator", Calibrator.calibrate)
     taken_alternative = derived("_calibrator", Calibrator.taken_alternative)
     take_alternative = command("_calibrator", Calibrator.take_alternative)
     find_orientation = command("_calibrator", Calibrator.find_orientation)
@@ -218,8 +223,8 @@ class Reconstruction(SafeTraits):
     examine = command("_calibrator", Calibrator.examine)
     bright_field = command("_images", FirstImage.bright_field)
     direct = command("_images", FirstImage.direct)
-    start_from = command("_images", FirstImage.start_from)
-    started_from = derived("_images", FirstImage.started_from)
+    initialize_from = command("_images", FirstImage.initialize_from)
+    initialized_from = derived("_images", FirstImage.initialized_from)
 
     # ---------------------------------------------------------------- the run
 

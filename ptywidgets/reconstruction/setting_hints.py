@@ -13,9 +13,9 @@ from ptywidgets.engine.data.calibration import NAMES
 from ptywidgets.engine.optics.aberrations import known_names as aberration_names
 from ptywidgets.engine.optics.probe import Optics
 from ptywidgets.engine.preprocess import Preparation
-from ptywidgets.engine.problem.composition import Composition
+from ptywidgets.engine.problem.model_config import ModelConfig
 from ptywidgets.engine.solve.plan import Plan
-from ptywidgets.reconstruction.result.look import Look
+from ptywidgets.reconstruction.result.display_settings import DisplaySettings
 
 RECON = "recon"
 
@@ -37,7 +37,7 @@ def right_way(name: str, value: Any, recon: str = RECON) -> str:
     >>> right_way("defocus", 500)
     'set it with recon.update_optics(defocus=500).'
     >>> right_way("thickness", 200, "browser.recon")
-    'set it with browser.recon.composition = browser.recon.composition.replace(thickness=200).'
+    'set it with browser.recon.model = browser.recon.model.replace(thickness=200).'
     """
     form = _forms().get(name)
     if form is None:
@@ -68,9 +68,9 @@ def _forms() -> dict[str, str]:
         ("{recon}.set_calibration({name}={value})", NAMES),
         ("{recon}.update_optics({name}={value})", [*aberration_names(), *_fields(Optics)]),
         ("{recon}.update_plan({name}={value})", _fields(Plan)),
-        ("{recon}.composition = {recon}.composition.replace({name}={value})", _fields(Composition)),
+        ("{recon}.model = {recon}.model.replace({name}={value})", _fields(ModelConfig)),
         ("{recon}.prepare({name}={value})", _fields(Preparation)),
-        ("{recon}.look = {recon}.look.replace({name}={value})", _fields(Look)),
+        ("{recon}.look = {recon}.look.replace({name}={value})", _fields(DisplaySettings)),
         ("{recon}.update_plan({name}={value})", [n for kind in ALGORITHMS.values() for n in _fields(kind)]),
     )
     for form, names in calls:

@@ -41,7 +41,7 @@ def exact_problem(
     """
     start = example_problem(kind)
     model = replace(start.model, **parts)
-    problem = make_problem(start.measurement, model=model, probe=start.first_probe, object_padding=ROOM)
+    problem = make_problem(start.measurement, model=model, probe=start.initial_probe, object_padding=ROOM)
     noise = np.random.default_rng(seed).normal(size=problem.object_shape)
     q = np.hypot(np.fft.fftfreq(noise.shape[-2])[:, None], np.fft.fftfreq(noise.shape[-1])[None])
     smooth = np.fft.ifft2(np.fft.fft2(noise) * np.exp(-((q / FINEST) ** 2))).real

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from ptywidgets.engine.calibrate import Start
+from ptywidgets.engine.calibrate import CalibrationResult
 from ptywidgets.engine.calibrate.certainty import question
 from ptywidgets.engine.preprocess.rotation import wrapped_angle
 from ptywidgets.testing.variants import Recipe
 
 NUMBERS = ("rotation", "defocus", "C12a", "C12b", "C21a", "C21b")
-DECIDED_BY = {"C12": "astigmatism", "C21": "coma"}  # the decisions that tell of coefficients
-NOT_TOLD = ("cannot tell", "not found", "undecided")  # sources of decisions that are none
+DECIDED_BY = {"C12": "astigmatism", "C21": "coma"}  # the estimates that tell of coefficients
+NOT_TOLD = ("cannot tell", "not found", "undecided")  # sources of estimates that are none
 FAR = 3.0  # sigmas: an answer that is farther off is wrong
 
 
@@ -56,7 +56,7 @@ class Judgement:
         return self.wrong if self.told else ()
 
 
-def judged(recipe: Recipe, start: Start) -> Judgement:
+def judged(recipe: Recipe, start: CalibrationResult) -> Judgement:
     """A start against the truth.
 
     Two things are not held against a start. Where the scan step is stated wrongly, lengths may be as wrong as that. And
@@ -66,15 +66,15 @@ def judged(recipe: Recipe, start: Start) -> Judgement:
     Examples
     --------
     >>> from dataclasses import replace
-    >>> from ptywidgets.engine.calibrate import find_start
+    >>> from ptywidgets.engine.calibrate import calibrate
     >>> from ptywidgets.testing.variants import recipe, simulated
     >>> known = replace(recipe(7), dose=None, vacuum=True)
-    >>> judged(known, find_start(simulated(known).dataset)).transpose
+    >>> judged(known, calibrate(simulated(known).dataset)).transpose
     True
     """
-    lens, sources = start.optics.aberrations, {d.name: d.source for d in start.decisions}
+    lens, sources = start.optics.aberrations, {d.name: d.source for d in start.estimates}
     found: dict[str, float | None] = {"rotation": start.measurement.rotation, "defocus": lens["defocus"]}
-    sigmas: dict[str, float | None] = {n: start.decision(n).uncertainty for n in ("rotation", "defocus")}
+    sigmas: dict[str, float | None] = {n: start.estimate(n).uncertainty for n in ("rotation", "defocus")}
     for name in NUMBERS[2:]:
         found[name], sigmas[name] = lens.cartesian.get(name, 0.0), start.fit.uncertainties.get(name)
     for name in NUMBERS:
@@ -86,8 +86,8 @@ def judged(recipe: Recipe, start: Start) -> Judgement:
     if turned and open_turn:
         truth = _truth(recipe, -1)
     errors = {name: None if value is None else _off(name, value, truth[name]) for name, value in found.items()}
-    closed = tuple(replace(d, source="told") if d.name == "180-degree ambiguity" else d for d in start.decisions)
-    asks = question(replace(start, decisions=closed))
+    closed = tuple(replace(d, source="told") if d.name == "180-degree ambiguity" else d for d in start.estimates)
+    asks = question(replace(start, estimates=closed))
     return Judgement(
         found=found,
         sigmas=sigmas,

@@ -51,7 +51,7 @@ def example_series(tilts: tuple[Any, ...] = (-60.0, -20.0, 0.0, 30.0, 70.0), **o
     Examples
     --------
     >>> series = example_series(slices=2, modes=2)
-    >>> series.count, series.object_shape, series.first_probe.shape
+    >>> series.count, series.object_shape, series.initial_probe.shape
     (100, (16, 29, 32), (10, 20, 20))
     """
     series = make_series([dark_measurement()] * len(tilts), tilts, SERIES_OPTICS, **({"depth": 8.0} | options))

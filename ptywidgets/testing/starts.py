@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ptywidgets.engine.calibrate import Start
+from ptywidgets.engine.calibrate import CalibrationResult
 from ptywidgets.engine.calibrate.alternatives import Alternative, Landscape
 from ptywidgets.engine.preprocess import wrapped_angle
 
@@ -63,7 +63,7 @@ def example_alternatives(
     )
 
 
-def with_alternatives(start: Start) -> Start:
+def with_alternatives(start: CalibrationResult) -> CalibrationResult:
     """A start that has been found, with alternatives that nobody has looked for."""
     own = (start.measurement.rotation, start.measurement.transpose, start.optics.aberrations["defocus"])
     return replace(start, alternatives=example_alternatives(*own), landscape=example_landscape(*own))

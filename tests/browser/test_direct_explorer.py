@@ -45,9 +45,9 @@ def test_every_method_by_its_button_and_a_start_from_it(lab):
         notebook.canvas(f"Phase by {name}").wait_seq(1)
     notebook.button("Start from this").click()
     notebook.text("The next run starts from this SSB image").wait_for()
-    assert notebook.kernel.eval("recon.start_image is explorer.image")
+    assert notebook.kernel.eval("recon.initial_image is explorer.image")
     notebook.kernel.run("recon.run(2)")
-    assert "ssb" in notebook.kernel.eval("recon.started_from")
+    assert "ssb" in notebook.kernel.eval("recon.initialized_from")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -27,7 +27,7 @@ def test_slices_modes_a_section_and_constraints(lab):
         line = notebook.locator(".widget-hbox", has=notebook.page.get_by_text(name, exact=True)).last
         line.locator("input").fill(value)
         line.locator("input").press("Enter")
-    kernel.wait("(recon.composition.slices, recon.composition.thickness, recon.composition.modes) == (3, 60, 2)")
+    kernel.wait("(recon.model.slices, recon.model.thickness, recon.model.modes) == (3, 60, 2)")
     notebook.button("Run").click()
     phase.wait_pixels(empty, timeout=60)
     notebook.text("3 slices together").wait_for()
@@ -75,7 +75,7 @@ def test_object_modes_and_how_far_atoms_move(lab):
     line = notebook.locator(".widget-hbox", has=notebook.page.get_by_text("object modes", exact=True)).last
     line.locator("input").fill("4")
     line.locator("input").press("Enter")
-    kernel.wait("recon.composition.object_modes == 4 and len(recon.plan.refinements) == 1")
+    kernel.wait("recon.model.object_modes == 4 and len(recon.plan.refinements) == 1")
     notebook.button("Run").click()
     kernel.wait("recon.iteration > 3", timeout=90)
     notebook.locator("button", has_text="Displacement").click()

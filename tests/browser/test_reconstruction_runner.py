@@ -103,7 +103,7 @@ def test_an_error_of_the_run_is_shown_in_words(lab):
 def test_it_fits_wide_and_narrow_pages(lab, theme):
     notebook = lab(
         RUNNER
-        + "recon.auto = True\nrecon.update_plan(iterations=64)\nrecon.run()\n"
+        + "recon.schedule = 'automatic'\nrecon.update_plan(iterations=64)\nrecon.run()\n"
         + "runner.accordion.selected_index = 0\nrunner"
     )
     notebook.canvas(PHASE)

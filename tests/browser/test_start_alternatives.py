@@ -13,12 +13,12 @@ MADE_UP = """
 from ptywidgets import Reconstruction, StartAlternatives, Workbench, samples
 from ptywidgets.reconstruction.inputs import calibrator
 from ptywidgets.testing.starts import with_alternatives
-search = calibrator.find_start
-calibrator.find_start = lambda data, **known: with_alternatives(search(data, **known))
+search = calibrator.calibrate
+calibrator.calibrate = lambda data, **known: with_alternatives(search(data, **known))
 recon = Reconstruction(samples.ducky("small"))
 """
 BENCH = "bench = Workbench(recon)\nbench"
-PANEL = "recon.find_start()\npanel = StartAlternatives(recon)\npanel"
+PANEL = "recon.calibrate()\npanel = StartAlternatives(recon)\npanel"
 
 NO_AXIS_STICKS_OUT = """() => [...document.querySelectorAll(".pty-landscape")].every(plot => {
     const end = plot.getBoundingClientRect().right;
@@ -46,7 +46,7 @@ def test_one_is_taken_by_hand_after_auto_and_the_run_follows_it(lab):
     notebook.text("was chosen by hand").wait_for()
     notebook.locator(".lm-TabBar-tabLabel", has_text="Run").first.click()
     notebook.kernel.wait("'Reconstruction' in bench.stages", timeout=60)
-    notebook.kernel.run("recon.update_plan(iterations=10_000)\nrecon.auto = False")
+    notebook.kernel.run("recon.update_plan(iterations=10_000)\nrecon.schedule = 'manual'")
     notebook.button("Run").click()
     notebook.text("A run is active").wait_for()
     assert notebook.button("Take 2").is_disabled()
@@ -77,7 +77,7 @@ def test_images_of_it_wide_and_narrow(lab, theme):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_images_of_it_in_the_bench(lab, theme):
-    notebook = lab(MADE_UP, BENCH, "bench.find_start(); bench.start.wait()")
+    notebook = lab(MADE_UP, BENCH, "bench.calibrate(); bench.start.wait()")
     notebook.text("Alternatives: 5").click()
     notebook.button("✓ 1 in use").wait_for()
     before = notebook.page.viewport_size
@@ -105,7 +105,7 @@ def test_on_a_crystal_one_is_chosen_by_hand_and_followed_by_the_run(lab, simulat
     given = {"energy": truth["energy_eV"], "semiangle": truth["semiangle_mrad"]}
     notebook = lab(CRYSTAL.format(path=str(simulated / "crystal_a.h5"), **given))
     notebook.button("Auto").click()
-    notebook.kernel.wait("len(recon.start_decisions) > 5", timeout=120)
+    notebook.kernel.wait("len(recon.estimates) > 5", timeout=120)
     count = notebook.kernel.eval("len(recon.start_alternatives)")
     assert count > 1
     notebook.text(f"Alternatives: {count}").click()
@@ -117,7 +117,7 @@ def test_on_a_crystal_one_is_chosen_by_hand_and_followed_by_the_run(lab, simulat
     chosen = notebook.kernel.eval("(lambda one: (one.rotation, one.transpose))(recon.start_alternatives[1])")
     notebook.locator(".lm-TabBar-tabLabel", has_text="Run").first.click()
     notebook.kernel.wait("'Reconstruction' in bench.stages", timeout=60)
-    notebook.kernel.run("recon.update_plan(iterations=3)\nrecon.auto = False")
+    notebook.kernel.run("recon.update_plan(iterations=3)\nrecon.schedule = 'manual'")
     notebook.button("Run").click()
     notebook.kernel.wait("recon.status in ('finished', 'doubtful')", timeout=120)
     used = notebook.kernel.eval("(recon.problem.measurement.rotation, recon.problem.measurement.transpose)")

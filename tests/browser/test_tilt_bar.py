@@ -8,7 +8,7 @@ pytestmark = pytest.mark.browser
 
 SIMULATE = """
 import numpy as np
-from ptywidgets import Calibration, Composition, Reconstruction, ReconstructionRunner, Workbench
+from ptywidgets import Calibration, ModelConfig, Reconstruction, ReconstructionRunner, Workbench
 from ptywidgets.engine import Aberrations, Optics
 from ptywidgets.engine.simulate import gold_particle, simulate_dataset
 atoms = gold_particle(diameter=10, cell=20)
@@ -20,7 +20,7 @@ data = [
                      generator=np.random.default_rng(tilt + 90), name=f"gold {tilt}").dataset
     for tilt in tilts
 ]
-recon = Reconstruction(data, tilts=tilts, optics=optics, composition=Composition(slices=2, thickness=20, modes=2))
+recon = Reconstruction(data, tilts=tilts, optics=optics, model=ModelConfig(slices=2, thickness=20, modes=2))
 recon.preparation = recon.preparation.replace(rotation=0.0, transpose=False, origin="constant")
 """
 RUNNER = SIMULATE + "runner = ReconstructionRunner(recon)\nrunner"

@@ -48,7 +48,7 @@ def test_auto_finds_the_start_shows_why_and_leads_to_what_changes_it(lab):
     notebook.button("Try the ducky").click()
     notebook.kernel.wait("'Data' in bench.stages", timeout=60)
     notebook.button("Auto").click()
-    notebook.kernel.wait("len(bench.recon.start_decisions) > 5", timeout=60)
+    notebook.kernel.wait("len(bench.recon.estimates) > 5", timeout=60)
     notebook.button("rotation").wait_for()
     assert notebook.kernel.eval("abs(bench.recon.rotation + 15)") < 0.5
     for theme in ("light", "dark"):

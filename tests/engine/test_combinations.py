@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ptywidgets.engine import Composition, Plan, iterate, make_problem
+from ptywidgets.engine import ModelConfig, Plan, iterate, make_problem
 from ptywidgets.engine.algorithms import ALGORITHMS
 from ptywidgets.engine.losses import LOSSES
 from ptywidgets.engine.optics.probe import Optics
@@ -13,25 +13,25 @@ from ptywidgets.engine.refinements import default_refinements
 from ptywidgets.testing import example_problem
 
 MODELS = {
-    "slices": Composition(slices=2, thickness=30.0, tilt_rows=2.0),
-    "modes": Composition(modes=2),
-    "coherence": Composition(source_size=0.2),
-    "diffuse": Composition(diffuse="C", background=True),
-    "object modes": Composition(object_modes=2, slices=2, thickness=30.0, modes=2, diffuse="learned"),
-    "blur": Composition(blur=0.4),
-    "all": Composition(slices=2, thickness=30.0, modes=2, source_size=0.2, diffuse="C", background=True, blur=0.3),
+    "slices": ModelConfig(slices=2, thickness=30.0, tilt_rows=2.0),
+    "modes": ModelConfig(modes=2),
+    "coherence": ModelConfig(source_size=0.2),
+    "diffuse": ModelConfig(diffuse="C", background=True),
+    "object modes": ModelConfig(object_modes=2, slices=2, thickness=30.0, modes=2, diffuse="learned"),
+    "blur": ModelConfig(blur=0.4),
+    "all": ModelConfig(slices=2, thickness=30.0, modes=2, source_size=0.2, diffuse="C", background=True, blur=0.3),
 }
 
 
-def problem(composition, object_type):
+def problem(config, object_type):
     """The example's data under another model."""
     example = example_problem(object_type)
     measurement = example.measurement
-    several = composition.first_probe(Optics(semiangle=20.0), measurement).shape[0]
-    probe = np.repeat(example.first_probe, several, axis=0)
+    several = config.initial_probe(Optics(semiangle=20.0), measurement).shape[0]
+    probe = np.repeat(example.initial_probe, several, axis=0)
     if several > 1:  # faint ones of another shape
         probe[1:] *= 0.2 * np.sign(np.fft.fftfreq(probe.shape[-1]) + 1e-9).astype(np.float32)
-    return make_problem(measurement, model=composition.model(object_type, measurement), probe=probe)
+    return make_problem(measurement, model=config.build(object_type, measurement), probe=probe)
 
 
 @pytest.mark.parametrize(
@@ -41,14 +41,14 @@ def problem(composition, object_type):
 )
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_it_runs(model, algorithm, loss, object_type):
-    composition = MODELS[model]
-    case = replace(problem(composition, object_type), loss=LOSSES[loss]())
+    config = MODELS[model]
+    case = replace(problem(config, object_type), loss=LOSSES[loss]())
     plan = Plan(
         iterations=2,
         batch=32,
         algorithm=ALGORITHMS[algorithm](),
         constraints=(),
-        refinements=default_refinements(composition),
+        refinements=default_refinements(config),
     )
     *_, state = iterate(case, plan)
     assert np.isfinite(state.losses).all()

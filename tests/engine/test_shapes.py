@@ -7,7 +7,7 @@ import pytest
 
 from ptywidgets import samples
 from ptywidgets.engine import Aberrations, Optics, PtyError
-from ptywidgets.engine.calibrate import find_optics, find_orientation, find_start
+from ptywidgets.engine.calibrate import calibrate, find_optics, find_orientation
 from ptywidgets.engine.checks import doctor
 from ptywidgets.engine.data.virtual import VirtualImager
 from ptywidgets.engine.direct import bright_field, corrected, detector_segments, dpc, obf, parallax, ssb, wdd
@@ -49,8 +49,8 @@ def quadrants(dataset):
 FUNCTIONS = {
     "centre of mass": centre_of_mass,
     "prepare": lambda d: prepare(d).com_corrected,
-    "start": lambda d: find_start(d).measurement.rotation,
-    "start with defocus": lambda d: find_start(d, defocus=250).measurement.rotation,
+    "start": lambda d: calibrate(d).measurement.rotation,
+    "start with defocus": lambda d: calibrate(d, defocus=250).measurement.rotation,
     "pixels": lambda d: bad_pixels(d).mask,
     "frames": lambda d: bad_frames(d).mask,
     "descan": lambda d: fit_descan(centre_of_mass(d)).origin,

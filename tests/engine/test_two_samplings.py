@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ptywidgets import samples
-from ptywidgets.engine.calibrate import find_start
+from ptywidgets.engine.calibrate import calibrate
 from ptywidgets.engine.checks.doctor import examine
 from ptywidgets.engine.core.errors import CalibrationError
 from ptywidgets.engine.data.dataset import Dataset
@@ -45,7 +45,7 @@ def test_the_rotation_of_a_field_on_two_steps(transpose):
 
 
 def test_the_start_is_found():
-    start = find_start(samples.ducky("small", **TWO))
+    start = calibrate(samples.ducky("small", **TWO))
     assert start.measurement.rotation == pytest.approx(-15, abs=0.3) and not start.measurement.transpose
     assert start.optics.aberrations["defocus"] == pytest.approx(350, abs=7)
     assert start.optics.aberrations["C12"] < 10
@@ -55,7 +55,7 @@ def test_the_start_is_found():
 def test_the_semiangle_is_found_from_the_disk():
     dataset = samples.ducky("small", **TWO)
     bare = Dataset(dataset.data, dataset.calibration.replace(semiangle=None), vacuum=dataset.vacuum)
-    assert find_start(bare, refine=False).measurement.calibration.semiangle == pytest.approx(20, rel=0.02)
+    assert calibrate(bare, refine=False).measurement.calibration.semiangle == pytest.approx(20, rel=0.02)
     disk = measure_disk(dataset.vacuum, dataset.calibration.relative_pixels)
     assert disk.is_round and disk.ellipticity == pytest.approx(1.25, rel=0.02)
     assert not measure_disk(dataset.vacuum).is_round

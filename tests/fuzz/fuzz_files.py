@@ -10,7 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ptywidgets import Calibration, Composition, Dataset, Reconstruction, samples, write
+from ptywidgets import Calibration, Dataset, ModelConfig, Reconstruction, samples, write
 from ptywidgets.testing.series import example_tilts
 
 LARGEST = 120_000  # bytes of a file of the shared data that is worth damaging
@@ -221,11 +221,11 @@ def _saved(folder: Path) -> list[Path]:
     few = Dataset(duck.data[:4, :4, 22:42, 22:42], duck.calibration)
     write(folder / "beside.h5", few)
     made = []
-    for name, composition in {
-        "plain": Composition(),
-        "composed": Composition(slices=2, thickness=10, modes=2, background=True),
+    for name, config in {
+        "plain": ModelConfig(),
+        "composed": ModelConfig(slices=2, thickness=10, modes=2, background=True),
     }.items():
-        recon = Reconstruction(few, defocus=100, composition=composition)
+        recon = Reconstruction(few, defocus=100, model=config)
         recon.prepare(rotation=0.0, transpose=False)
         recon.run(2)
         made.append(Path(recon.save(folder / f"saved.{name}.h5")))
@@ -241,9 +241,7 @@ def _saved(folder: Path) -> list[Path]:
     recon.prepare(rotation=0.0, transpose=False)
     recon.run(1)
     made.append(Path(recon.save(folder / "saved.given.h5")))
-    recon = Reconstruction(
-        example_tilts()[:2], tilts=[-20, 30], defocus=60, composition=Composition(slices=2, thickness=8)
-    )
+    recon = Reconstruction(example_tilts()[:2], tilts=[-20, 30], defocus=60, model=ModelConfig(slices=2, thickness=8))
     recon.prepare(rotation=0.0, transpose=False)
     recon.run(1)
     made.append(Path(recon.save(folder / "saved.volume.h5")))

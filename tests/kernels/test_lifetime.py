@@ -60,7 +60,7 @@ def test_a_loop_in_a_cell_and_another_cell_stop_nobody(prepared):
 
 def test_a_kernel_that_ends_while_it_computes_says_nothing_but_one_line(prepared):
     """Printed where the server shows what its kernels print; and it ends by itself, without being killed."""
-    prepared.execute("recon = new()\nbench = ptywidgets.Workbench(recon)\nbench.find_start()\nrecon.start()")
+    prepared.execute("recon = new()\nbench = ptywidgets.Workbench(recon)\nbench.calibrate()\nrecon.start()")
     prepared.wait("recon.losses and 1")
     pid = prepared.eval("__import__('os').getpid()")
     prepared.manager.request_shutdown()

@@ -229,7 +229,7 @@ def test_a_copy_takes_settings_but_not_watchers_nor_autosave(ducky, way, tmp_pat
     recon.autosave, heard = tmp_path / "auto.h5", []
     recon.observe(heard.append, "plan")
     other = way(recon)
-    assert (other.plan, other.auto, other.autosave) == (recon.plan, False, None)
+    assert (other.plan, other.schedule == "automatic", other.autosave) == (recon.plan, False, None)
     assert other.optics.aberrations == recon.optics.aberrations
     other.update_plan(iterations=8)
     assert not heard and recon.plan.iterations == 7
@@ -240,14 +240,14 @@ def test_a_copy_takes_settings_but_not_watchers_nor_autosave(ducky, way, tmp_pat
 def test_an_empty_one_and_one_with_a_changed_model_can_be_copied(ducky, way):
     assert way(Reconstruction()).status == "empty"
     recon = made(ducky).run(1)
-    recon.composition = recon.composition.replace(modes=2)
+    recon.model = recon.model.replace(modes=2)
     other = way(recon)
-    assert other.composition.modes == 2 and other.run(1).losses == recon.run(1).losses
+    assert other.model.modes == 2 and other.run(1).losses == recon.run(1).losses
 
 
 def test_a_series_can_be_copied(ducky, way):
     recon = Reconstruction([ducky, ducky], tilts=[0.0, 4.0], defocus=DEFOCUS)
-    recon.composition = recon.composition.replace(slices=2, thickness=20.0)
+    recon.model = recon.model.replace(slices=2, thickness=20.0)
     recon.object_type = "potential"
     recon.prepare(rotation=-15.0, transpose=False)
     recon.run(1)

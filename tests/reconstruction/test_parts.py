@@ -17,7 +17,7 @@ from ptywidgets.reconstruction.strict_traits import SafeTraits
 
 LONGEST = 350  # lines
 SET_BY_THE_PROGRAM = {
-    *("measurement", "start_decisions", "start_alternatives", "start_landscape"),
+    *("measurement", "estimates", "start_alternatives", "start_landscape"),
     *("status", "iteration", "message", "doubts"),
 }
 

@@ -12,7 +12,7 @@ from patience import wait_for
 from ptywidgets import Reconstruction, samples
 from ptywidgets.engine import CalibrationError, DataError, Dataset, GradientDescent, ParameterError, Plan
 from ptywidgets.engine.constraints import default_constraints
-from ptywidgets.reconstruction.session.clock import Clock
+from ptywidgets.reconstruction.session.run_timer import RunTimer
 
 pytestmark = pytest.mark.usefixtures("no_thread_survives")
 DEFOCUS = samples.ducky_defocus("tiny")
@@ -127,7 +127,7 @@ def test_observers_cannot_break_a_run(recon, caplog):
         raise RuntimeError("broken observer")
 
     recon.observe(broken, "status")
-    recon.mailbox.subscribe(broken)
+    recon.snapshots.subscribe(broken)
     with caplog.at_level(logging.ERROR, "ptywidgets"):
         recon.run(3)
     assert recon.iteration == 3
@@ -151,7 +151,7 @@ def test_errors_of_the_worker_are_said_and_raised(recon):
 
 def test_snapshots_come_and_the_last_is_the_end(recon):
     seen = []
-    recon.mailbox.subscribe(seen.append)
+    recon.snapshots.subscribe(seen.append)
     recon.run(5)
     assert seen[-1].status == "finished" and seen[-1].iteration == 5 and len(seen[-1].losses) == 5
     shot = seen[-1]
@@ -162,7 +162,7 @@ def test_snapshots_come_and_the_last_is_the_end(recon):
 
 def test_snapshots_are_at_most_ten_a_second(recon):
     times = []
-    recon.mailbox.subscribe(lambda _: times.append(time.monotonic()))
+    recon.snapshots.subscribe(lambda _: times.append(time.monotonic()))
     recon.start()
     time.sleep(1.0)
     recon.stop()
@@ -253,7 +253,7 @@ def test_plan_changes_take_effect_while_it_runs(recon):
 
 
 def test_autosave(recon, tmp_path, monkeypatch):
-    monkeypatch.setattr(Clock, "save_due", lambda self: True)
+    monkeypatch.setattr(RunTimer, "save_due", lambda self: True)
     recon.autosave = tmp_path / "auto.h5"
     recon.run(2)
     assert Reconstruction.load(tmp_path / "auto.h5", dataset=recon.dataset).iteration == 2
@@ -290,26 +290,26 @@ def test_calibration_change_prepares_anew(recon):
 
 @pytest.fixture
 def automatic(recon):
-    recon.auto = True
+    recon.schedule = "automatic"
     recon.update_plan(iterations=64)
     return recon
 
 
 def test_whoever_says_nothing_gets_the_automatic_schedule(ducky):
-    assert Reconstruction(ducky).auto and not Reconstruction(ducky, plan=Plan()).auto
+    assert Reconstruction(ducky).schedule == "automatic" and Reconstruction(ducky, plan=Plan()).schedule == "manual"
 
 
 def test_the_automatic_schedule_runs_until_somebody_plans(automatic):
     recon = automatic
     assert recon.stage is None
     recon.update_plan(iterations=40)
-    assert recon.auto, "how long is asked of both"
+    assert recon.schedule == "automatic", "how long is asked of both"
     recon.run()
     assert recon.status == "finished" and recon.iteration == recon.target_iteration < 40
     assert recon.stage is recon.stages[-1]
     assert recon.sampling == recon.problem.sampling == recon.measurement.sampling
     recon.update_plan(batch=65)
-    assert not recon.auto and recon.stage is None
+    assert recon.schedule == "manual" and recon.stage is None
     done = recon.iteration
     recon.run(1)
     assert recon.iteration == done + 1
@@ -320,7 +320,11 @@ def test_an_automatic_run_goes_on_from_a_file(automatic, tmp_path):
     recon.run(3)
     path = recon.save(tmp_path / "half.h5")
     again = Reconstruction.load(path, dataset=recon.dataset)
-    assert again.auto and again.state.stage == recon.state.stage and again.state.misfits == recon.state.misfits
+    assert (
+        again.schedule == "automatic"
+        and again.state.stage == recon.state.stage
+        and again.state.misfits == recon.state.misfits
+    )
     again.run(2)
     recon.run(2)
     np.testing.assert_allclose(again.losses, recon.losses, rtol=1e-5)
@@ -329,7 +333,7 @@ def test_an_automatic_run_goes_on_from_a_file(automatic, tmp_path):
 def test_what_changes_in_the_middle_of_a_run_says_so(recon):
     recon.update_plan(iterations=100000, batch=16)
     recon.start()
-    recon.auto = True
+    recon.schedule = "automatic"
     assert "next run" in recon.message
     recon.stop()
 
@@ -337,12 +341,12 @@ def test_what_changes_in_the_middle_of_a_run_says_so(recon):
 def test_what_a_model_has_to_find_is_refined(ducky):
     recon = Reconstruction(ducky, defocus=250)
     assert recon.plan.refinements == ()
-    recon.composition = recon.composition.replace(diffuse="C", background=True)
+    recon.model = recon.model.replace(diffuse="C", background=True)
     assert [type(r).__name__ for r in recon.plan.refinements] == ["RefineDiffuse"]
     recon.run(2)
     state = recon.present[1]
     assert np.ptp(state.parameters["background"]) > 0
-    recon.composition = recon.composition.replace(diffuse="", background=False, slices=2, thickness=20)
+    recon.model = recon.model.replace(diffuse="", background=False, slices=2, thickness=20)
     assert recon.plan.refinements == ()
     recon.run(1)
     state = recon.present[1]
@@ -352,7 +356,7 @@ def test_what_a_model_has_to_find_is_refined(ducky):
 def test_a_model_that_comes_late_gets_the_whole_schedule(ducky):
     recon = Reconstruction(ducky, defocus=250)
     recon.run(8)
-    recon.composition = recon.composition.replace(slices=2, thickness=20)
+    recon.model = recon.model.replace(slices=2, thickness=20)
     recon.run(3)
     state = recon.present[1]
     assert (state.begun, state.iteration) == (8, 11)

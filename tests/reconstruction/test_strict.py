@@ -10,7 +10,7 @@ import pytest
 import traitlets
 
 from ptywidgets import Reconstruction, samples
-from ptywidgets.engine import Aberrations, Composition, DataError, ParameterError, Plan, PtyError, prepare, register
+from ptywidgets.engine import Aberrations, DataError, ModelConfig, ParameterError, Plan, PtyError, prepare, register
 from ptywidgets.engine.core.errors import UnknownAttributeError
 from ptywidgets.engine.solve.registry import unregister
 from ptywidgets.reconstruction.strict_traits import SafeTraits
@@ -43,9 +43,9 @@ def recon(ducky):
         ("algorithm", "PIE", "recon.update_plan(algorithm='PIE')"),
         ("constraints", (), "recon.update_plan(constraints=())"),
         ("probe_step", 0.5, "recon.update_plan(probe_step=0.5)"),
-        ("thickness", 200, "recon.composition = recon.composition.replace(thickness=200)"),
-        ("modes", 3, "recon.composition = recon.composition.replace(modes=3)"),
-        ("slices", 3, "recon.composition = recon.composition.replace(slices=3)"),
+        ("thickness", 200, "recon.model = recon.model.replace(thickness=200)"),
+        ("modes", 3, "recon.model = recon.model.replace(modes=3)"),
+        ("slices", 3, "recon.model = recon.model.replace(slices=3)"),
         ("rotation", -15, "recon.prepare(rotation=-15)"),
         ("transpose", True, "recon.prepare(transpose=True)"),
         ("origin", "plane", "recon.prepare(origin='plane')"),
@@ -58,9 +58,9 @@ def recon(ducky):
         ("calibration", None, "recon.set_calibration("),
         ("tilts", [0], "Reconstruction(datasets, tilts=[0])"),
         ("defocs", 3, "did you mean 'defocus'"),
-        ("thicknes", 3, "recon.composition = recon.composition.replace(thickness=3)"),
+        ("thicknes", 3, "recon.model = recon.model.replace(thickness=3)"),
         ("plna", None, "did you mean 'plan'"),
-        ("nonsense", 1, "it has auto, autosave, composition"),
+        ("nonsense", 1, "it has auto, autosave, config"),
         ("error", 0.1, "worked out"),
         ("losses", [], "worked out"),
         ("run", 10, "call it: run(...)"),
@@ -92,7 +92,7 @@ def test_the_right_ways_work(recon):
 
 def test_traits_private_names_and_methods_can_be_set_as_ever(recon):
     recon.plan = Plan(iterations=3)
-    recon.auto = True
+    recon.schedule = "automatic"
     recon._mine = 1
     recon.run = lambda n=None: "patched"
     assert recon.run() == "patched"
@@ -183,7 +183,7 @@ def test_aberrations_never_change_in_place_and_can_be_copied():
 
 def test_unknown_options_are_refused_with_the_nearest(recon):
     with pytest.raises(ParameterError, match="did you mean 'rotation'"):
-        recon.find_start(rotatoin=-15)
+        recon.calibrate(rotatoin=-15)
     with pytest.raises(ParameterError, match="did you mean 'iterations'"):
         recon.direct("dpc", iteratoins=3)
     with pytest.raises(ParameterError, match="did you mean 'rotation'"):
@@ -233,11 +233,11 @@ def test_waiting_for_no_time_is_refused(recon, command, timeout):
     getattr(recon, command)(timeout=math.inf)
 
 
-def test_a_composition_checks_its_numbers():
+def test_a_model_checks_its_numbers():
     for values in ({"slices": 2.5}, {"slices": "2"}, {"modes": True}, {"background": "no"}, {"diffuse": 3}):
         with pytest.raises(ParameterError):
-            Composition(**values)
-    assert Composition(background=np.bool_(True)).background is True
+            ModelConfig(**values)
+    assert ModelConfig(background=np.bool_(True)).background is True
 
 
 # ------------------------------------------------------------------ measurements

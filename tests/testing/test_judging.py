@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ptywidgets.engine import Aberrations
-from ptywidgets.engine.calibrate import find_start
+from ptywidgets.engine.calibrate import calibrate
 from ptywidgets.engine.preprocess import wrapped_angle
 from ptywidgets.testing.judging import NUMBERS, judged
 from ptywidgets.testing.variants import recipe, simulated
@@ -18,22 +18,22 @@ RECIPE = replace(recipe(21), dose=3e5, scan=(18, 18))
 @pytest.fixture(scope="module")
 def start():
     """Of particles on a film: told, and right."""
-    found = find_start(simulated(RECIPE).dataset)
+    found = calibrate(simulated(RECIPE).dataset)
     assert not judged(RECIPE, found).asks
     return found
 
 
 def made_wrong(start, *, turn=0.0, sign=1, transpose=None, **sources):
-    """The start with another answer, and decisions with other sources."""
+    """The start with another answer, and estimates with other sources."""
     lens = Aberrations(**{name: sign * value for name, value in start.optics.aberrations.cartesian.items()})
     there = start.measurement
     transpose = there.transpose if transpose is None else transpose
     measurement = replace(there, rotation=wrapped_angle(there.rotation + turn), transpose=transpose)
-    decisions = tuple(
+    estimates = tuple(
         replace(d, source=sources.get(d.name.removeprefix("180-degree ").replace(" ", "_"), d.source))
-        for d in start.decisions
+        for d in start.estimates
     )
-    return replace(start, measurement=measurement, optics=start.optics.replace(aberrations=lens), decisions=decisions)
+    return replace(start, measurement=measurement, optics=start.optics.replace(aberrations=lens), estimates=estimates)
 
 
 def test_what_is_right_is_right(start):

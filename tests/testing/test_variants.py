@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ptywidgets.engine import Aberrations, Composition, Optics, iterate, make_problem, prepare, single_slice
+from ptywidgets.engine import Aberrations, ModelConfig, Optics, iterate, make_problem, prepare, single_slice
 from ptywidgets.engine.constraints import default_constraints
 from ptywidgets.engine.core.errors import ParameterError
 from ptywidgets.engine.metrics import compare_to_truth
@@ -29,7 +29,7 @@ def few_iterations(
     optics = Optics.from_dataset(made.dataset, aberrations=lens)
     transpose = truth["transpose"] if transpose is None else transpose
     measurement = prepare(made.dataset, rotation=truth["rotation"] + off, transpose=transpose)
-    model = Composition(slices=slices, thickness=made.thickness).model("potential", measurement)
+    model = ModelConfig(slices=slices, thickness=made.thickness).build("potential", measurement)
     problem = make_problem(measurement, optics, model=model)
     *_, state = iterate(problem, Plan(iterations=6, constraints=default_constraints("potential")))
     sampling = made.recipe.sampling

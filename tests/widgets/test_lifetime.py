@@ -126,7 +126,7 @@ def test_a_bench_with_all_its_stages_is_closed_as_a_whole(data):
         for stage in STAGES:
             bench.select(stage).wait(60)
         bench.accordion.selected_index = 1
-        bench.find_start()
+        bench.calibrate()
         bench.start.wait(60)
         bench.wait(60)
 
@@ -138,12 +138,12 @@ def test_alternatives_are_closed_with_the_panel_that_shows_them(data, monkeypatc
     from ptywidgets.reconstruction.inputs import calibrator
     from ptywidgets.testing.starts import with_alternatives
 
-    search = calibrator.find_start
-    monkeypatch.setattr(calibrator, "find_start", lambda data, **known: with_alternatives(search(data, **known)))
+    search = calibrator.calibrate
+    monkeypatch.setattr(calibrator, "calibrate", lambda data, **known: with_alternatives(search(data, **known)))
     widgets = open_widgets()
 
     def unfolded(bench):
-        bench.find_start()
+        bench.calibrate()
         bench.start.wait(60)
         bench.start.accordion.selected_index = 0
         bench.start.alternatives.choose(1)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from ptywidgets.engine.calibrate.calibration import CalibrationResult, calibrate
 from ptywidgets.engine.calibrate.coarse.refine_optics import OpticsRefinement
-from ptywidgets.engine.calibrate.decisions import Decision
+from ptywidgets.engine.calibrate.estimates import Estimate
 from ptywidgets.engine.calibrate.orientation import Candidate, Orientation, find_orientation
 from ptywidgets.engine.calibrate.spectra.optics_fit import OpticsFit, find_optics
-from ptywidgets.engine.calibrate.start import Start, find_start
 
 __all__ = [
+    "CalibrationResult",
     "Candidate",
-    "Decision",
+    "Estimate",
     "OpticsFit",
     "OpticsRefinement",
     "Orientation",
-    "Start",
+    "calibrate",
     "find_optics",
     "find_orientation",
-    "find_start",
 ]

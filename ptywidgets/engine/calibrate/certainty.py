@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from ptywidgets.engine.calibrate.calibration import CalibrationResult
 from ptywidgets.engine.calibrate.coarse.thick import depth_of_field
-from ptywidgets.engine.calibrate.decisions import CANNOT, GIVEN, Decision, untold
-from ptywidgets.engine.calibrate.start import Start
+from ptywidgets.engine.calibrate.estimates import CANNOT, GIVEN, Estimate, untold
 from ptywidgets.engine.core.asked import AskingError
 from ptywidgets.engine.preprocess.enough import FEWEST
 from ptywidgets.engine.preprocess.rotation import wrapped_angle
@@ -24,21 +24,21 @@ GUESSED = "to go on with that guess, or a better value where you know one"
 MISFIT = 0.5  # share of the counts' energy: a coarse reconstruction that leaves more has explained nothing
 
 
-def question(start: Start) -> AskingError | None:
+def question(start: CalibrationResult) -> AskingError | None:
     """What has to be asked because the data cannot tell it; None where they have told everything.
 
     Examples
     --------
     >>> from ptywidgets import samples
-    >>> from ptywidgets.engine.calibrate import find_start
-    >>> question(find_start(samples.ducky("tiny"))) is None
+    >>> from ptywidgets.engine.calibrate import calibrate
+    >>> question(calibrate(samples.ducky("tiny"))) is None
     True
     """
-    given = {decision.name for decision in start.decisions if decision.source == GIVEN}
+    given = {estimate.name for estimate in start.estimates if estimate.source == GIVEN}
     asked = [name for name in ("defocus", "rotation") if name not in given]
     fit, shape = start.fit, start.measurement.scan_shape
     if not asked:
-        open_turn = start.decision("transpose").source == CANNOT
+        open_turn = start.estimate("transpose").source == CANNOT
         return _ask("the data cannot tell {named}; {set}", ["transpose=..."]) if open_turn else None
     open_ones = [f"{name}=..." for name in asked]  # no number: an example would be read as advice
     if min(shape) < FEWEST:
@@ -54,7 +54,7 @@ def question(start: Start) -> AskingError | None:
             f"the data cannot tell {{named}}: {left}; check scan step and semi-angle, or {{set}}, {AS_SET}", open_ones
         )
     if "defocus" in asked:
-        defocus, sigma = start.optics.aberrations["defocus"], start.decision("defocus").uncertainty or math.inf
+        defocus, sigma = start.optics.aberrations["defocus"], start.estimate("defocus").uncertainty or math.inf
         known = start.measurement.calibration
         depth = depth_of_field(known.semiangle, known.require("energy")) if known.semiangle else 0.0
         if not sigma <= max(DEFOCUS[0] * abs(defocus), DEFOCUS[1] * depth):
@@ -66,12 +66,12 @@ def question(start: Start) -> AskingError | None:
             way = [f"defocus={defocus:.0f}"]
             return _ask(f"the data cannot tell {{named}} well enough, {found}; {{set}} {GUESSED}", way)
     if "rotation" in asked:
-        angle, sigma = start.measurement.rotation, start.decision("rotation").uncertainty or math.inf
+        angle, sigma = start.measurement.rotation, start.estimate("rotation").uncertainty or math.inf
         if not sigma <= ROTATION:
             found = f"{angle:.0f} (+- {sigma:.0f}) is the best guess"
             way = [f"rotation={angle:.0f}"]
             return _ask(f"the data cannot tell {{named}} well enough, {found}; {{set}} {GUESSED}", way)
-        if start.decision("180-degree ambiguity").source == "undecided":
+        if start.estimate("180-degree ambiguity").source == "undecided":
             turns, defocus = (angle, wrapped_angle(angle + 180)), start.optics.aberrations["defocus"]
             pairs = zip(turns, (defocus, -defocus), strict=True)
             either = " or ".join(f"{turn:.1f} with a defocus of {value:.0f} A" for turn, value in pairs)
@@ -88,16 +88,16 @@ def _ask(template: str, names: list[str], joined: str = "and") -> AskingError:
     return AskingError(f"{template[:1].upper()}{template[1:]}.", *names, joined=joined)
 
 
-def in_one_line(decisions: Iterable[Decision], careful: bool = False) -> str:
+def in_one_line(estimates: Iterable[Estimate], careful: bool = False) -> str:
     """What was found, how sure it is and from what, in one line; what was given is not repeated.
 
     Examples
     --------
-    >>> defocus = Decision("defocus", 349.4, 4.7, "A", "from the bright field", "")
-    >>> in_one_line([defocus, Decision("rotation", -15.0, None, "degrees", "given", "")])
+    >>> defocus = Estimate("defocus", 349.4, 4.7, "A", "from the bright field", "")
+    >>> in_one_line([defocus, Estimate("rotation", -15.0, None, "degrees", "given", "")])
     'Found: defocus 349 A (+- 5), from the bright field.'
     """
-    found = [d for d in decisions if d.source != GIVEN and d.name in _SAID and _is_something(d)]
+    found = [d for d in estimates if d.source != GIVEN and d.name in _SAID and _is_something(d)]
     if not found:
         return ""
     source = next((d.source for d in found if d.name in ("defocus", "rotation")), found[0].source)
@@ -110,20 +110,20 @@ _SAID = ("semi-angle", "detector pixel", "rotation", "transpose", "defocus", "as
 _OWN = ("semi-angle", "detector pixel")  # which come from elsewhere than the rest
 
 
-def _is_something(decision: Decision) -> bool:
+def _is_something(estimate: Estimate) -> bool:
     """Whether it is a number, and of what a lens would better not have one beyond its uncertainty."""
-    if decision.name in ("astigmatism", "coma") and decision.value is not None:
-        return bool(decision.value > 2 * (decision.uncertainty or 0.0))
-    return decision.value is not None
+    if estimate.name in ("astigmatism", "coma") and estimate.value is not None:
+        return bool(estimate.value > 2 * (estimate.uncertainty or 0.0))
+    return estimate.value is not None
 
 
-def _part(decision: Decision) -> str:
-    if decision.name == "transpose":
-        return "transposed" if decision.value else "not transposed"
-    sigma = "" if decision.uncertainty is None else f" (+- {decision.uncertainty:.1g})"
-    if decision.uncertainty is not None and decision.uncertainty >= 1:
-        return f"{decision.name} {decision.value:.0f} {decision.unit} (+- {decision.uncertainty:.0f})"
-    return f"{decision.name} {decision.value:.4g} {decision.unit}{sigma}"
+def _part(estimate: Estimate) -> str:
+    if estimate.name == "transpose":
+        return "transposed" if estimate.value else "not transposed"
+    sigma = "" if estimate.uncertainty is None else f" (+- {estimate.uncertainty:.1g})"
+    if estimate.uncertainty is not None and estimate.uncertainty >= 1:
+        return f"{estimate.name} {estimate.value:.0f} {estimate.unit} (+- {estimate.uncertainty:.0f})"
+    return f"{estimate.name} {estimate.value:.4g} {estimate.unit}{sigma}"
 
 
 __all__ = ["in_one_line", "question"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ptywidgets.engine.calibrate.alternatives import Alternative
-from ptywidgets.engine.calibrate.decisions import GIVEN, Decision
+from ptywidgets.engine.calibrate.estimates import GIVEN, Estimate
 from ptywidgets.engine.optics.aberrations import Aberrations
 from ptywidgets.engine.preprocess.rotation import wrapped_angle
 
@@ -24,7 +24,7 @@ class FoundStart:
     transpose: bool
     aberrations: Aberrations  # detector frame
     found: frozenset[str]  # Cartesian names of the aberrations that were found, not given
-    decisions: tuple[Decision, ...]
+    estimates: tuple[Estimate, ...]
 
 
 def chosen_aberrations(
@@ -74,10 +74,10 @@ def chosen_aberrations(
     return present.replace(defocus=alternative.defocus, **changed)
 
 
-def chosen_decisions(
+def chosen_estimates(
     alternatives: Sequence[Alternative], index: int, start: FoundStart, aberrations: Aberrations
-) -> tuple[Decision, ...]:
-    """The decisions of a start, with those that an alternative changes told to be chosen by hand.
+) -> tuple[Estimate, ...]:
+    """The estimates of a start, with those that an alternative changes told to be chosen by hand.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def chosen_decisions(
 
     Returns
     -------
-    tuple of Decision
+    tuple of Estimate
         In the order of the start's. What was given and stays so is told as before.
     """
     one = alternatives[index]
@@ -109,7 +109,7 @@ def chosen_decisions(
             told[name] = (now, f"The {name} that goes with it is {now:.3g} A.")
         elif before:
             told[name] = (None, f"The {name} that was found, {before:.3g} A, was left out with its orientation.")
-    return tuple(_told(decision, *told.get(decision.name, (decision.value, ""))) for decision in start.decisions)
+    return tuple(_told(estimate, *told.get(estimate.name, (estimate.value, ""))) for estimate in start.estimates)
 
 
 def in_words(alternatives: Sequence[Alternative], index: int) -> str:
@@ -140,10 +140,10 @@ def percent(probability: float) -> str:
     return f"{share:.1f} %" if share < 1 or 99 < share < 99.95 else f"{share:.0f} %"
 
 
-def _told(decision: Decision, value: Any, sentence: str) -> Decision:
-    if not sentence or (decision.source == GIVEN and _same(value, decision.value)):
-        return decision
-    return replace(decision, value=value, uncertainty=None, source=CHOSEN, sentence=sentence)
+def _told(estimate: Estimate, value: Any, sentence: str) -> Estimate:
+    if not sentence or (estimate.source == GIVEN and _same(value, estimate.value)):
+        return estimate
+    return replace(estimate, value=value, uncertainty=None, source=CHOSEN, sentence=sentence)
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -151,4 +151,4 @@ def _same(one: Any, other: Any) -> bool:
     return math.isclose(one, other, rel_tol=1e-6, abs_tol=1e-6) if numbers else one == other
 
 
-__all__ = ["CHOSEN", "FoundStart", "chosen_aberrations", "chosen_decisions", "in_words", "percent"]
+__all__ = ["CHOSEN", "FoundStart", "chosen_aberrations", "chosen_estimates", "in_words", "percent"]

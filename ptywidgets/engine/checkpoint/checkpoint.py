@@ -31,7 +31,7 @@ from ptywidgets.engine.io.formats.hdf5_tree import check_all, hdf5_errors, membe
 from ptywidgets.engine.io.formats.hdf5_write import atomic_hdf5
 from ptywidgets.engine.optics.probe import Optics
 from ptywidgets.engine.preprocess.measurement import Preparation
-from ptywidgets.engine.problem.composition import Composition
+from ptywidgets.engine.problem.model_config import ModelConfig
 from ptywidgets.engine.solve.given import Given
 from ptywidgets.engine.solve.plan import Plan
 
@@ -61,7 +61,7 @@ class Checkpoint:
     transpose: bool
     scan_shape: tuple[int, int]
     provenance: dict[str, Any]
-    composition: Composition = field(default_factory=Composition)
+    model: ModelConfig = field(default_factory=ModelConfig)
     views: tuple[SavedView, ...] = ()  # of a tilt series
     voxel_depth: float | None = None  # A, where the object is a volume
     inputs: tuple[str, ...] = ()  # files that the data were read from
@@ -114,7 +114,7 @@ def save_checkpoint(
         state = checkpoint.state
         described = {
             name: json.dumps(to_plain(getattr(checkpoint, name)))
-            for name in ("plan", "preparation", "optics", "calibration", "composition")
+            for name in ("plan", "preparation", "optics", "calibration", "model")
         }
         numbers: dict[str, Any] = {
             "object_type": checkpoint.object_type,
@@ -211,7 +211,7 @@ def _read(root: h5py.Group) -> Checkpoint:
         optics = optics.replace(vacuum=root["vacuum/data"][...])
     (rows, columns), scan = numbers["sampling_A"], numbers["scan_shape"]
     sampling = float(rows), float(columns)
-    composition = described.get("composition", Composition())
+    config = described.get("model", ModelConfig())
     state = None
     if "object" in root:
         losses = root["losses/data"][...].tolist() if int(numbers["iteration"]) else []
@@ -230,7 +230,7 @@ def _read(root: h5py.Group) -> Checkpoint:
             begun=int(numbers.get("begun", 0)),
             random=json.loads(numbers["random"].decode()),
             sampling=sampling,
-            slice_thickness=_slice_thickness(root, numbers, composition),
+            slice_thickness=_slice_thickness(root, numbers, config),
             parameters={
                 _present(name[len(PARAMETER) :]): root[name]["data"][...] for name in root if name.startswith(PARAMETER)
             },
@@ -248,7 +248,7 @@ def _read(root: h5py.Group) -> Checkpoint:
         transpose=bool(numbers["transpose"]),
         scan_shape=(int(scan[0]), int(scan[1])),
         provenance={k: v[()].decode() for k, v in root["metadatabundle/provenance"].items()},
-        composition=composition,
+        model=config,
         views=read_views(root),
         voxel_depth=_voxel_depth(root),
         inputs=_inputs(root["metadatabundle"]),
@@ -268,14 +268,14 @@ def _inputs(bundle: h5py.Group) -> tuple[str, ...]:
     return () if files is None else tuple(files[name][()].decode() for name in files)
 
 
-def _slice_thickness(root: h5py.Group, numbers: dict[str, Any], composition: Composition) -> tuple[float, ...] | None:
+def _slice_thickness(root: h5py.Group, numbers: dict[str, Any], config: ModelConfig) -> tuple[float, ...] | None:
     """Of each slice or layer; older files do not say it, but what the model or the voxels are."""
     if "slice_thickness_A" in numbers:
         return tuple(map(float, numbers["slice_thickness_A"]))
     deep, count = _voxel_depth(root), len(root["object/data"])
     if deep is not None:
         return (deep,) * count
-    return (composition.thickness / composition.slices,) * count if composition.slices == count > 1 else None
+    return (config.thickness / config.slices,) * count if config.slices == count > 1 else None
 
 
 def _voxel_depth(root: h5py.Group) -> float | None:

@@ -15,13 +15,13 @@ from ptywidgets.engine.data.source import Bin, Crop, Repair, Source, Stated, Sup
 from ptywidgets.engine.optics.aberrations import Aberrations
 from ptywidgets.engine.optics.probe import Optics
 from ptywidgets.engine.preprocess.measurement import Preparation
-from ptywidgets.engine.problem.composition import Composition
+from ptywidgets.engine.problem.model_config import ModelConfig
 from ptywidgets.engine.solve.plan import Plan
 from ptywidgets.engine.solve.registry import registered, same_class
 
 _DESCRIPTIONS: dict[str, type] = {
     c.__name__: c
-    for c in (Plan, Preparation, Optics, Calibration, Composition, Source, Supplied, Stated, Crop, Bin, Repair)
+    for c in (Plan, Preparation, Optics, Calibration, ModelConfig, Source, Supplied, Stated, Crop, Bin, Repair)
 }
 _ELSEWHERE = {(Optics, "vacuum")}  # arrays that a file has in a place of their own
 _RENAMED = {  # fields by the names that older files have for them

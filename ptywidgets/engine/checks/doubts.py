@@ -226,7 +226,7 @@ def _positions(problem: Problem, state: State, plan: Plan) -> Finding | None:
     limits = [r.limit_total for r in plan.refinements if isinstance(r, RefinePositions)]
     if not limits:
         return None
-    moved = np.hypot(*(np.asarray(state.positions) - mapped(state, problem.first_positions)).T)
+    moved = np.hypot(*(np.asarray(state.positions) - mapped(state, problem.initial_positions)).T)
     share = float((moved > 0.98 * max(limits)).mean())
     if share < AT_LIMIT:
         return None

@@ -81,12 +81,12 @@ class Offsets:
     def applied(self, problem: Problem) -> np.ndarray:
         """The first probe (M, Ny, Nx) of a problem with these aberrations in addition."""
         if not any(self.aberrations.values()):
-            return problem.first_probe
+            return problem.initial_probe
         ky, kx = frequencies(problem.window, problem.sampling)
         lam = wavelength(problem.measurement.calibration.require("energy"))
         shapes = polynomials(tuple(self.aberrations), ky + 1j * kx, lam)
         chi = sum(value * shape for value, shape in zip(self.aberrations.values(), shapes, strict=True))
-        probe = sfft.ifft2(sfft.fft2(problem.first_probe.astype(np.complex128)) * np.exp(-1j * chi))
+        probe = sfft.ifft2(sfft.fft2(problem.initial_probe.astype(np.complex128)) * np.exp(-1j * chi))
         return probe.astype(np.complex64)
 
 
@@ -117,7 +117,7 @@ class JointFit:
     ) -> None:
         full = problem.window
         self.terms, self.maps = tuple(terms), tuple(maps)
-        spectrum = sfft.fft2(problem.first_probe[0], norm="ortho")
+        spectrum = sfft.fft2(problem.initial_probe[0], norm="ortho")
         radius, pixels = _aperture(problem)
         self.n = n = self.pixels(problem)
         chosen = _block(problem, side)
@@ -140,7 +140,7 @@ class JointFit:
         self.asked = asked_pixels(n, radius - 0.5, self.tilts, pixels)
         if patterns.mask is not None:
             self.asked = self.asked * (amplitudes >= 0)
-        places = problem.first_positions[chosen]
+        places = problem.initial_positions[chosen]
         self.middle = (places.max(0) + places.min(0)) / 2
         self.places = places - self.middle  # A
         extent = float(np.hypot(*np.ptp(self.places, axis=0))) * 1.1
@@ -353,7 +353,7 @@ class JointFit:
 
 def _aperture(problem: Problem) -> tuple[float, tuple[float, float]]:
     """Radius of the aperture, and half a pixel, in pixels of the mean size; height and width of a pixel in those."""
-    spectrum = np.abs(sfft.fft2(problem.first_probe[0]))
+    spectrum = np.abs(sfft.fft2(problem.initial_probe[0]))
     radius = math.sqrt(np.count_nonzero(spectrum > 0.5 * spectrum.max()) / math.pi) + 0.5
     sides = [1 / (n * s) for n, s in zip(problem.window, problem.sampling, strict=True)]
     return radius, relative((sides[0], sides[1]))
@@ -364,7 +364,7 @@ def _block(problem: Problem, side: int) -> np.ndarray:
     known = problem.measurement
     if known.com_measured.ndim == 3 and len(known.scan_indices) == problem.count:
         return deflected_block(known, side)[0]
-    distance = np.hypot(*(problem.first_positions - np.median(problem.first_positions, axis=0)).T)
+    distance = np.hypot(*(problem.initial_positions - np.median(problem.initial_positions, axis=0)).T)
     return np.sort(np.argsort(distance, kind="stable")[: side**2])
 
 

@@ -1,4 +1,4 @@
-"""What a check of the start has changed: each number before and after, as it is told and as a decision keeps it."""
+"""What a check of the start has changed: each number before and after, as it is told and as an estimate keeps it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SEEN = 0.05  # of the depth of field: a change of astigmatism or coma that is le
 class Change:
     """A number that is another one by the counts."""
 
-    name: str  # of the decision about it, such as "defocus" or "scan step"
+    name: str  # of the estimate about it, such as "defocus" or "scan step"
     value: Any  # what it is now, in `unit`
     unit: str
     sentence: str

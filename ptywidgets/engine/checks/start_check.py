@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ptywidgets.engine.calibrate.start_arguments import check_progress
+from ptywidgets.engine.calibrate.calibration_arguments import check_progress
 from ptywidgets.engine.checks.joint_fit import JointFit, Offsets
 from ptywidgets.engine.core.errors import ParameterError, PtyError, unknown_name
 from ptywidgets.engine.core.params import whole_number
@@ -30,7 +30,7 @@ from ptywidgets.engine.preprocess.rotation import wrapped_angle
 from ptywidgets.engine.problem.problem import Problem, make_problem
 from ptywidgets.engine.solve.iterate import iterate
 from ptywidgets.engine.solve.plan import Plan
-from ptywidgets.engine.solve.schedule import auto, for_auto
+from ptywidgets.engine.solve.schedule import automatic_schedule, prepared_for_schedule
 from ptywidgets.engine.tomography.series import TiltSeries
 
 HELD = ("aberrations", "rotation", "scan_step", "semiangle")  # what somebody may want to keep as it is
@@ -180,7 +180,7 @@ def can_be_checked(problem: ReconstructionProblem) -> bool:
     if not asked:
         return False
     box = min(n * s for n, s in zip(problem.window, problem.sampling, strict=True))
-    intensity = (np.abs(problem.first_probe) ** 2).sum(0)
+    intensity = (np.abs(problem.initial_probe) ** 2).sum(0)
     return bool(probe_diameter(np.sqrt(intensity), problem.sampling) <= FULL * box)
 
 
@@ -290,7 +290,7 @@ def _disk_ratio(problem: Problem, optics: Optics) -> float:
     chosen = np.arange(problem.count)[:: max(1, problem.count // DISK)]
     amplitudes = problem.measurement.patterns.amplitudes(chosen)
     mean = np.fft.fftshift((amplitudes.clip(0) ** 2).mean(0, dtype=np.float64))
-    aperture = np.fft.fftshift(np.abs(np.fft.fft2(problem.first_probe[0])) ** 2)
+    aperture = np.fft.fftshift(np.abs(np.fft.fft2(problem.initial_probe[0])) ** 2)
     try:
         seen, had = (measure_disk(pattern, pixels) for pattern in (mean, aperture))
     except PtyError:  # there is no disk
@@ -361,8 +361,8 @@ def _left(problem: Problem, state: State) -> float:
 
 def _sweeps(problem: Problem, seed: int) -> tuple[State, Problem]:
     """The state after the first stage of the automatic schedule."""
-    whole = for_auto(problem, seed=seed)
-    stage = auto(whole)[0]
+    whole = prepared_for_schedule(problem, seed=seed)
+    stage = automatic_schedule(whole)[0]
     problem = whole.at_window(stage.window)
     plan = Plan(iterations=stage.iterations, batch=stage.batch, algorithm=stage.algorithm, constraints=(), seed=seed)
     *_, state = iterate(problem, plan)

@@ -27,7 +27,7 @@ from ptywidgets.engine.preprocess.rotation import wrapped_angle
 from ptywidgets.engine.problem.problem import Problem, make_problem
 from ptywidgets.engine.solve.iterate import iterate
 from ptywidgets.engine.solve.plan import Plan
-from ptywidgets.engine.solve.schedule import coarse_window, for_auto
+from ptywidgets.engine.solve.schedule import coarse_window, prepared_for_schedule
 
 MOST = 121  # positions, about the middle of the scan
 REACH = 2.4  # radius of the window in those of the aperture
@@ -159,7 +159,7 @@ def _rounded(number: float) -> float:
 
 def _part(problem: Problem) -> Problem:
     """The middle of the scan and of the detector, with an empty object and the probe of the start."""
-    first = problem.first_positions
+    first = problem.initial_positions
     far = np.abs(first - (first.max(0) + first.min(0)) / 2).max(1)
     rows = np.sort(np.argsort(far, kind="stable")[:MOST])
     here = replace(problem, held_out=None, patterns=replace(problem.patterns, substitutes=None))
@@ -176,7 +176,7 @@ def _part(problem: Problem) -> Problem:
     if len(known.scan_indices) == problem.count:
         mask.flat[indices[rows]] = True
         part = replace(part, scan_mask=mask)
-    return _made(part, here.model, here.first_probe, here)
+    return _made(part, here.model, here.initial_probe, here)
 
 
 def _made(measurement: Measurement, model: Model, probe: np.ndarray, like: Problem) -> Problem:
@@ -187,7 +187,7 @@ def _made(measurement: Measurement, model: Model, probe: np.ndarray, like: Probl
 def _oriented(here: Problem, rotation: float, transpose: bool) -> Problem:
     known = here.measurement
     positions = scan_positions(known.scan_shape, known.calibration.scan_steps, rotation, transpose)
-    return _made(replace(known, positions=positions[known.scan_indices]), here.model, here.first_probe, here)
+    return _made(replace(known, positions=positions[known.scan_indices]), here.model, here.initial_probe, here)
 
 
 def _defocused(here: Problem, by: float) -> Problem:
@@ -196,20 +196,20 @@ def _defocused(here: Problem, by: float) -> Problem:
     k = (np.fft.fftfreq(n, s) for n, s in zip(here.window, here.sampling, strict=True))
     ky, kx = np.meshgrid(*k, indexing="ij")
     factor = np.exp(-1j * chi(Aberrations(defocus=by), ky, kx, energy))
-    probe = np.fft.ifft2(np.fft.fft2(here.first_probe) * factor)
+    probe = np.fft.ifft2(np.fft.fft2(here.initial_probe) * factor)
     return _made(here.measurement, here.model, probe, here)
 
 
 def _blurred(here: Problem, source_size: float, focal_spread: float) -> Problem:
     wavelength = here.measurement.calibration.wavelength
     ensemble = PartialCoherence(source_size, focal_spread, wavelength, _extent(here), POINTS)
-    return _made(here.measurement, replace(here.model, ensemble=ensemble), here.first_probe, here)
+    return _made(here.measurement, replace(here.model, ensemble=ensemble), here.initial_probe, here)
 
 
 def _with_slices(here: Problem, thickness: float) -> Problem:
     each = (thickness / SLICES,) * SLICES
     exit_wave = Multislice(each, here.measurement.calibration.wavelength, _extent(here), (0.0, 0.0))
-    return _made(here.measurement, replace(here.model, exit_wave=exit_wave), here.first_probe, here)
+    return _made(here.measurement, replace(here.model, exit_wave=exit_wave), here.initial_probe, here)
 
 
 def _extent(here: Problem) -> tuple[float, float]:
@@ -217,7 +217,7 @@ def _extent(here: Problem) -> tuple[float, float]:
 
 
 def _tried(here: Problem) -> Goodness | None:
-    training = for_auto(here)
+    training = prepared_for_schedule(here)
     plan = Plan(
         iterations=SWEEPS,
         batch=32,

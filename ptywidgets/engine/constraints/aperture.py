@@ -41,7 +41,7 @@ class ProbeFourierAmplitude(Params):
     def prepare(self, problem: ReconstructionProblem) -> Callable[[State], State]:
         backend = problem.backend
         xp = backend.xp
-        fit = EdgeFit(problem.first_probe.shape[-2:], problem.sampling, self.width, self.smoothing)
+        fit = EdgeFit(problem.initial_probe.shape[-2:], problem.sampling, self.width, self.smoothing)
 
         def apply(state: State) -> State:
             spectrum = backend.fft2(state.probe.copy())

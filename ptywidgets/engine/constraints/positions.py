@@ -22,7 +22,7 @@ class PositionMean(Params):
     acts_on = "positions"
 
     def prepare(self, problem: ReconstructionProblem) -> Callable[[State], State]:
-        mean = problem.first_positions.mean(0)
+        mean = problem.initial_positions.mean(0)
         return lambda state: state.replace(positions=state.positions - (state.positions.mean(0) - mean))
 
 
@@ -35,7 +35,7 @@ class PositionAffine(Params):
     acts_on = "positions"
 
     def prepare(self, problem: ReconstructionProblem) -> Callable[[State], State]:
-        first = problem.first_positions
+        first = problem.initial_positions
 
         def apply(state: State) -> State:
             fitted = first + affine_part(first, state.positions - first)
@@ -53,7 +53,7 @@ class PositionDistance(Params):
     acts_on = "positions"
 
     def prepare(self, problem: ReconstructionProblem) -> Callable[[State], State]:
-        first = problem.first_positions
+        first = problem.initial_positions
 
         def apply(state: State) -> State:
             moved = state.positions - first

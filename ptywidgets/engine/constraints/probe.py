@@ -22,7 +22,7 @@ class ProbeCentre(Params):
 
     def prepare(self, problem: ReconstructionProblem) -> Callable[[State], State]:
         xp = problem.backend.xp
-        ny, nx = problem.first_probe.shape[-2:]
+        ny, nx = problem.initial_probe.shape[-2:]
         y, x = xp.fft.fftfreq(ny, 1 / ny), xp.fft.fftfreq(nx, 1 / nx)
         ky, kx = xp.fft.fftfreq(ny), xp.fft.fftfreq(nx)
 
@@ -45,7 +45,7 @@ class ProbeAperture(Params):
     def prepare(self, problem: ReconstructionProblem) -> Callable[[State], State]:
         backend = problem.backend
         xp = backend.xp
-        aperture = xp.abs(backend.fft2(backend.to_device(problem.first_probe).copy()))
+        aperture = xp.abs(backend.fft2(backend.to_device(problem.initial_probe).copy()))
 
         def apply(state: State) -> State:
             spectrum = backend.fft2(state.probe.copy())
@@ -68,7 +68,7 @@ class ProbeSupport(Params):
     acts_on = "probe"
 
     def prepare(self, problem: ReconstructionProblem) -> Callable[[State], State]:
-        ny, nx = problem.first_probe.shape[-2:]
+        ny, nx = problem.initial_probe.shape[-2:]
         r = np.hypot(np.fft.fftfreq(ny)[:, None], np.fft.fftfreq(nx)[None])
         if self.width > 0:
             inside = special.erfc(np.sqrt(np.pi) / self.width * (r - self.radius)) / 2

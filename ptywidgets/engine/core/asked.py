@@ -39,12 +39,12 @@ QUANTITIES = {
     "angle_pixel": Quantity("detector pixel", "mrad", "angle_pixel=1.04", "--q-pixel 0.025"),
     "vacuum": Quantity("vacuum pattern", "", "vacuum=path", "--vacuum FILE", False),
     "thickness": Quantity(
-        "thickness", "A", "composition=Composition(slices=10, thickness=200)", "--slices 10 --thickness 200", False
+        "thickness", "A", "model=ModelConfig(slices=10, thickness=200)", "--slices 10 --thickness 200", False
     ),
     "coherence": Quantity(
         "partial coherence",
         "A",
-        "composition=Composition(source_size=0.4, focal_spread=40)",
+        "model=ModelConfig(source_size=0.4, focal_spread=40)",
         "--modes 5",  # which takes on the same, at more iterations
         False,
     ),
@@ -105,11 +105,7 @@ def _way(name: str, place: str) -> str:
         return f"{field}: {value}" if value and value != OPEN else field
     if name == "coherence" and value:  # two numbers
         source, spread = value.split()
-        return (
-            f"composition=Composition(source_size={source}, focal_spread={spread})"
-            if place == "code"
-            else quantity.flag
-        )
+        return f"model=ModelConfig(source_size={source}, focal_spread={spread})" if place == "code" else quantity.flag
     if value in _SWITCHED:  # one of two words
         flag = f"--{name}" if value == "on" else f"--no-{name}"
         return f"prepare({name}={_SWITCHED[value]})" if place == "code" else flag

@@ -359,15 +359,15 @@ class ReconstructionProblem(Protocol):
         """How each of T views looks at a volume; none where the object is seen as it is."""
 
     @property
-    def first_object(self) -> np.ndarray:
+    def initial_object(self) -> np.ndarray:
         """(S, Y, X) slices, or the (Z, Y, X) voxels of a volume, to begin with."""
 
     @property
-    def first_probe(self) -> np.ndarray:
+    def initial_probe(self) -> np.ndarray:
         """(T M, Ny, Nx) complex64, corner-centred: those of one view after the other."""
 
     @property
-    def first_positions(self) -> np.ndarray:
+    def initial_positions(self) -> np.ndarray:
         """(J, 2) A, from object pixel [0, 0]: those of one view after the other."""
 
     @property

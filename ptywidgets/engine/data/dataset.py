@@ -20,7 +20,6 @@ import numpy as np
 from ptywidgets.engine.core.errors import CalibrationError, DataError, DataWarning, PtyError
 from ptywidgets.engine.core.files import files_of, listed_files
 from ptywidgets.engine.data import dataset_parts as parts
-from ptywidgets.engine.data.above import ask
 from ptywidgets.engine.data.array_views import RepairedArray
 from ptywidgets.engine.data.calibration import CALIBRATED, Calibration, in_words
 from ptywidgets.engine.data.dataset_checks import (
@@ -32,6 +31,7 @@ from ptywidgets.engine.data.dataset_checks import (
     in_bytes,
     sizes,
 )
+from ptywidgets.engine.data.hooks import ask
 from ptywidgets.engine.data.mapped import MappedArray
 from ptywidgets.engine.data.masks import check_most, understood, unmasked
 from ptywidgets.engine.data.source import Bin, Crop, Source, Stated, Supplied, checksum

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ptywidgets.engine.core.errors import DataError
-from ptywidgets.engine.data.above import ask
+from ptywidgets.engine.data.hooks import ask
 
 if TYPE_CHECKING:
     from ptywidgets.engine.data.dataset import Dataset

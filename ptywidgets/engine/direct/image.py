@@ -73,7 +73,7 @@ def start_object(image: DirectImage, problem: Problem) -> np.ndarray:
     phase = phase - np.float32(_mode(phase) if on_vacuum else np.percentile(phase, 5))
     moved = _on_grid(replace(image, phase=phase), problem)
     slices = problem.object_shape[0]
-    potential = not np.iscomplexobj(problem.first_object)
+    potential = not np.iscomplexobj(problem.initial_object)
     if on_vacuum and potential:
         np.maximum(moved, 0, out=moved)
     moved /= slices

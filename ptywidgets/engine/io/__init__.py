@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from ptywidgets.engine.core.errors import DataError, unknown_name
-from ptywidgets.engine.data.above import answers
 from ptywidgets.engine.data.array_views import SeriesView
 from ptywidgets.engine.data.calibration import NAMES
 from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.engine.data.hooks import answers
 from ptywidgets.engine.data.source import Source, Stated, Supplied
 from ptywidgets.engine.io.arrays import array_likes as array_likes  # answers data sets
 from ptywidgets.engine.io.atomic import atomic_file

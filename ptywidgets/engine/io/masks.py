@@ -11,8 +11,8 @@ import h5py
 import numpy as np
 
 from ptywidgets.engine.core.errors import FileFormatError
-from ptywidgets.engine.data.above import answers
 from ptywidgets.engine.data.dataset_checks import check_memory
+from ptywidgets.engine.data.hooks import answers
 from ptywidgets.engine.data.masks import understood
 from ptywidgets.engine.io.detect_format import existing_file, is_hdf5, printable
 from ptywidgets.engine.io.formats import npy

@@ -47,7 +47,7 @@ def diffuse_counts(problem: Problem, state: State) -> np.ndarray:
     """
     model, backend = problem.model_at(state), problem.backend
     if model.diffuse is None:
-        raise ParameterError("the model scatters nothing diffusely; make it with Composition(diffuse='MoS2').")
+        raise ParameterError("the model scatters nothing diffusely; make it with ModelConfig(diffuse='MoS2').")
     slab = model.slab(backend, state.object)
     geometry = problem.geometry(state.positions)
     found = []

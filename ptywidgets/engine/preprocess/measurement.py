@@ -160,7 +160,7 @@ def prepare(dataset: Dataset, preparation: Preparation | None = None, **changes:
     """Centre of mass, descan, rotation, positions: one pass over the data.
 
     Rotation and transpose are found from the curl of the centres of mass; the bright field and a coarse reconstruction
-    tell more and take longer: ``find_start(dataset).measurement``, see :func:`ptywidgets.engine.calibrate.find_start`.
+    tell more and take longer: ``calibrate(dataset).measurement``, see :func:`ptywidgets.engine.calibrate.calibrate`.
 
     The counts stay as they are: arrays and memory maps are used without a copy (do not write to them afterwards), and
     files are read into memory in their own type. Masked pixels count neither here nor in the loss.

@@ -45,7 +45,7 @@ def convert_state(problem: Problem, old: Problem, state: State) -> State:
         shares = depth_shares(_depths(old.model_at(state), len(obj)), _depths(problem.model, slices))
         obj = split_slices(obj, shares)
         known = old.model.in_slices(known, shares)
-    modes = len(problem.first_probe)
+    modes = len(problem.initial_probe)
     if modes > len(probe):
         ordered = orthogonalise(probe)
         fresh = first_modes(ordered[0], modes - len(probe) + 1)

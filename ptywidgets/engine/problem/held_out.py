@@ -38,7 +38,7 @@ class HeldOut:
             problem,
             measurement=replace(problem.measurement, shifts=shifts),
             patterns=self.patterns.crop(problem.window).on(problem.backend),
-            first_positions=problem.first_positions[self.indices],
+            initial_positions=problem.initial_positions[self.indices],
             held_out=None,
         )
         dimmer = np.float32(self.share)

@@ -47,9 +47,9 @@ class Problem:
     loss: Loss
     backend: Backend
     patterns: Patterns  # J of (Ny, Nx), on the device
-    first_object: np.ndarray  # (S, Y, X)
-    first_probe: np.ndarray  # (M, Ny, Nx) complex64, corner-centred
-    first_positions: np.ndarray  # (J, 2) A, from object pixel [0, 0]
+    initial_object: np.ndarray  # (S, Y, X)
+    initial_probe: np.ndarray  # (M, Ny, Nx) complex64, corner-centred
+    initial_positions: np.ndarray  # (J, 2) A, from object pixel [0, 0]
     held_out: HeldOut | None = None  # counts that are not in `patterns`, to judge by
     held: tuple[str, ...] = ()  # "probe", "object": what stays as it is at the start
 
@@ -72,12 +72,12 @@ class Problem:
     @property
     def count(self) -> int:
         """Number of positions J."""
-        return len(self.first_positions)
+        return len(self.initial_positions)
 
     @property
     def modes(self) -> int:
         """Number of probe modes M."""
-        return len(self.first_probe)
+        return len(self.initial_probe)
 
     @property
     def sampling(self) -> tuple[float, float]:
@@ -108,7 +108,7 @@ class Problem:
     @property
     def object_shape(self) -> tuple[int, ...]:
         """(S, Y, X)."""
-        return self.first_object.shape
+        return self.initial_object.shape
 
     def to(self, device: str) -> Problem:
         """The same problem on another device, "cpu" or "gpu", with the same window and the same counts held out."""
@@ -129,8 +129,8 @@ class Problem:
         """The same problem with another object or probe to begin with, of the same shape, or with another one held."""
         return replace(
             self,
-            first_object=self.first_object if obj is None else obj,
-            first_probe=self.first_probe if probe is None else probe,
+            initial_object=self.initial_object if obj is None else obj,
+            initial_probe=self.initial_probe if probe is None else probe,
             held=self.held if held is None else held,
         )
 
@@ -140,7 +140,7 @@ class Problem:
 
         Positions that are left out count here: without an edge column the others lie off the middle.
         """
-        first, known = self.first_positions, self.measurement
+        first, known = self.initial_positions, self.measurement
         if known.scan_mask is None or len(known.scan_indices) != len(first):
             return (first.max(0) + first.min(0)) / 2
         step = known.calibration.scan_steps
@@ -155,7 +155,7 @@ class Problem:
     @property
     def window(self) -> tuple[int, int]:
         """Detector pixels in use (Ny, Nx), which is also the window of a position in the object."""
-        return self.first_probe.shape[-2:]
+        return self.initial_probe.shape[-2:]
 
     def at_window(self, window: tuple[int, int]) -> Problem:
         """The same problem with only the central `window` of the detector in use: larger object pixels, less work."""
@@ -165,13 +165,13 @@ class Problem:
         if self.empty:
             first = self.model.specimen.initial(shape)
         else:
-            first = resample_object(self.first_object, self.window, window, shape, self.vacuum)
+            first = resample_object(self.initial_object, self.window, window, shape, self.vacuum)
         (dy, dx), (ny, nx), (my, mx) = self.sampling, self.window, window
         sampling = (dy * ny / my, dx * nx / mx)
         cropped = self.patterns.crop(window)
         measurement = replace(self.measurement, patterns=self.measurement.patterns.crop(window), sampling=sampling)
-        probe = resample_probe(self.first_probe, window)
-        return replace(self, measurement=measurement, patterns=cropped, first_object=first, first_probe=probe)
+        probe = resample_probe(self.initial_probe, window)
+        return replace(self, measurement=measurement, patterns=cropped, initial_object=first, initial_probe=probe)
 
     @property
     def vacuum(self) -> float:
@@ -181,7 +181,7 @@ class Problem:
     @property
     def empty(self) -> bool:
         """Whether it begins with nothing but vacuum."""
-        return bool((self.first_object == self.vacuum).all())
+        return bool((self.initial_object == self.vacuum).all())
 
     def resample_state(self, state: State) -> State:
         """A state of the same problem at another window, on this one's grid; what an algorithm kept is gone."""
@@ -206,7 +206,7 @@ class Problem:
 
     def as_held(self, state: State) -> State:
         """A state with what is held as it is at the start, whatever became of it on another grid or under a model."""
-        first = {"probe": self.first_probe, "object": self.first_object}
+        first = {"probe": self.initial_probe, "object": self.initial_object}
         return (
             state.replace(**{name: self.backend.to_device(first[name]) for name in self.held}) if self.held else state
         )
@@ -215,9 +215,9 @@ class Problem:
         """The state before the first iteration."""
         device = self.backend.to_device
         return State(
-            object=device(self.first_object),
-            probe=device(self.first_probe),
-            positions=self.first_positions.copy(),
+            object=device(self.initial_object),
+            probe=device(self.initial_probe),
+            positions=self.initial_positions.copy(),
             parameters=self._placed(self.model.first_parameters(self.object_shape, self.window)),
             sampling=self.sampling,
             slice_thickness=self.slice_thickness,
@@ -275,7 +275,7 @@ class Problem:
 
     def geometry(self, positions: np.ndarray) -> Geometry:
         """Where positions (J, 2) in A lie in the object's pixels."""
-        window = self.first_probe.shape[-2:]
+        window = self.initial_probe.shape[-2:]
         geometry = Geometry.from_pixels(positions / np.array(self.sampling), window, self.measurement.shifts)
         last = np.array(self.object_shape[-2:]) - np.array(window)
         if (geometry.corners < 0).any() or (geometry.corners > last).any():
@@ -326,9 +326,9 @@ class Problem:
         """
         shape = self.object_shape[-2:]
         hits = np.zeros(shape, np.float32)
-        nearest = np.rint(self.first_positions / np.array(self.sampling)).astype(int)
+        nearest = np.rint(self.initial_positions / np.array(self.sampling)).astype(int)
         np.add.at(hits, (nearest[:, 0], nearest[:, 1]), 1)
-        intensity = np.fft.fftshift((np.abs(self.first_probe) ** 2).sum(0))
+        intensity = np.fft.fftshift((np.abs(self.initial_probe) ** 2).sum(0))
         window = np.zeros(shape, np.float32)
         window[: intensity.shape[0], : intensity.shape[1]] = intensity
         window = np.roll(window, [-(n // 2) for n in intensity.shape], (0, 1))
@@ -408,7 +408,7 @@ def make_problem(
     centre = (measurement.positions.max(0) + measurement.positions.min(0)) / 2
     positions = measurement.positions - centre + middle * sampling
     full = (model.exit_wave.slices, *shape)
-    first = model.specimen.initial(full) if obj is None else _first_object(obj, model, full)
+    first = model.specimen.initial(full) if obj is None else _initial_object(obj, model, full)
     backend = get_backend(device)
     return Problem(
         measurement=measurement,
@@ -416,13 +416,13 @@ def make_problem(
         loss=get_loss(loss),
         backend=backend,
         patterns=measurement.patterns.on(backend),
-        first_object=first,
-        first_probe=probe,
-        first_positions=positions,
+        initial_object=first,
+        initial_probe=probe,
+        initial_positions=positions,
     )
 
 
-def _first_object(obj: Any, model: Model, shape: tuple[int, ...]) -> np.ndarray:
+def _initial_object(obj: Any, model: Model, shape: tuple[int, ...]) -> np.ndarray:
     """A starting object of the model's kind; a phase and a transmission become each other."""
     given = np.asarray(obj)
     if given.shape not in (shape, shape[1:] if shape[0] == 1 else shape) or given.dtype.kind not in "biufc":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ptywidgets.engine.problem.composition import Composition
+from ptywidgets.engine.problem.model_config import ModelConfig
 from ptywidgets.engine.refinements.aberration_fit import fit_aberrations
 from ptywidgets.engine.refinements.affine import RefineAffine
 from ptywidgets.engine.refinements.diffuse import RefineDiffuse
@@ -31,17 +31,17 @@ REFINEMENTS = {
 }
 
 
-def default_refinements(composition: Composition) -> tuple[Any, ...]:
+def default_refinements(config: ModelConfig) -> tuple[Any, ...]:
     """What a model has to find besides object and probe is found.
 
     Examples
     --------
-    >>> from ptywidgets.engine import Composition
-    >>> default_refinements(Composition()), len(default_refinements(Composition(background=True)))
+    >>> from ptywidgets.engine import ModelConfig
+    >>> default_refinements(ModelConfig()), len(default_refinements(ModelConfig(background=True)))
     ((), 1)
     """
-    diffuse = (RefineDiffuse(),) if composition.elements or composition.background else ()
-    return (*diffuse, *((RefineObjectModes(),) if composition.object_modes > 1 else ()))
+    diffuse = (RefineDiffuse(),) if config.elements or config.background else ()
+    return (*diffuse, *((RefineObjectModes(),) if config.object_modes > 1 else ()))
 
 
 __all__ = [

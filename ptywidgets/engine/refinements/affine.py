@@ -42,7 +42,7 @@ class RefineAffine(Params):
     acts_on = "positions"
 
     def prepare(self, problem: Problem) -> Callable[[State, Any], State]:
-        middle = problem.first_positions.mean(0)
+        middle = problem.initial_positions.mean(0)
 
         def apply(state: State, batch: Any) -> State:
             batch = np.asarray(batch)

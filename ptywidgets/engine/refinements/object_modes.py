@@ -50,7 +50,7 @@ class RefineObjectModes(Params):
     def prepare(self, problem: Problem) -> Callable[[State, Any], State]:
         if problem.model.object_modes is None:
             raise ParameterError(
-                "object modes are to be refined but the model has none; make it with Composition(object_modes=8)."
+                "object modes are to be refined but the model has none; make it with ModelConfig(object_modes=8)."
             )
         sampling = np.array(problem.sampling)
         sigma = float(self.radius / sampling.mean())

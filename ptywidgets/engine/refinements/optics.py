@@ -116,7 +116,7 @@ def chi_shapes(problem: Problem, names: tuple[str, ...]) -> list[np.ndarray]:
     ky, kx = frequencies(problem.window, problem.sampling)
     energy = problem.measurement.calibration.require("energy")
     shapes = polynomials(names, ky + 1j * kx, wavelength(energy))
-    spectra = np.fft.fft2(problem.first_probe)
+    spectra = np.fft.fft2(problem.initial_probe)
     power = (np.abs(spectra) ** 2).sum(0)
     return [np.broadcast_to(s, power.shape) - (s * power).sum() / power.sum() for s in shapes]
 

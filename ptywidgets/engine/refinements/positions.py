@@ -41,7 +41,7 @@ class RefinePositions(Params):
     acts_on = "positions"
 
     def prepare(self, problem: Problem) -> Callable[[State, Any], State]:
-        first = problem.first_positions
+        first = problem.initial_positions
         whole = np.ones((len(first), 1)) if self.hold == "mean" else np.column_stack([np.ones(len(first)), first])
         left, size, _ = np.linalg.svd(whole, full_matrices=False)
         held = left[:, size > 1e-9 * size[0]]  # (J, 1 to 3), displacements that the scan makes as a whole

@@ -227,7 +227,7 @@ def fitted_object(given: Given, problem: ReconstructionProblem) -> np.ndarray:
             "the middle of the scan is."
         )
     own = own or problem.sampling
-    there = (problem.first_positions.max(0) + problem.first_positions.min(0)) / 2
+    there = (problem.initial_positions.max(0) + problem.initial_positions.min(0)) / 2
     if given.object_middle is not None:
         middle = list(given.object_middle)
     else:
@@ -237,7 +237,7 @@ def fitted_object(given: Given, problem: ReconstructionProblem) -> np.ndarray:
     moved = empty + _interpolated(obj - empty, own, middle, here, problem.sampling)
     if len(moved) != shape[0]:
         moved = split_slices(moved, depth_shares(np.linspace(0, 1, len(moved) + 1), np.linspace(0, 1, shape[0] + 1)))
-    if np.iscomplexobj(problem.first_object):
+    if np.iscomplexobj(problem.initial_object):
         return (moved if np.iscomplexobj(moved) else np.exp(1j * moved)).astype(np.complex64)
     return np.ascontiguousarray(np.angle(moved) if np.iscomplexobj(moved) else moved, np.float32)
 

@@ -80,7 +80,7 @@ def with_room(problem: Problem, state: State, room: float) -> tuple[Problem, Sta
     >>> larger, state = with_room(problem, problem.start(), 2.0)
     >>> [after - before for before, after in zip(problem.object_shape[1:], state.object.shape[1:])]
     [14, 14]
-    >>> bool(np.allclose(state.positions - larger.first_positions, 0))
+    >>> bool(np.allclose(state.positions - larger.initial_positions, 0))
     True
     """
     state = problem.resample_state(state)
@@ -94,8 +94,8 @@ def with_room(problem: Problem, state: State, room: float) -> tuple[Problem, Sta
     known = {name: np.asarray(host(value)) for name, value in state.parameters.items()}
     larger = replace(
         problem,
-        first_object=margin.on_object(problem.first_object, problem.vacuum),
-        first_positions=problem.first_positions + aside,
+        initial_object=margin.on_object(problem.initial_object, problem.vacuum),
+        initial_positions=problem.initial_positions + aside,
     )
     state = state.replace(
         object=margin.on_object(np.asarray(host(state.object)), problem.vacuum),

@@ -1,6 +1,6 @@
 """A schedule: stages that each do what they do best, from the first rough image to the last detail.
 
-:func:`auto` makes the one that gives the best image soonest, with nothing to choose; :func:`staged` works through it.
+:func:`automatic_schedule` makes the one that gives the best image soonest, with nothing to choose; :func:`run_stages` works through it.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Stage:
 
 
 @counted(seed=0)
-def for_auto(problem: AnyProblem, *, seed: int = 0) -> AnyProblem:
+def prepared_for_schedule(problem: AnyProblem, *, seed: int = 0) -> AnyProblem:
     """A problem as the automatic schedule likes it: with some counts held out, and with a loss that suits counts.
 
     Where an electron is rare the root of the counts lies below the root of their mean, so the amplitude loss pulls the
@@ -76,7 +76,9 @@ def for_auto(problem: AnyProblem, *, seed: int = 0) -> AnyProblem:
 
 
 @counted(iterations=1)
-def auto(problem: ReconstructionProblem, *, iterations: int = 64, constraints: Sequence[Any] = ()) -> tuple[Stage, ...]:
+def automatic_schedule(
+    problem: ReconstructionProblem, *, iterations: int = 64, constraints: Sequence[Any] = ()
+) -> tuple[Stage, ...]:
     """The stages that give the best image per second.
 
     Parameters
@@ -94,7 +96,7 @@ def auto(problem: ReconstructionProblem, *, iterations: int = 64, constraints: S
     Examples
     --------
     >>> from ptywidgets.testing import example_problem
-    >>> for stage in auto(example_problem("potential")):
+    >>> for stage in automatic_schedule(example_problem("potential")):
     ...     print(stage.name, stage.window)
     PIE (64, 64)
     conjugate gradients (64, 64)
@@ -172,7 +174,7 @@ def _tilted(problem: ReconstructionProblem) -> Stage:
 
 
 @counted(iterations=1, seed=0)
-def auto_steps(
+def reconstruct(
     problem: ReconstructionProblem,
     state: State | None = None,
     *,
@@ -180,7 +182,7 @@ def auto_steps(
     constraints: Sequence[Any] | None = None,
     seed: int = 0,
 ) -> Generator[State, Plan | None, None]:
-    """Reconstruct by the automatic schedule: :func:`for_auto`, :func:`auto` and :func:`staged` in one.
+    """Reconstruct by the automatic schedule: :func:`prepared_for_schedule`, :func:`automatic_schedule` and :func:`run_stages` in one.
 
     Parameters
     ----------
@@ -197,24 +199,24 @@ def auto_steps(
     Yields
     ------
     State
-        As :func:`staged` does.
+        As :func:`run_stages` does.
 
     Examples
     --------
     >>> from ptywidgets.testing import example_problem
-    >>> for state in auto_steps(example_problem("potential"), iterations=5):
+    >>> for state in reconstruct(example_problem("potential"), iterations=5):
     ...     pass
     >>> state.iteration, state.losses[-1] < 0.8 * state.losses[0]
     (5, True)
     """
     if constraints is None:
         constraints = default_constraints(problem.model.specimen.object_type)
-    problem = for_auto(problem, seed=seed)
+    problem = prepared_for_schedule(problem, seed=seed)
     plan = Plan(iterations=iterations, seed=seed, constraints=tuple(constraints))
-    return staged(problem, auto(problem, iterations=iterations, constraints=constraints), plan, state)
+    return run_stages(problem, automatic_schedule(problem, iterations=iterations, constraints=constraints), plan, state)
 
 
-def staged(
+def run_stages(
     problem: ReconstructionProblem, stages: Sequence[Stage], plan: Plan, state: State | None = None
 ) -> Generator[State, Plan | None, None]:
     """Work through stages and yield the state after every batch, as :func:`steps` does for one plan.
@@ -226,7 +228,7 @@ def staged(
     Parameters
     ----------
     problem : Problem
-        From :func:`for_auto`, where stages are to settle by held-out counts.
+        From :func:`prepared_for_schedule`, where stages are to settle by held-out counts.
     stages : sequence of Stage
     plan : Plan
         Of which `iterations`, `seed` and `constraints` hold; the rest is the stages'.
@@ -290,7 +292,7 @@ def coarse_window(problem: ReconstructionProblem, apertures: float = APERTURES) 
     """
     if not problem.scalable:
         return problem.window
-    spectrum = np.abs(scipy.fft.fft2(problem.first_probe)) ** 2
+    spectrum = np.abs(scipy.fft.fft2(problem.initial_probe)) ** 2
     lit = spectrum.sum(0) > 0.25 * spectrum.sum(0).max()
     window = []
     for axis, full in enumerate(problem.window):
@@ -321,7 +323,7 @@ def _without_picture(problem: AnyProblem) -> AnyProblem:
     """The problem with an empty object to begin with; one that is held stays."""
     if "object" in problem.held:
         return problem
-    return problem.with_initial(obj=np.full_like(problem.first_object, problem.vacuum))
+    return problem.with_initial(obj=np.full_like(problem.initial_object, problem.vacuum))
 
 
 def _quick_sizes(full: int) -> set[int]:

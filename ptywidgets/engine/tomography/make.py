@@ -164,7 +164,7 @@ def series_of(
             )
             for tilt in turned
         ),
-        first_object=np.zeros(shape, np.float32) if volume is None else np.asarray(volume, np.float32),
+        initial_object=np.zeros(shape, np.float32) if volume is None else np.asarray(volume, np.float32),
         sequential=sequential,
         ordering=ordering,
     )
@@ -191,9 +191,9 @@ def _view(
         extent = tuple(n * d for n, d in zip(view.window, view.sampling, strict=True))
         exit_wave = Multislice((thickness,) * slices, wavelength=wavelength(energy), extent=extent)  # type: ignore[arg-type]  # rows and columns
         thick = replace(thin, exit_wave=exit_wave)
-        view = make_problem(measurement, model=thick, probe=view.first_probe, **options)
+        view = make_problem(measurement, model=thick, probe=view.initial_probe, **options)
     if modes > 1:
-        view = replace(view, first_probe=first_modes(view.first_probe, modes, main_share=FIRST_SHARE))
+        view = replace(view, initial_probe=first_modes(view.initial_probe, modes, main_share=FIRST_SHARE))
     return view
 
 
@@ -219,6 +219,6 @@ def _centred(view: Problem, shape: tuple[int, ...]) -> Problem:
     room = (np.array(shape) - np.array(view.object_shape[1:])) / 2
     return replace(
         view,
-        first_object=view.model.specimen.initial(full),
-        first_positions=view.first_positions + room * np.array(view.sampling),
+        initial_object=view.model.specimen.initial(full),
+        initial_positions=view.initial_positions + room * np.array(view.sampling),
     )

@@ -59,7 +59,7 @@ class TiltSeries:
         One for each tilt, on one grid, of potential objects and of equally many modes.
     projections : tuple of Projection
         One for each view.
-    first_object : ndarray (Z, Y, X)
+    initial_object : ndarray (Z, Y, X)
     sequential : bool
         Whether every algorithm goes from view to view. By default gradient descent and conjugate gradients take all
         views together, and the others, which work on windows of slices, go from view to view.
@@ -69,7 +69,7 @@ class TiltSeries:
 
     views: tuple[Problem, ...]
     projections: tuple[Projection, ...]
-    first_object: np.ndarray
+    initial_object: np.ndarray
     sequential: bool = False
     ordering: str | tuple[int, ...] = "shuffled"
     held: tuple[str, ...] = ()  # "probe", "object": what stays as it is at the start
@@ -86,19 +86,19 @@ class TiltSeries:
             raise ParameterError(f"{len(self.views)} views but {len(self.projections)} projections; give one for each.")
         for number, (view, projection) in enumerate(zip(self.views, self.projections, strict=True)):
             expected = (projection.slices, *projection.shape[1:])
-            if view.object_shape != expected or projection.shape != self.first_object.shape:
+            if view.object_shape != expected or projection.shape != self.initial_object.shape:
                 raise ParameterError(
                     f"view {number} has an object {view.object_shape} and its projection makes {expected} of "
-                    f"{projection.shape}, the volume being {self.first_object.shape}; make_series fits them."
+                    f"{projection.shape}, the volume being {self.initial_object.shape}; make_series fits them."
                 )
             if view.model.specimen.object_type != "potential":
                 raise ParameterError(
                     f"view {number} has a {view.model.specimen.object_type} object; phases add up along a beam and "
                     'transmissions do not: expected single_slice("potential") or another model of potentials.'
                 )
-            if view.first_probe.shape != self.views[0].first_probe.shape:
+            if view.initial_probe.shape != self.views[0].initial_probe.shape:
                 raise ParameterError(
-                    f"view {number} has a probe {view.first_probe.shape} but view 0 {self.views[0].first_probe.shape}; "
+                    f"view {number} has a probe {view.initial_probe.shape} but view 0 {self.views[0].initial_probe.shape}; "
                     "give all views the same window and as many modes."
                 )
 
@@ -146,7 +146,7 @@ class TiltSeries:
     @property
     def empty(self) -> bool:
         """Whether it begins with nothing at all."""
-        return not self.first_object.any()
+        return not self.initial_object.any()
 
     @property
     def slice_thickness(self) -> tuple[float, ...]:
@@ -163,7 +163,7 @@ class TiltSeries:
     @property
     def object_shape(self) -> tuple[int, ...]:
         """(Z, Y, X)."""
-        return self.first_object.shape
+        return self.initial_object.shape
 
     @property
     def count(self) -> int:
@@ -181,20 +181,20 @@ class TiltSeries:
         return max(view.curvature_bound for view in self.views)
 
     @property
-    def first_probe(self) -> np.ndarray:
+    def initial_probe(self) -> np.ndarray:
         """(T M, Ny, Nx)."""
-        return np.concatenate([view.first_probe for view in self.views])
+        return np.concatenate([view.initial_probe for view in self.views])
 
     @property
     def scan_middle(self) -> np.ndarray:
         """(2,) A: the middle of the positions of all tilts."""
-        first = self.first_positions
+        first = self.initial_positions
         return (first.max(0) + first.min(0)) / 2
 
     @property
-    def first_positions(self) -> np.ndarray:
+    def initial_positions(self) -> np.ndarray:
         """(J, 2) A."""
-        return np.concatenate([view.first_positions for view in self.views])
+        return np.concatenate([view.initial_positions for view in self.views])
 
     @cached_property
     def _ends(self) -> np.ndarray:
@@ -204,7 +204,7 @@ class TiltSeries:
     @property
     def modes(self) -> int:
         """M of each view."""
-        return len(self.views[0].first_probe)
+        return len(self.views[0].initial_probe)
 
     def illumination(self) -> np.ndarray:
         """Intensity (Y, X) that the first probes put on the image, all views together."""
@@ -223,7 +223,7 @@ class TiltSeries:
 
     def with_volume(self, volume: np.ndarray) -> TiltSeries:
         """The same series, beginning with a volume (Z, Y, X) in rad per voxel."""
-        return replace(self, first_object=np.asarray(volume, np.float32))
+        return replace(self, initial_object=np.asarray(volume, np.float32))
 
     def with_loss(self, loss: str | Loss) -> TiltSeries:
         """The same series with another loss."""
@@ -250,7 +250,7 @@ class TiltSeries:
         return replace(
             self,
             views=tuple(v.with_initial(probe=own, held=held) for v, own in zip(self.views, probes, strict=True)),
-            first_object=self.first_object if obj is None else obj,
+            initial_object=self.initial_object if obj is None else obj,
             held=self.held if held is None else held,
         )
 
@@ -272,7 +272,7 @@ class TiltSeries:
     def resample_state(self, state: State) -> State:
         """The state itself, which has the one grid that there is."""
         self.at_window(tuple(state.probe.shape[-2:]))
-        first = {"probe": self.first_probe, "object": self.first_object}
+        first = {"probe": self.initial_probe, "object": self.initial_object}
         return (
             state.replace(**{name: self.backend.to_device(first[name]) for name in self.held}) if self.held else state
         )
@@ -286,9 +286,9 @@ class TiltSeries:
             first = view.model.first_parameters(view.object_shape, view.window)
             parameters |= {f"{number} {name}": value for name, value in first.items()}
         state = State(
-            self.first_object,
-            self.first_probe,
-            self.first_positions,
+            self.initial_object,
+            self.initial_probe,
+            self.initial_positions,
             parameters=parameters,
             sampling=self.sampling,
             slice_thickness=self.slice_thickness,

@@ -6,10 +6,10 @@ import dataclasses
 import operator
 from typing import TYPE_CHECKING, Any
 
-from ptywidgets.engine.calibrate import Orientation, Start, find_orientation, find_start
+from ptywidgets.engine.calibrate import CalibrationResult, Orientation, calibrate, find_orientation
 from ptywidgets.engine.calibrate.certainty import question
-from ptywidgets.engine.calibrate.chosen import chosen_aberrations, chosen_decisions, in_words
-from ptywidgets.engine.calibrate.decisions import CANNOT, GIVEN, Decision
+from ptywidgets.engine.calibrate.chosen import chosen_aberrations, chosen_estimates, in_words
+from ptywidgets.engine.calibrate.estimates import CANNOT, GIVEN, Estimate
 from ptywidgets.engine.checks.doctor import Finding, examine
 from ptywidgets.engine.core.errors import ParameterError
 from ptywidgets.engine.core.params import check_options
@@ -28,7 +28,7 @@ class Calibrator:
     def __init__(self, recon: Reconstruction) -> None:
         self.recon = recon
 
-    def find_start(self, /, **known: Any) -> Start:
+    def calibrate(self, /, **known: Any) -> CalibrationResult:
         """Find calibration, rotation, transpose and aberrations from the data, and take them over.
 
         Of aberrations set before, those that are not looked for are kept, and of the defocus the sign is used. A model
@@ -37,33 +37,33 @@ class Calibrator:
         Parameters
         ----------
         **known
-            As of :func:`ptywidgets.engine.calibrate.find_start`, such as ``rotation=-15`` (degrees).
+            As of :func:`ptywidgets.engine.calibrate.calibrate`, such as ``rotation=-15`` (degrees).
 
         Returns
         -------
-        Start
-            What was found; each decision with value, uncertainty and reason is also in :attr:`start_decisions`.
+        CalibrationResult
+            What was found; each estimate with value, uncertainty and reason is also in :attr:`estimates`.
         """
         recon, inputs = self.recon, self.recon._inputs
-        check_options(find_start, known)
+        check_options(calibrate, known)
         dataset = inputs.data()
         recon._session.require_idle("look for a start")
         known.setdefault("preparation", recon.preparation.replace(rotation=None, transpose=None, flip=False))
         given = inputs.who.given(recon.optics.aberrations)  # also a defocus of 0, kept where none is found
         if given or given.known:
             known.setdefault("aberrations", given)
-        if recon.composition.slices > 1 and recon.views is None:  # of a volume the slices differ
-            known.setdefault("thickness", recon.composition.thickness)
-        there = (dataset, recon.optics, recon.preparation, recon.composition)
+        if recon.model.slices > 1 and recon.views is None:  # of a volume the slices differ
+            known.setdefault("thickness", recon.model.thickness)
+        there = (dataset, recon.optics, recon.preparation, recon.model)
         vacuum, looked_at = recon.optics.vacuum, dataset
         if vacuum is not None and vacuum.shape == dataset.detector_shape:
             looked_at = dataset.with_vacuum(vacuum)  # the aperture that the probe will have
-        start = find_start(looked_at, **known)
+        start = calibrate(looked_at, **known)
         recon._session.require_idle("take a start over")
-        now = (recon.dataset, recon.optics, recon.preparation, recon.composition)
+        now = (recon.dataset, recon.optics, recon.preparation, recon.model)
         if any(one is not other for one, other in zip(there, now, strict=True)):
             raise ParameterError(
-                "data, optics, preparation or composition were changed while a start was looked for; what was found is "
+                "data, optics, preparation or model were changed while a start was looked for; what was found is "
                 "not of what is there now and was not taken over: look again."
             )
         self._take_over(start)
@@ -72,19 +72,19 @@ class Calibrator:
         recon.message = " ".join([*start.measurement.notes, told])
         return start
 
-    def _take_over(self, start: Start) -> None:
+    def _take_over(self, start: CalibrationResult) -> None:
         recon, inputs = self.recon, self.recon._inputs
-        free = [n for n in TURN if start.decision(n).source != GIVEN]
+        free = [n for n in TURN if start.estimate(n).source != GIVEN]
         dataset, measurement, lens = inputs.data(), start.measurement, recon.optics
         inputs.taking = True  # the dataset only gets the calibration that was found for it
         try:
             with recon.hold_trait_notifications():
                 if measurement.calibration != dataset.calibration:
                     inputs.recalibrate(origin="measured", **dataclasses.asdict(measurement.calibration))
-                    recon.start_image = None
+                    recon.initial_image = None
                 inputs.leave_out(measurement)
                 turn = {"rotation": measurement.rotation, "transpose": measurement.transpose}
-                told = {n: v for n, v in turn.items() if start.decision(n).source != CANNOT}
+                told = {n: v for n, v in turn.items() if start.estimate(n).source != CANNOT}
                 # What is not told stays, as nothing is better.
                 before = {n: getattr(recon.preparation, n) for n in turn if n not in told}
                 recon.preparation = measurement.preparation.replace(**told, **before)
@@ -93,16 +93,16 @@ class Calibrator:
                 recon.optics = start.optics
                 inputs.who = inputs.who.with_found(found_by(start))
                 recon.measurement = inputs.prepared = measurement
-                recon.start_decisions = start.decisions
+                recon.estimates = start.estimates
                 self.offer(start, taken=start.fit.found)
-                if recon.composition.slices > 1:
-                    recon.composition = recon.composition.replace(focus="middle")
+                if recon.model.slices > 1:
+                    recon.model = recon.model.replace(focus="middle")
         finally:
             inputs.taking = False
         self._keep_aperture(lens)
         inputs.who = inputs.who.with_found_turn(recon.preparation, free)
 
-    def apply(self, start: Start) -> None:
+    def apply(self, start: CalibrationResult) -> None:
         """Take a start over, and keep what the optics have been given."""
         recon, inputs = self.recon, self.recon._inputs
         lens = recon.optics
@@ -118,7 +118,7 @@ class Calibrator:
         if before.vacuum is None and before.semiangle is not None and (before.semiangle, before.rolloff) != stated:
             recon.optics = recon.optics.replace(semiangle=before.semiangle, rolloff=before.rolloff)
 
-    def offer(self, start: Start, taken: bool = True) -> None:
+    def offer(self, start: CalibrationResult, taken: bool = True) -> None:
         """Keep what else a start could be; the first is in use now, or all of them wait for somebody to choose."""
         recon, inputs = self.recon, self.recon._inputs
         inputs.who = inputs.who.with_start(start, recon.optics.aberrations, taken)
@@ -158,7 +158,7 @@ class Calibrator:
         --------
         >>> from ptywidgets import Reconstruction, samples
         >>> recon = Reconstruction(samples.ducky("tiny"))
-        >>> start = recon.find_start()
+        >>> start = recon.calibrate()
         >>> if len(recon.start_alternatives) > 1:
         ...     recon.take_alternative(1)
         >>> recon.run(1).iteration
@@ -174,21 +174,21 @@ class Calibrator:
         assert start is not None
         one = alternatives[number]
         found = start.aberrations.replace(**own)
-        turn, lens, decisions = (start.rotation, start.transpose), found, start.decisions
+        turn, lens, estimates = (start.rotation, start.transpose), found, start.estimates
         if number or (asked is not None and not asked.fit.found):  # of what was not told none was taken
             turn = (float(one.rotation), bool(one.transpose))
             lens = chosen_aberrations(one, start, found, start.found - set(own))
-            decisions = chosen_decisions(alternatives, number, start, lens)
+            estimates = chosen_estimates(alternatives, number, start, lens)
         inputs.taking = True  # the dataset may only be told what its measurement leaves out
         try:
             with recon.hold_trait_notifications():
                 self._turn_round(*turn)
-                given = {"C10"} if start.decisions and _decision(start.decisions, "defocus").source == GIVEN else set()
+                given = {"C10"} if start.estimates and _estimate(start.estimates, "defocus").source == GIVEN else set()
                 names = (start.found | {"C10"}) - set(own) - given
                 inputs.who = inputs.who.with_found({n: v for n, v in lens.cartesian.items() if n in names})
                 if lens != recon.optics.aberrations:
                     recon.optics = recon.optics.replace(aberrations=lens)
-                recon.start_decisions = decisions
+                recon.estimates = estimates
                 inputs.who = inputs.who.with_taken(number, turn, lens, own)
         finally:
             inputs.taking = False
@@ -203,7 +203,7 @@ class Calibrator:
         count = len(recon.start_alternatives)
         if not count:
             raise ParameterError(
-                "there are no alternatives to take: find_start() looks for them, and other data or another calibration "
+                "there are no alternatives to take: calibrate() looks for them, and other data or another calibration "
                 "forget them."
             )
         try:
@@ -234,12 +234,12 @@ class Calibrator:
         """
         recon = self.recon
         found = recon._inputs.who.found_start
-        free = found is not None and not any(d.source == GIVEN for d in found.decisions if d.name in TURN)
+        free = found is not None and not any(d.source == GIVEN for d in found.estimates if d.name in TURN)
         trials = recon.start_alternatives if free else ()
         return find_orientation(recon._images.bright_field(), recon.measurement, recon.optics, trials=trials)
 
     def orient(self, rotation: float, transpose: bool) -> Measurement:
-        """Prepare with another orientation; aberrations that :meth:`find_start` found turn with it.
+        """Prepare with another orientation; aberrations that :meth:`calibrate` found turn with it.
 
         The data ask for the opposite of all aberrations when they are read with half a turn more: what was found from
         them is one of these two readings. Aberrations that somebody has set are left as they are.
@@ -263,8 +263,8 @@ class Calibrator:
         return examine(recon._inputs.data(), recon.measurement, recon.optics)
 
 
-def _decision(decisions: tuple[Decision, ...], name: str) -> Decision:
-    return next(decision for decision in decisions if decision.name == name)
+def _estimate(estimates: tuple[Estimate, ...], name: str) -> Estimate:
+    return next(estimate for estimate in estimates if estimate.name == name)
 
 
 __all__ = ["Calibrator"]

@@ -60,32 +60,32 @@ class FirstImage:
             )
         return getattr(direct, method)(self.bright_field(), recon.optics, **options)
 
-    def start_from(self, image: DirectImage | None) -> None:
+    def initialize_from(self, image: DirectImage | None) -> None:
         """Let the next run begin anew, from this image instead of an empty object; None: from empty again.
 
         Examples
         --------
         >>> from ptywidgets import Reconstruction, samples
         >>> recon = Reconstruction(samples.ducky("tiny"), defocus=250)
-        >>> recon.start_from(recon.direct("dpc"))
-        >>> recon.run(1).started_from
+        >>> recon.initialize_from(recon.direct("dpc"))
+        >>> recon.run(1).initialized_from
         'DirectImage(dpc, 12x12, 1.5 A pixels)'
         """
         recon = self.recon
         if image is not None:
             recon._waves.forget_object()  # the latest wish holds
-        recon.start_image = image
+        recon.initial_image = image
         recon._inputs.stale = True
 
     @property
-    def started_from(self) -> str:
+    def initialized_from(self) -> str:
         """What the present run began from: "empty", or the words of an image."""
         return self.began_from
 
     def begin(self, problem: Any) -> Any:
-        """A fresh problem, with the object that :meth:`start_from` asked for."""
+        """A fresh problem, with the object that :meth:`initialize_from` asked for."""
         recon = self.recon
-        image, measurement = recon.start_image, problem.measurement
+        image, measurement = recon.initial_image, problem.measurement
         self.began_from = "empty"
         if image is None:
             return problem
@@ -97,7 +97,7 @@ class FirstImage:
             recon.message = f"Started from empty: the {image.method} image was made with another rotation."
             return problem
         self.began_from = repr(image)
-        return dataclasses.replace(problem, first_object=start_object(image, problem))
+        return dataclasses.replace(problem, initial_object=start_object(image, problem))
 
 
 def _alike(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:

@@ -51,7 +51,7 @@ class GivenWaves:
         ----------
         probe : array (Ny, Nx) or (M, Ny, Nx), path, or Reconstruction, optional
             Wave in real space. A path is a saved reconstruction, a .npy file, or HDF5 with an array named "probe". More
-            modes than the composition has are taken, too: the composition then has as many.
+            modes than the model has are taken, too: the model then has as many.
         object : array (Y, X) or (S, Y, X), path, or Reconstruction, optional
             Complex transmission, or real phase in rad, in the detector frame, as :attr:`object` gives it; of a tilt
             series the volume.
@@ -74,7 +74,7 @@ class GivenWaves:
         >>> from ptywidgets import Reconstruction, samples
         >>> first = Reconstruction(samples.ducky("tiny"), defocus=250).run(3)
         >>> second = Reconstruction(samples.ducky("tiny")).begin_with(probe=first, hold_probe=True).run(2)
-        >>> bool(np.allclose(second.probe, first.probe, rtol=0.1, atol=0.5)), second.started_from
+        >>> bool(np.allclose(second.probe, first.probe, rtol=0.1, atol=0.5)), second.initialized_from
         (True, 'probe of a Reconstruction of ducky tiny (held)')
         """
         recon = self.recon
@@ -114,9 +114,9 @@ class GivenWaves:
     def _give(self, given: Given | None) -> None:
         recon = self.recon
         if given is not None and given.object is not None:
-            recon.start_image = None
-        if given is not None and given.probe is not None and len(given.probe) > recon.composition.modes:
-            recon.composition = recon.composition.replace(modes=len(given.probe))
+            recon.initial_image = None
+        if given is not None and given.probe is not None and len(given.probe) > recon.model.modes:
+            recon.model = recon.model.replace(modes=len(given.probe))
         recon.given = given
         recon.message = "" if given is None else f"The next run begins with the {given.words}."
 
@@ -146,7 +146,7 @@ def _probe_from(source: Any, size: tuple[float, float] | None, centred: bool | N
 def _object_from(source: Any, size: tuple[float, float] | None) -> dict[str, Any]:
     if _is_reconstruction(source):
         problem, state = _result_of(source)
-        where, measurement = problem.first_positions, problem.measurement
+        where, measurement = problem.initial_positions, problem.measurement
         obj, sampling = problem.backend.to_numpy(state.object), problem.sampling
         orientation = (float(measurement.rotation), bool(measurement.transpose))
     else:

@@ -19,7 +19,7 @@ from ptywidgets.engine.optics.probe import Optics
 from ptywidgets.engine.preprocess import Measurement, prepare, reorient
 from ptywidgets.engine.preprocess.measurement import left_out_alike
 from ptywidgets.reconstruction.inputs.tilt_measurements import TiltMeasurements, same_origin
-from ptywidgets.reconstruction.inputs.views import Views
+from ptywidgets.reconstruction.inputs.tilt_series_data import TiltSeriesData
 from ptywidgets.reconstruction.inputs.who_set import TURN, WhoSet
 
 if TYPE_CHECKING:
@@ -291,7 +291,7 @@ class Inputs:
         if not np.array_equal(vacuum, new.vacuum):
             recon.optics = recon.optics.replace(vacuum=new.vacuum)
 
-    def _begin_with(self, views: Views) -> None:
+    def _begin_with(self, views: TiltSeriesData) -> None:
         """Another series."""
         recon = self.recon
         number = views.number(recon.dataset) or 0
@@ -306,8 +306,8 @@ class Inputs:
     def forget(self) -> None:
         """Of other data nothing is known that was found in these."""
         recon = self.recon
-        recon.measurement = recon.start_image = recon.start_landscape = None
-        recon.start_decisions = recon.start_alternatives = ()
+        recon.measurement = recon.initial_image = recon.start_landscape = None
+        recon.estimates = recon.start_alternatives = ()
         self.who = self.who.without_start()
         found, lens = self.found_names, recon.optics.aberrations
         if self.who.found(lens):

@@ -8,8 +8,8 @@ import numpy as np
 
 from ptywidgets.engine.backends.speed import slower
 from ptywidgets.engine.core.state import State
-from ptywidgets.engine.problem.composition import Composition
 from ptywidgets.engine.problem.convert_state import convert_state
+from ptywidgets.engine.problem.model_config import ModelConfig
 from ptywidgets.engine.problem.problem import Problem, make_problem
 from ptywidgets.engine.solve.room import moves_positions, room_for, with_room
 from ptywidgets.engine.tomography import TiltSeries, check_series, compose_series, convert_series_state
@@ -26,22 +26,22 @@ class ProblemMaker:
     def __init__(self, recon: Reconstruction) -> None:
         self.recon = recon
         self.room = 0.0  # about the scan, A, that the problem has
-        self.composed: tuple[Composition, str] | None = None  # what the problem was made of
+        self.composed: tuple[ModelConfig, str] | None = None  # what the problem was made of
 
     def make(self, room: float | None = None) -> Problem | TiltSeries:
         """The problem anew, with `room` in A about the scan; by default as much as the present one has."""
         recon = self.recon
         room = self.room if room is None else room
-        composition = recon.composition
+        config = recon.model
         if recon.views is not None:
-            check_series(composition, recon.object_type)  # before the data of all tilts are read
+            check_series(config, recon.object_type)  # before the data of all tilts are read
         measurements = recon._inputs.measurements
         if recon.views is not None:
             series = compose_series(
                 measurements,
                 recon.views.tilts,
                 recon.views.optics or recon.optics,
-                composition,
+                config,
                 object_type=recon.object_type,
                 device=recon.device,
             )
@@ -50,8 +50,8 @@ class ProblemMaker:
         problem = make_problem(
             measurement,
             recon.optics,
-            model=composition.model(recon.object_type, measurement),
-            probe=self._first_probe(measurement),
+            model=config.model(recon.object_type, measurement),
+            probe=self._initial_probe(measurement),
             device=recon.device,
             object_padding=room,
         )
@@ -82,12 +82,12 @@ class ProblemMaker:
             problem = self.make()
         return problem
 
-    def _first_probe(self, measurement: Any) -> np.ndarray:
+    def _initial_probe(self, measurement: Any) -> np.ndarray:
         """What the optics make; where a probe is given, which needs none, anything that has its place."""
         recon = self.recon
         if recon._waves.probe_is_given:
-            return np.ones((recon.composition.modes, *measurement.patterns.shape[-2:]), np.complex64)
-        return recon.composition.first_probe(recon.optics, measurement)
+            return np.ones((recon.model.modes, *measurement.patterns.shape[-2:]), np.complex64)
+        return recon.model.initial_probe(recon.optics, measurement)
 
     def ready(self) -> tuple[Any, State]:
         """The problem to work on and the state to go on from, in the present object type and on the present device."""
@@ -119,7 +119,7 @@ class ProblemMaker:
             state = problem.start()
             recon.iteration = 0
             inputs.stale = False
-        elif self.composed != (recon.composition, recon.object_type):
+        elif self.composed != (recon.model, recon.object_type):
             problem = self.make()
             # Stages of the automatic schedule, and the batches of an iteration, are those of a model.
             anew = {"stage": 0, "begun": state.iteration, "order": None, "batch": 0, "partial_loss": 0.0}
@@ -133,7 +133,7 @@ class ProblemMaker:
             begun = {"order": None, "batch": 0, "partial_loss": 0.0}
             problem, state = with_room(problem, state.replace(**begun), self._wanted_room - self.room)
             self.room = self._wanted_room
-        self.composed = (recon.composition, recon.object_type)
+        self.composed = (recon.model, recon.object_type)
         recon.result.whole, recon.result.state = problem, state
         return problem, state
 

@@ -76,7 +76,7 @@ class Settings:
         if recon.plan.constraints == default_constraints(change["old"]):
             recon.plan = recon.plan.replace(constraints=default_constraints(change["new"]))
 
-    def follow_composition(self, change: Any) -> None:
+    def follow_config(self, change: Any) -> None:
         """What the model has to find is refined, and no longer when it has not: the rest of the plan stays."""
         recon = self.recon
         before, now = default_refinements(change["old"]), default_refinements(change["new"])
@@ -88,7 +88,7 @@ class Settings:
         """Whoever chooses batches or a rule has planned; how long and under which constraints is asked of both."""
         old, new = change["old"], change["new"]
         if (old.batch, old.algorithm) != (new.batch, new.algorithm):
-            self.recon.auto = False
+            self.recon.schedule = "manual"
 
     def follow_auto(self, change: Any) -> None:
         """During a run, say when it counts."""

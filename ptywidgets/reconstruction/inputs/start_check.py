@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from traitlets import Tuple
 
-from ptywidgets.engine.calibrate import Decision
+from ptywidgets.engine.calibrate import Estimate
 from ptywidgets.engine.checks.joint_fit import Offsets
 from ptywidgets.engine.checks.start_changes import Change, changes, in_words
 from ptywidgets.engine.checks.start_check import check_start, checked_names, lens, moved
@@ -53,10 +53,10 @@ class StartCheck:
         moving = moves_positions(recon.plan.refinements)
         if recon.views is not None or dataset is None or measurement is None:
             return ""
-        if not (recon.find_unknown and (recon.auto or moving)):
+        if not (recon.find_unknown and (recon.schedule == "automatic" or moving)):
             return ""
         hold = set(recon.hold)
-        if recon._waves.probe_is_given or not recon.auto:
+        if recon._waves.probe_is_given or recon.schedule == "manual":
             hold |= {"aberrations", "semiangle"}
         if measurement is not recon._inputs.prepared:  # somebody has made it, who knew
             hold |= {"rotation", "scan_step"}
@@ -114,7 +114,7 @@ class StartCheck:
                 if optics is not recon.optics:
                     recon._calibrator.move_lens(optics.aberrations)
                     recon.optics = optics
-                recon.start_decisions = _corrected(recon.start_decisions, told)
+                recon.estimates = _corrected(recon.estimates, told)
         finally:
             inputs.taking = False
 
@@ -133,18 +133,18 @@ class StartCheck:
         return told
 
 
-def _corrected(decisions: tuple[Decision, ...], told: tuple[Change, ...]) -> tuple[Decision, ...]:
-    """Decisions with what a check has changed; what nothing was decided about before stands at the end."""
-    if not decisions:
+def _corrected(estimates: tuple[Estimate, ...], told: tuple[Change, ...]) -> tuple[Estimate, ...]:
+    """Estimates with what a check has changed; what nothing was decided about before stands at the end."""
+    if not estimates:
         return ()
     by_name = {change.name: change for change in told}
     changed = [
-        decision
-        if (one := by_name.pop(decision.name, None)) is None
-        else replace(decision, value=one.value, uncertainty=None, source=SOURCE, sentence=one.sentence)
-        for decision in decisions
+        estimate
+        if (one := by_name.pop(estimate.name, None)) is None
+        else replace(estimate, value=one.value, uncertainty=None, source=SOURCE, sentence=one.sentence)
+        for estimate in estimates
     ]
-    added = [Decision(c.name, c.value, None, c.unit, SOURCE, c.sentence) for c in by_name.values()]
+    added = [Estimate(c.name, c.value, None, c.unit, SOURCE, c.sentence) for c in by_name.values()]
     return (*changed, *added)
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ptywidgets.engine.calibrate import find_start
+from ptywidgets.engine.calibrate import calibrate
+from ptywidgets.engine.calibrate.calibration import calibrate_by_disk
 from ptywidgets.engine.calibrate.certainty import in_one_line, question
 from ptywidgets.engine.calibrate.spectra.optics_fit import TERMS
-from ptywidgets.engine.calibrate.start import calibrate_by_disk
 from ptywidgets.engine.checks import Facts
 from ptywidgets.engine.checks.patterns import check_disk
 from ptywidgets.engine.checks.step import check_step
@@ -125,13 +125,13 @@ class UnknownNumbers:
 
     def _find_here(self) -> str:
         recon = self.recon
-        decisions = list(self._complete_aperture())
+        estimates = list(self._complete_aperture())
         if recon.optics.aberrations.known:
-            decisions += self._sharper_rotation()
+            estimates += self._sharper_rotation()
             self._draw_aperture()
         elif not recon._waves.probe_is_given:
-            decisions += self._look(**_held(recon.optics.aberrations))
-        found = in_one_line(decisions, self._careful)
+            estimates += self._look(**_held(recon.optics.aberrations))
+        found = in_one_line(estimates, self._careful)
         notes = () if not found or recon.measurement is None else recon.measurement.notes
         return " ".join([*notes, found])
 
@@ -145,7 +145,7 @@ class UnknownNumbers:
         if not (known.q_pixel is None or (known.semiangle is None and not self._aperture_is_known)):
             return ()
         self._tell("the bright-field disk")
-        found, decisions = calibrate_by_disk(dataset)
+        found, estimates = calibrate_by_disk(dataset)
         inputs.taking = True
         try:
             inputs.recalibrate(**dataclasses.asdict(found.calibration))
@@ -154,7 +154,7 @@ class UnknownNumbers:
             inputs.taking = False
         if not self._aperture_is_known:
             recon.optics = recon.optics.replace(semiangle=found.calibration.semiangle)
-        return decisions
+        return estimates
 
     def _draw_aperture(self) -> None:
         """As the disk of the patterns is, where there is no vacuum pattern and nobody has drawn the aperture."""
@@ -201,11 +201,11 @@ class UnknownNumbers:
         by_hand = given is not None and given is not inputs.prepared
         if given is not None and (by_hand or recon.preparation.flip):  # somebody has said how the detector lies
             known |= {"rotation": given.rotation, "transpose": given.transpose}
-        if recon.composition.slices > 1 and recon.views is None:
-            known["thickness"] = recon.composition.thickness
+        if recon.model.slices > 1 and recon.views is None:
+            known["thickness"] = recon.model.thickness
         try:
             with np.errstate(divide="ignore", invalid="ignore"):
-                start = find_start(dataset, progress=self._tell, **known)
+                start = calibrate(dataset, progress=self._tell, **known)
         except (PtyError, Halted):
             raise
         except (ArithmeticError, IndexError, np.linalg.LinAlgError, ValueError) as error:
@@ -222,11 +222,11 @@ class UnknownNumbers:
         if by_hand:
             recon.optics = lens.replace(aberrations=start.optics.aberrations)
             inputs.who = inputs.who.with_found(found_by(start))
-            recon.start_decisions = start.decisions
+            recon.estimates = start.estimates
             recon._calibrator.offer(start)
-            return start.decisions
+            return start.estimates
         recon._calibrator.apply(start)
-        return start.decisions
+        return start.estimates
 
     def _tell(self, words: str) -> None:
         """Say what is looked at; raises Halted where the run is to stop."""

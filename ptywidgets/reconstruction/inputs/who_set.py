@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from ptywidgets.engine.calibrate import Start
+from ptywidgets.engine.calibrate import CalibrationResult
 from ptywidgets.engine.calibrate.chosen import FoundStart
 from ptywidgets.engine.optics.aberrations import Aberrations
 from ptywidgets.engine.preprocess import Preparation, wrapped_angle
@@ -42,8 +42,8 @@ class WhoSet:
         All of them as the program has set them last; None where no start has been found.
     own : mapping of str to float
         Cartesian aberrations that somebody had set between the start and the last choice of an alternative.
-    start : Start or FoundStart, optional
-        What a search has found. It is a whole :class:`Start` as long as it is only offered, for somebody to choose.
+    start : CalibrationResult or FoundStart, optional
+        What a search has found. It is a whole :class:`CalibrationResult` as long as it is only offered, for somebody to choose.
     in_use : Taken, optional
         The alternative that is in use.
 
@@ -61,7 +61,7 @@ class WhoSet:
     found_turn: tuple[tuple[str, Any], ...] = ()
     set_aberrations: Aberrations | None = None
     own: Mapping[str, float] = field(default_factory=dict)
-    start: Start | FoundStart | None = None
+    start: CalibrationResult | FoundStart | None = None
     in_use: Taken | None = None
 
     # ---------------------------------------------------------------- what follows from it
@@ -106,14 +106,14 @@ class WhoSet:
         return one.number if alike else None
 
     @property
-    def offered(self) -> Start | None:
+    def offered(self) -> CalibrationResult | None:
         """What was found and not taken over: somebody has to choose among its alternatives."""
-        return self.start if isinstance(self.start, Start) else None
+        return self.start if isinstance(self.start, CalibrationResult) else None
 
     @property
     def found_start(self) -> FoundStart | None:
         """What the search has found itself, whatever was chosen since."""
-        return _essence(self.start) if isinstance(self.start, Start) else self.start
+        return _essence(self.start) if isinstance(self.start, CalibrationResult) else self.start
 
     # ---------------------------------------------------------------- what makes another one of it
 
@@ -125,7 +125,7 @@ class WhoSet:
         """Of rotation and transpose these were found, as they are in a preparation."""
         return replace(self, found_turn=tuple((name, getattr(preparation, name)) for name in TURN if name in names))
 
-    def with_start(self, start: Start, now: Aberrations, taken: bool) -> WhoSet:
+    def with_start(self, start: CalibrationResult, now: Aberrations, taken: bool) -> WhoSet:
         """A search has found a start, which is in use, or waits for somebody to choose among its alternatives."""
         found = _essence(start)
         several = bool(start.alternatives)
@@ -160,15 +160,15 @@ class WhoSet:
         return replace(self, found_aberrations={}, set_aberrations=now)
 
 
-def found_by(start: Start) -> dict[str, float]:
+def found_by(start: CalibrationResult) -> dict[str, float]:
     """Cartesian aberrations that a start has found, and not been given; of some no uncertainty is known."""
     sigmas = start.fit.uncertainties
     return {n: v for n, v in start.optics.aberrations.cartesian.items() if sigmas.get(n, 0.0) > 0}
 
 
-def _essence(start: Start) -> FoundStart:
+def _essence(start: CalibrationResult) -> FoundStart:
     turn, lens = (start.measurement.rotation, start.measurement.transpose), start.optics.aberrations
-    return FoundStart(*turn, lens, frozenset(found_by(start)), start.decisions)
+    return FoundStart(*turn, lens, frozenset(found_by(start)), start.estimates)
 
 
 __all__ = ["TURN", "Taken", "WhoSet", "found_by"]

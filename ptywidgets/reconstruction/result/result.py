@@ -13,7 +13,7 @@ from ptywidgets.engine.optics.probe import make_probe
 from ptywidgets.engine.problem.problem import Problem
 from ptywidgets.engine.solve.given import fitted_probe
 from ptywidgets.engine.tomography import TiltSeries
-from ptywidgets.reconstruction.result.look import ACROSS, Line, Look
+from ptywidgets.reconstruction.result.display_settings import ACROSS, DisplaySettings, Line
 from ptywidgets.reconstruction.result.scan_frame import (
     depth_section,
     position_corrections,
@@ -149,7 +149,7 @@ class Result:
             A, in depth and along the line.
         """
         present = self.present
-        return None if present is None else depth_section(*present, Look(section=line).section or ACROSS)
+        return None if present is None else depth_section(*present, DisplaySettings(section=line).section or ACROSS)
 
     @property
     def modes(self) -> np.ndarray | None:

@@ -14,7 +14,7 @@ from scipy import ndimage
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.problem.problem import Problem
 from ptywidgets.engine.tomography import TiltSeries
-from ptywidgets.reconstruction.result.look import Line
+from ptywidgets.reconstruction.result.display_settings import Line
 
 Map = tuple[np.ndarray, np.ndarray, tuple[int, int], float]
 
@@ -92,7 +92,7 @@ def position_corrections(problem: Problem | TiltSeries, state: State) -> np.ndar
 
     NaN where a position is left out; None where none has moved, or where they lie on no grid.
     """
-    moved, measurement = state.positions - problem.first_positions, problem.measurement
+    moved, measurement = state.positions - problem.initial_positions, problem.measurement
     if len(moved) != len(measurement.scan_indices) or len(moved) != len(measurement.patterns) or not moved.any():
         return None
     if measurement.scan_mask is None and len(moved) != np.prod(measurement.scan_shape):

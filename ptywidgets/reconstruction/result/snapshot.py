@@ -13,7 +13,7 @@ from ptywidgets.engine.data.calibration import both, single
 from ptywidgets.engine.optics.modes import occupations, orthogonalise
 from ptywidgets.engine.problem.problem import Problem
 from ptywidgets.engine.tomography import Tilt, TiltSeries
-from ptywidgets.reconstruction.result.look import Look
+from ptywidgets.reconstruction.result.display_settings import DisplaySettings
 from ptywidgets.reconstruction.result.scan_frame import (
     depth_section,
     position_corrections,
@@ -79,10 +79,10 @@ def take_snapshot(
     status: str = "",
     iterations: int = 0,
     seconds_per_iteration: float | None = None,
-    look: Look | None = None,
+    look: DisplaySettings | None = None,
 ) -> Snapshot:
     """Display arrays of a state: of what is looked at, and no others."""
-    look = look or Look()
+    look = look or DisplaySettings()
     shown = _known(look.slice, len(state.object)) if len(state.object) > 1 else None
     phase, amplitude, step = shown_transmission(problem, state, LARGEST, shown)
     one, own = one_view(problem, state, look.view)
@@ -133,21 +133,21 @@ def one_view(problem: Problem | TiltSeries, state: State, number: int) -> tuple[
     return problem.views[number], problem.own_part(state, number)
 
 
-def _of_volume(problem: Problem | TiltSeries, look: Look) -> dict[str, Any]:
+def _of_volume(problem: Problem | TiltSeries, look: DisplaySettings) -> dict[str, Any]:
     if not isinstance(problem, TiltSeries):
         return {}
     tilts = tuple(projection.tilt for projection in problem.projections)
     return {"tilts": tilts, "view": min(look.view, len(tilts) - 1)}
 
 
-def _section(problem: Any, state: State, look: Look) -> dict[str, Any]:
+def _section(problem: Any, state: State, look: DisplaySettings) -> dict[str, Any]:
     if look.section is None or len(state.object) == 1:
         return {}
     section, sampling = depth_section(problem, state, look.section, LARGEST)
     return {"section": section, "section_sampling": sampling}
 
 
-def _more(problem: Problem, state: State, look: Look) -> dict[str, Any]:
+def _more(problem: Problem, state: State, look: DisplaySettings) -> dict[str, Any]:
     """What only some models have, as far as it is looked at."""
     found: dict[str, Any] = {}
     known = state.parameters
@@ -204,7 +204,7 @@ def fourier_amplitude(
 
 
 def _is_real(problem: Problem | TiltSeries) -> bool:
-    return not np.iscomplexobj(problem.first_object)
+    return not np.iscomplexobj(problem.initial_object)
 
 
 def _known(number: int | None, count: int) -> int | None:

@@ -23,7 +23,7 @@ PARTS = {  # and what a copy takes over of each; the rest is made again
     "_files": ("warned",),
 }
 ATTRIBUTES = (
-    *("_wrapped", "_trait_values", "_trait_notifiers", "_trait_validators", "_cross_validation_lock", "mailbox"),
+    *("_wrapped", "_trait_values", "_trait_notifiers", "_trait_validators", "_cross_validation_lock", "snapshots"),
     *(*PARTS, "_calibrator", "_check", "_made_in", "_result", "_settings", "_waves", "_work"),
 )
 
@@ -76,10 +76,10 @@ def restored(kind: type[Reconstruction], found: dict[str, Any]) -> Reconstructio
     recon._inputs.tilts.lead, recon._inputs.tilts.prepared = found["tilts"]
     state: State | None = found["state"]
     if state is not None and recon._maker.composed is not None:
-        now = recon.composition, recon.object_type
-        recon._trait_values["composition"], recon._trait_values["object_type"] = recon._maker.composed
+        now = recon.model, recon.object_type
+        recon._trait_values["model"], recon._trait_values["object_type"] = recon._maker.composed
         problem = recon._maker.make()  # of the model that the state belongs to
-        recon._trait_values["composition"], recon._trait_values["object_type"] = now
+        recon._trait_values["model"], recon._trait_values["object_type"] = now
         recon.result.take(problem, problem.on_device(state))
         recon._trait_values["iteration"] = state.iteration
     idle = "empty" if recon.dataset is None else "ready" if state is None else "stopped"

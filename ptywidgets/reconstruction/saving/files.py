@@ -176,17 +176,17 @@ def loaded(
         plan=checkpoint.plan,
         preparation=checkpoint.preparation,
         object_type=checkpoint.object_type,
-        composition=checkpoint.composition,
+        model=checkpoint.model,
         given=checkpoint.given,
     )
     for file in checkpoint.inputs:
         recon.remember_input(file)
     said = checkpoint.provenance
     if checkpoint.state is not None or "schedule" in said:
-        recon.auto = said.get("schedule") == "automatic"
+        recon.schedule = "automatic" if said.get("schedule") == "automatic" else "manual"
     recon.hold, recon.find_unknown = tuple(said.get("hold", "").split()), said.get("find_unknown") != "False"
     if checkpoint.state is not None:
-        recon._images.began_from = said.get("started_from", "empty")
+        recon._images.began_from = said.get("initialized_from", "empty")
         _continue_from(recon, checkpoint.state)
         recon._inputs.stale = said.get("stale") == "True"  # it was changed after the run that is saved
     recon._inputs.remember_found(said.get("found", "").split())
@@ -207,7 +207,7 @@ def _continue_from(recon: Reconstruction, state: State) -> None:
         )
     recon.measurement = recon._inputs.prepared = measurement
     problem = recon._maker.of_state(state)
-    recon._maker.composed = (recon.composition, recon.object_type)
+    recon._maker.composed = (recon.model, recon.object_type)
     recon.result.take(problem, problem.on_device(state))
     recon._inputs.stale = False
     recon.iteration = state.iteration

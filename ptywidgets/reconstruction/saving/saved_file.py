@@ -20,7 +20,7 @@ from ptywidgets.engine.data.dataset import CALIBRATED, Dataset
 from ptywidgets.engine.io.atomic import checked_target
 from ptywidgets.engine.preprocess import Measurement, Preparation
 from ptywidgets.engine.tomography import TiltSeries
-from ptywidgets.reconstruction.inputs.views import Views
+from ptywidgets.reconstruction.inputs.tilt_series_data import TiltSeriesData
 
 if TYPE_CHECKING:
     from ptywidgets.reconstruction.reconstruction import Reconstruction
@@ -41,7 +41,7 @@ def check_path(recon: Reconstruction, path: str | os.PathLike[str], overwrite: b
 
 def check_can_save(recon: Reconstruction) -> None:
     """Raise ParameterError where something that a reconstruction is described by cannot be saved."""
-    for described in (recon.plan, recon.preparation, recon.composition, recon.optics):
+    for described in (recon.plan, recon.preparation, recon.model, recon.optics):
         check_saveable(described)
 
 
@@ -67,7 +67,7 @@ def save(recon: Reconstruction, path: str | os.PathLike[str], overwrite: bool = 
         optics=recon.optics,
         calibration=recon.dataset.calibration,
         object_type=recon.object_type,
-        composition=recon.composition,
+        model=recon.model,
         sampling=measurement.sampling if problem is None else problem.sampling,
         rotation=measurement.rotation,
         transpose=measurement.transpose,
@@ -78,7 +78,7 @@ def save(recon: Reconstruction, path: str | os.PathLike[str], overwrite: bool = 
         inputs=tuple(map(str, recon.inputs)),
         data=SavedData.of(recon.dataset) if recon.views is None else None,
         provenance=new_provenance(recon.dataset)
-        | {"started_from": recon.started_from, "schedule": "automatic" if recon.auto else "planned"}
+        | {"initialized_from": recon.initialized_from, "schedule": recon.schedule}
         | {"found": " ".join(_found(recon)), "hold": " ".join(recon.hold)}
         | {"find_unknown": str(recon.find_unknown), "stale": str(recon._inputs.stale)},
     )
@@ -219,7 +219,7 @@ def _same(value: Any, saved: Any) -> bool:
         return bool(value == saved) if isinstance(value, (str, bool)) else False
 
 
-def _saved_views(views: Views) -> tuple[SavedView, ...]:
+def _saved_views(views: TiltSeriesData) -> tuple[SavedView, ...]:
     optics = views.optics or (None,) * len(views)
     saved = zip(views.datasets, views.tilts, optics, strict=True)
     return tuple(SavedView.of(dataset, tilt, one) for dataset, tilt, one in saved)

@@ -16,8 +16,8 @@ from ptywidgets.engine.core.state import State
 from ptywidgets.engine.solve.plan import Plan
 from ptywidgets.engine.solve.schedule import Stage
 from ptywidgets.reconstruction.session import ending
-from ptywidgets.reconstruction.session.clock import Clock
 from ptywidgets.reconstruction.session.hosts import shows_threads
+from ptywidgets.reconstruction.session.run_timer import RunTimer
 from ptywidgets.reconstruction.session.worker import States, Worker, weakly
 
 STATUSES = ("empty", "ready", "running", "paused", "stopped", "finished", "doubtful", "error")
@@ -131,7 +131,7 @@ class Session:
         self.error: BaseException | None = None  # what went wrong in the latest run
         self.target: int | None = None  # where the present run ends, where that is not what is planned
         self.stages: tuple[Stage, ...] = ()  # of the automatic schedule of the latest run
-        self.clock = Clock()
+        self.clock = RunTimer()
         self._worker: Worker | None = None
         self._lock = threading.RLock()
         self._unheld: weakref.finalize[..., Any] | None = None  # stops a run whose owner is gone

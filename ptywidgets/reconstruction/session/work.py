@@ -11,11 +11,11 @@ from ptywidgets.engine.checks.doubts import HARDLY, SEVERE, doubtful, doubts_of
 from ptywidgets.engine.core.errors import PtyError
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.solve.iterate import steps
-from ptywidgets.engine.solve.schedule import Stage, auto, for_auto, staged
+from ptywidgets.engine.solve.schedule import Stage, automatic_schedule, prepared_for_schedule, run_stages
 from ptywidgets.reconstruction.result.snapshot import take_snapshot
 from ptywidgets.reconstruction.saving.autosaves import Autosaves
 from ptywidgets.reconstruction.session import ending
-from ptywidgets.reconstruction.session.clock import Clock
+from ptywidgets.reconstruction.session.run_timer import RunTimer
 from ptywidgets.reconstruction.session.session import ENDED, Halted
 from ptywidgets.reconstruction.session.worker import States
 
@@ -57,7 +57,7 @@ class ReconstructionWork:
     def outdated(self) -> bool:
         """Whether the model was changed during a pause."""
         recon = self.recon
-        return recon._maker.composed not in (None, (recon.composition, recon.object_type))
+        return recon._maker.composed not in (None, (recon.model, recon.object_type))
 
     @property
     def target_iteration(self) -> int:
@@ -74,7 +74,7 @@ class ReconstructionWork:
     def stage(self) -> Stage | None:
         """What the automatic schedule is doing; None before it has begun, or where there is a plan."""
         state, stages = self.recon.result.state, self.stages
-        if not self.recon.auto or state is None or state.stage >= len(stages):
+        if self.recon.schedule == "manual" or state is None or state.stage >= len(stages):
             return None
         return stages[state.stage]
 
@@ -100,14 +100,16 @@ class ReconstructionWork:
         if target <= state.iteration:
             target = state.iteration + recon.plan.iterations
         session.target = target
-        session.clock = Clock()
+        session.clock = RunTimer()
         plan = recon.plan.replace(iterations=target)
         self._training = None
-        if not recon.auto:
+        if recon.schedule == "manual":
             return steps(problem, plan, problem.resample_state(state))
-        training = self._training = for_auto(problem, seed=plan.seed)
-        session.stages = auto(training, iterations=target, constraints=plan.constraints)
-        return staged(training, session.stages, plan, state if state.iteration or not state.at_iteration_end else None)
+        training = self._training = prepared_for_schedule(problem, seed=plan.seed)
+        session.stages = automatic_schedule(training, iterations=target, constraints=plan.constraints)
+        return run_stages(
+            training, session.stages, plan, state if state.iteration or not state.at_iteration_end else None
+        )
 
     def halted(self) -> None:
         """Say what was found before it was stopped, if anything."""
@@ -166,7 +168,7 @@ class ReconstructionWork:
     def publish(self) -> None:
         """Leave a snapshot of the latest state in the mailbox, where anybody looks."""
         recon = self.recon
-        if not recon.mailbox.watched:
+        if not recon.snapshots.has_subscribers:
             return
         with self._publishing:  # the worker, and who looks elsewhere: the newest state comes last
             shot_from = recon.present
@@ -177,7 +179,7 @@ class ReconstructionWork:
             shot = take_snapshot(
                 problem, state, recon.status, recon.target_iteration, recon.seconds_per_iteration, recon.look
             )
-            recon.mailbox.put(shot)
+            recon.snapshots.publish(shot)
             recon._session.clock.shown(time.perf_counter() - begun)
 
     def forget(self) -> None:
@@ -206,7 +208,7 @@ class ReconstructionWork:
             problem = held.at_window(tuple(state.probe.shape[-2:]))
         lens = recon.optics.aberrations
         known: dict[str, Any] = {"defocus": lens["defocus"] if lens.known and not recon._waves.probe_is_given else 0.0}
-        if recon.auto and state.iteration < recon.target_iteration:
+        if recon.schedule == "automatic" and state.iteration < recon.target_iteration:
             known["settled"] = True  # the schedule has ended it, as held-out counts were no longer better explained
         if recon.views is not None:
             known["most"] = HARDLY
@@ -273,7 +275,7 @@ class ReconstructionWork:
         """In a forked child: the run goes on in the parent only, and its locks may be held by threads not here."""
         recon = self.recon
         self._publishing = threading.RLock()
-        recon.mailbox.forked()
+        recon.snapshots.forked()
         if recon._session.forked():
             recon._trait_values["status"] = "stopped"  # told to nobody: whoever observes shows it in the parent
 

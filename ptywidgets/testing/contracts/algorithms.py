@@ -72,11 +72,11 @@ class AlgorithmContract:
 
     def test_several_probe_modes(self, algorithm: Any) -> None:
         for problem in self.problems():
-            first = problem.first_probe[0]
+            first = problem.initial_probe[0]
             rows = np.fft.fftfreq(len(first))[:, None].astype(np.float32)
             modes = np.stack([first * np.float32(0.95**0.5), first * rows])
             modes[1] *= np.sqrt(0.05 * (np.abs(first) ** 2).sum() / (np.abs(modes[1]) ** 2).sum())
-            *_, state = iterate(replace(problem, first_probe=modes), self.plan(algorithm))
+            *_, state = iterate(replace(problem, initial_probe=modes), self.plan(algorithm))
             assert state.probe.shape == modes.shape
             assert state.losses[-1] < self.falls_to * state.losses[0]
 

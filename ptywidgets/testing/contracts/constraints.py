@@ -110,8 +110,8 @@ def thick(problem: Problem, thickness: tuple[float, ...] = (8.0, 10.0, 12.0), mo
     return replace(
         problem,
         model=replace(problem.model, exit_wave=_Layers(thickness)),  # type: ignore[arg-type]  # has the thickness that is asked for
-        first_object=np.repeat(problem.first_object, len(thickness), axis=0),
-        first_probe=first_modes(problem.first_probe, modes),
+        initial_object=np.repeat(problem.initial_object, len(thickness), axis=0),
+        initial_probe=first_modes(problem.initial_probe, modes),
     )
 
 

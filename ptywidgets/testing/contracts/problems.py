@@ -16,7 +16,7 @@ from ptywidgets.engine.problem.problem import Problem
 from ptywidgets.engine.refinements.positions import RefinePositions
 from ptywidgets.engine.solve.iterate import iterate, steps
 from ptywidgets.engine.solve.plan import Plan
-from ptywidgets.engine.solve.schedule import auto_steps
+from ptywidgets.engine.solve.schedule import reconstruct
 from ptywidgets.engine.tomography.series import TiltSeries
 from ptywidgets.testing.exact import in_double
 
@@ -36,9 +36,9 @@ class ProblemContract:
 
     def test_the_start_is_what_it_begins_with(self, problem: Any) -> None:
         state, host = problem.start(), problem.backend.to_numpy
-        np.testing.assert_array_equal(host(state.object), problem.first_object)
-        np.testing.assert_array_equal(host(state.probe), problem.first_probe)
-        np.testing.assert_array_equal(state.positions, problem.first_positions)
+        np.testing.assert_array_equal(host(state.object), problem.initial_object)
+        np.testing.assert_array_equal(host(state.probe), problem.initial_probe)
+        np.testing.assert_array_equal(state.positions, problem.initial_positions)
         assert state.object.shape == problem.object_shape
         assert state.sampling == problem.sampling and state.slice_thickness == problem.slice_thickness
         assert state.probe.shape == (len(problem.views) * problem.modes, *problem.window)
@@ -47,13 +47,13 @@ class ProblemContract:
 
     def test_another_problem_begins_with_what_it_is_given(self, problem: Any) -> None:
         assert problem.empty
-        obj, probe = problem.first_object + problem.first_object.dtype.type(0.25), 2 * problem.first_probe
+        obj, probe = problem.initial_object + problem.initial_object.dtype.type(0.25), 2 * problem.initial_probe
         other = problem.with_initial(obj=obj, probe=probe, held=("object",))
         state, host = other.start(), problem.backend.to_numpy
         np.testing.assert_array_equal(host(state.object), obj)
         np.testing.assert_array_equal(host(state.probe), probe)
         for view, own in zip(other.views, np.split(probe, len(other.views)), strict=True):
-            np.testing.assert_array_equal(view.first_probe, own)
+            np.testing.assert_array_equal(view.initial_probe, own)
         assert not other.empty and other.held == ("object",)
         assert problem.empty and problem.held == ()
         assert other.with_initial().held == ("object",)
@@ -64,10 +64,10 @@ class ProblemContract:
         assert not held.backend.to_numpy(held.gradients(state, np.arange(held.count)).object).any()
         assert problem.backend.to_numpy(problem.gradients(state, np.arange(held.count)).object).any()
         moved = held.resample_state(state.replace(object=state.object + 1, probe=2 * state.probe))
-        np.testing.assert_array_equal(held.backend.to_numpy(moved.object), held.first_object)
-        np.testing.assert_array_equal(held.backend.to_numpy(moved.probe), 2 * held.first_probe)
+        np.testing.assert_array_equal(held.backend.to_numpy(moved.object), held.initial_object)
+        np.testing.assert_array_equal(held.backend.to_numpy(moved.probe), 2 * held.initial_probe)
         *_, last = iterate(held, Plan(iterations=1, batch=16, algorithm=PIE(), constraints=()))
-        np.testing.assert_array_equal(held.backend.to_numpy(last.object), held.first_object)
+        np.testing.assert_array_equal(held.backend.to_numpy(last.object), held.initial_object)
 
     def test_gradients_are_the_slope_of_the_loss(self, problem: Any) -> None:
         state, batch = in_double(problem.start()), np.arange(0, problem.count, 3)
@@ -150,7 +150,7 @@ class ProblemContract:
             assert np.isnan(last.misfits).all()  # nothing is held out
 
     def test_the_schedule_works_on_it(self, problem: Any) -> None:
-        *_, last = auto_steps(problem, iterations=6)
+        *_, last = reconstruct(problem, iterations=6)
         assert last.iteration <= 6 and last.losses[-1] < last.losses[0]
         assert np.isfinite(last.misfits).all()
 

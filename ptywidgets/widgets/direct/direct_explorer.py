@@ -56,7 +56,7 @@ class DirectExplorer(Panel):
     >>> explorer = DirectExplorer(samples.ducky("tiny"))
     >>> explorer.aberrations = {"defocus": 250}
     >>> explorer.start_from_this()
-    >>> explorer.recon.start_image.method, explorer.recon.optics.aberrations
+    >>> explorer.recon.initial_image.method, explorer.recon.optics.aberrations
     ('ssb', Aberrations(C10=-250))
     """
 
@@ -73,7 +73,7 @@ class DirectExplorer(Panel):
         self.on_click(self.start_button, self.start_from_this)
         self.observe_reconstruction(self._new_data, "dataset", "measurement")
         self.observe_reconstruction(self._follow, "optics")
-        self.observe_reconstruction(self._show_start, "start_image")
+        self.observe_reconstruction(self._show_start, "initial_image")
         self.safe_callback(self._new_data)()
 
     # ---------------------------------------------------------------- for code
@@ -235,7 +235,7 @@ class DirectExplorer(Panel):
         recon = self.recon
         if recon.optics.aberrations != image.aberrations:
             recon.optics = recon.optics.replace(aberrations=image.aberrations)
-        recon.start_from(image)
+        recon.initialize_from(image)
         return image
 
     def _started(self, image: DirectImage) -> None:
@@ -246,7 +246,7 @@ class DirectExplorer(Panel):
         )
 
     def _show_start(self) -> None:
-        image = self.recon.start_image
+        image = self.recon.initial_image
         set_text(self.start_line, "" if image is None else f"the next run starts from {image!r}")
 
     def _describe(self) -> str:

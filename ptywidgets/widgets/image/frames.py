@@ -134,7 +134,7 @@ def reduced(image: np.ndarray, side: int) -> np.ndarray:
     return wide
 
 
-class Mailbox:
+class FrameChannel:
     """The newest frame, sent when the browser is ready for it.
 
     At most one frame is unacknowledged; of the frames that come meanwhile only the newest is kept and goes out upon the
@@ -144,7 +144,7 @@ class Mailbox:
     Examples
     --------
     >>> sent = []
-    >>> box = Mailbox(lambda header, data: sent.append(header["seq"]))
+    >>> box = FrameChannel(lambda header, data: sent.append(header["seq"]))
     >>> for _ in range(3):
     ...     seq = box.post(quantise(np.eye(2)))
     >>> sent                      # the first is out, unacknowledged; of the others the newest waits

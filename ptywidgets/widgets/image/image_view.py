@@ -17,7 +17,7 @@ from ptywidgets.engine.core.errors import ParameterError, unknown_name
 from ptywidgets.engine.data.calibration import in_words, single
 from ptywidgets.reconstruction.strict_traits import Name, Strict, own_traits
 from ptywidgets.widgets.image.colormaps import check
-from ptywidgets.widgets.image.frames import Frame, Mailbox, quantise
+from ptywidgets.widgets.image.frames import Frame, FrameChannel, quantise
 from ptywidgets.widgets.image.png import PngFallback, colours, png, resized
 
 STATIC = Path(__file__).resolve().parents[2] / "static"
@@ -120,7 +120,7 @@ class ImageView(Strict, PngFallback, anywidget.AnyWidget):
     regions = traitlets.List(traitlets.Dict())
 
     def __init__(self, title: str = "", cmap: str = "gray", kind: str = "scalar", **traits: Any) -> None:
-        self._frames = Mailbox(self._send_frame)
+        self._frames = FrameChannel(self._send_frame)
         self._still_lock = threading.RLock()
         self._region_callbacks = CallbackDispatcher()
         self._key_callbacks = CallbackDispatcher()

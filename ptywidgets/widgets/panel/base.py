@@ -235,7 +235,7 @@ class Panel(Strict, PngFallback, ipywidgets.VBox):
             setattr(control, name, value)
 
     def on_close(self, cleanup: Callable[[], object]) -> None:
-        """Call `cleanup()` at :meth:`close`, such as what ``recon.mailbox.subscribe`` returned."""
+        """Call `cleanup()` at :meth:`close`, such as what ``recon.snapshots.subscribe`` returned."""
         self._cleanups.append(cleanup)
 
     # ---------------------------------------------------------------- as a whole

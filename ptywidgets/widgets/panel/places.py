@@ -1,6 +1,6 @@
-"""Where things are in the widgets: the field that each quantity is filled in, the widget that shows each decision.
+"""Where things are in the widgets: the field that each quantity is filled in, the widget that shows each estimate.
 
-The engine names quantities and decisions, and no widget; which field or widget that is, it is told from here.
+The engine names quantities and estimates, and no widget; which field or widget that is, it is told from here.
 
 Examples
 --------
@@ -29,7 +29,7 @@ FIELDS = {  # of each of :data:`ptywidgets.engine.core.asked.QUANTITIES`
     "transpose": '"transpose" in the RotationExplorer',
 }
 
-DECISIONS = {  # by the name of a :class:`ptywidgets.engine.calibrate.Decision`: what shows it and lets one change it
+ESTIMATES = {  # by the name of a :class:`ptywidgets.engine.calibrate.Estimate`: what shows it and lets one change it
     "positions left out": "DatasetBrowser",
     "pixels masked": "DatasetBrowser",
     "vacuum pattern": "ProbeDesigner",
@@ -47,4 +47,4 @@ DECISIONS = {  # by the name of a :class:`ptywidgets.engine.calibrate.Decision`:
 }
 enter_fields(FIELDS)
 
-__all__ = ["DECISIONS", "FIELDS"]
+__all__ = ["ESTIMATES", "FIELDS"]

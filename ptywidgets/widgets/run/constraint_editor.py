@@ -8,14 +8,14 @@ from typing import Any
 
 from ipywidgets import Accordion, VBox
 
-from ptywidgets.engine.problem.composition import Composition
+from ptywidgets.engine.problem.model_config import ModelConfig
 from ptywidgets.widgets.controls.controls import Controls
 from ptywidgets.widgets.controls.fields import checkbox
 from ptywidgets.widgets.controls.formatting import spaced_name
 
 OTHERS = "With a schedule"
-# By what a constraint needs: whether a composition has it; the second argument: whether it is of a tilt series.
-NEEDS: dict[str, Callable[[Composition, bool], bool]] = {
+# By what a constraint needs: whether a model has it; the second argument: whether it is of a tilt series.
+NEEDS: dict[str, Callable[[ModelConfig, bool], bool]] = {
     "slices": lambda c, tilted: c.slices > 1 and not tilted,  # slices are made of the volume, anew for each tilt
     "modes": lambda c, tilted: c.modes > 1,
     "tilts": lambda c, tilted: tilted,
@@ -66,7 +66,7 @@ class ConstraintEditor(VBox):
     ) -> None:
         self._registry, self._on_change, self._on_error, self._quiet = registry, on_change, on_error, False
         self._kept: dict[str, Any] = {name: kind() for name, kind in registry.items()}
-        self._composition, self._tilted = Composition(), False
+        self._config, self._tilted = ModelConfig(), False
         self.checkboxes: dict[str, Any] = {}
         self.parameters: dict[str, Controls] = {}  # made when first ticked: each is a handful of widgets
         self._places: dict[str, VBox] = {}
@@ -86,9 +86,9 @@ class ConstraintEditor(VBox):
         self.add_class("pty-constraints")
         self.show(())
 
-    def show(self, items: tuple[Any, ...], composition: Composition | None = None, tilted: bool = False) -> None:
-        """Show these as ticked, and what makes sense with a composition, or for tilt series; nothing is called back."""
-        self._composition, self._tilted = composition or self._composition, tilted
+    def show(self, items: tuple[Any, ...], config: ModelConfig | None = None, tilted: bool = False) -> None:
+        """Show these as ticked, and what makes sense with a model, or for tilt series; nothing is called back."""
+        self._config, self._tilted = config or self._config, tilted
         plain = {type(b).__name__: b for b in items if type(b).__name__ in self._registry}
         others = [b for b in items if type(b).__name__ not in self._registry]
         self._quiet = True
@@ -125,7 +125,7 @@ class ConstraintEditor(VBox):
             elif name in self.parameters:
                 self.parameters[name].layout.display = "none"
             needs = NEEDS.get(getattr(self._registry[name], "needs", ""))
-            shown = box.value or needs is None or needs(self._composition, self._tilted)
+            shown = box.value or needs is None or needs(self._config, self._tilted)
             self._places[name].layout.display = "" if shown else "none"
         titles = {}
         for title, group in self.groups.items():

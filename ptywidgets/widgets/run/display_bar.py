@@ -8,7 +8,7 @@ from typing import Any
 from ipywidgets import Box, Button, IntSlider, VBox
 
 from ptywidgets.engine.models.parts.learned_shape import LEARNED
-from ptywidgets.reconstruction import Look, Snapshot
+from ptywidgets.reconstruction import DisplaySettings, Snapshot
 from ptywidgets.widgets.controls.fields import button, note, set_text, text_label, tip, toolbar
 from ptywidgets.widgets.controls.formatting import number_text
 from ptywidgets.widgets.panel.closing import replace_children
@@ -21,7 +21,7 @@ class DisplayBar(VBox):
     Parameters
     ----------
     on_display : callable
-        Called with (name, value) of the :class:`~ptywidgets.reconstruction.Look` that the user changes.
+        Called with (name, value) of the :class:`~ptywidgets.reconstruction.DisplaySettings` that the user changes.
     """
 
     def __init__(self, on_display: Callable[[str, int | None], Any]) -> None:
@@ -45,9 +45,9 @@ class DisplayBar(VBox):
         super().__init__(
             [self.tilts, self.slices, self.modes, self.elements], layout={"width": "100%", "grid_gap": "4px"}
         )
-        self.show(None, Look())
+        self.show(None, DisplaySettings())
 
-    def show(self, snapshot: Snapshot | None, look: Look) -> None:
+    def show(self, snapshot: Snapshot | None, look: DisplaySettings) -> None:
         """Show what a snapshot has and what is looked at; nothing is called back."""
         count = 1 if snapshot is None else snapshot.slices
         tilts = () if snapshot is None else snapshot.tilts

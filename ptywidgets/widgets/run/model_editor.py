@@ -10,7 +10,7 @@ from ipywidgets import VBox
 
 from ptywidgets.engine.core.errors import PtyError
 from ptywidgets.engine.models import SPECIMENS
-from ptywidgets.engine.problem.composition import Composition
+from ptywidgets.engine.problem.model_config import ModelConfig
 from ptywidgets.engine.tomography import check_series
 from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.controls.controls import control
@@ -46,8 +46,8 @@ GROUPS = (
     Group("Thermal motion", ("diffuse", "b_factor", "object_modes", "displacement")),
     Group("Detector", ("background", "blur")),
 )
-# What means something only together with something else: in a composition, perhaps that of a tilt series.
-SHOWN_WITH: dict[str, Callable[[Composition, bool], bool]] = {
+# What means something only together with something else: in a model, perhaps that of a tilt series.
+SHOWN_WITH: dict[str, Callable[[ModelConfig, bool], bool]] = {
     "thickness": lambda c, tilted: c.slices > 1 or tilted,
     **dict.fromkeys(("tilt_rows", "tilt_columns"), lambda c, tilted: c.slices > 1 and not tilted),
     "focus": lambda c, tilted: c.slices > 1,
@@ -64,7 +64,7 @@ class ModelEditor(VBox):
     Parameters
     ----------
     recon : Reconstruction
-        Its `composition` and `object_type` are changed; what it has found so far goes on under the new model.
+        Its `model` and `object_type` are changed; what it has found so far goes on under the new model.
     safe_callback : callable
         Turns a callback into one that cannot fail: :meth:`Panel.safe_callback`.
     set_error : callable
@@ -81,14 +81,14 @@ class ModelEditor(VBox):
         objects = [(OBJECTS.get(kind, kind), kind) for kind in SPECIMENS]
         self.object_type = dropdown("object", objects, recon.object_type, "What is reconstructed.")
         self.object_type.observe(safe_callback(lambda change: self._set("object_type", change["new"])), "value")
-        known = {parameter.name: parameter for parameter in Composition.describe()}
+        known = {parameter.name: parameter for parameter in ModelConfig.describe()}
         self.controls: dict[str, Any] = {}
         lines: list[Any] = [text_label("Model", "pty-title"), self.object_type]
         take = safe_callback(self._take)
         for group in GROUPS:
             lines.append(text_label(group.title, "pty-group"))
             for name in group.names:
-                item = self.controls[name] = _compact(known[name], getattr(recon.composition, name))
+                item = self.controls[name] = _compact(known[name], getattr(recon.model, name))
                 item.observe(lambda change, name=name: take(name, change["new"]), "value")
                 item.observe(lambda change: change["new"] and set_error(change["new"]), "error")
                 lines.append(item)
@@ -99,23 +99,23 @@ class ModelEditor(VBox):
 
     def show(self) -> None:
         """Show what the reconstruction has now; nothing is changed by that."""
-        composition, tilted = self.recon.composition, self.recon.views is not None
+        config, tilted = self.recon.model, self.recon.views is not None
         self._quiet = True
         try:
             self.object_type.value = self.recon.object_type
             for name, item in self.controls.items():
-                item.value = getattr(composition, name)
-                item.layout.display = "" if SHOWN_WITH.get(name, _always)(composition, tilted) else "none"
+                item.value = getattr(config, name)
+                item.layout.display = "" if SHOWN_WITH.get(name, _always)(config, tilted) else "none"
             set_text(self.controls["thickness"].children[0], DEPTH if tilted else THICKNESS)
         finally:
             self._quiet = False
-        lacking = what_lacks(composition, self.recon.object_type if tilted else None)
+        lacking = what_lacks(config, self.recon.object_type if tilted else None)
         set_text(self.lacking, lacking)
         self.lacking.layout.display = "" if lacking else "none"
 
     def _take(self, name: str, value: Any) -> None:
         if not self._quiet:
-            self.recon.composition = self.recon.composition.replace(**{name: value})
+            self.recon.model = self.recon.model.replace(**{name: value})
             self.show()
 
     def _set(self, name: str, value: Any) -> None:
@@ -123,20 +123,20 @@ class ModelEditor(VBox):
             self.recon.set_trait(name, value)
 
 
-def what_lacks(composition: Composition, of_volume: str | None = None) -> str:
+def what_lacks(config: ModelConfig, of_volume: str | None = None) -> str:
     """What has to be given before a run can begin; nothing where all is.
 
     Of a tilt series the kind of object is asked about, too: `of_volume`.
 
     Examples
     --------
-    >>> what_lacks(Composition(slices=3))
+    >>> what_lacks(ModelConfig(slices=3))
     "slices is 3 but thickness is 0 A; give the specimen's thickness."
-    >>> what_lacks(Composition(slices=3, thickness=60))
+    >>> what_lacks(ModelConfig(slices=3, thickness=60))
     ''
     """
     try:
-        composition.check() if of_volume is None else check_series(composition, of_volume)
+        config.check() if of_volume is None else check_series(config, of_volume)
     except PtyError as error:
         return str(error)
     return ""
@@ -154,7 +154,7 @@ def _compact(parameter: Any, value: Any) -> Any:
     return item
 
 
-def _always(_composition: Composition, _tilted: bool) -> bool:
+def _always(_config: ModelConfig, _tilted: bool) -> bool:
     return True
 
 

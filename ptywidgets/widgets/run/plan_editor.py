@@ -116,8 +116,8 @@ class PlanEditor(VBox):
             for name, box in self.numbers.items():
                 box.value = getattr(plan, name)
             self._show_algorithm()
-            self.constraints.show(plan.constraints, self.recon.composition, tilted)
-            self.refinements.show(plan.refinements, self.recon.composition, tilted)
+            self.constraints.show(plan.constraints, self.recon.model, tilted)
+            self.refinements.show(plan.refinements, self.recon.model, tilted)
             self.loss.value = plan.loss
             self.model.show()
             self.device.value = self.recon.device
@@ -128,11 +128,11 @@ class PlanEditor(VBox):
         if self._quiet:
             return
         if method == AUTOMATIC:
-            self.recon.auto = True
+            self.recon.schedule = "automatic"
         elif type(self.recon.plan.algorithm) is not ALGORITHMS[method]:
             self.recon.update_plan(algorithm=ALGORITHMS[method]())
         else:
-            self.recon.auto = False
+            self.recon.schedule = "manual"
 
     def _show_algorithm(self) -> None:
         """The stages of the automatic schedule, or the rule's parameters, in controls made anew for another rule."""
@@ -141,9 +141,9 @@ class PlanEditor(VBox):
         algorithm = recon.plan.algorithm
         kind = type(algorithm)
         name = names.get(kind, spaced_name(kind.__name__))
-        self.method.value = AUTOMATIC if recon.auto else names.get(kind)
-        self.numbers["batch"].layout.display = "none" if recon.auto else ""
-        if recon.auto:
+        self.method.value = AUTOMATIC if recon.schedule == "automatic" else names.get(kind)
+        self.numbers["batch"].layout.display = "none" if recon.schedule == "automatic" else ""
+        if recon.schedule == "automatic":
             self._shown = type(None)
             lines = [text_label(f"{n}. {stage}", "pty-note") for n, stage in enumerate(recon.stages, 1)]
             if not lines:

@@ -14,7 +14,7 @@ from ptywidgets.engine.core.errors import FileFormatError, FileInTheWay, Paramet
 from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.engine.data.dataset_checks import in_bytes
 from ptywidgets.reconstruction import Reconstruction, Snapshot
-from ptywidgets.reconstruction.result.look import ACROSS, Line
+from ptywidgets.reconstruction.result.display_settings import ACROSS, Line
 from ptywidgets.reconstruction.session.hosts import shows_threads
 from ptywidgets.widgets.controls.fields import (
     button,
@@ -148,10 +148,10 @@ class ReconstructionRunner(Panel):
         self.on_region_drag(self.image_views["phase"], self._drag_line)
         self.observe_reconstruction(self._show_look, "look")
         self.observe_reconstruction(
-            self._show_plan, "plan", "auto", "object_type", "composition", "device", "views", "given"
+            self._show_plan, "plan", "schedule", "object_type", "model", "device", "views", "given"
         )
         self.observe_reconstruction(self._new_data, "dataset")
-        self.on_close(self.recon.mailbox.subscribe(self.safe_callback(self._receive, "snapshot")))
+        self.on_close(self.recon.snapshots.subscribe(self.safe_callback(self._receive, "snapshot")))
 
     # ---------------------------------------------------------------- what the user does
 

@@ -7,9 +7,9 @@ import re
 from ptywidgets.engine.checks.doubts import doubtful
 from ptywidgets.engine.core.errors import PtyError
 from ptywidgets.engine.data.dataset_checks import in_bytes
-from ptywidgets.engine.problem.composition import Composition
+from ptywidgets.engine.problem.model_config import ModelConfig
 from ptywidgets.engine.solve.plan import AUTOMATIC
-from ptywidgets.reconstruction import Reconstruction, Views
+from ptywidgets.reconstruction import Reconstruction, TiltSeriesData
 from ptywidgets.widgets.controls.formatting import duration_text, short_number, spaced_name, typeset
 
 
@@ -29,7 +29,7 @@ def progress_text(recon: Reconstruction) -> str:
     status, done, planned = recon.status, iterations_done(recon), recon.target_iteration
     if status == "empty":
         return "no data yet"
-    most = "at most " if recon.auto else ""
+    most = "at most " if recon.schedule == "automatic" else ""
     if status == "ready":
         return f"ready, {most}{planned} iterations planned"
     if status == "running" and recon.state is None:
@@ -41,7 +41,7 @@ def progress_text(recon: Reconstruction) -> str:
     pace = recon.seconds_per_iteration
     if pace is not None and status in ("running", "paused"):
         left = f"{duration_text(max(0, planned - done) * pace)} left"
-        parts += [f"{duration_text(pace)} each", *([] if recon.auto else [left])]
+        parts += [f"{duration_text(pace)} each", *([] if recon.schedule == "automatic" else [left])]
     if recon.error is not None:
         parts.append(f"error {short_number(recon.error)}")
     return ", ".join([*parts, f"memory {in_bytes(recon.memory)}"])
@@ -93,7 +93,7 @@ def plan_text(recon: Reconstruction) -> str:
     --------
     >>> plan_text(Reconstruction())
     'automatic, at most 64 iterations, potential object; positivity, probe centre'
-    >>> plan_text(Reconstruction(auto=False))
+    >>> plan_text(Reconstruction(schedule="manual"))
     '64 iterations, batches of 512, step 0.5, potential object; positivity, probe centre'
     """
     plan = recon.plan
@@ -101,29 +101,29 @@ def plan_text(recon: Reconstruction) -> str:
     step = f", step {plan.algorithm.step:g}" if hasattr(plan.algorithm, "step") else ""
     constraints = ", ".join(spaced_name(type(c).__name__).lower() for c in plan.constraints) or "no constraints"
     how = f"automatic, at most {plan.iterations} iterations"
-    if not recon.auto:
+    if recon.schedule == "manual":
         how = f"{plan.iterations} iterations, {batch}{step}"
     if plan.loss != AUTOMATIC:
         how += f", {plan.loss} loss"
     refined = ", ".join(spaced_name(type(r).__name__).lower() for r in plan.refinements)
     acting = f"{constraints}; {refined}" if refined else constraints
     begun = "" if recon.given is None else f"; starts with the {recon.given.words}"
-    return f"{how}, {recon.object_type} object{model_text(recon.composition, recon.views)}; {acting}{begun}"
+    return f"{how}, {recon.object_type} object{model_text(recon.model, recon.views)}; {acting}{begun}"
 
 
-def model_text(composition: Composition, views: Views | None = None) -> str:
+def model_text(config: ModelConfig, views: TiltSeriesData | None = None) -> str:
     """What a model has beyond a thin specimen and one mode, to follow "object"; nothing for those.
 
     Of a tilt series, `views`, the volume is told.
 
     Examples
     --------
-    >>> model_text(Composition(slices=3, thickness=60, modes=2, diffuse="Mo, S"))
+    >>> model_text(ModelConfig(slices=3, thickness=60, modes=2, diffuse="Mo, S"))
     ' in 3 slices of 20 Å, 2 probe modes, diffuse scattering of Mo, S'
-    >>> model_text(Composition())
+    >>> model_text(ModelConfig())
     ''
     """
-    c = composition
+    c = config
     parts = [
         (views, f" of {c.thickness:.3g} Å in {views}"),
         (c.slices > 1, f"{'' if views else ' in '}{c.slices} slices of {c.thickness / c.slices:.3g} Å"),

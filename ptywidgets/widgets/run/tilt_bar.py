@@ -8,7 +8,7 @@ from typing import Any
 from ipywidgets import Box, IntSlider
 
 from ptywidgets.engine.tomography import Tilt
-from ptywidgets.reconstruction import tilt_words
+from ptywidgets.reconstruction import tilt_text
 from ptywidgets.widgets.controls.fields import note, set_text, text_label, tip
 
 SLIDER = {"width": "auto", "flex": "1 1 100px", "max_width": "320px", "margin": "0"}
@@ -64,7 +64,7 @@ class TiltBar(Box):
 
 def view_text(tilts: Sequence[Tilt], number: int) -> str:
     """Which tilt it is, such as ``12 of 30, −24°``; nothing where there are none."""
-    return f"{number + 1} of {len(tilts)}, {tilt_words(tilts[number])}" if tilts else ""
+    return f"{number + 1} of {len(tilts)}, {tilt_text(tilts[number])}" if tilts else ""
 
 
 __all__ = ["TiltBar", "view_text"]

@@ -64,7 +64,7 @@ class StartAlternatives(Panel):
             panels(self.landscape_panel, self.list),
         ]
         self.observe_reconstruction(self._show, "start_alternatives", "start_landscape")
-        self.observe_reconstruction(self._show_taken, "measurement", "optics", "status", "start_decisions")
+        self.observe_reconstruction(self._show_taken, "measurement", "optics", "status", "estimates")
         self.safe_callback(self._show)()
 
     @property
@@ -138,9 +138,9 @@ def _row(cells: list[Any], *classes: str) -> Box:
 def _empty_text(recon: Reconstruction) -> str:
     if recon.dataset is None:
         return "No data yet: set recon.dataset, or open a file by Reconstruction.open(path)."
-    if recon.start_decisions:
+    if recon.estimates:
         return "The estimated start has no alternatives."
-    return "No start has been estimated yet: press Auto in the Workbench, or call recon.find_start()."
+    return "No start has been estimated yet: press Auto in the Workbench, or call recon.calibrate()."
 
 
 __all__ = ["StartAlternatives"]

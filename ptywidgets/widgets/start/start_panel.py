@@ -1,4 +1,4 @@
-"""StartPanel: the whole start found by one click, every decision with its reason and a way to change it."""
+"""StartPanel: the whole start found by one click, every estimate with its reason and a way to change it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from ipywidgets import Accordion, Box, VBox
 
-from ptywidgets.engine.calibrate import Decision, Start
+from ptywidgets.engine.calibrate import CalibrationResult, Estimate
 from ptywidgets.engine.calibrate.chosen import percent
 from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.reconstruction import Reconstruction
@@ -17,14 +17,14 @@ from ptywidgets.widgets.controls.fields import button, heading, note, panel, set
 from ptywidgets.widgets.controls.formatting import quantity_text, typeset
 from ptywidgets.widgets.panel.base import Panel
 from ptywidgets.widgets.panel.closing import replace_children
-from ptywidgets.widgets.panel.places import DECISIONS
+from ptywidgets.widgets.panel.places import ESTIMATES
 from ptywidgets.widgets.start.start_alternatives import StartAlternatives
 
 FEW = 4e6  # bytes of data of which a start is found at once; more on a thread
 
 
 class StartPanel(Panel):
-    """What :meth:`Reconstruction.find_start` decided.
+    """What :meth:`Reconstruction.calibrate` decided.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class StartPanel(Panel):
             panel(self.accordion),
         ]
         self.on_click(self.find_button, self.find)
-        self.observe_reconstruction(self._show, "start_decisions")
+        self.observe_reconstruction(self._show, "estimates")
         self.observe_reconstruction(self._show_accordion, "start_alternatives")
         self.on_change(self.accordion, lambda _index: self._open_alternatives(), "selected_index")
         self.safe_callback(self._show)()
@@ -63,9 +63,9 @@ class StartPanel(Panel):
 
     def find(self) -> None:
         """Find the start, and show what was decided."""
-        self.run_with_data(self.recon.find_start, self._found, "Estimating the start ...", FEW)
+        self.run_with_data(self.recon.calibrate, self._found, "Estimating the start ...", FEW)
 
-    def _found(self, start: Start) -> None:
+    def _found(self, start: CalibrationResult) -> None:
         self.set_status("")
         set_text(self.facts, f"found in {start.seconds:.1f} s")
 
@@ -75,7 +75,7 @@ class StartPanel(Panel):
         return [row.children[0] for row in self.rows.children if hasattr(row.children[0], "on_click")]
 
     def _show(self) -> None:
-        replace_children(self.rows, [self._row(one) for one in self.recon.start_decisions])
+        replace_children(self.rows, [self._row(one) for one in self.recon.estimates])
 
     def _show_accordion(self) -> None:
         """Say how many alternatives there are, where there are any."""
@@ -92,24 +92,24 @@ class StartPanel(Panel):
             self.alternatives.title.layout.display = "none"  # the accordion shows it
             replace_children(self.accordion.children[0], [self.alternatives])
 
-    def _row(self, decision: Decision) -> Box:
-        value = quantity_text(decision.value, decision.uncertainty, decision.unit)
+    def _row(self, estimate: Estimate) -> Box:
+        value = quantity_text(estimate.value, estimate.uncertainty, estimate.unit)
         name: Any
-        widget = DECISIONS.get(decision.name)
+        widget = ESTIMATES.get(estimate.name)
         if self._on_open is not None and widget is not None:
-            name = button(decision.name, f"View and change it in {widget}", "", "pencil")
+            name = button(estimate.name, f"View and change it in {widget}", "", "pencil")
             name.add_class("pty-link")
             self.on_click(name, partial(self._on_open, widget))
         else:
-            name = text_label(decision.name, "pty-name")
+            name = text_label(estimate.name, "pty-name")
         number = text_label(value, "pty-value")
-        sentence = text_label(typeset(f"{decision.sentence} ({decision.source})"), "pty-note")
+        sentence = text_label(typeset(f"{estimate.sentence} ({estimate.source})"), "pty-note")
         row = Box([name, number, sentence])
         row.add_class("pty-row")
         return row
 
     def _describe(self) -> str:
-        return f"{len(self.recon.start_decisions)} decisions"
+        return f"{len(self.recon.estimates)} estimates"
 
 
 __all__ = ["StartPanel"]

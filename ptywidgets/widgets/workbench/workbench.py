@@ -25,7 +25,7 @@ DUCKY = "small"
 class Workbench(Panel):
     """Data, rotation, probe, direct methods and reconstruction as tabs, with a list of what is done.
 
-    "Auto" finds the whole start from the data, and shows every decision with a button that opens the widget in which
+    "Auto" finds the whole start from the data, and shows every estimate with a button that opens the widget in which
     it can be changed; "Check" tells what is good, doubtful or wrong before a run.
 
     Parameters
@@ -81,7 +81,7 @@ class Workbench(Panel):
         self.layout.grid_gap = "6px"
         self.on_click(self.opener, self._open)
         self.on_click(self.ducky, self._try_ducky)
-        self.on_click(self.auto, self.find_start)
+        self.on_click(self.auto, self.calibrate)
         self.on_change(self.tab, lambda _index: self._show_stage(), "selected_index")
         for switch in self.tab.switches.values():
             self.on_change(switch, lambda _words: self._show_stage())
@@ -165,7 +165,7 @@ class Workbench(Panel):
         self.tab.set_widget(name, self.stages[name])
         self.views = self.stages[name].views
 
-    def find_start(self) -> None:
+    def calibrate(self) -> None:
         """Find the start from the data, and show what was decided."""
         if self.recon.dataset is None:
             raise DataError("there are no data to start from: open a file, or try the ducky.")

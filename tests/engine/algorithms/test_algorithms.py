@@ -93,8 +93,8 @@ def test_a_held_probe_stays_and_is_let_go_later():
     problem = example_problem()
     plan = Plan(iterations=3, batch=32, algorithm=GradientDescent(probe_from=2), constraints=())
     probes = [state.probe for state in iterate(problem, plan)]
-    np.testing.assert_array_equal(probes[1], problem.first_probe)
-    assert not np.array_equal(probes[2], problem.first_probe)
+    np.testing.assert_array_equal(probes[1], problem.initial_probe)
+    assert not np.array_equal(probes[2], problem.initial_probe)
 
 
 def test_all_positions_at_once_is_one_step_along_the_gradient():

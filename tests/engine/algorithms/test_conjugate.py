@@ -168,10 +168,10 @@ def test_sums_of_an_iteration_that_was_given_up_are_not_used():
 def test_the_shares_of_modes_are_found_soon(true, first):
     """As soon as all else; by the gradients alone they hardly move."""
     problem, truth = exact_problem("potential")
-    alone = problem.first_probe[0]
+    alone = problem.initial_probe[0]
     makes = truth.replace(probe=first_modes(alone, 3, main_share=true))
-    problem = with_patterns(replace(problem, first_probe=makes.probe), problem.intensities(makes, np.arange(64)))
-    problem = replace(problem, first_probe=first_modes(alone, 3, main_share=first))
+    problem = with_patterns(replace(problem, initial_probe=makes.probe), problem.intensities(makes, np.arange(64)))
+    problem = replace(problem, initial_probe=first_modes(alone, 3, main_share=first))
     plan = Plan(iterations=12, batch=None, algorithm=ConjugateGradient(), constraints=())
     *_, state = iterate(problem, plan)
     assert occupations(orthogonalise(state.probe))[0] == pytest.approx(true, abs=0.1)

@@ -23,9 +23,9 @@ def rough(object_type, loss="amplitude"):
     return replace(
         problem,
         loss=LOSSES[loss](),
-        first_positions=np.rint(problem.first_positions / problem.sampling) * problem.sampling,
+        initial_positions=np.rint(problem.initial_positions / problem.sampling) * problem.sampling,
         measurement=replace(problem.measurement, shifts=np.zeros_like(problem.measurement.shifts)),
-        first_object=obj.astype(problem.first_object.dtype),
+        initial_object=obj.astype(problem.initial_object.dtype),
     )
 
 

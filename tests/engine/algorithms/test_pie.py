@@ -24,10 +24,10 @@ def on_whole_pixels(problem):
     rough = 0.3 * generator.normal(size=problem.object_shape)
     if problem.model.specimen.object_type == "complex":
         rough = 1 + rough + 0.3j * generator.normal(size=problem.object_shape)
-    whole = np.rint(problem.first_positions / problem.sampling) * problem.sampling
+    whole = np.rint(problem.initial_positions / problem.sampling) * problem.sampling
     measurement = replace(problem.measurement, shifts=np.zeros_like(problem.measurement.shifts))
-    first = rough.astype(problem.first_object.dtype)
-    return replace(problem, first_positions=whole, measurement=measurement, first_object=first)
+    first = rough.astype(problem.initial_object.dtype)
+    return replace(problem, initial_positions=whole, measurement=measurement, initial_object=first)
 
 
 def by_hand(problem, j, algorithm):
@@ -68,7 +68,7 @@ def test_one_position_is_the_formula(object_type, algorithm):
 def test_windows_that_do_not_overlap_may_come_in_any_order(object_type):
     problem = example_problem(object_type)
     apart = cropped(problem, 16)
-    group = max(disjoint(apart.geometry(apart.first_positions).corners, (16, 16)), key=len)
+    group = max(disjoint(apart.geometry(apart.initial_positions).corners, (16, 16)), key=len)
     assert len(group) >= 4
     algorithm = PIE(hold_probe=True)
     together = algorithm.advance(apart, apart.start(), group)
@@ -82,11 +82,11 @@ def test_windows_that_do_not_overlap_may_come_in_any_order(object_type):
 
 def cropped(problem, n):
     """The same positions in pixels, with patterns and a probe of n x n pixels."""
-    probe = np.fft.fftshift(problem.first_probe[0])
+    probe = np.fft.fftshift(problem.initial_probe[0])
     middle = probe.shape[0] // 2
     part = np.s_[middle - n // 2 : middle + n // 2]
     small = np.fft.ifftshift(probe[part, part])[None]
-    return replace(problem, patterns=problem.patterns.crop((n, n)).on(problem.backend), first_probe=small)
+    return replace(problem, patterns=problem.patterns.crop((n, n)).on(problem.backend), initial_probe=small)
 
 
 def test_overlapping_windows_see_what_the_one_before_has_changed():
@@ -98,8 +98,10 @@ def test_overlapping_windows_see_what_the_one_before_has_changed():
     for j in pair:
         state = algorithm.advance(problem, state, np.array([j]))
     np.testing.assert_allclose(both.object, state.object, rtol=0, atol=1e-5)
-    apart = sum(algorithm.advance(problem, problem.start(), np.array([j])).object - problem.first_object for j in pair)
-    assert np.abs(both.object - problem.first_object - apart).max() > 1e-3
+    apart = sum(
+        algorithm.advance(problem, problem.start(), np.array([j])).object - problem.initial_object for j in pair
+    )
+    assert np.abs(both.object - problem.initial_object - apart).max() > 1e-3
 
 
 def test_decay_shortens_the_steps():
@@ -116,12 +118,12 @@ def rough(problem, modes=1, **parts):
     noise = 0.3 * generator.normal(size=problem.object_shape)
     first = 1 + noise + 0.2j if problem.model.specimen.object_type == "complex" else noise
     probe = np.concatenate(
-        [problem.first_probe * 0.6**m * np.exp(2j * generator.random((64, 64))) for m in range(modes)]
+        [problem.initial_probe * 0.6**m * np.exp(2j * generator.random((64, 64))) for m in range(modes)]
     )
     return replace(
         problem,
-        first_object=first.astype(problem.first_object.dtype),
-        first_probe=probe.astype(np.complex64),
+        initial_object=first.astype(problem.initial_object.dtype),
+        initial_probe=probe.astype(np.complex64),
         model=replace(problem.model, **parts),
     )
 
@@ -141,12 +143,12 @@ def rough(problem, modes=1, **parts):
 def test_one_slice_goes_as_windows_of_it_go(object_type, parts, monkeypatch):
     """Positions and origins lie between pixels, and a batch's windows overlap."""
     problem = rough(example_problem(object_type), **parts).with_loss(AnscombeLoss())
-    assert problem.geometry(problem.first_positions).fractions is not None
-    assert problem.geometry(problem.first_positions).shifts is not None
-    assert problem.model.plain(problem.backend, problem.first_object) is not None
+    assert problem.geometry(problem.initial_positions).fractions is not None
+    assert problem.geometry(problem.initial_positions).shifts is not None
+    assert problem.model.plain(problem.backend, problem.initial_object) is not None
     first, batch = problem.start(), np.arange(0, 64, 3)
     fast = PIE().advance(problem, first, batch)
-    np.testing.assert_array_equal(first.object, problem.first_object)  # untouched
+    np.testing.assert_array_equal(first.object, problem.initial_object)  # untouched
     monkeypatch.setattr(Model, "plain", lambda model, backend, obj: None)
     slow = PIE().advance(problem, first, batch)
     assert fast.partial_loss == pytest.approx(slow.partial_loss, rel=1e-5)
@@ -158,7 +160,7 @@ def test_one_slice_goes_as_windows_of_it_go(object_type, parts, monkeypatch):
 def test_how_far_ahead_waves_are_made_changes_nothing(monkeypatch):
     problem, batch = rough(example_problem(), 2), np.arange(0, 64, 3)
     whole = PIE().advance(problem, problem.start(), batch)
-    monkeypatch.setattr(pie, "AHEAD_BYTES", 5 * problem.first_probe.nbytes)
+    monkeypatch.setattr(pie, "AHEAD_BYTES", 5 * problem.initial_probe.nbytes)
     parts = PIE().advance(problem, problem.start(), batch)
     np.testing.assert_array_equal(whole.object, parts.object)
     np.testing.assert_allclose(whole.probe, parts.probe, rtol=0, atol=1e-5 * np.abs(whole.probe).max())

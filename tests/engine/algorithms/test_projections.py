@@ -93,7 +93,7 @@ def test_the_overlap_projection_finds_the_object_of_its_waves(object_type):
     waves = incident.waves(backend, np.arange(problem.count)).copy()
     exits, _ = model.exit_wave.forward(backend, waves, model.slab(backend, wanted).transmission, where.corners)
     algorithm = Projections(overlaps=1, damping=1e-6, hold_probe=True)
-    obj, probe = algorithm._overlap(problem, state.replace(object=problem.first_object), exits)
+    obj, probe = algorithm._overlap(problem, state.replace(object=problem.initial_object), exits)
     seen = problem.field_of_view()
     turned = obj if object_type == "complex" else np.exp(1j * obj)
     expected = wanted if object_type == "complex" else np.exp(1j * wanted)
@@ -106,7 +106,7 @@ def test_thick_specimens_and_every_loss_with_them():
     thin = example_problem("potential")
     exit_wave = Multislice((10.0, 10.0, 10.0), wavelength=0.0418, extent=tuple(64 * s for s in thin.sampling))
     model = replace(thin.model, exit_wave=exit_wave)
-    problem = make_problem(thin.measurement, model=model, probe=thin.first_probe, loss="poisson")
+    problem = make_problem(thin.measurement, model=model, probe=thin.initial_probe, loss="poisson")
     *_, state = iterate(problem, Plan(iterations=12, batch=32, algorithm=Projections(), constraints=()))
     assert state.object.shape[0] == 3
     assert state.losses[-1] < 0.6 * state.losses[0]
@@ -114,7 +114,7 @@ def test_thick_specimens_and_every_loss_with_them():
 
 def test_a_window_that_has_moved_begins_anew():
     like = example_problem()
-    problem = make_problem(like.measurement, probe=like.first_probe, object_padding=1.0)
+    problem = make_problem(like.measurement, probe=like.initial_probe, object_padding=1.0)
     plan = Plan(iterations=1, batch=None, algorithm=Projections(), constraints=())
     *_, state = iterate(problem, plan)
     moved = state.replace(positions=state.positions + np.array(problem.sampling))
@@ -125,7 +125,7 @@ def test_a_window_that_has_moved_begins_anew():
 
 def test_memory_is_looked_at_before_it_is_taken(monkeypatch):
     like = example_problem()
-    three = np.repeat(like.first_probe[:1], 3, 0) / 3**0.5
+    three = np.repeat(like.initial_probe[:1], 3, 0) / 3**0.5
     problem = make_problem(like.measurement, probe=three.astype(np.complex64))
     plan = Plan(iterations=2, algorithm=raar(), constraints=())
     monkeypatch.setattr(memory, "available_memory", lambda: 1e6)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from ptywidgets.engine import Aberrations
-from ptywidgets.engine.calibrate import Decision
+from ptywidgets.engine.calibrate import Estimate
 from ptywidgets.engine.calibrate.alternatives import Alternative, Landscape
-from ptywidgets.engine.calibrate.chosen import CHOSEN, FoundStart, chosen_aberrations, chosen_decisions
-from ptywidgets.engine.calibrate.decisions import GIVEN
+from ptywidgets.engine.calibrate.chosen import CHOSEN, FoundStart, chosen_aberrations, chosen_estimates
+from ptywidgets.engine.calibrate.estimates import GIVEN
 from ptywidgets.testing.starts import example_alternatives, example_landscape
 
 LENS = Aberrations(defocus=300, C12a=20.0, C12b=-5.0, C21a=700.0, C30=1e4, C23=900.0)
@@ -105,8 +105,8 @@ def test_aberrations_of_its_own_come_with_an_alternative():
 
 
 def test_a_choice_by_hand_is_told_and_what_was_given_stays_given():
-    decisions = tuple(
-        Decision(name, value, 1.0, unit, source, "Before.")
+    estimates = tuple(
+        Estimate(name, value, 1.0, unit, source, "Before.")
         for name, value, unit, source in (
             ("descan", 2.0, "px", "from the centre of mass"),
             ("rotation", 141.0, "degrees", "from the bright field"),
@@ -117,14 +117,14 @@ def test_a_choice_by_hand_is_told_and_what_was_given_stays_given():
             ("coma", 700.0, "A", GIVEN),
         )
     )
-    start = FoundStart(141.0, True, LENS, frozenset(["C10", "C12a", "C12b"]), decisions)
+    start = FoundStart(141.0, True, LENS, frozenset(["C10", "C12a", "C12b"]), estimates)
     alternatives = (Alternative(141.0, True, 300.0, 0.5, 0.9), Alternative(18.4, True, 354.0, 0.51, 0.1))
     lens = chosen_aberrations(alternatives[1], start, LENS, start.found)
-    told = {d.name: d for d in chosen_decisions(alternatives, 1, start, lens)}
-    assert list(told) == [d.name for d in decisions]
+    told = {d.name: d for d in chosen_estimates(alternatives, 1, start, lens)}
+    assert list(told) == [d.name for d in estimates]
     changed = {name for name, d in told.items() if d.source == CHOSEN}
     assert changed == {"rotation", "180-degree ambiguity", "defocus", "astigmatism"}
-    assert told["descan"] == decisions[0] and told["transpose"] == decisions[2]
+    assert told["descan"] == estimates[0] and told["transpose"] == estimates[2]
     assert (told["rotation"].value, told["rotation"].uncertainty) == (18.4, None)
     assert "start 2 of 2" in told["rotation"].sentence and "10 %" in told["rotation"].sentence
     assert told["defocus"].value == 354.0

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import pytest
 
-from ptywidgets.engine.calibrate import find_start
+from ptywidgets.engine.calibrate import calibrate
 from ptywidgets.testing.judging import Judgement, judged
 from ptywidgets.testing.variants import variant
 
@@ -24,7 +24,7 @@ TOLD_OR_ASKED = (0, 4, 10, 18, 55, 60, 10004)
 def judgement_of(seed: int) -> Judgement:
     made = variant(seed)
     told = made.thickness if made.recipe.tell_thickness else None
-    return judged(made.recipe, find_start(made.dataset, thickness=told))
+    return judged(made.recipe, calibrate(made.dataset, thickness=told))
 
 
 @pytest.mark.parametrize("seed", TOLD + TOLD_OR_ASKED)

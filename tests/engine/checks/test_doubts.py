@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ptywidgets import Composition, Reconstruction, samples
+from ptywidgets import ModelConfig, Reconstruction, samples
 from ptywidgets.engine import Aberrations, Dataset, Optics, Plan, make_problem, prepare, single_slice
 from ptywidgets.engine.checks.doubts import doubts_of
 from ptywidgets.engine.checks.trials import DEFOCUS, DEPTH, ORIENTATION, Trial, best_of
@@ -57,7 +57,7 @@ def test_a_result_that_explains_less_than_the_mean_pattern_is_doubted(problem):
 
 def test_positions_at_their_limits_are_doubted(problem):
     limited = Plan(refinements=(RefinePositions(limit_total=1.0),))
-    first = problem.first_positions
+    first = problem.initial_positions
     state = problem.start().replace(losses=(0.5, 0.4))
     assert names(problem, state, limited) == []
     moved = first.copy()
@@ -192,7 +192,7 @@ def test_a_run_that_nobody_let_settle_is_not_judged(faint):
 def test_a_partially_coherent_beam_is_told_and_offered():
     dataset, optics = samples.ducky("tiny", dose=None, descan=0.0), {"aberrations": Aberrations(defocus=250.0)}
     measurement = prepare(dataset, rotation=-15.0, transpose=False)
-    blurred = Composition(source_size=0.5, focal_spread=80.0).model("potential", measurement)
+    blurred = ModelConfig(source_size=0.5, focal_spread=80.0).build("potential", measurement)
     problem = make_problem(measurement, Optics.from_dataset(dataset, **optics), model=blurred)
     phase = 3 * samples.ducky_truth("tiny")[0]  # what is weak looks the same when a coherent beam images it blurred
     low = [(n - m) // 2 for n, m in zip(phase.shape, problem.object_shape[-2:], strict=True)]
@@ -206,9 +206,9 @@ def test_a_partially_coherent_beam_is_told_and_offered():
     (finding,) = recon.doubts
     (give,) = finding.gives
     source, spread = give.removeprefix("coherence=").split()
-    assert finding.advice().endswith(f"Give composition=Composition(source_size={source}, focal_spread={spread}).")
+    assert finding.advice().endswith(f"Give model=ModelConfig(source_size={source}, focal_spread={spread}).")
     assert finding.advice("widget").endswith(f": {source} {spread}.")
-    assert run(made, composition=Composition(source_size=0.5, focal_spread=80.0)).status == "finished"
+    assert run(made, model=ModelConfig(source_size=0.5, focal_spread=80.0)).status == "finished"
 
 
 def test_slices_are_offered_only_where_nothing_simpler_explains_as_much():

@@ -117,9 +117,9 @@ def test_thick_specimens_modes_and_pictures_are_not_checked():
     assert can_be_checked(problem)
     model = problem.model
     slices = replace(model, exit_wave=Multislice((20.0, 20.0), 0.04, (12.8, 12.8)))
-    modes = np.concatenate([problem.first_probe, 0.1 * problem.first_probe])
-    picture = problem.first_object + np.float32(0.1)
-    others = [{"model": slices}, {"first_probe": modes}, {"first_object": picture}, {"held": ("object",)}]
+    modes = np.concatenate([problem.initial_probe, 0.1 * problem.initial_probe])
+    picture = problem.initial_object + np.float32(0.1)
+    others = [{"model": slices}, {"initial_probe": modes}, {"initial_object": picture}, {"held": ("object",)}]
     for change in others:
         other = replace(problem, **change)
         assert not can_be_checked(other)
@@ -172,8 +172,10 @@ def test_the_probe_of_offsets_is_that_of_the_lens(duck):
     problem, optics = start(duck)
     offsets = Offsets({"C10": 40.0, "C12a": -9.0, "C21b": 300.0}, np.eye(2))
     after = lens(optics, offsets)
-    expected = make_problem(problem.measurement, after, model=problem.model).first_probe
-    np.testing.assert_allclose(with_offsets(problem, offsets).first_probe, expected, atol=2e-4 * np.abs(expected).max())
+    expected = make_problem(problem.measurement, after, model=problem.model).initial_probe
+    np.testing.assert_allclose(
+        with_offsets(problem, offsets).initial_probe, expected, atol=2e-4 * np.abs(expected).max()
+    )
 
 
 def test_the_object_resists_a_single_step_and_not_a_joint_one(duck):

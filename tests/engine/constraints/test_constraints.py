@@ -97,7 +97,7 @@ def test_potentials_are_positive():
 
 def test_a_moved_probe_is_centred_again(case):
     problem, state = case
-    y, x = (np.fft.fftfreq(n, 1 / n) for n in problem.first_probe.shape[-2:])
+    y, x = (np.fft.fftfreq(n, 1 / n) for n in problem.initial_probe.shape[-2:])
     compact = np.exp(-(y[:, None] ** 2 + x**2) / 50)[None].astype(np.complex64)
     moved = state.replace(probe=np.roll(compact, (3, -2), axis=(-2, -1)))
     centred = ProbeCentre().prepare(problem)(moved).probe
@@ -106,7 +106,7 @@ def test_a_moved_probe_is_centred_again(case):
 
 def test_the_aperture_stays_as_it_was(case):
     problem, _ = case
-    wanted = np.abs(np.fft.fft2(problem.first_probe))
+    wanted = np.abs(np.fft.fft2(problem.initial_probe))
     np.testing.assert_allclose(
         np.abs(np.fft.fft2(applied(ProbeAperture(), case).probe)), wanted, atol=1e-4 * wanted.max()
     )

@@ -63,8 +63,8 @@ def test_scan_positions_are_where_the_scan_says(transpose):
     measurement = replace(problem.measurement, transpose=transpose)
     step = measurement.calibration.scan_step
     positions = scan_positions(measurement.scan_shape, step, measurement.rotation, transpose)
-    positions = positions + problem.first_positions.mean(0)
-    problem = replace(problem, measurement=measurement, first_positions=positions)
+    positions = positions + problem.initial_positions.mean(0)
+    problem = replace(problem, measurement=measurement, initial_positions=positions)
     y, x = in_scan_frame(problem)
     nearest = np.rint(positions / np.array(problem.sampling)).astype(int)
     rows, columns = np.divmod(np.arange(problem.count), measurement.scan_shape[1])

@@ -28,7 +28,7 @@ def problem():
 
 
 def gaussian(problem, width=5.0):
-    y, x = (np.fft.fftfreq(n, 1 / n) for n in problem.first_probe.shape[-2:])
+    y, x = (np.fft.fftfreq(n, 1 / n) for n in problem.initial_probe.shape[-2:])
     return np.exp(-(y[:, None] ** 2 + x**2) / (2 * width**2)).astype(np.complex64)
 
 
@@ -47,7 +47,7 @@ def test_modes_move_together(problem):
 
 
 def test_a_soft_support_falls_over_its_width(problem):
-    probe = np.ones_like(problem.first_probe)
+    probe = np.ones_like(problem.initial_probe)
     ny = probe.shape[-2]
     soft = applied(ProbeSupport(radius=0.25, width=0.1), problem, probe)[0, : ny // 2, 0].real
     r = np.arange(ny // 2) / ny
@@ -58,10 +58,10 @@ def test_a_soft_support_falls_over_its_width(problem):
 
 
 def test_counts_are_those_of_the_patterns(problem):
-    probe = applied(ProbeIntensity(), problem, 3 * problem.first_probe)
+    probe = applied(ProbeIntensity(), problem, 3 * problem.initial_probe)
     assert (abs(probe) ** 2).sum(dtype=float) == pytest.approx(problem.mean_intensity, rel=1e-5)
     np.testing.assert_allclose(
-        probe / abs(probe).max(), problem.first_probe / abs(problem.first_probe).max(), atol=1e-5
+        probe / abs(probe).max(), problem.initial_probe / abs(problem.initial_probe).max(), atol=1e-5
     )
     np.testing.assert_array_equal(applied(ProbeIntensity(), problem, 0 * probe), 0 * probe)
 
@@ -74,7 +74,7 @@ def test_modes_become_orthogonal_and_nothing_is_seen_of_it(problem):
     np.testing.assert_allclose((abs(modes) ** 2).sum(0), (abs(tilted) ** 2).sum(0), rtol=1e-4)
     thin = example_problem("potential")
     before, after = (
-        replace(thin, first_probe=p).intensities(replace(thin.start(), probe=p), [0, 9]) for p in (tilted, modes)
+        replace(thin, initial_probe=p).intensities(replace(thin.start(), probe=p), [0, 9]) for p in (tilted, modes)
     )
     np.testing.assert_allclose(after, before, atol=1e-5 * before.max())
 
@@ -99,7 +99,7 @@ def test_the_edge_is_found_on_every_ray(sampling, width):
 
 def test_what_is_outside_the_aperture_goes_and_counts_stay():
     problem = example_problem("potential")
-    fit = EdgeFit(problem.first_probe.shape[-2:], problem.sampling, 3.0, 5)
+    fit = EdgeFit(problem.initial_probe.shape[-2:], problem.sampling, 3.0, 5)
     generator = np.random.default_rng(1)
     phase = generator.uniform(-1, 1, fit.radius.shape)
     clean = np.sqrt(ellipse(fit, 12.0, 2.0)) * np.exp(1j * phase)

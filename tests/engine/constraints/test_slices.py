@@ -151,8 +151,8 @@ def test_complex_objects_and_potentials_are_treated_alike():
 def test_thickness_or_distances():
     problem = thick(example_problem("potential"), (8.0, 10.0, 12.0))
     np.testing.assert_array_equal(thicknesses(problem), [8, 10, 12])
-    four = replace(problem, first_object=np.repeat(problem.first_object[:1], 4, axis=0))
+    four = replace(problem, initial_object=np.repeat(problem.initial_object[:1], 4, axis=0))
     np.testing.assert_array_equal(thicknesses(four), [8, 9, 11, 12])
-    six = replace(problem, first_object=np.repeat(problem.first_object[:1], 6, axis=0))
+    six = replace(problem, initial_object=np.repeat(problem.initial_object[:1], 6, axis=0))
     with pytest.raises(ParameterError, match="3 thicknesses but 6 slices"):
         thicknesses(six)

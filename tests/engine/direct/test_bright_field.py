@@ -103,7 +103,7 @@ def test_a_direct_image_lands_where_the_scan_was(transpose):
     obj = start_object(image, problem)
     assert obj.shape == problem.object_shape and obj.dtype == np.float32
     peak = np.unravel_index(obj[0].argmax(), obj.shape[1:]) * np.array(problem.sampling)
-    wanted = problem.first_positions[3 * 12 + 8]
+    wanted = problem.initial_positions[3 * 12 + 8]
     assert np.abs(peak - wanted).max() < 0.75
     fine = np.zeros((24, 24), np.float32)
     fine[6, 16] = 1

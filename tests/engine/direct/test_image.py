@@ -27,7 +27,7 @@ def hill_image(height=1.0, sampling=0.5, rotation=-15.0, transpose=False):
 def expected(problem, measurement, height=1.0):
     """The hill on the problem's grid, from its positions alone; and where the scan lies."""
     y, x = np.indices(problem.object_shape[-2:]) * np.array(problem.sampling).reshape(2, 1, 1)
-    middle = (problem.first_positions.max(0) + problem.first_positions.min(0)) / 2
+    middle = (problem.initial_positions.max(0) + problem.initial_positions.min(0)) / 2
     grid = np.stack([y - middle[0], x - middle[1]])
     scan = rotate_vectors(grid, measurement.rotation, measurement.transpose) + 5.5 * 1.5
     inside = ((scan > 0.5) & (scan < 16.0)).all(0)
@@ -59,7 +59,7 @@ def test_slices_share_the_phase():
     measurement = prepare(samples.ducky("tiny"), rotation=-15.0)
     one = make_problem(measurement, OPTICS, model=single_slice("potential"))
     shape = (4, *one.object_shape[1:])
-    four = replace(one, first_object=np.zeros(shape, np.float32))
+    four = replace(one, initial_object=np.zeros(shape, np.float32))
     start = start_object(hill_image(height=4.0), four)
     np.testing.assert_allclose(start.sum(0), start_object(hill_image(height=4.0), one)[0], atol=1e-5)
     assert start.shape == shape and np.ptp(start, axis=0).max() == 0

@@ -9,7 +9,7 @@ from ptywidgets.engine import ConjugateGradient, Dataset
 from ptywidgets.engine.checkpoint import checkpoint, load_checkpoint
 from ptywidgets.engine.checkpoint.checkpoint import PARAMETER, ROOT
 from ptywidgets.engine.checkpoint.plain import from_plain, to_plain
-from ptywidgets.engine.problem.composition import Composition
+from ptywidgets.engine.problem.model_config import ModelConfig
 from ptywidgets.engine.refinements import RefineDiffuse, RefineModel
 
 PARAMETERS = {"tds_strength": "strength", "exit_wave.tilt": "passage.tilt"}  # today: before
@@ -24,7 +24,7 @@ def recon():
         data,
         defocus=samples.ducky_defocus("tiny"),
         object_type="potential",
-        composition=Composition(slices=2, thickness=40, diffuse="C", background=True),
+        model=ModelConfig(slices=2, thickness=40, diffuse="C", background=True),
     )
     recon.prepare(rotation=-15.0, transpose=False)
     recon.update_plan(

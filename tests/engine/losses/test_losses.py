@@ -31,11 +31,11 @@ class TestMine(LossContract):
 
 def test_losses_are_chosen_by_name():
     problem = example_problem()
-    assert make_problem(problem.measurement, probe=problem.first_probe, loss="poisson").loss == PoissonLoss()
-    assert make_problem(problem.measurement, probe=problem.first_probe).loss == AmplitudeLoss()
+    assert make_problem(problem.measurement, probe=problem.initial_probe, loss="poisson").loss == PoissonLoss()
+    assert make_problem(problem.measurement, probe=problem.initial_probe).loss == AmplitudeLoss()
     assert get_loss(PoissonLoss()) == PoissonLoss()
     with pytest.raises(ParameterError, match="did you mean 'anscombe'"):
-        make_problem(problem.measurement, probe=problem.first_probe, loss="anscomb")
+        make_problem(problem.measurement, probe=problem.initial_probe, loss="anscomb")
     with pytest.raises(ParameterError, match="an instance"):
         get_loss(PoissonLoss)
 

@@ -25,7 +25,7 @@ def test_an_even_map_takes_its_share_of_every_pattern():
     rho = 0.05
     tds_strength = np.full_like(state.parameters["tds_strength"], rho)
     state = state.replace(parameters={**state.parameters, "tds_strength": tds_strength})
-    counts = (np.abs(problem.first_probe) ** 2).sum()
+    counts = (np.abs(problem.initial_probe) ** 2).sum()
     expected = counts * (1 - np.exp(-2 * rho)) / 2  # of each of two equal channels
     assert diffuse_counts(problem, state) == pytest.approx(np.full((problem.count, 2), expected), rel=1e-5)
 
@@ -41,7 +41,7 @@ def test_nothing_is_lost_beside_the_coherent_wave():
     added = np.tensordot(diffuse_counts(problem, state), shapes, 1)
     coherent = problem.intensities(state, np.arange(problem.count)) - added
     total = coherent.sum((1, 2)) + diffuse_counts(problem, state).sum(1)
-    assert total == pytest.approx(np.full(problem.count, (np.abs(problem.first_probe) ** 2).sum()), rel=1e-4)
+    assert total == pytest.approx(np.full(problem.count, (np.abs(problem.initial_probe) ** 2).sum()), rel=1e-4)
 
 
 def test_a_model_without_diffuse_scattering_is_told():

@@ -13,7 +13,7 @@ from ptywidgets.engine.core.state import State
 from ptywidgets.engine.metrics import thin_counts
 from ptywidgets.engine.metrics.goodness import goodness
 from ptywidgets.engine.problem.problem import Problem
-from ptywidgets.engine.solve.schedule import auto_steps, for_auto
+from ptywidgets.engine.solve.schedule import prepared_for_schedule, reconstruct
 from ptywidgets.testing import example_problem
 
 
@@ -21,8 +21,8 @@ def settled(dataset: Dataset, rotation: float = -15.0, defocus: float = 250.0) -
     optics = Optics.from_dataset(dataset, aberrations=Aberrations(defocus=defocus))
     measurement = prepare(dataset, rotation=rotation, transpose=False)
     problem = make_problem(measurement, optics, model=single_slice("potential"))
-    *_, state = auto_steps(problem, iterations=24)
-    return for_auto(problem).at_window(state.probe.shape[-2:]), state
+    *_, state = reconstruct(problem, iterations=24)
+    return prepared_for_schedule(problem).at_window(state.probe.shape[-2:]), state
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_too_few_patterns_tell_nothing():
     problem = example_problem("potential")
     rows = np.arange(6)
     few = replace(
-        problem, first_positions=problem.first_positions[rows], patterns=problem.measurement.patterns.take(rows)
+        problem, initial_positions=problem.initial_positions[rows], patterns=problem.measurement.patterns.take(rows)
     )
     state = problem.start()
     assert goodness(few, state.replace(positions=state.positions[rows])) is None

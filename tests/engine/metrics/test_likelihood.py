@@ -16,7 +16,7 @@ from ptywidgets.testing import example_problem
 def counted(seed=0, extra=None, factor=1):
     """A problem whose counts are Poisson distributed about its own first state, and the state."""
     problem = example_problem()
-    problem = replace(problem, first_probe=problem.first_probe * np.float32(3))
+    problem = replace(problem, initial_probe=problem.initial_probe * np.float32(3))
     state = problem.start()
     modelled = problem.intensities(state, np.arange(problem.count)).astype(float)
     if extra is not None:

@@ -53,7 +53,7 @@ def case():
     positions = np.random.default_rng(0).uniform(-5, 5, (9, 2))
     problem = problem_of(positions)
     obj = np.exp(0.8j * smooth(problem.object_shape[1:], 0.06, 2))
-    centres = problem.first_positions / PIXEL
+    centres = problem.initial_positions / PIXEL
     expected = np.array([plain_numpy(obj, illumination(), c) for c in centres])
     problem = problem_of(positions, expected.astype(np.float32))
     return problem, problem.start().replace(object=obj[None].astype(np.complex64)), expected

@@ -22,7 +22,7 @@ def test_the_same_numbers_give_the_same_reconstruction():
     np.testing.assert_allclose(again.positions, known.positions, atol=1e-10)
     assert (again.com_corrected == 0).all()
     plan = Plan(iterations=2, batch=None, algorithm=GradientDescent(), constraints=())
-    first, second = (list(iterate(make_problem(m, probe=problem.first_probe), plan))[-1] for m in (known, again))
+    first, second = (list(iterate(make_problem(m, probe=problem.initial_probe), plan))[-1] for m in (known, again))
     np.testing.assert_allclose(second.object, first.object, atol=1e-5)
 
 
@@ -45,7 +45,7 @@ def test_a_probe_in_another_memory_order_is_taken():
     problem = example_problem()
     whole = np.round(problem.measurement.positions / problem.sampling) * problem.sampling
     measurement = measurement_of(problem.patterns.counts, whole, problem.sampling)
-    probe = np.asfortranarray(problem.first_probe[0])
+    probe = np.asfortranarray(problem.initial_probe[0])
     state = next(iterate(make_problem(measurement, probe=probe), Plan(iterations=1)))
     assert np.isfinite(state.losses).all()
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ptywidgets.engine.core.errors import ParameterError
-from ptywidgets.engine.solve.schedule import auto_steps
+from ptywidgets.engine.solve.schedule import reconstruct
 from ptywidgets.testing import ProblemContract, exact_problem, example_series
 
 
@@ -51,7 +51,7 @@ class TestViewByView(ProblemContract):
 
     def test_the_schedule_works_on_it(self, problem):
         with pytest.raises(ParameterError, match="sequential=False"):
-            list(auto_steps(problem, iterations=6))
+            list(reconstruct(problem, iterations=6))
 
 
 def test_a_problem_tells_how_thick_its_slices_are():

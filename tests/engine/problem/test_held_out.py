@@ -53,9 +53,9 @@ def test_the_misfit_of_noise_alone_is_what_statistics_say():
     problem = replace(problem, measurement=replace(problem.measurement, shifts=None))
     generator = np.random.default_rng(0)
     held = replace(problem.held_out, patterns=Patterns.centred(generator.poisson(20.0, (LEAST, *problem.window))))
-    point = np.zeros_like(problem.first_probe)
+    point = np.zeros_like(problem.initial_probe)
     point[0, 0, 0] = np.sqrt(40.0 * np.prod(problem.window))  # lights every pixel alike where there is no specimen
-    state = problem.start().replace(probe=point, object=np.full_like(problem.first_object, problem.vacuum))
+    state = problem.start().replace(probe=point, object=np.full_like(problem.initial_object, problem.vacuum))
     np.testing.assert_allclose(problem.intensities(state, held.indices), 40.0, rtol=1e-5)
     # Anscombe-transformed counts have the variance 1/4, so twice their squares add up to half a pixel.
     expected = 0.5 * np.prod(problem.window)

@@ -80,7 +80,7 @@ def test_a_state_comes_over_and_back():
     smooth = (0.3 * np.exp(-(y**2 + x**2) / 50)).astype(np.float32)[None]
     state = state.replace(object=smooth, iteration=3, losses=(1.0, 0.5, 0.4), memory={"PIE.x": smooth})
     whole = problem.resample_state(state)
-    assert whole.object.shape == problem.object_shape and whole.probe.shape == problem.first_probe.shape
+    assert whole.object.shape == problem.object_shape and whole.probe.shape == problem.initial_probe.shape
     assert whole.iteration == 3 and whole.losses == state.losses and not whole.memory
     assert state.sampling == small.sampling and whole.sampling == problem.sampling
     np.testing.assert_allclose(small.resample_state(whole).object, smooth, atol=2e-3)

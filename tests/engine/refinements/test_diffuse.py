@@ -68,7 +68,7 @@ def test_a_background_is_found():
     counts = problem.intensities(truth, np.arange(problem.count))
     problem = replace(problem, patterns=Patterns.centred(counts.astype(np.float32)).on(problem.backend))
     state = refined(problem, truth, 60, RefineDiffuse(smooth_background=0))
-    dark = np.abs(np.fft.fft2(problem.first_probe[0])) < 1e-3
+    dark = np.abs(np.fft.fft2(problem.initial_probe[0])) < 1e-3
     np.testing.assert_allclose(state.parameters["background"][dark].mean(), pattern[dark].mean(), rtol=0.02)
     assert np.corrcoef(state.parameters["background"][dark], pattern[dark])[0, 1] > 0.9
 
@@ -97,7 +97,7 @@ def smooth_background(most, hot=0.0):
 def test_a_smooth_background_is_found_better_than_one_that_is_free_at_every_pixel(most):
     problem, truth = smooth_background(most)
     true = truth.parameters["background"]
-    dark = np.abs(np.fft.fft2(problem.first_probe[0])) < 1e-3  # elsewhere the waves outshine it by far
+    dark = np.abs(np.fft.fft2(problem.initial_probe[0])) < 1e-3  # elsewhere the waves outshine it by far
 
     def found(sigma):
         return refined(problem, truth, 30, RefineDiffuse(smooth_background=sigma)).parameters["background"]
@@ -115,7 +115,7 @@ def test_the_counts_of_a_smooth_background_are_those_that_were_measured():
     problem, truth = smooth_background(3.0)
     state = refined(problem, truth, 60, RefineDiffuse())
     batch = np.arange(problem.count)
-    dark = np.abs(np.fft.fft2(problem.first_probe[0])) < 1e-3
+    dark = np.abs(np.fft.fft2(problem.initial_probe[0])) < 1e-3
     expected, measured = problem.intensities(state, batch), problem.patterns.amplitudes() ** 2
     assert expected[:, dark].sum() == pytest.approx(measured[:, dark].sum(), rel=2e-3)
 
@@ -141,7 +141,7 @@ def test_masked_pixels_do_not_count_in_what_is_found(sigma):
         "tds_strength": 0.5 * truth.parameters["tds_strength"],
         "background": 0.7 * truth.parameters["background"],
     }
-    lit, dark = problem.field_of_view(), np.abs(np.fft.fft2(problem.first_probe[0])) < 1e-3
+    lit, dark = problem.field_of_view(), np.abs(np.fft.fft2(problem.initial_probe[0])) < 1e-3
     after = []
     for one in (problem, masked):
         refine = RefineDiffuse(b_factor=False, smooth=0.0, smooth_background=sigma).prepare(one)

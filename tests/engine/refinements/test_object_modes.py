@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ptywidgets.engine import Composition, ParameterError
+from ptywidgets.engine import ModelConfig, ParameterError
 from ptywidgets.engine.models import ObjectModes
 from ptywidgets.engine.models.parts.object_modes import displaced_phases, unit_fields
 from ptywidgets.engine.refinements import RefineObjectModes
@@ -87,6 +87,6 @@ def test_a_model_without_object_modes_is_told():
     with pytest.raises(ParameterError, match="object_modes=8"):
         RefineObjectModes().prepare(example_problem("potential"))
     with pytest.raises(ParameterError, match="even number"):
-        Composition(object_modes=3).check()
+        ModelConfig(object_modes=3).check()
     with pytest.raises(ParameterError, match="even number"):
         ObjectModes(5, 0.1)

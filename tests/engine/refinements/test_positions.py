@@ -128,8 +128,8 @@ def test_displaced_positions_are_found_again_when_the_object_is_known(name):
     pixel = problem.sampling[0]
     away = generator.normal(scale=0.5 * pixel / np.sqrt(2), size=state.positions.shape)
     away -= away.mean(0)
-    displaced = replace(problem, first_positions=state.positions + away)
-    now = state.replace(positions=displaced.first_positions)
+    displaced = replace(problem, initial_positions=state.positions + away)
+    now = state.replace(positions=displaced.initial_positions)
     refine = RefinePositions().prepare(displaced)
     for _ in range(6):
         now = refine(now, np.arange(problem.count))
@@ -140,11 +140,11 @@ def test_displaced_positions_and_the_object_are_found_together():
     problem, truth = exact_problem()
     pixel = problem.sampling[0]
     away = np.random.default_rng(5).normal(scale=0.5 * pixel / np.sqrt(2), size=truth.positions.shape)
-    problem = replace(problem, first_positions=truth.positions + away)
+    problem = replace(problem, initial_positions=truth.positions + away)
     plan = Plan(
         iterations=12, batch=16, algorithm=LSQML(hold_probe=True), constraints=(), refinements=(RefinePositions(),)
     )
-    assert position_errors(problem.first_positions, truth.positions).rms > 0.4 * pixel
+    assert position_errors(problem.initial_positions, truth.positions).rms > 0.4 * pixel
     *_, state = iterate(problem, plan)
     assert position_errors(state.positions, truth.positions).rms < 0.1 * pixel
 
@@ -154,7 +154,7 @@ def test_an_affine_error_of_two_per_cent_is_removed(matrix):
     problem, truth = exact_problem()
     middle = truth.positions.mean(0)
     wrong = middle + (truth.positions - middle) @ (np.eye(2) + 0.02 * matrix).T
-    problem = replace(problem, first_positions=wrong)
+    problem = replace(problem, initial_positions=wrong)
     plan = Plan(
         iterations=15, batch=32, algorithm=LSQML(hold_probe=True), constraints=(), refinements=(RefineAffine(),)
     )
@@ -168,7 +168,7 @@ def test_scale_rotation_and_shear_can_be_held():
     problem, truth = exact_problem()
     generator = np.random.default_rng(9)
     start = truth.replace(positions=truth.positions * 1.01 + generator.normal(scale=0.1, size=truth.positions.shape))
-    problem = replace(problem, first_positions=start.positions)
+    problem = replace(problem, initial_positions=start.positions)
     after = RefinePositions(hold="affine").prepare(problem)(start, np.arange(problem.count))
     moved = after.positions - start.positions
     assert np.sqrt((moved**2).mean()) > 0.05
@@ -179,7 +179,7 @@ def test_scale_rotation_and_shear_can_be_held():
 def test_what_an_affine_map_has_found_is_neither_held_back_nor_counted_as_a_move():
     problem, truth = exact_problem()
     middle = truth.positions.mean(0)
-    problem = replace(problem, first_positions=middle + 0.98 * (truth.positions - middle))
+    problem = replace(problem, initial_positions=middle + 0.98 * (truth.positions - middle))
     found = {"affine": (np.eye(2) / 0.98).ravel()}
     state = truth.replace(parameters=found)
     everything = np.arange(problem.count)
@@ -193,19 +193,19 @@ def test_what_an_affine_map_has_found_is_neither_held_back_nor_counted_as_a_move
 def test_an_affine_map_is_remembered_step_by_step():
     problem, truth = exact_problem()
     middle = truth.positions.mean(0)
-    problem = replace(problem, first_positions=middle + 0.985 * (truth.positions - middle))
-    state = truth.replace(positions=problem.first_positions)
+    problem = replace(problem, initial_positions=middle + 0.985 * (truth.positions - middle))
+    state = truth.replace(positions=problem.initial_positions)
     refine = RefineAffine().prepare(problem)
     for _ in range(3):
         state = refine(state, np.arange(problem.count))
     assert not np.allclose(state.parameters["affine"], np.eye(2).ravel(), atol=1e-4)
-    np.testing.assert_allclose(mapped(state, problem.first_positions), state.positions, atol=1e-9)
+    np.testing.assert_allclose(mapped(state, problem.initial_positions), state.positions, atol=1e-9)
 
 
 def test_positions_of_a_coarse_grid_that_has_more_room_are_brought_inside():
     problem = example_problem("potential")
     coarse = problem.at_window((48, 48))
-    spread = coarse.first_positions.mean(0) + 1.2 * (coarse.first_positions - coarse.first_positions.mean(0))
+    spread = coarse.initial_positions.mean(0) + 1.2 * (coarse.initial_positions - coarse.initial_positions.mean(0))
     state = problem.resample_state(coarse.start().replace(positions=coarse.inside(spread)))
     problem.geometry(state.positions)
 
@@ -213,8 +213,8 @@ def test_positions_of_a_coarse_grid_that_has_more_room_are_brought_inside():
 def test_limits_hold_and_the_mean_stays():
     problem, state = exact_problem()
     away = np.random.default_rng(6).normal(scale=0.3, size=state.positions.shape)
-    problem = replace(problem, first_positions=state.positions + away)
-    start = state.replace(positions=problem.first_positions)
+    problem = replace(problem, initial_positions=state.positions + away)
+    start = state.replace(positions=problem.initial_positions)
     everything = np.arange(problem.count)
     after = RefinePositions(limit_step=0.02).prepare(problem)(start, everything)
     moved = after.positions - start.positions
@@ -223,7 +223,7 @@ def test_limits_hold_and_the_mean_stays():
     bounded = RefinePositions(limit_total=0.05).prepare(problem)
     for _ in range(3):
         after = bounded(after, everything)
-    assert np.hypot(*(after.positions - problem.first_positions).T).max() <= 0.05 + 1e-12
+    assert np.hypot(*(after.positions - problem.initial_positions).T).max() <= 0.05 + 1e-12
     alone = RefinePositions().prepare(problem)(start, BATCH)
     common = alone.positions - start.positions
     others = np.setdiff1d(everything, BATCH)

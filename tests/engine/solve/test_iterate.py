@@ -127,9 +127,9 @@ def test_first_loss_is_the_starting_guess_by_its_formula(problem):
 
 def test_held_probe_stays(problem):
     state = last(iterate(problem, Plan(iterations=2, algorithm=GradientDescent(hold_probe=True), constraints=())))
-    np.testing.assert_array_equal(state.probe, problem.first_probe)
+    np.testing.assert_array_equal(state.probe, problem.initial_probe)
     late = last(iterate(problem, Plan(iterations=1, algorithm=GradientDescent(probe_from=1), constraints=())))
-    np.testing.assert_array_equal(late.probe, problem.first_probe)
+    np.testing.assert_array_equal(late.probe, problem.initial_probe)
 
 
 @pytest.mark.parametrize("object_type", ["complex", "potential"])
@@ -142,9 +142,9 @@ def test_the_duck_appears(object_type):
     obj = np.angle(state.object[0]) if object_type == "complex" else state.object[0]
     phase, positions = samples.ducky_truth("tiny")
     px = np.array(problem.sampling)
-    offset = (positions.mean(0) - problem.first_positions.mean(0)) / px  # where my pixel [0, 0] lies in the truth
-    low = np.floor(problem.first_positions.min(0) / px).astype(int) + 8
-    high = np.ceil(problem.first_positions.max(0) / px).astype(int) - 8
+    offset = (positions.mean(0) - problem.initial_positions.mean(0)) / px  # where my pixel [0, 0] lies in the truth
+    low = np.floor(problem.initial_positions.min(0) / px).astype(int) + 8
+    high = np.ceil(problem.initial_positions.max(0) / px).astype(int) - 8
     mine = obj[low[0] : high[0], low[1] : high[1]]
     true = np.real(np.fft.ifft2(ndimage.fourier_shift(np.fft.fft2(phase), -offset)))
     true = true[low[0] : high[0], low[1] : high[1]]
@@ -170,7 +170,7 @@ def test_object_size_is_the_tutorials():
     )
     problem = make_problem(full, Optics(semiangle=20))
     assert problem.object_shape == (1, 1180, 1180)
-    assert problem.first_probe.shape[-1] * problem.sampling[0] == pytest.approx(40)
+    assert problem.initial_probe.shape[-1] * problem.sampling[0] == pytest.approx(40)
     assert problem.object_shape[-1] * problem.sampling[0] == pytest.approx(236)
 
 

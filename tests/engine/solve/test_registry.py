@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import pytest
 
-from ptywidgets.engine import PIE, Composition, FileFormatError, ParameterError, Plan, Preparation, register
+from ptywidgets.engine import PIE, FileFormatError, ModelConfig, ParameterError, Plan, Preparation, register
 from ptywidgets.engine.algorithms import ALGORITHMS, RULES, GradientDescent
 from ptywidgets.engine.checkpoint.plain import check_saveable, from_plain, to_plain
 from ptywidgets.engine.constraints import CONSTRAINTS, VOLUMES, Every, From, Positivity, PurePhase, Relaxed, Until
@@ -90,7 +90,7 @@ def test_what_is_not_understood_is_refused_at_once(values, words):
 def test_choices_do_not_mind_case():
     assert Plan(loss="Poisson").loss == "poisson"
     assert Preparation(origin="Plane").origin == "plane"
-    assert Composition(focus="Middle").focus == "middle"
+    assert ModelConfig(focus="Middle").focus == "middle"
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def as_numpy(value, kind):
 
 @pytest.mark.parametrize("kind", ["wide", "narrow", "0-d"])
 @pytest.mark.parametrize(
-    "cls", [Plan, Preparation, Composition, *BRICKS.values()], ids=lambda c: c.__name__ if isinstance(c, type) else c
+    "cls", [Plan, Preparation, ModelConfig, *BRICKS.values()], ids=lambda c: c.__name__ if isinstance(c, type) else c
 )
 def test_numbers_of_numpy_are_saved_and_loaded(cls, kind):
     plain = cls()

@@ -11,7 +11,15 @@ from ptywidgets.engine.constraints import ProbeCentre, default_constraints
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.data.patterns import Patterns
 from ptywidgets.engine.losses import AmplitudeLoss, AnscombeLoss, PoissonLoss
-from ptywidgets.engine.solve.schedule import WORK, Stage, auto, auto_steps, coarse_window, for_auto, staged
+from ptywidgets.engine.solve.schedule import (
+    WORK,
+    Stage,
+    automatic_schedule,
+    coarse_window,
+    prepared_for_schedule,
+    reconstruct,
+    run_stages,
+)
 from ptywidgets.engine.solve.termination import settled
 from ptywidgets.testing import example_problem
 
@@ -36,22 +44,22 @@ def test_the_coarse_window_is_quick_and_holds_the_aperture_and_more(wide, proble
     window = coarse_window(wide)
     assert window == (32, 32)
     assert coarse_window(problem) == problem.window, "a wide aperture needs all of the detector"
-    spectrum = np.abs(np.fft.fft2(wide.first_probe[0])) ** 2
+    spectrum = np.abs(np.fft.fft2(wide.initial_probe[0])) ** 2
     rows = np.r_[0:16, -16:0]
     assert spectrum[rows][:, rows].sum() > 0.99 * spectrum.sum()
 
 
 def test_stages_go_from_coarse_to_fine_and_say_why(wide):
-    stages = auto(for_auto(wide), constraints=CONSTRAINTS)
+    stages = automatic_schedule(prepared_for_schedule(wide), constraints=CONSTRAINTS)
     assert [s.name for s in stages] == ["PIE", "conjugate gradients", "conjugate gradients"]
     assert [s.window for s in stages] == [(32, 32), (32, 32), (64, 64)]
     assert all(s.why in str(s) for s in stages)
     assert stages[-1].algorithm.lower_bound == 0.0, "positivity is not known to the finish"
-    assert auto(wide, constraints=(ProbeCentre(),))[-1].algorithm.lower_bound is None
+    assert automatic_schedule(wide, constraints=(ProbeCentre(),))[-1].algorithm.lower_bound is None
 
 
 def test_batches_of_the_finish_are_of_as_much_work(wide):
-    coarse, full = (stage for stage in auto(wide) if stage.name == "conjugate gradients")
+    coarse, full = (stage for stage in automatic_schedule(wide) if stage.name == "conjugate gradients")
     pixels = [stage.batch * stage.window[0] * stage.window[1] for stage in (coarse, full)]
     assert coarse.batch > full.batch
     assert pixels == pytest.approx([WORK, WORK], rel=0.01)
@@ -60,20 +68,20 @@ def test_batches_of_the_finish_are_of_as_much_work(wide):
 @pytest.mark.parametrize("kind", ["complex", "potential"])
 def test_a_picture_to_begin_with_saves_a_sweep(kind):
     empty = example_problem(kind)
-    picture = replace(empty, first_object=empty.first_object * np.exp(np.float32(0.1)) + np.float32(0.1))
-    assert [auto(problem)[0].iterations for problem in (empty, picture)] == [2, 1]
+    picture = replace(empty, initial_object=empty.initial_object * np.exp(np.float32(0.1)) + np.float32(0.1))
+    assert [automatic_schedule(problem)[0].iterations for problem in (empty, picture)] == [2, 1]
 
 
 def test_there_are_no_more_iterations_than_asked_for(wide):
-    *_, state = auto_steps(wide, iterations=3)
+    *_, state = reconstruct(wide, iterations=3)
     assert state.iteration == 3 and len(state.losses) == 3
 
 
 def test_the_schedule_ends_by_itself_with_a_good_image(problem):
-    states = [state for state in auto_steps(problem, iterations=40) if state.at_iteration_end]
+    states = [state for state in reconstruct(problem, iterations=40) if state.at_iteration_end]
     last = states[-1]
     assert last.iteration < 20
-    training = for_auto(problem)
+    training = prepared_for_schedule(problem)
     assert last.misfits[-1] < 0.35 * training.held_out.misfit(training, training.start())
     assert last.probe.shape[-2:] == problem.window and last.object.shape == problem.object_shape
     assert (last.object >= 0).all()
@@ -82,7 +90,7 @@ def test_the_schedule_ends_by_itself_with_a_good_image(problem):
 def test_the_states_of_all_stages_are_whole(wide):
     """Every batch ends with something that can be shown and saved, on its stage's grid."""
     windows = []
-    for state in auto_steps(wide, iterations=8):
+    for state in reconstruct(wide, iterations=8):
         here = wide.at_window(state.probe.shape[-2:])
         assert state.object.shape == here.object_shape
         if not windows or windows[-1] != here.window:
@@ -91,36 +99,36 @@ def test_the_states_of_all_stages_are_whole(wide):
 
 
 def test_it_goes_on_where_it_was_stopped(wide):
-    training = for_auto(wide)
+    training = prepared_for_schedule(wide)
     plan = Plan(iterations=5, constraints=CONSTRAINTS)
-    stages = auto(training, iterations=5, constraints=CONSTRAINTS)
-    whole = [s for s in staged(training, stages, plan) if s.at_iteration_end][-1]
-    run = staged(training, stages, plan)
+    stages = automatic_schedule(training, iterations=5, constraints=CONSTRAINTS)
+    whole = [s for s in run_stages(training, stages, plan) if s.at_iteration_end][-1]
+    run = run_stages(training, stages, plan)
     state = next(run)
     while state.iteration < 3:
         state = next(run)
     run.close()
-    *_, resumed = staged(training, stages, plan, state)
+    *_, resumed = run_stages(training, stages, plan, state)
     assert resumed.iteration == whole.iteration and resumed.stage == whole.stage
     np.testing.assert_allclose(resumed.losses, whole.losses, rtol=1e-5)
     np.testing.assert_allclose(resumed.object, whole.object, atol=1e-4)
 
 
 def test_going_on_after_the_end_does_something(problem):
-    *_, state = auto_steps(problem, iterations=40)
-    *_, further = auto_steps(problem, state, iterations=state.iteration + 2)
+    *_, state = reconstruct(problem, iterations=40)
+    *_, further = reconstruct(problem, state, iterations=state.iteration + 2)
     assert further.iteration > state.iteration
 
 
 def test_a_stage_that_has_settled_early_does_not_end_what_follows(wide):
     """One more iteration than so far, when the sum of the stages' iterations would allow none of the last stage."""
     state = wide.start().replace(stage=2, iteration=5, losses=(1.0,) * 5, misfits=(np.nan,) * 5)
-    *_, further = auto_steps(wide, state, iterations=6)
+    *_, further = reconstruct(wide, state, iterations=6)
     assert further.iteration == 6 and further.probe.shape[-2:] == wide.window
 
 
 def test_constraints_can_be_changed_on_the_way(problem):
-    run = auto_steps(problem, iterations=4)
+    run = reconstruct(problem, iterations=4)
     next(run)
     plan = Plan(iterations=2, constraints=(ProbeCentre(),))
     state = run.send(plan)
@@ -130,10 +138,10 @@ def test_constraints_can_be_changed_on_the_way(problem):
 
 
 def test_counts_get_the_loss_that_suits_them_and_others_keep_theirs(problem):
-    assert isinstance(for_auto(problem).loss, AnscombeLoss)
-    assert isinstance(for_auto(replace(problem, loss=PoissonLoss())).loss, PoissonLoss)
+    assert isinstance(prepared_for_schedule(problem).loss, AnscombeLoss)
+    assert isinstance(prepared_for_schedule(replace(problem, loss=PoissonLoss())).loss, PoissonLoss)
     scaled = Patterns(problem.patterns.counts * np.float32(1e-3), problem.patterns.origin)
-    kept = for_auto(replace(problem, patterns=scaled))
+    kept = prepared_for_schedule(replace(problem, patterns=scaled))
     assert isinstance(kept.loss, AmplitudeLoss) and kept.held_out is None
 
 
@@ -159,9 +167,9 @@ def test_a_run_that_begins_with_a_picture_is_measured_by_what_the_picture_is_wor
 
 
 def test_a_run_that_begins_at_the_end_ends_soon(problem):
-    *_, state = auto_steps(problem)
-    known = replace(problem, first_object=state.object, first_probe=state.probe)
-    *_, again = auto_steps(known)
+    *_, state = reconstruct(problem)
+    known = replace(problem, initial_object=state.object, initial_probe=state.probe)
+    *_, again = reconstruct(known)
     assert again.iteration <= 6 < state.iteration
     assert again.losses[-1] <= 1.02 * state.losses[-1]
 

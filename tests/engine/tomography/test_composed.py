@@ -1,4 +1,4 @@
-"""A composition makes the series that its parts make one by one."""
+"""A model makes the series that its parts make one by one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ptywidgets.engine import Composition, DataError, ParameterError, Plan, iterate
+from ptywidgets.engine import DataError, ModelConfig, ParameterError, Plan, iterate
 from ptywidgets.engine.problem.problem import make_problem
 from ptywidgets.engine.tomography import compose_series, make_series, series_of
 from ptywidgets.testing.series import SERIES_OPTICS, dark_measurement
@@ -15,16 +15,16 @@ from ptywidgets.testing.series import SERIES_OPTICS, dark_measurement
 TILTS = (-30.0, 0.0, 20.0)
 
 
-def composed(composition, count=3, **options):
-    return compose_series([dark_measurement()] * count, TILTS, SERIES_OPTICS, composition, **options)
+def composed(config, count=3, **options):
+    return compose_series([dark_measurement()] * count, TILTS, SERIES_OPTICS, config, **options)
 
 
 @pytest.mark.parametrize(("slices", "modes"), [(1, 1), (2, 2)])
 def test_it_is_the_series_that_is_made_by_hand(slices, modes):
-    one = composed(Composition(slices=slices, thickness=8, modes=modes))
+    one = composed(ModelConfig(slices=slices, thickness=8, modes=modes))
     two = make_series([dark_measurement()] * 3, TILTS, SERIES_OPTICS, depth=8.0, slices=slices, modes=modes)
     assert one.object_shape == two.object_shape and one.voxel == two.voxel
-    np.testing.assert_allclose(one.first_probe, two.first_probe, atol=1e-5)
+    np.testing.assert_allclose(one.initial_probe, two.initial_probe, atol=1e-5)
     batch = np.arange(one.count)
     np.testing.assert_allclose(
         one.intensities(one.start(), batch), two.intensities(two.start(), batch), rtol=1e-4, atol=1e-3
@@ -32,12 +32,12 @@ def test_it_is_the_series_that_is_made_by_hand(slices, modes):
 
 
 def test_views_share_one_set_of_processors():
-    series = composed(Composition(thickness=8))
+    series = composed(ModelConfig(thickness=8))
     assert len({id(view.backend) for view in series.views}) == 1
 
 
-def test_all_parts_of_a_composition_are_in_every_view():
-    series = composed(Composition(slices=2, thickness=8, source_size=0.4, background=True, diffuse="C"))
+def test_all_parts_of_a_model_are_in_every_view():
+    series = composed(ModelConfig(slices=2, thickness=8, source_size=0.4, background=True, diffuse="C"))
     names = set(series.start().parameters)
     assert {"0 background", "2 background", "1 tds_strength", "1 b_factor"} <= names
     *_, state = iterate(series, Plan(iterations=2, batch=None, constraints=()))
@@ -46,15 +46,15 @@ def test_all_parts_of_a_composition_are_in_every_view():
 
 def test_the_focus_of_one_slice_is_that_of_the_volume():
     """One slice has its plane in the middle, whatever the defocus is said to be meant for."""
-    middle, entrance = (composed(Composition(thickness=8, focus=plane)) for plane in ("middle", "entrance"))
-    np.testing.assert_array_equal(middle.first_probe, entrance.first_probe)
+    middle, entrance = (composed(ModelConfig(thickness=8, focus=plane)) for plane in ("middle", "entrance"))
+    np.testing.assert_array_equal(middle.initial_probe, entrance.initial_probe)
 
 
 def test_what_does_not_fit_is_said():
-    deep = Composition(thickness=8)
-    for composition, words in ((Composition(slices=2), "how deep the volume"), (deep, "phases add up")):
+    deep = ModelConfig(thickness=8)
+    for config, words in ((ModelConfig(slices=2), "how deep the volume"), (deep, "phases add up")):
         with pytest.raises(ParameterError, match=words):
-            composed(composition, object_type="complex" if composition == deep else "potential")
+            composed(config, object_type="complex" if config == deep else "potential")
     with pytest.raises(ParameterError, match="states of the slices of one view"):
         composed(deep.replace(object_modes=4))
     with pytest.raises(ParameterError, match="2 views but 3 tilts"):
@@ -67,6 +67,6 @@ def test_what_does_not_fit_is_said():
 
 
 def test_views_may_be_made_elsewhere():
-    view = make_problem(dark_measurement(), SERIES_OPTICS, model=composed(Composition(thickness=8)).model)
+    view = make_problem(dark_measurement(), SERIES_OPTICS, model=composed(ModelConfig(thickness=8)).model)
     series = series_of([view] * 2, (0, 90), depth=8.0, voxel_depth=2.0)
     assert series.object_shape[0] == 4 and series.projections[1].thickness == 8.0

@@ -24,7 +24,7 @@ def test_other_slices_and_modes_leave_the_volume_alone(found, options):
     new = example_series(**options)
     adopted = convert_series_state(new, old, state)
     np.testing.assert_array_equal(adopted.object, state.object)
-    assert adopted.probe.shape == new.first_probe.shape and adopted.memory == {}
+    assert adopted.probe.shape == new.initial_probe.shape and adopted.memory == {}
     before, after = (np.sum(np.abs(p.reshape(5, -1)) ** 2, axis=1) for p in (state.probe, adopted.probe))
     np.testing.assert_allclose(after, before, rtol=1e-3)  # counts of every view
     *_, last = iterate(new, Plan(iterations=5, batch=10, constraints=()), adopted)

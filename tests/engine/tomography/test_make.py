@@ -33,15 +33,15 @@ def test_slices_voxels_and_modes_are_as_asked_for():
     assert series.object_shape[0] == 8 and series.voxel == (1.0, 0.5, 0.5)
     assert series.model.exit_wave.thickness == (2.0,) * 4
     assert series.projections[1].thickness == 2.0 and series.projections[1].tilt == Tilt(x=20)
-    assert series.first_probe.shape == (6, 20, 20)
-    np.testing.assert_allclose((np.abs(series.first_probe[:3]) ** 2).sum(), 1000, rtol=1e-5)
+    assert series.initial_probe.shape == (6, 20, 20)
+    np.testing.assert_allclose((np.abs(series.initial_probe[:3]) ** 2).sum(), 1000, rtol=1e-5)
     assert make().object_shape[0] == 16
 
 
 def test_scans_of_different_size_have_their_middle_in_common():
     series = make([dark_measurement(), another(scan=(7, 4))])
     assert series.views[0].object_shape == series.views[1].object_shape
-    middles = [(v.first_positions.max(0) + v.first_positions.min(0)) / 2 for v in series.views]
+    middles = [(v.initial_positions.max(0) + v.initial_positions.min(0)) / 2 for v in series.views]
     np.testing.assert_allclose(middles[0], middles[1])
     np.testing.assert_allclose(middles[0], series.projections[0].middle[1:])
     assert series.count == 20 + 28 and series.mean_intensity == pytest.approx((20 * 1000 + 28 * 500) / 48)
@@ -49,7 +49,7 @@ def test_scans_of_different_size_have_their_middle_in_common():
 
 def test_each_view_may_have_its_own_optics_and_any_model():
     series = make(optics=[Optics(semiangle=25), Optics(semiangle=20)])
-    assert not np.allclose(series.first_probe[0], series.first_probe[1])
+    assert not np.allclose(series.initial_probe[0], series.initial_probe[1])
     exit_wave = Multislice((4.0, 4.0), wavelength=0.04, extent=(10.0, 10.0))
     assert make(model=replace(single_slice("potential"), exit_wave=exit_wave)).projections[0].slices == 2
 

@@ -24,7 +24,7 @@ from ptywidgets.engine.losses import LOSSES
 from ptywidgets.engine.models.curvature import Direction
 from ptywidgets.engine.problem.problem import make_problem
 from ptywidgets.engine.solve.iterate import steps
-from ptywidgets.engine.solve.schedule import auto_steps
+from ptywidgets.engine.solve.schedule import reconstruct
 from ptywidgets.engine.tomography import TiltSeries
 from ptywidgets.testing.contracts.algorithms import from_file
 from ptywidgets.testing.series import SERIES_OPTICS, blobs, dark_measurement, example_series
@@ -167,7 +167,7 @@ def test_probe_constraints_act_on_every_view(small, sequential):
         list(iterate(series, Plan(iterations=3, batch=10, constraints=constraints)))[-1]
         for constraints in ((), (ProbeSupport(radius=0.3), Every(1, ProbeAperture())))
     )
-    aperture = np.abs(np.fft.fft2(series.first_probe, norm="ortho"))
+    aperture = np.abs(np.fft.fft2(series.initial_probe, norm="ortho"))
     changes = [np.abs(np.abs(np.fft.fft2(state.probe, norm="ortho")) - aperture).max((1, 2)) for state in (free, held)]
     assert (changes[0] > 1e-3 * aperture.max()).all()  # of every view and mode
     assert (changes[1] < 1e-5 * aperture.max()).all()
@@ -220,7 +220,7 @@ def test_the_automatic_schedule_runs_on_counts():
         replace(v, patterns=replace(v.patterns, counts=generator.poisson(v.patterns.counts).astype(np.uint16)))
         for v in series.views
     )
-    *_, state = auto_steps(replace(series, views=views), iterations=8)
+    *_, state = reconstruct(replace(series, views=views), iterations=8)
     assert np.isfinite(state.misfits).all() and state.misfits[-1] < state.misfits[0]
     assert isinstance(series.with_held_out(), TiltSeries)
 

@@ -11,7 +11,7 @@ import pytest
 
 from ptywidgets import Dataset, Reconstruction, samples
 from ptywidgets.engine import Aberrations, ParameterError
-from ptywidgets.engine.calibrate import find_start
+from ptywidgets.engine.calibrate import calibrate
 from ptywidgets.engine.calibrate.chosen import CHOSEN
 from ptywidgets.engine.checks.joint_fit import Offsets
 from ptywidgets.engine.checks.start_changes import changes
@@ -30,22 +30,22 @@ def offered(monkeypatch):
     """Every search offers five alternatives, the first of which is what it has found."""
 
     def search(data, **known):
-        return with_alternatives(find_start(data, **known))
+        return with_alternatives(calibrate(data, **known))
 
-    monkeypatch.setattr(calibrator, "find_start", search)
-    monkeypatch.setattr(unknown, "find_start", search)
+    monkeypatch.setattr(calibrator, "calibrate", search)
+    monkeypatch.setattr(unknown, "calibrate", search)
 
 
 @pytest.fixture
 def recon(ducky, offered):
     recon = Reconstruction(ducky)
-    recon.find_start()
+    recon.calibrate()
     yield recon
     recon.stop()
 
 
 def sources(recon):
-    return {decision.name: decision.source for decision in recon.start_decisions}
+    return {estimate.name: estimate.source for estimate in recon.estimates}
 
 
 # ---------------------------------------------------------------- kept
@@ -59,12 +59,12 @@ def test_a_start_brings_them_and_the_first_is_in_use(recon):
 def test_a_start_without_any_leaves_none_of_another_one(recon, monkeypatch):
     monkeypatch.setattr(
         calibrator,
-        "find_start",
-        lambda data, **known: replace(find_start(data, **known), alternatives=(), landscape=None),
+        "calibrate",
+        lambda data, **known: replace(calibrate(data, **known), alternatives=(), landscape=None),
     )
-    recon.find_start()
+    recon.calibrate()
     assert recon.start_alternatives == () and recon.start_landscape is None and recon.taken_alternative is None
-    with pytest.raises(ParameterError, match=r"no alternatives to take: find_start\(\)"):
+    with pytest.raises(ParameterError, match=r"no alternatives to take: calibrate\(\)"):
         recon.take_alternative(0)
 
 
@@ -88,7 +88,7 @@ def test_what_was_taken_is_saved_and_the_others_are_not(recon, ducky, tmp_path):
     again = Reconstruction.load(recon.run(1).save(tmp_path / "taken.h5"), ducky)
     assert (again.rotation, again.transpose) == (recon.rotation, recon.transpose)
     assert again.optics.aberrations == recon.optics.aberrations
-    assert again.start_alternatives == again.start_decisions == () and again.taken_alternative is None
+    assert again.start_alternatives == again.estimates == () and again.taken_alternative is None
 
 
 def test_nobody_gives_them(ducky):
@@ -121,17 +121,17 @@ def test_turned_by_half_a_turn_all_that_was_found_changes_sign(recon):
 
 
 def test_the_first_is_what_was_found(recon):
-    lens, rotation, decisions = recon.optics.aberrations, recon.rotation, recon.start_decisions
+    lens, rotation, estimates = recon.optics.aberrations, recon.rotation, recon.estimates
     recon.take_alternative(3)
     recon.take_alternative(0)
-    assert recon.optics.aberrations == lens and recon.rotation == rotation and recon.start_decisions == decisions
+    assert recon.optics.aberrations == lens and recon.rotation == rotation and recon.estimates == estimates
     assert recon.taken_alternative == 0
 
 
 def test_given_aberrations_are_kept_also_when_given_afterwards(ducky, offered):
     recon = Reconstruction(ducky)
     recon.optics = recon.optics.replace(aberrations=Aberrations(defocus=None, C30=2e4))
-    recon.find_start()
+    recon.calibrate()
     recon.take_alternative(1)
     assert recon.optics.aberrations["C30"] == pytest.approx(2e4) and recon.optics.aberrations["C21"] == 0
     recon.take_alternative(0)
@@ -148,7 +148,7 @@ def test_given_aberrations_outlive_every_alternative(recon):
     for index in (1, 2, 3, 1, 0):
         recon.take_alternative(index)
         assert recon.optics.aberrations["C30"] == pytest.approx(1e4), index
-    found = recon.start_decisions
+    found = recon.estimates
     assert recon.taken_alternative == 0 and found, "what was given does not hide what was found"
 
 
@@ -184,7 +184,7 @@ def test_other_data_forget_what_was_found_and_nothing_else(ducky, offered, after
     recon = Reconstruction(ducky)
     if not after:
         recon.optics = recon.optics.replace(aberrations=Aberrations(defocus=None, C30=1e5))
-    recon.find_start()
+    recon.calibrate()
     if after:
         recon.update_optics(C30=1e5)
     recon.crop(scan=(0, 10, 0, 12))
@@ -194,7 +194,7 @@ def test_other_data_forget_what_was_found_and_nothing_else(ducky, offered, after
 
 def test_other_data_keep_a_given_defocus_and_forget_a_found_coma(ducky, offered):
     recon = Reconstruction(ducky)
-    recon.find_start(defocus=250)
+    recon.calibrate(defocus=250)
     assert recon.optics.aberrations["C12"] or recon.optics.aberrations["C21"], "the test would say nothing"
     recon.crop(scan=(0, 10, 0, 12))
     assert recon.optics.aberrations == Aberrations(defocus=250)
@@ -215,7 +215,7 @@ def test_half_a_turn_reverses_what_was_found_and_nothing_that_was_given(recon):
 def test_a_search_keeps_the_aperture_that_somebody_has_drawn(ducky, offered):
     recon = Reconstruction(Dataset(ducky.data, ducky.calibration))
     recon.optics = recon.optics.replace(semiangle=21.0, rolloff=1.5)
-    recon.find_start()
+    recon.calibrate()
     assert (recon.optics.semiangle, recon.optics.rolloff) == (21.0, 1.5)
 
 
@@ -231,10 +231,10 @@ def test_the_run_follows_and_begins_anew(recon):
 
 def test_a_start_that_is_looked_for_again_is_not_told_what_was_chosen(recon, monkeypatch):
     asked = []
-    search = calibrator.find_start
-    monkeypatch.setattr(calibrator, "find_start", lambda data, **known: asked.append(known) or search(data, **known))
+    search = calibrator.calibrate
+    monkeypatch.setattr(calibrator, "calibrate", lambda data, **known: asked.append(known) or search(data, **known))
     recon.take_alternative(1)
-    recon.find_start()
+    recon.calibrate()
     assert "aberrations" not in asked[0] and asked[0]["preparation"].rotation is None
     assert recon.taken_alternative == 0
 
@@ -272,10 +272,10 @@ def test_a_run_that_has_to_ask_offers_them_and_goes_on_with_the_one_that_is_chos
     recon = Reconstruction(ducky)
     with pytest.raises(AskingError):
         recon.run(1)
-    assert len(recon.start_alternatives) == 5 and recon.taken_alternative is None and recon.start_decisions == ()
+    assert len(recon.start_alternatives) == 5 and recon.taken_alternative is None and recon.estimates == ()
     assert recon.unknown, "nothing was taken over yet"
     recon.take_alternative(1)
-    assert recon.unknown == () and recon.start_decisions and recon.taken_alternative == 1
+    assert recon.unknown == () and recon.estimates and recon.taken_alternative == 1
     assert recon.run(1).iteration == 1
     assert recon.rotation == recon.start_alternatives[1].rotation
 
@@ -301,12 +301,12 @@ def test_a_measurement_of_ones_own_stays(ducky, monkeypatch):
     """Only the defocus is chosen then."""
 
     def search(data, **known):
-        start = find_start(data, **known)
+        start = calibrate(data, **known)
         own = start.measurement.rotation, start.measurement.transpose
         pair = (example_alternatives(*own, 250.0)[0], example_alternatives(*own, 475.0)[0])
         return replace(start, alternatives=pair)
 
-    monkeypatch.setattr(unknown, "find_start", search)
+    monkeypatch.setattr(unknown, "calibrate", search)
     recon = Reconstruction(ducky)
     recon.prepare(rotation=-15.0, transpose=False)
     given = recon.measurement

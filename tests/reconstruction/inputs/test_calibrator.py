@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ptywidgets import Reconstruction, samples
-from ptywidgets.engine import CalibrationError, Composition, DataError, Dataset, ParameterError
+from ptywidgets.engine import CalibrationError, DataError, Dataset, ModelConfig, ParameterError
 from ptywidgets.engine.checkpoint import load_checkpoint
 from ptywidgets.engine.direct import DirectImage, start_object
 from ptywidgets.reconstruction.inputs import calibrator
@@ -84,18 +84,18 @@ def test_an_unknown_method_names_the_nearest(recon):
 def test_a_run_begins_from_the_image(recon):
     recon.prepare(rotation=-15.0, transpose=False)
     recon.run(1)
-    assert recon.started_from == "empty"
-    recon.start_from(ramp())
+    assert recon.initialized_from == "empty"
+    recon.initialize_from(ramp())
     recon.run(1)
     assert recon.iteration == 1, "it went on with the old object"
-    assert recon.started_from == repr(ramp())
+    assert recon.initialized_from == repr(ramp())
     image = start_object(ramp(), recon.problem)  # the problem's grid is that of the stage that ran
-    np.testing.assert_allclose(recon.problem.first_object, image, atol=0.01 * np.ptp(image))
-    assert np.ptp(recon.problem.first_object) > 0.1
+    np.testing.assert_allclose(recon.problem.initial_object, image, atol=0.01 * np.ptp(image))
+    assert np.ptp(recon.problem.initial_object) > 0.1
 
 
 def test_going_on_does_not_begin_again(recon):
-    recon.start_from(ramp())
+    recon.initialize_from(ramp())
     recon.prepare(rotation=-15.0, transpose=False)
     recon.run(1)
     recon.run(1)
@@ -103,75 +103,75 @@ def test_going_on_does_not_begin_again(recon):
 
 
 def test_none_means_empty_again(recon):
-    recon.start_from(ramp())
-    recon.start_from(None)
+    recon.initialize_from(ramp())
+    recon.initialize_from(None)
     recon.prepare(rotation=-15.0, transpose=False)
     recon.run(1)
-    assert recon.started_from == "empty"
+    assert recon.initialized_from == "empty"
 
 
 @pytest.mark.parametrize("rotation, transpose", [(165.0, False), (-15.0, True), (40.0, False)])
 def test_an_image_of_another_orientation_is_no_start(recon, rotation, transpose):
-    recon.start_from(ramp())
+    recon.initialize_from(ramp())
     recon.prepare(rotation=rotation, transpose=transpose)
     recon.run(1)
-    assert recon.started_from == "empty" and "another rotation" in recon.message
+    assert recon.initialized_from == "empty" and "another rotation" in recon.message
 
 
-def test_other_data_forget_the_image_and_the_decisions(recon, ducky):
-    recon.start_from(ramp())
-    recon.start_decisions = ("one",)
+def test_other_data_forget_the_image_and_the_estimates(recon, ducky):
+    recon.initialize_from(ramp())
+    recon.estimates = ("one",)
     recon.dataset = Dataset(ducky.data.copy(), ducky.calibration)
-    assert recon.start_image is None and recon.start_decisions == ()
+    assert recon.initial_image is None and recon.estimates == ()
 
 
 def test_the_file_says_what_the_run_began_from(recon, ducky, tmp_path):
-    recon.start_from(ramp())
+    recon.initialize_from(ramp())
     recon.prepare(rotation=-15.0, transpose=False)
     recon.run(1).save(tmp_path / "run.h5")
-    assert load_checkpoint(tmp_path / "run.h5").provenance["started_from"] == repr(ramp())
+    assert load_checkpoint(tmp_path / "run.h5").provenance["initialized_from"] == repr(ramp())
     again = Reconstruction.load(tmp_path / "run.h5", ducky)
-    assert again.started_from == repr(ramp())
+    assert again.initialized_from == repr(ramp())
     again.run(1)
     assert again.iteration == 2
 
 
 def test_nobody_gives_what_is_found(ducky):
-    with pytest.raises(ParameterError, match="start_decisions"):
-        Reconstruction(ducky, start_decisions=())
+    with pytest.raises(ParameterError, match="estimates"):
+        Reconstruction(ducky, estimates=())
 
 
 # ---------------------------------------------------------------- the whole start
 
 
-def test_find_start_sets_everything_and_says_why(ducky):
+def test_calibrate_sets_everything_and_says_why(ducky):
     recon = Reconstruction(ducky)
-    start = recon.find_start()
+    start = recon.calibrate()
     assert recon.measurement is start.measurement
     assert recon.rotation == pytest.approx(-15, abs=3) and recon.transpose is False
     assert recon.optics.aberrations["defocus"] == pytest.approx(DEFOCUS, rel=0.2)
-    assert recon.start_decisions and recon.start_decisions == tuple(start.decisions)
-    assert all(decision.sentence for decision in recon.start_decisions)
+    assert recon.estimates and recon.estimates == tuple(start.estimates)
+    assert all(estimate.sentence for estimate in recon.estimates)
     recon.run(1)
     assert recon.measurement is start.measurement, "it was prepared anew"
 
 
 def test_of_several_slices_the_defocus_found_is_that_of_the_middle(ducky, monkeypatch):
     asked = []
-    whole = calibrator.find_start
-    monkeypatch.setattr(calibrator, "find_start", lambda data, **known: asked.append(known) or whole(data, **known))
-    recon = Reconstruction(ducky, composition=Composition(slices=2, thickness=20))
-    recon.find_start()
+    whole = calibrator.calibrate
+    monkeypatch.setattr(calibrator, "calibrate", lambda data, **known: asked.append(known) or whole(data, **known))
+    recon = Reconstruction(ducky, model=ModelConfig(slices=2, thickness=20))
+    recon.calibrate()
     assert asked[0]["thickness"] == 20
-    assert recon.composition == Composition(slices=2, thickness=20, focus="middle")
+    assert recon.model == ModelConfig(slices=2, thickness=20, focus="middle")
     thin = Reconstruction(ducky)
-    thin.find_start()
-    assert "thickness" not in asked[1] and thin.composition == Composition()
+    thin.calibrate()
+    assert "thickness" not in asked[1] and thin.model == ModelConfig()
 
 
 def test_half_a_turn_asks_for_the_opposite_of_what_was_found(ducky):
     recon = Reconstruction(ducky)
-    recon.find_start()
+    recon.calibrate()
     found, rotation = recon.optics.aberrations, recon.rotation
     recon.orient(rotation + 180, recon.transpose)
     for name, value in found.cartesian.items():
@@ -185,7 +185,7 @@ def test_half_a_turn_asks_for_the_opposite_of_what_was_found(ducky):
 
 def test_what_is_found_survives_a_change_of_the_origin(ducky):
     recon = Reconstruction(ducky)
-    recon.find_start()
+    recon.calibrate()
     rotation = recon.rotation
     recon.prepare(origin="constant")
     assert recon.rotation == rotation
@@ -196,7 +196,7 @@ def test_no_start_is_looked_for_during_a_run(recon):
     recon.update_plan(iterations=10_000)
     recon.start()
     with pytest.raises(ParameterError, match="stop it first"):
-        recon.find_start()
+        recon.calibrate()
     recon.stop()
 
 
@@ -210,7 +210,7 @@ def test_orientations_are_compared_and_nothing_is_changed(recon):
 
 def test_what_a_start_has_found_counts_where_orientations_are_compared_and_what_was_given_does_not():
     recon = Reconstruction(samples.ducky("tiny", dose=1e5))
-    recon.find_start()
+    recon.calibrate()
     one, other = recon.start_alternatives[:2]
     assert abs(recon.find_orientation().rotation - one.rotation) < 0.1
     probable = (replace(other, probability=0.97), replace(one, probability=0.03))
@@ -218,7 +218,7 @@ def test_what_a_start_has_found_counts_where_orientations_are_compared_and_what_
     found = recon.find_orientation()
     assert (found.rotation, found.transpose) == pytest.approx((other.rotation, other.transpose))
     assert found.confidence == pytest.approx(0.97) and "trial reconstructions of the start" in found.message
-    recon.find_start(rotation=165.0, transpose=False)
+    recon.calibrate(rotation=165.0, transpose=False)
     assert "trial reconstructions" not in recon.find_orientation().message
 
 

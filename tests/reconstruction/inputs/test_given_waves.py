@@ -39,10 +39,10 @@ def test_a_probe_that_is_known_stands_for_the_defocus(ducky, done, files, source
     recon = Reconstruction(ducky).begin_with(probe=probe, hold_probe=True)
     assert recon.probe_is_given and "probe of" in recon.message
     recon.run(6)
-    assert recon.auto and recon.error == pytest.approx(done.error, rel=0.05)
+    assert recon.schedule == "automatic" and recon.error == pytest.approx(done.error, rel=0.05)
     scale = np.linalg.norm(recon.probe) / np.linalg.norm(done.probe)
     np.testing.assert_allclose(recon.probe, scale * done.probe, atol=1e-3 * np.abs(recon.probe).max())
-    assert recon.started_from.endswith("(held)")
+    assert recon.initialized_from.endswith("(held)")
 
 
 @pytest.mark.parametrize("source", ["reconstruction", "saved.h5", "object.npy", "other.h5", "array"])
@@ -52,15 +52,15 @@ def test_an_object_that_is_known_is_begun_with(ducky, done, files, source):
     assert not recon.probe_is_given
     empty = Reconstruction(ducky, defocus=samples.ducky_defocus("tiny")).run(1)
     assert recon.run(1).error < 0.8 * empty.error
-    assert recon.started_from.startswith("object of")
+    assert recon.initialized_from.startswith("object of")
 
 
 def test_it_works_with_a_plan_too(ducky, done):
     recon = Reconstruction(ducky).begin_with(probe=done, hold_probe=True)
     recon.update_plan(algorithm="PIE", iterations=2, batch=64)
     recon.run()
-    assert not recon.auto
-    np.testing.assert_array_equal(recon.probe, recon.problem.first_probe[0])
+    assert recon.schedule == "manual"
+    np.testing.assert_array_equal(recon.probe, recon.problem.initial_probe[0])
 
 
 def test_an_object_that_is_held_stays_while_the_probe_is_found(ducky, done):
@@ -84,20 +84,20 @@ def test_a_file_remembers_what_it_began_with(ducky, done, tmp_path):
     recon = Reconstruction(ducky).begin_with(probe=done, object=done.object, hold_probe=True).run(1)
     recon.save(tmp_path / "run.h5")
     again = Reconstruction.load(tmp_path / "run.h5", ducky)
-    assert again.started_from == recon.started_from == again.given.words
+    assert again.initialized_from == recon.initialized_from == again.given.words
     assert again.probe_is_given and again.given.held == ("probe",)
     np.testing.assert_array_equal(again.given.probe, recon.given.probe)
     again.run(2)
-    np.testing.assert_array_equal(again.probe, again.problem.first_probe[0])
+    np.testing.assert_array_equal(again.probe, again.problem.initial_probe[0])
 
 
 def test_it_is_undone_by_nothing_by_none_and_by_reset(ducky, done):
     recon = Reconstruction(ducky).begin_with(probe=done).run(1)
     recon.begin_with()
-    assert not recon.probe_is_given and recon.run(1).started_from == "empty"
+    assert not recon.probe_is_given and recon.run(1).initialized_from == "empty"
     recon.begin_with(probe=done)
     recon.given = None
-    assert recon.run(1).started_from == "empty" and recon.iteration == 1
+    assert recon.run(1).initialized_from == "empty" and recon.iteration == 1
     recon.begin_with(probe=done).reset()
     assert not recon.probe_is_given and "Forgotten" in recon.message
 
@@ -109,10 +109,10 @@ def test_the_next_run_begins_anew(ducky, done):
 
 def test_the_latest_wish_for_an_object_holds(ducky, done):
     recon = Reconstruction(ducky).begin_with(probe=done, object=done, hold_object=True)
-    recon.start_from(recon.direct("dpc"))
+    recon.initialize_from(recon.direct("dpc"))
     assert recon.given.object is None and recon.given.held == () and recon.probe_is_given
     recon.begin_with(object=done)
-    assert recon.start_image is None
+    assert recon.initial_image is None
 
 
 def test_other_data_forget_the_object_and_keep_the_probe(ducky, done):
@@ -121,23 +121,23 @@ def test_other_data_forget_the_object_and_keep_the_probe(ducky, done):
     assert recon.probe_is_given and recon.given.object is None
 
 
-def test_more_modes_than_the_composition_has_are_taken(ducky, done):
+def test_more_modes_than_the_model_has_are_taken(ducky, done):
     two = np.stack([done.probe, 0.3j * np.roll(done.probe, 3, -1)])
     recon = Reconstruction(ducky).begin_with(probe=two, hold_probe=True)
-    assert recon.composition.modes == 2
+    assert recon.model.modes == 2
     assert recon.run(1).modes.shape == (2, 64, 64)
-    recon.composition = recon.composition.replace(modes=1)
+    recon.model = recon.model.replace(modes=1)
     assert recon.run(1).probe.shape == (64, 64)
 
 
 def test_what_is_held_stays_when_the_model_or_its_grid_changes(ducky, done):
     recon = Reconstruction(ducky).begin_with(probe=done, hold_probe=True).run(2)
-    recon.composition = recon.composition.replace(slices=2, thickness=20)
+    recon.model = recon.model.replace(slices=2, thickness=20)
     recon.run(1)
-    np.testing.assert_array_equal(recon.probe, recon.problem.first_probe[0])
+    np.testing.assert_array_equal(recon.probe, recon.problem.initial_probe[0])
     recon.object_type = "complex"
     recon.run(1)
-    np.testing.assert_array_equal(recon.probe, recon.problem.first_probe[0])
+    np.testing.assert_array_equal(recon.probe, recon.problem.initial_probe[0])
 
 
 @pytest.mark.parametrize(

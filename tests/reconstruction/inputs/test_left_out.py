@@ -30,7 +30,7 @@ def correlation(recon):
 
 def reconstructed(dataset):
     recon = Reconstruction(dataset)
-    recon.find_start()
+    recon.calibrate()
     return recon.run()
 
 
@@ -81,7 +81,7 @@ def test_maps_of_positions_have_holes_and_the_picture_stays_in_place(duck):
         recon = Reconstruction(dataset, defocus=350)
         recon.prepare(rotation=-15.0, transpose=False)
         recon.run(1)
-        first = recon.problem.first_positions
+        first = recon.problem.initial_positions
         frames.append((recon.problem.scan_middle - first[-1], into_scan_frame(recon.problem, None)[2]))
     assert frames[0][1] == frames[1][1]
     np.testing.assert_allclose(frames[0][0], frames[1][0])  # from the last position, which both have
@@ -93,9 +93,9 @@ def test_maps_of_positions_have_holes_and_the_picture_stays_in_place(duck):
 def test_line_scans_and_tiny_scans_run_and_say_what_they_cannot_tell(duck, shape):
     part = replace(duck, data=duck.data[4 : 4 + shape[0], 6 : 6 + shape[1]])
     recon = Reconstruction(part)
-    start = recon.find_start()
-    assert {d.name for d in start.decisions if d.source == "cannot tell"} == {"rotation", "transpose", "defocus"}
-    assert f"{shape[0]} x {shape[1]} scan positions" in start.decision("rotation").sentence
+    start = recon.calibrate()
+    assert {d.name for d in start.estimates if d.source == "cannot tell"} == {"rotation", "transpose", "defocus"}
+    assert f"{shape[0]} x {shape[1]} scan positions" in start.estimate("rotation").sentence
     assert "cannot tell the rotation" in start.measurement.rotation_fit.message
     assert not start.measurement.rotation_fit.flip_resolved
     with pytest.raises(CalibrationError, match="too few to find"):

@@ -10,23 +10,23 @@ import pytest
 from patience import wait_for
 
 from ptywidgets import Reconstruction, samples, write
-from ptywidgets.engine import CalibrationError, Composition, DataError, Dataset, ParameterError
+from ptywidgets.engine import CalibrationError, DataError, Dataset, ModelConfig, ParameterError
 from ptywidgets.engine.checkpoint import load_checkpoint
 from ptywidgets.engine.constraints import Positivity, ProbeCentre, VolumeSupport
 from ptywidgets.engine.optics.probe import Optics
 from ptywidgets.engine.tomography import Tilt
-from ptywidgets.reconstruction import Look, Views
+from ptywidgets.reconstruction import DisplaySettings, TiltSeriesData
 from ptywidgets.testing.series import SERIES_OPTICS, blobs, example_tilts
 
 pytestmark = pytest.mark.usefixtures("no_thread_survives")
 TILTS = (-60.0, -20.0, 0.0, 30.0, 70.0)
-DEEP = Composition(slices=2, thickness=8, modes=2)
+DEEP = ModelConfig(slices=2, thickness=8, modes=2)
 
 
-def made(composition=DEEP, datasets=None, **values):
+def made(model=DEEP, datasets=None, **values):
     datasets = example_tilts() if datasets is None else datasets
     tilts = np.array(TILTS)  # as numpy.arange makes them
-    recon = Reconstruction(datasets, tilts=tilts, optics=SERIES_OPTICS, composition=composition, **values)
+    recon = Reconstruction(datasets, tilts=tilts, optics=SERIES_OPTICS, model=model, **values)
     recon.preparation = recon.preparation.replace(rotation=0.0, transpose=False, origin="constant")
     return recon
 
@@ -90,18 +90,18 @@ def test_the_picture_is_the_projection_at_no_tilt(done):
 
 
 def test_the_look_chooses_layer_and_tilt(done):
-    done.look = Look()
+    done.look = DisplaySettings()
     plain = done.snapshot()
     assert plain.tilts == done.views.tilts and plain.view == 0 and plain.slices == 16
-    done.look = Look(slice=3, view=4, section=(0.5, 0, 0.5, 1))
+    done.look = DisplaySettings(slice=3, view=4, section=(0.5, 0, 0.5, 1))
     seen = done.snapshot()
     assert (seen.slice, seen.view) == (3, 4) and seen.section.shape[0] == 16
     np.testing.assert_allclose(seen.object_phase, done.slices[3], atol=1e-6)
     np.testing.assert_array_equal(done.probe, done.state.probe[8:10])
     np.testing.assert_array_equal(done.positions, done.state.positions[80:])
-    done.look = Look(view=99)
+    done.look = DisplaySettings(view=99)
     assert done.snapshot().view == 4, "what is no more does not stand for the last"
-    done.look = Look()
+    done.look = DisplaySettings()
 
 
 # ---------------------------------------------------------------------------------------------------- inputs
@@ -151,8 +151,8 @@ def test_other_data_end_the_series(recon):
 
 
 def test_a_series_may_come_later():
-    recon = Reconstruction(composition=DEEP, optics=SERIES_OPTICS)
-    recon.views = Views(example_tilts(), TILTS)
+    recon = Reconstruction(model=DEEP, optics=SERIES_OPTICS)
+    recon.views = TiltSeriesData(example_tilts(), TILTS)
     assert recon.status == "ready" and recon.dataset is example_tilts()[0]
     assert recon.run(1).volume is not None
 
@@ -169,10 +169,10 @@ def test_the_calibration_is_that_of_all_tilts(recon):
 
 def test_optics_may_be_of_each_tilt():
     each = [SERIES_OPTICS.replace(rolloff=1.0 + n) for n in range(5)]
-    recon = Reconstruction(example_tilts(), tilts=TILTS, optics=each, composition=DEEP)
+    recon = Reconstruction(example_tilts(), tilts=TILTS, optics=each, model=DEEP)
     recon.preparation = recon.preparation.replace(rotation=0.0, transpose=False)
     recon.run(1)
-    first = [view.first_probe for view in recon.problem.views]
+    first = [view.initial_probe for view in recon.problem.views]
     assert all(abs(one - first[0]).max() > 0 for one in first[1:])
     recon.dataset = recon.views.datasets[2]
     assert recon.optics == each[2]
@@ -184,21 +184,21 @@ def test_optics_may_be_of_each_tilt():
         Reconstruction(example_tilts(), tilts=TILTS, optics=each, defocus=10)
     with pytest.raises(ParameterError, match="expected one Optics"):
         Reconstruction(example_tilts()[0], optics=each)
-    assert Reconstruction(views=Views(example_tilts(), TILTS, each)).optics == each[0]
+    assert Reconstruction(views=TiltSeriesData(example_tilts(), TILTS, each)).optics == each[0]
 
 
 def test_a_start_that_is_found_is_that_of_all_tilts():
     ducks = [samples.ducky("tiny"), samples.ducky("tiny", seed=1)]
     recon = Reconstruction([duck.with_calibration(q_pixel=None) for duck in ducks], tilts=[0, 10])
     recon.dataset = recon.views.datasets[1]
-    start = recon.find_start()
+    start = recon.calibrate()
     assert recon.dataset is recon.views.datasets[1] and recon.measurement is start.measurement
     first, second = recon.measurements
     assert second is start.measurement
     assert (first.rotation, first.transpose) == (second.rotation, second.transpose)
     assert first.calibration == second.calibration == recon.views.datasets[0].calibration
     recon.dataset = recon.views.datasets[0]
-    assert recon.measurement is first and recon.start_decisions == start.decisions
+    assert recon.measurement is first and recon.estimates == start.estimates
 
 
 # ---------------------------------------------------------------------------------------------------- running
@@ -237,18 +237,18 @@ def test_a_stop_while_tilts_are_prepared_is_heard(recon, monkeypatch):
     assert recon.iteration == 1
 
 
-@pytest.mark.parametrize("auto", [True, False])
-def test_other_slices_modes_and_depths_go_on_with_the_volume(recon, auto):
-    recon.auto = auto
-    recon.update_plan(iterations=2000, **({} if auto else {"batch": 10}))
+@pytest.mark.parametrize("schedule", ["automatic", "manual"])
+def test_other_slices_modes_and_depths_go_on_with_the_volume(recon, schedule):
+    recon.schedule = schedule
+    recon.update_plan(iterations=2000, **({} if schedule == "automatic" else {"batch": 10}))
     recon.run(3)
     before = recon.volume
-    recon.composition = Composition(slices=4, thickness=8, modes=1)
+    recon.model = ModelConfig(slices=4, thickness=8, modes=1)
     recon.plan = recon.plan.replace(constraints=())
     recon.run(1)
     assert recon.iteration == 4 and recon.problem.projections[0].slices == 4 and recon.probe.ndim == 2
     assert np.corrcoef(before.ravel(), recon.volume.ravel())[0, 1] > 0.9
-    recon.composition = Composition(slices=4, thickness=12, modes=2)
+    recon.model = ModelConfig(slices=4, thickness=12, modes=2)
     recon.run(1)
     assert recon.iteration == 5 and recon.volume.shape[0] == 24 and len(recon.modes) == 2
 
@@ -260,7 +260,7 @@ def test_the_model_may_change_while_paused(recon):
     recon.pause()
     wait_for(lambda: recon.status == "paused")
     done = len(recon.losses)
-    recon.composition = recon.composition.replace(slices=1)
+    recon.model = recon.model.replace(slices=1)
     recon.resume()
     wait_for(lambda: len(recon.losses) > done)
     assert recon.problem.projections[0].slices == 1
@@ -273,10 +273,10 @@ def test_what_a_series_cannot_be_is_said(recon):
         recon.run(1)
     assert recon.status == "error" and "phases add up" in recon.message
     recon.object_type = "potential"
-    recon.composition = Composition(slices=2)
+    recon.model = ModelConfig(slices=2)
     with pytest.raises(ParameterError, match="how deep the volume"):
         recon.run(1)
-    recon.composition = DEEP
+    recon.model = DEEP
     assert recon.run(1).iteration == 1
 
 
@@ -300,7 +300,7 @@ def test_a_model_that_cannot_be_loses_nothing(recon):
 
 def test_constraints_on_the_volume_and_refinements(recon):
     recon.update_plan(constraints=(Positivity(), VolumeSupport(radius=4.0, edge=0.0), ProbeCentre()))
-    recon.composition = recon.composition.replace(background=True)
+    recon.model = recon.model.replace(background=True)
     recon.run(2)
     assert recon.volume.min() >= 0 and np.abs(recon.volume[0, 0]).max() == 0
     assert recon.background.shape == (20, 20) and len(recon.state.parameters) == 5
@@ -314,15 +314,15 @@ def test_memory_counts_every_tilt(recon):
 # ---------------------------------------------------------------------------------------------------- keeping
 
 
-@pytest.mark.parametrize("auto", [True, False])
-def test_a_saved_series_goes_on_exactly(recon, tmp_path, auto):
-    recon.auto = auto
-    if not auto:
+@pytest.mark.parametrize("schedule", ["automatic", "manual"])
+def test_a_saved_series_goes_on_exactly(recon, tmp_path, schedule):
+    recon.schedule = schedule
+    if schedule == "manual":
         recon.update_plan(batch=7)
     recon.run(3)
     path = recon.save(tmp_path / "series.h5")
     again = Reconstruction.load(path, dataset=example_tilts())
-    assert again.auto == auto and again.views.tilts == recon.views.tilts and again.composition == recon.composition
+    assert again.schedule == schedule and again.views.tilts == recon.views.tilts and again.model == recon.model
     np.testing.assert_array_equal(again.volume, recon.volume)
     assert again.voxel == recon.voxel
     again.run(2)
@@ -349,7 +349,7 @@ def test_files_of_tilts_are_found_again(tmp_path):
     paths = [write(tmp_path / f"{n}.h5", dataset) for n, dataset in enumerate(example_tilts())]
     recon = Reconstruction.open(paths, tilts=TILTS, energy=80e3, semiangle=25)
     recon.optics = SERIES_OPTICS
-    recon.composition = DEEP
+    recon.model = DEEP
     recon.run(1)
     path = recon.save(tmp_path / "series.h5")
     again = Reconstruction.open(path)
@@ -378,7 +378,7 @@ def test_the_file_holds_the_volume_with_its_voxels(done, tmp_path):
 def test_optics_of_each_tilt_are_kept(tmp_path):
     generator = np.random.default_rng(3)
     each = [Optics(vacuum=generator.random((20, 20)), aberrations=SERIES_OPTICS.aberrations) for _ in TILTS]
-    recon = Reconstruction(example_tilts(), tilts=TILTS, optics=each, composition=DEEP)
+    recon = Reconstruction(example_tilts(), tilts=TILTS, optics=each, model=DEEP)
     recon.prepare(rotation=0.0, transpose=False)
     again = Reconstruction.load(recon.save(tmp_path / "a.h5"), dataset=example_tilts())
     for one, other in zip(each, again.views.optics, strict=True):

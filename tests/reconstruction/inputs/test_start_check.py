@@ -66,22 +66,22 @@ def test_a_wrong_one_ends_where_the_right_one_does(duck, right, error, told):
     assert correlation(recon) > right - 0.005
 
 
-def test_decisions_say_what_was_changed(duck):
+def test_estimates_say_what_was_changed(duck):
     recon = started(duck)
     recon.optics = recon.optics.replace(aberrations=Aberrations(defocus=None))
-    recon.find_start()
+    recon.calibrate()
     offsets = Offsets({"C10": 30.0, "C12a": 25.0, "C21b": -9e3}, 1.04 * np.eye(2), aperture=1.1)
     told = changes(offsets, recon.measurement, recon.optics, recon._check.given_names)
     recon._check.take_offsets(offsets, told)
-    decisions = {d.name: d for d in recon.start_decisions}
+    estimates = {d.name: d for d in recon.estimates}
     lens = recon.optics.aberrations
     values = {"defocus": lens["defocus"], "astigmatism": lens["C12"], "coma": lens["C21"], "scan step": 2.08}
     for name, value in (values | {"semi-angle": 22.0}).items():
-        assert decisions[name].value == pytest.approx(value), name
-        assert decisions[name].source == SOURCE and decisions[name].uncertainty is None
-        assert decisions[name].sentence in [change.sentence for change in told]
-    assert "given as 2 A, is 2.08 A" in decisions["scan step"].sentence
-    assert "found as" in decisions["defocus"].sentence and decisions["rotation"].source != SOURCE
+        assert estimates[name].value == pytest.approx(value), name
+        assert estimates[name].source == SOURCE and estimates[name].uncertainty is None
+        assert estimates[name].sentence in [change.sentence for change in told]
+    assert "given as 2 A, is 2.08 A" in estimates["scan step"].sentence
+    assert "found as" in estimates["defocus"].sentence and estimates["rotation"].source != SOURCE
     for words in ("defocus", "astigmatism", "coma", "semi-angle", "scan step"):
         assert words in in_words(told).lower()
     small = changes(Offsets({"C12a": 1.5}, np.eye(2)), recon.measurement, recon.optics)
@@ -91,7 +91,7 @@ def test_decisions_say_what_was_changed(duck):
 def test_what_is_given_is_told_as_given_and_what_is_found_as_found(duck):
     recon = started(duck)
     recon.optics = recon.optics.replace(aberrations=Aberrations(defocus=None))
-    recon.find_start()
+    recon.calibrate()
     recon.update_optics(C12a=40.0, C12b=0.0)
     assert {"astigmatism"} == {"astigmatism", "coma", "defocus"} & set(recon._check.given_names)
     told = changes(
@@ -137,16 +137,16 @@ def test_a_stop_during_the_check_is_told(duck):
 
 
 def test_a_plan_of_ones_own_changes_nothing_that_was_given(duck):
-    recon = started(duck, defocus=1.1, rotation=3.0, auto=False).run(1)
+    recon = started(duck, defocus=1.1, rotation=3.0, schedule="manual").run(1)
     assert (recon.rotation, recon.optics.aberrations["defocus"]) == (-12, pytest.approx(385))
-    other = started(duck, defocus=1.1, auto=False)
+    other = started(duck, defocus=1.1, schedule="manual")
     other.update_plan(refinements=(RefineOptics("defocus"),))
     assert other.run(1).optics.aberrations["defocus"] == pytest.approx(385)
 
 
 def test_before_positions_are_looked_at_the_whole_scan_is_right(duck):
     """Each position by itself hardly sees an error of the whole scan, and moves by noise."""
-    recon = started(duck, step=1.05, auto=False)
+    recon = started(duck, step=1.05, schedule="manual")
     recon.update_plan(refinements=(RefinePositions(),))
     recon.run(1)
     assert recon.calibration.scan_step == pytest.approx(STEP, rel=0.012)
@@ -176,7 +176,7 @@ def test_positions_that_grow_have_room(duck, refinements):
     recon.run(6)
     assert recon.status in ("finished", "doubtful")
     assert min(np.subtract(recon.object.shape, narrow)) > 8
-    extent = np.ptp(recon.positions, axis=0) / np.ptp(recon.problem.first_positions, axis=0)
+    extent = np.ptp(recon.positions, axis=0) / np.ptp(recon.problem.initial_positions, axis=0)
     assert (extent > 1.01).all()
 
 

@@ -11,9 +11,9 @@ import pytest
 from patience import wait_for
 
 from ptywidgets import Calibration, Dataset, Reconstruction, samples
-from ptywidgets.engine import Aberrations, Composition, Optics
+from ptywidgets.engine import Aberrations, ModelConfig, Optics
 from ptywidgets.engine.calibrate.certainty import in_one_line
-from ptywidgets.engine.calibrate.decisions import CANNOT
+from ptywidgets.engine.calibrate.estimates import CANNOT
 from ptywidgets.engine.checkpoint.plain import from_plain, to_plain
 from ptywidgets.engine.checks.start_check import HELD
 from ptywidgets.engine.core.asked import AskingError
@@ -89,7 +89,7 @@ def test_whatever_starts_a_run_finds_first(ducky, begin):
     assert any(words.startswith("Finding defocus, rotation, transpose:") for words in said)
     line = next(words for words in said if words.startswith("Found:"))
     assert "\n" not in line and "defocus" in line and "rotation" in line and "+-" in line and "not transposed" in line
-    assert recon.start_decisions and recon.unknown == ()
+    assert recon.estimates and recon.unknown == ()
     recon.stop()
 
 
@@ -148,7 +148,7 @@ def test_a_rotation_that_the_curl_tells_badly_is_looked_for_with_the_given_lens(
 @pytest.mark.parametrize("given", [{"defocus": 0}, {"defocus": 250}])
 def test_what_is_given_stays_where_none_is_found(nothing, given):
     recon = Reconstruction(nothing, **given)
-    recon.find_start()
+    recon.calibrate()
     assert recon.optics.aberrations == Aberrations(**given) and "defocus" not in recon.unknown
 
 
@@ -172,7 +172,7 @@ def test_other_data_are_looked_at_anew(ducky):
 
 def test_a_switch_turns_it_off(ducky):
     recon = Reconstruction(ducky, find_unknown=False).run(1)
-    assert not recon.optics.aberrations.known and recon.start_decisions == ()
+    assert not recon.optics.aberrations.known and recon.estimates == ()
 
 
 def test_stop_is_obeyed_while_it_looks(ducky):
@@ -230,9 +230,9 @@ def test_where_the_data_cannot_tell_it_asks(nothing):
 
 
 def test_a_start_that_was_not_found_says_so(nothing):
-    start = Reconstruction(nothing).find_start()
+    start = Reconstruction(nothing).calibrate()
     assert not start.optics.aberrations.known
-    assert start.decision("defocus").value is None and start.decision("defocus").source == "cannot tell"
+    assert start.estimate("defocus").value is None and start.estimate("defocus").source == "cannot tell"
 
 
 def test_too_few_positions_are_a_question(ducky):
@@ -282,7 +282,7 @@ def test_a_disk_that_contradicts_what_is_given_is_asked_about_first(ducky, wrong
 
 def test_of_a_series_the_flattest_tilt_tells_for_all(ducky):
     tilts = [replace(ducky, name=f"tilt {n}") for n in range(3)]
-    recon = Reconstruction(tilts, tilts=[-30, 2, 30], composition=Composition(slices=2, thickness=8))
+    recon = Reconstruction(tilts, tilts=[-30, 2, 30], model=ModelConfig(slices=2, thickness=8))
     recon.run(1)
     assert recon.dataset is recon.views.datasets[0], "another tilt is looked at than before"
     assert recon.optics.aberrations["defocus"] == pytest.approx(DEFOCUS, rel=0.05)
@@ -290,7 +290,7 @@ def test_of_a_series_the_flattest_tilt_tells_for_all(ducky):
     assert {round(one.rotation, 3) for one in recon.measurements} == {round(recon.rotation, 3)}
     each = [Optics.from_dataset(one) for one in tilts]
     each[2] = each[2].replace(aberrations=Aberrations(defocus=240))
-    own = Reconstruction(tilts, tilts=[-30, 2, 30], optics=each, composition=Composition(slices=2, thickness=8))
+    own = Reconstruction(tilts, tilts=[-30, 2, 30], optics=each, model=ModelConfig(slices=2, thickness=8))
     own.run(1)
     found = [optics.aberrations["defocus"] for optics in own.views.optics]
     assert found[0] == found[1] == pytest.approx(DEFOCUS, rel=0.05) and found[2] == 240
@@ -298,7 +298,7 @@ def test_of_a_series_the_flattest_tilt_tells_for_all(ducky):
 
 def test_a_stop_while_it_looks_at_another_tilt_leaves_the_one_that_was_looked_at(ducky):
     tilts = [replace(ducky, name=f"tilt {n}") for n in range(3)]
-    recon = Reconstruction(tilts, tilts=[-30, 2, 30], composition=Composition(slices=2, thickness=8))
+    recon = Reconstruction(tilts, tilts=[-30, 2, 30], model=ModelConfig(slices=2, thickness=8))
     recon.observe(lambda change: "disk" in change["new"] and recon.request_stop(), "message")
     recon.run()
     assert recon.status == "stopped" and recon.dataset is recon.views.datasets[0]
@@ -306,7 +306,7 @@ def test_a_stop_while_it_looks_at_another_tilt_leaves_the_one_that_was_looked_at
 
 
 def test_a_series_that_tells_nothing_is_a_question():
-    recon = Reconstruction(example_tilts(), tilts=(-60, -20, 0, 30, 70), composition=Composition(slices=2, thickness=8))
+    recon = Reconstruction(example_tilts(), tilts=(-60, -20, 0, 30, 70), model=ModelConfig(slices=2, thickness=8))
     with pytest.raises(AskingError, match="too few"):
         recon.run(1)
     assert recon.status == "error"
@@ -356,8 +356,8 @@ def test_few_counts_are_enough_too(simulated):
 def test_a_coma_that_cannot_be_told_does_not_end_a_run():
     recon = Reconstruction(samples.ducky("tiny").crop(scan=(0, 8, 0, 8))).run(1)
     assert recon.iteration == 1
-    coma = next(d for d in recon.start_decisions if d.name == "coma")
+    coma = next(d for d in recon.estimates if d.name == "coma")
     unknown = replace(coma, value=None, uncertainty=None, source=CANNOT)
-    cannot = [unknown if d is coma else d for d in recon.start_decisions]
+    cannot = [unknown if d is coma else d for d in recon.estimates]
     words = in_one_line(cannot)
     assert words.startswith("Found: ") and "coma" not in words

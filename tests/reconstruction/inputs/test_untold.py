@@ -7,7 +7,7 @@ import pytest
 
 from ptywidgets import Reconstruction, samples
 from ptywidgets.engine import Calibration, Dataset
-from ptywidgets.engine.calibrate import find_start
+from ptywidgets.engine.calibrate import calibrate
 from ptywidgets.engine.calibrate.certainty import question
 from ptywidgets.engine.core.asked import AskingError
 from ptywidgets.engine.core.errors import ParameterError
@@ -24,8 +24,8 @@ def noise():
 def test_what_was_set_before_stays_where_nothing_better_is_found(noise):
     recon = Reconstruction(noise, defocus=0)
     recon.prepare(rotation=20.0, transpose=True)
-    start = recon.find_start()
-    assert start.decision("rotation").source == "cannot tell"
+    start = recon.calibrate()
+    assert start.estimate("rotation").source == "cannot tell"
     assert (recon.preparation.rotation, recon.preparation.transpose) == (20.0, True)
     assert (recon.measurement.rotation, recon.measurement.transpose) == (20.0, True)
     assert recon.optics.aberrations.known and recon.optics.aberrations["defocus"] == 0
@@ -36,7 +36,7 @@ def test_what_was_set_before_stays_where_nothing_better_is_found(noise):
 
 def test_what_nobody_has_set_stays_unknown_and_one_of_the_readings_can_be_taken(noise):
     recon = Reconstruction(noise)
-    recon.find_start()
+    recon.calibrate()
     assert {"defocus", "rotation", "transpose"} <= set(recon.unknown)
     with pytest.raises(AskingError, match="start_alternatives"):
         recon.run()
@@ -53,7 +53,7 @@ def test_what_nobody_has_set_stays_unknown_and_one_of_the_readings_can_be_taken(
 def test_a_start_that_is_told_takes_the_place_of_what_was_set():
     recon = Reconstruction(samples.ducky("tiny", dose=1e5))
     recon.prepare(rotation=20.0, transpose=True)
-    recon.find_start()
+    recon.calibrate()
     assert abs(recon.rotation + 15) < 0.5 and recon.transpose is False
 
 
@@ -64,21 +64,21 @@ def test_a_start_is_not_taken_over_where_the_data_have_changed_meanwhile():
         recon.dataset = samples.ducky("tiny", dose=1e4)
 
     with pytest.raises(ParameterError, match="look again"):
-        recon.find_start(progress=changes)
-    assert not recon.optics.aberrations.known and recon.start_decisions == ()
+        recon.calibrate(progress=changes)
+    assert not recon.optics.aberrations.known and recon.estimates == ()
 
 
 def test_a_transpose_that_is_not_told_is_asked_for_where_all_else_was_given():
-    start = find_start(samples.ducky("tiny", dose=1e5), rotation=-15, defocus=250)
+    start = calibrate(samples.ducky("tiny", dose=1e5), rotation=-15, defocus=250)
     assert question(start) is None
-    untold = [replace(d, source="cannot tell") if d.name == "transpose" else d for d in start.decisions]
-    asked = question(replace(start, decisions=tuple(untold)))
+    untold = [replace(d, source="cannot tell") if d.name == "transpose" else d for d in start.estimates]
+    asked = question(replace(start, estimates=tuple(untold)))
     assert "transpose" in str(asked) and "--no-transpose or --transpose" in asked.told("command line")
 
 
 def test_what_was_found_is_looked_for_again_in_a_part_of_the_data_and_what_was_given_stays():
     recon = Reconstruction(samples.ducky("tiny", dose=1e5))
-    recon.find_start()
+    recon.calibrate()
     recon.take_alternative(1)  # half a turn, the wrong one
     recon.crop(scan=(0, 11, 0, 11))
     assert {"defocus", "rotation", "transpose"} <= set(recon.unknown)

@@ -8,7 +8,7 @@ import pytest
 
 from ptywidgets import samples
 from ptywidgets.engine import Aberrations
-from ptywidgets.engine.calibrate import find_start
+from ptywidgets.engine.calibrate import calibrate
 from ptywidgets.engine.preprocess import Preparation
 from ptywidgets.reconstruction.inputs.who_set import WhoSet, found_by
 from ptywidgets.testing.starts import with_alternatives
@@ -19,7 +19,7 @@ FOUND = WhoSet().with_found({"C10": LENS["C10"], "C12a": LENS["C12a"]})
 
 @pytest.fixture(scope="module")
 def start():
-    return with_alternatives(find_start(samples.ducky("tiny")))
+    return with_alternatives(calibrate(samples.ducky("tiny")))
 
 
 def test_it_is_a_value():

@@ -68,12 +68,12 @@ def goes_on_alike(recon, path, *others):
     return again
 
 
-@pytest.mark.parametrize("auto", [True, False])
-def test_everything_that_was_done_to_the_data_is_done_again(used, folder, auto):
+@pytest.mark.parametrize("schedule", ["automatic", "manual"])
+def test_everything_that_was_done_to_the_data_is_done_again(used, folder, schedule):
     positions = np.ones(used.scan_shape, bool)
     positions[3, 4] = False
     recon = Reconstruction(used.with_scan_mask(positions), defocus=DEFOCUS)
-    if not auto:
+    if schedule == "manual":
         recon.update_plan(batch=20)
     again = goes_on_alike(recon.run(3), folder / "saved.h5")
     assert np.array_equal(again.dataset.mask, used.mask) and np.array_equal(again.dataset.scan_mask, positions)
@@ -153,7 +153,7 @@ def test_every_tilt_keeps_its_own(tmp_path):
         )
         datasets.append(dataset.with_mask(mask))
     recon = Reconstruction(datasets, tilts=[-60, -20, 0, 30, 70], optics=SERIES_OPTICS)
-    recon.composition = recon.composition.replace(slices=2, thickness=8)
+    recon.model = recon.model.replace(slices=2, thickness=8)
     recon.run(1).save(tmp_path / "saved.h5")
     again = Reconstruction.load(tmp_path / "saved.h5")
     for one, other in zip(recon.views.datasets, again.views.datasets, strict=True):
@@ -308,12 +308,18 @@ def test_what_was_changed_after_a_run_is_begun_anew_also_after_loading(duck, tmp
 
 @pytest.mark.parametrize("begun", [False, True])
 def test_what_a_run_may_do_by_itself_is_saved(duck, tmp_path, begun):
-    recon = Reconstruction(duck, defocus=DEFOCUS, auto=begun, hold=("rotation", "scan_step"), find_unknown=False)
+    recon = Reconstruction(
+        duck,
+        defocus=DEFOCUS,
+        schedule="automatic" if begun else "manual",
+        hold=("rotation", "scan_step"),
+        find_unknown=False,
+    )
     recon.prepare(rotation=-15, transpose=False)
     if begun:
         recon.run(1)
     again = Reconstruction.load(recon.save(tmp_path / "held.h5"), duck)
-    assert (again.auto, again.hold, again.find_unknown) == (begun, ("rotation", "scan_step"), False)
+    assert (again.schedule == "automatic", again.hold, again.find_unknown) == (begun, ("rotation", "scan_step"), False)
 
 
 def test_a_measurement_of_ones_own_is_not_found_after_loading(duck, tmp_path):

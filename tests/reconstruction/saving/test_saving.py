@@ -12,7 +12,7 @@ from ptywidgets import Reconstruction, read, samples, write
 from ptywidgets.engine import Dataset
 from ptywidgets.engine.core.errors import DataError, FileFormatError, FileInTheWay
 from ptywidgets.reconstruction.saving import saved_file
-from ptywidgets.reconstruction.session.clock import Clock
+from ptywidgets.reconstruction.session.run_timer import RunTimer
 from ptywidgets.reconstruction.session.work import ReconstructionWork
 from ptywidgets.testing.series import example_tilts
 
@@ -45,7 +45,7 @@ def recon(files):
 @pytest.fixture
 def often(monkeypatch):
     """Save after every iteration, not once a minute."""
-    monkeypatch.setattr(Clock, "save_due", lambda self: True)
+    monkeypatch.setattr(RunTimer, "save_due", lambda self: True)
 
 
 def heard(recon):
@@ -239,8 +239,8 @@ def test_what_appears_under_the_name_of_an_autosave_is_kept(recon, tmp_path, oft
 FULL = """
 import resource, sys
 from ptywidgets import Reconstruction, samples
-from ptywidgets.reconstruction.session.clock import Clock
-Clock.save_due = Clock.show_due = lambda self: True
+from ptywidgets.reconstruction.session.run_timer import RunTimer
+RunTimer.save_due = RunTimer.show_due = lambda self: True
 recon = Reconstruction(samples.ducky("tiny"), defocus=250, autosave=sys.argv[1])
 recon.update_plan(batch=50)
 most = lambda n: resource.setrlimit(resource.RLIMIT_FSIZE, (n, resource.RLIM_INFINITY))

@@ -66,10 +66,10 @@ def test_start_from_this_gives_image_and_aberrations(explorer):
     explorer.aberrations = {"defocus": 240}
     explorer.start_button.click()
     recon = explorer.recon
-    assert recon.start_image is explorer.image and recon.optics.aberrations["defocus"] == 240
+    assert recon.initial_image is explorer.image and recon.optics.aberrations["defocus"] == 240
     assert "240" in explorer.status_text and "starts from" in explorer.start_line.value
     recon.run(1)
-    assert recon.started_from == repr(explorer.image)
+    assert recon.initialized_from == repr(explorer.image)
 
 
 def test_the_probe_of_others_is_followed(explorer):

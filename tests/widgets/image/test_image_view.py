@@ -11,7 +11,7 @@ import traitlets
 
 from ptywidgets.engine.core.errors import DataError, ParameterError
 from ptywidgets.widgets.image import image_view
-from ptywidgets.widgets.image.frames import Mailbox, quantise
+from ptywidgets.widgets.image.frames import FrameChannel, quantise
 from ptywidgets.widgets.image.image_view import ImageView
 
 DISK = {"id": "bf", "shape": "disk", "y": 3, "x": 4, "r": 2}
@@ -85,7 +85,7 @@ def test_an_old_acknowledgement_does_not_open_the_way(view, host):
 
 def test_a_page_that_does_not_answer_for_a_second_is_sent_the_next_frame():
     clock, sent = Clock(), []
-    box = Mailbox(lambda header, data: sent.append(header["seq"]), clock=clock)
+    box = FrameChannel(lambda header, data: sent.append(header["seq"]), clock=clock)
     box.post(frame())
     clock.now = 0.9
     box.post(frame())
@@ -97,7 +97,7 @@ def test_a_page_that_does_not_answer_for_a_second_is_sent_the_next_frame():
 
 def test_a_pull_gets_what_is_newer_and_nothing_else():
     clock, sent = Clock(), []
-    box = Mailbox(lambda header, data: sent.append(header["seq"]), clock=clock)
+    box = FrameChannel(lambda header, data: sent.append(header["seq"]), clock=clock)
     box.pull(-1)
     box.post(frame())
     box.pull(-1)

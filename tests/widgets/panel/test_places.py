@@ -1,4 +1,4 @@
-"""Every quantity has a field and every decision a widget, and these are widgets that there are."""
+"""Every quantity has a field and every estimate a widget, and these are widgets that there are."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import sys
 import pytest
 
 import ptywidgets
-from ptywidgets.engine.calibrate import find_start
+from ptywidgets.engine.calibrate import calibrate
 from ptywidgets.engine.core.asked import QUANTITIES, AskingError, how_to_give
 from ptywidgets.samples import ducky
-from ptywidgets.widgets.panel.places import DECISIONS, FIELDS
+from ptywidgets.widgets.panel.places import ESTIMATES, FIELDS
 
 
 @pytest.mark.parametrize("name", QUANTITIES)
@@ -23,10 +23,10 @@ def test_every_quantity_is_filled_in_somewhere(name):
     assert AskingError("{give}", name).told("widget").endswith(FIELDS[name])
 
 
-def test_every_decision_is_shown_somewhere():
-    start = find_start(ducky("tiny"))
-    assert {decision.name for decision in start.decisions} <= set(DECISIONS)
-    assert {getattr(ptywidgets, widget).__name__ for widget in DECISIONS.values()} == set(DECISIONS.values())
+def test_every_estimate_is_shown_somewhere():
+    start = calibrate(ducky("tiny"))
+    assert {estimate.name for estimate in start.estimates} <= set(ESTIMATES)
+    assert {getattr(ptywidgets, widget).__name__ for widget in ESTIMATES.values()} == set(ESTIMATES.values())
 
 
 def test_without_the_widgets_a_field_is_named_by_its_title():

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from waiting import until
 
-from ptywidgets.engine.problem.composition import Composition
-from ptywidgets.reconstruction import Look
+from ptywidgets.engine.problem.model_config import ModelConfig
+from ptywidgets.reconstruction import DisplaySettings
 from ptywidgets.widgets.run.live_views import SHOWN, section_aspect
 from ptywidgets.widgets.run.reconstruction_runner import OF_EVERY_MODEL
 
-THICK = Composition(slices=3, thickness=60, modes=2)
+THICK = ModelConfig(slices=3, thickness=60, modes=2)
 
 
 def visible(*widgets):
@@ -36,7 +36,7 @@ def test_a_thin_specimen_and_one_mode_have_no_more_controls_than_before(runner, 
 
 
 def test_slices_are_scrolled_through(runner, recon):
-    recon.composition = THICK
+    recon.model = THICK
     recon.run(2)
     runner.wait()
     assert visible(runner.bar, runner.bar.slices, runner.toggles["section"], runner.toggles["strength"]) == [
@@ -50,14 +50,14 @@ def test_slices_are_scrolled_through(runner, recon):
     assert "2 of 3, 20 to 40 Å deep" in runner.bar.slice_text.value
     assert image(runner, "phase").shape == together.shape and (image(runner, "phase") != together).any()
     until(lambda: not runner.image_views["phase"].live)  # it is drawn finely when the slider rests
-    recon.look = Look()
+    recon.look = DisplaySettings()
     runner.wait()
     until(lambda: not runner.image_views["phase"].live)
     assert runner.bar.slice.value == 0 and (image(runner, "phase") == together).all()
 
 
 def test_modes_are_shown_with_their_shares(runner, recon):
-    recon.composition = THICK
+    recon.model = THICK
     recon.run(2)
     runner.wait()
     first, second = recon.occupations
@@ -77,7 +77,7 @@ def test_modes_are_shown_with_their_shares(runner, recon):
 
 
 def test_a_section_is_made_only_while_it_is_open_and_follows_its_line(runner, recon):
-    recon.composition = THICK
+    recon.model = THICK
     recon.run(2)
     runner.wait()
     assert recon.look.section is None and runner.image_views["phase"].regions == []
@@ -103,9 +103,9 @@ def test_a_section_is_made_only_while_it_is_open_and_follows_its_line(runner, re
 
 
 def test_a_section_is_to_scale_unless_that_could_not_be_read(runner, recon):
-    recon.look = Look(section=(0.5, 0, 0.5, 1))
+    recon.look = DisplaySettings(section=(0.5, 0, 0.5, 1))
     for thickness, scaled in ((18.0, True), (1.0, False), (500.0, False)):
-        recon.composition = Composition(slices=3, thickness=thickness)
+        recon.model = ModelConfig(slices=3, thickness=thickness)
         recon.run(1)
         snapshot = recon.snapshot()
         deep, along = snapshot.section_sampling
@@ -114,7 +114,7 @@ def test_a_section_is_to_scale_unless_that_could_not_be_read(runner, recon):
 
 
 def test_diffuse_scattering_and_background_are_offered_where_they_are_fitted(runner, recon):
-    recon.composition = Composition(diffuse="C", background=True)
+    recon.model = ModelConfig(diffuse="C", background=True)
     recon.run(1)
     runner.wait()
     assert visible(runner.toggles["strength"], runner.toggles["background"], runner.bar) == [True, True, False]
@@ -124,7 +124,7 @@ def test_diffuse_scattering_and_background_are_offered_where_they_are_fitted(run
     assert recon.look.channel == 0 and runner.image_views["strength"].note == "C, B = 0.5 Å²"
     assert image(runner, "strength").shape[:2] == recon.object_phase.shape
     assert image(runner, "background").shape[:2] == (64, 64)
-    recon.composition = Composition(diffuse="C, O")
+    recon.model = ModelConfig(diffuse="C, O")
     recon.run(1)
     runner.wait()
     assert descriptions(runner.bar.element_buttons) == ["C", "O"] and visible(runner.bar.elements) == [True]
@@ -134,12 +134,12 @@ def test_diffuse_scattering_and_background_are_offered_where_they_are_fitted(run
 
 
 def test_back_to_a_thin_specimen_everything_is_as_before(runner, recon):
-    recon.composition = THICK
+    recon.model = THICK
     recon.run(1)
     runner.toggles["section"].value = True
     runner.bar.slice.value = 3
     runner.wait()
-    recon.composition = Composition()
+    recon.model = ModelConfig()
     recon.run(1)
     runner.wait()
     assert visible(runner.bar, runner.toggles["section"], runner.image_views["section"]) == [False] * 3

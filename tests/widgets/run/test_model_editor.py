@@ -9,7 +9,7 @@ import pytest
 from ptywidgets import Reconstruction, samples
 from ptywidgets.engine.constraints import CONSTRAINTS, Every, KzFilter, Positivity, PurePhase, TotalVariation
 from ptywidgets.engine.core.params import Params, param
-from ptywidgets.engine.problem.composition import Composition
+from ptywidgets.engine.problem.model_config import ModelConfig
 from ptywidgets.widgets.run.constraint_editor import OTHERS, ConstraintEditor
 from ptywidgets.widgets.run.model_editor import GROUPS, ModelEditor
 from ptywidgets.widgets.run.status_text import plan_text
@@ -36,7 +36,7 @@ def shown(editor):
 
 def test_every_number_of_the_model_has_a_control_in_a_group(editor):
     names = [name for group in GROUPS for name in group.names]
-    assert sorted(names) == sorted(parameter.name for parameter in Composition.describe())
+    assert sorted(names) == sorted(parameter.name for parameter in ModelConfig.describe())
     assert sorted(editor.controls) == sorted(names)
 
 
@@ -49,32 +49,32 @@ def test_only_what_matters_is_asked_for(editor, recon):
     assert editor.lacking.layout.display == "none"
     editor.controls["diffuse"].input.value = " Mo, S "
     assert "b_factor" in shown(editor)
-    assert recon.composition == Composition(slices=3, thickness=60, diffuse="Mo, S")
+    assert recon.model == ModelConfig(slices=3, thickness=60, diffuse="Mo, S")
     editor.controls["slices"].input.value = "1"
-    assert "thickness" not in shown(editor) and recon.composition.thickness == 60, "its number is forgotten"
+    assert "thickness" not in shown(editor) and recon.model.thickness == 60, "its number is forgotten"
 
 
 def test_what_cannot_be_is_told_in_words(editor, recon, messages):
     editor.controls["modes"].input.value = "0"
-    assert "modes" in messages[-1] and recon.composition.modes == 1
+    assert "modes" in messages[-1] and recon.model.modes == 1
     editor.controls["diffuse"].input.value = "Xx"
     assert "no element" in editor.lacking.value and "Xx" in editor.lacking.value
 
 
 def test_it_follows_the_reconstruction(editor, recon):
-    recon.composition = Composition(slices=4, thickness=80, modes=2, background=True, focus="middle")
+    recon.model = ModelConfig(slices=4, thickness=80, modes=2, background=True, focus="middle")
     recon.object_type = "complex"
     editor.show()
     assert editor.controls["slices"].value == 4 and editor.controls["focus"].value == "middle"
     assert editor.controls["background"].value is True and editor.object_type.value == "complex"
     editor.controls["background"].input.value = False
-    assert recon.composition == Composition(slices=4, thickness=80, modes=2, focus="middle")
+    assert recon.model == ModelConfig(slices=4, thickness=80, modes=2, focus="middle")
 
 
 def test_the_settings_are_told_in_a_line(recon):
-    recon.composition = Composition(modes=3, source_size=0.4, background=True)
+    recon.model = ModelConfig(modes=3, source_size=0.4, background=True)
     assert "potential object, 3 probe modes, source of 0.4 Å, background; positivity" in plan_text(recon)
-    recon.composition = Composition(slices=2, thickness=50)
+    recon.model = ModelConfig(slices=2, thickness=50)
     assert "potential object in 2 slices of 25 Å; " in plan_text(recon)
 
 
@@ -100,16 +100,16 @@ def places(editor):
 def test_what_needs_slices_or_modes_is_shown_where_there_are_several(constraints):
     assert titles(constraints) == ["Object", "Probe", "Positions"]
     assert "KzFilter" not in places(constraints) and "ProbeOrthogonality" not in places(constraints)
-    constraints.show((Positivity(),), Composition(slices=3, thickness=60, modes=2))
+    constraints.show((Positivity(),), ModelConfig(slices=3, thickness=60, modes=2))
     assert titles(constraints) == ["Object", "Depth", "Probe", "Positions"]
     assert places(constraints) == set(CONSTRAINTS)
-    constraints.show((KzFilter(),), Composition())
+    constraints.show((KzFilter(),), ModelConfig())
     assert "Depth" in titles(constraints) and "KzFilter" in places(constraints), "one that is on cannot be switched off"
 
 
 def test_a_fold_says_what_is_on_in_it_and_stays_open(constraints):
     constraints.accordion.selected_index = 1
-    constraints.show((Positivity(), TotalVariation()), Composition(slices=2, thickness=40))
+    constraints.show((Positivity(), TotalVariation()), ModelConfig(slices=2, thickness=40))
     assert constraints.accordion.get_title(0) == "Object: total variation, positivity"
     assert titles(constraints)[constraints.accordion.selected_index] == "Probe"
 

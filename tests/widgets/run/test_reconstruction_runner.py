@@ -256,7 +256,7 @@ def test_settings_change_the_plan_and_follow_it(runner, recon):
 )
 def test_settings_follow_another_algorithm(runner, recon, algorithm):
     runner.accordion.selected_index = 0
-    recon.auto = False
+    recon.schedule = "manual"
     for each in (algorithm, GradientDescent(), algorithm):
         recon.plan = recon.plan.replace(algorithm=each)
         assert list(runner.settings.algorithm.controls) == [parameter.name for parameter in each.describe()]
@@ -269,15 +269,15 @@ def test_settings_follow_another_algorithm(runner, recon, algorithm):
 def test_a_method_is_chosen_and_the_automatic_one_tells_its_stages(runner, recon):
     runner.accordion.selected_index = 0
     settings = runner.settings
-    assert settings.method.value == "automatic" and recon.auto
+    assert settings.method.value == "automatic" and recon.schedule == "automatic"
     assert settings.numbers["batch"].layout.display == "none", "the automatic schedule has batches of its own"
     settings.method.value = "PIE"
-    assert not recon.auto and isinstance(recon.plan.algorithm, PIE)
+    assert recon.schedule == "manual" and isinstance(recon.plan.algorithm, PIE)
     assert settings.numbers["batch"].layout.display == "" and "object_step" in settings.algorithm.controls
     recon.update_plan(algorithm=GradientDescent())
     assert settings.method.value == "gradient descent"
     settings.method.value = "automatic"
-    assert recon.auto
+    assert recon.schedule == "automatic"
     recon.run(4)
     assert len(recon.stages) > 1
     told = " ".join(child.value for child in settings._rule.children)
@@ -288,7 +288,7 @@ def test_a_loss_is_chosen(runner, recon):
     runner.accordion.selected_index = 0
     assert runner.settings.loss.value == "automatic"
     runner.settings.loss.value = "poisson"
-    assert recon.plan.loss == "poisson" and recon.auto, "the automatic schedule takes it as well"
+    assert recon.plan.loss == "poisson" and recon.schedule == "automatic", "the automatic schedule takes it as well"
     assert "poisson loss" in runner.accordion.get_title(0)
     recon.update_plan(loss="amplitude")
     assert runner.settings.loss.value == "amplitude"
@@ -329,7 +329,7 @@ def test_two_widgets_watch_one_run_and_one_may_close(recon):
     recon.run(2)
     assert shown._frames.latest is None and frames(two) > 0
     two.close()
-    assert not recon.mailbox.watched
+    assert not recon.snapshots.has_subscribers
 
 
 def test_a_cell_run_again_leaves_one_run(data, monkeypatch):

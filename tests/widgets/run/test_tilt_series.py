@@ -7,8 +7,8 @@ import pytest
 from waiting import until
 
 from ptywidgets import Reconstruction
-from ptywidgets.engine.problem.composition import Composition
-from ptywidgets.reconstruction import tilt_words
+from ptywidgets.engine.problem.model_config import ModelConfig
+from ptywidgets.reconstruction import tilt_text
 from ptywidgets.testing.series import SERIES_OPTICS, example_tilts
 from ptywidgets.widgets.run.reconstruction_runner import ReconstructionRunner
 from ptywidgets.widgets.workbench.workbench import Workbench
@@ -18,8 +18,8 @@ TILTS = (-60.0, -20.0, 0.0, 30.0, 70.0)
 
 @pytest.fixture
 def series():
-    deep = Composition(slices=2, thickness=8)
-    recon = Reconstruction(example_tilts(), tilts=TILTS, optics=SERIES_OPTICS, composition=deep)
+    deep = ModelConfig(slices=2, thickness=8)
+    recon = Reconstruction(example_tilts(), tilts=TILTS, optics=SERIES_OPTICS, model=deep)
     recon.preparation = recon.preparation.replace(rotation=0.0, transpose=False, origin="constant")
     yield recon
     recon.stop()
@@ -147,4 +147,4 @@ def test_another_tilt_may_be_looked_at_on_the_bench(series):
 
 
 def test_tilts_in_words(series):
-    assert [tilt_words(tilt) for tilt in series.views.tilts] == ["−60°", "−20°", "0°", "30°", "70°"]
+    assert [tilt_text(tilt) for tilt in series.views.tilts] == ["−60°", "−20°", "0°", "30°", "70°"]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ptywidgets import Dataset, Reconstruction, StartAlternatives, Workbench, samples
-from ptywidgets.engine.calibrate import find_start
+from ptywidgets.engine.calibrate import calibrate
 from ptywidgets.reconstruction.inputs import calibrator
 from ptywidgets.testing.starts import with_alternatives
 from ptywidgets.widgets.start.start_panel import StartPanel
@@ -23,7 +23,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def start(data):
-    return with_alternatives(find_start(data))
+    return with_alternatives(calibrate(data))
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def finding(monkeypatch, start):
     """Set what a search finds; at first the start with alternatives."""
 
     def finds(found):
-        monkeypatch.setattr(calibrator, "find_start", lambda data, **known: found)
+        monkeypatch.setattr(calibrator, "calibrate", lambda data, **known: found)
 
     finds(start)
     return finds
@@ -40,7 +40,7 @@ def finding(monkeypatch, start):
 @pytest.fixture
 def recon(data, finding):
     recon = Reconstruction(data)
-    recon.find_start()
+    recon.calibrate()
     yield recon
     recon.stop()
 
@@ -110,7 +110,7 @@ def test_numbers_of_rings_that_are_near_each_other_stand_at_different_sides(data
     close = tuple(replace(one, rotation=one.rotation + 8 * n, defocus=one.defocus + 9 * n) for n in range(6))
     finding(replace(start, alternatives=close))
     recon = Reconstruction(data)
-    recon.find_start()
+    recon.calibrate()
     panel = StartAlternatives(recon)
     plot = panel.plots[0]
     assert sorted(numbers(plot)) == [1, 2, 3, 4, 5, 6]
@@ -156,7 +156,7 @@ def test_during_a_run_none_can_be_taken_and_it_says_why(panel):
 def test_without_a_landscape_there_is_the_list_alone(data, finding, start):
     finding(replace(start, landscape=None))
     recon = Reconstruction(data)
-    recon.find_start()
+    recon.calibrate()
     panel = StartAlternatives(recon)
     assert len(listed(panel)) == 5 and not shown(panel.landscape_panel)
     assert "ring" not in plain(panel.facts), "there is none"
@@ -171,7 +171,7 @@ def test_a_transpose_that_was_not_tried_has_no_image(data, finding, start):
     alternatives = tuple(one for one in start.alternatives if one.transpose == start.measurement.transpose)
     finding(replace(start, landscape=type(start.landscape)(**some), alternatives=alternatives))
     recon = Reconstruction(data)
-    recon.find_start()
+    recon.calibrate()
     panel = StartAlternatives(recon)
     assert [shown(plot) for plot in panel.plots] == [True, False]
     panel.close()
@@ -185,10 +185,10 @@ def test_without_any_one_line_says_what_to_do(data, finding, start):
     assert "press Auto" in plain(panel.facts) and not shown(panel.landscape_panel) and not shown(panel.list)
     assert panel.buttons == [] and repr(panel) == "StartAlternatives('ducky tiny'; no alternatives)"
     finding(replace(start, alternatives=(), landscape=None))
-    panel.recon.find_start()
+    panel.recon.calibrate()
     assert "has no alternatives" in plain(panel.facts)
     finding(start)
-    panel.recon.find_start()
+    panel.recon.calibrate()
     assert len(panel.buttons) == 5 and shown(panel.landscape_panel)
     assert repr(panel) == "StartAlternatives('ducky tiny'; 5 alternatives, 1 in use)"
     panel.recon.dataset = Dataset(data.data.copy(), data.calibration)

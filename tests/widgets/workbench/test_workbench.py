@@ -67,16 +67,16 @@ def test_views_of_a_tab_and_names_of_widgets_are_ways_to_a_stage(bench):
         bench.select("Prob")
 
 
-def test_auto_finds_the_start_and_every_decision_leads_to_its_widget(bench):
+def test_auto_finds_the_start_and_every_estimate_leads_to_its_widget(bench):
     bench.auto.click()
     bench.start.wait()
     recon = bench.recon
-    assert bench.accordion.selected_index == 0 and recon.start_decisions
+    assert bench.accordion.selected_index == 0 and recon.estimates
     assert "rotation found" in done(bench) and "probe set" in done(bench)
     rows = bench.start.rows.children
-    assert len(rows) == len(recon.start_decisions) == len(bench.start.openers)
-    for decision, row in zip(recon.start_decisions, rows, strict=True):
-        assert decision.source in row.children[2].value
+    assert len(rows) == len(recon.estimates) == len(bench.start.openers)
+    for estimate, row in zip(recon.estimates, rows, strict=True):
+        assert estimate.source in row.children[2].value
     assert bench.select("Rotation").rotation == pytest.approx(recon.rotation, abs=0.01)
     shown = bench.select("Probe").aberrations["defocus"].value
     assert shown == pytest.approx(recon.optics.aberrations["defocus"])
@@ -176,4 +176,4 @@ def test_closing_closes_the_stages(data):
     bench = Workbench(data)
     runner = bench.select("Reconstruction")
     bench.close()
-    assert not runner.recon.mailbox.watched
+    assert not runner.recon.snapshots.has_subscribers

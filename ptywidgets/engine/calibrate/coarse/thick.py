@@ -24,7 +24,7 @@ from ptywidgets.engine.core.units import wavelength
 from ptywidgets.engine.optics.aberrations import Aberrations
 from ptywidgets.engine.optics.probe import Optics
 from ptywidgets.engine.preprocess.measurement import Measurement
-from ptywidgets.engine.problem.composition import Composition
+from ptywidgets.engine.problem.model_config import ModelConfig
 from ptywidgets.engine.problem.problem import make_problem
 from ptywidgets.engine.refinements.optics import RefineOptics, refined_aberrations
 from ptywidgets.engine.solve.iterate import iterate
@@ -103,7 +103,7 @@ def thick_defocus(
     down = (thickness - thickness / slices) / 2  # from the first slice's plane to the middle
     small, optics = crop_to_block(measurement, optics, most, REACH)
     first = Aberrations(**{**optics.aberrations.cartesian, "C10": optics.aberrations.cartesian["C10"] - down})
-    model = Composition(slices=slices, thickness=thickness).model("potential", small)
+    model = ModelConfig(slices=slices, thickness=thickness).build("potential", small)
     problem = make_problem(small, optics.replace(aberrations=first), model=model)
     plan = Plan(
         iterations=iterations,

@@ -15,9 +15,9 @@ import numpy as np
 
 from ptywidgets.engine.core.errors import DataError, PtyError
 from ptywidgets.engine.core.files import hdf5_path
-from ptywidgets.engine.data.above import answers
 from ptywidgets.engine.data.calibration import Calibration
 from ptywidgets.engine.data.dataset_checks import check_memory, check_patterns
+from ptywidgets.engine.data.hooks import answers
 from ptywidgets.engine.io.arrays.axes import Mark, reordered
 from ptywidgets.engine.io.arrays.lazy import LazyArray
 from ptywidgets.engine.io.calibration_entries import (

@@ -16,8 +16,8 @@ from scipy import ndimage
 
 from ptywidgets.engine.backends.kernels.pattern_kernels import pattern_kernels
 from ptywidgets.engine.core.errors import DataError, DataWarning
-from ptywidgets.engine.data.above import answers
 from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.engine.data.hooks import answers
 from ptywidgets.engine.preprocess.defects.fill import fill_positions
 from ptywidgets.engine.preprocess.defects.masked_sums import neighbour_sums, with_mean_disk
 from ptywidgets.engine.preprocess.defects.pixels import gap_pixels, sample_patterns

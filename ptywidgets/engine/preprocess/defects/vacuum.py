@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ptywidgets.engine.core.errors import DataError
-from ptywidgets.engine.data.above import answers
 from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.engine.data.hooks import answers
 from ptywidgets.engine.preprocess.defects.frames import screen
 from ptywidgets.engine.preprocess.origin.origin import fit_origin
 

@@ -7,10 +7,10 @@ import pytest
 
 from ptywidgets import samples
 from ptywidgets.engine import Dataset, Optics, prepare
-from ptywidgets.engine.calibrate import find_orientation, find_start
+from ptywidgets.engine.calibrate import calibrate, find_orientation
 from ptywidgets.engine.calibrate.agreed import _mean
 from ptywidgets.engine.calibrate.certainty import question
-from ptywidgets.engine.calibrate.decisions import CANNOT, untold
+from ptywidgets.engine.calibrate.estimates import CANNOT, untold
 from ptywidgets.engine.calibrate.search.search import search
 from ptywidgets.engine.calibrate.search.trial import Points, Trials
 from ptywidgets.engine.calibrate.search.verdict import FRINGES
@@ -32,11 +32,11 @@ def ducky():
 @pytest.mark.parametrize("name", ["crystal_a", "crystal_b", "crystal_c"])
 def test_lattices_that_the_scan_undersamples_are_found(simulated_set, name):
     dataset, truth = simulated_set(name)
-    start = find_start(dataset)
+    start = calibrate(dataset)
     lens, sigma = start.optics.aberrations, start.fit.uncertainties
     assert start.measurement.transpose == truth["transpose"]
     off = wrapped_angle(start.measurement.rotation - truth["rotation_deg"])
-    assert abs(off) < 3 * start.decision("rotation").uncertainty < 1
+    assert abs(off) < 3 * start.estimate("rotation").uncertainty < 1
     true = -truth["aberrations"]["C10"] - TO_ATOMS[name]
     assert abs(lens["defocus"] - true) < 3 * sigma["defocus"] < 25
     assert question(start) is None
@@ -84,18 +84,18 @@ def test_noise_alone_tells_nothing_and_is_asked_about():
     dataset = samples.ducky("tiny", dose=1e4)
     mean = np.asarray(dataset.data, float).mean((0, 1))
     noise = np.random.default_rng(5).poisson(np.broadcast_to(mean, dataset.shape)).astype(np.uint16)
-    start = find_start(Dataset(noise, calibration=dataset.calibration))
-    assert not start.fit.found and start.decision("defocus").value is None
-    assert start.decision("rotation").source == start.decision("transpose").source == "cannot tell"
+    start = calibrate(Dataset(noise, calibration=dataset.calibration))
+    assert not start.fit.found and start.estimate("defocus").value is None
+    assert start.estimate("rotation").source == start.estimate("transpose").source == "cannot tell"
     assert not start.optics.aberrations.known
     assert "the data cannot tell" in str(question(start)).lower()
 
 
 def test_half_a_turn_that_is_not_told_is_a_question():
-    start = find_start(samples.ducky("tiny", dose=1e5))
+    start = calibrate(samples.ducky("tiny", dose=1e5))
     assert question(start) is None
-    decisions = [replace(d, source="undecided") if d.name == "180-degree ambiguity" else d for d in start.decisions]
-    words = str(question(replace(start, decisions=tuple(decisions))))
+    estimates = [replace(d, source="undecided") if d.name == "180-degree ambiguity" else d for d in start.estimates]
+    words = str(question(replace(start, estimates=tuple(estimates))))
     assert "two opposite rotations" in words and "-15.0 with a defocus of" in words and "165.0 with" in words
 
 
@@ -127,7 +127,7 @@ def test_a_block_of_which_a_part_is_left_out_stays_within_its_object(left):
     turns = Points(np.arange(0, 360, 30.0), np.zeros(12, bool), np.full((12, 1), -240.0))
     first, _ = trials._places(turns)
     assert first.min() >= 0 and (first + trials.n).max() <= trials.size
-    start = find_start(dataset)
+    start = calibrate(dataset)
     assert (
         not start.fit.found
         or abs(wrapped_angle(start.measurement.rotation + 15)) < 3 * start.fit.uncertainties["rotation"]
@@ -135,44 +135,44 @@ def test_a_block_of_which_a_part_is_left_out_stays_within_its_object(left):
 
 
 def test_a_handful_of_positions_is_told_within_its_uncertainties_or_not_at_all():
-    start = find_start(samples.ducky("tiny")[:5, :5])
+    start = calibrate(samples.ducky("tiny")[:5, :5])
     off = wrapped_angle(start.measurement.rotation + 15)
     assert not start.fit.found or abs(off) < 3 * start.fit.uncertainties["rotation"]
 
 
 def test_what_is_given_is_kept_to_the_last_digit():
     for defocus in (240.0, 0.0):
-        start = find_start(samples.ducky("tiny"), defocus=defocus, rotation=-15.0)
+        start = calibrate(samples.ducky("tiny"), defocus=defocus, rotation=-15.0)
         assert start.optics.aberrations["defocus"] == defocus
 
 
 @pytest.mark.parametrize("wrong", [{"defocus": float("nan")}, {"thickness": -30.0}])
 def test_numbers_that_cannot_be_are_refused(wrong):
     with pytest.raises(ParameterError, match="expected a"):
-        find_start(samples.ducky("tiny"), **wrong)
+        calibrate(samples.ducky("tiny"), **wrong)
 
 
 def test_patterns_that_are_all_alike_tell_nothing():
     tiny = samples.ducky("tiny")
     alike = np.broadcast_to(np.asarray(tiny.data)[0, 0], tiny.shape).copy()
-    start = find_start(Dataset(alike, calibration=tiny.calibration))
+    start = calibrate(Dataset(alike, calibration=tiny.calibration))
     assert not start.fit.found and question(start) is not None
 
 
 def test_a_scan_that_is_too_small_is_told_before_any_search():
     few, told = samples.ducky("tiny")[:4], []
-    start = find_start(few, progress=told.append)
+    start = calibrate(few, progress=told.append)
     assert not any("spectra" in words or "trial" in words for words in told)
-    assert start.search is None and start.decision("rotation").source == "cannot tell"
-    assert "4 x 12 scan positions are too few" in start.decision("rotation").sentence
+    assert start.search is None and start.estimate("rotation").source == "cannot tell"
+    assert "4 x 12 scan positions are too few" in start.estimate("rotation").sentence
     assert "4 x 12 scan positions are too few to find defocus (A), rotation (degrees)" in str(question(start))
     told.clear()
-    given = find_start(few, rotation=-15, defocus=250, progress=told.append)
+    given = calibrate(few, rotation=-15, defocus=250, progress=told.append)
     assert any("trial" in words for words in told) and given.optics.aberrations["defocus"] == 250
 
 
 def test_no_number_is_asked_for_that_could_be_taken_for_advice():
-    start = find_start(samples.ducky("tiny")[:4])
+    start = calibrate(samples.ducky("tiny")[:4])
     asked = question(start)
     assert "give defocus=... and prepare(rotation=...), with what the microscope was set to" in str(asked)
     assert "give --defocus ... and --rotation=..., with" in asked.told("command line")
@@ -198,10 +198,10 @@ def test_a_disk_of_which_one_half_is_masked_is_the_reason(side):
     dataset = samples.ducky("small")
     mask = np.ones(dataset.detector_shape, bool)
     mask[:, side] = False
-    start = find_start(dataset.with_mask(mask))
+    start = calibrate(dataset.with_mask(mask))
     asked = str(question(start))
     assert "of the bright-field disk is masked, on one side of it" in asked and "energy" not in asked
-    assert start.decision("defocus").value is None and "is masked" in start.decision("defocus").sentence
+    assert start.estimate("defocus").value is None and "is masked" in start.estimate("defocus").sentence
 
 
 @pytest.mark.parametrize("cut", [-0.8, -0.6, -0.4, -0.2])
@@ -210,7 +210,7 @@ def test_a_disk_that_is_masked_on_one_side_is_never_told_wrong(cut):
     dataset = samples.ducky("small")
     columns = np.arange(dataset.detector_shape[1]) - 48
     mask = np.broadcast_to(columns >= cut * 12.8, dataset.detector_shape)
-    start = find_start(dataset.with_mask(mask))
+    start = calibrate(dataset.with_mask(mask))
     right = abs(wrapped_angle(start.measurement.rotation + 15)) < 1
     assert (start.fit.found and right) or "is masked" in str(question(start))
 
@@ -218,7 +218,7 @@ def test_a_disk_that_is_masked_on_one_side_is_never_told_wrong(cut):
 def test_a_beam_stop_in_the_middle_of_the_disk_does_no_harm():
     dataset = samples.ducky("small")
     y, x = np.indices(dataset.detector_shape) - 48
-    start = find_start(dataset.with_mask(np.hypot(y, x) > 5))
+    start = calibrate(dataset.with_mask(np.hypot(y, x) > 5))
     assert start.fit.found and abs(wrapped_angle(start.measurement.rotation + 15)) < 1
 
 
@@ -226,10 +226,10 @@ def test_a_beam_stop_in_the_middle_of_the_disk_does_no_harm():
 def test_a_coma_with_which_trials_explain_less_is_not_told(seed):
     """Lattices coarser than the scan: the linear fit is sure of a coma of an alias, 9000 A (+- 300) for 700."""
     made = recipe(seed)
-    start = find_start(simulated(made).dataset)
+    start = calibrate(simulated(made).dataset)
     judgement = judged(made, start)
     assert start.fit.found and not judgement.wrong_and_sure
-    coma = start.decision("coma")
+    coma = start.estimate("coma")
     assert coma.source == CANNOT and coma.value is None and "cannot tell the coma" in coma.sentence
     assert judgement.found["C21a"] is judgement.found["C21b"] is None
 
@@ -239,7 +239,7 @@ def test_a_lattice_that_is_hardly_resolved_tells_nothing_by_itself(seed):
     """Of the first reflections alone bright atoms and bright gaps look alike, and many an alias of a coarse scan fits
     them: one was turned by 180 degrees and sure, the other one 16 degrees off, with the other transpose."""
     made = recipe(seed)
-    start = find_start(simulated(made).dataset)
+    start = calibrate(simulated(made).dataset)
     judgement = judged(made, start)
     assert start.search.unresolved and not start.search.flip_told and start.refinement.fringes > FRINGES
     assert not start.fit.found and not judgement.wrong_and_sure
@@ -259,7 +259,7 @@ def test_an_astigmatism_larger_than_the_defocus_does_not_exchange_the_transpose(
     that, and were sure. The search has the right one first, and does not trust itself where it is so."""
     made = recipe(10444)
     variant = simulated(made)
-    start = find_start(variant.dataset, thickness=variant.thickness)
+    start = calibrate(variant.dataset, thickness=variant.thickness)
     assert not judged(made, start).wrong_and_sure
     first = start.alternatives[0]
     turned = abs(wrapped_angle(first.rotation - variant.truth["rotation"]))
@@ -281,7 +281,7 @@ def test_a_flip_that_counts_hardly_tell_is_told_where_atoms_agree(ducky, peaks, 
 def test_the_plane_of_a_thick_specimen_of_which_nobody_knows_is_not_its_middle():
     """183 A thick: the best plane is 51 A from the middle, and was told to 5 A."""
     made = recipe(10784)
-    start = find_start(simulated(made).dataset)
+    start = calibrate(simulated(made).dataset)
     judgement = judged(made, start)
     assert not judgement.wrong_and_sure
     assert judgement.deviation("defocus") is None or judgement.deviation("defocus") < 3

@@ -7,7 +7,7 @@ import pytest
 
 from ptywidgets import samples
 from ptywidgets.engine import DataError, Dataset, DataWarning
-from ptywidgets.engine.calibrate import find_start
+from ptywidgets.engine.calibrate import calibrate
 from ptywidgets.engine.data.virtual import VirtualImager
 from ptywidgets.engine.direct import bright_field
 from ptywidgets.engine.metrics.thinning import thin_counts
@@ -262,15 +262,15 @@ def test_the_start_says_what_it_leaves_out(tiny):
     data = tiny.data.copy()
     data[:, 0] //= 2
     data[5, 5] = 0
-    start = find_start(replace(tiny, data=data))
-    decision = start.decision("positions left out")
-    assert decision.value == 13 and "12 frames of 144 in a flyback column" in decision.sentence
-    assert "1 frame of 144 without a single count, at scan [5, 5]" in decision.sentence
+    start = calibrate(replace(tiny, data=data))
+    estimate = start.estimate("positions left out")
+    assert estimate.value == 13 and "12 frames of 144 in a flyback column" in estimate.sentence
+    assert "1 frame of 144 without a single count, at scan [5, 5]" in estimate.sentence
     assert len(start.measurement.patterns) == 144 - 13
     assert abs(start.measurement.rotation + 15) < 1
     mask = np.ones((12, 12), bool)
     mask[0] = False
-    assert find_start(tiny.with_scan_mask(mask)).decision("positions left out").sentence.endswith("as given.")
+    assert calibrate(tiny.with_scan_mask(mask)).estimate("positions left out").sentence.endswith("as given.")
 
 
 def test_bad_frames_of_a_dataset(tiny):

@@ -7,7 +7,7 @@ import pytest
 
 from ptywidgets import samples
 from ptywidgets.engine import CalibrationError, DataError, Optics, make_probe, read
-from ptywidgets.engine.calibrate.start import calibrate_by_disk
+from ptywidgets.engine.calibrate.calibration import calibrate_by_disk
 from ptywidgets.engine.data.detectors import INSIDE, disk_semiangle
 from ptywidgets.engine.io import read_pattern
 from ptywidgets.engine.optics.probe import aperture_amplitude
@@ -114,8 +114,8 @@ def test_a_semiangle_from_the_disk_is_as_sure_as_it_says(seed):
     made = variants.recipe(seed)
     dataset = variants.simulated(made).dataset
     unknown = replace(dataset, calibration=dataset.calibration.replace(semiangle=None))
-    _, decisions = calibrate_by_disk(unknown)
-    told = next(d for d in decisions if d.name == "semi-angle")
+    _, estimates = calibrate_by_disk(unknown)
+    told = next(d for d in estimates if d.name == "semi-angle")
     assert abs(told.value - made.semiangle) < 3 * told.uncertainty
     assert told.uncertainty < 0.03 * made.semiangle
 

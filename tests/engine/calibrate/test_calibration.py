@@ -7,7 +7,7 @@ import pytest
 
 from ptywidgets import samples
 from ptywidgets.engine import Aberrations, CalibrationError, Preparation, prepare
-from ptywidgets.engine.calibrate import find_start
+from ptywidgets.engine.calibrate import calibrate
 from ptywidgets.engine.preprocess import wrapped_angle
 
 LENS = {"C12": 40.0, "phi12": 0.4, "C21": 6000.0, "phi21": 1.0}
@@ -27,7 +27,7 @@ def away(angle, truth):
 def test_variants_are_found(variant, specimen, rotation, transpose, defocus, more):
     truth = Aberrations(defocus=defocus, **LENS).cartesian
     dataset = variant(specimen, rotation=rotation, transpose=transpose, defocus=defocus, **LENS, **more)
-    start = find_start(dataset)
+    start = calibrate(dataset)
     assert start.measurement.transpose == transpose
     assert away(start.measurement.rotation, rotation) < 0.3
     found = start.optics.aberrations.cartesian
@@ -36,12 +36,12 @@ def test_variants_are_found(variant, specimen, rotation, transpose, defocus, mor
         off = np.hypot(*(found[f"{symbol}{part}"] - truth[f"{symbol}{part}"] for part in "ab"))
         assert off < 0.05 * LENS[symbol], symbol
     if specimen != "film":  # thick enough there that no single atom sticks out
-        assert start.decision("180-degree ambiguity").source in ("from the counts", "from the atoms")
+        assert start.estimate("180-degree ambiguity").source in ("from the counts", "from the atoms")
 
 
 @pytest.mark.parametrize("size, dose", [("tiny", 1e5), ("small", 1e4), ("medium", 1e5)])
 def test_the_ducky_is_found(size, dose):
-    start = find_start(samples.ducky(size, dose=dose))
+    start = calibrate(samples.ducky(size, dose=dose))
     assert away(start.measurement.rotation, -15) < 0.3 and not start.measurement.transpose
     assert start.optics.aberrations["defocus"] == pytest.approx(samples.ducky_defocus(size), rel=0.02)
     assert start.optics.aberrations["C12"] < 3
@@ -51,14 +51,14 @@ def test_the_ducky_is_found(size, dose):
 def test_the_shared_sets_are_found(simulated_set, name):
     dataset, truth = simulated_set(name)
     thick = name == "sto"
-    start = find_start(dataset, aberrations=Aberrations(defocus=1) if thick else None)
+    start = calibrate(dataset, aberrations=Aberrations(defocus=1) if thick else None)
     assert away(start.measurement.rotation, truth["rotation_deg"]) < 0.3
     assert start.measurement.transpose == truth["transpose"]
     if thick:  # 200 A of crystal: not one plane; somewhere inside
         inside = truth["defocus_A"] - np.array([truth["thickness_A"], 0])
         assert inside[0] < start.optics.aberrations["defocus"] < inside[1]
-        assert "with care" in start.decision("defocus").sentence
-        assert "If the specimen is thicker than 16 A, give its thickness" in start.decision("defocus").sentence
+        assert "with care" in start.estimate("defocus").sentence
+        assert "If the specimen is thicker than 16 A, give its thickness" in start.estimate("defocus").sentence
         return
     # The atoms lie on several planes, and the defocus of the truth is that of the entrance.
     middle = truth["defocus_A"] - (truth["thickness_A"] / 2 if truth["slices"] > 1 else 0)
@@ -67,60 +67,60 @@ def test_the_shared_sets_are_found(simulated_set, name):
 
 def test_a_thick_specimen_of_known_thickness_is_found_with_several_slices(simulated_set):
     dataset, truth = simulated_set("sto")
-    start = find_start(dataset, thickness=truth["thickness_A"], aberrations=Aberrations(defocus=1))
+    start = calibrate(dataset, thickness=truth["thickness_A"], aberrations=Aberrations(defocus=1))
     found = start.optics.aberrations["defocus"] + truth["thickness_A"] / 2
     assert found == pytest.approx(truth["defocus_A"], rel=0.02)
-    decision = start.decision("defocus")
-    assert "10 slices" in decision.sentence and "At the entrance" in decision.sentence
-    assert decision.source == "from a coarse multislice reconstruction"
+    estimate = start.estimate("defocus")
+    assert "10 slices" in estimate.sentence and "At the entrance" in estimate.sentence
+    assert estimate.source == "from a coarse multislice reconstruction"
 
 
 def test_given_things_are_kept_and_said_to_be_given():
     dataset = samples.ducky("tiny")
-    start = find_start(dataset, rotation=-12.0, transpose=False, defocus=240.0)
+    start = calibrate(dataset, rotation=-12.0, transpose=False, defocus=240.0)
     assert start.measurement.rotation == -12.0 and start.optics.aberrations["defocus"] == pytest.approx(240)
     for name in ("rotation", "transpose", "defocus", "semi-angle"):
-        assert start.decision(name).source == "given" and start.decision(name).uncertainty is None
+        assert start.estimate(name).source == "given" and start.estimate(name).uncertainty is None
 
 
 def test_a_sign_of_the_defocus_tells_the_twins_apart():
-    start = find_start(samples.ducky("tiny"), aberrations=Aberrations(defocus=-1))
+    start = calibrate(samples.ducky("tiny"), aberrations=Aberrations(defocus=-1))
     assert away(start.measurement.rotation, 165) < 0.3 and start.optics.aberrations["defocus"] < 0
-    assert start.decision("180-degree ambiguity").source == "from the sign of the defocus"
+    assert start.estimate("180-degree ambiguity").source == "from the sign of the defocus"
 
 
 def test_a_missing_semiangle_is_found_from_the_disk():
     dataset = samples.ducky("small").with_calibration(semiangle=None)
-    start = find_start(dataset)
-    decision = start.decision("semi-angle")
-    assert decision.source == "from the bright-field disk"
-    assert decision.value == pytest.approx(20, rel=0.03)
+    start = calibrate(dataset)
+    estimate = start.estimate("semi-angle")
+    assert estimate.source == "from the bright-field disk"
+    assert estimate.value == pytest.approx(20, rel=0.03)
     assert away(start.measurement.rotation, -15) < 0.3
 
 
 def test_a_missing_scan_step_is_asked_for():
     with pytest.raises(CalibrationError, match="scan_step"):
-        find_start(samples.ducky("tiny").with_calibration(scan_step=None))
+        calibrate(samples.ducky("tiny").with_calibration(scan_step=None))
 
 
 def test_nothing_to_see_is_said(variant):
     generator = np.random.default_rng(0)
     dataset = variant(None, scan=12, defocus=300.0)
     noisy = type(dataset)(generator.poisson(dataset.data * 2e4), dataset.calibration, vacuum=dataset.vacuum)
-    start = find_start(noisy)
+    start = calibrate(noisy)
     assert not start.fit.found
-    assert start.decision("180-degree ambiguity").source == "undecided"
+    assert start.estimate("180-degree ambiguity").source == "undecided"
 
 
-def test_each_decision_is_told_and_can_be_changed():
-    start = find_start(samples.ducky("tiny"), thickness=30)
-    assert all(d.name and d.sentence.endswith(".") and d.source for d in start.decisions)
-    assert "At the entrance" in start.decision("defocus").sentence
-    assert str(start).count("\n") == len(start.decisions) - 1 and start.seconds > 0
+def test_each_estimate_is_told_and_can_be_changed():
+    start = calibrate(samples.ducky("tiny"), thickness=30)
+    assert all(d.name and d.sentence.endswith(".") and d.source for d in start.estimates)
+    assert "At the entrance" in start.estimate("defocus").sentence
+    assert str(start).count("\n") == len(start.estimates) - 1 and start.seconds > 0
 
 
 def test_a_preparation_that_is_given_is_kept():
-    start = find_start(samples.ducky("tiny"), preparation=Preparation(rotation=3.0))
+    start = calibrate(samples.ducky("tiny"), preparation=Preparation(rotation=3.0))
     assert start.measurement.rotation == 3.0
 
 
@@ -130,7 +130,7 @@ def test_masked_pixels_do_not_lead_the_start_astray():
     for y, x in ((30, 31), (5, 6)):
         broken[:, :, y, x] = 60000
         mask[y, x] = False
-    clean, masked = find_start(dataset), find_start(replace(dataset, data=broken, mask=mask))
+    clean, masked = calibrate(dataset), calibrate(replace(dataset, data=broken, mask=mask))
     assert masked.measurement.rotation == pytest.approx(clean.measurement.rotation, abs=0.1)
     assert masked.optics.aberrations["defocus"] == pytest.approx(clean.optics.aberrations["defocus"], abs=2)
 
@@ -142,10 +142,10 @@ def test_bent_descan_is_taken_off_by_evidence_and_a_given_plane_is_kept():
     data = np.array([[np.roll(whole.data[r, c], bend[:, r, c], (0, 1)) for c in range(12)] for r in range(12)])
     bent = replace(whole, data=data)
     for dataset in (bent, replace(bent, vacuum=None)):
-        start = find_start(dataset, refine=False)
+        start = calibrate(dataset, refine=False)
         assert start.measurement.preparation.origin == "parabola"
-        assert "a parabola is taken off: it leaves" in start.decision("descan").sentence
+        assert "a parabola is taken off: it leaves" in start.estimate("descan").sentence
         assert np.abs(start.measurement.origin - prepare(whole).origin - bend).max() < 1
         assert abs(start.measurement.rotation + 15) < 2
-    assert find_start(bent, refine=False, origin="plane").measurement.preparation.origin == "plane"
-    assert find_start(whole, refine=False).measurement.preparation.origin == "plane"
+    assert calibrate(bent, refine=False, origin="plane").measurement.preparation.origin == "plane"
+    assert calibrate(whole, refine=False).measurement.preparation.origin == "plane"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ptywidgets import samples
-from ptywidgets.engine import Aberrations, Composition, Optics, ParameterError, Plan, iterate, make_problem, prepare
+from ptywidgets.engine import Aberrations, ModelConfig, Optics, ParameterError, Plan, iterate, make_problem, prepare
 from ptywidgets.engine.models.parts.exit_wave import fresnel
 from ptywidgets.engine.optics.modes import occupations
 from ptywidgets.engine.problem.convert_state import convert_state, depth_shares, split_slices
@@ -21,8 +21,8 @@ def measured():
 
 def problem(measured, object_type="potential", **numbers):
     measurement, optics = measured
-    composition = Composition(**numbers)
-    model, probe = composition.model(object_type, measurement), composition.first_probe(optics, measurement)
+    config = ModelConfig(**numbers)
+    model, probe = config.build(object_type, measurement), config.initial_probe(optics, measurement)
     return make_problem(measurement, optics, model=model, probe=probe)
 
 
@@ -49,9 +49,9 @@ def test_all_of_it_together_is_one_model_whose_loss_falls(measured, object_type)
 
 def test_modes_share_the_counts_of_a_pattern(measured):
     several = problem(measured, modes=4)
-    assert occupations(several.first_probe)[0] > 0.5
+    assert occupations(several.initial_probe)[0] > 0.5
     np.testing.assert_allclose(
-        (np.abs(several.first_probe) ** 2).sum(), (np.abs(problem(measured).first_probe) ** 2).sum(), rtol=1e-5
+        (np.abs(several.initial_probe) ** 2).sum(), (np.abs(problem(measured).initial_probe) ** 2).sum(), rtol=1e-5
     )
 
 
@@ -60,10 +60,10 @@ def test_focus_in_the_middle_is_where_the_probe_has_the_given_defocus(measured):
     plain = problem(measured)
     exit_wave = thick.model.exit_wave
     half_way = fresnel(thick.window, exit_wave.extent, exit_wave.wavelength, exit_wave.depths.mean())
-    moved = np.fft.ifft2(np.fft.fft2(thick.first_probe[0]) * half_way)
-    np.testing.assert_allclose(moved, plain.first_probe[0], atol=1e-4 * np.abs(moved).max())
+    moved = np.fft.ifft2(np.fft.fft2(thick.initial_probe[0]) * half_way)
+    np.testing.assert_allclose(moved, plain.initial_probe[0], atol=1e-4 * np.abs(moved).max())
     one = problem(measured, slices=1, thickness=80.0, focus="middle")  # whose only plane it is
-    np.testing.assert_array_equal(one.first_probe, plain.first_probe)
+    np.testing.assert_array_equal(one.initial_probe, plain.initial_probe)
 
 
 def test_slices_need_a_thickness_and_channels_elements(measured):
@@ -88,14 +88,14 @@ def test_a_state_goes_on_under_another_model(measured, object_type):
     *_, state = iterate(thin, Plan(iterations=2, batch=48, constraints=()))
     rich = problem(measured, object_type, **EVERYTHING)
     begun = convert_state(rich, thin, state)
-    assert begun.object.shape == rich.object_shape and begun.object.dtype == rich.first_object.dtype
+    assert begun.object.shape == rich.object_shape and begun.object.dtype == rich.initial_object.dtype
     projected = begun.object.sum(0) if object_type == "potential" else np.angle(begun.object.prod(0))
     np.testing.assert_allclose(projected, state.object[0], atol=1e-5)
     np.testing.assert_allclose((np.abs(begun.probe) ** 2).sum(), (np.abs(state.probe) ** 2).sum(), rtol=1e-5)
     *_, after = iterate(rich, Plan(iterations=8, batch=48, constraints=()), begun)
     assert after.losses[-1] < 0.9 * state.losses[0]
     back = convert_state(thin, rich, after)
-    assert back.object.shape == thin.object_shape and back.probe.shape == thin.first_probe.shape
+    assert back.object.shape == thin.object_shape and back.probe.shape == thin.initial_probe.shape
     assert back.parameters == {} and back.losses == after.losses
 
 

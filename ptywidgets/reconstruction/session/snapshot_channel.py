@@ -12,7 +12,7 @@ log = logging.getLogger("ptywidgets")
 Observer = Callable[[Snapshot], None]
 
 
-class Mailbox:
+class SnapshotChannel:
     """Latest snapshot, guarded by a lock. An observer that fails is logged once and left out: it cannot break a run."""
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class Mailbox:
             return self._latest
 
     @property
-    def watched(self) -> bool:
+    def has_subscribers(self) -> bool:
         """Whether anybody looks."""
         with self._lock:
             return bool(self._observers)
@@ -49,7 +49,7 @@ class Mailbox:
 
         return unsubscribe
 
-    def put(self, snapshot: Snapshot) -> None:
+    def publish(self, snapshot: Snapshot) -> None:
         """Leave a new snapshot and tell the observers, outside the lock."""
         with self._lock:
             self._latest = snapshot

@@ -12,12 +12,13 @@ import numpy as np
 
 from ptywidgets.engine.calibrate.agreed import agreed, edge_scale
 from ptywidgets.engine.calibrate.alternatives import Alternative, Landscape
+from ptywidgets.engine.calibrate.calibration_arguments import checked_start
 from ptywidgets.engine.calibrate.coarse.refine_optics import OpticsRefinement, refine_optics
 from ptywidgets.engine.calibrate.coarse.thick import ThickFit, depth_of_field, thick_defocus, with_defocus
-from ptywidgets.engine.calibrate.decisions import (
+from ptywidgets.engine.calibrate.estimates import (
     CANNOT,
     GIVEN,
-    Decision,
+    Estimate,
     about_data,
     about_descan,
     about_lens,
@@ -29,7 +30,6 @@ from ptywidgets.engine.calibrate.search.verdict import SearchResult
 from ptywidgets.engine.calibrate.spectra.optics_fit import TERMS, OpticsFit, cannot_tell, find_optics
 from ptywidgets.engine.calibrate.spectra.optics_fit import in_words as fit_in_words
 from ptywidgets.engine.calibrate.spectra.sidebands import Sidebands
-from ptywidgets.engine.calibrate.start_arguments import checked_start
 from ptywidgets.engine.core.errors import InsufficientData
 from ptywidgets.engine.data.calibration import in_words as words_of
 from ptywidgets.engine.data.dataset import Dataset
@@ -62,12 +62,12 @@ DIRECTED = 0.4  # share of the curl: with more, the centre of mass has hardly a 
 
 
 @dataclass(frozen=True)
-class Start:
+class CalibrationResult:
     """What a reconstruction can begin with."""
 
     measurement: Measurement
     optics: Optics
-    decisions: tuple[Decision, ...]
+    estimates: tuple[Estimate, ...]
     fit: OpticsFit
     seconds: float
     refinement: OpticsRefinement | None = (
@@ -78,15 +78,15 @@ class Start:
     search: SearchResult | None = None  # and what it has to say; None where there was nothing to search
     cannot: str = ""  # why nothing could be searched
 
-    def decision(self, name: str) -> Decision:
-        """The decision of that name."""
-        return next(d for d in self.decisions if d.name == name)
+    def estimate(self, name: str) -> Estimate:
+        """The estimate of that name."""
+        return next(d for d in self.estimates if d.name == name)
 
     def __str__(self) -> str:
-        return "\n".join(d.sentence for d in self.decisions)
+        return "\n".join(d.sentence for d in self.estimates)
 
 
-def find_start(
+def calibrate(
     dataset: Dataset,
     *,
     semiangle: float | None = None,
@@ -101,7 +101,7 @@ def find_start(
     refine: bool = True,
     terms: str | Sequence[str] = TERMS,
     progress: Callable[[str], object] | None = None,
-) -> Start:
+) -> CalibrationResult:
     """Find what a reconstruction has to know; what is given is kept.
 
     Parameters
@@ -135,9 +135,9 @@ def find_start(
 
     Returns
     -------
-    Start
+    CalibrationResult
         Bad frames and pixels that were not measured are left out of its measurement. What the data are too few to tell
-        has "cannot tell" for the source of its decision.
+        has "cannot tell" for the source of its estimate.
 
     Raises
     ------
@@ -149,7 +149,7 @@ def find_start(
     Examples
     --------
     >>> from ptywidgets import samples
-    >>> start = find_start(samples.ducky("small"))
+    >>> start = calibrate(samples.ducky("small"))
     >>> bool(abs(start.measurement.rotation + 15) < 0.3), bool(abs(start.optics.aberrations["defocus"] - 350) < 7)
     (True, True)
     """
@@ -167,10 +167,10 @@ def find_start(
     tell("bad frames and pixels")
     screened = screen(in_memory(dataset))
     screened = screened.without(suspects(screened))
-    decisions = about_data(screened)
+    estimates = about_data(screened)
     tell("the bright-field disk")
     dataset, calibrated = calibrate_by_disk(screened.dataset, semiangle, q_pixel)
-    screened, decisions = replace(screened, dataset=dataset), [*decisions, *calibrated]
+    screened, estimates = replace(screened, dataset=dataset), [*estimates, *calibrated]
     wanted = preparation or Preparation()
     rotation = wanted.rotation if rotation is None else rotation
     transpose = wanted.transpose if transpose is None else transpose
@@ -183,7 +183,7 @@ def find_start(
         model, why = descan_model(screened)
         wanted = wanted.replace(origin=model)
     measurement = prepared(screened, wanted)
-    decisions.append(about_descan(measurement, why))
+    estimates.append(about_descan(measurement, why))
     bright = bright_field(dataset, measurement)
     optics = Optics.from_dataset(dataset, aberrations=Aberrations(defocus=None) if aberrations is None else aberrations)
     if dataset.vacuum is None:
@@ -225,7 +225,7 @@ def find_start(
                 before, found = found, found.with_atoms(refinement.peaks)
                 fit = fit if found.best.rotation == before.best.rotation else fit.flipped()
         except InsufficientData as error:
-            decisions.append(Decision("coarse reconstruction", "none", None, "", CANNOT, str(error)))
+            estimates.append(Estimate("coarse reconstruction", "none", None, "", CANNOT, str(error)))
     if fit.found:
         measurement = reorient(measurement, wanted.replace(rotation=fit.rotation, transpose=fit.transpose))
         told = rotation is not None or sign_known or (found is not None and found.flip_told)
@@ -238,14 +238,14 @@ def find_start(
             fit = replace(fit, aberrations=optics.aberrations, uncertainties=_of_thick(fit, thick, dataset))
     elif defocus is not None:
         optics = optics.replace(aberrations=optics.aberrations.replace(defocus=defocus))
-    decisions += about_orientation(measurement, fit, found, rotation, transpose, sign_known, cannot)
-    decisions += about_lens(fit, refinement, defocus, optics, thickness, thick, _thin(dataset), terms, cannot, found)
+    estimates += about_orientation(measurement, fit, found, rotation, transpose, sign_known, cannot)
+    estimates += about_lens(fit, refinement, defocus, optics, thickness, thick, _thin(dataset), terms, cannot, found)
     readings, landscape = ((), None) if found is None else (found.alternatives, found.landscape)
     seconds = time.perf_counter() - begin
-    return Start(
+    return CalibrationResult(
         measurement,
         optics,
-        tuple(decisions),
+        tuple(estimates),
         fit,
         seconds,
         refinement,
@@ -328,7 +328,7 @@ def _known(measurement: Measurement, fit: OpticsFit, told: bool) -> RotationFit:
 
 def calibrate_by_disk(
     dataset: Dataset, semiangle: float | None = None, q_pixel: float | tuple[float, float] | None = None
-) -> tuple[Dataset, list[Decision]]:
+) -> tuple[Dataset, list[Estimate]]:
     """The dataset with semi-angle and detector pixel, one of which may follow from the other, and how it came about."""
     given: dict[str, Any] = {k: v for k, v in (("semiangle", semiangle), ("q_pixel", q_pixel)) if v is not None}
     if given:
@@ -356,11 +356,11 @@ def calibrate_by_disk(
         words = "follows from the radius of the bright-field disk"
     calibration = dataset.calibration
     calibration.check_complete()
-    decisions = []
+    estimates = []
     for name, title, unit in (("semiangle", "semi-angle", "mrad"), ("q_pixel", "detector pixel", "1/A")):
         value, own = getattr(calibration, name), name in absent
         if value is not None:
             told = words if own else "was given"
             sentence = f"The {title}, {words_of(value, 4)} {unit}, {told}."
-            decisions.append(Decision(title, value, sigma if own else None, unit, source if own else GIVEN, sentence))
-    return dataset, decisions
+            estimates.append(Estimate(title, value, sigma if own else None, unit, source if own else GIVEN, sentence))
+    return dataset, estimates

@@ -26,12 +26,12 @@ FOCUS = ("entrance", "middle")
 
 
 @dataclass(frozen=True)
-class Composition(Params):
+class ModelConfig(Params):
     """Slices, modes, partial coherence and diffuse scattering, in any combination.
 
     Examples
     --------
-    >>> thick = Composition(slices=10, thickness=200, modes=3)
+    >>> thick = ModelConfig(slices=10, thickness=200, modes=3)
     >>> thick.replace(slices=20).thickness
     200.0
     """
@@ -71,7 +71,7 @@ class Composition(Params):
 
         Examples
         --------
-        >>> Composition(diffuse="C").elements
+        >>> ModelConfig(diffuse="C").elements
         ('C',)
         """
         names = tuple(name for name in self.diffuse.replace(",", " ").split() if name)
@@ -89,7 +89,7 @@ class Composition(Params):
 
         Examples
         --------
-        >>> Composition(slices=2, thickness=40, diffuse="Si").check()
+        >>> ModelConfig(slices=2, thickness=40, diffuse="Si").check()
         """
         if self.slices > 1 and self.thickness <= 0:
             raise ParameterError(
@@ -101,7 +101,7 @@ class Composition(Params):
             )
         _ = self.elements
 
-    def model(self, object_type: str, measurement: Measurement) -> Model:
+    def build(self, object_type: str, measurement: Measurement) -> Model:
         """The model of a measurement's patterns.
 
         Raises
@@ -112,7 +112,7 @@ class Composition(Params):
             Where several slices have no thickness.
         """
         model = single_slice(object_type)
-        if self == Composition():
+        if self == ModelConfig():
             return model
         window = measurement.patterns.shape[-2:]
         extent = (window[0] * measurement.sampling[0], window[1] * measurement.sampling[1])
@@ -139,7 +139,7 @@ class Composition(Params):
             response=PointSpread(self.blur) if self.blur else None,
         )
 
-    def first_probe(self, optics: Optics, measurement: Measurement) -> np.ndarray:
+    def initial_probe(self, optics: Optics, measurement: Measurement) -> np.ndarray:
         """The probe at the start (M, Ny, Nx), corner-centred: its counts are a pattern's, shared by the modes."""
         if self.focus == "middle" and self.slices > 1:
             # A slice stands for what lies around its plane, so the middle is that of the first and the last plane.

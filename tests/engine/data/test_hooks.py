@@ -8,11 +8,11 @@ from typing import get_args
 
 import pytest
 
-from ptywidgets.engine.data.above import Question
+from ptywidgets.engine.data.hooks import Question
 
 
-@pytest.mark.parametrize("first", ["data.dataset", "data.source", "io", "preprocess", "data.above"])
+@pytest.mark.parametrize("first", ["data.dataset", "data.source", "io", "preprocess", "data.hooks"])
 def test_every_question_is_answered(first):
-    code = f"import ptywidgets.engine.{first}\nfrom ptywidgets.engine.data.above import ask\n"
+    code = f"import ptywidgets.engine.{first}\nfrom ptywidgets.engine.data.hooks import ask\n"
     code += "\n".join(f"assert callable(ask({question!r}))" for question in get_args(Question))
     subprocess.run([sys.executable, "-c", code], check=True)

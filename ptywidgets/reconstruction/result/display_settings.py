@@ -15,7 +15,7 @@ ACROSS: Line = (0.5, 0.0, 0.5, 1.0)  # from left to right through the middle
 
 
 @dataclass(frozen=True)
-class Look(Params):
+class DisplaySettings(Params):
     """What snapshots hold of all that there is; the rest is not worked out.
 
     Parameters
@@ -28,8 +28,8 @@ class Look(Params):
 
     Examples
     --------
-    >>> Look(slice=2, section=(0.5, 0, 0.5, 1)).replace(slice=None)
-    Look(slice=None, mode=0, channel=None, view=0, section=(0.5, 0.0, 0.5, 1.0))
+    >>> DisplaySettings(slice=2, section=(0.5, 0, 0.5, 1)).replace(slice=None)
+    DisplaySettings(slice=None, mode=0, channel=None, view=0, section=(0.5, 0.0, 0.5, 1.0))
     """
 
     slice: int | None = param(None, low=0, doc="Slice of the object, 0 where the beam enters; none: all together.")
@@ -54,4 +54,4 @@ class Look(Params):
         object.__setattr__(self, "section", tuple(min(max(v, 0.0), 1.0) for v in line))
 
 
-__all__ = ["ACROSS", "Line", "Look"]
+__all__ = ["ACROSS", "DisplaySettings", "Line"]

@@ -5,7 +5,7 @@ import pytest
 
 from ptywidgets import Reconstruction, samples
 from ptywidgets.engine import Aberrations, Optics, make_problem, prepare, single_slice
-from ptywidgets.engine.calibrate import find_start
+from ptywidgets.engine.calibrate import calibrate
 from ptywidgets.engine.checks.start_check import check_start
 from ptywidgets.engine.core.errors import ParameterError
 
@@ -36,20 +36,20 @@ WRONG = [
 @pytest.mark.parametrize("wrong, words", WRONG)
 def test_wrong_arguments_are_refused_before_any_work(tiny, wrong, words):
     with pytest.raises(ParameterError, match=words):
-        find_start(tiny, **{"progress": lambda words: pytest.fail(f"it has begun with {words}"), **wrong})
+        calibrate(tiny, **{"progress": lambda words: pytest.fail(f"it has begun with {words}"), **wrong})
     with pytest.raises(ParameterError, match=words):
-        Reconstruction(tiny).find_start(**wrong)
+        Reconstruction(tiny).calibrate(**wrong)
 
 
 @pytest.mark.parametrize("other", [None, "data.h5", np.zeros((6, 6, 8, 8))])
 def test_a_start_is_looked_for_in_a_dataset(other):
     with pytest.raises(ParameterError, match="expected a Dataset, from read"):
-        find_start(other)
+        calibrate(other)
 
 
 def test_a_single_term_will_do_and_none_where_the_defocus_is_given(tiny):
-    assert find_start(tiny, terms="C10").optics.aberrations["C12"] == 0
-    assert find_start(tiny, terms=(), defocus=250, rotation=-15, transpose=False).fit.found
+    assert calibrate(tiny, terms="C10").optics.aberrations["C12"] == 0
+    assert calibrate(tiny, terms=(), defocus=250, rotation=-15, transpose=False).fit.found
 
 
 @pytest.mark.parametrize(

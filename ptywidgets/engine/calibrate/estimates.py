@@ -26,7 +26,7 @@ TRANSPARENT = 1000.0  # A; hardly an electron goes through more without being sc
 
 
 @dataclass(frozen=True)
-class Decision:
+class Estimate:
     """One thing that was decided."""
 
     name: str  # what it is about: "defocus", "180-degree ambiguity", ...
@@ -37,7 +37,7 @@ class Decision:
     sentence: str
 
 
-def about_data(screened: Screened) -> list[Decision]:
+def about_data(screened: Screened) -> list[Estimate]:
     """What was left out, and what was repaired; nothing where all is in order."""
     out = []
     dataset, notes = screened.dataset, screened.notes
@@ -46,27 +46,27 @@ def about_data(screened: Screened) -> list[Decision]:
         told = [note.removeprefix("Left out: ") for note in notes if note.startswith("Left out: ")]
         source = "from the data" if told else GIVEN
         words = f"{count} of {total} scan positions are left out" + (f": {' '.join(told)}" if told else ", as given.")
-        out.append(Decision("positions left out", count, None, "positions", source, words))
+        out.append(Estimate("positions left out", count, None, "positions", source, words))
     masked = [note for note in notes if not note.startswith("Left out: ")]
     if masked:
         count = int(screened.bad.pixels.sum())
-        out.append(Decision("pixels masked", count, None, "px", "from the data", " ".join(masked)))
+        out.append(Estimate("pixels masked", count, None, "px", "from the data", " ".join(masked)))
     if dataset.vacuum is not None:
         clean = clean_vacuum(dataset.vacuum, dataset.mask)
         if clean.sentence:
             count = int((clean.odd | clean.unmeasured).sum())
-            out.append(Decision("vacuum pattern", count, None, "px", "from its neighbours", clean.sentence))
+            out.append(Estimate("vacuum pattern", count, None, "px", "from its neighbours", clean.sentence))
     return out
 
 
-def about_descan(measurement: Measurement, why: str = "") -> Decision:
+def about_descan(measurement: Measurement, why: str = "") -> Estimate:
     """How far descan moved the patterns, and why a surface was taken that nobody asked for."""
     span = float(np.hypot(*np.ptp(measurement.origin, axis=(1, 2))))
     model = measurement.preparation.origin
     sentence = f"Descan moves the patterns by {span:.2f} px across the scan; a {model} is taken off" + (
         f": {why}." if why else "."
     )
-    return Decision("descan", span, None, "px", "from the centre of mass", sentence)
+    return Estimate("descan", span, None, "px", "from the centre of mass", sentence)
 
 
 def about_orientation(
@@ -77,7 +77,7 @@ def about_orientation(
     transpose: bool | None,
     sign_known: bool,
     cannot: str = "",
-) -> list[Decision]:
+) -> list[Estimate]:
     """Rotation, transpose, and whether the 180-degree ambiguity is resolved; `cannot` says why the data are too few to
     tell."""
     angle, sigma = measurement.rotation, fit.uncertainties["rotation"]
@@ -95,12 +95,12 @@ def about_orientation(
     else:
         source, spread = FOUND, sigma
         words = f"With {angle:.2f} degrees (+- {sigma:.2g}) trial reconstructions explain the counts best."
-    out = [Decision("rotation", angle, spread, "degrees", source, words)]
+    out = [Estimate("rotation", angle, spread, "degrees", source, words)]
     turned = "transposed" if measurement.transpose else "not transposed"
     source = GIVEN if transpose is not None else source if rotation is None else FOUND
     if (cannot or not fit.found) and transpose is None:
         source, turned = CANNOT, f"taken for {turned}; the data cannot tell"
-    out.append(Decision("transpose", measurement.transpose, None, "", source, f"The detector is {turned}."))
+    out.append(Estimate("transpose", measurement.transpose, None, "", source, f"The detector is {turned}."))
     other = wrapped_angle(angle + 180)
     if rotation is not None:
         source, words = GIVEN, "Which of two opposite rotations is true was given with the rotation."
@@ -124,7 +124,7 @@ def about_orientation(
         if fit.found and search is not None and search.unresolved:
             words += " The lattice is hardly resolved: bright atoms and bright gaps explain the counts alike."
     resolved = "unresolved" if source == "undecided" else "resolved"
-    out.append(Decision("180-degree ambiguity", resolved, None, "", source, words))
+    out.append(Estimate("180-degree ambiguity", resolved, None, "", source, words))
     return out
 
 
@@ -139,7 +139,7 @@ def about_lens(
     terms: Sequence[str] = TERMS,
     cannot: str = "",
     search: SearchResult | None = None,
-) -> list[Decision]:
+) -> list[Estimate]:
     """Defocus, astigmatism and coma, each with the plane or the size that its number is of. Specimens up to `thin`, in
     A, are one plane; `cannot` says why the data are too few to tell."""
     refined = refinement is not None and refinement.accepted
@@ -148,10 +148,10 @@ def about_lens(
     if defocus is None and not fit.found:
         why = _without_stop(cannot) if cannot else untold(search)
         words = f"The defocus was not found: {why}. Give it, or look for it by eye."
-        out = [Decision("defocus", None, None, "A", source, words)]
+        out = [Estimate("defocus", None, None, "A", source, words)]
     elif defocus is not None:
         words = f"The defocus, {value:.4g} A, was given."
-        out = [Decision("defocus", value, None, "A", GIVEN, words)]
+        out = [Estimate("defocus", value, None, "A", GIVEN, words)]
     else:
         if thick is not None:
             source = "from a coarse multislice reconstruction"
@@ -164,26 +164,26 @@ def about_lens(
             words += " A thin object does not describe these data well: take it with care."
             if thin < TRANSPARENT:
                 words += (
-                    f" If the specimen is thicker than {thin:.0f} A, give its thickness in A, find_start(..., "
+                    f" If the specimen is thicker than {thin:.0f} A, give its thickness in A, calibrate(..., "
                     "thickness=...), to have it found with several slices."
                 )
-        out = [Decision("defocus", value, sigma, "A", source, words)]
+        out = [Estimate("defocus", value, sigma, "A", source, words)]
     for symbol, name in (("C12", "astigmatism"), ("C21", "coma")):
         size = optics.aberrations[symbol]
         if not fit.found or f"{symbol}a" not in terms:
             words = f"The {name}, {size:.3g} A, is the one that was set."
             if size:
-                out.append(Decision(name, size, None, "A", GIVEN, words))
+                out.append(Estimate(name, size, None, "A", GIVEN, words))
             continue
         spread = float(np.hypot(fit.uncertainties[f"{symbol}a"], fit.uncertainties[f"{symbol}b"]) / np.sqrt(2))
         if not np.isfinite(spread):
             taken = f"{size:.3g} A, which fits best, is taken" if size else "none is assumed"
             words = f"The data cannot tell the {name}; {taken}."
-            out.append(Decision(name, None, None, "A", CANNOT, words))
+            out.append(Estimate(name, None, None, "A", CANNOT, words))
             continue
         seen = "" if size > 2 * spread else ", which is none within the uncertainty"
         words = f"The {name} is {size:.3g} A (+- {spread:.2g}){seen}."
-        out.append(Decision(name, size, spread, "A", FOUND, words))
+        out.append(Estimate(name, size, spread, "A", FOUND, words))
     return out
 
 

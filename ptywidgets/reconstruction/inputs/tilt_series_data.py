@@ -14,7 +14,7 @@ from ptywidgets.engine.tomography.tilt import Tilt
 
 
 @dataclass(frozen=True, eq=False)
-class Views:
+class TiltSeriesData:
     """What is seen of one volume: data sets, tilts, and where they differ the optics.
 
     Parameters
@@ -29,10 +29,10 @@ class Views:
     Examples
     --------
     >>> from ptywidgets import samples
-    >>> views = Views([samples.ducky("tiny")] * 3, [-30, 0, 30])
+    >>> views = TiltSeriesData([samples.ducky("tiny")] * 3, [-30, 0, 30])
     >>> views
     3 tilts from -30° to 30°
-    >>> Views([samples.ducky("tiny")], [])
+    >>> TiltSeriesData([samples.ducky("tiny")], [])
     Traceback (most recent call last):
     ...
     ptywidgets.engine.core.errors.ParameterError: 1 data sets but 0 tilts; give one tilt for each: tilts=[-60, ..., 60].
@@ -64,7 +64,7 @@ class Views:
         """Which view a data set is; None for another one."""
         return next((n for n, one in enumerate(self.datasets) if one is dataset), None)
 
-    def with_calibration(self, **changes: Any) -> Views:
+    def with_calibration(self, **changes: Any) -> TiltSeriesData:
         """The same with other numbers in the calibration of every view."""
         return replace(self, datasets=tuple(one.with_calibration(**changes) for one in self.datasets))
 
@@ -73,14 +73,14 @@ class Views:
 
 
 def views_and_optics(
-    dataset: Any, views: Views | None, tilts: Sequence[Any] | None, optics: Any, defocus: float | None
-) -> tuple[Views | None, Dataset | None, Optics | None]:
+    dataset: Any, views: TiltSeriesData | None, tilts: Sequence[Any] | None, optics: Any, defocus: float | None
+) -> tuple[TiltSeriesData | None, Dataset | None, Optics | None]:
     """What a reconstruction is made from: the series, if it is one, the data to look at first, and their optics."""
     _check_data(dataset)
     each = tuple(optics) if isinstance(optics, Sequence) else ()
     if tilts is not None or isinstance(dataset, Sequence):
         several: Any = tuple(dataset) if isinstance(dataset, Sequence) else (dataset,)
-        views = Views(several, tuple(() if tilts is None else tilts), each)
+        views = TiltSeriesData(several, tuple(() if tilts is None else tilts), each)
     if views is not None and views.optics:
         if defocus is not None:
             raise ParameterError("defocus is for all tilts, but each has optics of its own; leave one of them out.")
@@ -103,12 +103,12 @@ def _check_data(dataset: Any) -> None:
     )
 
 
-def tilt_words(tilt: Tilt) -> str:
+def tilt_text(tilt: Tilt) -> str:
     """A tilt in degrees; the axes are named where it is not about the columns' axis alone.
 
     Examples
     --------
-    >>> tilt_words(Tilt(x=-24)), tilt_words(Tilt(x=3.5, y=10)), tilt_words(Tilt())
+    >>> tilt_text(Tilt(x=-24)), tilt_text(Tilt(x=3.5, y=10)), tilt_text(Tilt())
     ('−24°', 'x 3.5°, y 10°', '0°')
     """
     if not (tilt.y or tilt.z):
@@ -136,4 +136,4 @@ def _degrees(angle: float) -> str:
     return f"{round(angle, 2):g}°".replace("-", "−")
 
 
-__all__ = ["Views", "tilt_words", "views_and_optics"]
+__all__ = ["TiltSeriesData", "tilt_text", "views_and_optics"]

@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 
-class Clock:
+class RunTimer:
     """Started with a run; ticks at the end of every iteration."""
 
     def __init__(self) -> None:

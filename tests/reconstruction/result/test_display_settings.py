@@ -10,12 +10,12 @@ import pytest
 from ptywidgets import Reconstruction, samples
 from ptywidgets.engine.core.errors import ParameterError
 from ptywidgets.engine.optics.modes import occupations
-from ptywidgets.engine.problem.composition import Composition
-from ptywidgets.reconstruction import Look
-from ptywidgets.reconstruction.result.look import ACROSS
+from ptywidgets.engine.problem.model_config import ModelConfig
+from ptywidgets.reconstruction import DisplaySettings
+from ptywidgets.reconstruction.result.display_settings import ACROSS
 from ptywidgets.reconstruction.result.snapshot import beside
 
-THICK = Composition(slices=3, thickness=60, modes=2, diffuse="C", background=True)
+THICK = ModelConfig(slices=3, thickness=60, modes=2, diffuse="C", background=True)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def made(data, **values):
 
 @pytest.fixture(scope="module", params=["potential", "complex"])
 def thick(request, data):
-    recon = made(data, object_type=request.param, composition=THICK)
+    recon = made(data, object_type=request.param, model=THICK)
     return recon.run(2)
 
 
@@ -53,17 +53,17 @@ def test_a_section_is_what_the_slices_hold_along_its_line(thick):
 
 
 def test_a_snapshot_holds_what_is_looked_at_and_nothing_else(thick):
-    thick.look = Look()
+    thick.look = DisplaySettings()
     plain = thick.snapshot()
     assert (plain.slices, plain.slice, plain.section, plain.tds_strength) == (3, None, None, None)
     assert plain.elements == ("C",) and plain.b_factors == (0.5,) and plain.background.shape == (64, 64)
-    thick.look = Look(slice=1, mode=None, section=ACROSS, channel=0)
+    thick.look = DisplaySettings(slice=1, mode=None, section=ACROSS, channel=0)
     full = thick.snapshot()
     assert full.slice == 1 and full.mode is None and full.probe.shape == (64, 128)
     np.testing.assert_allclose(full.object_phase, thick.slices[1], atol=1e-5)
     np.testing.assert_allclose(full.section, thick.section()[0], atol=1e-5)
     np.testing.assert_allclose(full.tds_strength, thick.tds_strength[0])
-    thick.look = Look(slice=99, mode=99)
+    thick.look = DisplaySettings(slice=99, mode=99)
     last = thick.snapshot()
     assert (last.slice, last.mode) == (2, 1), "what is no more does not stand for the last"
 
@@ -83,7 +83,7 @@ def test_what_a_model_has_not_is_none(data):
     assert recon.modes.shape == (1, 64, 64) and recon.occupations.tolist() == [1]
     recon.run(1)
     assert recon.tds_strength is recon.b_factors is recon.background is None
-    recon.look = Look(slice=2, mode=None, section=ACROSS, channel=0)
+    recon.look = DisplaySettings(slice=2, mode=None, section=ACROSS, channel=0)
     thin = recon.snapshot()
     assert thin.slices == 1 and thin.slice is thin.section is thin.tds_strength is thin.background is None
     assert thin.mode == 0 and thin.probe.shape == (64, 64)
@@ -97,13 +97,13 @@ def test_modes_beside_each_other_are_equally_bright():
 @pytest.mark.parametrize("line", [(0, 0, 0, 0), (0, 0, 1), ("a", 0, 1, 1), (0, 0, np.nan, 1)])
 def test_a_line_that_is_none_is_told(line):
     with pytest.raises(ParameterError, match="expected row, column"):
-        Look(section=line)
+        DisplaySettings(section=line)
 
 
 def test_looking_elsewhere_shows_it_at_once(thick):
     seen = []
-    undo = thick.mailbox.subscribe(seen.append)
-    thick.look = Look(slice=2)
+    undo = thick.snapshots.subscribe(seen.append)
+    thick.look = DisplaySettings(slice=2)
     undo()
     assert [snapshot.slice for snapshot in seen] == [2]
 
@@ -115,17 +115,17 @@ def until(condition, timeout=30.0):
         time.sleep(0.005)
 
 
-@pytest.mark.parametrize("auto", [True, False])
-def test_the_model_may_change_while_paused(data, auto):
-    recon = made(data, auto=auto)
-    recon.update_plan(iterations=2000, batch=48) if not auto else recon.update_plan(iterations=2000)
+@pytest.mark.parametrize("schedule", ["automatic", "manual"])
+def test_the_model_may_change_while_paused(data, schedule):
+    recon = made(data, schedule=schedule)
+    recon.update_plan(iterations=2000, batch=48) if schedule == "manual" else recon.update_plan(iterations=2000)
     recon.run(3)
     recon.start()
     until(lambda: len(recon.losses) > 3)
     recon.pause()
     until(lambda: recon.status == "paused")
     done = len(recon.losses)
-    recon.composition = Composition(slices=2, thickness=40)
+    recon.model = ModelConfig(slices=2, thickness=40)
     assert "Resume" in recon.message
     recon.resume()
     until(lambda: len(recon.losses) > done)
@@ -136,7 +136,7 @@ def test_the_model_may_change_while_paused(data, auto):
 def test_a_finished_run_goes_on_with_slices(data):
     recon = made(data).run()
     done = recon.iteration
-    recon.composition = Composition(slices=2, thickness=40)
+    recon.model = ModelConfig(slices=2, thickness=40)
     recon.run(2)
     assert recon.iteration > done and len(recon.slices) == 2
 
@@ -149,7 +149,7 @@ def test_how_far_positions_have_moved_is_told_in_the_scan_frame(data):
     rows = np.repeat(np.arange(data.scan_shape[0]), data.scan_shape[1]) * 0.1
     angle = np.radians(15.0)  # a displacement turns by minus the rotation, of -15 degrees
     moved = rows[:, None] * np.array([np.cos(angle), np.sin(angle)])
-    recon.result.state = state.replace(positions=problem.first_positions + moved)
+    recon.result.state = state.replace(positions=problem.initial_positions + moved)
     position_corrections = recon.position_corrections
     np.testing.assert_allclose(position_corrections[..., 0], rows.reshape(data.scan_shape), atol=1e-6)
     np.testing.assert_allclose(position_corrections[..., 1], 0, atol=1e-6)
@@ -160,7 +160,7 @@ def test_how_far_positions_have_moved_is_told_in_the_scan_frame(data):
 
 
 def test_a_map_of_how_far_atoms_move(data):
-    recon = made(data, composition=Composition(object_modes=2, displacement=0.06))
+    recon = made(data, model=ModelConfig(object_modes=2, displacement=0.06))
     recon.run(1)
     assert recon.displacement.shape == recon.object_phase.shape
     np.testing.assert_allclose(recon.displacement, 0.06, rtol=1e-5)
@@ -169,7 +169,7 @@ def test_a_map_of_how_far_atoms_move(data):
 
 
 def test_a_learned_shape_is_told(data):
-    recon = made(data, composition=Composition(diffuse="learned, C"))
+    recon = made(data, model=ModelConfig(diffuse="learned, C"))
     recon.run(1)
     radii, weights = recon.diffuse_profile
     assert weights.shape == (1, len(radii)) and (np.diff(radii) > 0).all()

@@ -1,4 +1,4 @@
-"""What :func:`~ptywidgets.engine.calibrate.find_start` is given, looked at before any work is done."""
+"""What :func:`~ptywidgets.engine.calibrate.calibrate` is given, looked at before any work is done."""
 
 from __future__ import annotations
 
