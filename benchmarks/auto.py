@@ -18,20 +18,12 @@ from cases import load_case
 from score import score
 
 from ptywidgets import read
-from ptywidgets.engine import (
-    Plan,
-    Problem,
-    State,
-    automatic_schedule,
-    make_problem,
-    reconstruct,
-    run_stages,
-    single_slice,
-)
+from ptywidgets.engine import Plan, Problem, State, make_problem, reconstruct, single_slice
 from ptywidgets.engine.calibrate import calibrate
 from ptywidgets.engine.checks.start_check import check_start, with_offsets
 from ptywidgets.engine.constraints import default_constraints
 from ptywidgets.engine.problem.held_out import hold_out
+from ptywidgets.engine.solve.schedule import automatic_schedule, run_stages
 from ptywidgets.testing import example_problem
 
 

@@ -2,7 +2,7 @@
 
     python benchmarks/models.py sto small_mixed --data FOLDER [--peers FOLDER] [--picture PICTURE.png]
 
-Each set is reconstructed by the automatic schedule with several compositions; the score is that of
+Each set is reconstructed by the automatic schedule with several models; the score is that of
 `ptywidgets.metrics.compare_to_truth` on the projected phase. With --peers, results of other programs, .npz files
 with `object`, `pos_px` and `sampling` whose names contain that of the set, are scored in the same way. Geometry and
 defocus are those that the sets were made with. The picture shows a depth section of the thick specimen and its truth.
@@ -64,7 +64,7 @@ class Known:
 
 
 def main() -> None:
-    """Score every model of every set."""
+    """Score every config of every set."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", nargs="*", default=list(MODELS))
     parser.add_argument("--data", type=Path, required=True)

@@ -9,9 +9,12 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from ptywidgets._renamed import now_called
 from ptywidgets._version import __version__
 
 _HOMES = {
+    "constraints": "ptywidgets.engine.constraints",
+    "direct": "ptywidgets.engine.direct",
     "engine": "ptywidgets.engine",
     "metrics": "ptywidgets.engine.metrics",
     "samples": "ptywidgets.samples",
@@ -20,6 +23,8 @@ _HOMES = {
     "Dataset": "ptywidgets.engine.data.dataset",
     "Calibration": "ptywidgets.engine.data.dataset",
     "ModelConfig": "ptywidgets.engine.problem.model_config",
+    "Aberrations": "ptywidgets.engine.optics.aberrations",
+    "Optics": "ptywidgets.engine.optics.probe",
     "Plan": "ptywidgets.engine.solve.plan",
     "Reconstruction": "ptywidgets.reconstruction",
     "ImageView": "ptywidgets.widgets.image.image_view",
@@ -34,12 +39,14 @@ _HOMES = {
     "Workbench": "ptywidgets.widgets.workbench.workbench",
 }
 __all__ = [
+    "Aberrations",
     "Calibration",
     "Dataset",
     "DatasetBrowser",
     "DirectExplorer",
     "ImageView",
     "ModelConfig",
+    "Optics",
     "OrientationPicker",
     "ParallaxExplorer",
     "Plan",
@@ -50,6 +57,8 @@ __all__ = [
     "StartAlternatives",
     "Workbench",
     "__version__",
+    "constraints",
+    "direct",
     "engine",
     "metrics",
     "read",
@@ -60,7 +69,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        raise AttributeError(f"module 'ptywidgets' has no attribute {name!r}; it has: {', '.join(__all__)}")
+        told = now_called(name) or f"it has: {', '.join(__all__)}"
+        raise AttributeError(f"module 'ptywidgets' has no attribute {name!r}; {told}")
     module = importlib.import_module(_HOMES[name])
     return module if _HOMES[name].rsplit(".", 1)[-1] == name else getattr(module, name)
 

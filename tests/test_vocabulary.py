@@ -52,6 +52,22 @@ IDENTIFIERS = {
     "calibration_claims": "calibration_entries",
     "sibling_claims": "sibling_entries",
     "_goal": "_target_iteration",
+    "find_start": "calibrate",
+    "start_decisions": "estimates",
+    "chosen_decisions": "chosen_estimates",
+    "Decision": "Estimate",
+    "Composition": "ModelConfig",
+    "start_from": "initialize_from",
+    "start_image": "initial_image",
+    "started_from": "initialized_from",
+    "first_object": "initial_object",
+    "first_probe": "initial_probe",
+    "first_positions": "initial_positions",
+    "tilt_words": "tilt_text",
+    "auto_steps": "reconstruct",
+    "for_auto": "prepared_for_schedule",
+    "staged": "run_stages",
+    "Mailbox": "SnapshotChannel, FrameChannel",
 }
 # Methods and fields whose names are words as well: not behind a dot.
 ATTRIBUTES = {
@@ -74,6 +90,30 @@ ATTRIBUTES = {
     "mend": "repair",
     "polished": "refinement",
     "claims": "entries",
+    "composition": "model",
+    "auto": "schedule",
+    "decision": "estimate",
+    "decisions": "estimates",
+    "mailbox": "snapshots",
+    "watched": "has_subscribers",
+}
+# Classes whose names are words as well: not imported.
+CLASSES = {
+    "Start": "CalibrationResult",
+    "Look": "DisplaySettings",
+    "Views": "TiltSeriesData",
+    "Clock": "RunTimer",
+}
+MODULES = {
+    "engine.calibrate.start": "calibration",
+    "engine.calibrate.start_arguments": "calibration_arguments",
+    "engine.calibrate.decisions": "estimates",
+    "engine.data.above": "hooks",
+    "engine.problem.composition": "model_config",
+    "reconstruction.inputs.views": "tilt_series_data",
+    "reconstruction.result.look": "display_settings",
+    "reconstruction.session.clock": "run_timer",
+    "reconstruction.session.mailbox": "snapshot_channel",
 }
 ELSEWHERE = {  # where it is another thing
     "stiffness": {
@@ -82,12 +122,25 @@ ELSEWHERE = {  # where it is another thing
     },  # of a scan's positions
     "shares": {"ptywidgets/engine/calibrate/spectra/sidebands.py"},
     "twin": {"ptywidgets/widgets/rotation/phase_pair.py"},
+    "auto": {  # buttons and boxes
+        "ptywidgets/widgets/controls/slider.py",
+        "ptywidgets/widgets/plots/histogram.py",
+        "ptywidgets/widgets/workbench/workbench.py",
+        "tests/widgets/browse/test_dataset_browser.py",
+        "tests/widgets/controls/test_controls.py",
+        "tests/widgets/start/test_start_alternatives.py",
+        "tests/widgets/workbench/test_workbench.py",
+    },
 }
+TESTS_OWN = {"Clock": {"tests/widgets/image/test_image_view.py"}}  # one that a test moves
 PHRASES = ("Gauss and Newton", "Anscombe's", "Poisson's loss", "Poisson's law", "Born's")
 OLD_FILES = {
     "tests/test_vocabulary.py",
     "tests/engine/io/test_old_names.py",
+    "tests/reconstruction/test_strict.py",
+    "ptywidgets/_renamed.py",
     "ptywidgets/engine/checkpoint/checkpoint.py",
+    "ptywidgets/engine/checkpoint/plain.py",
 }
 
 
@@ -126,6 +179,20 @@ def test_an_old_attribute_is_gone(old):
     code = {path: text for path, text in TEXTS.items() if path.endswith(".py")}
     left = found(rf"(?<=[\w)\]])\.{old}\b", code, ELSEWHERE.get(old, set()))
     assert not left, f".{old} is called .{ATTRIBUTES[old]}"
+
+
+@pytest.mark.parametrize("old", CLASSES)
+def test_an_old_class_is_gone(old):
+    left = found(
+        rf"\bclass {old}\b|from ptywidgets\S* import (?:\([^)]*|[^(\n]*)\b{old}\b", TEXTS, TESTS_OWN.get(old, set())
+    )
+    assert not left, f"{old} is called {CLASSES[old]}"
+
+
+@pytest.mark.parametrize("old", MODULES)
+def test_an_old_module_is_gone(old):
+    path = "ptywidgets/" + old.replace(".", "/") + ".py"
+    assert path not in TEXTS and not found(rf"\b{re.escape(old)}\b|\b{re.escape(path)}", TEXTS), f"see {MODULES[old]}"
 
 
 @pytest.mark.parametrize("phrase", PHRASES)

@@ -1,11 +1,14 @@
 """Ground floor: the reconstruction engine. numpy, scipy and h5py; cupy in one place; never Jupyter.
 
 The pieces in the order in which data pass through them: ``read`` a Dataset, ``prepare`` a Measurement, ``make_problem``
-from it and the Optics, ``iterate`` it by a Plan.
+from it and the Optics, ``iterate`` it by a Plan or ``reconstruct`` it by the automatic schedule.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from ptywidgets._renamed import module_getattr
 from ptywidgets.engine.algorithms import LSQML, PIE, Adam, ConjugateGradient, GradientDescent, Momentum, Projections
 from ptywidgets.engine.backends import available_devices, get_backend
 from ptywidgets.engine.core.errors import (
@@ -30,7 +33,7 @@ from ptywidgets.engine.problem.problem import Problem, make_problem
 from ptywidgets.engine.solve.iterate import iterate, steps
 from ptywidgets.engine.solve.plan import Plan
 from ptywidgets.engine.solve.registry import register
-from ptywidgets.engine.solve.schedule import automatic_schedule, prepared_for_schedule, reconstruct, run_stages
+from ptywidgets.engine.solve.schedule import reconstruct
 
 __all__ = [
     "LSQML",
@@ -58,20 +61,20 @@ __all__ = [
     "Projections",
     "PtyError",
     "State",
-    "automatic_schedule",
     "available_devices",
     "get_backend",
     "iterate",
     "make_probe",
     "make_problem",
     "prepare",
-    "prepared_for_schedule",
     "probe_report",
     "read",
     "reconstruct",
     "register",
-    "run_stages",
     "single_slice",
     "steps",
     "write",
 ]
+
+if not TYPE_CHECKING:  # where every name would be there
+    __getattr__ = module_getattr(__name__)

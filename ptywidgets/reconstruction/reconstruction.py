@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from traitlets import Any as AnyTrait
 from traitlets import Bool, Enum, Instance, Int, Tuple, Unicode, validate
 
+from ptywidgets._renamed import now_called
 from ptywidgets.engine.backends import checked_device
 from ptywidgets.engine.calibrate.alternatives import Landscape
 from ptywidgets.engine.constraints import default_constraints
@@ -45,8 +46,7 @@ from ptywidgets.reconstruction.session.work import ReconstructionWork
 from ptywidgets.reconstruction.setting_hints import known_names, right_way
 from ptywidgets.reconstruction.strict_traits import Name, SafeTraits
 
-if TYPE_CHECKING:
-    pass
+SCHEDULES = ("automatic", "manual")
 
 
 class Reconstruction(SafeTraits):
@@ -62,14 +62,14 @@ class Reconstruction(SafeTraits):
     defocus : float, optional
         In A; other aberrations through `optics`, for a series one or one for each tilt.
     plan : Plan, optional
-        A plan of one's own turns `auto` off; by default constraints and refinements are those of the model.
-    optics, preparation, object_type, config, auto, device, ... : optional
+        A plan of one's own makes the schedule manual; by default constraints and refinements are those of the model.
+    optics, preparation, object_type, model, schedule, device, ... : optional
         First values of the traits of these names, where they are not to be the usual ones.
 
     Notes
     -----
     Traits to observe: `dataset`, `views`, `preparation`, `measurement`, `optics`, `given`, `initial_image`,
-    `estimates`, `start_alternatives`, `start_landscape`, `object_type`, `model`, `plan`, `device`, `look`,
+    `estimates`, `start_alternatives`, `start_landscape`, `object_type`, `model`, `plan`, `schedule`, `device`, `look`,
     `status`, `iteration`, `message`. Their values are replaced, never changed in place. Observers may be called on any
     thread; one that fails is logged and disconnected.
     Of a tilt series, `dataset` and `measurement` are those of one tilt; ``recon.dataset = recon.views.datasets[12]``
@@ -92,7 +92,7 @@ class Reconstruction(SafeTraits):
     optics = Instance(Optics, args=(), help="What forms the probe.")
     given = Instance(Given, allow_none=True, help="A known probe or object to begin with; None: there is none.")
     initial_image = Instance(DirectImage, allow_none=True, help="What the next fresh run begins from; None: empty.")
-    estimates = Tuple(help="What calibrate() decided: name, value, uncertainty, source, sentence of each.")
+    estimates = Tuple(help="What calibrate() has estimated: name, value, uncertainty, source, sentence of each.")
     start_alternatives = Tuple(help="What the start could be instead, the most probable first: Alternative objects.")
     start_landscape = Instance(Landscape, allow_none=True, help="All that a search for the start has tried.")
     find_unknown = Bool(True, help="Find what nobody has given, before a run; else a defocus not given counts as 0.")
@@ -106,7 +106,7 @@ class Reconstruction(SafeTraits):
     plan = Instance(Plan, args=(), help="How long, in what batches, by which rule.")
     schedule = Name(
         "schedule",
-        ("automatic", "manual"),
+        SCHEDULES,
         "automatic",
         help="automatic: stages that end by themselves; manual: the plan's batches and rule.",
     )
@@ -134,9 +134,9 @@ class Reconstruction(SafeTraits):
         given: Given | None = None,
         initial_image: DirectImage | None = None,
         object_type: str | None = None,
-        config: ModelConfig | None = None,
+        model: ModelConfig | None = None,
         plan: Plan | None = None,
-        auto: bool | None = None,
+        schedule: str | None = None,
         device: str | None = None,
         look: DisplaySettings | None = None,
         autosave: FilePath | None = None,
@@ -152,15 +152,15 @@ class Reconstruction(SafeTraits):
         self._images, self._waves = FirstImage(self), GivenWaves(self)
         self._files, self._result = Files(self), Result(self)
         values: dict[str, Any] = {"views": views, "preparation": preparation, "given": given}
-        values |= {"initial_image": initial_image, "object_type": object_type, "model": config}
-        values |= {"plan": plan, "schedule": auto, "device": device, "look": look}
+        values |= {"initial_image": initial_image, "object_type": object_type, "model": model}
+        values |= {"plan": plan, "schedule": schedule, "device": device, "look": look}
         values |= {"autosave": autosave, "hold": hold, "find_unknown": find_unknown}
         super().__init__(**{name: value for name, value in values.items() if value is not None})
         if plan is None:
             self.plan = self.plan.replace(
                 constraints=default_constraints(self.object_type), refinements=default_refinements(self.model)
             )
-        elif auto is None:
+        elif schedule is None:
             self.schedule = "manual"
         self.dataset = first
         if optics is not None:
@@ -170,12 +170,13 @@ class Reconstruction(SafeTraits):
         self._session.set_status(self._work.idle)
         if defocus is not None:
             self.optics = self.optics.replace(aberrations=self.optics.aberrations.replace(defocus=defocus))
+        _ = self.model, self.plan  # made now: who follows a change asks what there was before
         self.observe(self._inputs.follow, ["views", "dataset", "measurement", "optics"])
         self.observe(self._waves.follow, "given")
         self.observe(self._settings.follow_object_type, "object_type")
         self.observe(self._settings.follow_config, "model")
         self.observe(self._settings.follow_plan, "plan")
-        self.observe(self._settings.follow_auto, "schedule")
+        self.observe(self._settings.follow_schedule, "schedule")
         self.observe(self._settings.follow_model, ["model", "object_type"])
         self.observe(lambda _: self._work.publish(), "look")
         self._made_in = MadeIn(self)
@@ -301,6 +302,8 @@ class Reconstruction(SafeTraits):
 
     @classmethod
     def _unknown_argument(cls, name: str, value: Any, taken: list[str]) -> ParameterError:
+        if now_called(name):
+            return ParameterError(f"unknown argument of Reconstruction {name!r}; {now_called(name)}")
         way = right_way(name, value)
         if not way:
             return unknown_name("argument of Reconstruction", name, taken)

@@ -6,10 +6,11 @@ import inspect
 import logging
 import types
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from traitlets import All, HasTraits, MetaHasTraits, TraitError, Unicode
 
+from ptywidgets._renamed import RENAMED, now_called
 from ptywidgets.engine.core.errors import ParameterError, UnknownAttributeError, look_up, nearest
 
 log = logging.getLogger("ptywidgets")
@@ -48,6 +49,13 @@ class Strict(HasTraits, metaclass=Sealing):
         except TraitError as error:
             raise RefusedValueError(str(error)) from None
 
+    if not TYPE_CHECKING:  # where every attribute would be there
+
+        def __getattr__(self, name: str) -> Any:
+            if name in RENAMED:
+                raise UnknownAttributeError(f"{_a(type(self).__name__)} has no {name!r}; {now_called(name)}")
+            return self.__getattribute__(name)  # for Python's own error, or that of a property
+
     @classmethod
     def _right_way(cls, name: str, value: Any) -> str:
         """A sentence with the right way to what somebody means who sets an attribute, or gives an argument, of this
@@ -79,7 +87,7 @@ class Strict(HasTraits, metaclass=Sealing):
 
     @classmethod
     def _way_or_names(cls, name: str, value: Any) -> str:
-        way = cls._right_way(name, value)
+        way = now_called(name) or cls._right_way(name, value)
         if way:
             return way
         own = [n for n in cls.class_trait_names() if n[:1] != "_"]

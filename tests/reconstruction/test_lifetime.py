@@ -229,7 +229,7 @@ def test_a_copy_takes_settings_but_not_watchers_nor_autosave(ducky, way, tmp_pat
     recon.autosave, heard = tmp_path / "auto.h5", []
     recon.observe(heard.append, "plan")
     other = way(recon)
-    assert (other.plan, other.schedule == "automatic", other.autosave) == (recon.plan, False, None)
+    assert (other.plan, other.schedule, other.autosave) == (recon.plan, "manual", None)
     assert other.optics.aberrations == recon.optics.aberrations
     other.update_plan(iterations=8)
     assert not heard and recon.plan.iterations == 7

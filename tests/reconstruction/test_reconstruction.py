@@ -10,7 +10,15 @@ import pytest
 from patience import wait_for
 
 from ptywidgets import Reconstruction, samples
-from ptywidgets.engine import CalibrationError, DataError, Dataset, GradientDescent, ParameterError, Plan
+from ptywidgets.engine import (
+    CalibrationError,
+    DataError,
+    Dataset,
+    GradientDescent,
+    ModelConfig,
+    ParameterError,
+    Plan,
+)
 from ptywidgets.engine.constraints import default_constraints
 from ptywidgets.reconstruction.session.run_timer import RunTimer
 
@@ -296,7 +304,8 @@ def automatic(recon):
 
 
 def test_whoever_says_nothing_gets_the_automatic_schedule(ducky):
-    assert Reconstruction(ducky).schedule == "automatic" and Reconstruction(ducky, plan=Plan()).schedule == "manual"
+    assert Reconstruction(ducky).schedule == "automatic"
+    assert Reconstruction(ducky, plan=Plan()).schedule == "manual"
 
 
 def test_the_automatic_schedule_runs_until_somebody_plans(automatic):
@@ -320,11 +329,8 @@ def test_an_automatic_run_goes_on_from_a_file(automatic, tmp_path):
     recon.run(3)
     path = recon.save(tmp_path / "half.h5")
     again = Reconstruction.load(path, dataset=recon.dataset)
-    assert (
-        again.schedule == "automatic"
-        and again.state.stage == recon.state.stage
-        and again.state.misfits == recon.state.misfits
-    )
+    assert again.schedule == "automatic"
+    assert again.state.stage == recon.state.stage and again.state.misfits == recon.state.misfits
     again.run(2)
     recon.run(2)
     np.testing.assert_allclose(again.losses, recon.losses, rtol=1e-5)
@@ -351,6 +357,12 @@ def test_what_a_model_has_to_find_is_refined(ducky):
     recon.run(1)
     state = recon.present[1]
     assert state.object.shape[0] == 2 and not state.parameters
+
+
+def test_the_first_change_of_the_model_is_followed_with_a_plan_of_ones_own(ducky):
+    recon = Reconstruction(ducky, defocus=250, plan=Plan(iterations=2))
+    recon.model = ModelConfig(diffuse="C")  # nobody has asked for the one before
+    assert [type(r).__name__ for r in recon.plan.refinements] == ["RefineDiffuse"]
 
 
 def test_a_model_that_comes_late_gets_the_whole_schedule(ducky):

@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 import traitlets
 
+import ptywidgets
+import ptywidgets.engine.calibrate
+import ptywidgets.reconstruction
 from ptywidgets import Reconstruction, samples
+from ptywidgets._renamed import RENAMED
 from ptywidgets.engine import Aberrations, DataError, ModelConfig, ParameterError, Plan, PtyError, prepare, register
 from ptywidgets.engine.core.errors import UnknownAttributeError
 from ptywidgets.engine.solve.registry import unregister
@@ -60,7 +64,7 @@ def recon(ducky):
         ("defocs", 3, "did you mean 'defocus'"),
         ("thicknes", 3, "recon.model = recon.model.replace(thickness=3)"),
         ("plna", None, "did you mean 'plan'"),
-        ("nonsense", 1, "it has auto, autosave, config"),
+        ("nonsense", 1, "it has autosave, dataset"),
         ("error", 0.1, "worked out"),
         ("losses", [], "worked out"),
         ("run", 10, "call it: run(...)"),
@@ -73,6 +77,46 @@ def test_what_would_mean_nothing_is_refused_with_the_right_way(recon, name, valu
         setattr(recon, name, value)
     assert way in str(told.value)
     assert isinstance(told.value, (ParameterError, AttributeError))
+
+
+@pytest.mark.parametrize(
+    "old", ["find_start", "start_decisions", "start_from", "start_image", "started_from", "mailbox", "composition"]
+)
+def test_an_old_name_is_told_the_present_one(recon, old):
+    told = rf"{old} is called {RENAMED[old]} now\."
+    with pytest.raises(UnknownAttributeError, match=told):
+        getattr(recon, old)
+    with pytest.raises(UnknownAttributeError, match=told):
+        setattr(recon, old, None)
+    with pytest.raises(ParameterError, match=told):
+        Reconstruction(**{old: None})
+    assert hasattr(recon, RENAMED[old]) and not hasattr(recon, old)
+
+
+@pytest.mark.parametrize(
+    "home", [ptywidgets, ptywidgets.engine, ptywidgets.engine.calibrate, ptywidgets.reconstruction]
+)
+def test_an_old_name_of_a_module_is_told_the_present_one(home):
+    for old in ("find_start", "Composition", "Look"):
+        with pytest.raises(AttributeError, match=f"no attribute '{old}'; {old} is called {RENAMED[old]} now"):
+            getattr(home, old)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = home.nonsense
+
+
+def test_auto_is_told_to_be_the_schedule(recon):
+    for do in (lambda: recon.auto, lambda: setattr(recon, "auto", False), lambda: Reconstruction(auto=False)):
+        with pytest.raises(ParameterError, match=r'auto is called schedule \("automatic" or "manual"'):
+            do()
+    with pytest.raises(ParameterError, match="'automatic', 'manual'"):
+        recon.schedule = True
+    recon.schedule = "Manual"
+    assert recon.schedule == "manual"
+
+
+def test_what_is_missing_for_another_reason_is_told_as_python_does(recon):
+    with pytest.raises(AttributeError, match="'Reconstruction' object has no attribute 'nonsense'"):
+        _ = recon.nonsense
 
 
 def test_the_right_ways_work(recon):
@@ -233,7 +277,7 @@ def test_waiting_for_no_time_is_refused(recon, command, timeout):
     getattr(recon, command)(timeout=math.inf)
 
 
-def test_a_model_checks_its_numbers():
+def test_a_model_config_checks_its_numbers():
     for values in ({"slices": 2.5}, {"slices": "2"}, {"modes": True}, {"background": "no"}, {"diffuse": 3}):
         with pytest.raises(ParameterError):
             ModelConfig(**values)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from ptywidgets._renamed import module_getattr
 from ptywidgets.engine.calibrate.calibration import CalibrationResult, calibrate
 from ptywidgets.engine.calibrate.coarse.refine_optics import OpticsRefinement
 from ptywidgets.engine.calibrate.estimates import Estimate
@@ -19,3 +22,6 @@ __all__ = [
     "find_optics",
     "find_orientation",
 ]
+
+if not TYPE_CHECKING:  # where every name would be there
+    __getattr__ = module_getattr(__name__)

@@ -80,7 +80,7 @@ def agreed(
     semiangle = bands.wavelength * bands.radius
     depth = bands.wavelength / semiangle**2
     local = _in_the_well(best.rotation, best.transpose, values, bands, terms, kept, held)
-    alone = 1.0
+    alone, turns = 1.0, _rotation_scale(values, depth)
     if local is not None and measurement is not None and _is_refuted(local, found, measurement, optics, terms):
         local, alone = None, ALONE
     for name in (*terms, "rotation"):
@@ -90,8 +90,8 @@ def agreed(
         own = alone * JACKKNIFE * sigmas[name] if sigmas[name] else math.inf  # it was not varied
         other = math.inf if local is None else local[1][name]
         if name == "rotation":
-            other = math.hypot(other, OF_BANDS)
-        floor = OF_ROTATION if name == "rotation" else OF_DEPTH[1] * depth * edge_scale(name, semiangle)
+            other = math.hypot(other, turns * OF_BANDS)
+        floor = turns * OF_ROTATION if name == "rotation" else OF_DEPTH[1] * depth * edge_scale(name, semiangle)
         if name == "C10":
             own = math.hypot(own, OF_TRIALS * values[name])
             floor = math.hypot((OF_DEPTH[0] + OF_STRENGTH * found.scattered) * depth, OF_DEFOCUS * values[name])
@@ -139,6 +139,16 @@ def edge_scale(name: str, semiangle: float) -> float:
     (1.0, 75.0)
     """
     return OF_COMA / semiangle if name.startswith("C21") else 1.0
+
+
+def _rotation_scale(values: dict[str, float], depth: float) -> float:
+    """By how much more the rotation is off where astigmatism moves the images of the bright field, too.
+
+    They move by C10 k + C12 conj(k). A rotation turns both terms; of the second that is another direction of C12, so
+    only the first tells it, while errors are of the size of both.
+    """
+    c10, c12 = abs(values["C10"]), math.hypot(values.get("C12a", 0.0), values.get("C12b", 0.0))
+    return max(1.0, math.hypot(c10, c12) / max(c10, 0.5 * depth))
 
 
 def _in_the_well(

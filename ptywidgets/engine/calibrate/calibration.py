@@ -1,4 +1,4 @@
-"""The whole start from the data alone: calibration, descan, orientation, aberrations; each with its reason."""
+"""Calibration, descan, orientation and aberrations from the data alone, each with its uncertainty and its reason."""
 
 from __future__ import annotations
 
@@ -63,23 +63,21 @@ DIRECTED = 0.4  # share of the curl: with more, the centre of mass has hardly a 
 
 @dataclass(frozen=True)
 class CalibrationResult:
-    """What a reconstruction can begin with."""
+    """Measurement, optics and estimates that :func:`calibrate` has found, for a reconstruction to begin with."""
 
     measurement: Measurement
     optics: Optics
     estimates: tuple[Estimate, ...]
     fit: OpticsFit
     seconds: float
-    refinement: OpticsRefinement | None = (
-        None  # by a coarse reconstruction; None where the bright field shows too little
-    )
+    refinement: OpticsRefinement | None = None  # None where the bright field shows too little
     alternatives: tuple[Alternative, ...] = ()  # the best first, which is the one that was taken
     landscape: Landscape | None = None  # what a search over orientations and defocuses has seen; None without one
     search: SearchResult | None = None  # and what it has to say; None where there was nothing to search
     cannot: str = ""  # why nothing could be searched
 
     def estimate(self, name: str) -> Estimate:
-        """The estimate of that name."""
+        """Return the estimate of that name, such as "defocus"."""
         return next(d for d in self.estimates if d.name == name)
 
     def __str__(self) -> str:
@@ -102,7 +100,7 @@ def calibrate(
     terms: str | Sequence[str] = TERMS,
     progress: Callable[[str], object] | None = None,
 ) -> CalibrationResult:
-    """Find what a reconstruction has to know; what is given is kept.
+    """Estimate calibration, descan, orientation and aberrations from the data; what is given is kept.
 
     Parameters
     ----------

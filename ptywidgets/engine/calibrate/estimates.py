@@ -1,4 +1,4 @@
-"""What the start decided, in words: each number with its uncertainty, where it comes from, and who can change it."""
+"""What a calibration has estimated, in words: each number with its uncertainty, and where it comes from."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TRANSPARENT = 1000.0  # A; hardly an electron goes through more without being sc
 
 @dataclass(frozen=True)
 class Estimate:
-    """One thing that was decided."""
+    """One estimated quantity, with its uncertainty, its source and a sentence."""
 
     name: str  # what it is about: "defocus", "180-degree ambiguity", ...
     value: Any
@@ -211,8 +211,8 @@ def untold(search: SearchResult | None) -> str:
         )
     if search.astigmatic and not search.favoured:
         return (
-            f"{first} explains the counts best, with an astigmatism nearly as strong as the defocus; such ones lie "
-            "between what is searched, and there may be others"
+            f"{first} explains the counts best, with an astigmatism nearly as strong as the defocus, and not clearly "
+            "enough better than others: each of the two may be the other"
         )
     if search.unresolved:
         return (

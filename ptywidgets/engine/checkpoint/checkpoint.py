@@ -44,6 +44,8 @@ _RENAMED = {  # parameters by the names that older files have for them
     "passage.tilt": "exit_wave.tilt",
     "passage.thickness": "exit_wave.thickness",
 }
+_RENAMED_DESCRIPTIONS = {"composition": "model"}
+_RENAMED_PROVENANCE = {"started_from": "initialized_from"}
 
 
 @dataclass(frozen=True)
@@ -205,7 +207,7 @@ def _write_state(root: h5py.Group, state: State, sampling: tuple[float, float], 
 def _read(root: h5py.Group) -> Checkpoint:
     numbers = {k: v[()] for k, v in root["metadatabundle/reconstruction"].items()}
     texts = {k: v[()].decode() for k, v in root["metadatabundle/descriptions"].items()}
-    described = {k: from_plain(json.loads(v)) for k, v in texts.items() if k != "source"}
+    described = {_RENAMED_DESCRIPTIONS.get(k, k): from_plain(json.loads(v)) for k, v in texts.items() if k != "source"}
     optics = described["optics"]
     if "vacuum" in root:
         optics = optics.replace(vacuum=root["vacuum/data"][...])
@@ -247,7 +249,9 @@ def _read(root: h5py.Group) -> Checkpoint:
         rotation=float(numbers["rotation_degrees"]),
         transpose=bool(numbers["transpose"]),
         scan_shape=(int(scan[0]), int(scan[1])),
-        provenance={k: v[()].decode() for k, v in root["metadatabundle/provenance"].items()},
+        provenance={
+            _RENAMED_PROVENANCE.get(k, k): v[()].decode() for k, v in root["metadatabundle/provenance"].items()
+        },
         model=config,
         views=read_views(root),
         voxel_depth=_voxel_depth(root),

@@ -24,6 +24,7 @@ _DESCRIPTIONS: dict[str, type] = {
     for c in (Plan, Preparation, Optics, Calibration, ModelConfig, Source, Supplied, Stated, Crop, Bin, Repair)
 }
 _ELSEWHERE = {(Optics, "vacuum")}  # arrays that a file has in a place of their own
+_RENAMED_CLASSES = {"Composition": "ModelConfig"}  # by the names that older files have for them
 _RENAMED = {  # fields by the names that older files have for them
     "ConjugateGradient": {"lowest": "lower_bound"},
     "RefineDiffuse": {"strength": "tds_strength"},
@@ -121,6 +122,7 @@ def from_plain(value: Any) -> Any:
         return tuple(from_plain(v) for v in value)
     if isinstance(value, dict):
         name = value.get("is")
+        name = _RENAMED_CLASSES.get(name, name) if isinstance(name, str) else name
         renamed: dict[str, str] = _RENAMED.get(name, {}) if isinstance(name, str) else {}
         fields = {renamed.get(str(k), str(k)): from_plain(v) for k, v in value.items() if k != "is"}
         if name == "Aberrations":  # of older files an empty one is what nobody has set

@@ -59,7 +59,7 @@ def doubts_of(
         Share of what tells the patterns apart that may be left over. A volume explains a single tilt less well than an
         image of its own does, and more may be left of it.
     defocus : float
-        Of the first probe, A.
+        Of the initial probe, A.
     progress : callable, optional
         Other orientations and models are tried, in a second or so, where the patterns are not explained; it is called
         with words before each, and what it raises ends the work. None: nothing is tried.

@@ -79,7 +79,7 @@ class Offsets:
         return Offsets(self.aberrations if aberrations else {}, (self.scale if scale else 1.0) * turn, self.aperture)
 
     def applied(self, problem: Problem) -> np.ndarray:
-        """The first probe (M, Ny, Nx) of a problem with these aberrations in addition."""
+        """The initial probe (M, Ny, Nx) of a problem with these aberrations in addition."""
         if not any(self.aberrations.values()):
             return problem.initial_probe
         ky, kx = frequencies(problem.window, problem.sampling)

@@ -61,7 +61,7 @@ def trials(
     problem : Problem
         Whose result does not explain the patterns.
     defocus : float
-        Of the first probe, A.
+        Of the initial probe, A.
     progress : callable
         Called with words before each; what it raises ends the work.
 
@@ -191,7 +191,7 @@ def _oriented(here: Problem, rotation: float, transpose: bool) -> Problem:
 
 
 def _defocused(here: Problem, by: float) -> Problem:
-    """With a first probe of more defocus, in A."""
+    """With an initial probe of more defocus, in A."""
     energy = here.measurement.calibration.require("energy")
     k = (np.fft.fftfreq(n, s) for n, s in zip(here.window, here.sampling, strict=True))
     ky, kx = np.meshgrid(*k, indexing="ij")

@@ -27,6 +27,10 @@ class InsufficientData(DataError):
     """There is too little data to tell what was asked: too few scan positions, or too few detector pixels."""
 
 
+class DiskNotFound(DataError):
+    """A pattern shows no bright-field disk."""
+
+
 class CalibrationError(PtyError):
     """A calibration is missing, impossible or contradicts another."""
 

@@ -427,7 +427,7 @@ class ReconstructionProblem(Protocol):
         """Counts that it does not get to see, to judge by with :meth:`misfit`; None where there are none."""
 
     def illumination(self) -> np.ndarray:
-        """Intensity (Y, X) that the first probes put on the object, summed over positions."""
+        """Intensity (Y, X) that the initial probes put on the object, summed over positions."""
 
     def field_of_view(self) -> np.ndarray:
         """Mask (Y, X) of the pixels that are well illuminated."""

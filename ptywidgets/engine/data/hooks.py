@@ -1,8 +1,8 @@
-"""What data sets ask for that lies above them: files are opened and patterns are judged by what itself knows data sets.
+"""Hooks of data sets: what they need of rooms above, such as a file's reader, called without being imported.
 
 A :class:`~ptywidgets.engine.data.dataset.Dataset` takes a mask from a file and leaves out bad frames, but imports
-neither the readers nor what judges frames. The module that holds such a function enters it here, by the decorator,
-as it is imported, which :mod:`ptywidgets.engine` does with all of them.
+neither the readers nor what judges frames, which themselves import data sets. The module that defines such a function
+enters it here, by the decorator :func:`answers`, as it is imported; :mod:`ptywidgets.engine` imports all of them.
 """
 
 from __future__ import annotations

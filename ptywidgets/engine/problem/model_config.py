@@ -27,7 +27,7 @@ FOCUS = ("entrance", "middle")
 
 @dataclass(frozen=True)
 class ModelConfig(Params):
-    """Slices, modes, partial coherence and diffuse scattering, in any combination.
+    """What a forward model is made of: slices, modes, partial coherence and diffuse scattering, in any combination.
 
     Examples
     --------
@@ -102,7 +102,7 @@ class ModelConfig(Params):
         _ = self.elements
 
     def build(self, object_type: str, measurement: Measurement) -> Model:
-        """The model of a measurement's patterns.
+        """Build the model of a measurement's patterns.
 
         Raises
         ------
@@ -140,7 +140,7 @@ class ModelConfig(Params):
         )
 
     def initial_probe(self, optics: Optics, measurement: Measurement) -> np.ndarray:
-        """The probe at the start (M, Ny, Nx), corner-centred: its counts are a pattern's, shared by the modes."""
+        """Return the initial probe (M, Ny, Nx), corner-centred: its counts are a pattern's, shared by the modes."""
         if self.focus == "middle" and self.slices > 1:
             # A slice stands for what lies around its plane, so the middle is that of the first and the last plane.
             down = self.thickness * (self.slices - 1) / (2 * self.slices)

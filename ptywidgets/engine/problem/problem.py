@@ -320,7 +320,7 @@ class Problem:
         return self.model_at(state).intensities(self.backend, state.object, state.probe, geometry, batch)
 
     def illumination(self) -> np.ndarray:
-        """Intensity (Y, X) that the first probe puts on the object, summed over positions, at whole pixels.
+        """Intensity (Y, X) that the initial probe puts on the object, summed over positions, at whole pixels.
 
         A histogram of the positions convolved with |P|^2.
         """
@@ -360,7 +360,7 @@ def make_problem(
     measurement : Measurement
         From :func:`ptywidgets.engine.preprocess.prepare`.
     optics : Optics, optional
-        Aperture (or vacuum pattern) and aberrations of the first probe; by default those of the measurement.
+        Aperture (or vacuum pattern) and aberrations of the initial probe; by default those of the measurement.
     model : Model, optional
         By default single-slice with a complex object.
     loss : {"amplitude", "anscombe", "poisson", "intensity"} or Loss

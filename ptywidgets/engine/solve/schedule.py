@@ -1,6 +1,7 @@
 """A schedule: stages that each do what they do best, from the first rough image to the last detail.
 
-:func:`automatic_schedule` makes the one that gives the best image soonest, with nothing to choose; :func:`run_stages` works through it.
+:func:`reconstruct` does all of it. :func:`automatic_schedule` makes the stages that give the best image soonest, with
+nothing to choose; :func:`run_stages` works through them.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Stage:
 
 @counted(seed=0)
 def prepared_for_schedule(problem: AnyProblem, *, seed: int = 0) -> AnyProblem:
-    """A problem as the automatic schedule likes it: with some counts held out, and with a loss that suits counts.
+    """Return the problem with some counts held out, and with a loss that suits counts, for the automatic schedule.
 
     Where an electron is rare the root of the counts lies below the root of their mean, so the amplitude loss pulls the
     dark field down and atoms with it; Anscombe transforms do not, and make as smooth a landscape. Data that are no
@@ -79,7 +80,7 @@ def prepared_for_schedule(problem: AnyProblem, *, seed: int = 0) -> AnyProblem:
 def automatic_schedule(
     problem: ReconstructionProblem, *, iterations: int = 64, constraints: Sequence[Any] = ()
 ) -> tuple[Stage, ...]:
-    """The stages that give the best image per second.
+    """Return the stages that give the best image per second.
 
     Parameters
     ----------
@@ -182,7 +183,10 @@ def reconstruct(
     constraints: Sequence[Any] | None = None,
     seed: int = 0,
 ) -> Generator[State, Plan | None, None]:
-    """Reconstruct by the automatic schedule: :func:`prepared_for_schedule`, :func:`automatic_schedule` and :func:`run_stages` in one.
+    """Reconstruct by the automatic schedule, and yield the state after every batch.
+
+    :func:`prepared_for_schedule`, :func:`automatic_schedule` and :func:`run_stages` in one; by a plan of one's own:
+    :func:`~ptywidgets.engine.solve.iterate.iterate`.
 
     Parameters
     ----------
@@ -213,7 +217,8 @@ def reconstruct(
         constraints = default_constraints(problem.model.specimen.object_type)
     problem = prepared_for_schedule(problem, seed=seed)
     plan = Plan(iterations=iterations, seed=seed, constraints=tuple(constraints))
-    return run_stages(problem, automatic_schedule(problem, iterations=iterations, constraints=constraints), plan, state)
+    stages = automatic_schedule(problem, iterations=iterations, constraints=constraints)
+    return run_stages(problem, stages, plan, state)
 
 
 def run_stages(
@@ -312,7 +317,7 @@ def _of_stage(plan: Plan, stage: Stage, done: int) -> Plan:
 
 
 def _misfit_of_nothing(problem: ReconstructionProblem, window: tuple[int, int]) -> float | None:
-    """Misfit of an empty object with the first probe, where the problem begins with another one."""
+    """Misfit of an empty object with the initial probe, where the problem begins with another one."""
     if problem.held_out is None or problem.empty:
         return None
     here = _without_picture(problem).at_window(window)

@@ -1,4 +1,4 @@
-"""Tilt series from a model: what describes the model of one view describes that of a volume's views."""
+"""Tilt series from a ModelConfig: what describes the model of one view describes that of a volume's views."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def compose_series(
     device: str = "cpu",
     **options: Any,
 ) -> TiltSeries:
-    """The series whose views have the model and the first probe that a model describes.
+    """The series whose views have the model and the initial probe that a configuration describes.
 
     Parameters
     ----------

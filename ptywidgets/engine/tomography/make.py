@@ -53,8 +53,8 @@ def make_series(
     tilts : sequence of Tilt, float or ndarray (3, 3)
         Numbers are degrees about the columns' axis x; matrices act on (z, y, x). In the frame of the detector.
     optics : Optics or sequence of Optics, optional
-        Of the first probes, one for all or for each; by default those of the data sets. The probe is that of the first
-        slice, half a slice behind the face of the volume.
+        Of the initial probes, one for all or for each; by default those of the data sets. The probe is that of the
+        first slice, half a slice behind the face of the volume.
     depth : float
         Of the volume along the beam at no tilt, in A. Whatever tilts turn out of it counts in the outermost slices.
     slices : int

@@ -96,10 +96,11 @@ class TiltSeries:
                     f"view {number} has a {view.model.specimen.object_type} object; phases add up along a beam and "
                     'transmissions do not: expected single_slice("potential") or another model of potentials.'
                 )
-            if view.initial_probe.shape != self.views[0].initial_probe.shape:
+            shape, expected = view.initial_probe.shape, self.views[0].initial_probe.shape
+            if shape != expected:
                 raise ParameterError(
-                    f"view {number} has a probe {view.initial_probe.shape} but view 0 {self.views[0].initial_probe.shape}; "
-                    "give all views the same window and as many modes."
+                    f"view {number} has a probe {shape} but view 0 {expected}; give all views the same window and as "
+                    "many modes."
                 )
 
     # ------------------------------------------------------------------------------ what a problem tells
@@ -207,7 +208,7 @@ class TiltSeries:
         return len(self.views[0].initial_probe)
 
     def illumination(self) -> np.ndarray:
-        """Intensity (Y, X) that the first probes put on the image, all views together."""
+        """Intensity (Y, X) that the initial probes put on the image, all views together."""
         return np.sum([view.illumination() for view in self.views], axis=0)
 
     def field_of_view(self) -> np.ndarray:

@@ -29,7 +29,7 @@ class Calibrator:
         self.recon = recon
 
     def calibrate(self, /, **known: Any) -> CalibrationResult:
-        """Find calibration, rotation, transpose and aberrations from the data, and take them over.
+        """Estimate calibration, rotation, transpose and aberrations from the data, and take them over.
 
         Of aberrations set before, those that are not looked for are kept, and of the defocus the sign is used. A model
         of several slices tells its thickness; what is found is the defocus of its middle, which its focus becomes.

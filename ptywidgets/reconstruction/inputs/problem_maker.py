@@ -50,7 +50,7 @@ class ProblemMaker:
         problem = make_problem(
             measurement,
             recon.optics,
-            model=config.model(recon.object_type, measurement),
+            model=config.build(recon.object_type, measurement),
             probe=self._initial_probe(measurement),
             device=recon.device,
             object_padding=room,

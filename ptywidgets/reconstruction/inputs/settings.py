@@ -90,7 +90,7 @@ class Settings:
         if (old.batch, old.algorithm) != (new.batch, new.algorithm):
             self.recon.schedule = "manual"
 
-    def follow_auto(self, change: Any) -> None:
+    def follow_schedule(self, change: Any) -> None:
         """During a run, say when it counts."""
         if self.recon._session.active:
             self.recon.message = "The method changes with the next run: Stop, then Run."

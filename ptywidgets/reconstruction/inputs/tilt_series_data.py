@@ -1,4 +1,4 @@
-"""Views: the data sets of one tilt series, each with its tilt."""
+"""The data sets of one tilt series, each with its tilt."""
 
 from __future__ import annotations
 

@@ -43,7 +43,8 @@ class WhoSet:
     own : mapping of str to float
         Cartesian aberrations that somebody had set between the start and the last choice of an alternative.
     start : CalibrationResult or FoundStart, optional
-        What a search has found. It is a whole :class:`CalibrationResult` as long as it is only offered, for somebody to choose.
+        What a search has found. It is a whole :class:`CalibrationResult` as long as it is only offered, for somebody to
+        choose.
     in_use : Taken, optional
         The alternative that is in use.
 

@@ -183,7 +183,8 @@ def loaded(
         recon.remember_input(file)
     said = checkpoint.provenance
     if checkpoint.state is not None or "schedule" in said:
-        recon.schedule = "automatic" if said.get("schedule") == "automatic" else "manual"
+        automatic = said.get("schedule") == "automatic"  # older files say planned for manual
+        recon.schedule = "automatic" if automatic else "manual"
     recon.hold, recon.find_unknown = tuple(said.get("hold", "").split()), said.get("find_unknown") != "False"
     if checkpoint.state is not None:
         recon._images.began_from = said.get("initialized_from", "empty")

@@ -8,7 +8,7 @@ import numpy as np
 
 
 class RunTimer:
-    """Started with a run; ticks at the end of every iteration."""
+    """Time the iterations of one run; made when it starts, :meth:`tick` is called at the end of every iteration."""
 
     def __init__(self) -> None:
         self._ticks = [time.perf_counter()]

@@ -1,4 +1,4 @@
-"""Where the worker leaves its latest snapshot, and who wants to see it."""
+"""The channel from the worker to whoever draws: the latest snapshot, and the observers to be called with it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SnapshotChannel:
 
     @property
     def has_subscribers(self) -> bool:
-        """Whether anybody looks."""
+        """Whether anybody has subscribed."""
         with self._lock:
             return bool(self._observers)
 
@@ -50,7 +50,7 @@ class SnapshotChannel:
         return unsubscribe
 
     def publish(self, snapshot: Snapshot) -> None:
-        """Leave a new snapshot and tell the observers, outside the lock."""
+        """Replace the latest snapshot and call the observers with it, outside the lock."""
         with self._lock:
             self._latest = snapshot
             observers = list(self._observers)

@@ -1,4 +1,4 @@
-"""Frames for the browser: arrays as small integers, and the mailbox that never lets a queue grow.
+"""Frames for the browser: arrays as small integers, and the channel that never lets a queue of them grow.
 
 A *frame* is a header (plain numbers, JSON) and one buffer. Values are quantised to uint8 (live) or uint16 (still)
 between ``lo`` and ``hi``; integers that fit are sent exactly. A complex frame is an amplitude plane, then a phase plane

@@ -141,9 +141,10 @@ class PlanEditor(VBox):
         algorithm = recon.plan.algorithm
         kind = type(algorithm)
         name = names.get(kind, spaced_name(kind.__name__))
-        self.method.value = AUTOMATIC if recon.schedule == "automatic" else names.get(kind)
-        self.numbers["batch"].layout.display = "none" if recon.schedule == "automatic" else ""
-        if recon.schedule == "automatic":
+        automatic = recon.schedule == "automatic"
+        self.method.value = AUTOMATIC if automatic else names.get(kind)
+        self.numbers["batch"].layout.display = "none" if automatic else ""
+        if automatic:
             self._shown = type(None)
             lines = [text_label(f"{n}. {stage}", "pty-note") for n, stage in enumerate(recon.stages, 1)]
             if not lines:

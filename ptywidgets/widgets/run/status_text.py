@@ -29,7 +29,8 @@ def progress_text(recon: Reconstruction) -> str:
     status, done, planned = recon.status, iterations_done(recon), recon.target_iteration
     if status == "empty":
         return "no data yet"
-    most = "at most " if recon.schedule == "automatic" else ""
+    automatic = recon.schedule == "automatic"
+    most = "at most " if automatic else ""
     if status == "ready":
         return f"ready, {most}{planned} iterations planned"
     if status == "running" and recon.state is None:
@@ -41,7 +42,7 @@ def progress_text(recon: Reconstruction) -> str:
     pace = recon.seconds_per_iteration
     if pace is not None and status in ("running", "paused"):
         left = f"{duration_text(max(0, planned - done) * pace)} left"
-        parts += [f"{duration_text(pace)} each", *([] if recon.schedule == "automatic" else [left])]
+        parts += [f"{duration_text(pace)} each", *([] if automatic else [left])]
     if recon.error is not None:
         parts.append(f"error {short_number(recon.error)}")
     return ", ".join([*parts, f"memory {in_bytes(recon.memory)}"])

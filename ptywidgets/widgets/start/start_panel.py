@@ -24,7 +24,7 @@ FEW = 4e6  # bytes of data of which a start is found at once; more on a thread
 
 
 class StartPanel(Panel):
-    """What :meth:`Reconstruction.calibrate` decided.
+    """Show what :meth:`Reconstruction.calibrate` has estimated.
 
     Parameters
     ----------

@@ -13,6 +13,7 @@ from ptywidgets.engine.problem.model_config import ModelConfig
 from ptywidgets.engine.refinements import RefineDiffuse, RefineModel
 
 PARAMETERS = {"tds_strength": "strength", "exit_wave.tilt": "passage.tilt"}  # today: before
+CLASSES = {'"ModelConfig"': '"Composition"'}
 FIELDS = {'"lower_bound"': '"lowest"', '"tds_strength"': '"strength"'}
 
 
@@ -27,6 +28,7 @@ def recon():
         model=ModelConfig(slices=2, thickness=40, diffuse="C", background=True),
     )
     recon.prepare(rotation=-15.0, transpose=False)
+    recon.initialize_from(recon.direct("dpc"))
     recon.update_plan(
         batch=None,
         constraints=(),
@@ -43,16 +45,24 @@ def in_old_words(path):
         for now, before in PARAMETERS.items():
             root.move(PARAMETER + now, PARAMETER + before)
         del root["metadatabundle/reconstruction/slice_thickness_A"]  # of which older files say nothing
-        texts = root["metadatabundle/descriptions"]
-        plan = texts["plan"][()].decode()
-        assert all(now in plan for now in FIELDS)
-        for now, before in FIELDS.items():
-            plan = plan.replace(now, before)
-        attributes = dict(texts["plan"].attrs)
-        del texts["plan"]
-        texts["plan"] = plan.encode()
-        texts["plan"].attrs.update(attributes)
+        texts, provenance = root["metadatabundle/descriptions"], root["metadatabundle/provenance"]
+        say(texts, "plan", FIELDS)
+        say(texts, "model", CLASSES)
+        texts.move("model", "composition")
+        provenance.move("initialized_from", "started_from")
+        say(provenance, "schedule", {"manual": "planned"})
     return path
+
+
+def say(texts, name, words):
+    """Write one description anew, each of the words by another one."""
+    text, attributes = texts[name][()].decode(), dict(texts[name].attrs)
+    assert all(now in text for now in words)
+    for now, before in words.items():
+        text = text.replace(now, before)
+    del texts[name]
+    texts[name] = text.encode()
+    texts[name].attrs.update(attributes)
 
 
 def test_an_old_file_goes_on_bit_for_bit(recon, tmp_path):
@@ -62,6 +72,9 @@ def test_an_old_file_goes_on_bit_for_bit(recon, tmp_path):
         state = load_checkpoint(path).state
         assert state.slice_thickness == recon.state.slice_thickness == (20.0, 20.0)
         assert state.sampling == recon.state.sampling == recon.problem.sampling
+    assert load_checkpoint(old).model == recon.model
+    assert Reconstruction.load(old, dataset=recon.dataset).initialized_from == recon.initialized_from != "empty"
+    assert Reconstruction.load(old, dataset=recon.dataset).schedule == recon.schedule == "manual"
     one, other = (Reconstruction.load(path, dataset=recon.dataset).run(2) for path in (new, old))
     assert set(one.state.parameters) == set(other.state.parameters) >= set(PARAMETERS)
     assert one.losses == other.losses and one.iteration == recon.iteration + 2

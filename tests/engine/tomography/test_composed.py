@@ -1,4 +1,4 @@
-"""A model makes the series that its parts make one by one."""
+"""A ModelConfig makes the series that its parts make one by one."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def until(condition, timeout=30.0):
 @pytest.mark.parametrize("schedule", ["automatic", "manual"])
 def test_the_model_may_change_while_paused(data, schedule):
     recon = made(data, schedule=schedule)
-    recon.update_plan(iterations=2000, batch=48) if schedule == "manual" else recon.update_plan(iterations=2000)
+    recon.update_plan(iterations=2000, **({} if schedule == "automatic" else {"batch": 48}))
     recon.run(3)
     recon.start()
     until(lambda: len(recon.losses) > 3)

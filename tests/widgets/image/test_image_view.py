@@ -1,4 +1,4 @@
-"""ImageView without a browser: the mailbox, the messages, the regions, what a notebook keeps."""
+"""ImageView without a browser: the frame channel, the messages, the regions, what a notebook keeps."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def frame(value: float = 0.0):
     return quantise(np.full((2, 2), value), fine=False, lo=0, hi=255)
 
 
-# ------------------------------------------------------------------ the mailbox
+# ------------------------------------------------------------------ the frame channel
 
 
 def test_at_most_one_frame_is_unacknowledged_and_the_newest_wins(view, host):

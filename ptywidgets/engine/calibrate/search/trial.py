@@ -14,7 +14,7 @@ Detector pixels at the rim of the aperture and near the cut are not asked, see :
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
@@ -56,6 +56,10 @@ class Points:
     def take(self, indices: np.ndarray | slice | list[int]) -> Points:
         """Some of them."""
         return Points(self.rotation[indices], self.transpose[indices], self.values[indices])
+
+    def each(self) -> Iterator[Points]:
+        """One after the other."""
+        return (self.take([i]) for i in range(len(self)))
 
     def turned(self) -> Points:
         """The other reading of each: 180 degrees on, with the opposite of all aberrations."""

@@ -30,7 +30,7 @@ LITTLE = 0.15  # where less than this share of what is no noise is explained, an
 # Sigmas by which the best has to be better than its flip, from which only the second order of the phase, and its sign,
 # tell it; with less the atoms have to say so, too.
 FLIP = 6.0
-ASTIGMATIC = 0.3  # astigmatism over defocus, from which on the two may be each other, or the grid may miss what is true
+ASTIGMATIC = 0.3  # astigmatism over defocus, from which on each may be the other: it has to be clearer, CLEAR[1]
 FRINGES = 0.7  # share of a phase that has one spatial frequency: a lattice whose atoms are not resolved
 LEAST = 0.03  # of what an empty object leaves: with less explained, wells of the noise are as deep
 MUCH = 1.08  # as much as any other but its flip it has to explain, too: one in a well that is none is hardly better
@@ -70,7 +70,7 @@ class SearchResult:
     left: float  # of the counts, what the best leaves beyond noise
     poor: bool  # whether that is so much that the model is not the specimen's
     at_edge: bool  # whether the best is at the edge of the range: what is true may lie beyond
-    astigmatic: bool  # whether its astigmatism is so strong that the grid, which has none, may miss what is true
+    astigmatic: bool  # whether its astigmatism is strong, and it is not clear enough for that
     favoured: bool = False  # whether curl and linear fit have proposed it, both
     hidden: str = ""  # what of the disk is masked, in words, where that may have misled it
     unresolved: bool = False  # whether only a lattice's first reflections are seen, which are bright and dark alike
@@ -169,7 +169,7 @@ def verdict(
     left = float(ours[first].mean()) - trials.noise
     poor, at_edge = left > UNEXPLAINED + trials.noise, abs(float(best.values[0])) > EDGE * widest
     free = known.transpose is None and known.rotation is None and {"C12a", "C12b"} <= set(trials.terms)
-    astigmatic = free and is_astigmatic(best.point(), trials.terms)
+    astigmatic = free and is_astigmatic(best.point(), trials.terms) and least < CLEAR[1]
     flip_margin = math.inf if turned is None else margin(ours[first], turned[first], part)
     readings = [(w.point(), e, 2 * ndtr(-max(m, 0.0))) for w, e, m in zip(wells, ours, margins, strict=True)]
     readings[first] = (best.point(), ours[first], 1.0)
@@ -182,7 +182,7 @@ def verdict(
         dict(zip((*trials.terms, "rotation"), best.sigma.tolist(), strict=True)),
         (taken, *sorted(alternatives, key=lambda a: (-a.probability, a.misfit))),
         landscape,
-        told and (_is(favoured, best, known) or not (poor or at_edge or astigmatic)),
+        told and not at_edge and (_is(favoured, best, known) or not (poor or astigmatic)),
         flip_margin >= FLIP and (turned is None or not poor),
         least,
         flip_margin,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ptywidgets.engine.core.errors import DiskNotFound
 from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.engine.data.detectors import disk_semiangle
 from ptywidgets.engine.optics.probe import Optics
@@ -36,11 +37,6 @@ def measured_aperture(optics: Optics, dataset: Dataset, measurement: Measurement
     Optics
         The same with another semi-angle and another rolloff.
 
-    Raises
-    ------
-    DataError
-        When no disk is seen.
-
     Examples
     --------
     >>> from ptywidgets import samples
@@ -51,7 +47,10 @@ def measured_aperture(optics: Optics, dataset: Dataset, measurement: Measurement
     (20, 3)
     """
     stated = optics.semiangle or 0.0
-    disk = measure_disk(centred_mean(dataset, measurement.origin), dataset.calibration.relative_pixels)
+    try:
+        disk = measure_disk(centred_mean(dataset, measurement.origin), dataset.calibration.relative_pixels)
+    except DiskNotFound:  # a thick specimen scatters all of it
+        return optics
     pixel = dataset.calibration.angle_mean
     rolloff = float(np.clip(disk.edge_width * pixel / EDGE, 0.0, WIDEST * stated))
     low, middle = (disk_semiangle(disk.radius, dataset.calibration, soft) for soft in (0.0, rolloff))

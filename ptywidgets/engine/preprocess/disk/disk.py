@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import erfc
 
-from ptywidgets.engine.core.errors import CalibrationError, DataError
+from ptywidgets.engine.core.errors import CalibrationError, DataError, DiskNotFound
 from ptywidgets.engine.data.calibration import Calibration, in_words, relative, single
 from ptywidgets.engine.data.detectors import Disk, disk_semiangle
 from ptywidgets.engine.preprocess.disk.disk_edge import binned, binning_for, distance, first_guess, fit_edge
@@ -91,7 +91,7 @@ def measure_disk(pattern: np.ndarray, pixels: tuple[float, float] = (1.0, 1.0)) 
     Raises
     ------
     DataError
-        When the pattern is empty or not finite, or has no disk.
+        When the pattern is empty or not finite; DiskNotFound when it has no disk.
 
     Examples
     --------
@@ -113,7 +113,7 @@ def measure_disk(pattern: np.ndarray, pixels: tuple[float, float] = (1.0, 1.0)) 
     fit = fit_edge(pattern, fit.values, rounds=25, free=6)
     radius, log_sigma, cy, cx, a, b = (float(value) for value in fit.values)
     if not (0.5 < radius < max(pattern.shape) and fit.contrast * fit.clear > 1.5):
-        raise DataError(
+        raise DiskNotFound(
             "no bright-field disk is seen in the pattern: expected a round region brighter than what surrounds it; "
             "give the mean of the data or a vacuum pattern in which the whole disk is on the detector."
         )

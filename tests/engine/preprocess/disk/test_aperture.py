@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from ptywidgets.engine import Aberrations, Calibration, Dataset, Optics, make_probe, prepare
+from ptywidgets.engine.core.errors import DiskNotFound
 from ptywidgets.engine.data.detectors import INSIDE
 from ptywidgets.engine.optics.probe import make_aperture
 from ptywidgets.engine.preprocess.disk.aperture import measured_aperture
+from ptywidgets.engine.preprocess.disk.disk import measure_disk
 
 ENERGY, SAMPLING, SHAPE = 80e3, (0.25, 0.25), (128, 128)
 
@@ -38,3 +40,14 @@ def test_it_is_drawn_as_it_is(semiangle, rolloff, at):
 def test_what_the_disk_is_not_is_kept_as_stated(stated):
     dataset, measurement = recorded(20.0, 2.0)
     assert measured_aperture(Optics(semiangle=stated), dataset, measurement).semiangle == stated
+
+
+def test_where_no_disk_is_seen_all_is_kept_as_stated():
+    """The pattern of a thick crystal has no edge that is one disk's; its start failed where nothing was amiss."""
+    dataset, measurement = recorded(20.0, 2.0)
+    scattered = np.random.default_rng(0).random(SHAPE).astype(np.float32)
+    dataset = Dataset(np.broadcast_to(scattered, dataset.shape).copy(), dataset.calibration)
+    with pytest.raises(DiskNotFound):
+        measure_disk(scattered)
+    lens = Optics(semiangle=20.0, rolloff=2.0)
+    assert measured_aperture(lens, dataset, measurement) is lens
