@@ -28,7 +28,7 @@ from ptywidgets.engine.io import atomic_file, contents, read
 from ptywidgets.engine.io.detect_format import is_hdf5
 from ptywidgets.engine.problem.model_config import ModelConfig
 from ptywidgets.reconstruction import Reconstruction, tilt_text
-from ptywidgets.reconstruction.saving import keeping
+from ptywidgets.reconstruction.saving import saved_file
 
 _READING = ("dataset", "scan_shape", "choose", "mask")  # arguments of read()
 
@@ -310,7 +310,7 @@ def _open(options: argparse.Namespace) -> Any:
         files = options.file[0]
         _refuse_for_saved(options)
         given = {"defocus": options.defocus, "vacuum": options.vacuum, "tilts": options.tilts}
-        keeping.refuse_other(files, load_checkpoint(files), {**_calibration(options), **given}, flags=True)
+        saved_file.refuse_other(files, load_checkpoint(files), {**_calibration(options), **given}, flags=True)
         recon = Reconstruction.load(files)
         recon.find_unknown = options.find
     else:

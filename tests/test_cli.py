@@ -12,6 +12,7 @@ from ptywidgets.cli import main
 from ptywidgets.engine import Aberrations, DataError
 from ptywidgets.engine.checkpoint import load_checkpoint
 from ptywidgets.engine.data.dataset import Calibration, Dataset
+from ptywidgets.reconstruction.session.work import ReconstructionWork
 from ptywidgets.testing.series import example_tilts
 
 
@@ -174,14 +175,14 @@ def test_what_is_put_there_while_it_works_is_kept_and_so_is_the_work(data, tmp_p
 
 
 def test_a_run_that_breaks_off_keeps_what_it_has(data, tmp_path, capsys, monkeypatch):
-    on_state = Reconstruction._on_state
+    on_state = ReconstructionWork.on_state
 
     def breaks(self, state):
         on_state(self, state)
         if len(state.losses) == 2:
             raise DataError("the sky fell.")
 
-    monkeypatch.setattr(Reconstruction, "_on_state", breaks)
+    monkeypatch.setattr(ReconstructionWork, "on_state", breaks)
     assert main(["reconstruct", str(data), "-o", str(tmp_path / "out.h5"), "--defocus", "250"]) == 2
     assert "the sky fell" in capsys.readouterr().err
     assert Reconstruction.open(tmp_path / "out.h5").iteration == 2

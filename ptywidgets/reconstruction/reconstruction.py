@@ -2,57 +2,54 @@
 
 from __future__ import annotations
 
-import dataclasses
-import logging
 import os
-import threading
 from collections.abc import Sequence
-from typing import Any, Union
+from typing import Any
 
-import numpy as np
 from traitlets import Any as AnyTrait
-from traitlets import Enum, Instance, Int, Unicode, validate
+from traitlets import Bool, Enum, Instance, Int, Tuple, Unicode, validate
 
 from ptywidgets._renamed import now_called
 from ptywidgets.engine.backends import checked_device
-from ptywidgets.engine.checkpoint import Checkpoint, is_reconstruction, load_checkpoint
+from ptywidgets.engine.calibrate.alternatives import Landscape
 from ptywidgets.engine.constraints import default_constraints
-from ptywidgets.engine.core.errors import DataError, ParameterError, PtyError, unknown_name
+from ptywidgets.engine.core.errors import ParameterError, unknown_name
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.data.dataset import Dataset
-from ptywidgets.engine.io import read
+from ptywidgets.engine.direct import DirectImage
 from ptywidgets.engine.models import SPECIMENS
-from ptywidgets.engine.optics.aberrations import Aberrations
 from ptywidgets.engine.optics.probe import Optics
-from ptywidgets.engine.preprocess import prepare
+from ptywidgets.engine.preprocess import Measurement, Preparation
 from ptywidgets.engine.preprocess.consistent import check_belongs
 from ptywidgets.engine.problem.model_config import ModelConfig
 from ptywidgets.engine.refinements import default_refinements
+from ptywidgets.engine.solve.given import Given
 from ptywidgets.engine.solve.plan import Plan
-from ptywidgets.engine.solve.registry import algorithm_of
-from ptywidgets.engine.solve.schedule import Stage
-from ptywidgets.reconstruction.inputs.tilt_series_data import TiltSeriesData
+from ptywidgets.reconstruction.forwarding import chained, command, derived
+from ptywidgets.reconstruction.inputs.calibrator import Calibrator
+from ptywidgets.reconstruction.inputs.first_image import FirstImage
+from ptywidgets.reconstruction.inputs.given_waves import GivenWaves
+from ptywidgets.reconstruction.inputs.inputs import Inputs
+from ptywidgets.reconstruction.inputs.problem_maker import ProblemMaker
+from ptywidgets.reconstruction.inputs.settings import Settings
+from ptywidgets.reconstruction.inputs.start_check import Names, StartCheck
+from ptywidgets.reconstruction.inputs.tilt_series_data import TiltSeriesData, views_and_optics
+from ptywidgets.reconstruction.inputs.unknown import UnknownNumbers
 from ptywidgets.reconstruction.result.display_settings import DisplaySettings
-from ptywidgets.reconstruction.result.results import Results
-from ptywidgets.reconstruction.right_way import known_names, right_way
-from ptywidgets.reconstruction.safe import Name
-from ptywidgets.reconstruction.saving import copying, keeping
-from ptywidgets.reconstruction.session.run_timer import RunTimer
-from ptywidgets.reconstruction.session.runner import Runner
-from ptywidgets.reconstruction.session.running import Running
+from ptywidgets.reconstruction.result.result import Result
+from ptywidgets.reconstruction.saving import copies
+from ptywidgets.reconstruction.saving.files import FilePath, Files, loaded, opened
+from ptywidgets.reconstruction.session.made_in import MadeIn
+from ptywidgets.reconstruction.session.session import STATUSES, Session
 from ptywidgets.reconstruction.session.snapshot_channel import SnapshotChannel
+from ptywidgets.reconstruction.session.work import ReconstructionWork
+from ptywidgets.reconstruction.setting_hints import known_names, right_way
+from ptywidgets.reconstruction.strict_traits import Name, SafeTraits
 
-log = logging.getLogger("ptywidgets")
-Path = Union[str, "os.PathLike[str]"]
-STATUSES = ("empty", "ready", "running", "paused", "stopped", "finished", "doubtful", "error")
 SCHEDULES = ("automatic", "manual")
-FOUND = (  # traits that nobody gives
-    *("measurement", "estimates", "start_alternatives", "start_landscape"),
-    *("status", "iteration", "message", "doubts"),
-)
 
 
-class Reconstruction(Results, Running):
+class Reconstruction(SafeTraits):
     """Data, calibration, probe, plan, run and results in one place; widgets are views of it, and it needs none.
 
     Parameters
@@ -63,7 +60,11 @@ class Reconstruction(Results, Running):
         One for each data set of a series; numbers are degrees about the columns' axis. ``model.thickness`` is
         then the volume's depth.
     defocus : float, optional
-        In A; other aberrations through ``optics``, for a series one or one for each tilt.
+        In A; other aberrations through `optics`, for a series one or one for each tilt.
+    plan : Plan, optional
+        A plan of one's own makes the schedule manual; by default constraints and refinements are those of the model.
+    optics, preparation, object_type, model, schedule, device, ... : optional
+        First values of the traits of these names, where they are not to be the usual ones.
 
     Notes
     -----
@@ -84,6 +85,21 @@ class Reconstruction(Results, Running):
     (2, 3)
     """
 
+    dataset = Instance(Dataset, allow_none=True, help="The data; of a tilt series those that are looked at.")
+    views = Instance(TiltSeriesData, allow_none=True, help="The tilt series; None: there is one data set.")
+    preparation = Instance(Preparation, args=(), help="How the data are prepared.")
+    measurement = Instance(Measurement, allow_none=True, help="Prepared data; None until prepare().")
+    optics = Instance(Optics, args=(), help="What forms the probe.")
+    given = Instance(Given, allow_none=True, help="A known probe or object to begin with; None: there is none.")
+    initial_image = Instance(DirectImage, allow_none=True, help="What the next fresh run begins from; None: empty.")
+    estimates = Tuple(help="What calibrate() has estimated: name, value, uncertainty, source, sentence of each.")
+    start_alternatives = Tuple(help="What the start could be instead, the most probable first: Alternative objects.")
+    start_landscape = Instance(Landscape, allow_none=True, help="All that a search for the start has tried.")
+    find_unknown = Bool(True, help="Find what nobody has given, before a run; else a defocus not given counts as 0.")
+    hold = Names(
+        help='What an automatic run keeps: one or several of "aberrations", "rotation", "scan_step", "semiangle", '
+        '"q_pixel".'
+    )
     object_type = Name(
         "object type", tuple(SPECIMENS), "potential", help="What is unknown: a complex object or a potential."
     )
@@ -96,15 +112,16 @@ class Reconstruction(Results, Running):
         help="automatic: stages that end by themselves; manual: the plan's batches and rule.",
     )
     device = Unicode("cpu", help="cpu or gpu.")
-    status = Enum(STATUSES, "empty", help="Where the run stands.")
-    iteration = Int(0, help="Finished iterations.")
     look = Instance(DisplaySettings, args=(), help="What snapshots hold: which slice, which mode, a section.")
-    message = Unicode("", help="The last thing worth saying, in one sentence.")
     autosave = AnyTrait(
         None,
         allow_none=True,
         help="Path to which a running reconstruction is saved once a minute, and when it is done.",
     )
+    status = Enum(STATUSES, "empty", help="Where the run stands.")
+    iteration = Int(0, help="Finished iterations.")
+    doubts = Tuple(help="What should be doubted after a run that has ended: findings, each with a remedy.")
+    message = Unicode("", help="The last thing worth saying, in one sentence.")
 
     def __init__(
         self,
@@ -112,316 +129,160 @@ class Reconstruction(Results, Running):
         *,
         tilts: Sequence[Any] | None = None,
         defocus: float | None = None,
-        **values: Any,
+        views: TiltSeriesData | None = None,
+        preparation: Preparation | None = None,
+        optics: Optics | Sequence[Optics] | None = None,
+        given: Given | None = None,
+        initial_image: DirectImage | None = None,
+        object_type: str | None = None,
+        model: ModelConfig | None = None,
+        plan: Plan | None = None,
+        schedule: str | None = None,
+        device: str | None = None,
+        look: DisplaySettings | None = None,
+        autosave: FilePath | None = None,
+        hold: str | Sequence[str] | None = None,
+        find_unknown: bool | None = None,
     ) -> None:
-        for name, value in values.items():
-            if name in FOUND or not self.has_trait(name):
-                raise self._unknown_argument(name, value)
-        _check_data(dataset)
-        self._lock = threading.RLock()
-        self._runner: Runner | None = None
-        self._problem: Any = None  # Problem or TiltSeries
-        self._coarse: tuple[Any, Any] | None = None  # a problem, and the same at the window of the state
-        self._composed: tuple[ModelConfig, str] | None = None  # what the problem was made of
-        self._stages: tuple[Stage, ...] = ()
-        self._state: State | None = None
-        self._stale = False
-        self._warned = ""  # of what cannot be saved
-        self._target_iteration: int | None = None  # where the present run ends, where that is not what is planned
-        self._error: BaseException | None = None
-        self._timer = RunTimer()
-        self._publishing = threading.RLock()
+        views, first, optics = views_and_optics(dataset, views, tilts, optics, defocus)
         self.snapshots = SnapshotChannel()
-        given = values.pop("optics", None)
-        each = tuple(given) if isinstance(given, Sequence) else ()
-        if tilts is not None or isinstance(dataset, Sequence):
-            several: Any = tuple(dataset) if isinstance(dataset, Sequence) else (dataset,)
-            values["views"] = TiltSeriesData(several, tuple(() if tilts is None else tilts), each)
-        views: TiltSeriesData | None = values.get("views")
-        if views is not None and views.optics:
-            given = views.optics[0]
-            if defocus is not None:
-                raise ParameterError("defocus is for all tilts, but each has optics of its own; leave one of them out.")
-        elif each:
-            raise ParameterError(f"{len(each)} optics are given but one data set; expected one Optics.")
-        super().__init__(**values)
-        if "plan" not in values:
+        self._work = ReconstructionWork(self)
+        self._session = Session(self._work)
+        self._inputs, self._settings, self._calibrator = Inputs(self), Settings(self), Calibrator(self)
+        self._unknown, self._check, self._maker = UnknownNumbers(self), StartCheck(self), ProblemMaker(self)
+        self._images, self._waves = FirstImage(self), GivenWaves(self)
+        self._files, self._result = Files(self), Result(self)
+        values: dict[str, Any] = {"views": views, "preparation": preparation, "given": given}
+        values |= {"initial_image": initial_image, "object_type": object_type, "model": model}
+        values |= {"plan": plan, "schedule": schedule, "device": device, "look": look}
+        values |= {"autosave": autosave, "hold": hold, "find_unknown": find_unknown}
+        super().__init__(**{name: value for name, value in values.items() if value is not None})
+        if plan is None:
             self.plan = self.plan.replace(
                 constraints=default_constraints(self.object_type), refinements=default_refinements(self.model)
             )
-        elif "schedule" not in values:
+        elif schedule is None:
             self.schedule = "manual"
-        self.dataset = dataset if views is None else views.datasets[0]
-        if given is not None:
-            self.optics = given
-        elif self.dataset is not None:
-            self.optics = Optics.from_dataset(self.dataset)
-        self.status = "empty" if self.dataset is None else "ready"
+        self.dataset = first
+        if optics is not None:
+            self.optics = optics
+        elif first is not None:
+            self.optics = Optics.from_dataset(first)
+        self._session.set_status(self._work.idle)
         if defocus is not None:
             self.optics = self.optics.replace(aberrations=self.optics.aberrations.replace(defocus=defocus))
         _ = self.model, self.plan  # made now: who follows a change asks what there was before
-        self.observe(self._follow_inputs, ["views", "dataset", "measurement", "optics"])
-        self.observe(self._follow_given, "given")
-        self.observe(self._follow_object_type, "object_type")
-        self.observe(self._follow_config, "model")
-        self.observe(self._follow_plan, "plan")
-        self.observe(self._follow_schedule, "schedule")
-        self.observe(self._follow_model, ["model", "object_type"])
-        self.observe(self._follow_look, "look")
-        self._note_cell()
+        self.observe(self._inputs.follow, ["views", "dataset", "measurement", "optics"])
+        self.observe(self._waves.follow, "given")
+        self.observe(self._settings.follow_object_type, "object_type")
+        self.observe(self._settings.follow_config, "model")
+        self.observe(self._settings.follow_plan, "plan")
+        self.observe(self._settings.follow_schedule, "schedule")
+        self.observe(self._settings.follow_model, ["model", "object_type"])
+        self.observe(lambda _: self._work.publish(), "look")
+        self._made_in = MadeIn(self)
 
-    # ---------------------------------------------------------------- opening
+    # ---------------------------------------------------------------- files and copies
 
-    @classmethod
-    def open(
-        cls,
-        path: Path | Sequence[Path],
-        vacuum: Path | np.ndarray | None = None,
-        *,
-        tilts: Sequence[Any] | None = None,
-        defocus: float | None = None,
-        **calibration: Any,
-    ) -> Reconstruction:
-        """Open a file of data, the files of a tilt series, or a saved reconstruction.
-
-        Parameters
-        ----------
-        path : path or sequence of path
-            Anything that :func:`ptywidgets.read` understands, or what :meth:`save` wrote.
-        tilts : sequence, optional
-            One for each of several files, as above.
-        vacuum : path or ndarray, optional
-            Vacuum pattern.
-        defocus : float, optional
-            In A.
-        **calibration
-            What the file does not say: ``energy=80e3`` (eV), ``semiangle=20`` (mrad), ``scan_step`` (A), ``q_pixel``
-            (1/A); and how the data are to be read, as for :func:`ptywidgets.read`: ``dataset``, ``mask``,
-            ``scan_shape``, ``choose``, ``allow_external``.
-
-        Raises
-        ------
-        ParameterError
-            When something else than what it was made with is given along with a saved reconstruction.
-        """
-        if isinstance(path, (str, os.PathLike)):
-            saved = _checkpoint(path)
-            if saved is not None:
-                given = {"vacuum": vacuum, "tilts": tilts, "defocus": defocus, **calibration}
-                keeping.refuse_other(path, saved, given)
-                return cls.load(path)
-            files, several = [path], tilts is not None
-        else:
-            files, several = list(path), True
-            for one in files:
-                if is_reconstruction(one):
-                    raise ParameterError(
-                        f"{os.path.basename(one)} is a saved reconstruction, not a data file; a tilt series is opened "
-                        "from the data of each tilt, and a saved one by itself: Reconstruction.load(path)."
-                    )
-        datasets = [read(one, **calibration) for one in files]
-        if vacuum is not None:
-            datasets = [dataset.with_vacuum(vacuum) for dataset in datasets]
-        return cls(datasets if several else datasets[0], tilts=tilts, defocus=defocus)
-
-    # ---------------------------------------------------------------- changing
-
-    def update_optics(self, **changes: Any) -> None:
-        """Change fields of :attr:`optics`, or single aberrations by name: ``update_optics(defocus=500)``, in A."""
-        own = {k: v for k, v in changes.items() if k in {f.name for f in dataclasses.fields(Optics)}}
-        rest = {k: v for k, v in changes.items() if k not in own}
-        if rest:
-            aberrations = own.get("aberrations", self.optics.aberrations)
-            own["aberrations"] = Aberrations(**dict(aberrations)).replace(**rest)
-        self.optics = self.optics.replace(**own)
-
-    def update_plan(self, **changes: Any) -> None:
-        """Change fields of :attr:`plan`, or of its algorithm; a running reconstruction follows from its next batch."""
-        own = {k: v for k, v in changes.items() if k in self.plan.to_dict()}
-        rest = {k: v for k, v in changes.items() if k not in own}
-        if rest:
-            algorithm = own.get("algorithm", self.plan.algorithm)
-            self._check_fields(algorithm, rest)
-            own["algorithm"] = algorithm_of(algorithm).replace(**rest)
-        plan, before = self.plan.replace(**own), self.plan
-        if "iterations" in own:
-            self._target_iteration = None
-        self.plan = plan
-        runner = self._runner
-        if runner is not None and runner.active:
-            if self.autosave is not None:
-                try:
-                    self._say_unsaveable()
-                except ParameterError:
-                    self.plan = before
-                    raise
-            runner.change_plan(self.plan.replace(iterations=self.target_iteration))
-
-    def reset(self) -> Reconstruction:
-        """Stop, and forget object, probe and losses, and what :meth:`begin_with` gave; data, calibration and plan
-        stay."""
-        self.stop()
-        said = ""
-        if self.given is not None:
-            said = f"Forgotten, with the {self.given.words}: begin_with(...) gives it again."
-            self.given = None
-        self._state = None
-        self._problem = None
-        self._error = None
-        self._stale = False
-        self._target_iteration = None
-        self.iteration = 0
-        self.doubts = ()
-        self.message = said
-        self.status = "empty" if self.dataset is None else "ready"
-        return self
-
-    # ---------------------------------------------------------------- copies
-
-    def copy(self) -> Reconstruction:
-        """An idle one that goes on from the same state, and by itself: the two share the counts, which nobody changes.
-
-        Of one that runs, the copy has the latest state. It does not run, saves nowhere by itself, and is watched by
-        nobody.
-
-        Examples
-        --------
-        >>> from ptywidgets import samples
-        >>> recon = Reconstruction(samples.ducky("tiny"), defocus=samples.ducky_defocus("tiny")).run(2)
-        >>> other = recon.copy()
-        >>> other.run(1).iteration, recon.iteration
-        (3, 2)
-        """
-        return copying.restored(type(self), copying.parts(self))
-
-    def __copy__(self) -> Reconstruction:
-        return self.copy()
+    open = classmethod(opened)
+    load = classmethod(loaded)
+    save = command("_files", Files.save)
+    check_save = command("_files", Files.check_save)
+    can_save = command("_files", Files.can_save)
+    copy = __copy__ = copies.copied
 
     def __reduce__(self) -> Any:
         """What is pickled, also of one that runs: an idle one in its latest state; data on disk stay there."""
-        return copying.restored, (type(self), copying.parts(self))
+        return copies.restored, (type(self), copies.parts(self))
 
-    # ---------------------------------------------------------------- keeping
+    # ---------------------------------------------------------------- what a run is made from
 
-    def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> str:
-        """Save everything but the patterns themselves into one EMD file; an older file stays whole until it is done.
+    calibration = derived("_inputs", Inputs.calibration)
+    rotation = derived("_inputs", Inputs.rotation)
+    transpose = derived("_inputs", Inputs.transpose)
+    measurements = derived("_inputs", Inputs.measurements)
+    inputs = derived("_inputs", Inputs.files)
+    remember_input = command("_inputs", Inputs.remember_input)
+    crop = command("_inputs", Inputs.crop)
+    bin = command("_inputs", Inputs.bin)
+    crop_and_bin = command("_inputs", Inputs.crop_and_bin)
+    uncrop = command("_inputs", Inputs.uncrop)
+    set_calibration = command("_inputs", Inputs.set_calibration)
+    prepare = command("_inputs", Inputs.prepare)
+    update_optics = command("_settings", Settings.update_optics)
+    update_plan = command("_settings", Settings.update_plan)
+    probe_is_given = derived("_waves", GivenWaves.probe_is_given)
+    begin_with = chained("_waves", GivenWaves.begin_with)
 
-        Parameters
-        ----------
-        path : path
-            A new file, or a saved reconstruction, which is replaced.
-        overwrite : bool
-            Whether a file that is something else may be replaced. One of :attr:`inputs` never is.
+    # ---------------------------------------------------------------- the start
 
-        Raises
-        ------
-        FileFormatError
-            When the file may not or cannot be written.
+    unknown = derived("_unknown", UnknownNumbers.names)
+    calibrate = command("_calibrator", Calibrator.calibrate)
+    taken_alternative = derived("_calibrator", Calibrator.taken_alternative)
+    take_alternative = command("_calibrator", Calibrator.take_alternative)
+    find_orientation = command("_calibrator", Calibrator.find_orientation)
+    orient = command("_calibrator", Calibrator.orient)
+    examine = command("_calibrator", Calibrator.examine)
+    bright_field = command("_images", FirstImage.bright_field)
+    direct = command("_images", FirstImage.direct)
+    initialize_from = command("_images", FirstImage.initialize_from)
+    initialized_from = derived("_images", FirstImage.initialized_from)
 
-        Examples
-        --------
-        >>> import tempfile
-        >>> import ptywidgets as pw
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     file = pw.write(f"{folder}/duck.h5", pw.samples.ducky("tiny"))
-        ...     recon = pw.Reconstruction.open(file, defocus=250).run(1)
-        ...     try:
-        ...         recon.save(file, overwrite=True)
-        ...     except pw.engine.PtyError as error:
-        ...         print(str(error).split('; ')[1])
-        choose another name, such as duck_result.h5.
-        """
-        return keeping.save(self, path, overwrite)
+    # ---------------------------------------------------------------- the run
 
-    def check_save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
-        """Raise at once what :meth:`save` would raise over a path, for whoever works for hours before."""
-        keeping.check_save(self, path, overwrite)
+    start = chained("_session", Session.start)
+    step = chained("_session", Session.step)
+    pause = chained("_session", Session.pause)
+    resume = chained("_session", Session.resume)
+    stop = chained("_session", Session.stop)
+    request_stop = command("_session", Session.request_stop)
+    wait = chained("_session", Session.wait)
+    run = chained("_session", Session.run)
+    reset = chained("_session", Session.reset)
+    exception = derived("_session", Session.exception)
+    seconds_per_iteration = derived("_session", Session.seconds_per_iteration)
+    target_iteration = derived("_work", ReconstructionWork.target_iteration)
+    stages = derived("_work", ReconstructionWork.stages)
+    stage = derived("_work", ReconstructionWork.stage)
 
-    def _check_path(self, path: Path) -> None:
-        keeping.check_path(self, path)
+    # ---------------------------------------------------------------- what it has come to
 
-    def can_save(self) -> bool:
-        """Whether everything that describes this reconstruction can be saved; what cannot is in :attr:`message`.
+    @property
+    def result(self) -> Result:
+        """Everything that is derived from the state; the everyday names are also here."""
+        return self._result
 
-        A constraint, refinement or algorithm of your own has to be registered: :func:`ptywidgets.engine.register`.
-        """
-        words = self._unsaveable()
-        if words:
-            self.message = words
-        return not words
+    @property
+    def state(self) -> State | None:
+        """The engine's latest state; its arrays live on the device."""
+        return self._result.state
 
-    def _unsaveable(self) -> str:
-        """Why this reconstruction cannot be saved; "" where it can."""
-        try:
-            keeping.check_can_save(self)
-        except ParameterError as error:
-            return f"This cannot be saved: {error}"
-        return ""
-
-    def _say_unsaveable(self) -> None:
-        """Before the work is done: an error where it is to be saved on the way, else a word in the log."""
-        words = self._unsaveable()
-        if words and self.autosave is not None:
-            raise ParameterError(f"autosave is on. {words}")
-        if words and words != self._warned:
-            self._warned = self.message = words
-            log.warning(words)
-
-    @classmethod
-    def load(cls, path: Path, dataset: Dataset | Path | Sequence[Dataset | Path] | None = None) -> Reconstruction:
-        """Load what :meth:`save` wrote, and go on where it stopped.
-
-        Parameters
-        ----------
-        path : path
-        dataset : Dataset or path, optional
-            The data, where they are no longer at the path that the file remembers; of a tilt series one for each tilt.
-            Calibration, masks and vacuum pattern stay those that were saved; where these have others, :attr:`message`
-            says so.
-        """
-        checkpoint, found = keeping.load(path, dataset)
-        recon = cls(
-            **found,
-            plan=checkpoint.plan,
-            preparation=checkpoint.preparation,
-            object_type=checkpoint.object_type,
-            model=checkpoint.model,
-            given=checkpoint.given,
-        )
-        for file in checkpoint.inputs:
-            recon.remember_input(file)
-        said = checkpoint.provenance
-        if checkpoint.state is not None or "schedule" in said:
-            automatic = said.get("schedule") == "automatic"  # older files say planned for manual
-            recon.schedule = "automatic" if automatic else "manual"
-        recon.hold, recon.find_unknown = tuple(said.get("hold", "").split()), said.get("find_unknown") != "False"
-        if checkpoint.state is not None:
-            recon._initialized_from = said.get("initialized_from", "empty")
-            recon._continue_from(checkpoint.state)
-            recon._stale = said.get("stale") == "True"  # it was changed after the run that is saved
-        recon._remember_found(said.get("found", "").split())
-        words = keeping.other_than_saved(dataset, found["dataset"])
-        if words:
-            recon.message = words
-            log.warning(words)
-        return recon
-
-    def _continue_from(self, state: State) -> None:
-        measurement = prepare(self._data(), self.preparation)
-        if self.views is None and len(measurement.patterns) != len(state.positions):
-            raise DataError(
-                f"the saved reconstruction is of {len(state.positions)} scan positions, but "
-                f"{len(measurement.patterns)} of these data count; leave out the same ones: "
-                "dataset=data.with_scan_mask(...), or what Auto left out, dataset=data.without_bad_frames()."
-            )
-        self.measurement = self._prepared = measurement
-        self._problem = problem = self._problem_of(state)
-        self._composed = (self.model, self.object_type)
-        self._state = problem.on_device(state)
-        self._stale = False
-        self.iteration = state.iteration
-        self.status = "stopped"
-        self._publish()
+    problem = derived("_result", Result.problem)
+    present = derived("_result", Result.present)
+    volume = derived("_result", Result.volume)
+    voxel = derived("_result", Result.voxel)
+    object = derived("_result", Result.object)
+    object_phase = derived("_result", Result.object_phase)
+    object_amplitude = derived("_result", Result.object_amplitude)
+    slices = derived("_result", Result.slices)
+    depths = derived("_result", Result.depths)
+    modes = derived("_result", Result.modes)
+    occupations = derived("_result", Result.occupations)
+    tds_strength = derived("_result", Result.tds_strength)
+    b_factors = derived("_result", Result.b_factors)
+    diffuse_profile = derived("_result", Result.diffuse_profile)
+    displacement = derived("_result", Result.displacement)
+    background = derived("_result", Result.background)
+    probe = derived("_result", Result.probe)
+    probe_fourier = derived("_result", Result.probe_fourier)
+    positions = derived("_result", Result.positions)
+    position_corrections = derived("_result", Result.position_corrections)
+    sampling = derived("_result", Result.sampling)
+    losses = derived("_result", Result.losses)
+    error = derived("_result", Result.error)
+    memory = derived("_result", Result.memory)
+    section = command("_result", Result.section)
+    snapshot = command("_result", Result.snapshot)
 
     def __repr__(self) -> str:
         data = "no data" if self.dataset is None else repr(self.dataset)
@@ -430,7 +291,7 @@ class Reconstruction(Results, Running):
         error = f", error {self.error:.4g}" if self.losses else ""
         return f"Reconstruction({data}; {self.status}, iteration {self.iteration} of {self.target_iteration}{error})"
 
-    # ---------------------------------------------------------------- inside
+    # ---------------------------------------------------------------- what is refused
 
     @classmethod
     def _right_way(cls, name: str, value: Any) -> str:
@@ -441,26 +302,13 @@ class Reconstruction(Results, Running):
         return known_names()
 
     @classmethod
-    def _unknown_argument(cls, name: str, value: Any) -> ParameterError:
-        known = [n for n in cls.class_trait_names() if n not in FOUND]
+    def _unknown_argument(cls, name: str, value: Any, taken: list[str]) -> ParameterError:
         if now_called(name):
             return ParameterError(f"unknown argument of Reconstruction {name!r}; {now_called(name)}")
         way = right_way(name, value)
         if not way:
-            return unknown_name("argument of Reconstruction", name, [*known, "tilts", "defocus"])
+            return unknown_name("argument of Reconstruction", name, taken)
         return ParameterError(f"unknown argument of Reconstruction {name!r}; make it without, and {way}")
-
-    def _check_fields(self, algorithm: Any, changes: dict[str, Any]) -> None:
-        """Refuse what neither the plan nor its algorithm has, with where it belongs."""
-        algorithm = algorithm_of(algorithm)
-        fields = {f.name for f in dataclasses.fields(algorithm)}
-        for name, value in changes.items():
-            if name not in fields:
-                way = right_way(name, value)
-                if way and "update_plan" not in way:
-                    raise ParameterError(f"a plan has no {name!r}; {way}")
-                kind = f"parameter of Plan or {type(algorithm).__name__}"
-                raise unknown_name(kind, name, [*self.plan.to_dict(), *fields])
 
     @validate("device")
     def _check_device(self, proposal: Any) -> str:
@@ -472,7 +320,7 @@ class Reconstruction(Results, Running):
         if path is not None and not (isinstance(path, (str, os.PathLike)) and os.fspath(path)):
             raise ParameterError(f"autosave is {path!r}; expected the path of a file to write, or None.")
         if path is not None:
-            self._check_autosave_path(path)
+            self._files.check_autosave(path)
         return path
 
     @validate("measurement")
@@ -484,65 +332,12 @@ class Reconstruction(Results, Running):
 
     @validate("iteration")
     def _check_iteration(self, proposal: Any) -> int:
-        number, state = proposal["value"], self._state
+        number, state = proposal["value"], self._result.state
         if number not in (0, 0 if state is None else state.iteration):
             raise ParameterError(
                 f"iteration is counted, not set; for more of them, run({number}) or update_plan(iterations={number})."
             )
         return number
-
-    def _require_idle(self, what: str) -> None:
-        if self._runner is not None and self._runner.active:
-            raise ParameterError(f"cannot {what} while the reconstruction is {self.status}; stop it first.")
-
-    def _follow_object_type(self, change: Any) -> None:
-        if self.plan.constraints == default_constraints(change["old"]):
-            self.plan = self.plan.replace(constraints=default_constraints(change["new"]))
-
-    def _follow_config(self, change: Any) -> None:
-        """What the model has to find is refined, and no longer when it has not: the rest of the plan stays."""
-        before, now = default_refinements(change["old"]), default_refinements(change["new"])
-        if before != now:
-            others = tuple(r for r in self.plan.refinements if r not in before and type(r) not in map(type, now))
-            self.plan = self.plan.replace(refinements=(*others, *now))
-
-    def _follow_plan(self, change: Any) -> None:
-        """Whoever chooses batches or a rule has planned; how long and under which constraints is asked of both."""
-        old, new = change["old"], change["new"]
-        if (old.batch, old.algorithm) != (new.batch, new.algorithm):
-            self.schedule = "manual"
-
-    def _follow_schedule(self, change: Any) -> None:
-        if self._runner is not None and self._runner.active:
-            self.message = "The method changes with the next run: Stop, then Run."
-
-    def _follow_model(self, change: Any) -> None:
-        if self._runner is not None and self._runner.active:
-            goes_on = "Resume goes on with it" if self.status == "paused" else "Pause and Resume, or Stop and Run"
-            self.message = f"The model changes with the next run: {goes_on}."
-
-    def _follow_look(self, change: Any) -> None:
-        self._publish()
-
-
-def _check_data(dataset: Any) -> None:
-    """Refuse what is no data set, with the way to make one of it."""
-    if isinstance(dataset, (str, bytes, os.PathLike)):
-        raise ParameterError(f"a path is opened: Reconstruction.open({os.fspath(dataset)!r}).")
-    if dataset is None or isinstance(dataset, (Dataset, Sequence)):
-        return
-    kind = type(dataset).__name__
-    raise ParameterError(
-        f"the data are {'an' if kind[0] in 'aeiou' else 'a'} {kind}; expected a Dataset: "
-        "Dataset(array, Calibration(energy=..., scan_step=..., q_pixel=...)), or Reconstruction.open(path)."
-    )
-
-
-def _checkpoint(path: Any) -> Checkpoint | None:
-    try:
-        return load_checkpoint(path)
-    except PtyError:
-        return None
 
 
 __all__ = ["STATUSES", "Reconstruction"]

@@ -11,10 +11,10 @@ pytestmark = pytest.mark.browser
 # A search with alternatives that are made up, so that there are the same ones whatever the search finds in a duck.
 MADE_UP = """
 from ptywidgets import Reconstruction, StartAlternatives, Workbench, samples
-from ptywidgets.reconstruction.inputs import starting
+from ptywidgets.reconstruction.inputs import calibrator
 from ptywidgets.testing.starts import with_alternatives
-search = starting.calibrate
-starting.calibrate = lambda data, **known: with_alternatives(search(data, **known))
+search = calibrator.calibrate
+calibrator.calibrate = lambda data, **known: with_alternatives(search(data, **known))
 recon = Reconstruction(samples.ducky("small"))
 """
 BENCH = "bench = Workbench(recon)\nbench"

@@ -15,7 +15,7 @@ from ptywidgets import Reconstruction, read, samples
 from ptywidgets.engine import iterate
 from ptywidgets.engine.core.errors import FileFormatError, PtyError
 from ptywidgets.engine.data.dataset import Dataset
-from ptywidgets.reconstruction.session import running
+from ptywidgets.reconstruction.session import made_in
 from ptywidgets.reconstruction.session.hosts import Cell
 
 DEFOCUS = samples.ducky_defocus("tiny")
@@ -52,9 +52,9 @@ def of_defocus(task):
 def cell(monkeypatch):
     """A notebook in which the cell that runs, and the variables, are those of the test."""
     place = {"cell": None, "variables": {}}
-    monkeypatch.setattr(running, "current_cell", lambda: place["cell"])
+    monkeypatch.setattr(made_in, "current_cell", lambda: place["cell"])
     monkeypatch.setattr(
-        running, "variables", lambda value: frozenset(n for n, own in place["variables"].items() if own is value)
+        made_in, "variables", lambda value: frozenset(n for n, own in place["variables"].items() if own is value)
     )
     return place
 
@@ -165,7 +165,7 @@ def test_a_forked_child_knows_that_the_run_is_not_there(ducky):
     if not child:  # in the child: an exit status, and nothing of pytest's
         status = 1
         try:
-            known = recon.wait(5).status, recon._runner.active
+            known = recon.wait(5).status, recon._session.active
             status = 0 if known == ("stopped", False) and recon.run(1).losses else 2
         finally:
             os._exit(status)
@@ -294,6 +294,8 @@ def test_problems_states_and_plans_are_values(ducky):
     recon = made(ducky).run(1)
     for one in (recon.problem, recon.state, recon.plan, recon.stages, recon.measurement, recon.optics):
         assert type(copy.deepcopy(one)) is type(pickle.loads(pickle.dumps(one))) is type(one)
-    problem, state, plan = pickle.loads(pickle.dumps((recon._problem, recon.state, recon.plan.replace(iterations=3))))
-    expected = list(iterate(recon._problem, recon.plan.replace(iterations=3), recon.state))[-1]
+    problem, state, plan = pickle.loads(
+        pickle.dumps((recon.result.whole, recon.state, recon.plan.replace(iterations=3)))
+    )
+    expected = list(iterate(recon.result.whole, recon.plan.replace(iterations=3), recon.state))[-1]
     assert list(iterate(problem, plan, state))[-1].losses == expected.losses

@@ -20,6 +20,7 @@ from ptywidgets.engine import (
     Plan,
 )
 from ptywidgets.engine.constraints import default_constraints
+from ptywidgets.reconstruction.session.run_timer import RunTimer
 
 pytestmark = pytest.mark.usefixtures("no_thread_survives")
 DEFOCUS = samples.ducky_defocus("tiny")
@@ -215,9 +216,9 @@ def test_blocking_start_and_interrupt(recon, monkeypatch, capsys):
 
 
 def test_interrupting_run_stops_and_keeps(recon, monkeypatch, capsys):
-    from ptywidgets.reconstruction.session.runner import Runner
+    from ptywidgets.reconstruction.session.worker import Worker
 
-    original = Runner.wait
+    original = Worker.wait
     calls = []
 
     def wait(self, timeout=None):
@@ -226,7 +227,7 @@ def test_interrupting_run_stops_and_keeps(recon, monkeypatch, capsys):
             raise KeyboardInterrupt
         return original(self, timeout)
 
-    monkeypatch.setattr(Runner, "wait", wait)
+    monkeypatch.setattr(Worker, "wait", wait)
     recon.run()
     assert recon.status == "stopped" and "kept" in capsys.readouterr().out
 
@@ -260,9 +261,7 @@ def test_plan_changes_take_effect_while_it_runs(recon):
 
 
 def test_autosave(recon, tmp_path, monkeypatch):
-    from ptywidgets.reconstruction import reconstruction
-
-    monkeypatch.setattr(reconstruction.RunTimer, "save_due", lambda self: True)
+    monkeypatch.setattr(RunTimer, "save_due", lambda self: True)
     recon.autosave = tmp_path / "auto.h5"
     recon.run(2)
     assert Reconstruction.load(tmp_path / "auto.h5", dataset=recon.dataset).iteration == 2

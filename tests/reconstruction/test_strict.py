@@ -17,7 +17,7 @@ from ptywidgets._renamed import RENAMED
 from ptywidgets.engine import Aberrations, DataError, ModelConfig, ParameterError, Plan, PtyError, prepare, register
 from ptywidgets.engine.core.errors import UnknownAttributeError
 from ptywidgets.engine.solve.registry import unregister
-from ptywidgets.reconstruction.safe import SafeTraits
+from ptywidgets.reconstruction.strict_traits import SafeTraits
 
 
 @pytest.fixture(scope="module")

@@ -135,11 +135,11 @@ def test_a_bench_with_all_its_stages_is_closed_as_a_whole(data):
 
 
 def test_alternatives_are_closed_with_the_panel_that_shows_them(data, monkeypatch):
-    from ptywidgets.reconstruction.inputs import starting
+    from ptywidgets.reconstruction.inputs import calibrator
     from ptywidgets.testing.starts import with_alternatives
 
-    search = starting.calibrate
-    monkeypatch.setattr(starting, "calibrate", lambda data, **known: with_alternatives(search(data, **known)))
+    search = calibrator.calibrate
+    monkeypatch.setattr(calibrator, "calibrate", lambda data, **known: with_alternatives(search(data, **known)))
     widgets = open_widgets()
 
     def unfolded(bench):

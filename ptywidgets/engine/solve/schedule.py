@@ -6,7 +6,7 @@ nothing to choose; :func:`run_stages` works through them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -24,6 +24,7 @@ from ptywidgets.engine.core.state import State
 from ptywidgets.engine.losses.losses import AmplitudeLoss, AnscombeLoss
 from ptywidgets.engine.solve.iterate import steps
 from ptywidgets.engine.solve.plan import Plan
+from ptywidgets.engine.solve.termination import SLOW, as_good, best_until, settled
 
 APERTURES = 3.2  # radius of the coarse window in units of the aperture's: holds nearly all counts of thin specimens
 OF_PICTURE = 2.4  # the same for sweeps from an image, which comes from the bright field and has nothing beyond yet
@@ -34,10 +35,6 @@ SWEEPS = 2  # of PIE; one is enough where there is an image to begin with
 THICK_SWEEPS = 16  # of PIE, where there are slices
 TILT_SWEEPS = 4  # of PIE, where there are tilts, which say how deep things lie
 COARSE = 4  # iterations of conjugate gradients on the coarse window
-PATIENCE = 2  # iterations without a clearly better likelihood
-LITTLE = 0.02  # of all that was gained in the likelihood: what adds less is not worth its while
-FAINT = 0.002  # the same, of what an object is worth against none, for runs that begin with an image and gain little
-SLOW = 0.02  # share by which the error of an iteration has to fall where nothing can be held out
 
 
 @dataclass(frozen=True)
@@ -259,24 +256,24 @@ def run_stages(
         state = state.replace(stage=number)
         if number == len(stages) - 1:
             done = plan.iterations
-        watched = best = state  # going on by hand after it has settled, it looks at what comes from there on
-        # What the stage before came to, of the same pixels, is one to be better than.
-        judged = watched.iteration - int(before is not None and _follows(before, number, stage))
-        nothing = cache(partial(_misfit_of_nothing, problem, stage.window))  # where it is asked for, which it seldom is
         inner = steps(here, _of_stage(plan, stage, done), state)
+        if stage.until_settled:
+            begun = state.iteration  # going on by hand after it has settled, it looks at what comes from there on
+            # What the stage before came to, of the same pixels, is one to be better than.
+            judged = begun - int(before is not None and _follows(before, number, stage))
+            nothing = cache(partial(_misfit_of_nothing, problem, stage.window))  # where it is asked for: seldom
+            inner = best_until(
+                inner,
+                state,
+                better=partial(as_good, begin=judged, nothing=nothing),
+                ended=partial(settled, begin=begun, nothing=nothing),
+            )
         new: Plan | None = None
         while True:
             try:
                 state = inner.send(new)
             except StopIteration:
                 break
-            if state.at_iteration_end and stage.until_settled:
-                if _better(state, judged, nothing):
-                    best = state
-                if settled(state, watched.iteration, nothing):
-                    state = best
-                    yield state
-                    break
             sent = yield state
             new = None
             if sent is not None:
@@ -310,19 +307,6 @@ def coarse_window(problem: ReconstructionProblem, apertures: float = APERTURES) 
     return window[0], window[1]
 
 
-def settled(state: State, begin: int, nothing: Callable[[], float | None] = lambda: None) -> bool:
-    """Whether going on fits little but noise: hardly anything better for some iterations since `begin`.
-
-    `nothing` tells the misfit of an empty object, where the run began with another one.
-    """
-    if len(state.losses) - begin <= PATIENCE:
-        return False
-    misfits, losses = state.misfits[begin:], state.losses[begin:]
-    if np.isfinite(misfits).all():
-        return _is_little(min(misfits[:-PATIENCE]) - min(misfits[-PATIENCE:]), state, nothing)
-    return losses[-1] > (1 - SLOW) ** PATIENCE * losses[-1 - PATIENCE]
-
-
 def _follows(before: State, number: int, stage: Stage) -> bool:
     """Whether a stage begins with what another one has come to with the same detector pixels."""
     return before.stage < number and before.iteration > 0 and tuple(before.probe.shape[-2:]) == stage.window
@@ -330,25 +314,6 @@ def _follows(before: State, number: int, stage: Stage) -> bool:
 
 def _of_stage(plan: Plan, stage: Stage, done: int) -> Plan:
     return plan.replace(iterations=min(done, plan.iterations), batch=stage.batch, algorithm=stage.algorithm)
-
-
-def _better(state: State, begin: int, nothing: Callable[[], float | None]) -> bool:
-    """Whether held-out counts are as well explained as in any iteration since `begin`, or hardly worse; without any,
-    always."""
-    misfits = state.misfits[begin:]
-    if np.isfinite(misfits).all():
-        return _is_little(misfits[-1] - min(misfits), state, nothing)
-    return True
-
-
-def _is_little(difference: float, state: State, nothing: Callable[[], float | None]) -> bool:
-    """Whether a difference of held-out likelihoods means little: the first iterations tell what structure is worth,
-    or, of a run that began with an image, what an empty object lacks."""
-    least = float(np.nanmin(state.misfits))
-    if difference < LITTLE * (float(np.nanmax(state.misfits)) - least):
-        return True
-    lacking = nothing()
-    return lacking is not None and difference < FAINT * (lacking - least)
 
 
 def _misfit_of_nothing(problem: ReconstructionProblem, window: tuple[int, int]) -> float | None:

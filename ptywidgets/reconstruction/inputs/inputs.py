@@ -3,79 +3,86 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from traitlets import Instance
 
-from ptywidgets.engine.core.errors import DataError, PtyError
+from ptywidgets.engine.calibrate.flip import resolve_flip
+from ptywidgets.engine.core.errors import DataError
 from ptywidgets.engine.core.files import listed_files
-from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.engine.data.dataset import Calibration, Dataset
 from ptywidgets.engine.optics.probe import Optics
-from ptywidgets.engine.preprocess import Measurement, Preparation, prepare, reorient
+from ptywidgets.engine.preprocess import Measurement, prepare, reorient
+from ptywidgets.engine.preprocess.measurement import left_out_alike
+from ptywidgets.reconstruction.inputs.tilt_measurements import TiltMeasurements, same_origin
 from ptywidgets.reconstruction.inputs.tilt_series_data import TiltSeriesData
-from ptywidgets.reconstruction.safe import SafeTraits
+from ptywidgets.reconstruction.inputs.who_set import TURN, WhoSet
+
+if TYPE_CHECKING:
+    from ptywidgets.reconstruction.reconstruction import Reconstruction
 
 
-class Halted(Exception):
-    """A run was stopped before its first iteration."""
-
-
-class Inputs(SafeTraits):
-    """Data and measurements of one view, or of many that see one volume.
+class Inputs:
+    """Data and measurements of one view, or of many that see one volume, and who has set which number.
 
     Of a tilt series, `dataset` and `measurement` are those of the tilt that is looked at. Setting `dataset` to another
     one of ``views.datasets`` looks at that; nothing is begun anew. The tilt that was prepared last says how the
     detector lies to the scan, for all of them; each has an origin of its own.
     """
 
-    dataset = Instance(Dataset, allow_none=True, help="The data; of a tilt series those that are looked at.")
-    views = Instance(TiltSeriesData, allow_none=True, help="The tilt series; None: there is one data set.")
-    preparation = Instance(Preparation, args=(), help="How the data are prepared.")
-    measurement = Instance(Measurement, allow_none=True, help="Prepared data; None until prepare().")
-    optics = Instance(Optics, args=(), help="What forms the probe.")
-
-    status: Any
-    message: Any
-    initial_image: Any
-    estimates: Any
-    start_alternatives: Any
-    start_landscape: Any
-    _prepare: Any
-    _require_idle: Any
-    _runner: Any
-    _stale: bool  # the present state belongs to other data or another probe
-    _taking = False  # a start is being taken over
-    _turning = False  # another tilt is being looked at
-    _uncropped: tuple[Dataset, Optics] | None = None  # data before they were cropped or binned here, and their optics
-    _lead: Measurement | None = None  # prepared last: its rotation is that of all tilts
-    _also_read: tuple[Path, ...] = ()  # files
-
-    def __init__(self, **values: Any) -> None:
-        self._measured: dict[int, Measurement] = {}  # of tilts
-        super().__init__(**values)
+    def __init__(self, recon: Reconstruction) -> None:
+        self.recon = recon
+        self.stale = False  # the present state belongs to other data or another probe
+        self.who = WhoSet()
+        self.taking = False  # a start is being taken over
+        self.prepared: Measurement | None = None  # the measurement that was made here; another one was given
+        self.tilts = TiltMeasurements(recon)
+        self.uncropped: tuple[Dataset, Optics] | None = (
+            None  # before they were cropped or binned here, and their optics
+        )
+        self.also_read: tuple[Path, ...] = ()  # files
+        self._turning = False  # another tilt is being looked at
 
     @property
     def measurements(self) -> tuple[Measurement, ...]:
         """Prepared data of all tilts, or of the one view that there is; prepared now where they were not."""
-        if self.views is not None:
-            return self._measure_all()
-        return (self.measurement or self._prepare(),)
+        recon = self.recon
+        if recon.views is not None:
+            if recon.measurement is None:
+                self.prepare_now()
+            return self.tilts.all()
+        return (recon.measurement or self.prepare_now(),)
 
     @property
-    def inputs(self) -> tuple[Path, ...]:
+    def files(self) -> tuple[Path, ...]:
         """The files that data, vacuum patterns and masks were read from, of all tilts; nothing is saved over them."""
-        views = () if self.views is None else self.views.datasets
-        seen = () if self.dataset is None else (self.dataset,)
-        return listed_files([file for one in (*views, *seen) for file in one.inputs] + list(self._also_read))
+        recon = self.recon
+        views = () if recon.views is None else recon.views.datasets
+        seen = () if recon.dataset is None else (recon.dataset,)
+        return listed_files([file for one in (*views, *seen) for file in one.inputs] + list(self.also_read))
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """Calibration of the dataset."""
+        return None if self.recon.dataset is None else self.recon.dataset.calibration
+
+    @property
+    def rotation(self) -> float | None:
+        """Degrees from detector to scan, as used; None until prepared."""
+        return None if self.recon.measurement is None else self.recon.measurement.rotation
+
+    @property
+    def transpose(self) -> bool | None:
+        """Whether the detector is transposed; None until prepared."""
+        return None if self.recon.measurement is None else self.recon.measurement.transpose
 
     def remember_input(self, path: str | os.PathLike[str]) -> None:
         """Count a file among :attr:`inputs` that something was read from which the data do not know of."""
-        self._also_read = listed_files((*self._also_read, path))
+        self.also_read = listed_files((*self.also_read, path))
 
     def crop(
         self,
@@ -109,184 +116,234 @@ class Inputs(SafeTraits):
 
     def uncrop(self) -> None:
         """The whole data again, as they were before :meth:`crop` and :meth:`bin`; see :meth:`Dataset.uncropped`."""
-        self._require_idle("take the whole data")
-        dataset = self._data()
-        if self.views is not None:
+        recon = self.recon
+        recon._session.require_idle("take the whole data")
+        dataset = self.data()
+        if recon.views is not None:
             raise DataError("a tilt series is not taken back as a whole; open its files again.")
         if not dataset.source.operations:
             return
-        before, optics = self._uncropped or (None, self.optics)
+        before, optics = self.uncropped or (None, recon.optics)
         if before is not None and not _comes_from(dataset, before):
             before = None
-        vacuum = self.optics.vacuum
+        vacuum = recon.optics.vacuum
         whole = dataset.uncropped(before)
         if vacuum is not None:
             own = whole.vacuum if before is None else optics.vacuum
             if own is None:
                 raise DataError("the whole vacuum pattern is not known any more; open the data again, with vacuum=...")
             vacuum = own
-        self.dataset = whole
-        self._uncropped = None
-        self.optics = self.optics.replace(vacuum=vacuum)
+        recon.dataset = whole
+        self.uncropped = None
+        recon.optics = recon.optics.replace(vacuum=vacuum)
 
-    def set_calibration(self, *, origin: str = "given", **changes: Any) -> None:
+    def set_calibration(self, /, *, origin: str = "given", **changes: Any) -> None:
         """Change energy (eV), scan_step (A), q_pixel (1/A) or semiangle (mrad); of a tilt series in all tilts.
 
         `origin` says where the numbers came from, such as "measured".
         """
-        dataset = self._data()
-        self._require_idle("change the calibration")
+        recon = self.recon
+        dataset = self.data()
+        recon._session.require_idle("change the calibration")
         calibration = dataset.calibration.replace(**changes)
-        self._recalibrate(origin=origin, **changes)
-        self.measurement = None
-        if "semiangle" in changes and not (self.views is not None and self.views.optics):
-            self.optics = self.optics.replace(semiangle=calibration.semiangle)
+        self.recalibrate(origin=origin, **changes)
+        recon.measurement = None
+        if "semiangle" in changes and not (recon.views is not None and recon.views.optics):
+            recon.optics = recon.optics.replace(semiangle=calibration.semiangle)
 
-    def _data(self) -> Dataset:
-        if self.dataset is None:
+    def prepare(self, /, **changes: Any) -> Measurement:
+        """Prepare the data; keyword arguments change single fields of :attr:`preparation` first.
+
+        Where no rotation is given and the curl leaves the 180-degree ambiguity, a known defocus decides. Of a tilt
+        series the tilt that is looked at is prepared, and the others alike when they are needed.
+        """
+        recon = self.recon
+        self.data()
+        recon._session.require_idle("prepare anew")
+        recon.preparation = recon.preparation.replace(**changes)
+        return self.prepare_now()
+
+    def as_asked(self) -> Measurement:
+        """The measurement that the preparation asks for; data are read only where their origin is another one."""
+        recon = self.recon
+        if recon.measurement is not None and same_origin(recon.measurement, recon.preparation):
+            return reorient(recon.measurement, recon.preparation)
+        return prepare(self.data(), recon.preparation)
+
+    def prepare_now(self) -> Measurement:
+        recon = self.recon
+        measurement = self.as_asked()
+        message = measurement.rotation_fit.message
+        if self._can_resolve_flip():
+            test = resolve_flip(measurement, recon.optics)
+            given = recon.preparation.rotation is not None or recon.preparation.flip
+            if test.resolved and test.rotation != measurement.rotation and not given:
+                measurement = reorient(measurement, recon.preparation.replace(rotation=test.rotation))
+            message = f"{message.split(';')[0].rstrip('.')}; {test.message}"
+        message = message[:1].upper() + message[1:]
+        recon.measurement = self.prepared = measurement
+        self.leave_out(measurement)
+        recon.message = " ".join([*measurement.notes, message])
+        return measurement
+
+    def leave_out(self, measurement: Measurement) -> None:
+        """Let the dataset say what its measurement leaves out, so that images of it and what is saved do, too."""
+        recon = self.recon
+        dataset = recon.dataset
+        if dataset is None or recon.views is not None or dataset.scan_shape != measurement.scan_shape:
+            return
+        masked = left_out_alike(dataset, measurement)
+        if masked is not dataset:
+            before, self.taking = self.taking, True
+            try:
+                recon.dataset = masked
+            finally:
+                self.taking = before
+
+    def _can_resolve_flip(self) -> bool:
+        recon = self.recon
+        has_aperture = recon.optics.vacuum is not None or recon.optics.semiangle is not None
+        return has_aperture and recon.optics.aberrations["C10"] != 0
+
+    def data(self) -> Dataset:
+        recon = self.recon
+        if recon.dataset is None:
             raise DataError("there are no data yet: Reconstruction.open(path), or set `dataset`.")
-        return self.dataset
+        return recon.dataset
 
     def _exchange(self, change: Callable[[Dataset], Dataset], what: str) -> None:
         """Other data of the same experiment; the optics' vacuum pattern, seen by the same detector, goes along."""
-        before = self._data()
-        self._require_idle(what)
-        views = self.views
+        recon = self.recon
+        before = self.data()
+        recon._session.require_idle(what)
+        views = recon.views
         number = None if views is None else views.number(before)
         datasets = None if views is None else tuple(change(one) for one in views.datasets)
         after = change(before) if datasets is None or number is None else datasets[number]
         if after is before and (views is None or datasets == views.datasets):
             return
-        optics, each = self.optics, () if views is None else views.optics
+        optics, each = recon.optics, () if views is None else views.optics
         optics = _seen_as(optics, change, before, after)
         if views is not None and datasets is not None:
             pairs = zip(each, views.datasets, datasets, strict=False)
             each = tuple(_seen_as(one, change, old, new) for one, old, new in pairs)
-            self.views = replace(views, datasets=datasets, optics=each)
+            recon.views = replace(views, datasets=datasets, optics=each)
             if number is not None:
-                self.dataset = after
-            if not each and optics is not self.optics:
-                self.optics = optics
+                recon.dataset = after
+            if not each and optics is not recon.optics:
+                recon.optics = optics
             return
-        if self._uncropped is None or not _comes_from(before, self._uncropped[0]):
-            self._uncropped = before, self.optics
-        own = self.optics.aberrations
-        self.dataset = after
-        if self.optics.aberrations != own:  # found in the data before, and forgotten with them
-            optics = optics.replace(aberrations=self.optics.aberrations)
-        if optics is not self.optics:
-            self.optics = optics
+        if self.uncropped is None or not _comes_from(before, self.uncropped[0]):
+            self.uncropped = before, recon.optics
+        own = recon.optics.aberrations
+        recon.dataset = after
+        if recon.optics.aberrations != own:  # found in the data before, and forgotten with them
+            optics = optics.replace(aberrations=recon.optics.aberrations)
+        if optics is not recon.optics:
+            recon.optics = optics
 
-    def _recalibrate(self, **changes: Any) -> None:
-        views = self.views
-        number = None if views is None else views.number(self.dataset)
+    def recalibrate(self, **changes: Any) -> None:
+        recon = self.recon
+        views = recon.views
+        number = None if views is None else views.number(recon.dataset)
         if views is None or number is None:
-            self.dataset = self._data().with_calibration(**changes)
+            recon.dataset = self.data().with_calibration(**changes)
         else:
-            self.views = views = views.with_calibration(**changes)
-            self.dataset = views.datasets[number]
-
-    # ---------------------------------------------------------------- all tilts
-
-    def _measure_all(self) -> tuple[Measurement, ...]:
-        """Of a series; raises Halted where the run that needs them is to stop."""
-        assert self.views is not None
-        if self.measurement is None:
-            self._prepare()
-        said, runner = self.message, self._runner
-        for number in range(len(self.views)):
-            if runner is not None and runner.active and runner.stopping:
-                raise Halted
-            if number not in self._measured:
-                self.message = f"Preparing tilt {number + 1} of {len(self.views)}."
-            self._measure(number)
-        self.message = said
-        return tuple(self._measured[number] for number in range(len(self.views)))
-
-    def _measure(self, number: int) -> Measurement:
-        """One tilt, prepared as the leading one is, where it is not already."""
-        assert self.views is not None and self._lead is not None
-        dataset, lead, there = self.views.datasets[number], self._lead, self._measured.get(number)
-        if there is lead:
-            return there
-        wanted = lead.preparation.replace(rotation=lead.rotation, transpose=lead.transpose, flip=False)
-        if there is None or there.calibration != dataset.calibration or not same_origin(there, wanted):
-            try:
-                there = prepare(dataset, wanted)
-            except PtyError as error:
-                raise error.about(f"tilt {number + 1}, {dataset.name or 'without a name'}") from error
-        elif (there.rotation, there.transpose) != (lead.rotation, lead.transpose):
-            there = reorient(there, wanted)
-        self._measured[number] = there
-        return there
+            recon.views = views = views.with_calibration(**changes)
+            recon.dataset = views.datasets[number]
 
     # ---------------------------------------------------------------- following
 
-    def _follow_inputs(self, change: Any) -> None:
+    def follow(self, change: Any) -> None:
+        recon = self.recon
         name, old, new = change["name"], change["old"], change["new"]
-        if self._turning or (name == "dataset" and not self._taking and self._turn_to(new)):
+        if self._turning or (name == "dataset" and not self.taking and self._turn_to(new)):
             return
-        self._stale = True
+        self.stale = True
         if name == "views":
-            self._measured, self._lead = {}, None
-            if new is not None and not self._taking:
+            self.tilts.forget()
+            if new is not None and not self.taking:
                 self._begin_with(new)
-        elif name == "dataset" and old is not new and not self._taking:
-            self._forget()
-            with self._quietly():
-                self.views = None  # these data are not of the series
-            if self.status == "empty" and new is not None:
-                self.status = "ready"
+        elif name == "dataset" and old is not new and not self.taking:
+            self.forget()
+            with self.quietly():
+                recon.views = None  # these data are not of the series
+            if recon.status == "empty" and new is not None:
+                recon._session.set_status("ready")
             if old is not None and new is not None:
                 self._bring_vacuum(old, new)
-        elif name == "measurement" and self.views is not None:
-            number = self.views.number(self.dataset)
+        elif name == "measurement" and recon.views is not None:
+            number = recon.views.number(recon.dataset)
             if new is None or number is None:
-                self._measured, self._lead = {}, None
+                self.tilts.forget()
             else:
-                self._measured[number] = self._lead = new
-        elif name == "optics" and self.views is not None and self.views.optics:
-            with self._quietly():
-                self.views = replace(self.views, optics=())  # set once, they are those of all
+                self.tilts.take(number, new)
+        elif name == "optics" and recon.views is not None and recon.views.optics:
+            with self.quietly():
+                recon.views = replace(recon.views, optics=())  # set once, they are those of all
 
     def _bring_vacuum(self, old: Dataset, new: Dataset) -> None:
         """Where the optics have the vacuum pattern of the old data, they get that of the new ones."""
-        vacuum = self.optics.vacuum
+        recon = self.recon
+        vacuum = recon.optics.vacuum
         if vacuum is None or old.vacuum is None or new.vacuum is None or not np.array_equal(vacuum, old.vacuum):
             return
         if not np.array_equal(vacuum, new.vacuum):
-            self.optics = self.optics.replace(vacuum=new.vacuum)
+            recon.optics = recon.optics.replace(vacuum=new.vacuum)
 
     def _begin_with(self, views: TiltSeriesData) -> None:
         """Another series."""
-        number = views.number(self.dataset) or 0
-        with self._quietly():
-            self.dataset = views.datasets[number]
+        recon = self.recon
+        number = views.number(recon.dataset) or 0
+        with self.quietly():
+            recon.dataset = views.datasets[number]
             if views.optics:
-                self.optics = views.optics[number]
-        self._forget()
-        if self.status == "empty":
-            self.status = "ready"
+                recon.optics = views.optics[number]
+        self.forget()
+        if recon.status == "empty":
+            recon._session.set_status("ready")
 
-    def _forget(self) -> None:
-        self.measurement = self.initial_image = self.start_landscape = None
-        self.estimates = self.start_alternatives = ()
+    def forget(self) -> None:
+        """Of other data nothing is known that was found in these."""
+        recon = self.recon
+        recon.measurement = recon.initial_image = recon.start_landscape = None
+        recon.estimates = recon.start_alternatives = ()
+        self.who = self.who.without_start()
+        found, lens = self.found_names, recon.optics.aberrations
+        if self.who.found(lens):
+            recon.optics = recon.optics.replace(aberrations=self.who.given(lens))
+        recon.preparation = recon.preparation.replace(**{name: None for name in TURN if name in found})
+        self.who = WhoSet()
+        recon._waves.forget_object()  # of another specimen; a probe may well be the same
+
+    @property
+    def found_names(self) -> tuple[str, ...]:
+        """Of Cartesian aberrations, rotation and transpose those in use that were found from the data and not given."""
+        recon = self.recon
+        return self.who.found_names(recon.optics.aberrations, recon.preparation)
+
+    def remember_found(self, names: Sequence[str]) -> None:
+        """Take what is in use for found, not given, as it was before it was saved."""
+        recon = self.recon
+        lens = {n: v for n, v in recon.optics.aberrations.cartesian.items() if n in names}
+        self.who = self.who.with_found(lens).with_found_turn(recon.preparation, names)
 
     def _turn_to(self, dataset: Dataset | None) -> bool:
         """Whether this is but another tilt of the series, and then look at it."""
-        views = self.views
+        recon = self.recon
+        views = recon.views
         number = None if views is None else views.number(dataset)
         if views is None or number is None:
             return False
-        measurement = self._measure(number) if self._lead is not None else None
-        with self._quietly():
-            self.measurement = measurement
+        measurement = self.tilts.one(number) if self.tilts.lead is not None else None
+        with self.quietly():
+            recon.measurement = measurement
             if views.optics:
-                self.optics = views.optics[number]
+                recon.optics = views.optics[number]
         return True
 
     @contextmanager
-    def _quietly(self) -> Iterator[None]:
+    def quietly(self) -> Iterator[None]:
         """Inputs change and the state does not become stale by it."""
         before, self._turning = self._turning, True
         try:
@@ -314,10 +371,4 @@ def _comes_from(dataset: Dataset, whole: Dataset) -> bool:
     return same and made.operations[: len(begun.operations)] == begun.operations
 
 
-def same_origin(measurement: Measurement, preparation: Preparation) -> bool:
-    """Whether a measurement's origin was fitted as a preparation asks for."""
-    done = measurement.preparation
-    return (done.origin, done.robust) == (preparation.origin, preparation.robust)
-
-
-__all__ = ["Halted", "Inputs", "same_origin"]
+__all__ = ["Inputs"]

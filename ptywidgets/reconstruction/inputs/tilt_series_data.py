@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -71,6 +72,37 @@ class TiltSeriesData:
         return f"{len(self)} tilts {_range_words(self.tilts)}"
 
 
+def views_and_optics(
+    dataset: Any, views: TiltSeriesData | None, tilts: Sequence[Any] | None, optics: Any, defocus: float | None
+) -> tuple[TiltSeriesData | None, Dataset | None, Optics | None]:
+    """What a reconstruction is made from: the series, if it is one, the data to look at first, and their optics."""
+    _check_data(dataset)
+    each = tuple(optics) if isinstance(optics, Sequence) else ()
+    if tilts is not None or isinstance(dataset, Sequence):
+        several: Any = tuple(dataset) if isinstance(dataset, Sequence) else (dataset,)
+        views = TiltSeriesData(several, tuple(() if tilts is None else tilts), each)
+    if views is not None and views.optics:
+        if defocus is not None:
+            raise ParameterError("defocus is for all tilts, but each has optics of its own; leave one of them out.")
+        return views, views.datasets[0], views.optics[0]
+    if each:
+        raise ParameterError(f"{len(each)} optics are given but one data set; expected one Optics.")
+    return views, dataset if views is None else views.datasets[0], optics
+
+
+def _check_data(dataset: Any) -> None:
+    """Refuse what is no data set, with the way to make one of it."""
+    if isinstance(dataset, (str, bytes, os.PathLike)):
+        raise ParameterError(f"a path is opened: Reconstruction.open({os.fspath(dataset)!r}).")
+    if dataset is None or isinstance(dataset, (Dataset, Sequence)):
+        return
+    kind = type(dataset).__name__
+    raise ParameterError(
+        f"the data are {'an' if kind[0] in 'aeiou' else 'a'} {kind}; expected a Dataset: "
+        "Dataset(array, Calibration(energy=..., scan_step=..., q_pixel=...)), or Reconstruction.open(path)."
+    )
+
+
 def tilt_text(tilt: Tilt) -> str:
     """A tilt in degrees; the axes are named where it is not about the columns' axis alone.
 
@@ -104,4 +136,4 @@ def _degrees(angle: float) -> str:
     return f"{round(angle, 2):g}°".replace("-", "−")
 
 
-__all__ = ["TiltSeriesData", "tilt_text"]
+__all__ = ["TiltSeriesData", "tilt_text", "views_and_optics"]

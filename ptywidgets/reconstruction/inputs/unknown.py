@@ -5,15 +5,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from traitlets import Bool
 
-from ptywidgets.engine.calibrate import CalibrationResult, calibrate
+from ptywidgets.engine.calibrate import calibrate
 from ptywidgets.engine.calibrate.calibration import calibrate_by_disk
 from ptywidgets.engine.calibrate.certainty import in_one_line, question
-from ptywidgets.engine.calibrate.estimates import GIVEN
 from ptywidgets.engine.calibrate.spectra.optics_fit import TERMS
 from ptywidgets.engine.checks import Facts
 from ptywidgets.engine.checks.patterns import check_disk
@@ -25,25 +23,27 @@ from ptywidgets.engine.optics.aberrations import ALIASES, Aberrations
 from ptywidgets.engine.optics.probe import Optics
 from ptywidgets.engine.preprocess.defects.repair import repaired
 from ptywidgets.engine.preprocess.disk.aperture import measured_aperture
-from ptywidgets.reconstruction.inputs.inputs import Halted
-from ptywidgets.reconstruction.inputs.starting import TURN, Starting, found_by
+from ptywidgets.reconstruction.inputs.who_set import found_by
+from ptywidgets.reconstruction.session.session import Halted
+
+if TYPE_CHECKING:
+    from ptywidgets.reconstruction.reconstruction import Reconstruction
 
 SHARP = 1.0  # degrees: a rotation that the curl tells less sharply is looked for in the bright field, too
 DIRECTED = 0.4  # share of the curl: with more, the centre of mass has hardly a direction
 TITLES = {"semiangle": "semi-angle", "q_pixel": "detector pixel"}
 
 
-class Unknown(Starting):
-    """The side of :class:`~ptywidgets.Reconstruction` that finds, before a run, what is not known."""
+class UnknownNumbers:
+    """What a run needs of a reconstruction, and nobody has given."""
 
-    find_unknown = Bool(True, help="Find what nobody has given, before a run; else a defocus not given counts as 0.")
-
-    probe_is_given: Any
-    _found_words = ""  # what was found for the present run, in one line
-    _careful = False  # whether a thin object has not described the data
+    def __init__(self, recon: Reconstruction) -> None:
+        self.recon = recon
+        self.found_words = ""  # what was found for the present run, in one line
+        self._careful = False  # whether a thin object has not described the data
 
     @property
-    def unknown(self) -> tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:
         """What a run would look for in the data, since nobody has given it: "defocus", "semiangle", ...
 
         Examples
@@ -54,27 +54,29 @@ class Unknown(Starting):
         >>> Reconstruction(samples.ducky("tiny"), defocus=0).unknown
         ('rotation', 'transpose')
         """
-        if self.dataset is None:
+        recon = self.recon
+        if recon.dataset is None:
             return ()
-        known = self.dataset.calibration
+        known = recon.dataset.calibration
         names = [name for name in ("semiangle", "q_pixel") if getattr(known, name) is None]
         if self._aperture_is_known:
             names = [name for name in names if name != "semiangle"]
-        if self.probe_is_given:
+        if recon._waves.probe_is_given:
             names = [name for name in names if name != "semiangle"]
         elif not all(optics.aberrations.known for optics in self._all_optics):
             names.append("defocus")
         if not self._positions_are_given:
-            names += [name for name in ("rotation", "transpose") if getattr(self.preparation, name) is None]
+            names += [name for name in ("rotation", "transpose") if getattr(recon.preparation, name) is None]
         return tuple(names)
 
-    def _check_given(self) -> None:
+    def check_given(self) -> None:
         """Ask at once for what no data tell."""
-        known = self._data().calibration
-        findable = self.find_unknown and known.semiangle is not None
+        recon = self.recon
+        known = recon._inputs.data().calibration
+        findable = recon.find_unknown and known.semiangle is not None
         absent = [name for name in known.missing if not (name == "q_pixel" and findable)]
         ways = [name for name in absent if name != "q_pixel"]
-        if absent and ways != absent and self.find_unknown:  # either of the two tells the other
+        if absent and ways != absent and recon.find_unknown:  # either of the two tells the other
             raise AskingError(
                 "{named} are not set, of the last two one is enough; {set}.", *ways, "q_pixel", "semiangle"
             )
@@ -87,88 +89,95 @@ class Unknown(Starting):
 
     @property
     def _all_optics(self) -> tuple[Optics, ...]:
-        views = self.views
-        return views.optics if views is not None and views.optics else (self.optics,)
+        recon = self.recon
+        views = recon.views
+        return views.optics if views is not None and views.optics else (recon.optics,)
 
     @property
     def _positions_are_given(self) -> bool:
         """Whether the measurement is that of somebody who knew where the probe was."""
-        return self.measurement is not None and self.measurement.scan_shape != self._data().scan_shape
+        recon = self.recon
+        return recon.measurement is not None and recon.measurement.scan_shape != recon._inputs.data().scan_shape
 
     # ---------------------------------------------------------------- finding
 
-    def _find_unknown(self) -> str:
+    def find(self) -> str:
         """For the one who works: find what is unknown, with what is given held; raises what has to be asked.
 
         Returns in one line what was found and how sure it is; nothing where nothing was looked for.
         """
-        self._found_words = ""
-        if self.find_unknown and not self._positions_are_given:
-            wanted, sought = self.unknown, self._sought
+        recon = self.recon
+        self.found_words = ""
+        if recon.find_unknown and not self._positions_are_given:
+            wanted, sought = self.names, self._sought
             try:
-                self._found_words = self._find_for_tilts() if self.views is not None else self._find_here()
+                self.found_words = self._find_for_tilts() if recon.views is not None else self._find_here()
             except Halted:
-                self.message = f"Stopped while looking for {sought}: {self._taken_of(wanted)}."
+                recon.message = f"Stopped while looking for {sought}: {self._taken_of(wanted)}."
                 raise
-            if not self._found_words and self.message.startswith("Finding "):
-                self.message = ""
-        return self._found_words
+            if not self.found_words and recon.message.startswith("Finding "):
+                recon.message = ""
+        return self.found_words
 
     def _taken_of(self, wanted: Sequence[str]) -> str:
         """What a search that was stopped has left behind; semi-angle and detector pixel are taken before the rest."""
-        known = [TITLES[name] for name in wanted if name in TITLES and name not in self.unknown]
+        known = [TITLES[name] for name in wanted if name in TITLES and name not in self.names]
         return f"only the {' and the '.join(known)}, from the disk, was taken" if known else "nothing was changed"
 
     def _find_here(self) -> str:
+        recon = self.recon
         estimates = list(self._complete_aperture())
-        if self.optics.aberrations.known:
+        if recon.optics.aberrations.known:
             estimates += self._sharper_rotation()
             self._draw_aperture()
-        elif not self.probe_is_given:
-            estimates += self._look(**_held(self.optics.aberrations))
+        elif not recon._waves.probe_is_given:
+            estimates += self._look(**_held(recon.optics.aberrations))
         found = in_one_line(estimates, self._careful)
-        notes = () if not found or self.measurement is None else self.measurement.notes
+        notes = () if not found or recon.measurement is None else recon.measurement.notes
         return " ".join([*notes, found])
 
     def _complete_aperture(self) -> Sequence[Any]:
         """The aperture of the data where the optics have none; semi-angle or detector pixel from the disk."""
-        dataset = self._data()
+        recon, inputs = self.recon, self.recon._inputs
+        dataset = inputs.data()
         known = dataset.calibration
         if not self._aperture_is_known and (dataset.vacuum is not None or known.semiangle is not None):
-            self.optics = self.optics.replace(vacuum=dataset.vacuum, semiangle=known.semiangle)
+            recon.optics = recon.optics.replace(vacuum=dataset.vacuum, semiangle=known.semiangle)
         if not (known.q_pixel is None or (known.semiangle is None and not self._aperture_is_known)):
             return ()
         self._tell("the bright-field disk")
         found, estimates = calibrate_by_disk(dataset)
-        self._taking = True
+        inputs.taking = True
         try:
-            self._recalibrate(**dataclasses.asdict(found.calibration))
-            self.measurement = None
+            inputs.recalibrate(**dataclasses.asdict(found.calibration))
+            recon.measurement = None
         finally:
-            self._taking = False
+            inputs.taking = False
         if not self._aperture_is_known:
-            self.optics = self.optics.replace(semiangle=found.calibration.semiangle)
+            recon.optics = recon.optics.replace(semiangle=found.calibration.semiangle)
         return estimates
 
     def _draw_aperture(self) -> None:
         """As the disk of the patterns is, where there is no vacuum pattern and nobody has drawn the aperture."""
-        dataset, lens = self._data(), self.optics
+        recon, inputs = self.recon, self.recon._inputs
+        dataset, lens = inputs.data(), recon.optics
         stated = (dataset.calibration.semiangle, Optics().rolloff)
-        if self.probe_is_given or lens.vacuum is not None or (lens.semiangle, lens.rolloff) != stated:
+        if recon._waves.probe_is_given or lens.vacuum is not None or (lens.semiangle, lens.rolloff) != stated:
             return
-        measurement = self.measurement or self._prepare()
+        measurement = recon.measurement or inputs.prepare_now()
         if measurement.scan_shape == dataset.scan_shape:
             self._tell("the edge of the aperture")
             with contextlib.suppress(DataError):  # no disk is seen: then what is stated is the best there is
-                self.optics = measured_aperture(lens, repaired(dataset), measurement)
+                recon.optics = measured_aperture(lens, repaired(dataset), measurement)
 
     def _sharper_rotation(self) -> Sequence[Any]:
         """With known aberrations: the rotation from the bright field where the curl has not told it sharply."""
-        if self.preparation.rotation is not None or self.preparation.flip:
+        recon, inputs = self.recon, self.recon._inputs
+        if recon.preparation.rotation is not None or recon.preparation.flip:
             return ()
-        fit, held = (self.measurement or self._prepare()).rotation_fit, self.optics.aberrations
+        fit, held = (recon.measurement or inputs.prepare_now()).rotation_fit, recon.optics.aberrations
         directed = fit.solenoidal_share <= DIRECTED
-        if (directed and fit.uncertainty <= SHARP) or (self.measurement is not self._prepared):
+        if (directed and fit.uncertainty <= SHARP) or (recon.measurement is not inputs.prepared):
             return ()
         try:
             if not held:  # a probe in focus looks the same from all sides
@@ -183,20 +192,21 @@ class Unknown(Starting):
 
     def _look(self, **held: Any) -> Sequence[Any]:
         """Find a start with what is given held, and take it over; raises what has to be asked."""
+        recon, inputs = self.recon, self.recon._inputs
         self._careful = False
-        dataset, lens = self._data(), self.optics
-        known: dict[str, Any] = {"preparation": self.preparation, **held}
+        dataset, lens = inputs.data(), recon.optics
+        known: dict[str, Any] = {"preparation": recon.preparation, **held}
         if lens.vacuum is None or lens.vacuum.shape == dataset.detector_shape:
             dataset = dataset.with_vacuum(lens.vacuum)  # the aperture that the probe will have
-        given = self.measurement
-        by_hand = given is not None and given is not self._prepared
-        if given is not None and (by_hand or self.preparation.flip):  # somebody has said how the detector lies
+        given = recon.measurement
+        by_hand = given is not None and given is not inputs.prepared
+        if given is not None and (by_hand or recon.preparation.flip):  # somebody has said how the detector lies
             known |= {"rotation": given.rotation, "transpose": given.transpose}
-        if self.model.slices > 1 and self.views is None:
-            known["thickness"] = self.model.thickness
+        if recon.model.slices > 1 and recon.views is None:
+            known["thickness"] = recon.model.thickness
         try:
             with np.errstate(divide="ignore", invalid="ignore"):
-                start = calibrate(dataset, progress=self._tell, stop=self._is_stopping, **known)
+                start = calibrate(dataset, progress=self._tell, stop=lambda: recon._session.stopping, **known)
         except WorkStopped:
             raise Halted from None
         except CalibrationError as error:  # a question with the disk's own numbers says more
@@ -212,97 +222,61 @@ class Unknown(Starting):
         asked = question(start)
         if asked is not None:
             if not by_hand:
-                self._offer(start, taken=False)
+                recon._calibrator.offer(start, taken=False)
             raise _contradiction(Facts(dataset, start.measurement, start.optics)) or asked
         self._careful = start.refinement is not None and not start.refinement.accepted
         if by_hand:
-            self.optics = lens.replace(aberrations=start.optics.aberrations)
-            self._found_lens = found_by(start)
-            self.estimates = start.estimates
-            self._offer(start)
+            recon.optics = lens.replace(aberrations=start.optics.aberrations)
+            inputs.who = inputs.who.with_found(found_by(start))
+            recon.estimates = start.estimates
+            recon._calibrator.offer(start)
             return start.estimates
-        self._apply_start(start)
+        recon._calibrator.apply(start)
         return start.estimates
-
-    def _apply_start(self, start: CalibrationResult) -> None:
-        """Take a start over, and keep what the optics have been given."""
-        lens = self.optics
-        self._take_over(start)
-        if lens.aberrations.known:  # held, but for the last digit of a fit
-            self.optics = self.optics.replace(aberrations=lens.aberrations)
-            self._set_lens, self._found_lens = lens.aberrations, {}
-
-    def _take_over(self, start: CalibrationResult) -> None:
-        free = [n for n in ("rotation", "transpose") if start.estimate(n).source != GIVEN]
-        super()._take_over(start)
-        self._found_turn = tuple((n, getattr(self.preparation, n)) for n in free)
-
-    def _forget(self) -> None:
-        """Of other data nothing is known that was found in these."""
-        super()._forget()
-        found = self._found_names
-        if self._found_now:
-            self.optics = self.optics.replace(aberrations=self._given_aberrations())
-        self.preparation = self.preparation.replace(**{name: None for name in TURN if name in found})
-        self._found_lens, self._found_turn = {}, ()
-
-    @property
-    def _found_names(self) -> tuple[str, ...]:
-        """Of Cartesian aberrations, rotation and transpose those in use that were found from the data and not given."""
-        turn = [name for name, value in self._found_turn if getattr(self.preparation, name) == value]
-        return (*sorted(self._found_now), *turn)
-
-    def _remember_found(self, names: Sequence[str]) -> None:
-        """Take what is in use for found, not given, as it was before it was saved."""
-        self._found_lens = {n: v for n, v in self.optics.aberrations.cartesian.items() if n in names}
-        self._found_turn = tuple((name, getattr(self.preparation, name)) for name in TURN if name in names)
 
     def _tell(self, words: str) -> None:
         """Say what is looked at; raises Halted where the run is to stop."""
-        if self._is_stopping():
-            raise Halted
-        self.message = f"Finding {self._sought}: {words}."
-
-    def _is_stopping(self) -> bool:
-        runner = self._runner
-        return runner is not None and runner.active and runner.stopping
+        recon = self.recon
+        recon._session.halt()
+        recon.message = f"Finding {self._sought}: {words}."
 
     @property
     def _sought(self) -> str:
-        names = [TITLES.get(name, name) for name in self.unknown]
+        names = [TITLES.get(name, name) for name in self.names]
         return ", ".join(names) or "the start"
 
     # ---------------------------------------------------------------- tilts
 
     def _find_for_tilts(self) -> str:
         """The tilt that is nearest to none is looked at, where a thick volume is thinnest; the others are alike."""
-        views = self.views
+        recon, inputs = self.recon, self.recon._inputs
+        views = recon.views
         assert views is not None
-        if self.probe_is_given or all(optics.aberrations.known for optics in self._all_optics):
+        if recon._waves.probe_is_given or all(optics.aberrations.known for optics in self._all_optics):
             return ""
-        looked_at = self.dataset, self.measurement, self.optics
+        looked_at = recon.dataset, recon.measurement, recon.optics
         level = int(np.argmin([np.hypot(np.hypot(t.x, t.y), t.z) for t in views.tilts]))
         each = views.optics
-        with self._quietly():
-            self.dataset, self.measurement = views.datasets[level], None
+        with inputs.quietly():
+            recon.dataset, recon.measurement = views.datasets[level], None
             if each:
-                self.optics = each[level]
+                recon.optics = each[level]
         try:
             said = self._find_here()
         except Halted:  # the tilt that was looked at before is looked at again
-            if self.views is views:
-                with self._quietly():
-                    self.dataset, self.measurement, self.optics = looked_at
+            if recon.views is views:
+                with inputs.quietly():
+                    recon.dataset, recon.measurement, recon.optics = looked_at
             raise
-        found = self.optics.aberrations
-        views = self.views
+        found = recon.optics.aberrations
+        views = recon.views
         assert views is not None
         if each:
-            with self._quietly():
+            with inputs.quietly():
                 same = tuple(o if o.aberrations.known else o.replace(aberrations=found) for o in each)
-                self.views = dataclasses.replace(views, optics=same)
+                recon.views = dataclasses.replace(views, optics=same)
         number = next((n for n, one in enumerate(views.datasets) if one is looked_at[0]), level)
-        self.dataset = views.datasets[number]
+        recon.dataset = views.datasets[number]
         return f"{said[:-1]}; of tilt {level + 1} of {len(views)}, and taken for all."
 
 
@@ -332,4 +306,4 @@ def _held(aberrations: Aberrations) -> dict[str, Any]:
     return {"aberrations": aberrations, "terms": tuple(t for t in TERMS if t[:3] not in given)}
 
 
-__all__ = ["Unknown"]
+__all__ = ["UnknownNumbers"]

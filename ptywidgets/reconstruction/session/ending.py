@@ -62,7 +62,7 @@ class Runs:
         """In a forked child: none of the threads is here, and the lock may have been held by one."""
         self._lock = threading.Lock()
         for run in self:
-            run._forked()
+            run._work.forked()
         self._known.clear()
         _waiting.clear()
 
@@ -141,12 +141,12 @@ def _end() -> None:
     runs = list(RUNS)
     _until = min(_until, time.monotonic() + LIMIT)
     for run in runs:
-        run._leave()
+        run._session.leave()
         RUNS.discard(run)
     _end_threads(_until)
     for run in runs:
         free = hold_hdf5(max(_until, time.monotonic() + LATER), release=True)
-        print(f"{PREFIX}: {run._last_words(free)}", file=sys.stderr, flush=True)
+        print(f"{PREFIX}: {run._work.last_words(free)}", file=sys.stderr, flush=True)
 
 
 def _end_for_good() -> None:

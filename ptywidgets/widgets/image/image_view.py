@@ -15,7 +15,7 @@ from ipywidgets import CallbackDispatcher
 
 from ptywidgets.engine.core.errors import ParameterError, unknown_name
 from ptywidgets.engine.data.calibration import in_words, single
-from ptywidgets.reconstruction.safe import Name, Strict, own_traits
+from ptywidgets.reconstruction.strict_traits import Name, Strict, own_traits
 from ptywidgets.widgets.image.colormaps import check
 from ptywidgets.widgets.image.frames import Frame, FrameChannel, quantise
 from ptywidgets.widgets.image.png import PngFallback, colours, png, resized

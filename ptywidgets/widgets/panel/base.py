@@ -14,10 +14,10 @@ import numpy as np
 from ptywidgets.engine.core.errors import PtyError
 from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.reconstruction import Reconstruction
-from ptywidgets.reconstruction.right_way import known_names, right_way, short
-from ptywidgets.reconstruction.safe import Strict
 from ptywidgets.reconstruction.session.ending import Timer
 from ptywidgets.reconstruction.session.hosts import shows_threads, until_run_again
+from ptywidgets.reconstruction.setting_hints import known_names, right_way, short
+from ptywidgets.reconstruction.strict_traits import Strict
 from ptywidgets.widgets.image.image_view import ImageView
 from ptywidgets.widgets.image.png import PngFallback, png, resized, side_by_side
 from ptywidgets.widgets.panel import places as places  # enters the fields that errors name

@@ -22,7 +22,7 @@ class CandidateCard(VBox):
         super().__init__([self.view, self.caption], layout={"min_width": "0", "overflow": "visible"})
         self.add_class("pty-card")
 
-    def show(self, candidate: Any, best: bool, step: tuple[float, str]) -> None:
+    def show(self, candidate: Any, best: bool, step: tuple[float | tuple[float, float], str]) -> None:
         """Show a :class:`~ptywidgets.engine.calibrate.orientation.Candidate`; `step` is the scan step with its unit."""
         self.view.title = degrees_text(candidate.rotation, 0)
         self.view.note = "transposed" if candidate.transpose else "as recorded"

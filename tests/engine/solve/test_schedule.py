@@ -19,8 +19,8 @@ from ptywidgets.engine.solve.schedule import (
     prepared_for_schedule,
     reconstruct,
     run_stages,
-    settled,
 )
+from ptywidgets.engine.solve.termination import settled
 from ptywidgets.testing import example_problem
 
 CONSTRAINTS = default_constraints("potential")

@@ -16,7 +16,7 @@ from ptywidgets.engine.calibrate.chosen import CHOSEN
 from ptywidgets.engine.checks.joint_fit import Offsets
 from ptywidgets.engine.checks.start_changes import changes
 from ptywidgets.engine.core.asked import AskingError
-from ptywidgets.reconstruction.inputs import starting, unknown
+from ptywidgets.reconstruction.inputs import calibrator, unknown
 from ptywidgets.testing.starts import example_alternatives, with_alternatives
 
 
@@ -32,7 +32,7 @@ def offered(monkeypatch):
     def search(data, **known):
         return with_alternatives(calibrate(data, **known))
 
-    monkeypatch.setattr(starting, "calibrate", search)
+    monkeypatch.setattr(calibrator, "calibrate", search)
     monkeypatch.setattr(unknown, "calibrate", search)
 
 
@@ -58,7 +58,7 @@ def test_a_start_brings_them_and_the_first_is_in_use(recon):
 
 def test_a_start_without_any_leaves_none_of_another_one(recon, monkeypatch):
     monkeypatch.setattr(
-        starting,
+        calibrator,
         "calibrate",
         lambda data, **known: replace(calibrate(data, **known), alternatives=(), landscape=None),
     )
@@ -183,7 +183,7 @@ def test_corrected_before_a_run_what_was_found_is_not_taken_for_given(recon):
     recon.update_optics(C30=1e4)
     before = recon.optics.aberrations
     offsets = Offsets({"C10": 10.0, "C12a": 20.0, "C21b": -300.0}, np.eye(2))
-    recon._take_offsets(offsets, changes(offsets, recon.measurement, recon.optics))
+    recon._check.take_offsets(offsets, changes(offsets, recon.measurement, recon.optics))
     assert recon.optics.aberrations.cartesian["C12a"] == pytest.approx(before.cartesian["C12a"] + 20)
     recon.take_alternative(0)
     assert recon.optics.aberrations.cartesian == pytest.approx(before.cartesian), "what the program has changed stays"
@@ -245,8 +245,8 @@ def test_the_run_follows_and_begins_anew(recon):
 
 def test_a_start_that_is_looked_for_again_is_not_told_what_was_chosen(recon, monkeypatch):
     asked = []
-    search = starting.calibrate
-    monkeypatch.setattr(starting, "calibrate", lambda data, **known: asked.append(known) or search(data, **known))
+    search = calibrator.calibrate
+    monkeypatch.setattr(calibrator, "calibrate", lambda data, **known: asked.append(known) or search(data, **known))
     recon.take_alternative(1)
     recon.calibrate()
     assert "aberrations" not in asked[0] and asked[0]["preparation"].rotation is None

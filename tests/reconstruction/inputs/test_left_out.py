@@ -85,7 +85,7 @@ def test_maps_of_positions_have_holes_and_the_picture_stays_in_place(duck):
         frames.append((recon.problem.scan_middle - first[-1], into_scan_frame(recon.problem, None)[2]))
     assert frames[0][1] == frames[1][1]
     np.testing.assert_allclose(frames[0][0], frames[1][0])  # from the last position, which both have
-    recon._state = recon.state.replace(positions=recon.state.positions + 0.5)
+    recon.result.state = recon.state.replace(positions=recon.state.positions + 0.5)
     np.testing.assert_array_equal(np.isnan(recon.position_corrections[..., 0]), ~mask)
 
 

@@ -149,7 +149,7 @@ def test_how_far_positions_have_moved_is_told_in_the_scan_frame(data):
     rows = np.repeat(np.arange(data.scan_shape[0]), data.scan_shape[1]) * 0.1
     angle = np.radians(15.0)  # a displacement turns by minus the rotation, of -15 degrees
     moved = rows[:, None] * np.array([np.cos(angle), np.sin(angle)])
-    recon._state = state.replace(positions=problem.initial_positions + moved)
+    recon.result.state = state.replace(positions=problem.initial_positions + moved)
     position_corrections = recon.position_corrections
     np.testing.assert_allclose(position_corrections[..., 0], rows.reshape(data.scan_shape), atol=1e-6)
     np.testing.assert_allclose(position_corrections[..., 1], 0, atol=1e-6)

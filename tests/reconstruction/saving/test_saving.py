@@ -11,7 +11,9 @@ import pytest
 from ptywidgets import Reconstruction, read, samples, write
 from ptywidgets.engine import Dataset
 from ptywidgets.engine.core.errors import DataError, FileFormatError, FileInTheWay
-from ptywidgets.reconstruction import reconstruction
+from ptywidgets.reconstruction.saving import saved_file
+from ptywidgets.reconstruction.session.run_timer import RunTimer
+from ptywidgets.reconstruction.session.work import ReconstructionWork
 from ptywidgets.testing.series import example_tilts
 
 pytestmark = pytest.mark.usefixtures("no_thread_survives")
@@ -43,7 +45,7 @@ def recon(files):
 @pytest.fixture
 def often(monkeypatch):
     """Save after every iteration, not once a minute."""
-    monkeypatch.setattr(reconstruction.RunTimer, "save_due", lambda self: True)
+    monkeypatch.setattr(RunTimer, "save_due", lambda self: True)
 
 
 def heard(recon):
@@ -160,7 +162,7 @@ def test_a_run_is_autosaved_when_it_is_finished(recon, tmp_path):
 
 def test_a_failing_autosave_does_not_end_the_run(recon, tmp_path, often, monkeypatch):
     recon.autosave = tmp_path / "auto.h5"
-    save, tried = reconstruction.keeping.save, []
+    save, tried = saved_file.save, []
 
     def full(*arguments):
         tried.append(recon.state.iteration)
@@ -168,7 +170,7 @@ def test_a_failing_autosave_does_not_end_the_run(recon, tmp_path, often, monkeyp
             raise FileFormatError(f"auto.h5 could not be written: the disk is full ({len(tried)}).")
         return save(*arguments)
 
-    monkeypatch.setattr(reconstruction.keeping, "save", full)
+    monkeypatch.setattr(saved_file, "save", full)
     said = heard(recon)
     recon.run(5)
     assert recon.status == "finished" and recon.iteration == 5 and tried == [1, 2, 3, 4, 5, 5]
@@ -188,7 +190,7 @@ def test_an_autosave_that_never_succeeded_is_said_at_the_end(recon, tmp_path, of
     def fails(*_):
         raise error
 
-    monkeypatch.setattr(reconstruction.keeping, "save", fails)
+    monkeypatch.setattr(saved_file, "save", fails)
     said = heard(recon)
     recon.run(3)
     assert recon.status == "finished" and recon.iteration == 3
@@ -202,16 +204,16 @@ def test_an_autosave_that_never_succeeded_is_said_at_the_end(recon, tmp_path, of
 
 def test_an_error_of_the_run_is_said_with_that_of_its_autosave(recon, tmp_path, often, monkeypatch):
     recon.autosave = tmp_path / "auto.h5"
-    monkeypatch.setattr(reconstruction.keeping, "save", lambda *_: 1 / 0)
+    monkeypatch.setattr(saved_file, "save", lambda *_: 1 / 0)
 
-    on_state = Reconstruction._on_state
+    on_state = ReconstructionWork.on_state
 
     def breaks(self, state):
         on_state(self, state)
         if len(state.losses) == 2:
             raise DataError("the sky fell.")
 
-    monkeypatch.setattr(Reconstruction, "_on_state", breaks)
+    monkeypatch.setattr(ReconstructionWork, "on_state", breaks)
     with pytest.raises(DataError, match="sky"):
         recon.run(3)
     assert recon.status == "error" and recon.iteration == 2
@@ -220,7 +222,7 @@ def test_an_error_of_the_run_is_said_with_that_of_its_autosave(recon, tmp_path, 
 
 def test_autosave_is_given_up_by_setting_it_to_none(recon, tmp_path, often, monkeypatch):
     recon.autosave = tmp_path / "auto.h5"
-    monkeypatch.setattr(reconstruction.keeping, "save", lambda *_: 1 / 0)
+    monkeypatch.setattr(saved_file, "save", lambda *_: 1 / 0)
     recon.observe(lambda change: setattr(recon, "autosave", None), "iteration")
     recon.run(4)
     assert "Nothing was autosaved" not in recon.message and not (tmp_path / "auto.h5").exists()
@@ -237,8 +239,8 @@ def test_what_appears_under_the_name_of_an_autosave_is_kept(recon, tmp_path, oft
 FULL = """
 import resource, sys
 from ptywidgets import Reconstruction, samples
-from ptywidgets.reconstruction import reconstruction
-reconstruction.RunTimer.save_due = reconstruction.RunTimer.show_due = lambda self: True
+from ptywidgets.reconstruction.session.run_timer import RunTimer
+RunTimer.save_due = RunTimer.show_due = lambda self: True
 recon = Reconstruction(samples.ducky("tiny"), defocus=250, autosave=sys.argv[1])
 recon.update_plan(batch=50)
 most = lambda n: resource.setrlimit(resource.RLIMIT_FSIZE, (n, resource.RLIM_INFINITY))

@@ -10,7 +10,7 @@ from ptywidgets import Reconstruction, samples
 from ptywidgets.engine import Aberrations
 from ptywidgets.engine.backends.kernels.kernels import compiled
 from ptywidgets.engine.backends.speed import PACKAGES, slower
-from ptywidgets.reconstruction.inputs import making
+from ptywidgets.reconstruction.inputs import problem_maker
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def plain(monkeypatch):
     """A process without the packages that make it fast, which has said nothing of it yet."""
     for name in PACKAGES:
         monkeypatch.setitem(sys.modules, name, None)  # which is not found, and cannot be imported
-    monkeypatch.setattr(making, "_SAID", set())
+    monkeypatch.setattr(problem_maker, "_SAID", set())
 
 
 def run(device="cpu"):
@@ -54,6 +54,6 @@ def test_only_what_is_missing_is_named(plain, monkeypatch):
 def test_nothing_is_said_where_nothing_is_missing(monkeypatch):
     for name in PACKAGES:
         pytest.importorskip(name)
-    monkeypatch.setattr(making, "_SAID", set())
+    monkeypatch.setattr(problem_maker, "_SAID", set())
     assert slower() == ""
     assert not any("pip install" in words for words in run())

@@ -13,7 +13,7 @@ from waiting import until
 from ptywidgets import Calibration, Dataset, Reconstruction, write
 from ptywidgets.engine.algorithms import ALGORITHMS, PIE, Adam, GradientDescent
 from ptywidgets.engine.constraints import CONSTRAINTS, VOLUMES, Every, PurePhase
-from ptywidgets.reconstruction.session import running
+from ptywidgets.reconstruction.session import made_in
 from ptywidgets.reconstruction.session.hosts import Cell
 from ptywidgets.widgets.controls.formatting import duration_text
 from ptywidgets.widgets.plots.convergence import Convergence, log_ticks
@@ -334,7 +334,7 @@ def test_two_widgets_watch_one_run_and_one_may_close(recon):
 
 def test_a_cell_run_again_leaves_one_run(data, monkeypatch):
     executions = iter("12")
-    monkeypatch.setattr(running, "current_cell", lambda: Cell("a cell", next(executions)))
+    monkeypatch.setattr(made_in, "current_cell", lambda: Cell("a cell", next(executions)))
     first = ReconstructionRunner(Reconstruction(data, defocus=250))
     first.recon.update_plan(iterations=100000)
     first.run.click()
@@ -393,7 +393,7 @@ def test_times_in_words():
 
 def test_a_host_that_shows_no_threads_is_told(runner, recon, monkeypatch):
     monkeypatch.setattr("ptywidgets.widgets.run.reconstruction_runner.shows_threads", lambda: False)
-    monkeypatch.setattr("ptywidgets.reconstruction.session.running.shows_threads", lambda: False)
+    monkeypatch.setattr("ptywidgets.reconstruction.session.session.shows_threads", lambda: False)
     recon.update_plan(iterations=2)
     said = []
     runner.status_line.observe(lambda change: said.append(runner.status_text), "value")

@@ -11,7 +11,7 @@ import pytest
 
 from ptywidgets import Dataset, Reconstruction, StartAlternatives, Workbench, samples
 from ptywidgets.engine.calibrate import calibrate
-from ptywidgets.reconstruction.inputs import starting
+from ptywidgets.reconstruction.inputs import calibrator
 from ptywidgets.testing.starts import with_alternatives
 from ptywidgets.widgets.start.start_panel import StartPanel
 
@@ -31,7 +31,7 @@ def finding(monkeypatch, start):
     """Set what a search finds; at first the start with alternatives."""
 
     def finds(found):
-        monkeypatch.setattr(starting, "calibrate", lambda data, **known: found)
+        monkeypatch.setattr(calibrator, "calibrate", lambda data, **known: found)
 
     finds(start)
     return finds

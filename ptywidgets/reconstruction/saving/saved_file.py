@@ -80,7 +80,7 @@ def save(recon: Reconstruction, path: str | os.PathLike[str], overwrite: bool = 
         provenance=new_provenance(recon.dataset)
         | {"initialized_from": recon.initialized_from, "schedule": recon.schedule}
         | {"found": " ".join(_found(recon)), "hold": " ".join(recon.hold)}
-        | {"find_unknown": str(recon.find_unknown), "stale": str(recon._stale)},
+        | {"find_unknown": str(recon.find_unknown), "stale": str(recon._inputs.stale)},
     )
     return str(save_checkpoint(path, checkpoint, overwrite, recon.inputs))
 
@@ -88,8 +88,8 @@ def save(recon: Reconstruction, path: str | os.PathLike[str], overwrite: bool = 
 def _found(recon: Reconstruction) -> list[str]:
     """Of aberrations, rotation and transpose what was found, so that other data still make it unknown again."""
     free = [name for name in ("rotation", "transpose") if getattr(recon.preparation, name) is None]
-    by_hand = recon.measurement is not recon._prepared  # somebody has made it, who knew
-    return sorted({*recon._found_names, *(() if by_hand else free)})
+    by_hand = recon.measurement is not recon._inputs.prepared  # somebody has made it, who knew
+    return sorted({*recon._inputs.found_names, *(() if by_hand else free)})
 
 
 def _as_used(preparation: Preparation, measurement: Measurement) -> Preparation:

@@ -63,6 +63,12 @@ class Strict(HasTraits, metaclass=Sealing):
         return ""
 
     @classmethod
+    def _unknown_argument(cls, name: str, value: Any, taken: list[str]) -> ParameterError:
+        """What is raised over an argument of the constructor that it does not take."""
+        way = cls._right_way(name, value) or f"it takes {', '.join(taken) or 'none'}."
+        return ParameterError(f"unknown argument of {cls.__name__} {name!r}; {way}")
+
+    @classmethod
     def _other_names(cls) -> list[str]:
         """Names that :meth:`_right_way` knows besides traits."""
         return []
@@ -100,13 +106,7 @@ def _check_arguments(cls: Any, values: dict[str, Any]) -> None:
         return  # it checks them itself
     for name, value in values.items():
         if name not in taken:
-            raise ParameterError(
-                f"unknown argument of {cls.__name__} {name!r}; {cls._right_way(name, value) or _takes(taken)}"
-            )
-
-
-def _takes(taken: Any) -> str:
-    return f"it takes {', '.join(name for name in taken if name != 'self') or 'none'}."
+            raise cls._unknown_argument(name, value, [one for one in taken if one != "self"])
 
 
 def own_traits(cls: type[HasTraits]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Drives a generator of states, in a worker thread or in the calling one, and obeys within one batch."""
+"""The one who works: draws states from a generator, in a thread or in the calling cell, and obeys within one batch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Forgotten(Exception):
     """The reconstruction that a run works for is no longer held by anybody."""
 
 
-class Runner:
+class Worker:
     """One run. Commands only set flags; the one who works acts on them between two batches.
 
     Parameters

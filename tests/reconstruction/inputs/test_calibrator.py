@@ -11,7 +11,7 @@ from ptywidgets import Reconstruction, samples
 from ptywidgets.engine import CalibrationError, DataError, Dataset, ModelConfig, ParameterError
 from ptywidgets.engine.checkpoint import load_checkpoint
 from ptywidgets.engine.direct import DirectImage, start_object
-from ptywidgets.reconstruction.inputs import starting
+from ptywidgets.reconstruction.inputs import calibrator
 
 DEFOCUS = samples.ducky_defocus("tiny")
 
@@ -158,8 +158,8 @@ def test_calibrate_sets_everything_and_says_why(ducky):
 
 def test_of_several_slices_the_defocus_found_is_that_of_the_middle(ducky, monkeypatch):
     asked = []
-    whole = starting.calibrate
-    monkeypatch.setattr(starting, "calibrate", lambda data, **known: asked.append(known) or whole(data, **known))
+    whole = calibrator.calibrate
+    monkeypatch.setattr(calibrator, "calibrate", lambda data, **known: asked.append(known) or whole(data, **known))
     recon = Reconstruction(ducky, model=ModelConfig(slices=2, thickness=20))
     recon.calibrate()
     assert asked[0]["thickness"] == 20

@@ -8,28 +8,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from traitlets import Instance
 
 from ptywidgets.engine.checkpoint import is_reconstruction, load_checkpoint
 from ptywidgets.engine.core.errors import FileFormatError, ParameterError
 from ptywidgets.engine.io.waves import read_wave
 from ptywidgets.engine.solve.given import Given, begin, checked_object, checked_probe
-from ptywidgets.reconstruction.inputs.starting import Starting
-from ptywidgets.reconstruction.result.results import Results
+from ptywidgets.reconstruction.result.result import Result
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from ptywidgets.reconstruction.reconstruction import Reconstruction
 
 
-class Beginning(Starting):
-    """The side of :class:`~ptywidgets.Reconstruction` that takes over what others have found."""
+class GivenWaves:
+    """A probe and an object that others have found, for the next run to begin with."""
 
-    given = Instance(Given, allow_none=True, help="A known probe or object to begin with; None: there is none.")
+    def __init__(self, recon: Reconstruction) -> None:
+        self.recon = recon
 
     @property
     def probe_is_given(self) -> bool:
         """Whether a run begins with a probe that is known, so that no aberrations need be."""
-        return self.given is not None and self.given.probe is not None
+        recon = self.recon
+        return recon.given is not None and recon.given.probe is not None
 
     def begin_with(
         self,
@@ -40,7 +40,7 @@ class Beginning(Starting):
         hold_object: bool = False,
         sampling: float | tuple[float, float] | None = None,
         centred: bool | None = None,
-    ) -> Self:
+    ) -> None:
         """Let the next run begin anew, with a known probe, a known object, or both; without any, as if none were known.
 
         Each is brought onto the grid of the data: by its Fourier coefficients where its pixels are of another size,
@@ -77,10 +77,11 @@ class Beginning(Starting):
         >>> bool(np.allclose(second.probe, first.probe, rtol=0.1, atol=0.5)), second.initialized_from
         (True, 'probe of a Reconstruction of ducky tiny (held)')
         """
-        self._require_idle("begin with something else")
+        recon = self.recon
+        recon._session.require_idle("begin with something else")
         if probe is None and object is None and not (hold_probe or hold_object):
             self._give(None)
-            return self
+            return
         size = None if sampling is None else _pair(sampling)
         values: dict[str, Any] = {"hold_probe": _switch("hold_probe", hold_probe)}
         values["hold_object"] = _switch("hold_object", hold_object)
@@ -93,43 +94,42 @@ class Beginning(Starting):
             words.append(f"object of {_source_words(object)}{' (held)' if hold_object else ''}")
         self._give(Given(**values, words=", ".join(words)))
         for source in filter(_is_path, (probe, object)):
-            self.remember_input(source)
-        return self
+            recon._inputs.remember_input(source)
 
-    def _forget(self) -> None:
-        super()._forget()
-        self._forget_object()  # of another specimen; a probe may well be the same
-
-    def _forget_object(self) -> None:
+    def forget_object(self) -> None:
         """No object is given any more; a probe is as before."""
-        given = self.given
+        recon = self.recon
+        given = recon.given
         if given is None or given.object is None:
             return
         words = given.words.split(", object of")[0]
         without: dict[str, Any] = {"object": None, "object_sampling": None, "object_middle": None, "orientation": None}
         kept = dataclasses.replace(given, **without, hold_object=False, words=words)
-        self.given = None if given.probe is None else kept
+        recon.given = None if given.probe is None else kept
 
-    def _follow_given(self, change: Any) -> None:
-        self._stale = True
+    def follow(self, change: Any) -> None:
+        recon = self.recon
+        recon._inputs.stale = True
 
     def _give(self, given: Given | None) -> None:
+        recon = self.recon
         if given is not None and given.object is not None:
-            self.initial_image = None
-        if given is not None and given.probe is not None and len(given.probe) > self.model.modes:
-            self.model = self.model.replace(modes=len(given.probe))
-        self.given = given
-        self.message = "" if given is None else f"The next run begins with the {given.words}."
+            recon.initial_image = None
+        if given is not None and given.probe is not None and len(given.probe) > recon.model.modes:
+            recon.model = recon.model.replace(modes=len(given.probe))
+        recon.given = given
+        recon.message = "" if given is None else f"The next run begins with the {given.words}."
 
-    def _with_given(self, problem: Any) -> Any:
+    def with_given(self, problem: Any) -> Any:
         """A problem that begins with what is given, and keeps what of it is held."""
-        return problem if self.given is None else begin(problem, self.given)
+        recon = self.recon
+        return problem if recon.given is None else begin(problem, recon.given)
 
 
 def _probe_from(source: Any, size: tuple[float, float] | None, centred: bool | None) -> dict[str, Any]:
     if centred is not None:
         centred = _switch("centred", centred)
-    if isinstance(source, Results):
+    if _is_reconstruction(source):
         problem, state = _result_of(source)
         return {"probe": problem.backend.to_numpy(state.probe), "probe_sampling": problem.sampling}
     saved = _saved(source)
@@ -144,7 +144,7 @@ def _probe_from(source: Any, size: tuple[float, float] | None, centred: bool | N
 
 
 def _object_from(source: Any, size: tuple[float, float] | None) -> dict[str, Any]:
-    if isinstance(source, Results):
+    if _is_reconstruction(source):
         problem, state = _result_of(source)
         where, measurement = problem.initial_positions, problem.measurement
         obj, sampling = problem.backend.to_numpy(state.object), problem.sampling
@@ -168,7 +168,7 @@ def _object_from(source: Any, size: tuple[float, float] | None) -> dict[str, Any
 
 
 def _result_of(source: Any) -> tuple[Any, Any]:
-    present = source._seen
+    present = source.result.seen
     if present is None:
         raise ParameterError("the other reconstruction has not run yet; run it, or give an array.")
     return present
@@ -186,6 +186,10 @@ def _saved(source: Any) -> Any:
         return None
 
 
+def _is_reconstruction(source: Any) -> bool:
+    return isinstance(getattr(source, "result", None), Result)
+
+
 def _is_path(source: Any) -> bool:
     return isinstance(source, (str, os.PathLike))
 
@@ -193,7 +197,7 @@ def _is_path(source: Any) -> bool:
 def _source_words(source: Any) -> str:
     if _is_path(source):
         return Path(source).name
-    if isinstance(source, Results):
+    if _is_reconstruction(source):
         name = "" if source.dataset is None else source.dataset.name
         return "a Reconstruction" + (f" of {name}" if name else "")
     return f"an array {' x '.join(map(str, np.shape(source)))}"
@@ -215,4 +219,4 @@ def _switch(name: str, value: Any) -> bool:
     return bool(value)
 
 
-__all__ = ["Beginning"]
+__all__ = ["GivenWaves"]

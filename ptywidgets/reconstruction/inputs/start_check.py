@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from traitlets import Tuple
 
@@ -16,10 +16,11 @@ from ptywidgets.engine.checks.start_changes import Change, changes, in_words
 from ptywidgets.engine.checks.start_check import check_start, checked_names, lens, moved
 from ptywidgets.engine.core.errors import ParameterError, PtyError
 from ptywidgets.engine.solve.room import moves_positions
-from ptywidgets.reconstruction.inputs.beginning import Beginning
-from ptywidgets.reconstruction.inputs.inputs import Halted
-from ptywidgets.reconstruction.inputs.unknown import Unknown
-from ptywidgets.reconstruction.safe import RefusedValueError
+from ptywidgets.reconstruction.inputs.who_set import TURN
+from ptywidgets.reconstruction.strict_traits import RefusedValueError
+
+if TYPE_CHECKING:
+    from ptywidgets.reconstruction.reconstruction import Reconstruction
 
 SOURCE = "from the counts, before the run"
 
@@ -34,8 +35,8 @@ class Names(Tuple):
             raise RefusedValueError(str(error)) from None
 
 
-class Checking(Beginning, Unknown):
-    """The side of :class:`~ptywidgets.Reconstruction` that doubts what it was given.
+class StartCheck:
+    """Doubts what a reconstruction was given.
 
     A defocus off a knob, a calibration of last year, a rotation by eye: what is given is often some per cent off, and
     no run ever says so. So the automatic schedule looks at a hundredth of the counts first; where they ask for another
@@ -44,115 +45,114 @@ class Checking(Beginning, Unknown):
     positions: they need the step and the rotation of the whole scan to be right before each is looked at by itself.
     """
 
-    hold = Names(
-        help='What an automatic run keeps: one or several of "aberrations", "rotation", "scan_step", "semiangle", '
-        '"q_pixel".'
-    )
+    def __init__(self, recon: Reconstruction) -> None:
+        self.recon = recon
+        self._scale: tuple[Any, Finding] | None = None  # the calibration that was taken, and what is in question of it
 
-    schedule: Any
-    plan: Any
-    _scale: tuple[Any, Finding] | None = None  # the calibration that was taken, and what is in question about it
-
-    def _correct_start(self, problem: Any) -> str:
+    def correct(self, problem: Any) -> str:
         """Where the counts say so, take another lens or scan over than `problem` has; says which, or nothing."""
-        dataset, measurement = self.dataset, self.measurement
-        moving = moves_positions(self.plan.refinements)
-        if self.views is not None or dataset is None or measurement is None:
+        recon = self.recon
+        dataset, measurement = recon.dataset, recon.measurement
+        moving = moves_positions(recon.plan.refinements)
+        if recon.views is not None or dataset is None or measurement is None:
             return ""
-        if not (self.find_unknown and (self.schedule == "automatic" or moving)):
+        if not (recon.find_unknown and (recon.schedule == "automatic" or moving)):
             return ""
-        hold = set(self.hold)
-        if self.probe_is_given or self.schedule == "manual":
+        hold = set(recon.hold)
+        if recon._waves.probe_is_given or recon.schedule == "manual":
             hold |= {"aberrations", "semiangle"}
-        if measurement is not self._prepared:  # somebody has made it, who knew
+        if measurement is not recon._inputs.prepared:  # somebody has made it, who knew
             hold |= {"rotation", "scan_step"}
-        before = self.message
+        before = recon.message
         tell = self._halting(self._tell_check)
-        checked = check_start(problem, self.optics, hold=tuple(hold), seed=self.plan.seed, progress=tell)
-        self.message = before
+        checked = check_start(problem, recon.optics, hold=tuple(hold), seed=recon.plan.seed, progress=tell)
+        recon.message = before
         if checked.offsets is None:
             return ""
-        given = self._given_names
+        given = self.given_names
         scale = self._judged(checked.offsets, given, hold)
-        changed = changes(scale.offsets, measurement, self.optics, given, told=scale.finding is None)
-        self._take_offsets(scale.offsets, changed)
-        self._scale = None if scale.finding is None else (self._data().calibration, scale.finding)
+        changed = changes(scale.offsets, measurement, recon.optics, given, told=scale.finding is None)
+        self.take_offsets(scale.offsets, changed)
+        self._scale = None if scale.finding is None else (recon._inputs.data().calibration, scale.finding)
         return in_words(changed)
 
     def _judged(self, offsets: Offsets, given: tuple[str, ...], hold: set[str]) -> Scale:
         """Whether the step is wrong or the camera length, as far as the disk and what was given tell."""
-        dataset = self._data()
-        facts = Facts(dataset, self.measurement, self.optics)
+        recon, dataset = self.recon, self.recon._inputs.data()
+        facts = Facts(dataset, recon.measurement, recon.optics)
         try:
-            disk = facts.disk if self.optics.vacuum is None else facts.vacuum_disk
+            disk = facts.disk if recon.optics.vacuum is None else facts.vacuum_disk
         except PtyError:  # there is none
             disk = None
-        return judge_scale(offsets, dataset.calibration, self.optics, disk, given, hold)
+        return judge_scale(offsets, dataset.calibration, recon.optics, disk, given, hold)
 
     @property
-    def _doubts_of_scale(self) -> tuple[Finding, ...]:
+    def doubts(self) -> tuple[Finding, ...]:
         """What is in question together, as long as nobody has given another calibration."""
-        known = self._data().calibration
+        known = self.recon._inputs.data().calibration
         return (self._scale[1],) if self._scale is not None and self._scale[0] is known else ()
 
     @property
-    def _given_names(self) -> tuple[str, ...]:
+    def given_names(self) -> tuple[str, ...]:
         """Of semi-angle, defocus, astigmatism, coma, rotation and scan step those that somebody has given."""
-        found = self._found_names
-        measured = [one.name for one in self._data().source.calibration if one.where == "measured"]
+        recon, inputs = self.recon, self.recon._inputs
+        found = inputs.found_names
+        measured = [one.name for one in inputs.data().source.calibration if one.where == "measured"]
         names = [name for name in ("scan_step", "semiangle", "q_pixel") if name not in measured]
-        given, lens = self._given_aberrations(), self.optics.aberrations
+        lens = recon.optics.aberrations
+        given = inputs.who.given(lens)
         if lens.known and given.known:
             names.append("defocus")
         names += [name for name, symbol in (("astigmatism", "C12"), ("coma", "C21")) if given[symbol]]
-        if self.preparation.rotation is not None and "rotation" not in found:
+        if recon.preparation.rotation is not None and "rotation" not in found:
             names.append("rotation")
         return tuple(names)
 
-    def _take_offsets(self, offsets: Offsets, told: tuple[Change, ...]) -> None:
-        measurement = self.measurement
+    def take_offsets(self, offsets: Offsets, told: tuple[Change, ...]) -> None:
+        recon, inputs = self.recon, self.recon._inputs
+        measurement = recon.measurement
         assert measurement is not None
-        after, given = moved(measurement, offsets), self._given_names
+        after, given = moved(measurement, offsets), self.given_names
         turned, scaled = after.rotation != measurement.rotation, after.calibration != measurement.calibration
-        optics = lens(self.optics, offsets)
-        self._taking = True  # the dataset only gets the calibration that was found for it
+        optics = lens(recon.optics, offsets)
+        inputs.taking = True  # the dataset only gets the calibration that was found for it
         try:
-            with self.hold_trait_notifications():
+            with recon.hold_trait_notifications():
                 known: dict[str, Any] = {}
                 if scaled:
                     known = {name: getattr(after.calibration, name) for name in ("scan_step", "q_pixel")}
                     known = {n: v for n, v in known.items() if v != getattr(measurement.calibration, n)}
-                if optics.semiangle != self.optics.semiangle and offsets.pixel == 1:  # else it is as it was given
+                if optics.semiangle != recon.optics.semiangle and offsets.pixel == 1:  # else it is as it was given
                     known["semiangle"] = optics.semiangle
                 if known:
-                    self._recalibrate(origin="measured", **known)
-                    after = replace(after, calibration=self._data().calibration)
+                    inputs.recalibrate(origin="measured", **known)
+                    after = replace(after, calibration=inputs.data().calibration)
                 if turned or known:
-                    after = replace(after, preparation=self.preparation)
+                    after = replace(after, preparation=recon.preparation)
                     if turned:
                         turn = {"rotation": after.rotation, "transpose": after.transpose}
-                        after = replace(after, preparation=self.preparation.replace(**turn, flip=False))
+                        after = replace(after, preparation=recon.preparation.replace(**turn, flip=False))
                         if "rotation" not in given:
-                            self._found_turn = tuple(turn.items())
-                    self.preparation = after.preparation
-                    self.measurement = self._prepared = after
-                if optics is not self.optics:
-                    self._lens_moves(optics.aberrations)
-                    self.optics = optics
-                self.estimates = _corrected(self.estimates, told)
+                            inputs.who = inputs.who.with_found_turn(after.preparation, TURN)
+                    recon.preparation = after.preparation
+                    recon.measurement = inputs.prepared = after
+                if optics is not recon.optics:
+                    recon._calibrator.move_lens(optics.aberrations)
+                    recon.optics = optics
+                recon.estimates = _corrected(recon.estimates, told)
         finally:
-            self._taking = False
+            inputs.taking = False
 
     def _tell_check(self, words: str) -> None:
-        self.message = f"Checking the start: {words}."
+        recon = self.recon
+        recon.message = f"Checking the start: {words}."
 
     def _halting(self, tell: Callable[[str], None]) -> Callable[[str], None]:
         """The same, which raises Halted where the run is to stop."""
+        recon = self.recon
 
         def told(words: str) -> None:
-            runner = self._runner
-            if runner is not None and runner.active and runner.stopping:
-                raise Halted
+            recon._session.halt()
             tell(words)
 
         return told
@@ -173,4 +173,4 @@ def _corrected(estimates: tuple[Estimate, ...], told: tuple[Change, ...]) -> tup
     return (*changed, *added)
 
 
-__all__ = ["Checking"]
+__all__ = ["Names", "StartCheck"]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ptywidgets.engine.core.state import State
-from ptywidgets.engine.data.dataset import Calibration
 from ptywidgets.engine.models.parts.learned_shape import LEARNED, knots
 from ptywidgets.engine.optics.modes import occupations, orthogonalise
 from ptywidgets.engine.optics.probe import make_probe
@@ -23,60 +22,42 @@ from ptywidgets.reconstruction.result.scan_frame import (
     thicknesses,
 )
 from ptywidgets.reconstruction.result.snapshot import Snapshot, one_view, take_snapshot
-from ptywidgets.reconstruction.session.run_timer import RunTimer
+
+if TYPE_CHECKING:
+    from ptywidgets.reconstruction.reconstruction import Reconstruction
 
 
-class Results:
-    """The read-only side of :class:`~ptywidgets.Reconstruction`.
+class Result:
+    """What a reconstruction has come to; ``recon.result``.
 
     Of a tilt series, object, slices and sections are those of the volume, and probe, modes, positions and the maps that
     a model finds are those of one tilt, ``look.view``. The engine's :attr:`state` has them all.
     """
 
-    dataset: Any
-    measurement: Any
-    optics: Any
-    plan: Any
-    status: Any
-    look: DisplaySettings
-    given: Any
-    _state: State | None
-    _problem: Any  # Problem or TiltSeries
-    _coarse: tuple[Any, Any] | None
-    _measured: dict[int, Any]
-    _timer: RunTimer
-    _target_iteration: int | None
+    def __init__(self, recon: Reconstruction) -> None:
+        self.recon = recon
+        self.state: State | None = None  # the engine's latest; its arrays live on the device
+        self.whole: Any = None  # Problem or TiltSeries: the problem at the window of the data
+        self._coarse: tuple[Any, Any] | None = None  # a problem, and the same at the window of the state
 
-    @property
-    def calibration(self) -> Calibration | None:
-        """Calibration of the dataset."""
-        return None if self.dataset is None else self.dataset.calibration
+    def take(self, problem: Any, state: State | None) -> None:
+        """Another problem and a state of it."""
+        self.whole, self.state = problem, state
 
-    @property
-    def rotation(self) -> float | None:
-        """Degrees from detector to scan, as used; None until prepared."""
-        return None if self.measurement is None else self.measurement.rotation
-
-    @property
-    def transpose(self) -> bool | None:
-        """Whether the detector is transposed; None until prepared."""
-        return None if self.measurement is None else self.measurement.transpose
-
-    @property
-    def state(self) -> State | None:
-        """The engine's latest state; its arrays live on the device."""
-        return self._state
+    def forget(self) -> None:
+        """Begin from nothing."""
+        self.whole = self.state = self._coarse = None
 
     @property
     def problem(self) -> Problem | TiltSeries | None:
         """The engine's problem, at the window of the present state; None before the first run."""
         present = self.present
-        return self._problem if present is None else present[0]
+        return self.whole if present is None else present[0]
 
     @property
     def present(self) -> tuple[Any, State] | None:
         """The latest state with the problem that it belongs to, on a coarse grid a coarse one; or None."""
-        whole, state = self._problem, self._state
+        whole, state = self.whole, self.state
         if whole is None or state is None:
             return None
         window = tuple(state.probe.shape[-2:])
@@ -88,10 +69,11 @@ class Results:
         return coarse[1], state
 
     @property
-    def _seen(self) -> tuple[Problem, State] | None:
+    def seen(self) -> tuple[Problem, State] | None:
         """The same of the one view that is looked at."""
+        recon = self.recon
         present = self.present
-        return None if present is None else one_view(*present, self.look.view)
+        return None if present is None else one_view(*present, recon.look.view)
 
     @property
     def volume(self) -> np.ndarray | None:
@@ -184,7 +166,7 @@ class Results:
     @property
     def tds_strength(self) -> np.ndarray | None:
         """(C, H, W): share of the electrons that each element scatters diffusely, as :attr:`object_phase`; or None."""
-        present = self._seen
+        present = self.seen
         if present is None or "tds_strength" not in present[1].parameters:
             return None
         return np.array([shown_map(present[0], channel) for channel in present[1].parameters["tds_strength"]])
@@ -192,7 +174,7 @@ class Results:
     @property
     def b_factors(self) -> dict[str, float] | None:
         """Debye-Waller factor B = 8 pi^2 u^2 of each element that scatters diffusely, A^2; or None."""
-        present = self._seen
+        present = self.seen
         diffuse = None if present is None else present[0].model.diffuse
         if present is None or diffuse is None or "b_factor" not in present[1].parameters:
             return None
@@ -203,7 +185,7 @@ class Results:
     def diffuse_profile(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Radii (K,) in 1/A and learned shapes (L, K) of diffuse scattering: the share of a scattered electron in each
         1/A^2 of the detector; or None."""
-        present = self._seen
+        present = self.seen
         diffuse = None if present is None else present[0].model_at(present[1]).diffuse
         if present is None or diffuse is None or LEARNED not in diffuse.elements:
             return None
@@ -213,7 +195,7 @@ class Results:
     def displacement(self) -> np.ndarray | None:
         """(H, W) A: root mean square of how far atoms move along one axis, as :attr:`object_phase`, of object modes;
         or None."""
-        present = self._seen
+        present = self.seen
         if present is None or "displacement" not in present[1].parameters:
             return None
         return shown_map(present[0], present[1].parameters["displacement"][None])
@@ -221,7 +203,7 @@ class Results:
     @property
     def background(self) -> np.ndarray | None:
         """(Ny, Nx) counts that all patterns have in common, zero in the middle; or None."""
-        present = self._seen
+        present = self.seen
         if present is None or "background" not in present[1].parameters:
             return None
         return np.fft.fftshift(present[0].backend.to_numpy(present[1].parameters["background"]))
@@ -232,19 +214,20 @@ class Results:
 
         (M, Ny, Nx) for several modes.
         """
-        present = self._seen
+        recon = self.recon
+        present = self.seen
         if present is not None:
             probe = present[0].backend.to_numpy(present[1].probe)
             return probe[0] if len(probe) == 1 else probe
-        if self.dataset is None or self.calibration is None or self.calibration.missing:
+        if recon.dataset is None or recon.calibration is None or recon.calibration.missing:
             return None
-        shape = self.dataset.detector_shape
-        sampling = self.calibration.sampling(shape)
-        if self.given is not None and self.given.probe is not None:
-            given = self.given
-            probe = fitted_probe(given.probe, given.probe_sampling, shape, sampling, len(given.probe), 1.0)
+        shape = recon.dataset.detector_shape
+        sampling = recon.calibration.sampling(shape)
+        if recon.given is not None and recon.given.probe is not None:
+            known = recon.given.probe
+            probe = fitted_probe(known, recon.given.probe_sampling, shape, sampling, len(known), 1.0)
             return probe[0] if len(probe) == 1 else probe
-        return make_probe(self.optics, shape, sampling, self.calibration.require("energy"))
+        return make_probe(recon.optics, shape, sampling, recon.calibration.require("energy"))
 
     @property
     def probe_fourier(self) -> np.ndarray | None:
@@ -255,7 +238,7 @@ class Results:
     @property
     def positions(self) -> np.ndarray | None:
         """(J, 2) A, from object pixel [0, 0], detector frame."""
-        present = self._seen
+        present = self.seen
         return None if present is None else present[1].positions
 
     @property
@@ -264,22 +247,23 @@ class Results:
 
         NaN where a position is left out.
         """
-        present = self._seen
+        present = self.seen
         moved = None if present is None else position_corrections(*present)
         return None if moved is None else np.stack([moved.real, moved.imag], axis=-1)
 
     @property
     def sampling(self) -> tuple[float, float] | None:
         """Object pixel (row, column) in A; in a coarse stage of the automatic schedule larger than the data's."""
+        recon = self.recon
         problem = self.problem
         if problem is not None:
             return problem.sampling
-        return None if self.measurement is None else self.measurement.sampling
+        return None if recon.measurement is None else recon.measurement.sampling
 
     @property
     def losses(self) -> list[float]:
         """Normalised error of every finished iteration, measured before each update."""
-        return [] if self._state is None else list(self._state.losses)
+        return [] if self.state is None else list(self.state.losses)
 
     @property
     def error(self) -> float | None:
@@ -287,27 +271,19 @@ class Results:
         return self.losses[-1] if self.losses else None
 
     @property
-    def target_iteration(self) -> int:
-        """Iterations after which the present run ends; before a run, the planned ones."""
-        return self.plan.iterations if self._target_iteration is None else self._target_iteration
-
-    @property
-    def seconds_per_iteration(self) -> float | None:
-        """Median of the latest iterations."""
-        return self._timer.seconds_per_iteration
-
-    @property
     def memory(self) -> int:
         """Bytes of counts, object and probe that this reconstruction holds."""
-        all_tilts = {id(one): one for one in (self.measurement, *self._measured.values()) if one is not None}
-        total = sum(one.patterns.nbytes for one in all_tilts.values())
-        if self._state is not None:
-            total += self._state.object.nbytes + self._state.probe.nbytes
-        return total
+        of_tilts = self.recon._inputs.tilts.prepared.values()
+        several = {id(one): one for one in (self.recon.measurement, *of_tilts) if one is not None}
+        total = sum(one.patterns.nbytes for one in several.values())
+        if self.state is not None:
+            total += self.state.object.nbytes + self.state.probe.nbytes
+        return int(total)
 
     def snapshot(self) -> Snapshot | None:
         """Small arrays of the present state, ready to be shown; None before the first run."""
+        recon = self.recon
         present = self.present
         if present is None:
             return None
-        return take_snapshot(*present, self.status, self.target_iteration, self.seconds_per_iteration, self.look)
+        return take_snapshot(*present, recon.status, recon.target_iteration, recon.seconds_per_iteration, recon.look)

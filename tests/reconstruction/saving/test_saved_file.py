@@ -287,7 +287,7 @@ def test_what_was_found_is_still_found_after_loading_and_what_was_given_is_given
         recon.preparation = recon.preparation.replace(rotation=given["rotation"])
     path = recon.run(2).save(tmp_path / "found.h5")
     again = Reconstruction.load(path, duck)
-    assert again._found_names == recon._found_names
+    assert again._inputs.found_names == recon._inputs.found_names
     for one in (recon, again):
         one.dataset = Dataset(np.array(duck.data), duck.calibration, vacuum=duck.vacuum)
     wanted = {"defocus", "rotation", "transpose"} - set(given)
@@ -327,4 +327,4 @@ def test_a_measurement_of_ones_own_is_not_found_after_loading(duck, tmp_path):
     recon.measurement = prepare(duck, rotation=-10, transpose=False)
     recon.run(1)
     again = Reconstruction.load(recon.save(tmp_path / "own.h5"), duck)
-    assert again._found_names == () and "rotation" in again._given_names
+    assert again._inputs.found_names == () and "rotation" in again._check.given_names

@@ -15,7 +15,7 @@ from ptywidgets.engine.checks.start_check import HELD, moved
 from ptywidgets.engine.constraints import Until
 from ptywidgets.engine.metrics import compare_to_truth
 from ptywidgets.engine.refinements import RefineAffine, RefineOptics, RefinePositions
-from ptywidgets.reconstruction.inputs.checking import SOURCE
+from ptywidgets.reconstruction.inputs.start_check import SOURCE
 
 pytestmark = pytest.mark.usefixtures("no_thread_survives")
 DEFOCUS, ROTATION, STEP = 350.0, -15.0, 2.0  # of the small duck
@@ -129,8 +129,8 @@ def test_estimates_say_what_was_changed(duck):
     recon.optics = recon.optics.replace(aberrations=Aberrations(defocus=None))
     recon.calibrate()
     offsets = Offsets({"C10": 30.0, "C12a": 25.0, "C21b": -9e3}, 1.04 * np.eye(2), aperture=1.1)
-    told = changes(offsets, recon.measurement, recon.optics, recon._given_names)
-    recon._take_offsets(offsets, told)
+    told = changes(offsets, recon.measurement, recon.optics, recon._check.given_names)
+    recon._check.take_offsets(offsets, told)
     estimates = {d.name: d for d in recon.estimates}
     lens = recon.optics.aberrations
     values = {"defocus": lens["defocus"], "astigmatism": lens["C12"], "coma": lens["C21"], "scan step": 2.08}
@@ -151,8 +151,10 @@ def test_what_is_given_is_told_as_given_and_what_is_found_as_found(duck):
     recon.optics = recon.optics.replace(aberrations=Aberrations(defocus=None))
     recon.calibrate()
     recon.update_optics(C12a=40.0, C12b=0.0)
-    assert {"astigmatism"} == {"astigmatism", "coma", "defocus"} & set(recon._given_names)
-    told = changes(Offsets({"C10": 30.0, "C12a": 25.0}, np.eye(2)), recon.measurement, recon.optics, recon._given_names)
+    assert {"astigmatism"} == {"astigmatism", "coma", "defocus"} & set(recon._check.given_names)
+    told = changes(
+        Offsets({"C10": 30.0, "C12a": 25.0}, np.eye(2)), recon.measurement, recon.optics, recon._check.given_names
+    )
     assert "defocus, found as" in in_words(told).lower() and "astigmatism, given as 40 A" in in_words(told)
 
 

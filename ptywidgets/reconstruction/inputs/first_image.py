@@ -1,0 +1,107 @@
+"""A first image by a direct method, and a run that begins from it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from ptywidgets.engine import direct
+from ptywidgets.engine.core.errors import look_up
+from ptywidgets.engine.core.params import check_options
+from ptywidgets.engine.direct import BrightField, DirectImage, bright_field, start_object
+from ptywidgets.engine.preprocess import wrapped_angle
+
+if TYPE_CHECKING:
+    from ptywidgets.reconstruction.reconstruction import Reconstruction
+
+METHODS = ("dpc", "parallax", "ssb", "obf", "wdd")
+SAME = 2.0  # degrees: an image is still a start for data that are read with a rotation so near to its own
+
+
+class FirstImage:
+    """The direct methods, with the rotation and the aberrations of a reconstruction."""
+
+    def __init__(self, recon: Reconstruction) -> None:
+        self.recon = recon
+        self.began_from = "empty"  # what the present run began from, for the record
+        self._bright: tuple[Any, BrightField] | None = None
+
+    def bright_field(self) -> BrightField:
+        """The scan images of the aperture's detector pixels; kept until the data or their origin change."""
+        recon, inputs = self.recon, self.recon._inputs
+        dataset, measurement = inputs.data(), recon.measurement or inputs.prepare_now()
+        gathered = (dataset.data, dataset.calibration, measurement.origin)
+        if self._bright is None or not _alike(self._bright[0], gathered):
+            self._bright = (gathered, bright_field(dataset, measurement))
+        return self._bright[1].turned(measurement.rotation, measurement.transpose)
+
+    def direct(self, /, method: str = "ssb", **options: Any) -> DirectImage:
+        """The phase by a direct method, with the present rotation and aberrations.
+
+        Parameters
+        ----------
+        method : {"dpc", "parallax", "ssb", "obf", "wdd"}
+        **options
+            Of the function of that name in :mod:`ptywidgets.engine.direct`.
+        """
+        recon, inputs = self.recon, self.recon._inputs
+        method = look_up("direct method", method, METHODS)
+        check_options(getattr(direct, method), options)
+        if method == "dpc":
+            return direct.dpc(recon.measurement or inputs.prepare_now(), **options)
+        if method == "parallax":
+            return direct.corrected(direct.parallax(self.bright_field(), **options))
+        if method == "wdd":  # it uses electrons beyond the aperture, too
+            return direct.wdd(
+                inputs.data(),
+                recon.optics,
+                measurement=recon.measurement or inputs.prepare_now(),
+                **options,
+            )
+        return getattr(direct, method)(self.bright_field(), recon.optics, **options)
+
+    def initialize_from(self, image: DirectImage | None) -> None:
+        """Let the next run begin anew, from this image instead of an empty object; None: from empty again.
+
+        Examples
+        --------
+        >>> from ptywidgets import Reconstruction, samples
+        >>> recon = Reconstruction(samples.ducky("tiny"), defocus=250)
+        >>> recon.initialize_from(recon.direct("dpc"))
+        >>> recon.run(1).initialized_from
+        'DirectImage(dpc, 12x12, 1.5 A pixels)'
+        """
+        recon = self.recon
+        if image is not None:
+            recon._waves.forget_object()  # the latest wish holds
+        recon.initial_image = image
+        recon._inputs.stale = True
+
+    @property
+    def initialized_from(self) -> str:
+        """What the present run began from: "empty", or the words of an image."""
+        return self.began_from
+
+    def begin(self, problem: Any) -> Any:
+        """A fresh problem, with the object that :meth:`initialize_from` asked for."""
+        recon = self.recon
+        image, measurement = recon.initial_image, problem.measurement
+        self.began_from = "empty"
+        if image is None:
+            return problem
+        if recon.views is not None:
+            recon.message = "Started from empty: the image of one tilt is no volume."
+            return problem
+        turned = abs(wrapped_angle(image.rotation - measurement.rotation))
+        if turned > SAME or image.transpose != measurement.transpose:
+            recon.message = f"Started from empty: the {image.method} image was made with another rotation."
+            return problem
+        self.began_from = repr(image)
+        return dataclasses.replace(problem, initial_object=start_object(image, problem))
+
+
+def _alike(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    return one[0] is other[0] and one[1] == other[1] and one[2] is other[2]
+
+
+__all__ = ["METHODS", "FirstImage"]

@@ -1,0 +1,226 @@
+"""A reconstruction and its files: opened, loaded, saved, and asked beforehand whether that can be."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Union
+
+import numpy as np
+
+from ptywidgets.engine.checkpoint import Checkpoint, is_reconstruction, load_checkpoint
+from ptywidgets.engine.core.errors import DataError, FileInTheWay, ParameterError, PtyError
+from ptywidgets.engine.core.state import State
+from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.engine.io import read
+from ptywidgets.engine.preprocess import prepare
+from ptywidgets.reconstruction.saving import saved_file
+
+if TYPE_CHECKING:
+    from ptywidgets.reconstruction.reconstruction import Reconstruction
+
+log = logging.getLogger("ptywidgets")
+FilePath = Union[str, "os.PathLike[str]"]
+
+
+class Files:
+    """Saves a reconstruction, and says beforehand what stands against it."""
+
+    def __init__(self, recon: Reconstruction) -> None:
+        self.recon = recon
+        self.warned = ""  # of what cannot be saved
+
+    def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> str:
+        """Save everything but the patterns themselves into one EMD file; an older file stays whole until it is done.
+
+        Parameters
+        ----------
+        path : path
+            A new file, or a saved reconstruction, which is replaced.
+        overwrite : bool
+            Whether a file that is something else may be replaced. One of :attr:`inputs` never is.
+
+        Raises
+        ------
+        FileFormatError
+            When the file may not or cannot be written.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import ptywidgets as pw
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = pw.write(f"{folder}/duck.h5", pw.samples.ducky("tiny"))
+        ...     recon = pw.Reconstruction.open(file, defocus=250).run(1)
+        ...     try:
+        ...         recon.save(file, overwrite=True)
+        ...     except pw.engine.PtyError as error:
+        ...         print(str(error).split('; ')[1])
+        choose another name, such as duck_result.h5.
+        """
+        return saved_file.save(self.recon, path, overwrite)
+
+    def check_save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
+        """Raise at once what :meth:`save` would raise over a path, for whoever works for hours before."""
+        saved_file.check_save(self.recon, path, overwrite)
+
+    def check_autosave(self, path: Any) -> None:
+        """Raise what saving by itself would raise over a path alone."""
+        try:
+            saved_file.check_path(self.recon, path)
+        except FileInTheWay as error:
+            advice = "give autosave another name, or save there once with save(path, overwrite=True)"
+            raise FileInTheWay(error.problem, advice) from None
+
+    def can_save(self) -> bool:
+        """Whether everything that describes this reconstruction can be saved; what cannot is in :attr:`message`.
+
+        A constraint, refinement or algorithm of your own has to be registered: :func:`ptywidgets.engine.register`.
+        """
+        words = self._unsaveable()
+        if words:
+            self.recon.message = words
+        return not words
+
+    def say_unsaveable(self) -> None:
+        """Before the work is done: an error where it is to be saved on the way, else a word in the log."""
+        words = self._unsaveable()
+        if words and self.recon.autosave is not None:
+            raise ParameterError(f"autosave is on. {words}")
+        if words and words != self.warned:
+            self.warned = self.recon.message = words
+            log.warning(words)
+
+    def _unsaveable(self) -> str:
+        """Why this reconstruction cannot be saved; "" where it can."""
+        try:
+            saved_file.check_can_save(self.recon)
+        except ParameterError as error:
+            return f"This cannot be saved: {error}"
+        return ""
+
+
+def opened(
+    kind: type[Reconstruction],
+    /,
+    path: FilePath | Sequence[FilePath],
+    vacuum: FilePath | np.ndarray | None = None,
+    *,
+    tilts: Sequence[Any] | None = None,
+    defocus: float | None = None,
+    **calibration: Any,
+) -> Reconstruction:
+    """Open a file of data, the files of a tilt series, or a saved reconstruction.
+
+    Parameters
+    ----------
+    path : path or sequence of path
+        Anything that :func:`ptywidgets.read` understands, or what :meth:`save` wrote.
+    tilts : sequence, optional
+        One for each of several files, as above.
+    vacuum : path or ndarray, optional
+        Vacuum pattern.
+    defocus : float, optional
+        In A.
+    **calibration
+        What the file does not say: ``energy=80e3`` (eV), ``semiangle=20`` (mrad), ``scan_step`` (A), ``q_pixel``
+        (1/A); and how the data are to be read, as for :func:`ptywidgets.read`: ``dataset``, ``mask``,
+        ``scan_shape``, ``choose``, ``allow_external``.
+
+    Raises
+    ------
+    ParameterError
+        When something else than what it was made with is given along with a saved reconstruction.
+    """
+    if isinstance(path, (str, os.PathLike)):
+        saved = _checkpoint(path)
+        if saved is not None:
+            given = {"vacuum": vacuum, "tilts": tilts, "defocus": defocus, **calibration}
+            saved_file.refuse_other(path, saved, given)
+            return kind.load(path)
+        files, several = [path], tilts is not None
+    else:
+        files, several = list(path), True
+        for one in files:
+            if is_reconstruction(one):
+                raise ParameterError(
+                    f"{os.path.basename(one)} is a saved reconstruction, not a data file; a tilt series is opened "
+                    "from the data of each tilt, and a saved one by itself: Reconstruction.load(path)."
+                )
+    datasets = [read(one, **calibration) for one in files]
+    if vacuum is not None:
+        datasets = [dataset.with_vacuum(vacuum) for dataset in datasets]
+    return kind(datasets if several else datasets[0], tilts=tilts, defocus=defocus)
+
+
+def loaded(
+    kind: type[Reconstruction],
+    /,
+    path: FilePath,
+    dataset: Dataset | FilePath | Sequence[Dataset | FilePath] | None = None,
+) -> Reconstruction:
+    """Load what :meth:`save` wrote, and go on where it stopped.
+
+    Parameters
+    ----------
+    path : path
+    dataset : Dataset or path, optional
+        The data, where they are no longer at the path that the file remembers; of a tilt series one for each tilt.
+        Calibration, masks and vacuum pattern stay those that were saved; where these have others, :attr:`message`
+        says so.
+    """
+    checkpoint, found = saved_file.load(path, dataset)
+    recon = kind(
+        **found,
+        plan=checkpoint.plan,
+        preparation=checkpoint.preparation,
+        object_type=checkpoint.object_type,
+        model=checkpoint.model,
+        given=checkpoint.given,
+    )
+    for file in checkpoint.inputs:
+        recon.remember_input(file)
+    said = checkpoint.provenance
+    if checkpoint.state is not None or "schedule" in said:
+        automatic = said.get("schedule") == "automatic"  # older files say planned for manual
+        recon.schedule = "automatic" if automatic else "manual"
+    recon.hold, recon.find_unknown = tuple(said.get("hold", "").split()), said.get("find_unknown") != "False"
+    if checkpoint.state is not None:
+        recon._images.began_from = said.get("initialized_from", "empty")
+        _continue_from(recon, checkpoint.state)
+        recon._inputs.stale = said.get("stale") == "True"  # it was changed after the run that is saved
+    recon._inputs.remember_found(said.get("found", "").split())
+    words = saved_file.other_than_saved(dataset, found["dataset"])
+    if words:
+        recon.message = words
+        log.warning(words)
+    return recon
+
+
+def _continue_from(recon: Reconstruction, state: State) -> None:
+    measurement = prepare(recon._inputs.data(), recon.preparation)
+    if recon.views is None and len(measurement.patterns) != len(state.positions):
+        raise DataError(
+            f"the saved reconstruction is of {len(state.positions)} scan positions, but "
+            f"{len(measurement.patterns)} of these data count; leave out the same ones: "
+            "dataset=data.with_scan_mask(...), or what Auto left out, dataset=data.without_bad_frames()."
+        )
+    recon.measurement = recon._inputs.prepared = measurement
+    problem = recon._maker.of_state(state)
+    recon._maker.composed = (recon.model, recon.object_type)
+    recon.result.take(problem, problem.on_device(state))
+    recon._inputs.stale = False
+    recon.iteration = state.iteration
+    recon._session.set_status("stopped")
+    recon._work.publish()
+
+
+def _checkpoint(path: Any) -> Checkpoint | None:
+    try:
+        return load_checkpoint(path)
+    except PtyError:
+        return None
+
+
+__all__ = ["FilePath", "Files", "loaded", "opened"]
