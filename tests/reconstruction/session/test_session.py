@@ -35,6 +35,7 @@ class Counting:
         self.ends_as, self.fails_at, self.prepares = "finished", None, None
         self.go = threading.Event()
         self.told, self.said, self.plans, self.asked, self.judged = [], [], [], [], 0
+        self.searches = []
 
     left = 2
 
@@ -56,6 +57,9 @@ class Counting:
             plan = yield Moment(begun + batch // BATCHES, batch % BATCHES == 0)
             if plan is not None:
                 self.plans.append(plan)
+
+    def stop_searches(self, wait=0.0):
+        self.searches.append(wait)
 
     def halted(self):
         self.said.append("halted")
@@ -334,3 +338,12 @@ def test_a_session_that_nobody_holds_ends_its_run():
 
 def test_halted_is_no_error_of_the_field():
     assert not issubclass(Halted, ParameterError)
+
+
+def test_stop_ends_searches_too():
+    work = Counting()
+    session = Session(work)
+    session.request_stop()
+    session.stop(timeout=3)
+    session.stop(timeout=None)
+    assert work.searches == [0.0, 0.0, 3.0, 0.0, None]

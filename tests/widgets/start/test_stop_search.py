@@ -11,7 +11,7 @@ from ptywidgets import Reconstruction, Workbench, samples
 from ptywidgets.engine import Aberrations
 from ptywidgets.engine.calibrate import calibrate
 from ptywidgets.engine.core.stopping import WorkStopped
-from ptywidgets.reconstruction.inputs import starting
+from ptywidgets.reconstruction.inputs import calibrator
 from ptywidgets.widgets.start.start_panel import StartPanel
 
 STOP = ("Stop search", "danger", "stop")
@@ -32,7 +32,7 @@ def under_way(monkeypatch):
         known["progress"] = lambda text: begun.set() if "orientations" in text else None
         return calibrate(data, **known)
 
-    monkeypatch.setattr(starting, "calibrate", search)
+    monkeypatch.setattr(calibrator, "calibrate", search)
     return begun
 
 
@@ -89,7 +89,7 @@ def test_what_goes_wrong_in_a_search_gives_the_button_back(faint, monkeypatch):
     def search(*_, **__):
         raise ValueError("no such luck")
 
-    monkeypatch.setattr(starting, "calibrate", search)
+    monkeypatch.setattr(calibrator, "calibrate", search)
     panel = StartPanel(Reconstruction(faint, optics=None))
     panel.find_button.click()
     assert panel.wait() and not panel.searching and panel.find_button.description == "Find again"
