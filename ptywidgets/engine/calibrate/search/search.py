@@ -1,12 +1,12 @@
 """Orientation and aberrations by how well short reconstructions predict the counts, wherever in their range they lie.
 
-Coarse to fine: every rotation, transpose and defocus on a grid that misses no well, on a small block of the scan; about
-its lowest points, which astigmatism may hide among some dozens of others, astigmatisms of two sizes in all directions;
-from the lowest distinct points down, on a larger block, each beside its flip; the lowest of these to the end, with
-astigmatism and coma. What other methods propose (curl, the linear fit to the bright field) is tried beside the grid and
-judged as it is. The judge is by how much one is better than another, position by position, in what parts of the block
-disagree about it; one that is not clearly better is not told. A proposal that two methods agree on, and that stands out
-from a sample of the grid, is taken without the rest of it.
+Coarse to fine: every rotation, transpose and defocus on a grid that misses no well, on a small block of the scan; of
+its lowest points, among which the true one may be hidden, the other reading, half a turn on, and about them
+astigmatisms of two sizes in all directions; from the lowest distinct points down, on a larger block, each beside its
+flip; the lowest of these to the end, with astigmatism and coma. What other methods propose (curl, the linear fit to the
+bright field) is tried beside the grid and judged as it is. The judge is by how much one is better than another,
+position by position, in what parts of the block disagree about it; one that is not clearly better is not told. A
+proposal that two methods agree on, and that stands out from a sample of the grid, is taken without the rest of it.
 """
 
 from __future__ import annotations
@@ -44,9 +44,10 @@ RATIO = 1.25  # of a defocus to the next: the well about the truth is 12 % wide 
 NEAR_FOCUS = 0.3  # of lambda / alpha^2: steps of the defocus where it is less than that
 WIDEST = 0.9  # of the window, that a probe may fill
 CELLS = 6  # distinct points of the grid that are followed
-# Distinct points of the grid about which astigmatism is looked for, the share of a well that they are apart, and how
-# many more are followed then. Without its own astigmatism what is true was among the first 2 to 40 of them.
-ASTIGMATIC_CELLS, ASTIGMATIC_APART, MORE = 40, 0.5, 6
+# Distinct points of the grid that are turned by half a turn, and about which astigmatism is looked for, the share of a
+# well that they are apart, and how many more are followed then. Without its own astigmatism, or as its other reading,
+# what is true was among the first 2 to 40 of them.
+LOWEST, APART_BEFORE, MORE = 40, 0.5, 6
 ASTIGMATISMS = (0.6, 1.2)  # of lambda / alpha^2; a well reaches 0.6 on all sides
 DIRECTIONS = 8
 FINALISTS = 4
@@ -117,9 +118,13 @@ def search(
     spacing = _rotation_step(small, radius)
     landscape = _landscape(seen, errors, small)
     count = CELLS
+    if thorough and known.half_a_turn:  # strong phases fit one of two readings much better, and the grid has the other
+        lowest = _distinct(seen, errors, APART_BEFORE * spacing, LOWEST, known)
+        turned = seen.take(lowest).turned()
+        seen, errors = Points.joined([seen, turned]), np.r_[errors, small.errors(turned, COARSE_SWEEPS).mean(1)]
     first, *others = (float(errors[i]) for i in _distinct(seen, errors, spacing, CELLS, known))
     if thorough and {"C12a", "C12b"} <= set(terms) and not _is_proven(small, first, min(others, default=math.inf)):
-        lowest = _distinct(seen, errors, ASTIGMATIC_APART * spacing, ASTIGMATIC_CELLS, known)
+        lowest = _distinct(seen, errors, APART_BEFORE * spacing, LOWEST, known)
         progress("astigmatism about the best of them")
         bent = _astigmatic(seen.take(lowest), terms, known.depth)
         seen, errors = Points.joined([seen, bent]), np.r_[errors, small.errors(bent, COARSE_SWEEPS).mean(1)]

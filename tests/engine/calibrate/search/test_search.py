@@ -287,6 +287,14 @@ def test_a_lattice_with_an_astigmatism_of_the_size_of_the_depth_of_field_is_foun
     assert max(abs(start.fit.aberrations.cartesian[n] - made.aberrations.cartesian[n]) for n in ("C12a", "C12b")) < 25
 
 
+def test_the_reading_that_the_grid_has_not_is_tried():
+    """Strong phases: half a turn on, with the opposite lens, the counts are explained half as well. The grid had only
+    that, and another orientation was told, and sure."""
+    made = recipe(11190)
+    judgement = judged(made, calibrate(simulated(made).dataset))
+    assert judgement.told and not judgement.wrong
+
+
 def test_a_proposal_that_explains_little_is_not_taken_without_a_search():
     """Two methods agreed on an orientation 50 degrees off that explained a fifth of what is no noise."""
     trials = SimpleNamespace(nothing=1.0, noise=0.2)
