@@ -129,6 +129,7 @@ ELSEWHERE = {  # where it is another thing
         "tests/widgets/browse/test_dataset_browser.py",
         "tests/widgets/controls/test_controls.py",
         "tests/widgets/start/test_start_alternatives.py",
+        "tests/widgets/start/test_stop_search.py",
         "tests/widgets/workbench/test_workbench.py",
     },
 }

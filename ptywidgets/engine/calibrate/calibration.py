@@ -243,7 +243,7 @@ def _found(
     hidden = hidden_disk(dataset)
     try:
         if rotation is None or defocus is None:  # before a search of what cannot be told
-            require_enough(dataset.scan_shape)
+            require_enough(dataset.scan_shape, len(measurement.patterns))
             require_disk(hidden)
         tell("the spectra of the bright field")
         bands = Sidebands.prepare(bright)

@@ -29,8 +29,8 @@ expected 4 x 4 at least: scan an area, or give it.
         )
 
 
-def require_enough(shape: tuple[int, ...]) -> None:
-    """Raise an InsufficientData where a scan (Ry, Rx) is too small to search for orientation and defocus.
+def require_enough(shape: tuple[int, ...], kept: int | None = None) -> None:
+    """Raise an InsufficientData where a scan (Ry, Rx), or what is kept of it, is too small to search for a start.
 
     Examples
     --------
@@ -38,11 +38,19 @@ def require_enough(shape: tuple[int, ...]) -> None:
     Traceback (most recent call last):
     ptywidgets.engine.core.errors.InsufficientData: 4 x 12 scan positions are too few to tell it from; expected 5 x 5 \
 at least.
+    >>> require_enough((12, 12), kept=4)
+    Traceback (most recent call last):
+    ptywidgets.engine.core.errors.InsufficientData: 4 scan positions that are not left out are too few to tell it \
+from; expected 25 at least.
     """
     if min(shape) < FEWEST:
         size = " x ".join(map(str, shape))
         raise InsufficientData(
             f"{size} scan positions are too few to tell it from; expected {FEWEST} x {FEWEST} at least."
+        )
+    if kept is not None and kept < FEWEST**2:
+        raise InsufficientData(
+            f"{kept} scan positions that are not left out are too few to tell it from; expected {FEWEST**2} at least."
         )
 
 

@@ -2,7 +2,7 @@
 
 Coarse to fine: every rotation, transpose and defocus on a grid that misses no well, on a small block of the scan; of
 its lowest points, among which the true one may be hidden, the other reading, half a turn on, and about them
-astigmatisms of two sizes in all directions; from the lowest distinct points down, on a larger block, each beside its
+astigmatism in all directions; from the lowest distinct points down, on a larger block, each beside its
 flip; the lowest of these to the end, with astigmatism and coma. What other methods propose (curl, the linear fit to the
 bright field) is tried beside the grid and judged as it is. The judge is by how much one is better than another,
 position by position, in what parts of the block disagree about it; one that is not clearly better is not told. A
@@ -46,10 +46,9 @@ WIDEST = 0.9  # of the window, that a probe may fill
 CELLS = 6  # distinct points of the grid that are followed
 # Distinct points of the grid that are turned by half a turn, and about which astigmatism is looked for, the share of a
 # well that they are apart, and how many more are followed then. Without its own astigmatism, or as its other reading,
-# what is true was among the first 2 to 40 of them.
-LOWEST, APART_BEFORE, MORE = 40, 0.5, 6
-ASTIGMATISMS = (0.6, 1.2)  # of lambda / alpha^2; a well reaches 0.6 on all sides
-DIRECTIONS = 8
+# what is true was among the first 2 to 40 of those that are a whole well apart.
+LOWEST, APART_BEFORE, MORE = 100, 0.25, 6
+ASTIGMATISM, DIRECTIONS = 0.9, 8  # of lambda / alpha^2; a well reaches 0.6 on all sides, so that 0.3 to 1.4 are met
 FINALISTS = 4
 CONNECTED = 0.6  # the same once they have come down, where a well near focus is wide and its bottom flat
 SAMPLE = 64  # points of the grid that a proposal has to stand out from
@@ -185,11 +184,10 @@ def _astigmatic(points: Points, terms: Sequence[str], depth: float) -> Points:
     """Some points with every astigmatism of the grid in the place of their own."""
     first, second = terms.index("C12a"), terms.index("C12b")
     out = []
-    for size in ASTIGMATISMS:
-        for angle in 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS:
-            values = points.values.copy()
-            values[:, first], values[:, second] = size * depth * np.cos(angle), size * depth * np.sin(angle)
-            out.append(replace(points, values=values))
+    for angle in 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS:
+        values = points.values.copy()
+        values[:, first], values[:, second] = ASTIGMATISM * depth * np.array([np.cos(angle), np.sin(angle)])
+        out.append(replace(points, values=values))
     return Points.joined(out)
 
 
