@@ -73,3 +73,20 @@ def test_what_cannot_be_opened_is_told_in_words(lab):
     notebook.button("Open").click()
     notebook.locator("[data-testid=pty-status-text].pty-bad").wait_for()
     assert "nowhere.h5" in notebook.locator("[data-testid=pty-status-text]").first.inner_text()
+
+
+def test_a_search_is_stopped_by_the_button_that_began_it(lab):
+    notebook = lab(
+        "from ptywidgets import Reconstruction, Workbench, samples\n"
+        "bench = Workbench(Reconstruction(samples.ducky('small', dose=100)))\n"
+        "bench"
+    )
+    notebook.button("Auto").click()
+    notebook.button("Stop search").first.wait_for()
+    for theme in ("light", "dark"):
+        notebook.screenshot("workbench-searching", 1280, ".pty-widget", theme)
+    notebook.screenshot("workbench-searching", 430, ".pty-widget")
+    notebook.button("Stop search").first.click()
+    notebook.text("The search for the start was stopped").first.wait_for()
+    notebook.button("Auto").wait_for()
+    assert notebook.kernel.eval("len(bench.recon.estimates)") == 0
