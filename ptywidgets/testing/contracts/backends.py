@@ -40,7 +40,7 @@ class BackendContract:
         self.close(backend, backend.zeros((3, 5), np.complex64) + 2, np.full((3, 5), 2, np.complex64))
         self.close(backend, first, np.ones((3, 5), np.complex64))
 
-    def test_cut_and_paste(self, backend: Any) -> None:
+    def test_patches_are_extracted_and_added(self, backend: Any) -> None:
         field, corners = _field()[None], _corners()
         patches = np.stack([field[:, y : y + 9, x : x + 8] for y, x in corners])
         self.close(backend, backend.extract_patches(backend.to_device(field), corners, (9, 8)), patches)
@@ -170,7 +170,7 @@ class BackendContract:
             _rolled(every_second, np.float32),
         )
 
-    def test_residuals_and_bends_of_losses(self, backend: Any) -> None:
+    def test_residuals_and_second_derivatives_of_losses(self, backend: Any) -> None:
         for loss in (kind() for kind in LOSSES.values()):
             for precision, rtol in ((np.complex64, 2e-5), (np.complex128, 1e-10)):
                 for modes in (1, 2):

@@ -21,7 +21,7 @@ class LossContract:
         """What to run it on: the array formulas, and the compiled ones where there are such."""
         return [CpuBackend(1, "numpy"), CpuBackend(1)]
 
-    def test_slope_bend_and_curvature_are_derivatives_of_the_value(self, loss: Any) -> None:
+    def test_first_and_second_derivative_are_those_of_the_value(self, loss: Any) -> None:
         i, a = INTENSITIES, AMPLITUDES
         step = 1e-4 * i
         derivative = (loss.value(i + step, a) - loss.value(i - step, a)) / (2 * step)
@@ -88,7 +88,9 @@ class LossContract:
             check_slope(value_of, kept, residual)
             backend.close()
 
-    def test_the_bend_is_the_second_derivative_where_the_model_fits_or_is_too_bright(self, loss: Any) -> None:
+    def test_the_curvature_in_use_is_the_second_derivative_where_the_model_fits_or_is_too_bright(
+        self, loss: Any
+    ) -> None:
         for backend in self.backends():
             far, amplitudes = _far()
             intensity = (np.abs(far) ** 2).sum(1)

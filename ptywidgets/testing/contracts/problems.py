@@ -69,7 +69,7 @@ class ProblemContract:
         *_, last = iterate(held, Plan(iterations=1, batch=16, algorithm=PIE(), constraints=()))
         np.testing.assert_array_equal(held.backend.to_numpy(last.object), held.initial_object)
 
-    def test_gradients_are_the_slope_of_the_loss(self, problem: Any) -> None:
+    def test_gradients_are_derivatives_of_the_loss(self, problem: Any) -> None:
         state, batch = in_double(problem.start()), np.arange(0, problem.count, 3)
         generator = np.random.default_rng(0)
         state = state.replace(object=state.object + 0.05 * generator.normal(size=state.object.shape))

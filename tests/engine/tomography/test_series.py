@@ -60,7 +60,7 @@ def in_double(series, seed=0):
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("what", ["object", "probe"])
-def test_gradients_are_the_slope_of_the_loss(small, loss, what):
+def test_gradients_are_derivatives_of_the_loss(small, loss, what):
     series = small.with_loss(loss)
     state, batch = in_double(series), np.arange(0, series.count, 3)
     array = getattr(state, what)
