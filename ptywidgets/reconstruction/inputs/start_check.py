@@ -159,7 +159,7 @@ class StartCheck:
 
 
 def _corrected(estimates: tuple[Estimate, ...], told: tuple[Change, ...]) -> tuple[Estimate, ...]:
-    """Estimates with what a check has changed; what nothing was decided about before stands at the end."""
+    """Estimates with what a check has changed; what nothing was estimated of before stands at the end."""
     if not estimates:
         return ()
     by_name = {change.name: change for change in told}

@@ -66,7 +66,7 @@ class StartPanel(Panel):
         self.safe_callback(self._show_accordion)()
 
     def find(self) -> None:
-        """Find the start, and show what was decided; on a thread, as it takes seconds and can be stopped."""
+        """Find the start, and show what was estimated; on a thread, as it takes seconds and can be stopped."""
         if self.searching:
             return
         self._show_searching(True)

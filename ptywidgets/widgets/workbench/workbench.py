@@ -66,7 +66,7 @@ class Workbench(Panel):
         self.ducky = button("Try the ducky", "Simulate a small data set: a duck of carbon", "info", "magic")
         self.auto = button(*AUTO)
         self.accordion = Accordion([VBox(), VBox()], selected_index=None)
-        for index, name in enumerate(("Start: what was decided, and why", "Check: is anything wrong?")):
+        for index, name in enumerate(("Start: what was estimated, and how", "Check: is anything wrong?")):
             self.accordion.set_title(index, name)
         self.tab = StageTabs()
         self.children = [
@@ -168,7 +168,7 @@ class Workbench(Panel):
         self.views = self.stages[name].views
 
     def calibrate(self) -> None:
-        """Find the start from the data, and show what was decided."""
+        """Find the start from the data, and show what was estimated."""
         if self.recon.dataset is None:
             raise DataError("there are no data to start from: open a file, or try the ducky.")
         self.set_silently(self.accordion, 0, "selected_index")
