@@ -67,6 +67,20 @@ class ProblemMaker:
         (measurement,) = recon._inputs.measurements
         return room_for(refinements, measurement)
 
+    @property
+    def to_save(self) -> tuple[Problem | TiltSeries, State] | None:
+        """The latest state as a run would go on from it, under the model and the object type that are set now."""
+        old, state = self.recon.result.whole, self.recon.result.state
+        if old is None or state is None or self.composed in (None, (self.recon.model, self.recon.object_type)):
+            return self.recon.result.present
+        return self._of_present_model(old, state)
+
+    def _of_present_model(self, old: Any, state: State) -> tuple[Any, State]:
+        problem = self.make()
+        # Stages of the automatic schedule, and the batches of an iteration, are those of a model.
+        anew = {"stage": 0, "begun": state.iteration, "order": None, "batch": 0, "partial_loss": 0.0}
+        return problem, converted(problem, old, state).replace(**anew)  # what is held is put back where it is brought
+
     def of_state(self, state: State) -> Problem | TiltSeries:
         """The problem that a state from elsewhere belongs to: how much room it had is seen by its object."""
         recon = self.recon
@@ -120,10 +134,7 @@ class ProblemMaker:
             recon.iteration = 0
             inputs.stale = False
         elif self.composed != (recon.model, recon.object_type):
-            problem = self.make()
-            # Stages of the automatic schedule, and the batches of an iteration, are those of a model.
-            anew = {"stage": 0, "begun": state.iteration, "order": None, "batch": 0, "partial_loss": 0.0}
-            state = converted(problem, old, state).replace(**anew)  # what is held is put back where it is brought
+            problem, state = self._of_present_model(old, state)
         elif old.backend.name != recon.device:
             host, problem = old.backend.to_numpy, self.make()
             state = problem.on_device(state.replace(object=host(state.object), probe=host(state.probe)))

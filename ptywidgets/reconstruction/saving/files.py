@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Union
 import numpy as np
 
 from ptywidgets.engine.checkpoint import Checkpoint, is_reconstruction, load_checkpoint
-from ptywidgets.engine.core.errors import DataError, FileInTheWay, ParameterError, PtyError
+from ptywidgets.engine.core.errors import DataError, FileFormatError, FileInTheWay, ParameterError, PtyError
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.engine.io import read
@@ -208,12 +208,27 @@ def _continue_from(recon: Reconstruction, state: State) -> None:
         )
     recon.measurement = recon._inputs.prepared = measurement
     problem = recon._maker.of_state(state)
+    _check_fits(problem, state)
     recon._maker.composed = (recon.model, recon.object_type)
     recon.result.take(problem, problem.on_device(state))
     recon._inputs.stale = False
     recon.iteration = state.iteration
     recon._session.set_status("stopped")
     recon._work.publish()
+
+
+def _check_fits(problem: Any, state: State) -> None:
+    """Raise a FileFormatError where a state is not of the model and the object type that its file names."""
+    expected = problem.start()
+    for name in ("object", "probe"):
+        told, found = getattr(expected, name), getattr(state, name)
+        counts = (told.shape[:-2], told.dtype.kind), (found.shape[:-2], found.dtype.kind)
+        if counts[0] != counts[1]:
+            raise FileFormatError(
+                f"the {name} in the file is {found.dtype} of {found.shape}; its model and object type have "
+                f"{told.dtype} of {told.shape}. It was saved after one of them had been changed: go on from another "
+                "file, or make it again."
+            )
 
 
 def _checkpoint(path: Any) -> Checkpoint | None:

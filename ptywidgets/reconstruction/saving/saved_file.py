@@ -51,7 +51,13 @@ def save(recon: Reconstruction, path: str | os.PathLike[str], overwrite: bool = 
     measurement = recon.measurement
     if measurement is None or recon.dataset is None:
         raise ParameterError("nothing to save yet: prepare() or run() first.")
-    present = recon.present
+    latest = recon.result.state
+    if latest is not None and recon.views is None and len(latest.positions) != len(measurement.patterns):
+        raise ParameterError(
+            f"the latest result is of {len(latest.positions)} scan positions, and {len(measurement.patterns)} are set "
+            "now: set the data that it was made from again to save it, or run() first."
+        )
+    present = recon._maker.to_save
     state, problem = (None, None) if present is None else (present[1], present[0])
     if state is not None and problem is not None:
         to_numpy = problem.backend.to_numpy

@@ -137,6 +137,7 @@ class Session:
         self.stages: tuple[Stage, ...] = ()  # of the automatic schedule of the latest run
         self.clock = RunTimer()
         self._worker: Worker | None = None
+        self._begun_by: int | None = None  # identifier of the thread that is about to begin a run
         self._lock = threading.RLock()
         self._unheld: weakref.finalize[..., Any] | None = None  # stops a run whose owner is gone
 
@@ -251,7 +252,7 @@ class Session:
         seconds = math.inf if timeout is None else duration("timeout", timeout)
         self.request_stop()
         self.work.stop_searches(None if seconds == math.inf else seconds)
-        if self._worker is not None:
+        if self._worker is not None and not self._is_own(self._worker):
             self._worker.wait(None if seconds == math.inf else seconds)
 
     def request_stop(self) -> None:
@@ -261,10 +262,13 @@ class Session:
             self._worker.stop()
 
     def wait(self, timeout: float | None = None) -> None:
-        """Wait for the end of the run (or of `timeout` seconds); raises what went wrong in it."""
+        """Wait for the end of the run (or of `timeout` seconds); raises what went wrong in it.
+
+        Called by an observer, on the thread that works, it returns at once: a run cannot wait for itself.
+        """
         timeout = None if timeout is None else duration("timeout", timeout)
         worker = self._worker
-        if worker is None:
+        if worker is None or self._is_own(worker):
             return
         end = None if timeout is None else time.monotonic() + timeout
         try:
@@ -317,13 +321,18 @@ class Session:
         self.status = status
         self.work.show(status)
 
+    def _is_own(self, worker: Worker) -> bool:
+        """Whether the calling thread is the one that works, or is about to begin the one that does."""
+        return worker.is_mine or self._begun_by == threading.get_ident()
+
     @property
     def _outdated(self) -> bool:
         return self.status == "paused" and self.work.outdated
 
     def _begin(self, n: int | None) -> Worker | None:
         with self._lock:
-            if self._outdated:  # another run takes over, with what is left to do
+            # Another run takes over, with what is left to do or is asked for.
+            if self._outdated or (self.status == "paused" and n is not None):
                 n = self.work.left if n is None else n
                 self.stop()
             if self._worker is not None and self._worker.active:
@@ -340,7 +349,11 @@ class Session:
             self._unheld = weakref.finalize(self, worker.stop)  # a paused one waits for no owner that is gone
             self._unheld.atexit = False
             self._worker = worker
-            self.set_status("running")
+            self._begun_by = threading.get_ident()  # observers are told before there is a thread to wait for
+            try:
+                self.set_status("running")
+            finally:
+                self._begun_by = None
             return worker
 
     def _on_state(self, state: State) -> None:

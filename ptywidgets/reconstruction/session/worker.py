@@ -51,6 +51,7 @@ class Worker:
         self._plan: Plan | None = None
         self._pause_at: int | None = None
         self._thread: threading.Thread | None = None
+        self._worked_by: int | None = None  # identifier of the thread that works, which may be a cell's
         self._over = False  # nothing more will be computed
         self._quiet = False  # nobody is told of its end
         self._done = threading.Event()  # and everybody has been told
@@ -119,9 +120,14 @@ class Worker:
         with self._lock:
             self._plan = plan
 
+    @property
+    def is_mine(self) -> bool:
+        """Whether the calling thread is the one that works."""
+        return self._worked_by == threading.get_ident()
+
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for the end; whether it has come. Called by the one who works (an observer), it does not wait."""
-        mine = self._thread is threading.current_thread()
+        mine = self.is_mine
         ended = self._done.wait(0 if mine else timeout)
         if ended and self._thread is not None and not mine:
             self._thread.join(timeout)
@@ -129,6 +135,7 @@ class Worker:
 
     def work(self) -> None:
         """The loop itself."""
+        self._worked_by = threading.get_ident()
         status: str = "error"
         problem: BaseException | None = None
         try:

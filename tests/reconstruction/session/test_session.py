@@ -6,6 +6,7 @@ import gc
 import itertools
 import re
 import threading
+import time
 from dataclasses import dataclass
 
 import pytest
@@ -347,3 +348,51 @@ def test_stop_ends_searches_too():
     session.stop(timeout=3)
     session.stop(timeout=None)
     assert work.searches == [0.0, 0.0, 3.0, 0.0, None]
+
+
+@pytest.mark.parametrize("command", ["stop", "wait", "reset", "run"])
+def test_an_observer_of_the_beginning_does_not_wait_for_what_has_not_begun(command):
+    work = Counting()
+    session = Session(work)
+    called = []
+
+    def show(status):
+        if status == "running" and not called:
+            called.append(status)
+            getattr(session, command)()
+
+    work.show = show
+    work.go.set()
+    begun = time.monotonic()
+    session.start()
+    assert time.monotonic() - begun < 5 and called
+    session.stop()
+    assert not session.active
+
+
+def test_a_run_that_waits_for_itself_goes_on():
+    work = Counting()
+    session = Session(work)
+    told = work.on_state
+
+    def on_state(state):
+        session.wait()
+        told(state)
+
+    work.on_state = on_state
+    work.go.set()
+    session.start()
+    session.wait(20)
+    assert session.status == "finished" and work.iteration == PLANNED
+
+
+def test_so_many_more_are_done_after_a_pause():
+    work = Counting()
+    session = Session(work)
+    work.go.set()
+    session.step()
+    while session.status != "paused":
+        time.sleep(0.01)
+    done = work.iteration
+    session.run(2)
+    assert work.iteration == done + 2 and session.status == "finished"
