@@ -221,7 +221,8 @@ def _stands_out(trials: Trials, grid: Points, asked: Points, radius: float, know
     others = errors[2:][[not same_well(first, sample.take([i]), spacing, known) for i in range(len(sample))]]
     if len(others) < 8:
         return False
-    return _is_proven(trials, own, float(others.min()), OUTSTANDING)
+    times = OUTSTANDING if len(grid) > SAMPLE else FOREMOST  # of a small grid the sample misses nothing
+    return _is_proven(trials, own, float(others.min()), times)
 
 
 def _is_proven(trials: Trials, own: float, next_best: float, times: float) -> bool:
