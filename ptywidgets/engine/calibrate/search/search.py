@@ -1,6 +1,6 @@
 """Orientation and aberrations by how well short reconstructions predict the counts, wherever in their range they lie.
 
-Coarse to fine: every rotation, transpose and defocus on a grid that misses no well, on a small block of the scan; of
+Coarse to fine: every rotation, transpose and defocus on a grid about as fine as wells are wide, on a small block; of
 its lowest points, among which the true one may be hidden, the other reading, half a turn on, and about them
 astigmatism in all directions; from the lowest distinct points down, on a larger block, each beside its
 flip; the lowest of these to the end, with astigmatism and coma. What other methods propose (curl, the linear fit to the
