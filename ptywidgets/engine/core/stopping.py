@@ -1,7 +1,7 @@
 """How work that takes seconds is ended from outside: whoever begins it says whom to ask, whoever does it asks.
 
-The one who is asked is known to everything that the thread does within :func:`stopped_by`, however deep; threads that
-it starts are handed a :func:`stop_check`.
+Who is asked is known to everything that the thread does within :func:`stopped_by`, however deep; threads that it starts
+are handed a :func:`stop_check`. Within another :func:`stopped_by` both are asked.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ def stopped_by(stop: Callable[[], object] | None) -> Iterator[None]:
             f"stop is {stop!r}; expected a function without arguments that returns whether to stop, such as "
             "threading.Event().is_set, or leave it out."
         )
-    token = _asked.set(stop)
+    outer = _asked.get()
+    token = _asked.set(stop if outer is None else lambda: outer() or stop())
     try:
         yield
     finally:

@@ -16,8 +16,8 @@ MOST = 1024  # more take longer to start than they save
 BUSY: set[int] = set()  # identifiers of threads that do a part of somebody's work now: who ends the process must know
 # Held while a thread is begun. An exception that is raised from outside in a thread (PyThreadState_SetAsyncExc) may
 # reach the one that it is beginning instead: CPython 3.11 gives a new thread the identifier of its parent at first. The
-# new one would end before it has said that it runs, and be waited for for ever.
-STARTING = threading.Lock()
+# new one would end before it has said that it runs, and be waited for for ever. Re-entrant: a finalizer may begin one.
+STARTING = threading.RLock()
 if hasattr(os, "register_at_fork"):  # a forked child does not find it held by a thread that it has not got
     os.register_at_fork(before=STARTING.acquire, after_in_parent=STARTING.release, after_in_child=STARTING.release)
 

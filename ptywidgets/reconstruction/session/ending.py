@@ -2,8 +2,9 @@
 
 A daemon thread that is still at work when the interpreter is taken down may hold a lock that the clearing up waits for
 (h5py has one for everything), or is cut off in the middle of C++ code, which aborts the process. So before that, every
-run is asked to stop, and threads that compute something for it or for a widget are unwound by an exception of their
-own. Nothing here is reached where a process is killed (SIGKILL, or SIGTERM without a handler).
+run is asked to stop, and threads that compute something for it or for a widget end at the next place where they ask
+whether to; what does not ask in time is unwound by an exception from outside. Nothing here is reached where a process
+is killed (SIGKILL, or SIGTERM without a handler).
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from ptywidgets.engine.backends.kernels.kernels import hold_compiler
+from ptywidgets.engine.core.stopping import stopped_by
 from ptywidgets.engine.core.workers import BUSY, STARTING
 from ptywidgets.engine.io.arrays.lazy import hold_hdf5
 
@@ -29,6 +32,7 @@ AGAIN = 0.25  # s: longer than it takes to clean up, which must not be interrupt
 LIMIT = 0.7  # s, for all threads together
 LATER = 0.3  # s, after that, for saving to begin
 LATEST = 0.8  # s, after that, for a library that is still reading
+COMPILED = 10.0  # s, after that, for a kernel that is being compiled: some take seconds on a slow machine
 
 
 class Ended(SystemExit):
@@ -96,6 +100,7 @@ class Thread(threading.Thread):
     def __init__(self, work: Callable[[], object], name: str) -> None:
         super().__init__(target=work, name=f"{PREFIX}-{name}", daemon=True)
         self.over = False
+        self._leaves = False
 
     def start(self) -> None:
         """As in threading."""
@@ -105,11 +110,21 @@ class Thread(threading.Thread):
     def run(self) -> None:
         """As in threading; ended with the process, it says nothing."""
         try:
-            super().run()
+            with stopped_by(self._asked):
+                super().run()
         except Ended:
             pass
         finally:
             self.over = True
+
+    def leave(self) -> None:
+        """End where its work asks whether to stop."""
+        self._leaves = True
+
+    def _asked(self) -> bool:
+        if self._leaves:
+            raise Ended
+        return False
 
 
 class Timer(threading.Timer):
@@ -151,9 +166,17 @@ def _end() -> None:
 
 def _end_for_good() -> None:
     end()
-    if _threads() and not hold_hdf5(_until + LATEST):
-        # What takes the interpreter down would wait for that lock for ever. Its status is not known here.
-        print(f"{PREFIX}: left in the middle of reading a file.", file=sys.stderr, flush=True)
+    if not _threads():
+        return
+    whole = hold_compiler(_until + COMPILED)
+    _end_threads(time.monotonic() + AGAIN)  # what has come out of the compiler
+    if not (whole and hold_hdf5(max(_until + LATEST, time.monotonic()))):
+        # What takes the interpreter down would wait for that lock for ever, or abort. Its status is not known here.
+        print(
+            f"{PREFIX}: left in the middle of {'reading a file' if whole else 'compiling'}.",
+            file=sys.stderr,
+            flush=True,
+        )
         os._exit(1)
 
 
@@ -181,7 +204,10 @@ def _end_threads(until: float) -> None:
             for one in alive:
                 if isinstance(one, Timer):
                     one.cancel()
-                elif now >= due.get(one.ident, patience) and not getattr(one, "over", False) and not _compiles(one):
+                    continue
+                if isinstance(one, Thread):
+                    one.leave()
+                if now >= due.get(one.ident, patience) and not getattr(one, "over", False) and not _compiles(one):
                     due[one.ident] = now + AGAIN
                     _unwind(one)
             alive[0].join(0.02)
@@ -206,6 +232,9 @@ def _unwind(one: threading.Thread) -> None:
         return
     try:
         api.PyThreadState_SetAsyncExc(ctypes.c_ulong(one.ident), ctypes.py_object(Ended))
+        # Threads may have taken turns since it was seen outside the compiler, whose lock it would take along.
+        if _compiles(one):
+            api.PyThreadState_SetAsyncExc(ctypes.c_ulong(one.ident), None)
     finally:
         STARTING.release()
 

@@ -2,12 +2,14 @@
 
 import importlib.util
 import random
+import subprocess
 import sys
 import threading
 import time
 
 import pytest
 
+from ptywidgets.engine.core.stopping import stop_check, stopped_by
 from ptywidgets.engine.core.workers import WorkerPool
 from ptywidgets.reconstruction.session import ending
 
@@ -68,7 +70,7 @@ def work(number):
 threading.Thread(target=work, args=("thread",)).start()
 ThreadPoolExecutor(1).submit(work, "pool")
 """
-    done = exits.subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0 and done.stderr == ""
     assert sorted(done.stdout.splitlines()) == ["pool finished 4", "thread finished 4"]
 
@@ -91,8 +93,9 @@ def test_a_thread_that_begins_others_is_not_broken_into_while_it_does():
         assert not thread.is_alive()
 
 
-def test_a_thread_within_the_compiler_is_not_broken_into():
-    """An exception there leaves compiled code in pieces, and the next call crashes."""
+@pytest.fixture
+def compiling():
+    """A thread within the compiler, what lets it out, and what it has seen."""
     inside, go_on, seen = threading.Event(), threading.Event(), []
     compiler = {"__name__": "numba.core.stand_in", "inside": inside, "go_on": go_on}
     exec("def compiled():\n    inside.set()\n    while not go_on.wait(0.01):\n        pass\n", compiler)
@@ -110,6 +113,79 @@ def test_a_thread_within_the_compiler_is_not_broken_into():
     thread = ending.Thread(work, "test")
     thread.start()
     assert inside.wait(10)
+    return thread, go_on, seen
+
+
+def test_a_thread_within_the_compiler_is_not_broken_into(compiling):
+    """An exception there leaves compiled code in pieces, and the next call crashes."""
+    thread, go_on, seen = compiling
     threading.Timer(0.5, go_on.set).start()
     ending._end_threads(time.monotonic() + 10)
     assert not thread.is_alive() and seen == ["whole", "ended"]
+
+
+def test_a_thread_that_enters_the_compiler_meanwhile_is_not_broken_into(compiling):
+    """It would take the compiler's lock along, for which other threads, and so the process, wait for ever."""
+    thread, go_on, seen = compiling
+    ending._unwind(thread)
+    go_on.set()
+    time.sleep(0.2)
+    assert thread.is_alive() and seen == ["whole"]
+    ending._unwind(thread)
+    thread.join(10)
+    assert not thread.is_alive() and seen == ["whole", "ended"]
+
+
+def test_a_script_that_ends_while_a_kernel_is_compiled_lets_the_compiler_finish():
+    """Its C++ code, cut off, aborts the process. What is compiled is done; no other kernel is begun."""
+    lock = pytest.importorskip("numba.core.compiler_lock", reason="no numba")
+    code = f"""
+import threading, time
+from {lock.__name__} import global_compiler_lock
+from ptywidgets.reconstruction.session import ending
+
+inside = threading.Event()
+compiler = {{"__name__": "numba.core.stand_in", "sleep": time.sleep}}
+exec("def compiled():\\n    for _ in range(150):\\n        sleep(0.01)", compiler)
+
+def work():
+    with global_compiler_lock:
+        inside.set()
+        compiler["compiled"]()
+        print("whole", flush=True)
+    time.sleep(0.05)
+    with global_compiler_lock:
+        print("another", flush=True)
+
+ending.Thread(work, "test").start()
+inside.wait()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "whole\n", "")
+
+
+def test_a_thread_that_asks_whether_to_stop_is_not_broken_into(monkeypatch):
+    """Also within work that somebody else may stop, and a thread of a pool that does a part of it."""
+    monkeypatch.setattr(ending, "_unwind", lambda one: broken.append(one))
+    begun, given_up, seen, broken = threading.Event(), threading.Event(), [], []
+
+    def part(check):
+        begun.set()
+        while not given_up.is_set():
+            check()
+            time.sleep(0.001)
+
+    def work():
+        try:
+            with stopped_by(lambda: False), WorkerPool(1) as pool:
+                pool.submit(part, stop_check()).result()
+        except BaseException as error:
+            seen.append(type(error))
+            raise
+
+    thread = ending.Thread(work, "test")
+    thread.start()
+    assert begun.wait(10)
+    ending._end_threads(time.monotonic() + 10)
+    given_up.set()
+    assert not broken and seen == [ending.Ended]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
+import time
 from typing import Any, Protocol
 
 import numpy as np
@@ -127,3 +129,14 @@ def load_kernels(wanted: str = "auto") -> Kernels:
 
         return numba_kernels
     return numpy_kernels
+
+
+def hold_compiler(until: float) -> bool:
+    """Take numba's one lock of its compiler, and keep it; whether that worked before `until` (monotonic, s).
+
+    Kept to the end of the process by the thread that takes the interpreter down, no other one is within the compiler
+    then: cut off in the middle of its C++ code it would abort the process. Numba that nobody has loaded stays so.
+    """
+    module = sys.modules.get("numba.core.compiler_lock")
+    lock = getattr(getattr(module, "global_compiler_lock", None), "_lock", None)
+    return lock is None or bool(lock.acquire(timeout=max(0.0, until - time.monotonic())))
