@@ -33,7 +33,7 @@ OF_STRENGTH = 0.5  # the same times the share of counts that the specimen scatte
 OF_ROTATION = 0.1  # degrees
 OF_TRIALS = 0.025  # of the defocus: trials that are cut short, and the drawing of the aperture's edge, move the well
 OF_BANDS = 0.1  # degrees: the linear fit states less than strong phases leave it
-ALONE = 2.0  # the same where the other method has lost its way on these data, and nothing confirms this one
+ALONE = 2.0  # of what one method says and the other cannot confirm: it has lost its way, or did not vary that number
 SEEN = 3.0  # sigmas of a coma, from which on trials are asked about it
 # Sigmas by which trials have to explain less with a coma, all else as it is best without, for it to be an alias: right
 # ones cost up to 6, and aliases 17 to 65.
@@ -88,7 +88,7 @@ def agreed(
             sigmas[name] = 0.0
             continue
         own = alone * JACKKNIFE * sigmas[name] if sigmas[name] else math.inf  # it was not varied
-        other = math.inf if local is None else local[1][name]
+        other = math.inf if local is None else local[1][name] * (1.0 if math.isfinite(own) else ALONE)
         if name == "rotation":
             other = math.hypot(other, turns * OF_BANDS)
         floor = turns * OF_ROTATION if name == "rotation" else OF_DEPTH[1] * depth * edge_scale(name, semiangle)
