@@ -30,6 +30,9 @@ LITTLE = 0.15  # where less than this share of what is no noise is explained, an
 # Sigmas by which the best has to be better than its flip, from which only the second order of the phase, and its sign,
 # tell it; with less the atoms have to say so, too.
 FLIP = 6.0
+# Stated sigmas that make one: the model lacks alike in all parts of the block, which do not disagree about that. With it
+# the probabilities of alternatives are as often right as they say (437 variants, benchmarks/calibration.py).
+UNSEEN = 2.0
 ASTIGMATIC = 0.3  # astigmatism over defocus, from which on each may be the other: it has to be clearer, CLEAR[1]
 FRINGES = 0.7  # share of a phase that has one spatial frequency: a lattice whose atoms are not resolved
 LEAST = 0.03  # of what an empty object leaves: with less explained, wells of the noise are as deep
@@ -171,10 +174,10 @@ def verdict(
     free = known.transpose is None and known.rotation is None and {"C12a", "C12b"} <= set(trials.terms)
     astigmatic = free and is_astigmatic(best.point(), trials.terms) and least < CLEAR[1]
     flip_margin = math.inf if turned is None else margin(ours[first], turned[first], part)
-    readings = [(w.point(), e, 2 * ndtr(-max(m, 0.0))) for w, e, m in zip(wells, ours, margins, strict=True)]
+    readings = [(w.point(), e, _chance(m)) for w, e, m in zip(wells, ours, margins, strict=True)]
     readings[first] = (best.point(), ours[first], 1.0)
     if turned is not None:
-        readings.append((best.point().turned(), turned[first], 2 * ndtr(-max(flip_margin, 0.0))))
+        readings.append((best.point().turned(), turned[first], _chance(flip_margin)))
     alternatives = _alternatives(readings, trials)
     taken = alternatives.pop(first)
     return SearchResult(
@@ -237,6 +240,11 @@ def _right_way_round(
     flipped = turned.mean(1) < ours.mean(1)
     wells = [well.flipped() if other else well for well, other in zip(wells, flipped, strict=True)]
     return wells, np.where(flipped[:, None], turned, ours), np.where(flipped[:, None], ours, turned)
+
+
+def _chance(margin: float) -> float:
+    """How probable a reading is, for one of the best: that it is worse by so many sigmas by chance."""
+    return float(2 * ndtr(-max(margin, 0.0) / UNSEEN))
 
 
 def _alternatives(readings: list[tuple[Points, np.ndarray, float]], trials: Trials) -> list[Alternative]:
