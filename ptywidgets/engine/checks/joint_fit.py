@@ -21,14 +21,9 @@ from ptywidgets.engine.core.units import wavelength
 from ptywidgets.engine.optics.chi_terms import polynomials
 from ptywidgets.engine.optics.probe import frequencies
 from ptywidgets.engine.problem.problem import Problem
+from ptywidgets.engine.refinements import affine
 
-# Scale, rotation and two shears, each as the displacement (rows, columns) that a place (rows, columns) gets.
-MAPS = {
-    "scale": np.array([[1.0, 0.0], [0.0, 1.0]]),
-    "rotation": np.array([[0.0, -1.0], [1.0, 0.0]]),
-    "stretch": np.array([[1.0, 0.0], [0.0, -1.0]]),
-    "shear": np.array([[0.0, 1.0], [1.0, 0.0]]),
-}
+MAPS = dict(zip(("scale", "rotation", "stretch", "shear"), affine.MAPS, strict=True))
 STILL = 0.05  # detector pixels; patterns that move less are taken to lie still
 FIRST, INNER = 6, 6  # steps of conjugate gradients: of the object alone at first, and of all together
 FARTHEST = 0.03  # rad, and share of the scan: a longer step is shortened, as what is linearised holds no farther

@@ -9,7 +9,7 @@ import traitlets
 from ipywidgets import FloatLogSlider, FloatSlider, HBox, IntSlider
 
 from ptywidgets.engine.core.params import Parameter
-from ptywidgets.widgets.controls.fields import NumberField, checkbox
+from ptywidgets.widgets.controls.fields import ROW, NumberField, checkbox
 
 
 def kinds(parameter: Parameter) -> tuple[Any, ...]:
@@ -31,7 +31,7 @@ class Slider(HBox):
         self._last = value if value is not None else self.slider.value
         name, box, *unit = self.number.children
         parts = [name, self.slider, box, *unit, *([self.auto] if self.auto else [])]
-        super().__init__(parts, layout={"align_items": "center", "grid_gap": "4px", "width": "auto", "margin": "0"})
+        super().__init__(parts, layout=ROW)
         self._following = False
         self.value = value
         self.slider.observe(self._slid, "value")

@@ -26,6 +26,7 @@ from ptywidgets.engine.optics.probe import Optics
 from ptywidgets.engine.preprocess.rotation import wrapped_angle
 
 TERMS = ("C10", "C12a", "C12b", "C21a", "C21b")
+GROUPS = 8  # rings of frequencies of the jackknife
 MODEL_ERROR = 0.01  # of the defocus: what strong phases and the specimen's thickness cost the linear model
 
 
@@ -192,7 +193,7 @@ def refine(
     return values, rotation, normal
 
 
-def uncertainties_of(normal: Normal, fixed: np.ndarray, size: np.ndarray, groups: int = 8) -> np.ndarray:
+def uncertainties_of(normal: Normal, fixed: np.ndarray, size: np.ndarray) -> np.ndarray:
     """One sigma (P + 1,): the larger of what the noise gives, and the jackknife over rings of frequencies.
 
     Rings of like `size` (F,), since what the model lacks errs alike on frequencies that are alike.
@@ -203,13 +204,13 @@ def uncertainties_of(normal: Normal, fixed: np.ndarray, size: np.ndarray, groups
     scale = np.sqrt(np.diag(whole)).clip(1e-30)
     inverse = np.linalg.pinv(whole / np.outer(scale, scale)) / np.outer(scale, scale)
     by_noise = np.sqrt(np.diag(inverse).clip(0) * normal.noise)
-    member = np.argsort(np.argsort(size)) * groups // len(size)
+    member = np.argsort(np.argsort(size)) * GROUPS // len(size)
     moves = []
-    for group in range(groups):
+    for group in range(GROUPS):
         left = normal.matrix[member != group].sum(0)[np.ix_(free, free)] / np.outer(scale, scale)
         moves.append(np.linalg.pinv(left) @ (normal.gradient[member != group].sum(0)[free] / scale) / scale)
     spread = np.array(moves) - np.mean(moves, 0)
-    out[free] = np.maximum(by_noise, np.sqrt((groups - 1) / groups * (spread**2).sum(0)))
+    out[free] = np.maximum(by_noise, np.sqrt((GROUPS - 1) / GROUPS * (spread**2).sum(0)))
     return out
 
 
