@@ -16,7 +16,7 @@ from scipy import fft as sfft
 from scipy import ndimage
 
 from ptywidgets.engine.calibrate.coarse.coarse_block import Cut, deflected_block, moved_aperture
-from ptywidgets.engine.calibrate.coarse.linearised import FLOOR, REACH, LinearisedBlock, chunks
+from ptywidgets.engine.calibrate.coarse.linearised import REACH, LinearisedBlock
 from ptywidgets.engine.core.units import wavelength
 from ptywidgets.engine.optics.chi_terms import polynomials
 from ptywidgets.engine.optics.probe import frequencies
@@ -108,36 +108,23 @@ class JointFit(LinearisedBlock):
         self.terms, self.maps = tuple(terms), tuple(maps)
         spectrum = sfft.fft2(problem.initial_probe[0], norm="ortho")
         cut = self.cut(problem)
-        self.n = n = cut.n
         chosen = _block(problem, side)
         on_host = problem.patterns if problem.backend.name == "cpu" else problem.measurement.patterns
-        patterns = on_host.crop((n, n))
-        amplitudes = patterns.amplitudes(chosen)
-        self.counts = amplitudes.clip(0) ** 2
-        shifts = problem.measurement.shifts[chosen]
-        self.sampling, self.k = np.array(cut.sampling), cut.k.astype(np.float32)
+        self._look_at(cut, on_host, chosen, problem.measurement.shifts[chosen], STILL, problem.mean_intensity)
         wave = cut.of(spectrum)
-        self.tilts = shifts if np.ptp(shifts, axis=0).max() > STILL else shifts.mean(0, keepdims=True)
         self.spectra = _moved(wave, self.tilts)
-        self.floor = np.float32(FLOOR * problem.mean_intensity / n**2)
         power = np.abs(wave) ** 2
         self.power = power / power.sum()
         self.basis = self._basis(wavelength(problem.measurement.calibration.require("energy")))
-        self.asked = cut.asked(self.tilts)
-        if patterns.mask is not None:
-            self.asked = self.asked * (amplitudes >= 0)
         places = problem.initial_positions[chosen]
-        self.middle = (places.max(0) + places.min(0)) / 2
-        self.places = places - self.middle  # A
+        self.places = places - (places.max(0) + places.min(0)) / 2  # A
         extent = float(np.hypot(*np.ptp(self.places, axis=0))) * 1.1
-        self.size = math.ceil(extent / min(self.sampling)) + n + 4
+        self.size = math.ceil(extent / min(self.sampling)) + cut.n + 4
         self.lossless = problem.model.specimen.lossless
         kind = np.float32 if self.lossless else np.complex64
         self.object = np.zeros((self.size, self.size), kind) if self.lossless else np.ones((self.size, self.size), kind)
-        self.energy = float((self.counts * self.asked).sum(dtype=np.float64))
         self.affine = np.eye(2) if begin is None else begin.affine.copy()
         self.values = np.array([0.0 if begin is None else begin.aberrations[name] for name in self.terms])
-        self.parts = chunks(len(chosen))
 
     @staticmethod
     def cut(problem: Problem) -> Cut:

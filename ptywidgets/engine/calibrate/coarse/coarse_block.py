@@ -68,14 +68,13 @@ class Cut:
         return asked_pixels(self.n, self.radius, tilts, self.pixels)
 
 
-def counts_seen(total: float, who: str) -> float:
-    """The counts that are asked, in all; refused where there are none."""
-    if not total > 0:
+def require_counts(counts: float, who: str) -> None:
+    """Raise an InsufficientData where there are no counts in the pixels that are asked."""
+    if not counts > 0:
         raise InsufficientData(
             f"no counts lie in the detector pixels that {who}, inside and outside of the aperture's rim; use less "
             "binning, or check semiangle and q_pixel."
         )
-    return total
 
 
 def asked_pixels(n: int, radius: float, tilts: np.ndarray, pixels: tuple[float, float] = (1.0, 1.0)) -> np.ndarray:

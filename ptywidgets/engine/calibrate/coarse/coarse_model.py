@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from ptywidgets.engine.calibrate.coarse.coarse_block import Cut, counts_seen, deflected_block, moved_aperture
-from ptywidgets.engine.calibrate.coarse.linearised import FLOOR, REACH, LinearisedBlock, Part, chunks
+from ptywidgets.engine.calibrate.coarse.coarse_block import Cut, deflected_block, moved_aperture, require_counts
+from ptywidgets.engine.calibrate.coarse.linearised import REACH, LinearisedBlock, Part
 from ptywidgets.engine.core.units import wavelength
 from ptywidgets.engine.core.workers import WorkerPool
 from ptywidgets.engine.optics.chi_terms import polynomials
@@ -44,28 +44,19 @@ class CoarseModel(LinearisedBlock):
         aperture = make_aperture(optics, shape, measurement.sampling, energy)
         cut = Cut.about(aperture, measurement.sampling, REACH)
         chosen, self.grid = deflected_block(measurement, side)
-        self.n, self.sampling, self.k = cut.n, cut.sampling, cut.k.astype(np.float32)
-        patterns = measurement.patterns.crop((cut.n, cut.n))
-        amplitudes = patterns.amplitudes(chosen)
-        self.counts = amplitudes.clip(0) ** 2
-        shifts = measurement.shifts[chosen]
+        shifts, mean_intensity = measurement.shifts[chosen], measurement.mean_intensity
+        self._look_at(cut, measurement.patterns, chosen, shifts, STILL, mean_intensity)
+        require_counts(self.energy, "a coarse reconstruction asks")
+        self.parts = [np.arange(len(chosen))[part] for part in self.parts]
         self.terms = tuple(terms)
-        wave = cut.of(aperture) * math.sqrt(measurement.mean_intensity)
-        self.tilts = shifts if np.ptp(shifts, axis=0).max() > STILL else shifts.mean(0, keepdims=True)
+        wave = cut.of(aperture) * math.sqrt(mean_intensity)
         self.apertures = moved_aperture(wave.astype(np.float32), self.tilts)
-        self.floor = np.float32(FLOOR * measurement.mean_intensity / cut.n**2)
         self.basis = self._basis(wavelength(energy), wave)
-        self.asked = cut.asked(self.tilts)
-        if patterns.mask is not None:
-            self.asked = self.asked * (amplitudes >= 0)
         extent = np.hypot(*np.ptp(self.grid, axis=1))
         self.size = math.ceil(extent / min(self.sampling)) + cut.n + 4
         self.object: np.ndarray = np.ones((self.size, self.size), np.complex64)
-        total = float((self.counts * self.asked).sum(dtype=np.float64))
-        self.energy = counts_seen(total, "a coarse reconstruction asks")
         noise = 0.25 * float(self.asked.mean(0).sum()) * len(chosen) / self.energy
         self.noise = noise if noise < 0.5 else 0.0  # share that counting leaves; more than that, and it is no counts
-        self.parts = [np.arange(part.start, part.stop) for part in chunks(len(chosen))]
 
     def _basis(self, lam: float, wave: np.ndarray) -> np.ndarray:
         """The functions of the coefficients (P, J or 1, n, n), less their slope, which only moves the probe."""

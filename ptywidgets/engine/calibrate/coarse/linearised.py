@@ -18,7 +18,9 @@ from typing import Any
 import numpy as np
 from scipy import fft as sfft
 
+from ptywidgets.engine.calibrate.coarse.coarse_block import Cut
 from ptywidgets.engine.core.stopping import check_stop
+from ptywidgets.engine.data.patterns import Patterns
 
 REACH = 1.75  # half the side of the detector that is kept, in radii of the aperture
 DAMPING = 1e-2  # of the brightest illumination
@@ -28,18 +30,36 @@ Part = slice | np.ndarray  # of positions; numpy rounds products of what is view
 
 
 class LinearisedBlock:
-    """The part that does not depend on which numbers are free; whoever derives from it sets the block and `k`."""
+    """The part that does not depend on which numbers are free."""
 
-    n: int  # pixels on a side of a window
-    size: int  # and of the object
-    k: np.ndarray  # (2, n, n) float32, 1/A
-    counts: np.ndarray  # (J, n, n)
-    asked: np.ndarray  # (J or 1, n, n), 0 for pixels that do not count
-    floor: np.float32
-    energy: float  # counts of the pixels that are asked
-    loss = math.inf  # share of it that is left
+    size: int  # pixels on a side of the object
     corners: np.ndarray  # (J, 2) int, first pixels of the windows
     parts: Sequence[Part]  # all positions, some at a time
+    loss = math.inf  # share of the counts' energy that is left
+
+    def _look_at(
+        self, cut: Cut, patterns: Patterns, chosen: np.ndarray, shifts: np.ndarray, still: float, mean_intensity: float
+    ) -> None:
+        """Take the counts of positions `chosen` (J,) for what is to be explained.
+
+        Parameters
+        ----------
+        shifts : ndarray (J, 2)
+            Detector pixels; where they differ by no more than `still`, the patterns are taken to lie still.
+        mean_intensity : float
+            Counts of a pattern.
+        """
+        self.n, self.sampling, self.k = cut.n, np.array(cut.sampling), cut.k.astype(np.float32)
+        patterns = patterns.crop((cut.n, cut.n))
+        amplitudes = patterns.amplitudes(chosen)
+        self.counts = amplitudes.clip(0) ** 2
+        self.tilts = shifts if np.ptp(shifts, axis=0).max() > still else shifts.mean(0, keepdims=True)
+        self.asked = cut.asked(self.tilts)
+        if patterns.mask is not None:
+            self.asked = self.asked * (amplitudes >= 0)
+        self.energy = float((self.counts * self.asked).sum(dtype=np.float64))
+        self.floor = np.float32(FLOOR * mean_intensity / cut.n**2)
+        self.parts = [slice(i, min(i + PORTION, len(chosen))) for i in range(0, len(chosen), PORTION)]
 
     def _linearise_about(
         self,
@@ -175,17 +195,6 @@ class LinearisedBlock:
             out[y : y + n, x : x + n] += window
 
 
-def chunks(count: int) -> list[slice]:
-    """All positions, :data:`PORTION` at a time.
-
-    Examples
-    --------
-    >>> chunks(20)
-    [slice(0, 16, None), slice(16, 20, None)]
-    """
-    return [slice(i, min(i + PORTION, count)) for i in range(0, count, PORTION)]
-
-
 def of(values: np.ndarray, part: Part) -> np.ndarray:
     """The values of some positions, of an array (J, n, n), or (1, n, n) where all have the same.
 
@@ -201,4 +210,4 @@ def _ramps(moves: np.ndarray, slopes: np.ndarray) -> np.ndarray:
     return np.exp(2j * np.pi * moves[:, None] * slopes).astype(np.complex64)
 
 
-__all__ = ["FLOOR", "REACH", "LinearisedBlock", "Part", "chunks"]
+__all__ = ["REACH", "LinearisedBlock", "Part"]

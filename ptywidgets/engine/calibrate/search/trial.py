@@ -23,7 +23,7 @@ from scipy import fft as sfft
 
 from ptywidgets.engine.backends.kernels.kernels import load_kernels
 from ptywidgets.engine.backends.transforms import load_transform
-from ptywidgets.engine.calibrate.coarse.coarse_block import Cut, counts_seen, deflected_block
+from ptywidgets.engine.calibrate.coarse.coarse_block import Cut, deflected_block, require_counts
 from ptywidgets.engine.core.stopping import stop_check
 from ptywidgets.engine.core.units import wavelength
 from ptywidgets.engine.core.workers import WorkerPool, worker_count
@@ -163,7 +163,8 @@ class Trials:
         asked = cut.asked(shifts) > 0
         self.amplitudes = np.where(asked, amplitudes, np.float32(-1)).astype(np.float32)
         self.energies = (self.amplitudes.clip(0) ** 2).sum((1, 2), dtype=np.float64)
-        self.counts = counts_seen(float(self.energies.mean()), "trial reconstructions ask")
+        self.counts = float(self.energies.mean())
+        require_counts(self.counts, "trial reconstructions ask")
         self.sampling, (ky, kx) = cut.sampling, cut.k
         wave = cut.of(aperture) * math.sqrt(measurement.mean_intensity)
         held = {k: v for k, v in optics.aberrations.cartesian.items() if v and k not in self.terms}
