@@ -30,7 +30,7 @@ from ptywidgets.engine.calibrate.search.trial import Points
 from ptywidgets.engine.calibrate.search.verdict import SearchResult, are_flips
 from ptywidgets.engine.calibrate.spectra.optics_fit import TERMS, OpticsFit, cannot_tell, find_optics
 from ptywidgets.engine.calibrate.spectra.optics_fit import in_words as fit_in_words
-from ptywidgets.engine.calibrate.spectra.sidebands import Sidebands
+from ptywidgets.engine.calibrate.spectra.scan_spectra import ScanSpectra
 from ptywidgets.engine.core.errors import InsufficientData
 from ptywidgets.engine.core.stopping import stopped_by
 from ptywidgets.engine.data.calibration import in_words as words_of
@@ -214,7 +214,7 @@ def _found(dataset: Dataset, given: Given, tell: Callable[[str], object]) -> Cal
             require_enough(dataset.scan_shape, len(measurement.patterns))
             require_disk(hidden)
         tell("the spectra of the bright field")
-        bands = Sidebands.prepare(bright)
+        bands = ScanSpectra.prepare(bright)
         if not bands.frequencies[0].size:
             raise InsufficientData("no frequency of the scan lies within what the aperture passes.")
         linear = find_optics(bright, optics, terms=given.terms, bands=bands, **given.held)

@@ -1,7 +1,7 @@
 """Aberrations and rotation from the bright field alone: the optics that explain the scan's spectra best.
 
 Every orientation is tried with a range of defocuses, coarsely, by the share S of the spectra that they explain (see
-:mod:`ptywidgets.engine.calibrate.spectra.sidebands`). From the best on, a damped Gauss-Newton fit finds all
+:mod:`ptywidgets.engine.calibrate.spectra.scan_spectra`). From the best on, a damped Gauss-Newton fit finds all
 coefficients and the rotation together. The rotation turned by 180 degrees, with the opposite of all aberrations,
 explains the data as well; what tells the two apart is a defocus of known sign, or that atoms attract electrons.
 """
@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ptywidgets.engine.calibrate.spectra.coarse_search import search
-from ptywidgets.engine.calibrate.spectra.sidebands import Normal, Sidebands
+from ptywidgets.engine.calibrate.spectra.scan_spectra import Normal, ScanSpectra
 from ptywidgets.engine.core.errors import ParameterError, unknown_name
 from ptywidgets.engine.core.params import counted
 from ptywidgets.engine.core.stopping import check_stop
@@ -67,7 +67,7 @@ def find_optics(
     transpose: bool | None = None,
     defocus: float | None = None,
     strongest: int = 320,
-    bands: Sidebands | None = None,
+    bands: ScanSpectra | None = None,
 ) -> OpticsFit:
     """Find the aberrations, and the rotation and transpose unless they are given.
 
@@ -86,7 +86,7 @@ def find_optics(
         Kept as given, in A.
     strongest : int
         Spatial frequencies used.
-    bands : Sidebands, optional
+    bands : ScanSpectra, optional
         The spectra of `bright`, where they are there already.
 
     Returns
@@ -104,7 +104,7 @@ def find_optics(
     (True, True)
     """
     terms = _checked_terms(terms)
-    bands = Sidebands.prepare(bright, strongest) if bands is None else bands
+    bands = ScanSpectra.prepare(bright, strongest) if bands is None else bands
     kept = Aberrations() if optics is None else optics.aberrations
     sign = np.sign(kept["defocus"] if defocus is None else defocus)
     few = bands.thinned(60, 200)
@@ -160,7 +160,7 @@ def _checked_terms(terms: Sequence[str]) -> tuple[str, ...]:
 
 
 def refine(
-    bands: Sidebands,
+    bands: ScanSpectra,
     terms: Sequence[str],
     values: np.ndarray,
     rotation: float,
