@@ -144,31 +144,21 @@ class JointFit(LinearisedBlock):
         """What has been found."""
         return Offsets(dict(zip(self.terms, self.values.tolist(), strict=True)), self.affine.copy())
 
-    def update(self, free: bool = True, inner: int = INNER) -> np.ndarray:
-        """One damped Gauss-Newton step, of the object and, where `free`, of everything else.
-
-        Returns
-        -------
-        ndarray (P + Q,)
-            Step of the aberrations, A, and of the maps.
-        """
-        names = len(self.terms) + len(self.maps)
+    def update(self, free: bool = True, inner: int = INNER) -> None:
+        """One damped Gauss-Newton step, of the object and, where `free`, of everything else."""
         self._linearise(free)
         change, moves = self._solve(inner)
-        step = np.zeros(names)
-        if free:
-            step = self._shortened(moves)
-            share = np.float32(np.linalg.norm(step) / max(np.linalg.norm(moves), 1e-300))
-            change = change * share
-        self.object = self.object + change
-        if free:
-            self.values = self.values + step[: len(self.terms)]
-            moved = sum(
-                (s * MAPS[m] for s, m in zip(step[len(self.terms) :], self.maps, strict=True)), np.zeros((2, 2))
-            )
-            self.affine = (np.eye(2) + moved) @ self.affine
-            self._carry(moved)
-        return step
+        if not free:
+            self.object = self.object + change
+            return
+        step = self._shortened(moves)
+        share = np.float32(np.linalg.norm(step) / max(np.linalg.norm(moves), 1e-300))
+        self.object = self.object + change * share
+        self.values = self.values + step[: len(self.terms)]
+        maps = zip(step[len(self.terms) :], self.maps, strict=True)
+        moved = sum((s * MAPS[m] for s, m in maps), np.zeros((2, 2)))
+        self.affine = (np.eye(2) + moved) @ self.affine
+        self._carry(moved)
 
     def peaks(self) -> tuple[float, bool]:
         """Skewness of the object's phase where it is lit, positive where atoms are bright; whether it is beyond chance,
