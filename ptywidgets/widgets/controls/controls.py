@@ -9,6 +9,7 @@ from ipywidgets import VBox
 
 from ptywidgets.engine.core.params import Parameter, Params
 from ptywidgets.widgets.controls.fields import ChoiceField, NumberField, TextField
+from ptywidgets.widgets.controls.quiet import Quiet
 from ptywidgets.widgets.controls.slider import Slider, kinds
 
 
@@ -55,7 +56,7 @@ class Controls(VBox):
         labels: Mapping[str, str] | None = None,
     ) -> None:
         known = {parameter.name: parameter for parameter in description.describe()}
-        self._on_change, self._on_error, self._quiet = on_change, on_error, False
+        self._on_change, self._on_error, self._quiet = on_change, on_error, Quiet()
         self.controls = {
             name: control(parameter, getattr(description, name), (labels or {}).get(name))
             for name, parameter in known.items()
@@ -71,12 +72,9 @@ class Controls(VBox):
 
     def show(self, description: Params) -> None:
         """Show the values of another description; `on_change` is not called."""
-        self._quiet = True
-        try:
+        with self._quiet:
             for name, item in self.controls.items():
                 item.value = getattr(description, name)
-        finally:
-            self._quiet = False
 
     def disable(self, value: bool = True) -> None:
         """Whether nothing can be changed."""
