@@ -42,7 +42,7 @@ IDENTIFIERS = {
     "twin_resolved": "flip_resolved",
     "twin_told": "flip_told",
     "twin_margin": "flip_margin",
-    "StrongBands": "Sidebands",
+    "StrongBands": "ScanSpectra",
     "MendedArray": "RepairedArray",
     "mend_pixels": "repair_pixels",
     "mended": "repaired",
@@ -120,7 +120,7 @@ ELSEWHERE = {  # where it is another thing
         "ptywidgets/engine/direct/parallax/parallax.py",
         "tests/engine/direct/parallax/test_parallax.py",
     },  # of a scan's positions
-    "shares": {"ptywidgets/engine/calibrate/spectra/sidebands.py"},
+    "shares": {"ptywidgets/engine/calibrate/spectra/scan_spectra.py"},
     "twin": {"ptywidgets/widgets/rotation/phase_pair.py"},
     "auto": {  # buttons and boxes
         "ptywidgets/widgets/controls/slider.py",

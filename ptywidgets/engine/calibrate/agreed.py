@@ -19,7 +19,7 @@ from ptywidgets.engine.calibrate.search.response import parts_of
 from ptywidgets.engine.calibrate.search.trial import Points, Trials
 from ptywidgets.engine.calibrate.search.verdict import SWEEPS, SearchResult, margin
 from ptywidgets.engine.calibrate.spectra.optics_fit import OpticsFit, in_words, refine, uncertainties_of
-from ptywidgets.engine.calibrate.spectra.sidebands import Sidebands
+from ptywidgets.engine.calibrate.spectra.scan_spectra import ScanSpectra
 from ptywidgets.engine.optics.aberrations import Aberrations
 from ptywidgets.engine.optics.probe import Optics
 from ptywidgets.engine.preprocess.measurement import Measurement
@@ -44,7 +44,7 @@ NEAR = (5.0, 0.2)  # degrees, and part of the defocus: a fit that goes farther h
 def agreed(
     found: SearchResult,
     linear: OpticsFit,
-    bands: Sidebands,
+    bands: ScanSpectra,
     optics: Optics,
     terms: Sequence[str],
     held: Sequence[str],
@@ -57,7 +57,7 @@ def agreed(
     found : Found
     linear : OpticsFit
         Of the bright field alone, wherever it is.
-    bands : Sidebands
+    bands : ScanSpectra
         What it was fitted to.
     optics : Optics
         With the aberrations that are kept.
@@ -155,7 +155,7 @@ def _in_the_well(
     rotation: float,
     transpose: bool,
     values: dict[str, float],
-    bands: Sidebands,
+    bands: ScanSpectra,
     terms: Sequence[str],
     kept: dict[str, float],
     held: Sequence[str],

@@ -12,7 +12,7 @@ import numpy as np
 
 from ptywidgets.engine.calibrate.agreed import agreed, edge_scale
 from ptywidgets.engine.calibrate.alternatives import Alternative, Landscape
-from ptywidgets.engine.calibrate.calibration_arguments import check_sizes, checked_start
+from ptywidgets.engine.calibrate.calibration_arguments import Given, check_sizes, checked_start
 from ptywidgets.engine.calibrate.coarse.refine_optics import OpticsRefinement, refine_optics
 from ptywidgets.engine.calibrate.coarse.thick import ThickFit, depth_of_field, thick_defocus, with_defocus
 from ptywidgets.engine.calibrate.estimates import (
@@ -23,13 +23,14 @@ from ptywidgets.engine.calibrate.estimates import (
     about_descan,
     about_lens,
     about_orientation,
+    in_a_sentence,
 )
 from ptywidgets.engine.calibrate.search.search import search
 from ptywidgets.engine.calibrate.search.trial import Points
 from ptywidgets.engine.calibrate.search.verdict import SearchResult, are_flips
 from ptywidgets.engine.calibrate.spectra.optics_fit import TERMS, OpticsFit, cannot_tell, find_optics
 from ptywidgets.engine.calibrate.spectra.optics_fit import in_words as fit_in_words
-from ptywidgets.engine.calibrate.spectra.sidebands import Sidebands
+from ptywidgets.engine.calibrate.spectra.scan_spectra import ScanSpectra
 from ptywidgets.engine.core.errors import InsufficientData
 from ptywidgets.engine.core.stopping import stopped_by
 from ptywidgets.engine.data.calibration import in_words as words_of
@@ -158,7 +159,7 @@ def calibrate(
     >>> bool(abs(start.measurement.rotation + 15) < 0.3), bool(abs(start.optics.aberrations["defocus"] - 350) < 7)
     (True, True)
     """
-    defocus, aberrations, thickness, refine, terms = checked_start(
+    given = checked_start(
         dataset,
         semiangle=semiangle,
         q_pixel=q_pixel,
@@ -174,71 +175,38 @@ def calibrate(
         progress=progress,
     )
     with stopped_by(stop):
-        return _found(
-            dataset,
-            semiangle=semiangle,
-            q_pixel=q_pixel,
-            rotation=rotation,
-            transpose=transpose,
-            defocus=defocus,
-            aberrations=aberrations,
-            preparation=preparation,
-            origin=origin,
-            thickness=thickness,
-            refine=refine,
-            terms=terms,
-            progress=progress,
-        )
+        return _found(dataset, given, progress or (lambda _words: None))
 
 
-def _found(
-    dataset: Dataset,
-    *,
-    semiangle: float | None,
-    q_pixel: float | tuple[float, float] | None,
-    rotation: float | None,
-    transpose: bool | None,
-    defocus: float | None,
-    aberrations: Aberrations | None,
-    preparation: Preparation | None,
-    origin: str | None,
-    thickness: float | None,
-    refine: bool,
-    terms: Sequence[str],
-    progress: Callable[[str], object] | None,
-) -> CalibrationResult:
+def _found(dataset: Dataset, given: Given, tell: Callable[[str], object]) -> CalibrationResult:
     """The start, with arguments that have been checked."""
-    begin, tell = time.perf_counter(), progress or (lambda _words: None)
+    begin, rotation, defocus = time.perf_counter(), given.rotation, given.defocus
     tell("bad frames and pixels")
     screened = screen(in_memory(dataset))
     screened = screened.without(suspects(screened))
     estimates = about_data(screened)
     tell("the bright-field disk")
-    dataset, calibrated = calibrate_by_disk(screened.dataset, semiangle, q_pixel)
-    check_sizes(dataset, defocus, aberrations)  # of what the disk has told, too
+    dataset, calibrated = calibrate_by_disk(screened.dataset, given.semiangle, given.q_pixel)
+    check_sizes(dataset, defocus, given.aberrations)  # of what the disk has told, too
     screened, estimates = replace(screened, dataset=dataset), [*estimates, *calibrated]
-    wanted = preparation or Preparation()
-    rotation = wanted.rotation if rotation is None else rotation
-    transpose = wanted.transpose if transpose is None else transpose
-    wanted = wanted.replace(rotation=rotation, transpose=transpose)
     tell("the centre of mass")
-    why = ""
-    if origin is not None:
-        wanted = wanted.replace(origin=origin)
+    wanted, why = given.preparation, ""
+    if given.origin is not None:
+        wanted = wanted.replace(origin=given.origin)
     elif wanted.origin == Preparation().origin:
         model, why = descan_model(screened)
         wanted = wanted.replace(origin=model)
     measurement = prepared(screened, wanted)
     estimates.append(about_descan(measurement, why))
     bright = bright_field(dataset, measurement)
-    optics = Optics.from_dataset(dataset, aberrations=Aberrations(defocus=None) if aberrations is None else aberrations)
+    lens = Aberrations(defocus=None) if given.aberrations is None else given.aberrations
+    optics = Optics.from_dataset(dataset, aberrations=lens)
     if dataset.vacuum is None:
         optics = measured_aperture(optics, repaired(dataset), measurement, dataset.mask)
     cannot = ""
     found: SearchResult | None = None
     refinement: OpticsRefinement | None = None
-    held: list[str] = []
-    given: dict[str, Any] = {"rotation": rotation, "transpose": transpose, "defocus": defocus}
+    held = [name for name, value in (("rotation", rotation), ("C10", defocus)) if value is not None]
     sign_known = bool(optics.aberrations["defocus"] if defocus is None else defocus)
     hidden = hidden_disk(dataset)
     try:
@@ -246,15 +214,14 @@ def _found(
             require_enough(dataset.scan_shape, len(measurement.patterns))
             require_disk(hidden)
         tell("the spectra of the bright field")
-        bands = Sidebands.prepare(bright)
+        bands = ScanSpectra.prepare(bright)
         if not bands.frequencies[0].size:
             raise InsufficientData("no frequency of the scan lies within what the aperture passes.")
-        linear = find_optics(bright, optics, terms=terms, bands=bands, **given)
+        linear = find_optics(bright, optics, terms=given.terms, bands=bands, **given.held)
         tell("trial reconstructions")
-        found = _searched(measurement, optics, linear, terms, given, progress=tell)
+        found = _searched(measurement, optics, linear, given, tell)
         found = replace(found, hidden=str(hidden) if hidden.off > NOTICED else "")
-        held += [*(("rotation",) if rotation is not None else ()), *(("C10",) if defocus is not None else ())]
-        fit = agreed(found, linear, bands, optics, _searched_terms(terms), held, measurement)
+        fit = agreed(found, linear, bands, optics, _searched_terms(given.terms), held, measurement)
     except (InsufficientData, ArithmeticError, np.linalg.LinAlgError) as error:
         cannot = str(error) if isinstance(error, InsufficientData) else "they leave the fit without a solution"
         found = None
@@ -262,10 +229,11 @@ def _found(
     thick: ThickFit | None = None
     if found is not None and fit.found:
         tell("a coarse reconstruction")
-        others = tuple(n for n in fit.uncertainties if n not in (*terms, "defocus"))
+        others = tuple(n for n in fit.uncertainties if n not in (*given.terms, "defocus"))
         try:  # the rotation is told better by the trials than by a few rounds of this
-            refinement = refine_optics(measurement, optics, fit, hold=(*held, *others), rounds=3 if refine else 1)
-            fit = _of_plane(refinement, found.scattered) if thickness is None and defocus is None else refinement.fit
+            refinement = refine_optics(measurement, optics, fit, hold=(*held, *others), rounds=3 if given.refine else 1)
+            one_plane = given.thickness is None and defocus is None
+            fit = _of_plane(refinement, found.scattered) if one_plane else refinement.fit
             if math.isfinite(found.flip_margin):
                 found = found.with_fringes(refinement.fringes)
                 fit = replace(fit, told=found.told)
@@ -280,14 +248,14 @@ def _found(
         measurement = replace(measurement, preparation=wanted, rotation_fit=_known(measurement, fit, told))
         exact = fit.aberrations if defocus is None else fit.aberrations.replace(defocus=defocus)
         optics = optics.replace(aberrations=exact)
-        if thickness and refine and defocus is None and thickness > _thin(dataset):
-            thick = thick_defocus(measurement, optics, thickness, progress=progress)
+        if given.thickness and given.refine and defocus is None and given.thickness > _thin(dataset):
+            thick = thick_defocus(measurement, optics, given.thickness, progress=tell)
             optics = with_defocus(optics, thick.defocus)
             fit = replace(fit, aberrations=optics.aberrations, uncertainties=_of_thick(fit, thick, dataset))
     elif defocus is not None:
         optics = optics.replace(aberrations=optics.aberrations.replace(defocus=defocus))
-    estimates += about_orientation(measurement, fit, found, rotation, transpose, sign_known, cannot)
-    estimates += about_lens(fit, refinement, defocus, optics, thickness, thick, _thin(dataset), terms, cannot, found)
+    estimates += about_orientation(measurement, fit, found, given, sign_known, cannot)
+    estimates += about_lens(fit, refinement, optics, thick, _thin(dataset), found, given, cannot)
     readings, landscape = ((), None) if found is None else (found.alternatives, found.landscape)
     if readings and fit.found:
         readings = _as_taken(readings, measurement.rotation, optics.aberrations, fit)
@@ -302,7 +270,7 @@ def _found(
         readings,
         landscape,
         found,
-        _in_a_sentence(cannot),
+        in_a_sentence(cannot),
     )
 
 
@@ -344,10 +312,6 @@ def _of_thick(fit: OpticsFit, thick: ThickFit, dataset: Dataset) -> dict[str, fl
     return sigmas
 
 
-def _in_a_sentence(reason: str) -> str:
-    return reason[:1].lower() + reason[1:].rstrip(".")
-
-
 def _searched_terms(terms: Sequence[str]) -> tuple[str, ...]:
     """The defocus first, also where it is held."""
     return ("C10", *(t for t in terms if t != "C10"))
@@ -357,13 +321,12 @@ def _searched(
     measurement: Measurement,
     optics: Optics,
     linear: OpticsFit,
-    terms: Sequence[str],
-    given: dict[str, Any],
-    progress: Callable[[str], object],
+    given: Given,
+    tell: Callable[[str], object],
 ) -> SearchResult:
     """The whole range of orientations and defocuses, with what the bright field proposes."""
-    terms = _searched_terms(terms)
-    sign = float(np.sign(optics.aberrations["defocus"])) if given["defocus"] is None else 0.0
+    terms = _searched_terms(given.terms)
+    sign = float(np.sign(optics.aberrations["defocus"])) if given.defocus is None else 0.0
     values = np.array([[linear.aberrations.cartesian.get(t, 0.0) for t in terms]])
     proposals = Points(np.array([linear.rotation]), np.array([linear.transpose]), values)
     curl = measurement.rotation_fit
@@ -371,7 +334,7 @@ def _searched(
     sharp = min(max(SHARP * curl.uncertainty, AGREE[0]), AGREE[1])
     trusted = linear.found and linear.transpose == curl.transpose and apart < sharp and curl.solenoidal_share < DIRECTED
     return search(
-        measurement, optics, terms=terms, sign=sign, proposals=proposals, trusted=trusted, progress=progress, **given
+        measurement, optics, terms=terms, sign=sign, proposals=proposals, trusted=trusted, progress=tell, **given.held
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ptywidgets.engine.calibrate.coarse.thick import SLICE
@@ -25,14 +26,36 @@ SMALLEST_SCAN = 1.0  # times the finest detail that an aperture passes: a smalle
 WIDEST_PROBE = 10.0  # times the box of the probe: it wraps round so often that it has no form
 
 
+@dataclass(frozen=True)
+class Given:
+    """What a calibration is given, checked."""
+
+    semiangle: float | None  # mrad
+    q_pixel: float | tuple[float, float] | None  # 1/A
+    rotation: float | None  # degrees; the preparation's, where none is given beside it
+    transpose: bool | None  # likewise
+    defocus: float | None  # A
+    aberrations: Aberrations | None
+    preparation: Preparation  # with this rotation and transpose
+    origin: str | None
+    thickness: float | None  # A
+    refine: bool
+    terms: tuple[str, ...]
+
+    @property
+    def held(self) -> dict[str, Any]:
+        """What no search changes, by name; None where it is to be found."""
+        return {"rotation": self.rotation, "transpose": self.transpose, "defocus": self.defocus}
+
+
 def checked_start(
     dataset: Any,
     *,
-    semiangle: Any = None,
-    q_pixel: Any = None,
-    rotation: Any = None,
-    transpose: Any = None,
-    origin: Any = None,
+    semiangle: Any,
+    q_pixel: Any,
+    rotation: Any,
+    transpose: Any,
+    origin: Any,
     defocus: Any,
     aberrations: Any,
     preparation: Any,
@@ -40,10 +63,9 @@ def checked_start(
     refine: Any,
     terms: Any,
     progress: Any,
-) -> tuple[float | None, Aberrations | None, float | None, bool, tuple[str, ...]]:
-    """Defocus (A), aberrations, thickness (A), refine and terms as the search takes them.
-
-    Calibration, rotation, transpose and origin are taken as they are, and refused before any pattern is read, too.
+) -> Given:
+    """The arguments as the search takes them, refused before any pattern is read where they are none of what they can
+    be.
 
     Raises
     ------
@@ -87,7 +109,11 @@ def checked_start(
     Preparation().replace(**{name: value for name, value in others.items() if value is not None})
     given = {name: value for name, value in (("semiangle", semiangle), ("q_pixel", q_pixel)) if value is not None}
     check_sizes(dataset.with_calibration(**given) if given else dataset, number, aberrations)
-    return number, aberrations, thick, switch, names
+    wanted = Preparation() if preparation is None else preparation
+    rotation = wanted.rotation if rotation is None else rotation
+    transpose = wanted.transpose if transpose is None else transpose
+    wanted = wanted.replace(rotation=rotation, transpose=transpose)
+    return Given(semiangle, q_pixel, rotation, transpose, number, aberrations, wanted, origin, thick, switch, names)
 
 
 def check_sizes(dataset: Dataset, defocus: float | None = None, aberrations: Aberrations | None = None) -> None:
@@ -223,4 +249,4 @@ def _kind(value: Any) -> str:
     return repr(value) if isinstance(value, (str, int, float, type(None))) else f"a {type(value).__name__}"
 
 
-__all__ = ["check_progress", "check_sizes", "checked_start"]
+__all__ = ["Given", "check_progress", "check_sizes", "checked_start"]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ptywidgets.engine.calibrate.alternatives import Alternative
+from ptywidgets.engine.calibrate.calibration_arguments import Given
 from ptywidgets.engine.calibrate.coarse.refine_optics import OpticsRefinement
 from ptywidgets.engine.calibrate.coarse.thick import ThickFit
 from ptywidgets.engine.calibrate.search.verdict import LEAST, SearchResult, are_flips
-from ptywidgets.engine.calibrate.spectra.optics_fit import TERMS, OpticsFit
+from ptywidgets.engine.calibrate.spectra.optics_fit import OpticsFit
 from ptywidgets.engine.optics.probe import Optics
 from ptywidgets.engine.optics.vacuum import clean_vacuum
 from ptywidgets.engine.preprocess.defects.frames import Screened
@@ -59,7 +59,7 @@ def about_data(screened: Screened) -> list[Estimate]:
     return out
 
 
-def about_descan(measurement: Measurement, why: str = "") -> Estimate:
+def about_descan(measurement: Measurement, why: str) -> Estimate:
     """How far descan moved the patterns, and why a surface was taken that nobody asked for."""
     span = float(np.hypot(*np.ptp(measurement.origin, axis=(1, 2))))
     model = measurement.preparation.origin
@@ -73,19 +73,18 @@ def about_orientation(
     measurement: Measurement,
     fit: OpticsFit,
     search: SearchResult | None,
-    rotation: float | None,
-    transpose: bool | None,
+    given: Given,
     sign_known: bool,
-    cannot: str = "",
+    cannot: str,
 ) -> list[Estimate]:
     """Rotation, transpose, and whether the 180-degree ambiguity is resolved; `cannot` says why the data are too few to
     tell."""
     angle, sigma = measurement.rotation, fit.uncertainties["rotation"]
-    if rotation is not None:
+    if given.rotation is not None:
         source, words, spread = GIVEN, f"The rotation, {angle:.2f} degrees, was given.", None
     elif cannot:
         source, spread = CANNOT, None
-        words = f"The data cannot tell the rotation: {_without_stop(cannot)}. It is taken for {angle:.2f} degrees."
+        words = f"The data cannot tell the rotation: {in_a_sentence(cannot)}. It is taken for {angle:.2f} degrees."
     elif not fit.found:
         source, spread = CANNOT, None
         words = (
@@ -97,12 +96,12 @@ def about_orientation(
         words = f"With {angle:.2f} degrees (+- {sigma:.2g}) trial reconstructions explain the counts best."
     out = [Estimate("rotation", angle, spread, "degrees", source, words)]
     turned = "transposed" if measurement.transpose else "not transposed"
-    source = GIVEN if transpose is not None else source if rotation is None else FOUND
-    if (cannot or not fit.found) and transpose is None:
+    source = GIVEN if given.transpose is not None else source if given.rotation is None else FOUND
+    if (cannot or not fit.found) and given.transpose is None:
         source, turned = CANNOT, f"taken for {turned}; the data cannot tell"
     out.append(Estimate("transpose", measurement.transpose, None, "", source, f"The detector is {turned}."))
     other = wrapped_angle(angle + 180)
-    if rotation is not None:
+    if given.rotation is not None:
         source, words = GIVEN, "Which of two opposite rotations is true was given with the rotation."
     elif sign_known:
         source, words = (
@@ -131,33 +130,31 @@ def about_orientation(
 def about_lens(
     fit: OpticsFit,
     refinement: OpticsRefinement | None,
-    defocus: float | None,
     optics: Optics,
-    thickness: float | None,
     thick: ThickFit | None,
     thin: float,
-    terms: Sequence[str] = TERMS,
-    cannot: str = "",
-    search: SearchResult | None = None,
+    search: SearchResult | None,
+    given: Given,
+    cannot: str,
 ) -> list[Estimate]:
     """Defocus, astigmatism and coma, each with the plane or the size that its number is of. Specimens up to `thin`, in
     A, are one plane; `cannot` says why the data are too few to tell."""
     refined = refinement is not None and refinement.accepted
     source = FOUND if fit.found else CANNOT
     value, sigma = optics.aberrations["defocus"], fit.uncertainties["defocus"]
-    if defocus is None and not fit.found:
-        why = _without_stop(cannot) if cannot else untold(search)
+    if given.defocus is None and not fit.found:
+        why = in_a_sentence(cannot) if cannot else untold(search)
         words = f"The defocus was not found: {why}. Give it, or look for it by eye."
         out = [Estimate("defocus", None, None, "A", source, words)]
-    elif defocus is not None:
+    elif given.defocus is not None:
         words = f"The defocus, {value:.4g} A, was given."
         out = [Estimate("defocus", value, None, "A", GIVEN, words)]
     else:
         if thick is not None:
             source = "from a coarse multislice reconstruction"
         words = f"The defocus is {value:.4g} A (+- {sigma:.2g}), counted from the middle of the specimen."
-        if thickness:
-            words += f" At the entrance of the {thickness:.4g} A it is {value + thickness / 2:.4g} A."
+        if given.thickness:
+            words += f" At the entrance of the {given.thickness:.4g} A it is {value + given.thickness / 2:.4g} A."
         if thick is not None:
             words += f" It was found with {thick.slices} slices, all alike."
         elif refinement is not None and not refined:
@@ -170,7 +167,7 @@ def about_lens(
         out = [Estimate("defocus", value, sigma, "A", source, words)]
     for symbol, name in (("C12", "astigmatism"), ("C21", "coma")):
         size = optics.aberrations[symbol]
-        if not fit.found or f"{symbol}a" not in terms:
+        if not fit.found or f"{symbol}a" not in given.terms:
             words = f"The {name}, {size:.3g} A, is the one that was set."
             if size:
                 out.append(Estimate(name, size, None, "A", GIVEN, words))
@@ -187,7 +184,8 @@ def about_lens(
     return out
 
 
-def _without_stop(reason: str) -> str:
+def in_a_sentence(reason: str) -> str:
+    """A reason, to be put into a sentence after a colon."""
     return reason[:1].lower() + reason[1:].rstrip(".")
 
 

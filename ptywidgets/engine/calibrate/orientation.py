@@ -19,7 +19,7 @@ from ptywidgets.engine.calibrate.alternatives import Alternative
 from ptywidgets.engine.calibrate.coarse.refine_optics import refine_optics
 from ptywidgets.engine.calibrate.spectra.coarse_search import defocus_grid
 from ptywidgets.engine.calibrate.spectra.optics_fit import OpticsFit, find_optics
-from ptywidgets.engine.calibrate.spectra.sidebands import Sidebands
+from ptywidgets.engine.calibrate.spectra.scan_spectra import ScanSpectra
 from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.engine.direct.bright_field import BrightField, bright_field
 from ptywidgets.engine.optics.probe import Optics
@@ -119,7 +119,7 @@ def find_orientation(
         if sign == 0 and not trials and measurement is not None and optics is not None and fit.found:
             fit, flip_told = tell_flip(measurement, optics, fit)
     told = bool(sign) if flip_told is None else flip_told
-    bands = Sidebands.prepare(source, 60, 200)
+    bands = ScanSpectra.prepare(source, 60, 200)
     grid = defocus_grid(bands)
     angles = {t: fit.rotation if t == fit.transpose and fit.found else curls[t] for t in curls}
     near = {t: (0.0,) if t == fit.transpose and fit.found else NEARBY for t in curls}

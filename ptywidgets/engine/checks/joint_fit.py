@@ -2,10 +2,7 @@
 
 An object that was reconstructed with a wrong scan or lens fits it, and then resists: a step of the scan alone, with
 the object as it is, is up to some hundred times too short. So the Gauss-Newton equations are solved for the
-object and for all numbers of lens and scan at once. What the counts N are off is (N - I) / 2 s, s = sqrt(I + c), with
-the expected counts I = |psi|^2. It is linearised, Re(u F[E dt]) + D dp with u = conj(psi) / s, E the moved probe, and
-a column of D for each number p; a few steps of preconditioned conjugate gradients solve it, damped. The detector is
-cut to what lies near the aperture; pixels close to the cut and at the aperture's rim are not asked.
+object and for all numbers of lens and scan at once; see :mod:`~ptywidgets.engine.calibrate.coarse.linearised`.
 """
 
 from __future__ import annotations
@@ -13,31 +10,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy import fft as sfft
 from scipy import ndimage
 
-from ptywidgets.engine.calibrate.coarse.coarse_block import asked_pixels, deflected_block, moved_aperture
+from ptywidgets.engine.calibrate.coarse.coarse_block import Cut, deflected_block, moved_aperture
+from ptywidgets.engine.calibrate.coarse.linearised import REACH, LinearisedBlock
 from ptywidgets.engine.core.units import wavelength
-from ptywidgets.engine.data.calibration import relative
 from ptywidgets.engine.optics.chi_terms import polynomials
 from ptywidgets.engine.optics.probe import frequencies
 from ptywidgets.engine.problem.problem import Problem
+from ptywidgets.engine.refinements import affine
 
-# Scale, rotation and two shears, each as the displacement (rows, columns) that a place (rows, columns) gets.
-MAPS = {
-    "scale": np.array([[1.0, 0.0], [0.0, 1.0]]),
-    "rotation": np.array([[0.0, -1.0], [1.0, 0.0]]),
-    "stretch": np.array([[1.0, 0.0], [0.0, -1.0]]),
-    "shear": np.array([[0.0, 1.0], [1.0, 0.0]]),
-}
-REACH = 1.75  # half the side of the detector that is kept, in radii of the aperture
-DAMPING = 1e-2  # of the brightest illumination
-FLOOR = 0.1  # c, of the mean counts of a pixel
+MAPS = dict(zip(("scale", "rotation", "stretch", "shear"), affine.MAPS, strict=True))
 STILL = 0.05  # detector pixels; patterns that move less are taken to lie still
-PORTION = 16  # positions worked on at a time, which stay in the caches
 FIRST, INNER = 6, 6  # steps of conjugate gradients: of the object alone at first, and of all together
 FARTHEST = 0.03  # rad, and share of the scan: a longer step is shortened, as what is linearised holds no farther
 LIT = 0.3  # of the brightest: what is illuminated well enough to be looked at
@@ -93,7 +80,7 @@ class Offsets:
         return probe.astype(np.complex64)
 
 
-class JointFit:
+class JointFit(LinearisedBlock):
     """A small problem about one block of the scan; :meth:`update` makes its numbers better.
 
     Parameters
@@ -118,51 +105,31 @@ class JointFit:
         side: int = 9,
         begin: Offsets | None = None,
     ) -> None:
-        full = problem.window
         self.terms, self.maps = tuple(terms), tuple(maps)
         spectrum = sfft.fft2(problem.initial_probe[0], norm="ortho")
-        radius, pixels = _aperture(problem)
-        self.n = n = self.pixels(problem)
+        cut = self.cut(problem)
         chosen = _block(problem, side)
         on_host = problem.patterns if problem.backend.name == "cpu" else problem.measurement.patterns
-        patterns = on_host.crop((n, n))
-        amplitudes = patterns.amplitudes(chosen)
-        self.counts = amplitudes.clip(0) ** 2
-        shifts = problem.measurement.shifts[chosen]
-        self.sampling = np.array([s * m / n for s, m in zip(problem.sampling, full, strict=True)])
-        ky, kx = (np.fft.fftfreq(n, s) for s in self.sampling)
-        self.k = np.stack(np.meshgrid(ky, kx, indexing="ij")).astype(np.float32)
-        cut = [np.r_[0 : n // 2, m - n // 2 : m] for m in full]
-        wave = spectrum[cut[0][:, None], cut[1][None]]
-        self.tilts = shifts if np.ptp(shifts, axis=0).max() > STILL else shifts.mean(0, keepdims=True)
+        self._look_at(cut, on_host, chosen, problem.measurement.shifts[chosen], STILL, problem.mean_intensity)
+        wave = cut.of(spectrum)
         self.spectra = _moved(wave, self.tilts)
-        self.floor = np.float32(FLOOR * problem.mean_intensity / n**2)
         power = np.abs(wave) ** 2
         self.power = power / power.sum()
         self.basis = self._basis(wavelength(problem.measurement.calibration.require("energy")))
-        self.asked = asked_pixels(n, radius - 0.5, self.tilts, pixels)
-        if patterns.mask is not None:
-            self.asked = self.asked * (amplitudes >= 0)
         places = problem.initial_positions[chosen]
-        self.middle = (places.max(0) + places.min(0)) / 2
-        self.places = places - self.middle  # A
+        self.places = places - (places.max(0) + places.min(0)) / 2  # A
         extent = float(np.hypot(*np.ptp(self.places, axis=0))) * 1.1
-        self.size = math.ceil(extent / min(self.sampling)) + n + 4
+        self.size = math.ceil(extent / min(self.sampling)) + cut.n + 4
         self.lossless = problem.model.specimen.lossless
         kind = np.float32 if self.lossless else np.complex64
         self.object = np.zeros((self.size, self.size), kind) if self.lossless else np.ones((self.size, self.size), kind)
-        self.energy = float((self.counts * self.asked).sum(dtype=np.float64))
         self.affine = np.eye(2) if begin is None else begin.affine.copy()
         self.values = np.array([0.0 if begin is None else begin.aberrations[name] for name in self.terms])
-        self.loss = math.inf  # share of the counts' energy that is left
-        self.parts = [slice(i, min(i + PORTION, len(chosen))) for i in range(0, len(chosen), PORTION)]
 
     @staticmethod
-    def pixels(problem: Problem) -> int:
-        """Detector pixels on a side that are looked at."""
-        radius, pixels = _aperture(problem)
-        n = min(*problem.window, sfft.next_fast_len(2 * math.ceil(REACH * radius / min(pixels))))
-        return n - n % 2
+    def cut(problem: Problem) -> Cut:
+        """Detector pixels that are looked at."""
+        return Cut.about(np.abs(sfft.fft2(problem.initial_probe[0])), problem.sampling, REACH)
 
     @property
     def chi(self) -> np.ndarray:
@@ -177,31 +144,21 @@ class JointFit:
         """What has been found."""
         return Offsets(dict(zip(self.terms, self.values.tolist(), strict=True)), self.affine.copy())
 
-    def update(self, free: bool = True, inner: int = INNER) -> np.ndarray:
-        """One damped Gauss-Newton step, of the object and, where `free`, of everything else.
-
-        Returns
-        -------
-        ndarray (P + Q,)
-            Step of the aberrations, A, and of the maps.
-        """
-        names = len(self.terms) + len(self.maps)
+    def update(self, free: bool = True, inner: int = INNER) -> None:
+        """One damped Gauss-Newton step, of the object and, where `free`, of everything else."""
         self._linearise(free)
         change, moves = self._solve(inner)
-        step = np.zeros(names)
-        if free:
-            step = self._shortened(moves)
-            share = np.float32(np.linalg.norm(step) / max(np.linalg.norm(moves), 1e-300))
-            change = change * share
-        self.object = self.object + change
-        if free:
-            self.values = self.values + step[: len(self.terms)]
-            moved = sum(
-                (s * MAPS[m] for s, m in zip(step[len(self.terms) :], self.maps, strict=True)), np.zeros((2, 2))
-            )
-            self.affine = (np.eye(2) + moved) @ self.affine
-            self._carry(moved)
-        return step
+        if not free:
+            self.object = self.object + change
+            return
+        step = self._shortened(moves)
+        share = np.float32(np.linalg.norm(step) / max(np.linalg.norm(moves), 1e-300))
+        self.object = self.object + change * share
+        self.values = self.values + step[: len(self.terms)]
+        maps = zip(step[len(self.terms) :], self.maps, strict=True)
+        moved = sum((s * MAPS[m] for s, m in maps), np.zeros((2, 2)))
+        self.affine = (np.eye(2) + moved) @ self.affine
+        self._carry(moved)
 
     def peaks(self) -> tuple[float, bool]:
         """Skewness of the object's phase where it is lit, positive where atoms are bright; whether it is beyond chance,
@@ -236,57 +193,19 @@ class JointFit:
         self.plain = still - means[:, None, None] - np.einsum("pl,lyx->pyx", slopes, k)
         return self.plain[:, None].astype(np.float32)
 
-    def _patches(self, field: np.ndarray, part: slice) -> np.ndarray:
-        n = self.n
-        return np.stack([field[y : y + n, x : x + n] for y, x in self.corners[part]])
-
     def _linearise(self, free: bool) -> None:
-        n, count = self.n, len(self.counts)
+        n = self.n
         moved = self.places @ self.affine.T
         places = moved / self.sampling + self.size / 2
-        whole = np.rint(places).astype(int)
-        self.corners = (whole - n // 2).clip(0, self.size - n)
-        away = places - self.corners  # of the middle of the probe from its window's first pixel
+        self.corners = (np.rint(places).astype(int) - n // 2).clip(0, self.size - n)
         self.transmission = np.exp(1j * self.object) if self.lossless else self.object
         spectra = self.spectra
         if self.values.any():
             spectra = spectra * np.exp(-1j * _sum(self.values, self.plain)).astype(np.complex64)
-        ramps = [_ramps(away[:, i], -np.fft.fftfreq(n)) for i in (0, 1)]
-        self.probes = np.empty((count, n, n), np.complex64)  # E
-        self.turns = np.empty((count, n, n), np.complex64)  # u
-        self.left = np.empty((count, n, n), np.float32)
-        number = len(self.terms) + len(self.maps) if free else 0
-        self.columns = np.empty((number, count, n, n), np.float32)
-        self.lit = np.zeros((self.size, self.size), np.float32)
-        along = [self._carried(MAPS[m]) for m in self.maps] if free else []
-        for part in self.parts:
-            wave = _of(spectra, part) * ramps[0][part][:, :, None] * ramps[1][part][:, None, :]
-            patch = self._patches(self.transmission, part)
-            probe = sfft.ifft2(wave, norm="ortho")
-            far = sfft.fft2(probe * patch, norm="ortho")
-            expected = far.real**2 + far.imag**2
-            weight = _of(self.asked, part) / np.sqrt(expected + self.floor)
-            turn = far.conj() * weight
-            self.probes[part], self.turns[part] = probe, turn
-            self.left[part] = (self.counts[part] - expected) * (weight / 2)
-            for index in range(number):
-                if index < len(self.terms):
-                    slope = wave * _of(self.basis[index], part)
-                    exits = sfft.ifft2(slope, norm="ortho", overwrite_x=True) * patch
-                else:
-                    v = (moved[part] @ MAPS[self.maps[index - len(self.terms)]].T).astype(np.float32)[:, :, None, None]
-                    slope = wave * ((2 * np.pi) * (v[:, 0] * self.k[0] + v[:, 1] * self.k[1]))
-                    exits = sfft.ifft2(slope, norm="ortho", overwrite_x=True) * patch
-                    exits += probe * self._patches(1j * along[index - len(self.terms)], part)
-                exits = sfft.fft2(exits, norm="ortho", overwrite_x=True)
-                self.columns[index, part] = (turn * exits).imag  # the factor -i of the derivative
-            self._paste(np.abs(probe) ** 2, part, self.lit)
-        self.loss = float((self.left**2).sum(dtype=np.float64)) / self.energy
-
-    def _paste(self, windows: np.ndarray, part: slice, out: np.ndarray) -> None:
-        n = self.n
-        for window, (y, x) in zip(windows, self.corners[part], strict=True):
-            out[y : y + n, x : x + n] += window
+        maps = [MAPS[m] for m in self.maps] if free else []
+        moves = [((moved @ m.T).astype(np.float32), self._carried(m)) for m in maps]
+        basis = list(self.basis) if free else []
+        self._linearise_about(self.transmission, spectra, places - self.corners, basis, moves)
 
     def _carried(self, matrix: np.ndarray) -> np.ndarray:
         """How the transmission changes when it is carried along by displacements matrix . r."""
@@ -311,55 +230,11 @@ class JointFit:
             self.object = (moved(self.object.real) + 1j * moved(self.object.imag)).astype(np.complex64)
 
     def _forward(self, change: np.ndarray) -> np.ndarray:
-        out = np.empty_like(self.left)
-        change = 1j * self.transmission * change if self.lossless else change
-        for part in self.parts:
-            wave = sfft.fft2(self.probes[part] * self._patches(change, part), norm="ortho", overwrite_x=True)
-            out[part] = (self.turns[part] * wave).real
-        return out
+        return super()._forward(1j * self.transmission * change if self.lossless else change)
 
     def _adjoint(self, left: np.ndarray) -> np.ndarray:
-        out = np.zeros((self.size, self.size), np.complex64)
-        for part in self.parts:
-            wave = sfft.ifft2(self.turns[part].conj() * left[part], norm="ortho", overwrite_x=True)
-            wave *= self.probes[part].conj()
-            self._paste(wave, part, out)
+        out = super()._adjoint(left)
         return (self.transmission.conj() * out).imag if self.lossless else out
-
-    def _solve(self, inner: int) -> tuple[np.ndarray, np.ndarray]:
-        """Preconditioned conjugate gradients on the joint normal equations."""
-        flat = self.columns.reshape(len(self.columns), self.left.size)
-        square = np.einsum("pn,qn->pq", flat, flat).astype(float)  # a BLAS would wake threads that cost more
-        scale = np.sqrt(np.diag(square)).clip(1e-30)
-        inverse = np.linalg.pinv(square / np.outer(scale, scale)) / np.outer(scale, scale)
-        damping = np.float32(DAMPING * self.lit.max())
-        weight = 0.5 * self.lit + damping
-        rest, rest_p = self._adjoint(self.left), np.einsum("pn,n->p", flat, self.left.ravel()).astype(float)
-        change, moves = np.zeros_like(rest), np.zeros(len(flat))
-        z, z_p = rest / weight, inverse @ rest_p
-        way, way_p = z, z_p
-        size = _dot(rest, z) + float(rest_p @ z_p)
-        for _ in range(inner):
-            seen = self._forward(way)
-            for number, column in zip(way_p.astype(np.float32), self.columns, strict=True):
-                seen += number * column
-            back, back_p = self._adjoint(seen) + damping * way, np.einsum("pn,n->p", flat, seen.ravel()).astype(float)
-            step = size / (_dot(way, back) + float(way_p @ back_p))
-            change, moves = change + np.float32(step) * way, moves + step * way_p
-            rest, rest_p = rest - np.float32(step) * back, rest_p - step * back_p
-            z, z_p = rest / weight, inverse @ rest_p
-            new = _dot(rest, z) + float(rest_p @ z_p)
-            way, way_p = z + np.float32(new / size) * way, z_p + new / size * way_p
-            size = new
-        return change, moves
-
-
-def _aperture(problem: Problem) -> tuple[float, tuple[float, float]]:
-    """Radius of the aperture, and half a pixel, in pixels of the mean size; height and width of a pixel in those."""
-    spectrum = np.abs(sfft.fft2(problem.initial_probe[0]))
-    radius = math.sqrt(np.count_nonzero(spectrum > 0.5 * spectrum.max()) / math.pi) + 0.5
-    sides = [1 / (n * s) for n, s in zip(problem.window, problem.sampling, strict=True)]
-    return radius, relative((sides[0], sides[1]))
 
 
 def _block(problem: Problem, side: int) -> np.ndarray:
@@ -384,17 +259,3 @@ def _moved(wave: np.ndarray, tilts: np.ndarray) -> np.ndarray:
 def _sum(numbers: np.ndarray, shapes: np.ndarray) -> np.ndarray:
     """Shapes (P, n, n), each times its number, added up."""
     return np.asarray(sum(number * shape for number, shape in zip(numbers.tolist(), shapes, strict=True)))
-
-
-def _dot(a: np.ndarray, b: np.ndarray) -> float:
-    total = np.einsum("yx,yx->", a.real, b.real, dtype=np.float64)
-    return float(total + np.einsum("yx,yx->", a.imag, b.imag, dtype=np.float64) if np.iscomplexobj(a) else total)
-
-
-def _of(values: np.ndarray, part: slice) -> Any:
-    """The values of some positions, of an array (J, n, n), or (1, n, n) where all have the same."""
-    return values if len(values) == 1 else values[part]
-
-
-def _ramps(moves: np.ndarray, slopes: np.ndarray) -> np.ndarray:
-    return np.exp(2j * np.pi * moves[:, None] * slopes).astype(np.complex64)

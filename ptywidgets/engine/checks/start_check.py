@@ -1,6 +1,6 @@
 """Whether lens and scan are as they were said to be: looked at before a run, and corrected where counts agree.
 
-A look at a few dozen patterns tells (:class:`~.refinements.joint_fit.JointFit`): a hundredth of the data, and the time
+A look at a few dozen patterns tells (:class:`~.joint_fit.JointFit`): a hundredth of the data, and the time
 of a part of an iteration. Only where it sees something that would cost the image, a larger block says what lens and
 scan should be; and only where all patterns, and counts that no fit has seen, are then better explained, that is taken.
 The radius of an aperture that no vacuum pattern tells is that of the disk in the mean of the patterns.
@@ -306,7 +306,7 @@ def _disk_ratio(problem: Problem, optics: Optics) -> float:
 def _side(problem: Problem, which: int) -> int:
     """Positions on a side of a block whose patterns have about as many pixels whatever the aperture is."""
     low, high = SIDES[which]
-    return int(np.clip(math.sqrt(PATTERNS[which]) / JointFit.pixels(problem), low, high))
+    return int(np.clip(math.sqrt(PATTERNS[which]) / JointFit.cut(problem).n, low, high))
 
 
 def _between(before: Offsets, after: Offsets) -> Offsets:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from ptywidgets.engine.core.files import files_of
+from ptywidgets.engine.data.masks import nearest_good
 
 _CHUNK = 64e6  # bytes that are read at once where several rows are summed
 
@@ -203,15 +203,12 @@ __all__ = ["BinnedArray", "CroppedArray", "SeriesView", "binned", "cropped", "su
 class RepairedArray:
     """An array (Ry, Rx, Qy, Qx) whose bad pixels are repaired as it is sliced."""
 
-    def __init__(self, data: Any, mask: np.ndarray, neighbours: int = 8) -> None:
+    def __init__(self, data: Any, mask: np.ndarray) -> None:
         self.data, self.mask = data, mask
         self.shape, self.dtype, self.ndim = tuple(data.shape), np.dtype(data.dtype), 4
         self.chunks = getattr(data, "chunks", None)
-        good = np.argwhere(~mask)
-        count = min(neighbours, len(good))
-        _, nearest = cKDTree(good).query(np.argwhere(mask), k=count)
         self._bad = np.flatnonzero(mask)
-        self._near = np.ravel_multi_index(tuple(good[nearest.reshape(-1, count)].transpose(2, 0, 1)), mask.shape)
+        self._near = np.ravel_multi_index(nearest_good(mask), mask.shape)
 
     def repair(self, patterns: np.ndarray) -> np.ndarray:
         """A copy of patterns (..., Qy, Qx) with their bad pixels repaired."""

@@ -7,17 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
-from scipy.spatial import cKDTree
 
 from ptywidgets.engine.core.errors import look_up, unknown_name
 from ptywidgets.engine.data.calibration import Calibration
+from ptywidgets.engine.data.masks import nearest_good
 
 INSIDE = 0.5 - math.acos(math.sqrt(2) - 1) / math.pi  # of the roll-off: where half a cosine squared is 1/2, before 1/2
 WIDE = 2.5  # px from the nearest measured pixel: a hole that is nowhere deeper is told by its neighbours
 RIM, ROUNDS = 12, 8  # points of the rim, at least, that a circle is drawn through, and rounds of drawing it
 ARC = 2.0  # rad: so long an arc of the rim has to be seen
 OFF = 0.06  # of the radius, and half a pixel: what the rim may be off the circle, rms
-NEIGHBOURS = 8  # whose median stands in for a pixel that has no opposite
 UNLIKE = 0.2  # of the disk's height: what pixels on opposite sides may differ by, in the median
 
 
@@ -256,9 +255,7 @@ def filled_by_symmetry(
     out[where] = turned[where]
     rest = wide & ~where  # opposite to what was not measured, or beyond the detector
     if where.any() and rest.any():
-        known = np.argwhere(where | ~unmeasured)
-        _, nearest = cKDTree(known).query(np.argwhere(rest), k=[*range(1, min(NEIGHBOURS, len(known)) + 1)])
-        out[rest] = np.median(out[tuple(known[nearest].transpose(2, 0, 1))], axis=-1)
+        out[rest] = np.median(out[nearest_good(rest, where | ~unmeasured)], axis=-1)
     return out, where | (rest & where.any())
 
 

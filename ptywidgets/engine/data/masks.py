@@ -5,11 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from ptywidgets.engine.core.errors import DataError
 
+NEIGHBOURS = 8  # good pixels that stand in for a bad one
 # CXI (Maia 2012) says in other bits what was seen or done, in these that there is no measurement
 _CXI_BAD = 1 | 2 | 4 | 8 | 16 | 64 | 128 | 512 | 1024 | 4096
+
+
+def nearest_good(bad: np.ndarray, good: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns (n, k) of the good pixels nearest to each of n bad ones, where `bad` (Qy, Qx) is True; k is 8,
+    or as many as there are. By default all others are good.
+
+    Examples
+    --------
+    >>> nearest_good(np.array([[True, False, False]]))[1].tolist()
+    [[1, 2]]
+    """
+    places = np.argwhere(~bad if good is None else good)
+    _, nearest = cKDTree(places).query(np.argwhere(bad), k=[*range(1, min(NEIGHBOURS, len(places)) + 1)])
+    rows, columns = places[nearest].transpose(2, 0, 1)
+    return rows, columns
 
 
 def understood(mask: Any, kind: str = "") -> tuple[np.ndarray, str]:

@@ -160,6 +160,20 @@ def tilted_modes(probe: np.ndarray, count: int, generator: np.random.Generator) 
     return probe * y[:, :, None] * x[:, None, :] / np.linalg.norm(probe)
 
 
+def more_modes(probe: np.ndarray, modes: int) -> np.ndarray:
+    """A probe (M, Ny, Nx), orthogonal, with fresh ones after its own so that there are `modes`.
+
+    Examples
+    --------
+    >>> y = np.fft.fftfreq(16, 1 / 16)
+    >>> more_modes(np.exp(-(y[:, None] ** 2 + y**2) / 8)[None].astype(np.complex64), 3).shape
+    (3, 16, 16)
+    """
+    ordered = orthogonalise(probe)
+    fresh = first_modes(ordered[0], modes - len(probe) + 1)
+    return np.concatenate([fresh[:1], ordered[1:], fresh[1:]])
+
+
 @counted(count=1, seed=0)
 def first_modes(
     probe: np.ndarray, count: int, kind: str = "hermite", *, main_share: float = 0.9, seed: int = 0

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
-from scipy.spatial import cKDTree
 
 from ptywidgets.engine.core.errors import DataError
 from ptywidgets.engine.data.detectors import filled_by_symmetry
-from ptywidgets.engine.data.masks import is_mark
+from ptywidgets.engine.data.masks import is_mark, nearest_good
 
 _SEEN = 0.02  # of the disk's height: a pixel that is off by less does no harm
 _STRUCTURE, _NOISE = (
@@ -18,7 +17,6 @@ _STRUCTURE, _NOISE = (
     8.0,
 )  # times the neighbours' spread, sigmas: as of :mod:`ptywidgets.engine.preprocess.defects.pixels`
 _BRIGHTEST = 30  # pixels: the hot ones are among them, and the disk is as high as the last of them
-_NEIGHBOURS = 8  # whose median stands in for a pixel
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +138,4 @@ def _around(pattern: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 def _repair(pattern: np.ndarray, bad: np.ndarray) -> None:
     """Put the median of the nearest good pixels in the place of bad ones."""
-    good = np.argwhere(~bad)
-    count = min(_NEIGHBOURS, len(good))
-    _, nearest = cKDTree(good).query(np.argwhere(bad), k=[*range(1, count + 1)])
-    pattern[bad] = np.median(pattern[tuple(good[nearest].transpose(2, 0, 1))], axis=-1)
+    pattern[bad] = np.median(pattern[nearest_good(bad)], axis=-1)

@@ -8,11 +8,12 @@ LEAST = (
     4  # positions on a side of the scan from which on directions, and frequencies between none and the highest, exist
 )
 
+PIXELS = 9  # of the aperture, from which on there is something to compare
 FEWEST = 5  # from which on the spectra of a scan have frequencies to tell orientation and defocus from
 
 
-def require_scan(shape: tuple[int, ...], what: str, least: int = LEAST) -> None:
-    """Raise an InsufficientData where a scan (Ry, Rx) has fewer than `least` positions on a side.
+def require_scan(shape: tuple[int, ...], what: str) -> None:
+    """Raise an InsufficientData where a scan (Ry, Rx) has fewer than :data:`LEAST` positions on a side.
 
     Examples
     --------
@@ -22,9 +23,9 @@ def require_scan(shape: tuple[int, ...], what: str, least: int = LEAST) -> None:
 expected 4 x 4 at least: scan an area, or give it.
     """
     ry, rx = (int(n) for n in shape[:2])
-    if min(ry, rx) < least:
+    if min(ry, rx) < LEAST:
         raise InsufficientData(
-            f"cannot tell {what} from a scan of {ry} x {rx} positions; expected {least} x {least} at least: scan an "
+            f"cannot tell {what} from a scan of {ry} x {rx} positions; expected {LEAST} x {LEAST} at least: scan an "
             "area, or give it."
         )
 
@@ -54,11 +55,11 @@ from; expected 25 at least.
         )
 
 
-def require_pixels(count: int, what: str, least: int = 9) -> None:
-    """Raise an InsufficientData where fewer than `least` detector pixels with counts lie in the aperture."""
-    if count < least:
+def require_pixels(count: int, what: str) -> None:
+    """Raise an InsufficientData where fewer than :data:`PIXELS` detector pixels with counts lie in the aperture."""
+    if count < PIXELS:
         raise InsufficientData(
-            f"cannot tell {what} from {count} detector pixels in the aperture; expected {least} at least: use less "
+            f"cannot tell {what} from {count} detector pixels in the aperture; expected {PIXELS} at least: use less "
             "binning or a longer camera length, check semiangle and q_pixel, or give it."
         )
 

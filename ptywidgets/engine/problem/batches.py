@@ -120,5 +120,16 @@ def along_the_scan(positions: np.ndarray) -> np.ndarray:
     return np.argsort(code, kind="stable")
 
 
+def spread(positions: np.ndarray, batch: np.ndarray, most: int) -> np.ndarray:
+    """About `most` indices of a batch, spread over the scan.
+
+    Examples
+    --------
+    >>> spread(np.array([[0.0, 0.0], [9.0, 9.0], [1.0, 1.0], [8.0, 8.0]]), np.arange(4), 2).tolist()
+    [0, 3]
+    """
+    return batch[along_the_scan(positions[batch])][:: max(1, len(batch) // most)]
+
+
 def _count(positions: int, size: int | None) -> int:
     return 1 if size is None else -(-positions // size)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.models.composed import Model
-from ptywidgets.engine.optics.modes import first_modes, orthogonalise
+from ptywidgets.engine.optics.modes import more_modes, orthogonalise
 from ptywidgets.engine.problem.problem import Problem
 
 
@@ -47,9 +47,7 @@ def convert_state(problem: Problem, old: Problem, state: State) -> State:
         known = old.model.in_slices(known, shares)
     modes = len(problem.initial_probe)
     if modes > len(probe):
-        ordered = orthogonalise(probe)
-        fresh = first_modes(ordered[0], modes - len(probe) + 1)
-        probe = np.concatenate([fresh[:1], ordered[1:], fresh[1:]])
+        probe = more_modes(probe, modes)
     elif modes < len(probe):
         kept = orthogonalise(probe)[:modes]
         probe = kept * np.float32(np.linalg.norm(probe) / np.linalg.norm(kept))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import scipy.fft
@@ -17,7 +16,7 @@ import scipy.fft
 from ptywidgets.engine.core.workers import worker_count
 
 
-def cut_spectrum(spectrum: Any, shape: tuple[int, ...], xp: Any = np) -> Any:
+def cut_spectrum(spectrum: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Central frequencies (..., ny, nx) of a spectrum (..., Ny, Nx) in FFT order; zeros where there are none.
 
     Examples
@@ -25,7 +24,7 @@ def cut_spectrum(spectrum: Any, shape: tuple[int, ...], xp: Any = np) -> Any:
     >>> cut_spectrum(np.arange(5.0)[None], (1, 3)).tolist()
     [[0.0, 1.0, 4.0]]
     """
-    out = xp.zeros((*spectrum.shape[:-2], *shape), spectrum.dtype)
+    out = np.zeros((*spectrum.shape[:-2], *shape), spectrum.dtype)
     (y_low, y_high), (x_low, x_high) = (
         ((n + 1) // 2, n // 2) for n in (min(a, b) for a, b in zip(spectrum.shape[-2:], shape, strict=True))
     )

@@ -13,7 +13,7 @@ from ptywidgets.engine.core.params import Params, param
 from ptywidgets.engine.core.protocols import Array
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.models.curvature import Direction
-from ptywidgets.engine.problem.batches import along_the_scan
+from ptywidgets.engine.problem.batches import spread
 from ptywidgets.engine.problem.problem import Problem
 from ptywidgets.engine.refinements.position_derivatives import position_derivatives
 from ptywidgets.engine.refinements.positions import AFFINE
@@ -55,7 +55,7 @@ class RefineAffine(Params):
                 for d in directions
                 if d.positions is not None
             ]
-            sample = batch[along_the_scan(state.positions[batch])][:: max(1, len(batch) // self.sample)]
+            sample = spread(state.positions, batch, self.sample)
             hessian = problem.curvature(state, sample, directions) / 2 * (len(batch) / len(sample))
             hessian += np.diag(RIDGE * np.diag(hessian) + np.finfo(float).tiny)
             change = self.step * np.tensordot(np.linalg.solve(hessian, np.array(down)), np.array(MAPS), 1)

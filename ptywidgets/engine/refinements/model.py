@@ -11,7 +11,7 @@ import numpy as np
 from ptywidgets.engine.core.errors import ParameterError
 from ptywidgets.engine.core.params import Params, param
 from ptywidgets.engine.core.state import State
-from ptywidgets.engine.problem.batches import along_the_scan
+from ptywidgets.engine.problem.batches import spread
 from ptywidgets.engine.problem.problem import Problem
 from ptywidgets.engine.refinements.model_derivatives import FitParameter, model_derivatives, parameter_of
 
@@ -50,7 +50,7 @@ class RefineModel(Params):
             parameters = self.parameters(problem, state)
             if not parameters:
                 return state
-            sample = batch[along_the_scan(state.positions[batch])][:: max(1, len(batch) // self.sample)]
+            sample = spread(state.positions, batch, self.sample)
             _, derivative, hessian = model_derivatives(problem, state, sample, parameters)
             scale = np.array([parameter.scale for parameter in parameters])  # makes one unit of all
             damped = hessian * np.outer(scale, scale)

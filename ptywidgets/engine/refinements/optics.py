@@ -17,7 +17,7 @@ from ptywidgets.engine.models.curvature import Direction
 from ptywidgets.engine.optics.aberrations import ALIASES, SYMBOLS, Aberrations
 from ptywidgets.engine.optics.chi_terms import coefficient_names, polynomials
 from ptywidgets.engine.optics.probe import frequencies
-from ptywidgets.engine.problem.batches import along_the_scan
+from ptywidgets.engine.problem.batches import spread
 from ptywidgets.engine.problem.problem import Problem
 
 RIDGE = 1e-3  # of each coefficient's own curvature
@@ -77,7 +77,7 @@ class RefineOptics(Params):
             directions = [Direction(probe=_along(xp, spectra, shape).astype(state.probe.dtype)) for shape in shapes]
             g = problem.gradients(state, batch, with_probe=True)
             down = np.array([d.dot(Direction(probe=g.probe)) for d in directions])
-            sample = batch[along_the_scan(state.positions[batch])][:: max(1, len(batch) // self.sample)]
+            sample = spread(state.positions, batch, self.sample)
             hessian = problem.curvature(state, sample, directions) / 2 * (len(batch) / len(sample))
             hessian += np.diag(RIDGE * np.diag(hessian) + np.finfo(float).tiny)
             change = self.step * np.linalg.solve(hessian, down)

@@ -12,7 +12,7 @@ from ptywidgets.engine.core.errors import ParameterError
 from ptywidgets.engine.core.params import Params, param
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.models.curvature import Direction
-from ptywidgets.engine.problem.batches import along_the_scan
+from ptywidgets.engine.problem.batches import spread
 from ptywidgets.engine.tomography.series import TiltSeries
 
 AXES = "xyz"  # as the angles of a Tilt come
@@ -78,7 +78,7 @@ class RefineTilts(Params):
         ]
         g = view.gradients(own, places, with_probe=False)
         down = np.array([d.dot(Direction(object=g.object)) for d in directions])
-        sample = places[along_the_scan(own.positions[places])][:: max(1, len(places) // self.sample)]
+        sample = spread(own.positions, places, self.sample)
         hessian = view.curvature(own, sample, directions) / 2 * (len(places) / len(sample))
         hessian += np.diag(self.damping * np.diag(hessian) + np.finfo(float).tiny)
         change = self.step * np.linalg.solve(hessian, down)

@@ -14,7 +14,7 @@ import numpy as np
 
 from ptywidgets.engine.core.errors import DataError, ParameterError
 from ptywidgets.engine.core.protocols import AnyProblem, ReconstructionProblem
-from ptywidgets.engine.optics.modes import first_modes, orthogonalise
+from ptywidgets.engine.optics.modes import more_modes, orthogonalise
 from ptywidgets.engine.preprocess.rotation import wrapped_angle
 from ptywidgets.engine.problem.convert_state import depth_shares, split_slices
 
@@ -195,9 +195,7 @@ def fitted_probe(
     moved = _interpolated(centred, own, middle, here, sampling)
     moved = np.fft.ifftshift(moved, axes=(-2, -1)).astype(np.complex64)
     if modes > len(moved):
-        ordered = orthogonalise(moved)
-        fresh = first_modes(ordered[0], modes - len(moved) + 1)
-        moved = np.concatenate([fresh[:1], ordered[1:], fresh[1:]])
+        moved = more_modes(moved, modes)
     elif modes < len(moved):
         moved = orthogonalise(moved)[:modes]
     total = float((np.abs(moved).astype(np.float64) ** 2).sum())

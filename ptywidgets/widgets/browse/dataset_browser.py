@@ -18,7 +18,7 @@ from ptywidgets.widgets.browse.pattern_pane import PatternPane
 from ptywidgets.widgets.browse.scan_pane import ScanPane
 from ptywidgets.widgets.controls.calibration_editor import CalibrationEditor
 from ptywidgets.widgets.controls.fields import heading, note, panel, panels, set_text, text_label, toolbar
-from ptywidgets.widgets.panel.base import Panel
+from ptywidgets.widgets.panel.base import NO_DATA, Panel
 from ptywidgets.widgets.plots.histogram import ContrastHistogram
 
 
@@ -281,7 +281,7 @@ class DatasetBrowser(Panel):
             self._cropping_of = dataset
             self.cropping.show(dataset)
         if dataset is None:
-            set_text(self.facts, "No data yet: set recon.dataset, or open a file by Reconstruction.open(path).")
+            set_text(self.facts, NO_DATA)
             return
         read = self.pattern_pane.disk is not None
         set_text(

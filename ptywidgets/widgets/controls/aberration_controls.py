@@ -12,6 +12,7 @@ from ipywidgets import GridBox, IntSlider
 from ptywidgets.engine.core.params import Parameter
 from ptywidgets.engine.optics.aberrations import NAMES, SYMBOLS, Aberrations
 from ptywidgets.widgets.controls.fields import NumberField
+from ptywidgets.widgets.controls.quiet import Quiet
 from ptywidgets.widgets.panel.closing import replace_children
 
 COMMON = ("C10", "C12", "C21", "C30", "C23")
@@ -62,7 +63,7 @@ class Dial(GridBox):
         self.step = step
         ends = {"min": round(low / step), "max": round(high / step), "step": 1}
         self.slider = IntSlider(0, **ends, readout=False, layout=plain)
-        self._following = False
+        self._following = Quiet()
         label, box, *rest = self.number.children
         columns = "88px minmax(40px, 1fr) 72px 28px"
         layout = {"grid_template_columns": columns, "grid_gap": "0 5px", "align_items": "center", "width": "100%"}
@@ -80,12 +81,9 @@ class Dial(GridBox):
 
     @traitlets.observe("value")
     def _follow(self, _change: Any) -> None:
-        self._following = True
-        try:
+        with self._following:
             self.number.value = self.value
             self.slider.value = round(min(max((self.value or 0.0) / self.step, self.slider.min), self.slider.max))
-        finally:
-            self._following = False
 
 
 class AberrationControls(GridBox):
@@ -122,7 +120,7 @@ class AberrationControls(GridBox):
     ) -> None:
         self.symbols = tuple(symbols)
         self._on_change, self._on_error = on_change, on_error
-        self._quiet = False
+        self._quiet = Quiet()
         self._shown = Aberrations()
         columns = "repeat(auto-fit, minmax(min(240px, 100%), 1fr))"
         super().__init__(layout={"width": "100%", "grid_template_columns": columns, "grid_gap": "0 18px"})
@@ -144,15 +142,12 @@ class AberrationControls(GridBox):
         self._shown = aberrations
         values: dict[str, float | None] = dict(aberrations.polar if self._form == "polar" else aberrations.cartesian)
         values["defocus"] = aberrations["defocus"] if aberrations.known else None
-        self._quiet = True
-        try:
+        with self._quiet:
             for name, dial in self.dials.items():
                 value, before = values[name], dial.value
                 new = None if value is None else value / self._scales[name]
                 if new is None or before is None or not math.isclose(new, before, rel_tol=1e-9, abs_tol=1e-12):
                     dial.value = new
-        finally:
-            self._quiet = False
 
     def _build(self, form: str) -> None:
         self._form = form

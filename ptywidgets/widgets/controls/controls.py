@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ipywidgets import VBox
 
 from ptywidgets.engine.core.params import Parameter, Params
 from ptywidgets.widgets.controls.fields import ChoiceField, NumberField, TextField
+from ptywidgets.widgets.controls.quiet import Quiet
 from ptywidgets.widgets.controls.slider import Slider, kinds
 
 
@@ -31,7 +32,7 @@ class Controls(VBox):
     Parameters
     ----------
     description : Params
-        Whose values they show; `names` of its parameters, or all.
+        Whose values they show.
     on_change : callable, optional
         Called with (name, value) when the user changes one.
     on_error : callable, optional
@@ -42,7 +43,7 @@ class Controls(VBox):
     Examples
     --------
     >>> from ptywidgets.engine.solve.plan import Plan
-    >>> controls = Controls(Plan(), names=["iterations"])
+    >>> controls = Controls(Plan())
     >>> controls["iterations"].value
     64
     """
@@ -50,16 +51,15 @@ class Controls(VBox):
     def __init__(
         self,
         description: Params,
-        names: Iterable[str] | None = None,
         on_change: Callable[[str, Any], Any] | None = None,
         on_error: Callable[[str], Any] | None = None,
         labels: Mapping[str, str] | None = None,
     ) -> None:
         known = {parameter.name: parameter for parameter in description.describe()}
-        self._on_change, self._on_error, self._quiet = on_change, on_error, False
+        self._on_change, self._on_error, self._quiet = on_change, on_error, Quiet()
         self.controls = {
-            name: control(known[name], getattr(description, name), (labels or {}).get(name))
-            for name in (known if names is None else names)
+            name: control(parameter, getattr(description, name), (labels or {}).get(name))
+            for name, parameter in known.items()
         }
         super().__init__(list(self.controls.values()))
         self.add_class("pty-panel")
@@ -72,12 +72,9 @@ class Controls(VBox):
 
     def show(self, description: Params) -> None:
         """Show the values of another description; `on_change` is not called."""
-        self._quiet = True
-        try:
+        with self._quiet:
             for name, item in self.controls.items():
                 item.value = getattr(description, name)
-        finally:
-            self._quiet = False
 
     def disable(self, value: bool = True) -> None:
         """Whether nothing can be changed."""

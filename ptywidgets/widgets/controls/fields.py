@@ -15,6 +15,7 @@ from ptywidgets.engine.core.params import Parameter
 from ptywidgets.widgets.controls.formatting import number_text, unit_text
 
 AUTO_WIDTH: dict[str, Any] = {"style": {"button_width": "auto"}, "layout": {"width": "auto"}}  # of ToggleButtons
+ROW: dict[str, Any] = {"align_items": "center", "grid_gap": "4px", "width": "auto", "margin": "0"}  # of label and input
 _TOOLTIP = "description_tooltip" if int(ipywidgets.__version__.split(".")[0]) < 8 else "tooltip"
 _PARTS = re.compile(r"\s*[x×;]\s*|,\s+|\s+")  # between two numbers; a comma within one is its decimal point
 
@@ -151,7 +152,7 @@ class NumberField(Field):
         parts: list[Any] = [text_label(label or parameter.name.replace("_", " "), tooltip=parameter.doc), self.input]
         if unit:
             parts.append(text_label(unit, "pty-note"))
-        super().__init__(parts, layout={"align_items": "center", "grid_gap": "4px", "width": "auto", "margin": "0"})
+        super().__init__(parts, layout=ROW)
         self.value = value
         self.show()
         self.input.observe(self._typed, "value")
@@ -226,9 +227,7 @@ class TextField(Field):
         layout = {"width": width, "min_width": "60px"}
         self.input = Text(value or "", continuous_update=False, layout=layout, **tip(parameter.doc))
         name = text_label(label or parameter.name.replace("_", " "), tooltip=parameter.doc)
-        super().__init__(
-            [name, self.input], layout={"align_items": "center", "grid_gap": "4px", "width": "auto", "margin": "0"}
-        )
+        super().__init__([name, self.input], layout=ROW)
         self.value = value or ""
         self.input.observe(lambda change: self.set_trait("value", change["new"].strip()), "value")
 
@@ -266,6 +265,7 @@ class ChoiceField(Field):
 
 __all__ = [
     "AUTO_WIDTH",
+    "ROW",
     "ChoiceField",
     "Field",
     "NumberField",

@@ -9,7 +9,8 @@ import traitlets
 from ipywidgets import FloatLogSlider, FloatSlider, HBox, IntSlider
 
 from ptywidgets.engine.core.params import Parameter
-from ptywidgets.widgets.controls.fields import NumberField, checkbox
+from ptywidgets.widgets.controls.fields import ROW, NumberField, checkbox
+from ptywidgets.widgets.controls.quiet import Quiet
 
 
 def kinds(parameter: Parameter) -> tuple[Any, ...]:
@@ -31,8 +32,8 @@ class Slider(HBox):
         self._last = value if value is not None else self.slider.value
         name, box, *unit = self.number.children
         parts = [name, self.slider, box, *unit, *([self.auto] if self.auto else [])]
-        super().__init__(parts, layout={"align_items": "center", "grid_gap": "4px", "width": "auto", "margin": "0"})
-        self._following = False
+        super().__init__(parts, layout=ROW)
+        self._following = Quiet()
         self.value = value
         self.slider.observe(self._slid, "value")
         self.number.observe(lambda change: self._take(change["new"]), "value")
@@ -69,8 +70,7 @@ class Slider(HBox):
     def _follow(self, _change: Any) -> None:
         if not hasattr(self, "_following"):
             return
-        self._following = True
-        try:
+        with self._following:
             if self.value is not None:
                 self._last = self.value
                 self.slider.value = min(max(_on(self.slider, self.value), _low(self.slider)), _high(self.slider))
@@ -78,8 +78,6 @@ class Slider(HBox):
             if self.auto:
                 self.auto.value = self.value is None
                 self.disabled = self.value is None
-        finally:
-            self._following = False
 
 
 def _slider(parameter: Parameter, value: Any) -> Any:

@@ -139,9 +139,7 @@ class DirectExplorer(Panel):
         dataset = self.recon.dataset
         self._bands = self.image = None
         if dataset is None:
-            set_text(self.facts, "No data yet: set recon.dataset, or open a file by Reconstruction.open(path).")
-            for view in self.views:
-                view.clear()
+            self.show_no_data(self.facts)
             return
         self.run_with_data(lambda: self._gather(dataset), self._take, WAITING, FEW)
 

@@ -18,6 +18,7 @@ from ptywidgets.reconstruction.session.ending import Timer
 from ptywidgets.reconstruction.session.hosts import shows_threads, until_run_again
 from ptywidgets.reconstruction.setting_hints import known_names, right_way, short
 from ptywidgets.reconstruction.strict_traits import Strict
+from ptywidgets.widgets.controls.fields import set_text
 from ptywidgets.widgets.image.image_view import ImageView
 from ptywidgets.widgets.image.png import PngFallback, png, resized, side_by_side
 from ptywidgets.widgets.panel import places as places  # enters the fields that errors name
@@ -26,6 +27,7 @@ from ptywidgets.widgets.panel.closing import close_all
 
 log = logging.getLogger("ptywidgets")
 READING = ("energy", "scan_step", "q_pixel", "semiangle", "vacuum", "scan_shape")  # what a file may not say
+NO_DATA = "No data yet: set recon.dataset, or open a file by Reconstruction.open(path)."
 HEAVY = 64e6  # bytes of data: more are read on a thread, so that the page stays alive
 
 
@@ -229,6 +231,12 @@ class Panel(Strict, PngFallback, ipywidgets.VBox):
             if view.live and not self._closed:
                 view.settle()
 
+    def show_no_data(self, facts: ipywidgets.HTML) -> None:
+        """Show nothing, and a word about why."""
+        set_text(facts, NO_DATA)
+        for view in self.views:
+            view.clear()
+
     def set_silently(self, control: ipywidgets.Widget, value: Any, name: str = "value") -> None:
         """Set a control without its handler being called."""
         with self.callback_queue.muted():
@@ -286,4 +294,4 @@ class Panel(Strict, PngFallback, ipywidgets.VBox):
         return f"{type(self).__name__}({data}; {self._describe()})"
 
 
-__all__ = ["Panel", "StatusLine", "as_reconstruction", "close_all"]
+__all__ = ["NO_DATA", "Panel", "StatusLine", "as_reconstruction", "close_all"]

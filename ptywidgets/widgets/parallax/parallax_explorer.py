@@ -169,9 +169,7 @@ class ParallaxExplorer(Panel):
         dataset = self.recon.dataset
         if dataset is None:
             self.images = self.fit = None
-            set_text(self.facts, "No data yet: set recon.dataset, or open a file by Reconstruction.open(path).")
-            for view in self.views:
-                view.clear()
+            self.show_no_data(self.facts)
             return
         self.run_with_data(lambda: (dataset, TiltedImages(self.recon.bright_field())), self._take, WAITING, FEW)
 

@@ -12,6 +12,7 @@ import numpy as np
 from ipywidgets import HTML
 
 from ptywidgets.widgets.controls.formatting import unit_text
+from ptywidgets.widgets.controls.quiet import Quiet
 
 # Okabe and Ito's colours, of which these four are told apart on white and on black, by everybody.
 BLUE, ORANGE, GREEN, PINK = "#3a8fd0", "#e08e0b", "#1fa07c", "#cc79a7"
@@ -139,7 +140,7 @@ class Handles:
             restrict_x=True,
             update_on_move=True,
         )
-        self._updating = False
+        self._updating = Quiet()
         self.knobs.observe(self._dragged, "x")
 
     @property
@@ -156,11 +157,8 @@ class Handles:
         """Set them without `on_drag` being called; without `knobs` only the lines, which follow a drag."""
         places = [float(v) for v in values]
         if knobs:
-            self._updating = True
-            try:
+            with self._updating:
                 put_line(self.knobs, places, [self.height] * len(places))
-            finally:
-                self._updating = False
         put_line(self.lines, [[v, v] for v in places], [list(self.span)] * len(places))
 
     def move_span(self, span: tuple[float, float], knob: float) -> None:

@@ -40,7 +40,6 @@ class RotationPlot(VBox):
     def __init__(self, on_drag: Callable[[float], Any]) -> None:
         self._on_drag = on_drag
         self._curves: Curves | None = None
-        self._angle, self._transpose = 0.0, False
         self._x = bqplot.LinearScale(min=-180.0, max=180.0)
         self._y = bqplot.LinearScale(min=0.0, max=1.0)
         scales = {"x": self._x, "y": self._y}
@@ -76,7 +75,6 @@ class RotationPlot(VBox):
 
     def set_angle(self, angle: float, transpose: bool, from_handle: bool = False) -> None:
         """Move the handle; `from_handle` while the user holds it."""
-        self._angle, self._transpose = angle, transpose
         self.handle.set_values([angle], knobs=not from_handle)
         if self._curves is not None:
             height = float(np.interp(angle, self._curves.angles, self._curves.curl[int(transpose)]))

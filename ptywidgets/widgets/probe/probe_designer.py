@@ -119,10 +119,6 @@ class ProbeDesigner(Panel):
     def _complete(self, **values: Any) -> None:
         self.recon.set_calibration(**values)
 
-    def _complain(self, text: str) -> None:
-        if text:
-            self.set_status(text, "bad")
-
     def _choose_aperture(self, kind: str) -> None:
         if kind == APERTURES[1]:
             self._change(vacuum=None)

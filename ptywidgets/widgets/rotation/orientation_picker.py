@@ -15,7 +15,7 @@ from ptywidgets.engine.preprocess import wrapped_angle
 from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.controls.fields import button, heading, note, set_text, toolbar
 from ptywidgets.widgets.controls.formatting import degrees_text
-from ptywidgets.widgets.panel.base import Panel
+from ptywidgets.widgets.panel.base import NO_DATA, Panel
 from ptywidgets.widgets.rotation.candidate_card import CandidateCard
 
 NEAR = 5.0  # degrees: a rotation set elsewhere that is so near to a candidate's counts as this candidate
@@ -120,7 +120,7 @@ class OrientationPicker(Panel):
         self.found = None
         self.grid.layout.display = "none"
         if self.recon.dataset is None:
-            set_text(self.facts, "No data yet: set recon.dataset, or open a file by Reconstruction.open(path).")
+            set_text(self.facts, NO_DATA)
             return
         set_text(self.facts, "")
         self.find()

@@ -185,9 +185,7 @@ class RotationExplorer(Panel):
             return
         self._field = self._fit = None
         if dataset is None:
-            set_text(self.facts, "No data yet: set recon.dataset, or open a file by Reconstruction.open(path).")
-            for view in self.views:
-                view.clear()
+            self.show_no_data(self.facts)
         elif self.recon.measurement is not None:
             self._new_measurement()
         else:

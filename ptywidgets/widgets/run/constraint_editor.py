@@ -12,6 +12,7 @@ from ptywidgets.engine.problem.model_config import ModelConfig
 from ptywidgets.widgets.controls.controls import Controls
 from ptywidgets.widgets.controls.fields import checkbox
 from ptywidgets.widgets.controls.formatting import spaced_name
+from ptywidgets.widgets.controls.quiet import Quiet
 
 OTHERS = "With a schedule"
 # By what a constraint needs: whether a model has it; the second argument: whether it is of a tilt series.
@@ -64,7 +65,7 @@ class ConstraintEditor(VBox):
         on_error: Callable[[str], Any],
         flat: bool = False,
     ) -> None:
-        self._registry, self._on_change, self._on_error, self._quiet = registry, on_change, on_error, False
+        self._registry, self._on_change, self._on_error, self._quiet = registry, on_change, on_error, Quiet()
         self._kept: dict[str, Any] = {name: kind() for name, kind in registry.items()}
         self._config, self._tilted = ModelConfig(), False
         self.checkboxes: dict[str, Any] = {}
@@ -91,8 +92,7 @@ class ConstraintEditor(VBox):
         self._config, self._tilted = config or self._config, tilted
         plain = {type(b).__name__: b for b in items if type(b).__name__ in self._registry}
         others = [b for b in items if type(b).__name__ not in self._registry]
-        self._quiet = True
-        try:
+        with self._quiet:
             for name, box in self.checkboxes.items():
                 box.value = name in plain
                 self._kept[name] = plain.get(name, self._kept[name])
@@ -102,8 +102,6 @@ class ConstraintEditor(VBox):
             for item, box in self.others:
                 box.value = item in others
             self._arrange()
-        finally:
-            self._quiet = False
 
     @property
     def selected(self) -> tuple[Any, ...]:
@@ -159,11 +157,8 @@ class ConstraintEditor(VBox):
 
     def _changed(self) -> None:
         if not self._quiet:
-            self._quiet = True
-            try:
+            with self._quiet:
                 self._arrange()
-            finally:
-                self._quiet = False
             self._on_change(self.selected)
 
 

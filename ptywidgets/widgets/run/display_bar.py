@@ -11,6 +11,7 @@ from ptywidgets.engine.models.parts.learned_shape import LEARNED
 from ptywidgets.reconstruction import DisplaySettings, Snapshot
 from ptywidgets.widgets.controls.fields import button, note, set_text, text_label, tip, toolbar
 from ptywidgets.widgets.controls.formatting import number_text
+from ptywidgets.widgets.controls.quiet import Quiet
 from ptywidgets.widgets.panel.closing import replace_children
 from ptywidgets.widgets.run.tilt_bar import SLIDER, TiltBar, view_text
 
@@ -25,7 +26,7 @@ class DisplayBar(VBox):
     """
 
     def __init__(self, on_display: Callable[[str, int | None], Any]) -> None:
-        self._on_display, self._quiet = on_display, False
+        self._on_display, self._quiet = on_display, Quiet()
         self.tilts = TiltBar(
             lambda number: on_display("view", number),
             "The tilt whose probe is shown; object and section are of the volume",
@@ -51,12 +52,9 @@ class DisplayBar(VBox):
         """Show what a snapshot has and what is looked at; nothing is called back."""
         count = 1 if snapshot is None else snapshot.slices
         tilts = () if snapshot is None else snapshot.tilts
-        self._quiet = True
-        try:
+        with self._quiet:
             self.slice.max = count
             self.slice.value = 0 if look.slice is None else min(look.slice + 1, count)
-        finally:
-            self._quiet = False
         set_text(self.slice_label, "Layer" if tilts else "Slice")
         set_text(self.slice_text, slice_text(snapshot, long=True))
         self.tilts.show(tilts, min(look.view, max(0, len(tilts) - 1)))

@@ -15,6 +15,7 @@ from ptywidgets.engine.tomography import check_series
 from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.controls.controls import control
 from ptywidgets.widgets.controls.fields import NumberField, dropdown, set_text, text_label
+from ptywidgets.widgets.controls.quiet import Quiet
 
 OBJECTS = {"complex": "complex (phase and amplitude)", "potential": "potential (phase only)"}
 LABELS = {
@@ -77,7 +78,7 @@ class ModelEditor(VBox):
         safe_callback: Callable[[Callable[..., Any]], Callable[..., Any]],
         set_error: Callable[[str], Any],
     ) -> None:
-        self.recon, self._quiet = recon, False
+        self.recon, self._quiet = recon, Quiet()
         objects = [(OBJECTS.get(kind, kind), kind) for kind in SPECIMENS]
         self.object_type = dropdown("object", objects, recon.object_type, "What is reconstructed.")
         self.object_type.observe(safe_callback(lambda change: self._set("object_type", change["new"])), "value")
@@ -100,15 +101,12 @@ class ModelEditor(VBox):
     def show(self) -> None:
         """Show what the reconstruction has now; nothing is changed by that."""
         config, tilted = self.recon.model, self.recon.views is not None
-        self._quiet = True
-        try:
+        with self._quiet:
             self.object_type.value = self.recon.object_type
             for name, item in self.controls.items():
                 item.value = getattr(config, name)
                 item.layout.display = "" if SHOWN_WITH.get(name, _always)(config, tilted) else "none"
             set_text(self.controls["thickness"].children[0], DEPTH if tilted else THICKNESS)
-        finally:
-            self._quiet = False
         lacking = what_lacks(config, self.recon.object_type if tilted else None)
         set_text(self.lacking, lacking)
         self.lacking.layout.display = "" if lacking else "none"

@@ -18,6 +18,7 @@ from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.controls.controls import Controls
 from ptywidgets.widgets.controls.fields import NumberField, dropdown, panel, panels, text_label
 from ptywidgets.widgets.controls.formatting import spaced_name
+from ptywidgets.widgets.controls.quiet import Quiet
 from ptywidgets.widgets.panel.closing import replace_children
 from ptywidgets.widgets.run.constraint_editor import ConstraintEditor, first_sentence
 from ptywidgets.widgets.run.model_editor import ModelEditor
@@ -53,7 +54,7 @@ class PlanEditor(VBox):
         safe_callback: Callable[[Callable[..., Any]], Callable[..., Any]],
         set_error: Callable[[str], Any],
     ) -> None:
-        self.recon, self._quiet = recon, False
+        self.recon, self._quiet = recon, Quiet()
         known = {parameter.name: parameter for parameter in Plan.describe()}
         # No sliders: they would reach from 1 to a million.
         self.numbers = {name: NumberField(known[name], getattr(recon.plan, name)) for name in NUMBERS}
@@ -111,8 +112,7 @@ class PlanEditor(VBox):
     def show(self) -> None:
         """Show what the reconstruction has now; nothing is changed by that."""
         plan, tilted = self.recon.plan, self.recon.views is not None
-        self._quiet = True
-        try:
+        with self._quiet:
             for name, box in self.numbers.items():
                 box.value = getattr(plan, name)
             self._show_algorithm()
@@ -121,8 +121,6 @@ class PlanEditor(VBox):
             self.loss.value = plan.loss
             self.model.show()
             self.device.value = self.recon.device
-        finally:
-            self._quiet = False
 
     def _choose(self, method: str) -> None:
         if self._quiet:

@@ -10,6 +10,7 @@ from ipywidgets import Box, IntSlider
 from ptywidgets.engine.tomography import Tilt
 from ptywidgets.reconstruction import tilt_text
 from ptywidgets.widgets.controls.fields import note, set_text, text_label, tip
+from ptywidgets.widgets.controls.quiet import Quiet
 
 SLIDER = {"width": "auto", "flex": "1 1 100px", "max_width": "320px", "margin": "0"}
 
@@ -36,7 +37,7 @@ class TiltBar(Box):
     """
 
     def __init__(self, on_tilt: Callable[[int], Any], tooltip: str = "", rests: bool = False) -> None:
-        self._on_tilt, self._quiet, self.text = on_tilt, False, ""
+        self._on_tilt, self._quiet, self.text = on_tilt, Quiet(), ""
         self.slider = IntSlider(0, 0, 1, readout=False, continuous_update=not rests, layout=SLIDER, **tip(tooltip))
         self._position = note()
         self.label = text_label("Tilt")
@@ -47,12 +48,9 @@ class TiltBar(Box):
 
     def show(self, tilts: Sequence[Tilt], number: int) -> None:
         """Show where in a series one is; nothing is called back, and nothing is shown of a single view."""
-        self._quiet = True
-        try:
+        with self._quiet:
             self.slider.max = max(1, len(tilts) - 1)
             self.slider.value = min(number, self.slider.max)
-        finally:
-            self._quiet = False
         self.text = view_text(tilts, number)
         set_text(self._position, self.text)
         self.layout.display = "" if len(tilts) > 1 else "none"

@@ -15,7 +15,7 @@ from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.controls.fields import button, heading, note, panel, panels, set_text, text_label, toolbar
 from ptywidgets.widgets.controls.formatting import degrees_text, quantity_text, typeset
 from ptywidgets.widgets.image.image_view import ImageView
-from ptywidgets.widgets.panel.base import Panel
+from ptywidgets.widgets.panel.base import NO_DATA, Panel
 from ptywidgets.widgets.panel.closing import replace_children
 from ptywidgets.widgets.plots.landscape_plot import LandscapePlot, scale_of_colours
 
@@ -137,7 +137,7 @@ def _row(cells: list[Any], *classes: str) -> Box:
 
 def _empty_text(recon: Reconstruction) -> str:
     if recon.dataset is None:
-        return "No data yet: set recon.dataset, or open a file by Reconstruction.open(path)."
+        return NO_DATA
     if recon.estimates:
         return "The estimated start has no alternatives."
     return "No start has been estimated yet: press Auto in the Workbench, or call recon.calibrate()."

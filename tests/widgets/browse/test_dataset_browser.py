@@ -17,11 +17,6 @@ from ptywidgets.widgets.browse.dataset_browser import DatasetBrowser
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
-@pytest.fixture(scope="module")
-def data() -> Dataset:
-    return samples.ducky("tiny")
-
-
 @pytest.fixture
 def browser(data):
     made = DatasetBrowser(data)

@@ -5,14 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ptywidgets import DirectExplorer, Reconstruction, samples
+from ptywidgets import DirectExplorer, Reconstruction
 from ptywidgets.engine.core.errors import DataError
 from ptywidgets.engine.data.dataset import Dataset
-
-
-@pytest.fixture(scope="module")
-def data():
-    return samples.ducky("tiny")
 
 
 @pytest.fixture

@@ -12,11 +12,6 @@ from ptywidgets.engine.direct import align_with, predicted_shifts
 
 
 @pytest.fixture(scope="module")
-def data():
-    return samples.ducky("tiny")
-
-
-@pytest.fixture(scope="module")
 def small():
     return samples.ducky("small")
 

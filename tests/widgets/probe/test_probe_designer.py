@@ -5,17 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ptywidgets import Calibration, Dataset, Reconstruction, samples
+from ptywidgets import Calibration, Dataset, Reconstruction
 from ptywidgets.engine.optics.aberrations import SYMBOLS, Aberrations
 from ptywidgets.engine.optics.probe_report import Quantity
 from ptywidgets.widgets.controls.aberration_controls import AberrationControls
 from ptywidgets.widgets.controls.tables import report_table
 from ptywidgets.widgets.probe.probe_designer import APERTURES, ProbeDesigner
-
-
-@pytest.fixture(scope="module")
-def data():
-    return samples.ducky("tiny")
 
 
 @pytest.fixture

@@ -14,11 +14,6 @@ from ptywidgets.engine.preprocess import wrapped_angle
 from ptywidgets.testing.starts import example_alternatives
 
 
-@pytest.fixture(scope="module")
-def data():
-    return samples.ducky("tiny")
-
-
 def orientations(best=0, confidence=0.98, message="The rotation is -15.0 degrees."):
     """What the engine says, made up: four angles, as recorded and transposed."""
     candidates = tuple(

@@ -15,11 +15,6 @@ from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.rotation.rotation_explorer import RotationExplorer
 
 
-@pytest.fixture(scope="module")
-def data() -> Dataset:
-    return samples.ducky("tiny")
-
-
 @pytest.fixture
 def explorer(data):
     made = RotationExplorer(data)

@@ -7,16 +7,11 @@ import re
 import numpy as np
 import pytest
 
-from ptywidgets import Reconstruction, samples
+from ptywidgets import Reconstruction
 from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.widgets.controls.formatting import quantity_text
 from ptywidgets.widgets.controls.tables import verdict_mark
 from ptywidgets.widgets.start.doctor_panel import ORDER, DoctorPanel
-
-
-@pytest.fixture(scope="module")
-def data():
-    return samples.ducky("tiny")
 
 
 def test_the_worst_comes_first_and_every_finding_is_there(data):

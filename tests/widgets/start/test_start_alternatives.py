@@ -9,16 +9,11 @@ from html import unescape
 import numpy as np
 import pytest
 
-from ptywidgets import Dataset, Reconstruction, StartAlternatives, Workbench, samples
+from ptywidgets import Dataset, Reconstruction, StartAlternatives, Workbench
 from ptywidgets.engine.calibrate import calibrate
 from ptywidgets.reconstruction.inputs import calibrator
 from ptywidgets.testing.starts import with_alternatives
 from ptywidgets.widgets.start.start_panel import StartPanel
-
-
-@pytest.fixture(scope="module")
-def data():
-    return samples.ducky("tiny")
 
 
 @pytest.fixture(scope="module")

@@ -6,15 +6,10 @@ import h5py
 import numpy as np
 import pytest
 
-from ptywidgets import Dataset, Reconstruction, samples
+from ptywidgets import Dataset, Reconstruction
 from ptywidgets.engine.core.errors import ParameterError
 from ptywidgets.widgets.workbench import workbench
 from ptywidgets.widgets.workbench.workbench import STAGES, Workbench
-
-
-@pytest.fixture(scope="module")
-def data():
-    return samples.ducky("tiny")
 
 
 @pytest.fixture

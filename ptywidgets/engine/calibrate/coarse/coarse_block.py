@@ -7,12 +7,74 @@ descan moves the aperture itself here, and is no ramp on the wave, which would l
 
 from __future__ import annotations
 
-import numpy as np
+import math
+from dataclasses import dataclass
 
+import numpy as np
+from scipy import fft as sfft
+
+from ptywidgets.engine.core.errors import InsufficientData
+from ptywidgets.engine.data.calibration import relative
 from ptywidgets.engine.preprocess.measurement import Measurement
 
 ASKED = 0.8  # part of half the detector whose pixels count; what is scattered beyond the cut leaves its trace near it
 RIM = 1.0  # detector pixels on both sides of the aperture's edge that are not asked; wider, and low frequencies go
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """The square of detector pixels about the aperture that is looked at; its arrays are corner-centred."""
+
+    n: int  # pixels on a side
+    full: tuple[int, ...]  # and of the whole detector
+    radius: float  # of the aperture, in pixels of the mean size
+    pixels: tuple[float, float]  # height and width of a pixel in those
+    sampling: tuple[float, float]  # A, of the pixels of a window
+
+    @classmethod
+    def about(cls, aperture: np.ndarray, sampling: tuple[float, float], reach: float) -> Cut:
+        """As far as `reach` radii of an aperture (Ny, Nx), corner-centred, and half a pixel; `sampling` in A.
+
+        Examples
+        --------
+        >>> k = np.fft.fftfreq(64, 1 / 64)
+        >>> Cut.about(np.hypot(k[:, None], k) < 8, (0.5, 0.5), 1.5).n
+        26
+        """
+        radius = math.sqrt(np.count_nonzero(aperture > 0.5 * aperture.max()) / math.pi)
+        sides = [1 / (n * s) for n, s in zip(aperture.shape, sampling, strict=True)]
+        pixels = relative((sides[0], sides[1]))
+        n = min(*aperture.shape, sfft.next_fast_len(2 * math.ceil(reach * (radius + 0.5) / min(pixels))))
+        n -= n % 2
+        if n < 4:
+            raise InsufficientData(
+                f"the detector is {aperture.shape}; expected 4 x 4 pixels at least for a reconstruction."
+            )
+        down, along = (s * full / n for s, full in zip(sampling, aperture.shape, strict=True))
+        return cls(n, aperture.shape, radius, pixels, (down, along))
+
+    @property
+    def k(self) -> np.ndarray:
+        """(2, n, n) 1/A, of rows and columns."""
+        return np.stack(np.meshgrid(*(np.fft.fftfreq(self.n, s) for s in self.sampling), indexing="ij"))
+
+    def of(self, values: np.ndarray) -> np.ndarray:
+        """The part of an array (Ny, Nx)."""
+        rows, columns = (np.r_[0 : self.n // 2, full - self.n // 2 : full] for full in self.full)
+        return values[rows[:, None], columns[None]]
+
+    def asked(self, tilts: np.ndarray) -> np.ndarray:
+        """What :func:`asked_pixels` says of apertures that are moved by `tilts` (J, 2)."""
+        return asked_pixels(self.n, self.radius, tilts, self.pixels)
+
+
+def require_counts(counts: float, who: str) -> None:
+    """Raise an InsufficientData where there are no counts in the pixels that are asked."""
+    if not counts > 0:
+        raise InsufficientData(
+            f"no counts lie in the detector pixels that {who}, inside and outside of the aperture's rim; use less "
+            "binning, or check semiangle and q_pixel."
+        )
 
 
 def asked_pixels(n: int, radius: float, tilts: np.ndarray, pixels: tuple[float, float] = (1.0, 1.0)) -> np.ndarray:

@@ -50,7 +50,6 @@ def bottoms(
     free: np.ndarray,
     rounds: int = 2,
     sweeps: int = 3,
-    reach: float = REACH,
 ) -> list[Bottom]:
     """Go down from each of some points, with all trials of a round together.
 
@@ -67,8 +66,6 @@ def bottoms(
         Designs, at most.
     sweeps : int
         Of a trial.
-    reach : float
-        Half the size of the design, in `scales`.
 
     Returns
     -------
@@ -86,7 +83,7 @@ def bottoms(
             for m, t, e in zip(middle, starts.transpose, errors, strict=True)
         ]
     design = np.zeros((len(_design(len(which))), size))
-    design[:, which] = reach * _design(len(which))
+    design[:, which] = REACH * _design(len(which))
     steps = np.zeros((count, size))
     moving = np.ones(count, bool)
     found: list[Bottom | None] = [None] * count
@@ -99,14 +96,14 @@ def bottoms(
         turned = np.repeat(starts.transpose[chosen], len(design))
         errors = trials.errors(Points(flat[:, -1], turned, flat[:, :-1]), sweeps).reshape(len(chosen), len(design), -1)
         for index, seen in zip(chosen, errors, strict=True):
-            step, lowest = _minimum(design[:, which], seen.mean(1), LIMIT * reach)
+            step, lowest = _minimum(design[:, which], seen.mean(1), LIMIT * REACH)
             without = np.stack([seen[:, part != p].mean(1) for p in np.unique(part)])
-            moves = np.array([_minimum(design[:, which], e, 4 * reach)[0] for e in without])
+            moves = np.array([_minimum(design[:, which], e, 4 * REACH)[0] for e in without])
             groups = len(moves)
             spread = np.sqrt((groups - 1) / groups * ((moves - moves.mean(0)) ** 2).sum(0)) if groups > 1 else np.inf
-            lost = np.abs(moves).max(0) > WALL * 4 * reach  # of a part that does not know where to go nothing is told
+            lost = np.abs(moves).max(0) > WALL * 4 * REACH  # of a part that does not know where to go nothing is told
             sigma = np.zeros(size)
-            sigma[which] = np.where(lost, np.maximum(spread, 4 * reach), spread) * scales[which]
+            sigma[which] = np.where(lost, np.maximum(spread, 4 * REACH), spread) * scales[which]
             steps[index] = 0
             steps[index, which] = step
             middle[index] += steps[index] * scales

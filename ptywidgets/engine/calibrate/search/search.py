@@ -120,20 +120,23 @@ def search(
     spacing = _rotation_step(small, radius)
     landscape = _landscape(seen, errors, small)
     count = CELLS
+
+    def lowest() -> Points:
+        return seen.take(_distinct(seen, errors, APART_BEFORE * spacing, LOWEST, known))
+
+    def seen_with(more: Points) -> tuple[Points, np.ndarray]:
+        return Points.joined([seen, more]), np.r_[errors, small.errors(more, COARSE_SWEEPS).mean(1)]
+
     if thorough and known.half_a_turn:  # strong phases fit one of two readings much better, and the grid has the other
-        lowest = _distinct(seen, errors, APART_BEFORE * spacing, LOWEST, known)
-        turned = seen.take(lowest).turned()
-        seen, errors = Points.joined([seen, turned]), np.r_[errors, small.errors(turned, COARSE_SWEEPS).mean(1)]
+        seen, errors = seen_with(lowest().turned())
     first, *others = (float(errors[i]) for i in _distinct(seen, errors, spacing, CELLS, known))
     if (
         thorough
         and {"C12a", "C12b"} <= set(terms)
         and not _is_proven(small, first, min(others, default=math.inf), FOREMOST)
     ):
-        lowest = _distinct(seen, errors, APART_BEFORE * spacing, LOWEST, known)
         progress("astigmatism about the best of them")
-        bent = _astigmatic(seen.take(lowest), terms, known.depth)
-        seen, errors = Points.joined([seen, bent]), np.r_[errors, small.errors(bent, COARSE_SWEEPS).mean(1)]
+        seen, errors = seen_with(_astigmatic(lowest(), terms, known.depth))
         count += MORE
     progress("the best of them")
     if thorough:

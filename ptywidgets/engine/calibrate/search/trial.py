@@ -8,7 +8,7 @@ wide, some 8 degrees and 12 % of the defocus, and its middle is sharp; more swee
 the well up. Where counts are few, steps are shorter, for noise to be averaged. All trials visit a position together:
 one transform and one product serve dozens of them.
 
-Detector pixels at the rim of the aperture and near the cut are not asked, see :mod:`.coarse_part`.
+Detector pixels at the rim of the aperture and near the cut are not asked, see :mod:`.coarse_block`.
 """
 
 from __future__ import annotations
@@ -23,12 +23,10 @@ from scipy import fft as sfft
 
 from ptywidgets.engine.backends.kernels.kernels import load_kernels
 from ptywidgets.engine.backends.transforms import load_transform
-from ptywidgets.engine.calibrate.coarse.coarse_block import asked_pixels, deflected_block
-from ptywidgets.engine.core.errors import InsufficientData
+from ptywidgets.engine.calibrate.coarse.coarse_block import Cut, deflected_block, require_counts
 from ptywidgets.engine.core.stopping import stop_check
 from ptywidgets.engine.core.units import wavelength
 from ptywidgets.engine.core.workers import WorkerPool, worker_count
-from ptywidgets.engine.data.calibration import relative
 from ptywidgets.engine.optics.aberrations import Aberrations, chi
 from ptywidgets.engine.optics.chi_terms import polynomials
 from ptywidgets.engine.optics.probe import Optics, make_aperture
@@ -156,30 +154,19 @@ class Trials:
         energy = measurement.calibration.require("energy")
         shape = measurement.patterns.shape[-2:]
         aperture = make_aperture(optics, shape, measurement.sampling, energy)
-        lit = aperture > 0.5 * aperture.max()
-        radius = math.sqrt(np.count_nonzero(lit) / math.pi)
-        pixels = relative((1 / (shape[0] * measurement.sampling[0]), 1 / (shape[1] * measurement.sampling[1])))
-        n = min(*shape, sfft.next_fast_len(2 * math.ceil(reach * (radius + 0.5) / min(pixels))))
-        n -= n % 2
-        if n < 4:
-            raise InsufficientData(f"the detector is {shape}; expected 4 x 4 pixels at least for a reconstruction.")
+        cut = Cut.about(aperture, measurement.sampling, reach)
+        n = cut.n
         self.n, self.terms = n, tuple(terms)
         self.chosen, self.grid = deflected_block(measurement, side)
         amplitudes = measurement.patterns.crop((n, n)).amplitudes(self.chosen)
         shifts = np.asarray(measurement.shifts, float)[self.chosen]
-        asked = asked_pixels(n, radius, shifts, pixels) > 0
+        asked = cut.asked(shifts) > 0
         self.amplitudes = np.where(asked, amplitudes, np.float32(-1)).astype(np.float32)
         self.energies = (self.amplitudes.clip(0) ** 2).sum((1, 2), dtype=np.float64)
         self.counts = float(self.energies.mean())
-        if not self.counts > 0:
-            raise InsufficientData(
-                "no counts lie in the detector pixels that trial reconstructions ask, inside and outside of the "
-                "aperture's rim; use less binning, or check semiangle and q_pixel."
-            )
-        self.sampling = [s * full / n for s, full in zip(measurement.sampling, shape, strict=True)]
-        ky, kx = np.meshgrid(*(np.fft.fftfreq(n, s) for s in self.sampling), indexing="ij")
-        cut = [np.r_[0 : n // 2, full - n // 2 : full] for full in shape]
-        wave = aperture[cut[0][:, None], cut[1][None]] * math.sqrt(measurement.mean_intensity)
+        require_counts(self.counts, "trial reconstructions ask")
+        self.sampling, (ky, kx) = cut.sampling, cut.k
+        wave = cut.of(aperture) * math.sqrt(measurement.mean_intensity)
         held = {k: v for k, v in optics.aberrations.cartesian.items() if v and k not in self.terms}
         self.wave = wave * np.exp(-1j * chi(Aberrations(**held), ky, kx, energy))
         self.basis = np.stack(polynomials(self.terms, ky + 1j * kx, wavelength(energy)))

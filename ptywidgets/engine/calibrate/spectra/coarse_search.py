@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ptywidgets.engine.calibrate.spectra.sidebands import Sidebands
+from ptywidgets.engine.calibrate.spectra.scan_spectra import ScanSpectra
 from ptywidgets.engine.core.stopping import check_stop
 from ptywidgets.engine.direct.bright_field import BrightField
 
@@ -26,7 +26,7 @@ class Coarse:
 
 
 def search(
-    bands: Sidebands,
+    bands: ScanSpectra,
     bright: BrightField,
     rotation: float | None = None,
     transpose: bool | None = None,
@@ -54,7 +54,7 @@ def search(
     return replace(best, chance=float(np.median(all_shares)))
 
 
-def defocus_grid(bands: Sidebands) -> np.ndarray:
+def defocus_grid(bands: ScanSpectra) -> np.ndarray:
     """Values of C10 (A) so close that none in between is missed, as far as the probe fits into its window."""
     low = np.quantile(np.hypot(*bands.frequencies), 0.8)
     step = 1 / (2 * math.pi * bands.wavelength * bands.radius * low)

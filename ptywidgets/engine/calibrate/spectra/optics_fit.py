@@ -1,7 +1,7 @@
 """Aberrations and rotation from the bright field alone: the optics that explain the scan's spectra best.
 
 Every orientation is tried with a range of defocuses, coarsely, by the share S of the spectra that they explain (see
-:mod:`ptywidgets.engine.calibrate.spectra.sidebands`). From the best on, a damped Gauss-Newton fit finds all
+:mod:`ptywidgets.engine.calibrate.spectra.scan_spectra`). From the best on, a damped Gauss-Newton fit finds all
 coefficients and the rotation together. The rotation turned by 180 degrees, with the opposite of all aberrations,
 explains the data as well; what tells the two apart is a defocus of known sign, or that atoms attract electrons.
 """
@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ptywidgets.engine.calibrate.spectra.coarse_search import search
-from ptywidgets.engine.calibrate.spectra.sidebands import Normal, Sidebands
+from ptywidgets.engine.calibrate.spectra.scan_spectra import Normal, ScanSpectra
 from ptywidgets.engine.core.errors import ParameterError, unknown_name
 from ptywidgets.engine.core.params import counted
 from ptywidgets.engine.core.stopping import check_stop
@@ -26,6 +26,7 @@ from ptywidgets.engine.optics.probe import Optics
 from ptywidgets.engine.preprocess.rotation import wrapped_angle
 
 TERMS = ("C10", "C12a", "C12b", "C21a", "C21b")
+GROUPS = 8  # rings of frequencies of the jackknife
 MODEL_ERROR = 0.01  # of the defocus: what strong phases and the specimen's thickness cost the linear model
 
 
@@ -66,7 +67,7 @@ def find_optics(
     transpose: bool | None = None,
     defocus: float | None = None,
     strongest: int = 320,
-    bands: Sidebands | None = None,
+    bands: ScanSpectra | None = None,
 ) -> OpticsFit:
     """Find the aberrations, and the rotation and transpose unless they are given.
 
@@ -85,7 +86,7 @@ def find_optics(
         Kept as given, in A.
     strongest : int
         Spatial frequencies used.
-    bands : Sidebands, optional
+    bands : ScanSpectra, optional
         The spectra of `bright`, where they are there already.
 
     Returns
@@ -103,7 +104,7 @@ def find_optics(
     (True, True)
     """
     terms = _checked_terms(terms)
-    bands = Sidebands.prepare(bright, strongest) if bands is None else bands
+    bands = ScanSpectra.prepare(bright, strongest) if bands is None else bands
     kept = Aberrations() if optics is None else optics.aberrations
     sign = np.sign(kept["defocus"] if defocus is None else defocus)
     few = bands.thinned(60, 200)
@@ -159,7 +160,7 @@ def _checked_terms(terms: Sequence[str]) -> tuple[str, ...]:
 
 
 def refine(
-    bands: Sidebands,
+    bands: ScanSpectra,
     terms: Sequence[str],
     values: np.ndarray,
     rotation: float,
@@ -192,7 +193,7 @@ def refine(
     return values, rotation, normal
 
 
-def uncertainties_of(normal: Normal, fixed: np.ndarray, size: np.ndarray, groups: int = 8) -> np.ndarray:
+def uncertainties_of(normal: Normal, fixed: np.ndarray, size: np.ndarray) -> np.ndarray:
     """One sigma (P + 1,): the larger of what the noise gives, and the jackknife over rings of frequencies.
 
     Rings of like `size` (F,), since what the model lacks errs alike on frequencies that are alike.
@@ -203,13 +204,13 @@ def uncertainties_of(normal: Normal, fixed: np.ndarray, size: np.ndarray, groups
     scale = np.sqrt(np.diag(whole)).clip(1e-30)
     inverse = np.linalg.pinv(whole / np.outer(scale, scale)) / np.outer(scale, scale)
     by_noise = np.sqrt(np.diag(inverse).clip(0) * normal.noise)
-    member = np.argsort(np.argsort(size)) * groups // len(size)
+    member = np.argsort(np.argsort(size)) * GROUPS // len(size)
     moves = []
-    for group in range(groups):
+    for group in range(GROUPS):
         left = normal.matrix[member != group].sum(0)[np.ix_(free, free)] / np.outer(scale, scale)
         moves.append(np.linalg.pinv(left) @ (normal.gradient[member != group].sum(0)[free] / scale) / scale)
     spread = np.array(moves) - np.mean(moves, 0)
-    out[free] = np.maximum(by_noise, np.sqrt((groups - 1) / groups * (spread**2).sum(0)))
+    out[free] = np.maximum(by_noise, np.sqrt((GROUPS - 1) / GROUPS * (spread**2).sum(0)))
     return out
 
 

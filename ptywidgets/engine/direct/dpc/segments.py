@@ -85,16 +85,16 @@ def segment_signals(dataset: Dataset, segments: np.ndarray) -> tuple[np.ndarray,
     return signals[:-1], signals[-1]
 
 
-def segmented_deflection(dataset: Dataset, segments: np.ndarray, pattern: np.ndarray | None = None) -> np.ndarray:
+def segmented_deflection(dataset: Dataset, segments: np.ndarray) -> np.ndarray:
     """Shift of the bright-field disk at each scan position, from the signals of a segmented detector.
+
+    The mean pattern calibrates them, in which the disk lies where it does in the data.
 
     Parameters
     ----------
     dataset : Dataset
     segments : ndarray (S, Qy, Qx)
         Masks or weights; two or more, such as the quadrants of :func:`detector_segments`.
-    pattern : ndarray (Qy, Qx), optional
-        The disk that calibrates them; by default the mean pattern, in which it lies where it does in the data.
 
     Returns
     -------
@@ -112,7 +112,7 @@ def segmented_deflection(dataset: Dataset, segments: np.ndarray, pattern: np.nda
         raise InsufficientData(
             f"the detector has {dataset.detector_shape} pixels; expected 2 x 2 at least to tell a shift of the disk."
         )
-    disk = np.asarray(repaired(dataset).mean_pattern() if pattern is None else pattern, float)
+    disk = np.asarray(repaired(dataset).mean_pattern(), float)
     slopes = np.gradient(disk / disk.sum())
     response = -np.array([[float((s * g).sum()) for g in slopes] for s in np.asarray(segments, float)])
     if np.linalg.matrix_rank(response, tol=1e-3 * max(1e-30, np.abs(response).max())) < 2:

@@ -35,10 +35,10 @@ from ptywidgets.engine.io.formats.hdf5_tree import hdf5_errors
 class Foreign:
     """Another package's array, read block by block as numpy arrays of one type; its errors become a DataError."""
 
-    def __init__(self, data: Any, dtype: np.dtype | None = None) -> None:
+    def __init__(self, data: Any) -> None:
         self.data = data
         self.shape = _sizes(data)
-        self.dtype = counted(np.dtype(data.dtype)) if dtype is None else dtype
+        self.dtype = counted(np.dtype(data.dtype))
         self.ndim = len(self.shape)
         chunks = getattr(data, "chunksize", None) or getattr(data, "chunks", None)  # dask's chunks are the first
         whole = isinstance(chunks, Sequence) and len(chunks) == self.ndim and all(_is_whole(n) for n in chunks)

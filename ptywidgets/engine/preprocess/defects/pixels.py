@@ -13,12 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage, sparse
-from scipy.spatial import cKDTree
 
 from ptywidgets.engine.core.errors import DataError
 from ptywidgets.engine.core.params import counted
 from ptywidgets.engine.data.dataset import Dataset
-from ptywidgets.engine.data.masks import is_mark
+from ptywidgets.engine.data.masks import is_mark, nearest_good
 
 _STRUCTURE = 5.0  # times the neighbours' own spread
 _NOISE = 8.0  # sigmas of the noise
@@ -191,12 +190,10 @@ def gap_pixels(sample: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray
     return gaps & looked
 
 
-def neighbour_means(bad: np.ndarray, count: int = 8) -> sparse.csr_matrix:
-    """Matrix (n, Qy Qx) that makes the means of the `count` nearest good pixels of each of n bad ones."""
-    good = np.argwhere(~bad)
-    count = min(count, len(good))
-    _, nearest = cKDTree(good).query(np.argwhere(bad), k=[*range(1, count + 1)])
-    flat = np.ravel_multi_index(tuple(good[nearest].transpose(2, 0, 1)), bad.shape)
+def neighbour_means(bad: np.ndarray) -> sparse.csr_matrix:
+    """Matrix (n, Qy Qx) that makes the means of the nearest good pixels of each of n bad ones."""
+    flat = np.ravel_multi_index(nearest_good(bad), bad.shape)
+    count = flat.shape[1]
     rows = np.repeat(np.arange(len(flat)), count)
     return sparse.csr_matrix((np.full(flat.size, 1 / count), (rows, flat.ravel())), shape=(len(flat), bad.size))
 

@@ -9,7 +9,7 @@ from ptywidgets.engine.calibrate import find_optics
 from ptywidgets.engine.calibrate.coarse.coarse_model import CoarseModel
 from ptywidgets.engine.calibrate.coarse.refine_optics import refine_optics
 from ptywidgets.engine.calibrate.spectra.optics_fit import TERMS
-from ptywidgets.engine.calibrate.spectra.sidebands import Sidebands
+from ptywidgets.engine.calibrate.spectra.scan_spectra import ScanSpectra
 from ptywidgets.engine.direct import bright_field
 from ptywidgets.engine.preprocess import wrapped_angle
 
@@ -28,7 +28,7 @@ def bright(weak):
 
 @pytest.mark.parametrize("transpose", [False, True])
 def test_the_gradient_is_that_of_the_share(bright, transpose):
-    bands = Sidebands.prepare(bright, 40)
+    bands = ScanSpectra.prepare(bright, 40)
     values, rotation = np.array([-280.0, 20.0, 10.0, 2000.0, 3000.0]), -14.0
     gradient = bands.normal(TERMS, values, rotation, transpose).gradient.sum(0)
     for index, step in enumerate([0.1, 0.1, 0.1, 20.0, 20.0]):
@@ -42,7 +42,7 @@ def test_the_gradient_is_that_of_the_share(bright, transpose):
 
 
 def test_shares_by_defocus_are_those_of_the_whole_model(bright):
-    bands = Sidebands.prepare(bright, 40, 100)
+    bands = ScanSpectra.prepare(bright, 40, 100)
     grid = np.linspace(-400, -200, 5)
     quick = bands.shares_by_defocus(-15.0, False, grid).sum(0)
     slow = [bands.normal(["C10"], np.array([c]), -15.0, False).share for c in grid]
@@ -67,7 +67,7 @@ def test_a_start_far_away_does_no_harm(bright):
 def test_twins_explain_the_same(bright):
     fit = find_optics(bright)
     twin = fit.flipped()
-    bands = Sidebands.prepare(bright)
+    bands = ScanSpectra.prepare(bright)
     shares = [
         bands.normal(TERMS, np.array([f.aberrations.cartesian[t] for t in TERMS]), f.rotation, f.transpose).share
         for f in (fit, twin)

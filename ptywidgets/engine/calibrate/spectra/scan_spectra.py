@@ -35,14 +35,13 @@ class Normal:
     """Normal equations of one set of optics, frequency by frequency."""
 
     share: float  # S, 0 to 1
-    shares: np.ndarray  # (F,) what each frequency adds to it
     gradient: np.ndarray  # (F, P + 1), by the coefficients and the rotation (rad)
     matrix: np.ndarray  # (F, P + 1, P + 1)
     noise: float  # mean square of what is left, for each real number measured
 
 
 @dataclass(frozen=True)
-class Sidebands:
+class ScanSpectra:
     """Measured spectra at the strongest spatial frequencies of the scan. Made by :meth:`prepare`."""
 
     spectra: np.ndarray  # (F, K) complex64, images divided by their mean, times `weights`
@@ -53,12 +52,11 @@ class Sidebands:
     radius: float  # 1/A
     edge: float  # 1/A, width of the aperture's edge
     wavelength: float  # A
-    scan_steps: tuple[float, float]  # A
     scan_shape: tuple[int, int]
     energy: float  # sum of |spectra|^2
 
     @classmethod
-    def prepare(cls, bright: BrightField, strongest: int = 320, pixels: int = 400) -> Sidebands:
+    def prepare(cls, bright: BrightField, strongest: int = 320, pixels: int = 400) -> ScanSpectra:
         """Transform the images of a bright field and keep the strongest frequencies.
 
         Parameters
@@ -96,12 +94,11 @@ class Sidebands:
             radius=bright.radius,
             edge=bright.q_mean,
             wavelength=wavelength(bright.energy),
-            scan_steps=bright.scan_steps,
             scan_shape=bright.scan_shape,
             energy=float((np.abs(spectra) ** 2).sum()),
         )
 
-    def thinned(self, strongest: int, pixels: int) -> Sidebands:
+    def thinned(self, strongest: int, pixels: int) -> ScanSpectra:
         """Fewer frequencies and detector pixels, for a quick search."""
         power = (np.abs(self.spectra) ** 2).sum(1)
         chosen = np.sort(np.argsort(-power)[:strongest])
@@ -115,7 +112,7 @@ class Sidebands:
             "weights": self.weights[every],
             "energy": float((np.abs(spectra) ** 2).sum()),
         }
-        return Sidebands(**{**self.__dict__, **changes})
+        return ScanSpectra(**{**self.__dict__, **changes})
 
     def in_detector(self, rotation: float, transpose: bool) -> np.ndarray:
         """The frequencies (F,) in the detector frame, qy + i qx."""
@@ -192,9 +189,9 @@ class Sidebands:
         matrix = np.einsum("fpk,fqk->fpq", conj, d)
         matrix = matrix - by_gamma[:, :, None] * by_gamma.conj()[:, None] / size[:, None, None]
         matrix = (np.abs(phi) ** 2)[:, None, None] * matrix
-        shares = np.abs(phi) ** 2 * size / self.energy
+        share = float((np.abs(phi) ** 2 * size / self.energy).sum())
         noise = float((np.abs(left[seen]) ** 2).mean()) / 2 if seen.any() else 1.0
-        return Normal(float(shares.sum()), shares, gradient.real, matrix.real, noise)
+        return Normal(share, gradient.real, matrix.real, noise)
 
     def phase(self, terms: Sequence[str], values: np.ndarray, rotation: float, transpose: bool) -> np.ndarray:
         """Phase (Ry, Rx) in rad of the frequencies kept, in the scan frame."""
