@@ -124,6 +124,20 @@ def test_the_other_side_of_a_scale_can_be_given(duck):
     assert recon.status == "finished" and recon.calibration.scan_step == STEP
 
 
+@pytest.mark.parametrize("schedule", ["automatic", "manual"])
+def test_patterns_that_are_all_alike_change_nothing_and_end_in_doubt(schedule):
+    """With the aperture of a vacuum pattern there is much to explain in the mean, and any lens but the given one does."""
+    duck = samples.ducky("tiny")
+    mean = np.asarray(duck.data, float).mean((0, 1))
+    noise = replace(duck, data=np.random.default_rng(2).poisson(mean, duck.shape).astype(np.uint16))
+    recon = Reconstruction(noise, defocus=250, schedule=schedule)
+    recon.prepare(rotation=ROTATION, transpose=False)
+    recon.run(5 if schedule == "manual" else None)
+    assert recon.optics.aberrations == Aberrations(defocus=250)
+    assert (recon.rotation, recon.calibration) == (ROTATION, duck.calibration)
+    assert recon.status == "doubtful" and "The data show no specimen" in recon.message
+
+
 def test_estimates_say_what_was_changed(duck):
     recon = started(duck)
     recon.optics = recon.optics.replace(aberrations=Aberrations(defocus=None))
