@@ -37,7 +37,8 @@ ERROR = "error"  # the result does not explain the data
 SIGN = "sign of the phase"
 SCALE = "scale of lengths"  # of :mod:`ptywidgets.engine.checks.scale`
 NOTHING = "specimen"  # the patterns show none
-SEVERE = (ERROR, SIGN, SCALE, NOTHING)  # findings that leave nothing to believe, or no length
+CONTRADICTED = "held"  # what is held is not what the counts say
+SEVERE = (ERROR, SIGN, SCALE, NOTHING, CONTRADICTED)  # findings that leave nothing to believe, or no length
 
 
 def doubts_of(
@@ -275,4 +276,4 @@ def _bad(name: str, value: float, unit: str, words: str, remedy: str) -> Finding
     return Finding(name, "bad", float(value), unit, words, remedy)
 
 
-__all__ = ["ERROR", "HARDLY", "NOTHING", "SCALE", "SEVERE", "SIGN", "doubtful", "doubts_of"]
+__all__ = ["CONTRADICTED", "ERROR", "HARDLY", "NOTHING", "SCALE", "SEVERE", "SIGN", "doubtful", "doubts_of"]
