@@ -10,6 +10,7 @@ from ptywidgets.engine.calibrate.coarse.thick import SLICE
 from ptywidgets.engine.calibrate.spectra.optics_fit import TERMS
 from ptywidgets.engine.core.errors import CalibrationError, ParameterError, unknown_name
 from ptywidgets.engine.core.params import Parameter
+from ptywidgets.engine.core.stopping import check_stop_function, takes
 from ptywidgets.engine.data.calibration import in_words, single
 from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.engine.optics.aberrations import Aberrations
@@ -40,6 +41,7 @@ def checked_start(
     refine: Any,
     terms: Any,
     progress: Any,
+    stop: Any = None,
 ) -> tuple[float | None, Aberrations | None, float | None, bool, tuple[str, ...]]:
     """Defocus (A), aberrations, thickness (A), refine and terms as the search takes them.
 
@@ -56,6 +58,7 @@ def checked_start(
             "Calibration(...))."
         )
     check_progress(progress)
+    check_stop_function(stop)
     if preparation is not None and not isinstance(preparation, Preparation):
         raise ParameterError(
             f"preparation is {preparation!r}; expected a Preparation, such as Preparation(rotation=-15), or leave it "
@@ -178,7 +181,7 @@ def check_progress(progress: Any) -> None:
     ptywidgets.engine.core.errors.ParameterError: progress is 1; expected a function that is called with words, such \
 as print, or leave it out.
     """
-    if progress is not None and not callable(progress):
+    if progress is not None and not takes(progress, "words"):
         raise ParameterError(
             f"progress is {progress!r}; expected a function that is called with words, such as print, or leave it out."
         )

@@ -25,6 +25,7 @@ from ptywidgets.engine.metrics.structure import shows_specimen
 from ptywidgets.engine.optics.aberrations import Aberrations
 from ptywidgets.engine.optics.probe import Optics, make_probe
 from ptywidgets.engine.optics.probe_report import probe_diameter
+from ptywidgets.engine.preprocess.disk.aperture import shows_edge
 from ptywidgets.engine.preprocess.disk.disk import measure_disk
 from ptywidgets.engine.preprocess.measurement import Measurement, reorient, scan_positions
 from ptywidgets.engine.preprocess.rotation import wrapped_angle
@@ -301,7 +302,7 @@ def _disk_ratio(problem: Problem, optics: Optics) -> float:
         seen, had = (measure_disk(pattern, pixels) for pattern in (mean, aperture))
     except PtyError:  # there is no disk
         return 1.0
-    return 1.0 if seen.is_smeared or had.is_smeared else seen.radius / had.radius
+    return 1.0 if had.is_smeared or not shows_edge(seen) else seen.radius / had.radius
 
 
 def _side(problem: Problem, which: int) -> int:

@@ -2,9 +2,9 @@
 
 Two things tell. Counts vary from pattern to pattern by more than counting makes them; and patterns of neighbouring
 positions are more alike than others, as their probes overlap, or less, on a lattice that the scan undersamples: that
-needs no word on how large the noise is. Where there are few counts a reconstruction tells more than both, if it predicts
-how counts differ that it has not seen. Patterns that do not depend on the position do none of it, whatever their mean
-looks like.
+needs no word on how large the noise is. Where there are few counts a reconstruction tells more than both, if it
+predicts how counts differ that it has not seen. Patterns that do not depend on the position do none of it, whatever
+their mean looks like.
 """
 
 from __future__ import annotations
@@ -84,7 +84,9 @@ def _alike(problem: Problem, most: int) -> float:
         some = rows[:: -(-2 * problem.count // most)]
         nearest = cKDTree(problem.initial_positions).query(problem.initial_positions[some], k=2)[1]
         rows = np.unique(nearest)
-    distance, near = cKDTree(problem.initial_positions[rows]).query(problem.initial_positions[rows], k=min(5, len(rows)))
+    distance, near = cKDTree(problem.initial_positions[rows]).query(
+        problem.initial_positions[rows], k=min(5, len(rows))
+    )
     first, other = np.nonzero(distance[:, 1:] < NEAR * np.median(distance[:, 1]))
     pairs = np.unique(np.sort(np.stack([first, near[first, other + 1]]), axis=0), axis=1)
     amplitudes = problem.backend.to_numpy(problem.backend.amplitudes(problem.patterns, rows, np.float32))

@@ -42,8 +42,9 @@ class StartCheck:
     A defocus off a knob, a calibration of last year, a rotation by eye: what is given is often some per cent off, and
     no run ever says so. So the automatic schedule looks at a hundredth of the counts first; where they ask for another
     lens or scan, and all counts agree, it takes that, says so, and leaves what is right as it was. Names in
-    :attr:`hold` are kept whatever the counts say; what they say against them is told at the end. A plan of one's own changes nothing that was given, unless it moves
-    positions: they need the step and the rotation of the whole scan to be right before each is looked at by itself.
+    :attr:`hold` are kept whatever the counts say; what they say against them is told at the end. A plan of one's own
+    changes nothing that was given, unless it moves positions: they need the step and the rotation of the whole scan to
+    be right before each is looked at by itself.
     """
 
     def __init__(self, recon: Reconstruction) -> None:
@@ -91,7 +92,7 @@ class StartCheck:
         assert recon.measurement is not None
         return changes(scale.offsets, recon.measurement, recon.optics, given, told=scale.finding is None)
 
-    def _against(self, scale: Scale, given: tuple[str, ...], held: set[str]) -> tuple[Finding, ...]:
+    def _against(self, scale: Scale, given: tuple[str, ...], held: frozenset[str]) -> tuple[Finding, ...]:
         """What the counts say of `held`, which is kept; nothing where a run does not see it."""
         words = in_words(change for change in self._changes(scale, given) if change.held in held)
         if not words:

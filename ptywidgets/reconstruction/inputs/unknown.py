@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,8 @@ from ptywidgets.engine.calibrate.calibration import calibrate_by_disk
 from ptywidgets.engine.calibrate.certainty import ROTATION, in_one_line, question, unsure_of_rotation
 from ptywidgets.engine.calibrate.spectra.optics_fit import TERMS
 from ptywidgets.engine.checks import Facts
-from ptywidgets.engine.checks.patterns import check_disk
+from ptywidgets.engine.checks.facts import Finding
+from ptywidgets.engine.checks.patterns import check_disk, check_mask, check_whole_vacuum
 from ptywidgets.engine.checks.step import check_step
 from ptywidgets.engine.core.asked import AskingError
 from ptywidgets.engine.core.errors import CalibrationError, DataError, PtyError
@@ -110,6 +111,7 @@ class UnknownNumbers:
         recon = self.recon
         self.found_words = ""
         if recon.find_unknown and not self._positions_are_given:
+            self._check_recorded()
             wanted, sought = self.names, self._sought
             try:
                 self.found_words = self._find_for_tilts() if recon.views is not None else self._find_here()
@@ -119,6 +121,23 @@ class UnknownNumbers:
             if not self.found_words and recon.message.startswith("Finding "):
                 recon.message = ""
         return self.found_words
+
+    def _check_recorded(self) -> None:
+        """Refuse a mask or a vacuum pattern that lacks what no work can make good, before any is done."""
+        recon, inputs = self.recon, self.recon._inputs
+        dataset = inputs.data()
+        if recon.views is not None or recon._waves.probe_is_given:
+            return
+        if dataset.mask is not None and dataset.calibration.q_pixel is not None:
+            measurement = recon.measurement or inputs.prepare_now()
+            finding = _looked_at(check_mask, Facts(inputs.data(), measurement, recon.optics))
+            if finding is not None and measurement is inputs.prepared:
+                raise DataError(f"{finding.sentence} {finding.remedy}")
+        facts = Facts(inputs.data(), None, recon.optics)
+        if facts.vacuum is not None and facts.vacuum.shape == dataset.detector_shape:
+            finding = _looked_at(check_whole_vacuum, facts)
+            if finding is not None:
+                raise AskingError(f"{finding.sentence} {finding.remedy} Give {{give}}.", "vacuum")
 
     def _taken_of(self, wanted: Sequence[str]) -> str:
         """What a search that was stopped has left behind; semi-angle and detector pixel are taken before the rest."""
@@ -171,7 +190,7 @@ class UnknownNumbers:
         if measurement.scan_shape == dataset.scan_shape:
             self._tell("the edge of the aperture")
             with contextlib.suppress(DataError):  # no disk is seen: then what is stated is the best there is
-                recon.optics = measured_aperture(lens, repaired(dataset), measurement)
+                recon.optics = measured_aperture(lens, repaired(dataset), measurement, dataset.mask)
 
     @property
     def _turn_is_the_curls(self) -> bool:
@@ -305,6 +324,15 @@ class UnknownNumbers:
         return f"{said[:-1]}; of tilt {level + 1} of {len(views)}, and taken for all."
 
 
+def _looked_at(check: Callable[[Facts], Finding], facts: Facts) -> Finding | None:
+    """What a check finds to be bad; None where it is not, or cannot tell."""
+    try:
+        finding = check(facts)
+    except PtyError:  # no disk is seen, or something is not known
+        return None
+    return finding if finding.verdict == "bad" else None
+
+
 class _ContradictionError(AskingError):
     """What was given and cannot be."""
 
@@ -315,11 +343,8 @@ def _contradiction(facts: Facts) -> AskingError | None:
     if step.verdict == "bad":
         words = f"{step.sentence} {step.remedy} Give {{give}}."
         return _ContradictionError(words, f"scan_step={10 * (step.value or 0.0):.3g}")
-    try:
-        disk = check_disk(facts)
-    except PtyError:  # no disk is seen: then the question is what it was
-        return None
-    if disk.verdict != "bad":
+    disk = _looked_at(check_disk, facts)
+    if disk is None:  # then the question is what it was
         return None
     words = f"{disk.sentence} {disk.remedy} With both as they are, nothing else can be found; give {{give}}."
     names = [f"semiangle={disk.value:.3g}"]

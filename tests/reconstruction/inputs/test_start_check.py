@@ -126,7 +126,7 @@ def test_the_other_side_of_a_scale_can_be_given(duck):
 
 @pytest.mark.parametrize("schedule", ["automatic", "manual"])
 def test_patterns_that_are_all_alike_change_nothing_and_end_in_doubt(schedule):
-    """With the aperture of a vacuum pattern there is much to explain in the mean, and any lens but the given one does."""
+    """With a vacuum pattern's aperture there is much to explain in the mean, and any lens but the given one does."""
     duck = samples.ducky("tiny")
     mean = np.asarray(duck.data, float).mean((0, 1))
     noise = replace(duck, data=np.random.default_rng(2).poisson(mean, duck.shape).astype(np.uint16))

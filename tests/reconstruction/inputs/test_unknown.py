@@ -17,6 +17,7 @@ from ptywidgets.engine.calibrate.estimates import CANNOT
 from ptywidgets.engine.checkpoint.plain import from_plain, to_plain
 from ptywidgets.engine.checks.start_check import HELD
 from ptywidgets.engine.core.asked import AskingError
+from ptywidgets.engine.core.errors import DataError
 from ptywidgets.engine.metrics import compare_to_truth
 from ptywidgets.engine.preprocess import measurement_of
 from ptywidgets.testing.series import example_tilts
@@ -327,6 +328,58 @@ def test_a_disk_that_contradicts_what_is_given_is_asked_about_first(ducky, wrong
     assert given.replace(q_pixel=repaired).angle_pixel / given.semiangle == pytest.approx(
         ducky.calibration.angle_pixel / ducky.calibration.semiangle, rel=0.12
     ), "the disk has as many pixels as it has"
+
+
+def half(dataset):
+    """Which of the detector's pixels are of its right half."""
+    return np.indices(dataset.detector_shape)[1] >= dataset.detector_shape[1] // 2
+
+
+@pytest.mark.parametrize("given", [{}, {"defocus": DEFOCUS}], ids=str)
+@pytest.mark.parametrize("vacuum", [True, False])
+def test_a_mask_that_hides_half_of_the_disk_is_named_and_nothing_else(ducky, vacuum, given):
+    dataset = ducky if vacuum else ducky.with_vacuum(None)
+    recon = Reconstruction(dataset.with_mask(half(ducky)), **given)
+    if given:
+        recon.prepare(rotation=-15.0, transpose=False)
+    with pytest.raises(DataError, match=r"The mask hides 4\d% of the bright-field disk"):
+        recon.run()
+    assert recon.state is None
+
+
+@pytest.mark.parametrize("given", [{}, {"defocus": DEFOCUS}], ids=str)
+@pytest.mark.parametrize("part", ["half", "quarter"])
+def test_a_vacuum_pattern_that_lacks_a_part_is_named_and_not_the_semiangle(ducky, part, given):
+    seen = half(ducky) if part == "half" else half(ducky) | half(ducky).T
+    recon = Reconstruction(ducky.with_vacuum(np.where(seen, ducky.vacuum, 0)), **given)
+    if given:
+        recon.prepare(rotation=-15.0, transpose=False)
+    with pytest.raises(AskingError, match="A part of the disk of the vacuum pattern is dark") as caught:
+        recon.run()
+    said = caught.value.told("command line")
+    assert "--vacuum FILE" in said and "--semiangle" not in said
+
+
+def test_a_vacuum_pattern_and_patterns_that_lack_the_same_are_of_that_aperture(ducky):
+    """As behind a knife edge in the aperture's plane."""
+    seen = half(ducky)
+    data = np.where(seen, np.asarray(ducky.data), 0)
+    recon = Reconstruction(replace(ducky, data=data, vacuum=np.where(seen, ducky.vacuum, 0)), defocus=DEFOCUS)
+    recon.prepare(rotation=-15.0, transpose=False)
+    assert recon.run(1).iteration == 1
+
+
+def test_no_numbers_are_told_of_a_disk_that_is_none():
+    """Where a thick specimen has filled the patterns, what is round and soft in their mean is no aperture."""
+    rows, columns = np.mgrid[-40:40, -40:40]
+    mean = 200 / (1 + np.exp((np.hypot(rows, columns) - 30) / 3))
+    counts = np.random.default_rng(0).poisson(mean, (8, 8, 80, 80)).astype(np.uint16)
+    known = Calibration(energy=100e3, scan_step=3.2, q_pixel=0.019, semiangle=15.3)
+    with pytest.raises(AskingError, match="cannot tell") as caught:
+        Reconstruction(Dataset(counts, known)).run()
+    assert "--defocus ..." in caught.value.told("command line") and "disk" not in str(caught.value)
+    with pytest.raises(AskingError, match="has no edge that is an aperture's"):
+        Reconstruction(Dataset(counts, known.replace(semiangle=None))).run()
 
 
 # ---------------------------------------------------------------------------------------------------------- a series
