@@ -31,6 +31,7 @@ from ptywidgets.engine.calibrate.search.verdict import SearchResult, are_flips
 from ptywidgets.engine.calibrate.spectra.optics_fit import TERMS, OpticsFit, cannot_tell, find_optics
 from ptywidgets.engine.calibrate.spectra.optics_fit import in_words as fit_in_words
 from ptywidgets.engine.calibrate.spectra.scan_spectra import ScanSpectra
+from ptywidgets.engine.core.asked import AskingError
 from ptywidgets.engine.core.errors import InsufficientData
 from ptywidgets.engine.core.stopping import stopped_by
 from ptywidgets.engine.data.calibration import in_words as words_of
@@ -41,7 +42,7 @@ from ptywidgets.engine.optics.aberrations import Aberrations
 from ptywidgets.engine.optics.probe import Optics
 from ptywidgets.engine.preprocess.defects.frames import screen, suspects
 from ptywidgets.engine.preprocess.defects.repair import repaired
-from ptywidgets.engine.preprocess.disk.aperture import EDGE, WIDEST, measured_aperture
+from ptywidgets.engine.preprocess.disk.aperture import EDGE, WIDEST, measured_aperture, shows_edge
 from ptywidgets.engine.preprocess.disk.disk import calibrate_detector, measure_disk
 from ptywidgets.engine.preprocess.disk.hidden_disk import NOTICED, hidden_disk, require_disk
 from ptywidgets.engine.preprocess.enough import require_enough
@@ -146,7 +147,7 @@ def calibrate(
     Raises
     ------
     CalibrationError, DataError
-        Where nothing can go on.
+        Where nothing can go on; an AskingError, which is a CalibrationError, says what has to be given.
     ParameterError
         When an argument is none of what it can be.
     WorkStopped
@@ -173,6 +174,7 @@ def calibrate(
         refine=refine,
         terms=terms,
         progress=progress,
+        stop=stop,
     )
     with stopped_by(stop):
         return _found(dataset, given, progress or (lambda _words: None))
@@ -373,6 +375,12 @@ def calibrate_by_disk(
             clean = repaired(dataset)
             pattern = centred_mean(clean, fit_origin(moments(clean)[1], "plane"), mask=dataset.mask)
         disk = measure_disk(pattern, known.relative_pixels)
+        if not (vacuum or shows_edge(disk)):
+            raise AskingError(
+                "the disk of the mean pattern has no edge that is an aperture's, as of a thick specimen, so that "
+                "{named} cannot be found from it; {set}.",
+                absent[0],
+            )
         edge = min(disk.edge_width / EDGE / disk.radius, WIDEST)  # of the radius
         if known.semiangle is None:
             rolloff = edge * disk.radius * known.angle_mean

@@ -11,6 +11,7 @@ from ptywidgets.engine.calibrate.coarse.thick import SLICE
 from ptywidgets.engine.calibrate.spectra.optics_fit import TERMS
 from ptywidgets.engine.core.errors import CalibrationError, ParameterError, unknown_name
 from ptywidgets.engine.core.params import Parameter
+from ptywidgets.engine.core.stopping import check_stop_function, takes
 from ptywidgets.engine.data.calibration import in_words, single
 from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.engine.optics.aberrations import Aberrations
@@ -63,6 +64,7 @@ def checked_start(
     refine: Any,
     terms: Any,
     progress: Any,
+    stop: Any,
 ) -> Given:
     """The arguments as the search takes them, refused before any pattern is read where they are none of what they can
     be.
@@ -78,6 +80,7 @@ def checked_start(
             "Calibration(...))."
         )
     check_progress(progress)
+    check_stop_function(stop)
     if preparation is not None and not isinstance(preparation, Preparation):
         raise ParameterError(
             f"preparation is {preparation!r}; expected a Preparation, such as Preparation(rotation=-15), or leave it "
@@ -204,7 +207,7 @@ def check_progress(progress: Any) -> None:
     ptywidgets.engine.core.errors.ParameterError: progress is 1; expected a function that is called with words, such \
 as print, or leave it out.
     """
-    if progress is not None and not callable(progress):
+    if progress is not None and not takes(progress, "words"):
         raise ParameterError(
             f"progress is {progress!r}; expected a function that is called with words, such as print, or leave it out."
         )

@@ -68,9 +68,7 @@ def question(start: CalibrationResult) -> AskingError | None:
     if "rotation" in asked:
         angle, sigma = start.measurement.rotation, start.estimate("rotation").uncertainty or math.inf
         if not sigma <= ROTATION:
-            found = f"{angle:.0f} (+- {sigma:.0f}) is the best guess"
-            way = [f"rotation={angle:.0f}"]
-            return _ask(f"the data cannot tell {{named}} well enough, {found}; {{set}} {GUESSED}", way)
+            return unsure_of_rotation(angle, sigma)
         if start.estimate("180-degree ambiguity").source == "undecided":
             turns, defocus = (angle, wrapped_angle(angle + 180)), start.optics.aberrations["defocus"]
             pairs = zip(turns, (defocus, -defocus), strict=True)
@@ -82,6 +80,19 @@ def question(start: CalibrationResult) -> AskingError | None:
                 "or",
             )
     return None
+
+
+def unsure_of_rotation(angle: float, sigma: float) -> AskingError:
+    """The question for a rotation of which a guess, in degrees, is all that there is.
+
+    Examples
+    --------
+    >>> print(unsure_of_rotation(-20.9, 30.3))
+    The data cannot tell rotation (degrees) well enough, -21 (+- 30) is the best guess; give prepare(rotation=-21) to \
+go on with that guess, or a better value where you know one.
+    """
+    found = f"{angle:.0f} (+- {sigma:.0f}) is the best guess"
+    return _ask(f"the data cannot tell {{named}} well enough, {found}; {{set}} {GUESSED}", [f"rotation={angle:.0f}"])
 
 
 def _ask(template: str, names: list[str], joined: str = "and") -> AskingError:
@@ -126,4 +137,4 @@ def _part(estimate: Estimate) -> str:
     return f"{estimate.name} {estimate.value:.4g} {estimate.unit}{sigma}"
 
 
-__all__ = ["in_one_line", "question"]
+__all__ = ["ROTATION", "in_one_line", "question", "unsure_of_rotation"]

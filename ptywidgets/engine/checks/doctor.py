@@ -15,6 +15,7 @@ CHECKS: dict[str, Callable[[Facts], Finding]] = {
     "counts": patterns.check_counts,
     "scan positions": patterns.check_frames,
     "detector pixels": patterns.check_pixels,
+    "mask": patterns.check_mask,
     "dose": geometry.check_dose,
     "disk and semi-angle": patterns.check_disk,
     "vacuum pattern": patterns.check_vacuum,

@@ -8,16 +8,20 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ptywidgets.engine.checks.facts import Finding
+from ptywidgets.engine.checks.start_check import first_sweeps
 from ptywidgets.engine.checks.trials import COHERENCE, DEFOCUS, DEPTH, ORIENTATION, Trial, best_of, left_by, trials
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.metrics.goodness import Goodness, goodness
 from ptywidgets.engine.metrics.phase_sign import dark_atoms
 from ptywidgets.engine.metrics.scan_raster import raster_peaks
+from ptywidgets.engine.metrics.structure import shows_specimen
 from ptywidgets.engine.optics.probe_report import probe_diameter
 from ptywidgets.engine.preprocess.rotation import wrapped_angle
+from ptywidgets.engine.problem.held_out import hold_out
 from ptywidgets.engine.problem.problem import Problem
 from ptywidgets.engine.refinements.positions import RefinePositions, mapped
 from ptywidgets.engine.solve.plan import Plan
+from ptywidgets.engine.solve.schedule import prepared_for_schedule
 
 SETTLED = 5  # iterations: fewer need not have explained anything yet
 SLOW = 0.02  # an iteration: so little the error may still fall
@@ -32,7 +36,9 @@ FULL = 0.9  # of its box: so wide is a probe that touches the edge
 ERROR = "error"  # the result does not explain the data
 SIGN = "sign of the phase"
 SCALE = "scale of lengths"  # of :mod:`ptywidgets.engine.checks.scale`
-SEVERE = (ERROR, SIGN, SCALE)  # findings that leave nothing to believe, or no length
+NOTHING = "specimen"  # the patterns show none
+CONTRADICTED = "held"  # what is held is not what the counts say
+SEVERE = (ERROR, SIGN, SCALE, NOTHING, CONTRADICTED)  # findings that leave nothing to believe, or no length
 
 
 def doubts_of(
@@ -68,8 +74,8 @@ def doubts_of(
     Returns
     -------
     tuple of Finding
-        All of them bad. Those that are called "error" (the result does not explain the data) and "sign of the phase"
-        leave little to believe.
+        All of them bad. Those that are called "error" (the result does not explain the data), "specimen" (the data
+        show none) and "sign of the phase" leave little to believe.
 
     Examples
     --------
@@ -81,6 +87,9 @@ def doubts_of(
     error = _error(problem, state)
     if error is not None and not np.isfinite(error.value or 0.0):  # nothing else can be said of it
         return (error,)
+    nothing = _nothing(problem, state)
+    if nothing is not None:  # no other model explains noise, and no peak in it is one
+        return tuple(finding for finding in (nothing, _box(problem, state)) if finding is not None)
     sign = raster = None
     if error is None and (_has_settled(state) if settled is None else settled):
         error = _unexplained(problem, state, most, defocus, progress)
@@ -111,6 +120,22 @@ def _error(problem: Problem, state: State) -> Finding | None:
         words = f"The error has grown from {losses.min():.3g} to {losses[-1]:.3g}: the run diverges."
         return _bad(ERROR, losses[-1], "", words, "Use smaller steps, or the automatic schedule.")
     return None
+
+
+def _nothing(problem: Problem, state: State) -> Finding | None:
+    """Where the patterns tell nothing, nor half of all counts the other half; of a tilt of many that may be so, as only
+    all together show the volume."""
+    if problem.projections or shows_specimen(problem, state) is not False:
+        return None
+    again, halves = first_sweeps(hold_out(prepared_for_schedule(problem), least=problem.count))
+    if shows_specimen(halves, again) is not False:
+        return None
+    words = (
+        "The data show no specimen: the patterns differ from each other by no more than noise, so that lens, scan and "
+        "image cannot be told from them."
+    )
+    remedy = "Look whether these are the right data, of a scan across a specimen; else record them with more dose."
+    return _bad(NOTHING, 0.0, "", words, remedy)
 
 
 def _has_settled(state: State) -> bool:
@@ -251,4 +276,4 @@ def _bad(name: str, value: float, unit: str, words: str, remedy: str) -> Finding
     return Finding(name, "bad", float(value), unit, words, remedy)
 
 
-__all__ = ["ERROR", "HARDLY", "SCALE", "SEVERE", "SIGN", "doubtful", "doubts_of"]
+__all__ = ["CONTRADICTED", "ERROR", "HARDLY", "NOTHING", "SCALE", "SEVERE", "SIGN", "doubtful", "doubts_of"]

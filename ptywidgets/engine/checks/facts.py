@@ -11,6 +11,7 @@ from ptywidgets.engine.core.asked import how_to_give
 from ptywidgets.engine.core.errors import PtyError
 from ptywidgets.engine.data.array_views import RepairedArray
 from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.engine.data.detectors import filled_by_symmetry
 from ptywidgets.engine.optics.probe import Optics
 from ptywidgets.engine.optics.probe_report import Quantity, probe_report
 from ptywidgets.engine.optics.vacuum import clean_vacuum
@@ -187,7 +188,8 @@ class Facts:
 
     @cached_property
     def mean(self) -> np.ndarray:
-        """Mean (Qy, Qx) of the sample's patterns, brought to one origin by whole pixels."""
+        """Mean (Qy, Qx) of the sample's patterns, brought to one origin by whole pixels; what a mask hides of the disk
+        is as on the disk's other side."""
         if self._measurement is not None and self._measurement.scan_shape == self.dataset.scan_shape:
             origin = self._measurement.origin[:, self.places[:, 0], self.places[:, 1]]
         else:
@@ -197,7 +199,12 @@ class Facts:
         lit = self.counts > 0
         for pattern, shift in zip(self.clean[lit], shifts[lit], strict=True):
             total += np.roll(pattern, shift, (0, 1)) if shift.any() else pattern
-        return total / max(1, int(lit.sum()))
+        mean = total / max(1, int(lit.sum()))
+        if not self.unmeasured.any() or self.unmeasured.all():
+            return mean
+        moves = np.unique(shifts, axis=0)
+        unseen = np.logical_or.reduce([np.roll(self.unmeasured, move, (0, 1)) for move in moves])
+        return mean if unseen.all() else filled_by_symmetry(mean, unseen, self.calibration.relative_pixels)[0]
 
     @cached_property
     def disk(self) -> DiskFit:
@@ -217,16 +224,23 @@ class Facts:
             "" if vacuum is None else clean_vacuum(vacuum, self.dataset.mask, self.calibration.relative_pixels).sentence
         )
 
+    @property
+    def vacuum(self) -> np.ndarray | None:
+        """The vacuum pattern, of the dataset or of the optics; None where there is none."""
+        vacuum = self.dataset.vacuum
+        return vacuum if vacuum is not None or self._optics is None else self._optics.vacuum
+
+    @cached_property
+    def vacuum_clean(self) -> np.ndarray:
+        """The same with pixels repaired that do not count."""
+        if self.vacuum is None:
+            raise NotKnown("there is no vacuum pattern")
+        return clean_vacuum(self.vacuum, ~self.unmeasured, self.calibration.relative_pixels).pattern
+
     @cached_property
     def vacuum_disk(self) -> DiskFit:
         """The disk of the vacuum pattern."""
-        vacuum = self.dataset.vacuum
-        if vacuum is None and self._optics is not None and self._optics.vacuum is not None:
-            vacuum = self._optics.vacuum
-        if vacuum is None:
-            raise NotKnown("there is no vacuum pattern")
-        pixels = self.calibration.relative_pixels
-        return measure_disk(clean_vacuum(vacuum, ~self.unmeasured, pixels).pattern, pixels)
+        return measure_disk(self.vacuum_clean, self.calibration.relative_pixels)
 
     @cached_property
     def report(self) -> dict[str, Quantity]:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy import ndimage
+from scipy.signal import fftconvolve
 
 from ptywidgets.engine.checks.facts import Facts, Finding, NotKnown
 from ptywidgets.engine.data.calibration import in_words, single
-from ptywidgets.engine.data.detectors import disk_semiangle
+from ptywidgets.engine.data.detectors import WIDE, disk_semiangle
 from ptywidgets.engine.preprocess.defects.pixels import bad_pixels_of
+from ptywidgets.engine.preprocess.disk.aperture import shows_edge
 from ptywidgets.engine.preprocess.disk.disk import calibrate_detector
+from ptywidgets.engine.preprocess.disk.hidden_disk import UNTOLD
 from ptywidgets.engine.preprocess.origin.descan_fit import fit_descan
 
 _LOOKED_AT = 64e6  # bytes of data on disk that are read as a whole
+INNER, DARK = 0.85, 0.05  # of the radius; and of the circle that is as wide as that: less may be noise or another shape
 _ROLLOFF_SHARE = 0.474  # of a half-cosine amplitude's roll-off lies between 90 and 10 % of its intensity
 
 
@@ -77,10 +82,36 @@ def check_pixels(facts: Facts) -> Finding:
     return Finding("detector pixels", verdict, count, "px", words, remedy)
 
 
+def check_mask(facts: Facts) -> Finding:
+    """Whether a mask leaves enough of the disk for the patterns' origin to be that of the disk."""
+    hidden = facts.unmeasured
+    if not hidden.any() or ndimage.distance_transform_edt(np.pad(hidden, 1)).max() <= WIDE:
+        return Finding("mask", "good", 0.0, "px", "No wide part of the detector is masked.")
+    remedy = "Mask only what was not recorded, or the pixels that are bad; True in a mask is a pixel that counts."
+    if hidden.all() or not facts.sample[:, ~hidden].any():
+        words = "The mask hides all pixels that have counts, and with them the bright-field disk."
+        return Finding("mask", "bad", None, "px", words, remedy)
+    origin, disk = facts.measurement.origin.mean((1, 2)), facts.disk
+    off = math.hypot(*(origin - np.array(disk.centre)))
+    places = np.indices(hidden.shape)
+    inside = np.hypot(places[0] - disk.centre[0], places[1] - disk.centre[1]) < disk.radius
+    share = float(hidden[inside].mean())
+    words = (
+        f"The mask hides {share:.0%} of the bright-field disk and {hidden.mean():.0%} of the detector; the centre of "
+        "mass of what is left, which is taken for the patterns' origin, lies "
+        f"{off:.1f} px from the middle of the disk."
+    )
+    if off > UNTOLD * disk.radius and not disk.is_smeared:
+        return Finding("mask", "bad", off, "px", words, remedy)
+    return Finding("mask", "good", off, "px", words)
+
+
 def check_disk(facts: Facts) -> Finding:
     """Whether the disk is as large as semi-angle, energy and detector pixel say, and round."""
-    vacuum = facts.dataset.vacuum is not None
+    vacuum = facts.dataset.vacuum is not None and not dark_part(facts)
     disk = facts.vacuum_disk if vacuum else facts.disk
+    if not vacuum and not shows_edge(disk):
+        raise NotKnown("the disk of the mean pattern has no edge that is an aperture's")
     given = facts.optics.semiangle or facts.calibration.semiangle
     if given is None:
         raise NotKnown("no semi-angle is given")
@@ -116,6 +147,9 @@ def check_disk(facts: Facts) -> Finding:
 
 def check_vacuum(facts: Facts) -> Finding:
     """Whether the vacuum pattern was recorded as the data were."""
+    whole = check_whole_vacuum(facts)
+    if whole.verdict == "bad":
+        return whole
     vacuum, mean = facts.vacuum_disk, facts.disk
     if mean.is_smeared:
         raise NotKnown("the disk of the mean pattern has no sharp edge")
@@ -131,6 +165,39 @@ def check_vacuum(facts: Facts) -> Finding:
         return Finding("vacuum pattern", "good", vacuum.radius, "px", words)
     remedy = "Take a vacuum pattern at the same camera length, binning and aperture, or use the semi-angle instead."
     return Finding("vacuum pattern", "bad" if off > 0.08 else "warn", vacuum.radius, "px", words, remedy)
+
+
+def dark_part(facts: Facts) -> float:
+    """Share of the vacuum pattern's disk that is dark, and not so in the patterns; 0 where that is none, or a little.
+
+    A circle that is a little smaller than the disk is laid where it holds the most bright pixels.
+    """
+    if facts.vacuum is None:
+        return 0.0
+    radius = facts.vacuum_disk.radius
+    dark = _dark(facts.vacuum_clean, radius)
+    return dark if dark > DARK and dark > DARK + _dark(facts.mean, min(radius, facts.disk.radius)) else 0.0
+
+
+def _dark(pattern: np.ndarray, radius: float) -> float:
+    reach = math.ceil(INNER * radius)
+    y, x = np.ogrid[-reach : reach + 1, -reach : reach + 1]
+    circle = (np.hypot(y, x) <= INNER * radius).astype(float)
+    smooth = ndimage.uniform_filter(np.asarray(pattern, float), 3, mode="nearest")
+    bright = smooth > 0.5 * np.median(smooth[smooth > 0.5 * smooth.max()])
+    return 1 - float(fftconvolve(bright.astype(float), circle, mode="same").max()) / float(circle.sum())
+
+
+def check_whole_vacuum(facts: Facts) -> Finding:
+    """Whether all of the disk was recorded in the vacuum pattern."""
+    dark = dark_part(facts)
+    if not dark:
+        return Finding("vacuum pattern", "good", dark, "", "No part of the disk of the vacuum pattern is dark.")
+    words = (
+        "A part of the disk of the vacuum pattern is dark, and bright in the patterns, as if it had not been recorded."
+    )
+    remedy = "Mask that part, take another vacuum pattern, or leave it out where the semi-angle is known."
+    return Finding("vacuum pattern", "bad", dark, "", words, remedy)
 
 
 def check_reach(facts: Facts) -> Finding:

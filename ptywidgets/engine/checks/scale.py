@@ -22,7 +22,7 @@ from ptywidgets.engine.data.calibration import Calibration, single
 from ptywidgets.engine.data.calibration import in_words as number
 from ptywidgets.engine.data.detectors import disk_semiangle
 from ptywidgets.engine.optics.probe import Optics
-from ptywidgets.engine.preprocess.disk.aperture import EDGE, WIDEST
+from ptywidgets.engine.preprocess.disk.aperture import EDGE, WIDEST, shows_edge
 from ptywidgets.engine.preprocess.disk.disk import DiskFit
 
 FITTED = ("C10", "C12a", "C12b", "C21a", "C21b")
@@ -95,7 +95,7 @@ detector pixel and semi-angle are 0.03562 1/A and 19 mrad, not 0.0375 and 20.
 def _ratio(calibration: Calibration, disk: DiskFit | None) -> tuple[float, float, float] | None:
     """The semi-angle that the disk has, in units of the one that is given: at half of its height, where the amplitude
     is half, and where its edge ends."""
-    if disk is None or disk.is_smeared or not calibration.semiangle or calibration.energy is None:
+    if disk is None or not shows_edge(disk) or not calibration.semiangle or calibration.energy is None:
         return None
     rolloff = min(disk.edge_width / EDGE, WIDEST * disk.radius) * calibration.angle_mean
     low, middle = (disk_semiangle(disk.radius, calibration, soft) for soft in (0.0, rolloff))

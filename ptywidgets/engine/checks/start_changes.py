@@ -17,6 +17,8 @@ from ptywidgets.engine.optics.probe import Optics
 from ptywidgets.engine.preprocess.measurement import Measurement
 from ptywidgets.engine.preprocess.rotation import wrapped_angle
 
+HELD_AS = {"scan step": "scan_step", "rotation": "rotation", "semi-angle": "semiangle", "detector pixel": "q_pixel"}
+EXACT = 1e-9  # degrees, and share: less than that is rounding
 SEEN = 0.05  # of the depth of field: a change of astigmatism or coma that is less at the aperture's edge is a small one
 
 
@@ -29,6 +31,11 @@ class Change:
     unit: str
     sentence: str
     small: bool = False  # so that there is no need to speak of it
+
+    @property
+    def held(self) -> str:
+        """By which name it is held, as of :func:`~ptywidgets.engine.checks.start_check.check_start`."""
+        return HELD_AS.get(self.name, "aberrations")
 
 
 def changes(
@@ -98,6 +105,25 @@ def changes(
     return tuple(out)
 
 
+def touched(offsets: Offsets) -> frozenset[str]:
+    """What offsets change, by the names by which it is held.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sorted(touched(Offsets({"C10": 5.0}, 1.05 * np.eye(2)))), sorted(touched(Offsets({}, np.eye(2), pixel=1.02)))
+    (['aberrations', 'scan_step'], ['q_pixel'])
+    """
+    changed = {
+        "aberrations": any(offsets.aberrations.values()),
+        "rotation": abs(offsets.rotation) > EXACT,
+        "scan_step": abs(offsets.scale - 1) > EXACT,
+        "semiangle": offsets.aperture != 1 and offsets.pixel == 1,
+        "q_pixel": offsets.pixel != 1,
+    }
+    return frozenset(name for name, is_changed in changed.items() if is_changed)
+
+
 def in_words(changed: Iterable[Change]) -> str:
     """All but the small ones in one sentence; nothing where there are none.
 
@@ -120,4 +146,4 @@ def _is_small(symbol: str, offsets: Offsets, measurement: Measurement, optics: O
     return size < SEEN * depth * edge_scale(symbol, 1e-3 * semiangle)
 
 
-__all__ = ["Change", "changes", "in_words"]
+__all__ = ["Change", "changes", "in_words", "touched"]

@@ -21,9 +21,11 @@ from ptywidgets.engine.core.params import whole_number
 from ptywidgets.engine.core.protocols import ReconstructionProblem
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.data.calibration import both, single
+from ptywidgets.engine.metrics.structure import shows_specimen
 from ptywidgets.engine.optics.aberrations import Aberrations
 from ptywidgets.engine.optics.probe import Optics, make_probe
 from ptywidgets.engine.optics.probe_report import probe_diameter
+from ptywidgets.engine.preprocess.disk.aperture import shows_edge
 from ptywidgets.engine.preprocess.disk.disk import measure_disk
 from ptywidgets.engine.preprocess.measurement import Measurement, reorient, scan_positions
 from ptywidgets.engine.preprocess.rotation import wrapped_angle
@@ -300,7 +302,7 @@ def _disk_ratio(problem: Problem, optics: Optics) -> float:
         seen, had = (measure_disk(pattern, pixels) for pattern in (mean, aperture))
     except PtyError:  # there is no disk
         return 1.0
-    return 1.0 if seen.is_smeared or had.is_smeared else seen.radius / had.radius
+    return 1.0 if had.is_smeared or not shows_edge(seen) else seen.radius / had.radius
 
 
 def _side(problem: Problem, which: int) -> int:
@@ -338,9 +340,10 @@ def _off(
 def _gain(problem: Problem, other: Problem, seed: int) -> float:
     """How much better the first sweeps explain the counts with another lens and scan, in units of the noise that
     two likelihoods differ by; without counts that can be held out, in :data:`CLEARLY` of the error. 0 where they
-    explain little with either."""
-    (before, first), (after, second) = (_sweeps(p, seed) for p in (problem, other))
-    if not _left(second, after) < UNEXPLAINED:
+    explain little with either, and where they explain but the mean of the patterns: with a wrong aperture there is much
+    to explain in patterns that are all alike, and nothing of it is told by the scan."""
+    (before, first), (after, second) = (first_sweeps(p, seed) for p in (problem, other))
+    if not _left(second, after) < UNEXPLAINED or shows_specimen(second, after) is False:
         return 0.0
     if first.held_out is not None and second.held_out is not None:
         count = len(first.held_out.indices)
@@ -364,9 +367,18 @@ def _left(problem: Problem, state: State) -> float:
     return (state.misfits[-1] - noise) / whole if whole > 0 else 1.0
 
 
-def _sweeps(problem: Problem, seed: int) -> tuple[State, Problem]:
-    """The state after the first stage of the automatic schedule."""
-    whole = prepared_for_schedule(problem, seed=seed)
+def first_sweeps(problem: Problem, seed: int = 0) -> tuple[State, Problem]:
+    """The state after the first stage of the automatic schedule, from nothing, and the problem that it is of: with some
+    counts held out, those that are already or others by `seed`.
+
+    Examples
+    --------
+    >>> from ptywidgets.testing import example_problem
+    >>> state, training = first_sweeps(example_problem("potential"))
+    >>> state.iteration > 0, training.held_out is not None
+    (True, True)
+    """
+    whole = prepared_for_schedule(problem, seed=seed) if problem.held_out is None else problem
     stage = automatic_schedule(whole)[0]
     problem = whole.at_window(stage.window)
     plan = Plan(iterations=stage.iterations, batch=stage.batch, algorithm=stage.algorithm, constraints=(), seed=seed)
@@ -380,6 +392,7 @@ __all__ = [
     "can_be_checked",
     "check_start",
     "checked_names",
+    "first_sweeps",
     "lens",
     "moved",
     "on_grid",

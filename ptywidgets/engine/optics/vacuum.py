@@ -66,6 +66,10 @@ def clean_vacuum(
     unmeasured |= _marked(pattern, unmeasured)
     if unmeasured.all():
         raise DataError("the vacuum pattern has no measured pixel where the mask lets it count; check mask and vacuum.")
+    if masked.any() and not pattern[~unmeasured].any() and pattern[masked].max(initial=0.0) > 0:
+        raise DataError(
+            "the mask hides all of the vacuum pattern that has counts; True in a mask is a pixel that counts."
+        )
     if unmeasured.any():
         _repair(pattern, unmeasured)
     odd = _odd(pattern) & ~unmeasured

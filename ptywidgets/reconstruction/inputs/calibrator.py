@@ -14,7 +14,7 @@ from ptywidgets.engine.calibrate.estimates import CANNOT, GIVEN, Estimate
 from ptywidgets.engine.checks.doctor import Finding, examine
 from ptywidgets.engine.core.errors import ParameterError
 from ptywidgets.engine.core.params import check_options
-from ptywidgets.engine.core.stopping import WorkStopped
+from ptywidgets.engine.core.stopping import WorkStopped, check_stop_function
 from ptywidgets.engine.optics.aberrations import Aberrations
 from ptywidgets.engine.optics.probe import Optics
 from ptywidgets.engine.preprocess import Measurement, reorient, wrapped_angle
@@ -61,6 +61,7 @@ class Calibrator:
         """
         recon, inputs = self.recon, self.recon._inputs
         check_options(calibrate, known)
+        check_stop_function(known.get("stop"))  # it is asked along with the button that stops
         dataset = inputs.data()
         recon._session.require_idle("look for a start")
         known.setdefault("preparation", recon.preparation.replace(rotation=None, transpose=None, flip=False))

@@ -40,6 +40,7 @@ class Inputs:
         self.who = WhoSet()
         self.taking = False  # a start is being taken over
         self.prepared: Measurement | None = None  # the measurement that was made here; another one was given
+        self._turn: tuple[Measurement | None, str] = None, ""  # of a measurement, what was said of its rotation
         self.tilts = TiltMeasurements(recon)
         self.uncropped: tuple[Dataset, Optics] | None = (
             None  # before they were cropped or binned here, and their optics
@@ -182,9 +183,19 @@ class Inputs:
             message = f"{message.split(';')[0].rstrip('.')}; {test.message}"
         message = message[:1].upper() + message[1:]
         recon.measurement = self.prepared = measurement
+        self._turn = measurement, message
         self.leave_out(measurement)
         recon.message = " ".join([*measurement.notes, message])
         return measurement
+
+    @property
+    def turn_words(self) -> str:
+        """What the centre of mass tells of how the present measurement is turned, in a sentence; "" without one."""
+        measurement = self.recon.measurement
+        if measurement is None:
+            return ""
+        words = self._turn[1] if self._turn[0] is measurement else measurement.rotation_fit.message
+        return words[:1].upper() + words[1:]
 
     def leave_out(self, measurement: Measurement) -> None:
         """Let the dataset say what its measurement leaves out, so that images of it and what is saved do, too."""

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from traitlets import Tuple
 
 from ptywidgets.engine.calibrate import Estimate
+from ptywidgets.engine.checks.doubts import CONTRADICTED
 from ptywidgets.engine.checks.facts import Facts, Finding
 from ptywidgets.engine.checks.joint_fit import Offsets
 from ptywidgets.engine.checks.scale import Scale, judge_scale
-from ptywidgets.engine.checks.start_changes import Change, changes, in_words
+from ptywidgets.engine.checks.start_changes import Change, changes, in_words, touched
 from ptywidgets.engine.checks.start_check import check_start, checked_names, lens, moved
 from ptywidgets.engine.core.errors import ParameterError, PtyError
 from ptywidgets.engine.solve.room import moves_positions
@@ -41,40 +42,63 @@ class StartCheck:
     A defocus off a knob, a calibration of last year, a rotation by eye: what is given is often some per cent off, and
     no run ever says so. So the automatic schedule looks at a hundredth of the counts first; where they ask for another
     lens or scan, and all counts agree, it takes that, says so, and leaves what is right as it was. Names in
-    :attr:`hold` are kept whatever the counts say. A plan of one's own changes nothing that was given, unless it moves
-    positions: they need the step and the rotation of the whole scan to be right before each is looked at by itself.
+    :attr:`hold` are kept whatever the counts say; what they say against them is told at the end. A plan of one's own
+    changes nothing that was given, unless it moves positions: they need the step and the rotation of the whole scan to
+    be right before each is looked at by itself.
     """
 
     def __init__(self, recon: Reconstruction) -> None:
         self.recon = recon
         self._scale: tuple[Any, Finding] | None = None  # the calibration that was taken, and what is in question of it
+        self._held: tuple[Finding, ...] = ()  # what the counts say against what is held
 
     def correct(self, problem: Any) -> str:
         """Where the counts say so, take another lens or scan over than `problem` has; says which, or nothing."""
         recon = self.recon
         dataset, measurement = recon.dataset, recon.measurement
         moving = moves_positions(recon.plan.refinements)
+        self._held = ()
         if recon.views is not None or dataset is None or measurement is None:
             return ""
         if not (recon.find_unknown and (recon.schedule == "automatic" or moving)):
             return ""
-        hold = set(recon.hold)
+        fixed: set[str] = set()  # what is not asked about
         if recon._waves.probe_is_given or recon.schedule == "manual":
-            hold |= {"aberrations", "semiangle"}
+            fixed |= {"aberrations", "semiangle"}
         if measurement is not recon._inputs.prepared:  # somebody has made it, who knew
-            hold |= {"rotation", "scan_step"}
-        before = recon.message
-        tell = self._halting(self._tell_check)
-        checked = check_start(problem, recon.optics, hold=tuple(hold), seed=recon.plan.seed, progress=tell)
+            fixed |= {"rotation", "scan_step"}
+        before, hold, given = recon.message, fixed | set(recon.hold), self.given_names
+        scale = self._asked_for(problem, fixed, given, hold)
+        if scale is not None and (against := touched(scale.offsets) & set(recon.hold)):
+            self._held = self._against(scale, given, against)
+            scale = self._asked_for(problem, hold, given, hold)
         recon.message = before
-        if checked.offsets is None:
+        if scale is None:
             return ""
-        given = self.given_names
-        scale = self._judged(checked.offsets, given, hold)
-        changed = changes(scale.offsets, measurement, recon.optics, given, told=scale.finding is None)
+        changed = self._changes(scale, given)
         self.take_offsets(scale.offsets, changed)
         self._scale = None if scale.finding is None else (recon._inputs.data().calibration, scale.finding)
         return in_words(changed)
+
+    def _asked_for(self, problem: Any, fixed: set[str], given: tuple[str, ...], hold: set[str]) -> Scale | None:
+        """How the counts ask for another lens or scan, of which `fixed` is as it is; None where they do not."""
+        recon = self.recon
+        tell = self._halting(self._tell_check)
+        checked = check_start(problem, recon.optics, hold=tuple(fixed), seed=recon.plan.seed, progress=tell)
+        return None if checked.offsets is None else self._judged(checked.offsets, given, hold)
+
+    def _changes(self, scale: Scale, given: tuple[str, ...]) -> tuple[Change, ...]:
+        recon = self.recon
+        assert recon.measurement is not None
+        return changes(scale.offsets, recon.measurement, recon.optics, given, told=scale.finding is None)
+
+    def _against(self, scale: Scale, given: tuple[str, ...], held: frozenset[str]) -> tuple[Finding, ...]:
+        """What the counts say of `held`, which is kept; nothing where a run does not see it."""
+        words = in_words(change for change in self._changes(scale, given) if change.held in held)
+        if not words:
+            return ()
+        remedy = "It is held and was not changed: release it (hold), or check what else was given."
+        return (Finding(CONTRADICTED, "bad", None, "", words, remedy),)
 
     def _judged(self, offsets: Offsets, given: tuple[str, ...], hold: set[str]) -> Scale:
         """Whether the step is wrong or the camera length, as far as the disk and what was given tell."""
@@ -88,9 +112,11 @@ class StartCheck:
 
     @property
     def doubts(self) -> tuple[Finding, ...]:
-        """What is in question together, as long as nobody has given another calibration."""
+        """What the counts say against what is held; and what is in question together, as long as nobody has given
+        another calibration."""
         known = self.recon._inputs.data().calibration
-        return (self._scale[1],) if self._scale is not None and self._scale[0] is known else ()
+        scale = (self._scale[1],) if self._scale is not None and self._scale[0] is known else ()
+        return (*self._held, *scale)
 
     @property
     def given_names(self) -> tuple[str, ...]:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ptywidgets.engine.calibrate import calibrate
 from ptywidgets.engine.calibrate.calibration import calibrate_by_disk
-from ptywidgets.engine.calibrate.certainty import in_one_line, question
+from ptywidgets.engine.calibrate.certainty import ROTATION, in_one_line, question, unsure_of_rotation
 from ptywidgets.engine.calibrate.spectra.optics_fit import TERMS
 from ptywidgets.engine.checks import Facts
-from ptywidgets.engine.checks.patterns import check_disk
+from ptywidgets.engine.checks.facts import Finding
+from ptywidgets.engine.checks.patterns import check_disk, check_mask, check_whole_vacuum
 from ptywidgets.engine.checks.step import check_step
 from ptywidgets.engine.core.asked import AskingError
 from ptywidgets.engine.core.errors import CalibrationError, DataError, PtyError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 SHARP = 1.0  # degrees: a rotation that the curl tells less sharply is looked for in the bright field, too
 DIRECTED = 0.4  # share of the curl: with more, the centre of mass has hardly a direction
+ALIKE = 0.02  # the same of transposed and not: with less between them either may be true
 TITLES = {"semiangle": "semi-angle", "q_pixel": "detector pixel"}
 
 
@@ -109,6 +111,7 @@ class UnknownNumbers:
         recon = self.recon
         self.found_words = ""
         if recon.find_unknown and not self._positions_are_given:
+            self._check_recorded()
             wanted, sought = self.names, self._sought
             try:
                 self.found_words = self._find_for_tilts() if recon.views is not None else self._find_here()
@@ -119,6 +122,23 @@ class UnknownNumbers:
                 recon.message = ""
         return self.found_words
 
+    def _check_recorded(self) -> None:
+        """Refuse a mask or a vacuum pattern that lacks what no work can make good, before any is done."""
+        recon, inputs = self.recon, self.recon._inputs
+        dataset = inputs.data()
+        if recon.views is not None or recon._waves.probe_is_given:
+            return
+        if dataset.mask is not None and dataset.calibration.q_pixel is not None:
+            measurement = recon.measurement or inputs.prepare_now()
+            finding = _looked_at(check_mask, Facts(inputs.data(), measurement, recon.optics))
+            if finding is not None and measurement is inputs.prepared:
+                raise DataError(f"{finding.sentence} {finding.remedy}")
+        facts = Facts(inputs.data(), None, recon.optics)
+        if facts.vacuum is not None and facts.vacuum.shape == dataset.detector_shape:
+            finding = _looked_at(check_whole_vacuum, facts)
+            if finding is not None:
+                raise AskingError(f"{finding.sentence} {finding.remedy} Give {{give}}.", "vacuum")
+
     def _taken_of(self, wanted: Sequence[str]) -> str:
         """What a search that was stopped has left behind; semi-angle and detector pixel are taken before the rest."""
         known = [TITLES[name] for name in wanted if name in TITLES and name not in self.names]
@@ -126,13 +146,15 @@ class UnknownNumbers:
 
     def _find_here(self) -> str:
         recon = self.recon
-        estimates = list(self._complete_aperture())
+        estimates, by_curl = list(self._complete_aperture()), ""
         if recon.optics.aberrations.known:
-            estimates += self._sharper_rotation()
+            sharper = self._sharper_rotation()
+            by_curl = "" if sharper or not self._turn_is_the_curls else recon._inputs.turn_words
+            estimates += sharper
             self._draw_aperture()
         elif not recon._waves.probe_is_given:
             estimates += self._look(**_held(recon.optics.aberrations))
-        found = in_one_line(estimates, self._careful)
+        found = " ".join(filter(None, (in_one_line(estimates, self._careful), by_curl)))
         notes = () if not found or recon.measurement is None else recon.measurement.notes
         return " ".join([*notes, found])
 
@@ -168,27 +190,49 @@ class UnknownNumbers:
         if measurement.scan_shape == dataset.scan_shape:
             self._tell("the edge of the aperture")
             with contextlib.suppress(DataError):  # no disk is seen: then what is stated is the best there is
-                recon.optics = measured_aperture(lens, repaired(dataset), measurement)
+                recon.optics = measured_aperture(lens, repaired(dataset), measurement, dataset.mask)
+
+    @property
+    def _turn_is_the_curls(self) -> bool:
+        """Whether nobody has said how the detector is turned, and the measurement has it from the centre of mass."""
+        recon = self.recon
+        given = recon.preparation.rotation is not None or recon.preparation.flip
+        return not given and recon.measurement is recon._inputs.prepared
 
     def _sharper_rotation(self) -> Sequence[Any]:
-        """With known aberrations: the rotation from the bright field where the curl has not told it sharply."""
-        recon, inputs = self.recon, self.recon._inputs
-        if recon.preparation.rotation is not None or recon.preparation.flip:
+        """With known aberrations: rotation and transpose from the bright field where the curl has not told them well.
+
+        Where the bright field does not tell them either, the curl's are taken if they are told as well as a start has
+        to be; else they are asked for, as without known aberrations.
+        """
+        recon, inputs, wanted = self.recon, self.recon._inputs, self.recon.preparation
+        if wanted.flip or (wanted.rotation is not None and wanted.transpose is not None):
             return ()
-        fit, held = (recon.measurement or inputs.prepare_now()).rotation_fit, recon.optics.aberrations
+        measurement = recon.measurement or inputs.prepare_now()
+        if measurement is not inputs.prepared:
+            return ()
+        fit, held, name = measurement.rotation_fit, recon.optics.aberrations, "rotation"
         directed = fit.solenoidal_share <= DIRECTED
-        if (directed and fit.uncertainty <= SHARP) or (recon.measurement is not inputs.prepared):
+        sharp, told = directed and fit.uncertainty <= SHARP, directed and fit.uncertainty <= ROTATION
+        if wanted.rotation is not None:
+            directed = abs(fit.other_share - fit.solenoidal_share) > ALIKE
+            sharp = told = fit.uncertainty <= SHARP or directed
+            name = "transpose"
+        if sharp:
             return ()
-        try:
-            if not held:  # a probe in focus looks the same from all sides
-                raise AskingError(
-                    "The data cannot tell {named}: they show hardly any direction; {set}.", "rotation=..."
-                )
-            return self._look(defocus=held["defocus"], aberrations=held, terms=("C10",))
-        except AskingError:
-            if not directed:
+        if held:
+            try:
+                return self._look(defocus=held["defocus"], aberrations=held, terms=("C10",))
+            except _ContradictionError:
                 raise
-            return ()  # then the curl's is the best there is, and the message says how sharp it is
+            except AskingError:
+                if not told:
+                    raise
+        elif not directed:  # a probe in focus looks the same from all sides
+            raise AskingError("The data cannot tell {named}: they show hardly any direction; {set}.", f"{name}=...")
+        elif not told:
+            raise unsure_of_rotation(measurement.rotation, fit.uncertainty)
+        return ()
 
     def _look(self, **held: Any) -> Sequence[Any]:
         """Find a start with what is given held, and take it over; raises what has to be asked."""
@@ -280,24 +324,34 @@ class UnknownNumbers:
         return f"{said[:-1]}; of tilt {level + 1} of {len(views)}, and taken for all."
 
 
+def _looked_at(check: Callable[[Facts], Finding], facts: Facts) -> Finding | None:
+    """What a check finds to be bad; None where it is not, or cannot tell."""
+    try:
+        finding = check(facts)
+    except PtyError:  # no disk is seen, or something is not known
+        return None
+    return finding if finding.verdict == "bad" else None
+
+
+class _ContradictionError(AskingError):
+    """What was given and cannot be."""
+
+
 def _contradiction(facts: Facts) -> AskingError | None:
     """What was given and cannot be, which is asked first: with it nothing that is found can be right."""
     step = check_step(facts)
     if step.verdict == "bad":
         words = f"{step.sentence} {step.remedy} Give {{give}}."
-        return AskingError(words, f"scan_step={10 * (step.value or 0.0):.3g}")
-    try:
-        disk = check_disk(facts)
-    except PtyError:  # no disk is seen: then the question is what it was
-        return None
-    if disk.verdict != "bad":
+        return _ContradictionError(words, f"scan_step={10 * (step.value or 0.0):.3g}")
+    disk = _looked_at(check_disk, facts)
+    if disk is None:  # then the question is what it was
         return None
     words = f"{disk.sentence} {disk.remedy} With both as they are, nothing else can be found; give {{give}}."
     names = [f"semiangle={disk.value:.3g}"]
     if len(set(facts.calibration.q_pixels)) == 1 and disk.value:
         asked = facts.optics.semiangle or facts.calibration.semiangle or 0.0
         names.append(f"q_pixel={facts.calibration.q_pixels[0] * asked / disk.value:.3g}")
-    return AskingError(words, *names, joined="or")
+    return _ContradictionError(words, *names, joined="or")
 
 
 def _held(aberrations: Aberrations) -> dict[str, Any]:

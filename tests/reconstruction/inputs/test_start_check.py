@@ -124,6 +124,20 @@ def test_the_other_side_of_a_scale_can_be_given(duck):
     assert recon.status == "finished" and recon.calibration.scan_step == STEP
 
 
+@pytest.mark.parametrize("schedule", ["automatic", "manual"])
+def test_patterns_that_are_all_alike_change_nothing_and_end_in_doubt(schedule):
+    """With a vacuum pattern's aperture there is much to explain in the mean, and any lens but the given one does."""
+    duck = samples.ducky("tiny")
+    mean = np.asarray(duck.data, float).mean((0, 1))
+    noise = replace(duck, data=np.random.default_rng(2).poisson(mean, duck.shape).astype(np.uint16))
+    recon = Reconstruction(noise, defocus=250, schedule=schedule)
+    recon.prepare(rotation=ROTATION, transpose=False)
+    recon.run(5 if schedule == "manual" else None)
+    assert recon.optics.aberrations == Aberrations(defocus=250)
+    assert (recon.rotation, recon.calibration) == (ROTATION, duck.calibration)
+    assert recon.status == "doubtful" and "The data show no specimen" in recon.message
+
+
 def test_estimates_say_what_was_changed(duck):
     recon = started(duck)
     recon.optics = recon.optics.replace(aberrations=Aberrations(defocus=None))
@@ -169,8 +183,54 @@ def test_a_rotation_alone_leaves_the_scan_step_as_it_is(duck):
 def test_what_is_held_is_kept_and_costs_the_image(duck, right):
     recon = started(duck, step=1.05, hold=HELD).run()
     assert recon.calibration.scan_step == pytest.approx(2.1)
-    assert recon.message == ""
+    assert recon.status == "doubtful" and "The scan step, given as 2.1 A, is 1.99 A" in recon.message
     assert correlation(recon) < right - 0.01
+
+
+@pytest.mark.parametrize(
+    "hold, error, told",
+    [
+        ("scan_step", {"step": 1.05}, "The scan step, given as 2.1 A, is "),
+        ("rotation", {"rotation": 3.0}, "The rotation, given as -12.0 degrees, is -1"),
+        ("aberrations", {"defocus": 1.1}, "The defocus, given as 385 A, is 3"),
+    ],
+    ids=["step", "rotation", "defocus"],
+)
+def test_what_the_counts_say_against_what_is_held_is_told(duck, hold, error, told):
+    recon = started(duck, hold=hold, **error)
+    before = (recon.rotation, recon.optics.aberrations["defocus"], recon.calibration.scan_step)
+    recon.run(1)
+    after = (recon.rotation, recon.optics.aberrations["defocus"], recon.calibration.scan_step)
+    kept = {"rotation": 0, "aberrations": 1, "scan_step": 2}[hold]
+    assert after[kept] == before[kept]
+    assert recon.status == "doubtful" and told in recon.message and "It is held and was not changed" in recon.message
+    recon.hold = ()
+    recon.prepare(rotation=ROTATION, transpose=False)
+    recon.optics = recon.optics.replace(aberrations=Aberrations(defocus=DEFOCUS))
+    recon.set_calibration(scan_step=STEP)
+    recon.run(1)
+    assert recon.status == "finished" and recon.doubts == ()
+
+
+def test_a_semiangle_that_is_held_against_the_disk_is_told(duck):
+    recon = miscalibrated(duck, vacuum=False, semiangle=1.15)
+    recon.hold = ("semiangle", "q_pixel", "scan_step")
+    recon.run(1)
+    assert recon.optics.semiangle == pytest.approx(23.0) and recon.status == "doubtful"
+    assert "The semi-angle, given as 23 mrad, is 20" in recon.message
+
+
+def test_a_pixel_that_is_wrong_is_corrected_where_the_step_is_held(duck):
+    recon = miscalibrated(duck, q_pixel=1.05)
+    recon.hold = "scan_step"
+    recon.run(1)
+    assert recon.calibration.q_pixel == pytest.approx(0.0375, rel=0.01) and recon.calibration.scan_step == STEP
+    assert recon.status == "finished" and recon.message.startswith("The detector pixel, given as")
+
+
+def test_a_right_start_that_is_held_is_no_matter(duck):
+    recon = started(duck, hold=HELD).run(1)
+    assert recon.status == "finished" and recon.message == ""
 
 
 def test_names_to_hold_are_checked(duck):

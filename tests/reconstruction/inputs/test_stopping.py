@@ -128,3 +128,15 @@ def test_a_run_that_looks_for_its_start_stops_as_fast(faint):
     assert recon.status == "stopped" and "Stopped while looking for" in recon.message
     assert recon.iteration == 0 and recon.optics.aberrations.known is False
     assert not np.any(list(recon.optics.aberrations.values()))
+
+
+@pytest.mark.parametrize("wrong", [1, "x", True, lambda words: None], ids=repr)
+def test_what_cannot_be_asked_whether_to_stop_is_refused_before_any_work(wrong):
+    data = samples.ducky("tiny")
+    for looks in (Reconstruction(data).calibrate, lambda **given: calibrate(data, **given)):
+        said = []
+        with pytest.raises(ParameterError, match=r"stop is .*; expected a function without arguments"):
+            looks(stop=wrong, progress=said.append)
+        with pytest.raises(ParameterError, match=r"progress is .*; expected a function that is called with words"):
+            looks(progress=wrong if not callable(wrong) else lambda: None)
+        assert not said

@@ -17,6 +17,7 @@ from ptywidgets.engine.calibrate.estimates import CANNOT
 from ptywidgets.engine.checkpoint.plain import from_plain, to_plain
 from ptywidgets.engine.checks.start_check import HELD
 from ptywidgets.engine.core.asked import AskingError
+from ptywidgets.engine.core.errors import DataError
 from ptywidgets.engine.metrics import compare_to_truth
 from ptywidgets.engine.preprocess import measurement_of
 from ptywidgets.testing.series import example_tilts
@@ -133,8 +134,9 @@ def test_what_is_given_is_held(ducky):
     optics = recon.optics
     assert (recon.rotation, optics.aberrations["C12"], optics.rolloff, optics.vacuum) == (-14.0, 9.0, 1.3, None)
     assert optics.aberrations["defocus"] == pytest.approx(DEFOCUS, rel=0.1)
-    in_focus = Reconstruction(ducky, defocus=0).run(1)
-    assert in_focus.optics.aberrations == Aberrations(defocus=0)
+    in_focus = Reconstruction(ducky, defocus=0)
+    in_focus.prepare(rotation=-15.0)
+    assert in_focus.run(1).optics.aberrations == Aberrations(defocus=0)
 
 
 def test_a_rotation_that_the_curl_tells_badly_is_looked_for_with_the_given_lens(ducky):
@@ -243,6 +245,57 @@ def test_too_few_positions_are_a_question(ducky):
             Reconstruction(few).run()
 
 
+@pytest.mark.parametrize("given", [{}, {"defocus": DEFOCUS}, {"defocus": 0}], ids=str)
+@pytest.mark.parametrize("side", [3, 4])
+def test_of_too_few_positions_no_rotation_is_made_up(ducky, side, given):
+    """Also where the centre of mass has some direction by chance: with these it is turned by 6 degrees too far."""
+    few = Dataset(ducky.data[:side, :side], ducky.calibration, vacuum=ducky.vacuum)
+    recon = Reconstruction(few, **given)
+    with pytest.raises(AskingError, match=r"rotation \(degrees\)"):
+        recon.run()
+    assert recon.status == "error" and recon.preparation.rotation is None
+    recon.prepare(rotation=-15.0, transpose=False)
+    recon.optics = recon.optics.replace(aberrations=Aberrations(defocus=DEFOCUS))
+    recon.run(1)
+    assert recon.rotation == -15.0
+
+
+def test_of_too_few_positions_no_transpose_is_made_up(ducky):
+    recon = Reconstruction(Dataset(ducky.data[:3, :3], ducky.calibration, vacuum=ducky.vacuum), defocus=DEFOCUS)
+    recon.prepare(rotation=-15.0)
+    with pytest.raises(AskingError, match="transpose"):
+        recon.run()
+
+
+def test_a_probe_in_focus_needs_a_rotation_that_the_curl_tells(ducky):
+    recon = Reconstruction(ducky, defocus=0)
+    assert recon.prepare().rotation_fit.uncertainty > 3
+    with pytest.raises(AskingError, match="is the best guess"):
+        recon.run()
+
+
+def with_curl(recon, **changes):
+    """The same, whose curl tells something else of the rotation."""
+    fit = replace(recon.prepare().rotation_fit, **changes)
+    recon.measurement = recon._inputs.prepared = replace(recon.measurement, rotation_fit=fit)
+    return recon
+
+
+@pytest.mark.parametrize("vacuum", [True, False])
+def test_a_rotation_from_the_curl_is_told_with_its_uncertainty(ducky, vacuum):
+    recon = Reconstruction(ducky if vacuum else ducky.with_vacuum(None), defocus=DEFOCUS)
+    words = "rotation -16.20 degrees (+- 0.71)."
+    with_curl(recon, uncertainty=0.71, solenoidal_share=0.1, message=words).run(1)
+    assert recon.estimates == () and recon.message.startswith("Rotation -16.20 degrees (+- 0.71).")
+
+
+def test_a_step_that_cannot_be_is_told_also_where_the_curl_has_a_rotation():
+    """What the search for a sharper rotation says against the scan step is no matter of the rotation."""
+    recon = Reconstruction(samples.ducky("small", dose=1e4).with_calibration(scan_step=0.2), defocus=350)
+    with pytest.raises(AskingError, match="Did you mean 2 A"):
+        with_curl(recon, uncertainty=2.0, solenoidal_share=0.1).run()
+
+
 def test_what_no_data_tell_is_asked_for_at_once(ducky):
     bare = Dataset(ducky.data, Calibration(scan_step=1.5))
     with pytest.raises(AskingError) as caught:
@@ -275,6 +328,58 @@ def test_a_disk_that_contradicts_what_is_given_is_asked_about_first(ducky, wrong
     assert given.replace(q_pixel=repaired).angle_pixel / given.semiangle == pytest.approx(
         ducky.calibration.angle_pixel / ducky.calibration.semiangle, rel=0.12
     ), "the disk has as many pixels as it has"
+
+
+def half(dataset):
+    """Which of the detector's pixels are of its right half."""
+    return np.indices(dataset.detector_shape)[1] >= dataset.detector_shape[1] // 2
+
+
+@pytest.mark.parametrize("given", [{}, {"defocus": DEFOCUS}], ids=str)
+@pytest.mark.parametrize("vacuum", [True, False])
+def test_a_mask_that_hides_half_of_the_disk_is_named_and_nothing_else(ducky, vacuum, given):
+    dataset = ducky if vacuum else ducky.with_vacuum(None)
+    recon = Reconstruction(dataset.with_mask(half(ducky)), **given)
+    if given:
+        recon.prepare(rotation=-15.0, transpose=False)
+    with pytest.raises(DataError, match=r"The mask hides 4\d% of the bright-field disk"):
+        recon.run()
+    assert recon.state is None
+
+
+@pytest.mark.parametrize("given", [{}, {"defocus": DEFOCUS}], ids=str)
+@pytest.mark.parametrize("part", ["half", "quarter"])
+def test_a_vacuum_pattern_that_lacks_a_part_is_named_and_not_the_semiangle(ducky, part, given):
+    seen = half(ducky) if part == "half" else half(ducky) | half(ducky).T
+    recon = Reconstruction(ducky.with_vacuum(np.where(seen, ducky.vacuum, 0)), **given)
+    if given:
+        recon.prepare(rotation=-15.0, transpose=False)
+    with pytest.raises(AskingError, match="A part of the disk of the vacuum pattern is dark") as caught:
+        recon.run()
+    said = caught.value.told("command line")
+    assert "--vacuum FILE" in said and "--semiangle" not in said
+
+
+def test_a_vacuum_pattern_and_patterns_that_lack_the_same_are_of_that_aperture(ducky):
+    """As behind a knife edge in the aperture's plane."""
+    seen = half(ducky)
+    data = np.where(seen, np.asarray(ducky.data), 0)
+    recon = Reconstruction(replace(ducky, data=data, vacuum=np.where(seen, ducky.vacuum, 0)), defocus=DEFOCUS)
+    recon.prepare(rotation=-15.0, transpose=False)
+    assert recon.run(1).iteration == 1
+
+
+def test_no_numbers_are_told_of_a_disk_that_is_none():
+    """Where a thick specimen has filled the patterns, what is round and soft in their mean is no aperture."""
+    rows, columns = np.mgrid[-40:40, -40:40]
+    mean = 200 / (1 + np.exp((np.hypot(rows, columns) - 30) / 3))
+    counts = np.random.default_rng(0).poisson(mean, (8, 8, 80, 80)).astype(np.uint16)
+    known = Calibration(energy=100e3, scan_step=3.2, q_pixel=0.019, semiangle=15.3)
+    with pytest.raises(AskingError, match="cannot tell") as caught:
+        Reconstruction(Dataset(counts, known)).run()
+    assert "--defocus ..." in caught.value.told("command line") and "disk" not in str(caught.value)
+    with pytest.raises(AskingError, match="has no edge that is an aperture's"):
+        Reconstruction(Dataset(counts, known.replace(semiangle=None))).run()
 
 
 # ---------------------------------------------------------------------------------------------------------- a series

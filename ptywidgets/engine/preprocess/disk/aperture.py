@@ -8,13 +8,31 @@ from ptywidgets.engine.core.errors import DiskNotFound
 from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.engine.data.detectors import disk_semiangle
 from ptywidgets.engine.optics.probe import Optics
-from ptywidgets.engine.preprocess.disk.disk import measure_disk
+from ptywidgets.engine.preprocess.disk.disk import DiskFit, measure_disk
 from ptywidgets.engine.preprocess.measurement import Measurement
 from ptywidgets.engine.preprocess.origin.descan import centred_mean
 
 WIDEST = 0.3  # edge of an aperture, as part of its radius: more is blur
 SAME = 0.02  # a disk that is as large as stated, within this
+OF_PIXELS = 1.5  # px: what pixels and descan that is left add to an edge
 EDGE = 0.474  # the part of the edge of an aperture, half a cosine of amplitude, in which counts go from 90 to 10 %
+
+
+def shows_edge(disk: DiskFit) -> bool:
+    """Whether the edge of a disk is as sharp as that of an aperture may be, on a detector whose pixels blur it.
+
+    Where a thick specimen has filled the patterns, a round bright region with a wider edge is no image of the aperture,
+    and its radius is nobody's.
+
+    Examples
+    --------
+    >>> from ptywidgets.engine.preprocess.disk.disk import DiskFit, measure_disk
+    >>> y, x = np.mgrid[:64, :64]
+    >>> radius = np.hypot(y - 30.3, x - 33.6)
+    >>> [shows_edge(measure_disk(100 / (1 + np.exp((radius - 15) / width)))) for width in (0.5, 2.0)]
+    [True, False]
+    """
+    return disk.edge_width < EDGE * WIDEST * disk.radius + OF_PIXELS
 
 
 def measured_aperture(
@@ -62,4 +80,4 @@ def measured_aperture(
     return optics.replace(rolloff=rolloff, semiangle=middle if known else stated)
 
 
-__all__ = ["EDGE", "SAME", "WIDEST", "measured_aperture"]
+__all__ = ["EDGE", "SAME", "WIDEST", "measured_aperture", "shows_edge"]
