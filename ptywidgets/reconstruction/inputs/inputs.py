@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -60,10 +61,11 @@ class Inputs:
     @property
     def files(self) -> tuple[Path, ...]:
         """The files that data, vacuum patterns and masks were read from, of all tilts; nothing is saved over them."""
-        recon = self.recon
-        views = () if recon.views is None else recon.views.datasets
-        seen = () if recon.dataset is None else (recon.dataset,)
-        return listed_files([file for one in (*views, *seen) for file in one.inputs] + list(self.also_read))
+        recon, of = self.recon, self.recon._maker.made_of  # which the result is of, whatever is set now
+        several = [one.views.datasets for one in (recon, of) if one is not None and one.views is not None]
+        each = [one.dataset for one in (recon, of) if one is not None and one.dataset is not None]
+        sets = [*itertools.chain(*several), *each]
+        return listed_files([file for one in sets for file in one.inputs] + list(self.also_read))
 
     @property
     def calibration(self) -> Calibration | None:

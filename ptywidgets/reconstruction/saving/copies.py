@@ -18,7 +18,7 @@ PARTS = {  # and what a copy takes over of each; the rest is made again
     "_inputs": ("stale", "who", "prepared", "uncropped", "also_read"),
     "_unknown": ("found_words",),
     "_images": ("began_from",),
-    "_maker": ("composed", "room"),
+    "_maker": ("made_of", "room"),
     "_session": ("target", "stages"),
     "_files": ("warned",),
 }
@@ -75,11 +75,8 @@ def restored(kind: type[Reconstruction], found: dict[str, Any]) -> Reconstructio
             setattr(getattr(recon, part), name, value)
     recon._inputs.tilts.lead, recon._inputs.tilts.prepared = found["tilts"]
     state: State | None = found["state"]
-    if state is not None and recon._maker.composed is not None:
-        now = recon.model, recon.object_type
-        recon._trait_values["model"], recon._trait_values["object_type"] = recon._maker.composed
-        problem = recon._maker.make()  # of the model that the state belongs to
-        recon._trait_values["model"], recon._trait_values["object_type"] = now
+    if state is not None and recon._maker.made_of is not None:
+        problem = recon._maker.make(recon._maker.made_of)  # which is not what is set now, where the state is stale
         recon.result.take(problem, problem.on_device(state))
         recon._trait_values["iteration"] = state.iteration
     idle = "empty" if recon.dataset is None else "ready" if state is None else "stopped"
