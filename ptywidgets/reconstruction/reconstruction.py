@@ -172,12 +172,13 @@ class Reconstruction(SafeTraits):
         if defocus is not None:
             self.optics = self.optics.replace(aberrations=self.optics.aberrations.replace(defocus=defocus))
         _ = self.model, self.plan  # made now: who follows a change asks what there was before
-        self.observe(self._inputs.follow, ["views", "dataset", "measurement", "optics"])
+        self.observe(self._inputs.follow, ["views", "dataset", "preparation", "measurement", "optics"])
         self.observe(self._waves.follow, "given")
+        self.observe(self._images.follow, "initial_image")
         self.observe(self._settings.follow_object_type, "object_type")
         self.observe(self._settings.follow_config, "model")
         self.observe(self._settings.follow_plan, "plan")
-        self.observe(self._settings.follow_schedule, "schedule")
+        self.observe(self._settings.follow_schedule, ["schedule", "device", "hold", "find_unknown"])
         self.observe(self._settings.follow_model, ["model", "object_type"])
         self.observe(lambda _: self._work.publish(), "look")
         self._made_in = MadeIn(self)
@@ -310,6 +311,10 @@ class Reconstruction(SafeTraits):
             return unknown_name("argument of Reconstruction", name, taken)
         return ParameterError(f"unknown argument of Reconstruction {name!r}; make it without, and {way}")
 
+    def _check_settable(self, name: str, value: Any) -> None:
+        super()._check_settable(name, value)
+        self._inputs.check_settable(name, value)
+
     @validate("device")
     def _check_device(self, proposal: Any) -> str:
         return checked_device(proposal["value"])
@@ -325,10 +330,9 @@ class Reconstruction(SafeTraits):
 
     @validate("measurement")
     def _check_measurement(self, proposal: Any) -> Any:
-        measurement = proposal["value"]
-        if measurement is not None and self.dataset is not None:
-            check_belongs(measurement, self.dataset)
-        return measurement
+        if proposal["value"] is not None and self.dataset is not None:
+            check_belongs(proposal["value"], self.dataset)
+        return proposal["value"]
 
     @validate("iteration")
     def _check_iteration(self, proposal: Any) -> int:

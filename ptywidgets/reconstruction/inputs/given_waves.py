@@ -108,8 +108,9 @@ class GivenWaves:
         recon.given = None if given.probe is None else kept
 
     def follow(self, change: Any) -> None:
-        recon = self.recon
-        recon._inputs.stale = True
+        inputs = self.recon._inputs
+        inputs.stale = True
+        inputs.say_next_run("What is given to begin with changes")
 
     def _give(self, given: Given | None) -> None:
         recon = self.recon

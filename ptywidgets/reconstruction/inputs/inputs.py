@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from ptywidgets.reconstruction.reconstruction import Reconstruction
 
 
+TITLES = {"dataset": "other data", "views": "another series", "measurement": "another measurement"}
+
+
 class Inputs:
     """Data and measurements of one view, or of many that see one volume, and who has set which number.
 
@@ -41,6 +44,7 @@ class Inputs:
         self.who = WhoSet()
         self.taking = False  # a start is being taken over
         self.prepared: Measurement | None = None  # the measurement that was made here; another one was given
+        self.asked = recon.preparation  # which the present measurement was made for
         self.tilts = TiltMeasurements(recon)
         self.uncropped: tuple[Dataset, Optics] | None = (
             None  # before they were cropped or binned here, and their optics
@@ -165,6 +169,12 @@ class Inputs:
         recon.preparation = recon.preparation.replace(**changes)
         return self.prepare_now()
 
+    def drop_outdated(self) -> None:
+        """Where another preparation was set since the data were prepared here, they are not prepared any more."""
+        recon = self.recon
+        if recon.measurement is not None and recon.measurement is self.prepared and recon.preparation != self.asked:
+            recon.measurement = None
+
     def as_asked(self) -> Measurement:
         """The measurement that the preparation asks for; data are read only where their origin is another one."""
         recon = self.recon
@@ -256,12 +266,34 @@ class Inputs:
 
     # ---------------------------------------------------------------- following
 
+    def check_settable(self, name: str, value: Any) -> None:
+        """Raise where data or a measurement are about to be set, or taken away, during a run.
+
+        A run has its data in its problem, so other ones are refused as :meth:`crop` and :meth:`prepare` are, but for
+        those who make it ready; another tilt of the same series is but looked at.
+        """
+        recon, session = self.recon, self.recon._session
+        if name not in TITLES or session.preparing or self._turning:
+            return
+        if not (name == "dataset" and recon.views is not None and recon.views.number(value) is not None):
+            session.require_idle(f"set {TITLES[name]}")
+
+    def say_next_run(self, what: str) -> None:
+        """During a run, say of something else that was set when it counts."""
+        session = self.recon._session
+        if session.active and not (session.preparing or self.taking):
+            self.recon.message = f"{what} with the next run, which begins anew: Stop, then Run."
+
     def follow(self, change: Any) -> None:
         recon = self.recon
         name, old, new = change["name"], change["old"], change["new"]
         if self._turning or (name == "dataset" and not self.taking and self._turn_to(new)):
             return
         self.stale = True
+        if name in ("optics", "preparation"):
+            self.say_next_run(f"The {name} change{'s' * (name == 'preparation')}")
+        if name == "measurement":
+            self.asked = recon.preparation
         if name == "views":
             self.tilts.forget()
             if new is not None and not self.taking:

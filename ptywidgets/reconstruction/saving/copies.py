@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # told where: two that save to one path would overwrite each other.
 TRAITS = ("status", "iteration", "message", "autosave")
 PARTS = {  # and what a copy takes over of each; the rest is made again
-    "_inputs": ("stale", "who", "prepared", "uncropped", "also_read"),
+    "_inputs": ("stale", "who", "prepared", "asked", "uncropped", "also_read"),
     "_unknown": ("found_words",),
     "_images": ("began_from",),
     "_maker": ("made_of", "room"),
