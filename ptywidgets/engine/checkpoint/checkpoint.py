@@ -39,6 +39,7 @@ ROOT = SAVED
 PARAMETER = "parameter "  # then the name of what a model has found
 DATA = "data"  # what masks and vacuum pattern are named for
 MEMORY = "memory of "  # then the name of what an algorithm keeps
+OUTCOME = "outcome"
 SINCE = "set since"  # what was set after the run, where the result is not of it
 _RENAMED = {  # parameters by the names that older files have for them
     "strength": "tds_strength",
@@ -70,6 +71,7 @@ class Checkpoint:
     inputs: tuple[str, ...] = ()  # files that the data were read from
     given: Given | None = None  # a probe or an object that it began with
     data: SavedData | None = None  # of the one data set; None of a tilt series and in files of older versions
+    outcome: dict[str, str] = field(default_factory=dict)  # how its run ended, in texts of whoever saves; may be empty
     since: Checkpoint | None = None  # without a state: what was set after the run, of which the state is not
 
 
@@ -185,6 +187,8 @@ def _write(root: h5py.Group, checkpoint: Checkpoint) -> None:
     if checkpoint.inputs:
         write_metadata(root, "inputs", {"files": list(checkpoint.inputs)})
     write_metadata(root, "provenance", {k: str(v) for k, v in checkpoint.provenance.items()})
+    if checkpoint.outcome:
+        write_metadata(root, OUTCOME, checkpoint.outcome)
     if checkpoint.views:
         write_views(root, checkpoint.views)
     if checkpoint.given is not None:
@@ -268,6 +272,7 @@ def _read(root: h5py.Group, since: bool = False) -> Checkpoint:
         inputs=_inputs(root["metadatabundle"]),
         given=read_given(root),
         data=read_data(root, texts["source"], DATA) if "source" in texts else None,
+        outcome={k: v[()].decode() for k, v in root["metadatabundle"].get(OUTCOME, {}).items()},
         since=_read(root[SINCE]) if since and isinstance(root.get(SINCE), h5py.Group) else None,
     )
 

@@ -89,8 +89,12 @@ class StartCheck:
     @property
     def doubts(self) -> tuple[Finding, ...]:
         """What is in question together, as long as nobody has given another calibration."""
-        known = self.recon._inputs.data().calibration
+        known = self.recon._inputs.calibration
         return (self._scale[1],) if self._scale is not None and self._scale[0] is known else ()
+
+    def doubt_again(self, finding: Finding) -> None:
+        """What was in question of the present calibration before it was saved still is."""
+        self._scale = (self.recon._inputs.data().calibration, finding)
 
     @property
     def given_names(self) -> tuple[str, ...]:

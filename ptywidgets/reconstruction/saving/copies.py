@@ -20,11 +20,13 @@ PARTS = {  # and what a copy takes over of each; the rest is made again
     "_images": ("began_from",),
     "_maker": ("made_of", "room"),
     "_session": ("target", "stages"),
+    "_check": ("_scale",),
+    "_work": ("outcome",),
     "_files": ("warned",),
 }
 ATTRIBUTES = (
     *("_wrapped", "_trait_values", "_trait_notifiers", "_trait_validators", "_cross_validation_lock", "snapshots"),
-    *(*PARTS, "_calibrator", "_check", "_made_in", "_result", "_settings", "_waves", "_work"),
+    *(*PARTS, "_calibrator", "_made_in", "_result", "_settings", "_waves"),
 )
 
 
@@ -32,7 +34,7 @@ def copied(recon: Reconstruction) -> Reconstruction:
     """An idle one that goes on from the same state, and by itself: the two share the counts, which nobody changes.
 
     Of one that runs, the copy has the latest state. It does not run, saves nowhere by itself, and is watched by
-    nobody.
+    nobody. How the latest run has ended, and what of it is to be doubted, the copy says, too.
 
     Examples
     --------
@@ -59,6 +61,7 @@ def _parts(recon: Reconstruction) -> dict[str, Any]:
         "traits": {name: getattr(recon, name) for name in recon.trait_names() if name not in TRAITS},
         "attributes": {name: value for name, value in vars(recon).items() if name not in ATTRIBUTES},
         "parts": own,
+        "message": "" if recon._session.active else recon.message,  # of a run that goes on it is about that
         "tilts": (tilts.lead, dict(tilts.prepared)),
         "state": None if problem is None or state is None else on_host(problem.backend, state),
     }
@@ -79,9 +82,17 @@ def restored(kind: type[Reconstruction], found: dict[str, Any]) -> Reconstructio
         problem = recon._maker.make(recon._maker.made_of)  # which is not what is set now, where the state is stale
         recon.result.take(problem, problem.on_device(state))
         recon._trait_values["iteration"] = state.iteration
-    idle = "empty" if recon.dataset is None else "ready" if state is None else "stopped"
-    recon._trait_values["status"] = recon._session.status = idle
+    recon._trait_values["status"] = recon._session.status = idle_status(recon)
+    recon._trait_values["message"] = found["message"]
     return recon
+
+
+def idle_status(recon: Reconstruction) -> str:
+    """The status of one that does not run, by what there is and how it has ended."""
+    if recon.result.state is None:
+        return recon._work.idle
+    outcome = recon._work.outcome
+    return outcome if outcome in ("finished", "doubtful") else "stopped"
 
 
 def on_host(backend: Any, state: State) -> State:
@@ -95,4 +106,4 @@ def on_host(backend: Any, state: State) -> State:
     )
 
 
-__all__ = ["copied", "parts", "restored"]
+__all__ = ["copied", "idle_status", "parts", "restored"]

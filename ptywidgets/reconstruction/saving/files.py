@@ -18,6 +18,7 @@ from ptywidgets.engine.preprocess import prepare
 from ptywidgets.reconstruction.inputs.made_of import MadeOf
 from ptywidgets.reconstruction.inputs.tilt_series_data import views_and_optics
 from ptywidgets.reconstruction.saving import saved_file
+from ptywidgets.reconstruction.saving.copies import idle_status
 
 if TYPE_CHECKING:
     from ptywidgets.reconstruction.reconstruction import Reconstruction
@@ -194,15 +195,16 @@ def loaded(
         recon._images.began_from = said.get("initialized_from", "empty")
         if now is checkpoint:
             recon.measurement = recon._inputs.prepared = prepare(recon._inputs.data(), recon.preparation)
-            _continue_from(recon, checkpoint.state, recon._maker.now())
-        else:
-            _continue_from(recon, checkpoint.state, _made_of(checkpoint, found))
+        saved_file.take_outcome(recon, checkpoint.outcome)
+        _continue_from(
+            recon, checkpoint.state, recon._maker.now() if now is checkpoint else _made_of(checkpoint, found)
+        )
         recon._inputs.stale = said.get("stale") == "True" and (now is not checkpoint or checkpoint.since is None)
         words.append(_about_stale(checkpoint, now))
     recon._inputs.remember_found(said.get("found", "").split())
     told = " ".join(filter(None, words))
     if told:
-        recon.message = told
+        recon.message = " ".join(filter(None, (recon.message, told)))
         log.warning(told)
     return recon
 
@@ -246,7 +248,10 @@ def _continue_from(recon: Reconstruction, state: State, of: MadeOf) -> None:
     recon.result.take(problem, problem.on_device(state))
     recon._inputs.stale = False
     recon.iteration = state.iteration
-    recon._session.set_status("stopped")
+    status = idle_status(recon)
+    if status != "stopped":  # it has come to its end, which the automatic schedule finds by itself
+        recon._session.target = state.iteration
+    recon._session.set_status(status)
     recon._work.publish()
 
 

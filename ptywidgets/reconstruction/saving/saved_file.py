@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +16,8 @@ from ptywidgets.engine.checkpoint.checkpoint import RECONSTRUCTION, new_provenan
 from ptywidgets.engine.checkpoint.plain import check_saveable
 from ptywidgets.engine.checkpoint.saved_data import SavedData, open_again
 from ptywidgets.engine.checkpoint.saved_views import SavedView
-from ptywidgets.engine.core.errors import DataError, ParameterError, PtyError, unknown_name
+from ptywidgets.engine.checks.doctor import Finding
+from ptywidgets.engine.core.errors import DataError, FileFormatError, ParameterError, PtyError, unknown_name
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.data.calibration import NAMES, single
 from ptywidgets.engine.data.dataset import CALIBRATED, Dataset
@@ -100,9 +103,36 @@ def _of_result(
         scan_shape=measurement.scan_shape,
         voxel_depth=problem.voxel[0] if isinstance(problem, TiltSeries) else None,
         given=of.given,
+        outcome=_outcome(recon),
         since=since,
         **_of_data(recon, of.dataset, of.views),
     )
+
+
+def _outcome(recon: Reconstruction) -> dict[str, str]:
+    """How the latest run has ended, and what of it is to be doubted; nothing of a run that goes on."""
+    asked = [dataclasses.asdict(finding) for finding in recon._check.doubts]
+    said = {"in question": json.dumps(asked, default=float)} if asked else {}
+    if recon._work.outcome:
+        doubts = json.dumps([dataclasses.asdict(finding) for finding in recon.doubts], default=float)
+        said |= {"status": recon._work.outcome, "message": recon.message, "doubts": doubts}
+    return said | {"found words": recon._unknown.found_words}
+
+
+def take_outcome(recon: Reconstruction, said: dict[str, str]) -> None:
+    """What :func:`save` has written of how a run has ended; files of older versions do not tell."""
+    recon._unknown.found_words = said.get("found words", "")
+    for finding in _findings(said.get("in question", "[]")):
+        recon._check.doubt_again(finding)
+    recon.doubts, recon.message = _findings(said.get("doubts", "[]")), said.get("message", "")
+    recon._work.outcome = said.get("status", "")
+
+
+def _findings(text: str) -> tuple[Finding, ...]:
+    try:
+        return tuple(Finding(**{**one, "gives": tuple(one["gives"])}) for one in json.loads(text))
+    except (ValueError, TypeError, KeyError) as error:
+        raise FileFormatError(f"what is to be doubted is told in a way that is not understood: {error!r}.") from error
 
 
 def _of_data(recon: Reconstruction, dataset: Dataset, views: TiltSeriesData | None) -> dict[str, Any]:

@@ -31,6 +31,7 @@ class ReconstructionWork:
         self._publishing = threading.RLock()
         self._autosaves: Autosaves | None = None  # of the present run
         self._training: Any = None  # the problem of an automatic run, with the counts that it does not get to see
+        self.outcome = ""  # the status that the latest run has ended with, which is saved before it is told
         self._examined: tuple[tuple[Any, ...], tuple[Finding, ...]] | None = None  # data and start, and what is bad
 
     @property
@@ -86,6 +87,7 @@ class ReconstructionWork:
         if recon.autosave is not None:
             recon._files.check_autosave(recon.autosave)  # the data may have changed since it was set
         self._autosaves = None
+        self.outcome = ""
         recon.doubts = ()
         recon.message = ""
         recon._files.say_unsaveable()
@@ -138,8 +140,6 @@ class ReconstructionWork:
     def on_end(self, status: str, error: BaseException | None) -> str:
         """Save and say what a run has come to; "doubtful" where it is finished and nobody should believe it."""
         recon, state = self.recon, self.recon.result.state
-        if status == "finished" and state is not None and recon.autosave is not None:
-            self._autosave(state.iteration)
         if error is not None and not isinstance(error, KeyboardInterrupt):
             recon.message = _in_words(error)
         if status == "finished" and recon.doubts:
@@ -147,6 +147,11 @@ class ReconstructionWork:
             if any(finding.name in SEVERE for finding in recon.doubts):
                 status = "doubtful"
         if status in ENDED:
+            self.outcome = status
+            if status in ("finished", "doubtful") and state is not None and recon.autosave is not None:
+                before = recon.message
+                self._autosave(state.iteration)
+                recon.message = before  # of what has failed the verdict is told at the end
             ending.RUNS.discard(recon)
             if recon.result.whole is not None:
                 recon.result.whole.backend.close()
@@ -193,6 +198,7 @@ class ReconstructionWork:
             recon.given = None
         recon.result.forget()
         recon._maker.forget()
+        self.outcome = ""
         recon._inputs.stale = False
         recon.iteration = 0
         recon.doubts = ()
