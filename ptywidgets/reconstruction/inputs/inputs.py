@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ptywidgets.engine.calibrate.estimates import revised
 from ptywidgets.engine.calibrate.flip import resolve_flip
 from ptywidgets.engine.core.errors import DataError
 from ptywidgets.engine.core.files import listed_files
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from ptywidgets.reconstruction.reconstruction import Reconstruction
 
 
+PAIRS = {"astigmatism": ("C12a", "C12b"), "coma": ("C21a", "C21b")}
 TITLES = {"dataset": "other data", "views": "another series", "measurement": "another measurement"}
 
 
@@ -169,11 +172,11 @@ class Inputs:
         recon.preparation = recon.preparation.replace(**changes)
         return self.prepare_now()
 
-    def drop_outdated(self) -> None:
-        """Where another preparation was set since the data were prepared here, they are not prepared any more."""
-        recon = self.recon
-        if recon.measurement is not None and recon.measurement is self.prepared and recon.preparation != self.asked:
-            recon.measurement = None
+    def prepare_if_outdated(self) -> None:
+        """Where another preparation was set since the data were prepared here, prepare them anew."""
+        before = self.recon.measurement
+        if before is not None and before is self.prepared and self.recon.preparation != self.asked:
+            self.revise(_in_use(before), _in_use(self.prepare_now()))
 
     def as_asked(self) -> Measurement:
         """The measurement that the preparation asks for; data are read only where their origin is another one."""
@@ -294,6 +297,8 @@ class Inputs:
             self.say_next_run(f"The {name} change{'s' * (name == 'preparation')}")
         if name == "measurement":
             self.asked = recon.preparation
+        if name in ("optics", "measurement") and not (self.taking or recon._session.preparing):
+            self.revise(_in_use(old), _in_use(new))
         if name == "views":
             self.tilts.forget()
             if new is not None and not self.taking:
@@ -315,6 +320,13 @@ class Inputs:
         elif name == "optics" and recon.views is not None and recon.views.optics:
             with self.quietly():
                 recon.views = replace(recon.views, optics=())  # set once, they are those of all
+
+    def revise(self, before: dict[str, Any], now: dict[str, Any]) -> None:
+        """Let the estimates say what is in use, where somebody has set another value than was estimated."""
+        recon = self.recon
+        if recon.estimates and now:
+            sizes = {name: value and math.hypot(*value) for name, value in now.items() if name in PAIRS}
+            recon.estimates = revised(recon.estimates, before, now, sizes)
 
     def _bring_vacuum(self, old: Dataset, new: Dataset) -> None:
         """Where the optics have the vacuum pattern of the old data, they get that of the new ones."""
@@ -384,6 +396,18 @@ class Inputs:
             yield
         finally:
             self._turning = before
+
+
+def _in_use(value: Any) -> dict[str, Any]:
+    """What optics or a measurement say of what is estimated, by the names of estimates."""
+    if isinstance(value, Measurement):
+        return {"rotation": value.rotation, "transpose": value.transpose}
+    if not isinstance(value, Optics):
+        return {}
+    lens, parts = value.aberrations, value.aberrations.cartesian
+    pairs = {name: (parts[one], parts[other]) for name, (one, other) in PAIRS.items()}
+    aperture = {} if value.semiangle is None else {"semi-angle": value.semiangle}
+    return {"defocus": lens["defocus"] if lens.known else None, **pairs, **aperture}
 
 
 def _seen_as(optics: Optics, change: Callable[[Dataset], Dataset], before: Dataset, after: Dataset) -> Optics:

@@ -126,7 +126,7 @@ class ProblemMaker:
         old, state = recon.result.whole, recon.result.state
         problem: Any
         if old is None or state is None or self.made_of is None or inputs.stale:
-            inputs.drop_outdated()
+            inputs.prepare_if_outdated()
             told = [recon._unknown.find()]
             of = self.now()
             self.room = self._wanted_room(of)

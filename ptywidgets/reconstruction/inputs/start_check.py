@@ -170,7 +170,7 @@ def _corrected(estimates: tuple[Estimate, ...], told: tuple[Change, ...]) -> tup
     changed = [
         estimate
         if (one := by_name.pop(estimate.name, None)) is None
-        else replace(estimate, value=one.value, uncertainty=None, source=SOURCE, sentence=one.sentence)
+        else replace(estimate, value=one.value, uncertainty=None, source=SOURCE, sentence=one.sentence, told=None)
         for estimate in estimates
     ]
     added = [Estimate(c.name, c.value, None, c.unit, SOURCE, c.sentence) for c in by_name.values()]
