@@ -120,7 +120,7 @@ class Reconstruction(SafeTraits):
         allow_none=True,
         help="Path to which a running reconstruction is saved once a minute, and when it is done.",
     )
-    status = Enum(STATUSES, "empty", help="Where the run stands.")
+    status = Enum(STATUSES, "empty", read_only=True, help="Where the run stands.")
     iteration = Int(0, help="Finished iterations.")
     doubts = Tuple(help="What should be doubted after a run that has ended: findings, each with a remedy.")
     message = Unicode("", help="The last thing worth saying, in one sentence.")

@@ -165,6 +165,28 @@ def test_the_iteration_is_counted_and_not_set(recon):
     assert recon.iteration == 2
 
 
+@pytest.mark.parametrize("value", ["finished", "empty", "nonsense", None])
+def test_the_status_is_told_and_not_set(recon, value):
+    """A run that went on could be called finished, and widgets showed it so."""
+    heard = []
+    recon.observe(lambda change: heard.append(change["new"]), "status")
+    recon.run(1)
+    for held in (False, True):
+        with pytest.raises(
+            ParameterError, match=r"status of a Reconstruction cannot be set; .* recon\.start\(\), recon"
+        ):
+            if held:
+                with recon.hold_trait_notifications():
+                    recon.status = value
+            else:
+                recon.status = value
+    with pytest.raises(traitlets.TraitError):  # as traitlets' own read-only traits
+        recon.status = value
+    assert recon.status == "finished" and heard == ["running", "finished"]
+    recon.reset()
+    assert recon.status == "ready" == heard[-1]
+
+
 @pytest.mark.parametrize(
     "name, value, words",
     [

@@ -34,7 +34,9 @@ def copied(recon: Reconstruction) -> Reconstruction:
     """An idle one that goes on from the same state, and by itself: the two share the counts, which nobody changes.
 
     Of one that runs, the copy has the latest state. It does not run, saves nowhere by itself, and is watched by
-    nobody. How the latest run has ended, and what of it is to be doubted, the copy says, too.
+    nobody. How the latest run has ended, and what of it is to be doubted, the copy says, too. A subclass is copied as
+    Python copies objects: with its attributes, and without calling its `__init__`; what it watches by `@observe` of
+    traitlets it goes on watching.
 
     Examples
     --------
@@ -69,7 +71,7 @@ def _parts(recon: Reconstruction) -> dict[str, Any]:
 
 def restored(kind: type[Reconstruction], found: dict[str, Any]) -> Reconstruction:
     """An idle reconstruction of these parts."""
-    recon = kind()
+    recon = _bare(kind)
     recon._trait_values.update(found["traits"])  # they come from one that has checked them, and nobody observes yet
     for name, value in found["attributes"].items():
         object.__setattr__(recon, name, value)
@@ -84,6 +86,14 @@ def restored(kind: type[Reconstruction], found: dict[str, Any]) -> Reconstructio
         recon._trait_values["iteration"] = state.iteration
     recon._trait_values["status"] = recon._session.status = idle_status(recon)
     recon._trait_values["message"] = found["message"]
+    return recon
+
+
+def _bare(kind: type[Reconstruction]) -> Reconstruction:
+    """One without anything, whatever the `__init__` of a subclass asks for."""
+    recon = kind.__new__(kind)
+    ours = next(one for one in kind.__mro__ if one.__module__.startswith("ptywidgets.") and "__init__" in vars(one))
+    vars(ours)["__init__"](recon)
     return recon
 
 

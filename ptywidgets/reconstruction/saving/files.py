@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 from collections.abc import Sequence
@@ -154,7 +155,7 @@ def opened(
     datasets = [read(one, **calibration) for one in files]
     if vacuum is not None:
         datasets = [dataset.with_vacuum(vacuum) for dataset in datasets]
-    return kind(datasets if several else datasets[0], tilts=tilts, defocus=defocus)
+    return _made(kind, dataset=datasets if several else datasets[0], tilts=tilts, defocus=defocus)
 
 
 def loaded(
@@ -175,7 +176,8 @@ def loaded(
     """
     checkpoint, found, other = saved_file.load(path, dataset)
     now = checkpoint if checkpoint.since is None or other is None else checkpoint.since
-    recon = kind(
+    recon = _made(
+        kind,
         **(other or found),
         plan=now.plan,
         preparation=now.preparation,
@@ -207,6 +209,18 @@ def loaded(
         recon.message = " ".join(filter(None, (recon.message, told)))
         log.warning(told)
     return recon
+
+
+def _made(kind: type[Reconstruction], **values: Any) -> Reconstruction:
+    """One of a kind, which may be a subclass of somebody's that asks for more than a file tells."""
+    try:
+        inspect.signature(kind.__init__).bind(None, **values)
+    except TypeError as error:
+        raise ParameterError(
+            f"{kind.__name__} cannot be made from a file: its __init__ has to take the arguments of Reconstruction, "
+            f"and others with a default, but: {error}. Or open it by Reconstruction itself."
+        ) from error
+    return kind(**values)
 
 
 def _about_stale(checkpoint: Checkpoint, now: Checkpoint) -> str:

@@ -167,7 +167,7 @@ class ReconstructionWork:
         """The trait says it; what runs is known to the end of the process."""
         if status == "running":
             ending.RUNS.add(self.recon)
-        self.recon.status = status
+        self.recon.set_trait("status", status)
 
     def say(self, words: str) -> None:
         """In the trait."""
