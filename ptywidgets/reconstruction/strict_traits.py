@@ -149,7 +149,6 @@ class SafeTraits(Strict):
 
     def observe(self, handler: Callable[..., Any], names: Any = All, type: Any = "change") -> None:
         """As in traitlets; `handler` may be called on any thread."""
-
         own: Any = handler
         name = own.name if isinstance(own, EventHandler) else None  # of a method that a class declares by @observe
 

@@ -1,5 +1,6 @@
 """Accepted means understood: attributes, arguments, names and numbers of a reconstruction."""
 
+import importlib.util
 import math
 import pickle
 from copy import copy, deepcopy
@@ -102,6 +103,25 @@ def test_an_old_name_of_a_module_is_told_the_present_one(home):
             getattr(home, old)
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = home.nonsense
+
+
+@pytest.mark.parametrize(
+    "home", ["ptywidgets", "ptywidgets.engine", "ptywidgets.engine.calibrate", "ptywidgets.reconstruction"]
+)
+def test_who_imports_an_old_name_is_told_the_present_one(home):
+    """Python's own words were "cannot import name", and no more."""
+    for old in ("Composition", "find_start"):
+        words = f"cannot import name '{old}' from '{home}'; {old} is called {RENAMED[old]} now"
+        with pytest.raises(ImportError, match=words):
+            exec(f"from {home} import {old}")
+        with pytest.raises(ImportError, match=words):
+            __import__(home, fromlist=["Plan", old])
+    module = importlib.import_module(home)
+    assert not any(hasattr(module, old) for old in RENAMED) and getattr(module, "Composition", None) is None
+    assert not any(importlib.util.find_spec(f"{home}.{old}") for old in RENAMED if old.isidentifier())
+    with pytest.raises(ImportError, match="cannot import name 'nonsense'"):
+        exec(f"from {home} import nonsense")
+    exec(f"from {home} import *")  # and what there is
 
 
 def test_auto_is_told_to_be_the_schedule(recon):
