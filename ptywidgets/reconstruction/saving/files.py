@@ -206,7 +206,7 @@ def loaded(
     recon._inputs.remember_found(said.get("found", "").split())
     told = " ".join(filter(None, words))
     if told:
-        recon.message = " ".join(filter(None, (recon.message, told)))
+        recon.message = f"{told} {recon.message}".strip()
         log.warning(told)
     return recon
 

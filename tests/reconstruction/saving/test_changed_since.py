@@ -1,11 +1,13 @@
 """What is saved after model, object type or data have been changed since the run: a file that loads and goes on."""
 
+import dataclasses
 import pickle
 
 import numpy as np
 import pytest
 
 from ptywidgets import Reconstruction, read, samples, write
+from ptywidgets.engine.checkpoint import load_checkpoint, save_checkpoint
 from ptywidgets.engine.core.errors import DataError, FileFormatError
 
 
@@ -122,3 +124,31 @@ def test_a_result_of_other_positions_is_saved_with_its_own(data, tmp_path):
     assert len(loaded.positions) == 144 and len(loaded.measurement or loaded.prepare().patterns) == 100
     recon.dataset = None
     assert Reconstruction.load(recon.save(tmp_path / "none.h5"), dataset=data).iteration == 2
+
+
+@pytest.mark.parametrize("each", [False, True], ids=["one lens", "a lens for each"])
+def test_so_does_a_series(data, tmp_path, each):
+    """Where data and lens of a tilt both have a vacuum pattern, saving failed, as the two had one name in the file."""
+    views = [data, samples.ducky("tiny", seed=2)]
+    lens = Reconstruction(data, defocus=250).optics
+    recon = Reconstruction(views, tilts=[0.0, 4.0], optics=[lens, lens.replace(vacuum=None)] if each else lens)
+    recon.model = recon.model.replace(slices=2, thickness=20.0)
+    recon.prepare(rotation=-15.0, transpose=False)
+    recon.run(1)
+    recon.dataset = recon.views.datasets[1]
+    same = Reconstruction.load(recon.save(tmp_path / "same.h5"), dataset=views)
+    assert [one.vacuum is None for one in same.views.optics] == ([False, True] if each else [])
+    assert same.run(1).iteration == 2
+    recon.prepare(rotation=20.0, transpose=False)
+    for other in (recon.copy(), Reconstruction.load(recon.save(tmp_path / "r.h5"), dataset=views)):
+        assert np.array_equal(other.volume, recon.volume) and other.problem.measurement.rotation == -15
+        assert other.run(1).iteration == 1 and other.problem.measurement.rotation == 20
+
+
+def test_an_older_file_that_does_not_tell_says_so(data, tmp_path):
+    recon = Reconstruction(data, defocus=250).run(1)
+    recon.prepare(rotation=30)
+    whole = load_checkpoint(recon.save(tmp_path / "r.h5"))
+    save_checkpoint(tmp_path / "old.h5", dataclasses.replace(whole, since=None))
+    loaded = Reconstruction.load(tmp_path / "old.h5", dataset=data)
+    assert "the file does not tell from what" in loaded.message and loaded.run(1).iteration == 1
