@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from ptywidgets._renamed import now_called
+from ptywidgets._renamed import absent
 from ptywidgets._version import __version__
 
 _HOMES = {
@@ -69,8 +69,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        told = now_called(name) or f"it has: {', '.join(__all__)}"
-        raise AttributeError(f"module 'ptywidgets' has no attribute {name!r}; {told}")
+        raise absent("ptywidgets", name, f"it has: {', '.join(__all__)}")
     module = importlib.import_module(_HOMES[name])
     return module if _HOMES[name].rsplit(".", 1)[-1] == name else getattr(module, name)
 

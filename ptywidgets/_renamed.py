@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -40,8 +41,29 @@ def now_called(name: str) -> str:
     return f"{name} is called {RENAMED[name]} now." if name in RENAMED else ""
 
 
+def absent(module: str, name: str, otherwise: str = "") -> AttributeError | ImportError:
+    """What the ``__getattr__`` of a module raises over a name that it does not have; of an old one it says the new one.
+
+    That is an AttributeError, so that hasattr and getattr with a default are answered. Of ``from module import name``
+    Python drops its words; it asks by a function of its own first, and gets an ImportError, which it passes on.
+
+    Parameters
+    ----------
+    module : str
+    name : str
+    otherwise : str
+        What there is to say of a name that is no old one.
+    """
+    told = now_called(name)
+    asks = sys._getframe(2).f_code
+    if told and asks.co_name == "_handle_fromlist" and "importlib" in asks.co_filename:
+        return ImportError(f"cannot import name {name!r} from {module!r}; {told}", name=module)
+    words = told or otherwise
+    return AttributeError(f"module {module!r} has no attribute {name!r}" + (f"; {words}" if words else ""))
+
+
 def module_getattr(module: str) -> Callable[[str], Any]:
-    """Make the ``__getattr__`` of a module, which raises AttributeError with the present name of an old one.
+    """Make the ``__getattr__`` of a module, which says what an old name is called now; see :func:`absent`.
 
     Examples
     --------
@@ -52,7 +74,6 @@ def module_getattr(module: str) -> Callable[[str], Any]:
     """
 
     def getattr_of_module(name: str) -> Any:
-        told = now_called(name)
-        raise AttributeError(f"module {module!r} has no attribute {name!r}" + (f"; {told}" if told else ""))
+        raise absent(module, name)
 
     return getattr_of_module

@@ -255,6 +255,8 @@ def _info(options: argparse.Namespace) -> int:
             print(
                 f"  a volume, seen from {len(saved.views)} tilts: {'; '.join(tilt_text(v.tilt) for v in saved.views)}"
             )
+        if saved.outcome.get("status"):
+            print(f"  {saved.outcome['status']}: {saved.outcome.get('message', '')}".rstrip(": "))
         for name, value in saved.provenance.items():
             print(f"  {name}: {value}")
         for one in [saved.data, *(view.data for view in saved.views)]:

@@ -92,7 +92,9 @@ class Reconstruction(SafeTraits):
     optics = Instance(Optics, args=(), help="What forms the probe.")
     given = Instance(Given, allow_none=True, help="A known probe or object to begin with; None: there is none.")
     initial_image = Instance(DirectImage, allow_none=True, help="What the next fresh run begins from; None: empty.")
-    estimates = Tuple(help="What calibrate() has estimated: name, value, uncertainty, source, sentence of each.")
+    estimates = Tuple(
+        help="What calibrate() has estimated, and where it was set since, what is in use: Estimate objects."
+    )
     start_alternatives = Tuple(help="What the start could be instead, the most probable first: Alternative objects.")
     start_landscape = Instance(Landscape, allow_none=True, help="All that a search for the start has tried.")
     find_unknown = Bool(True, help="Find what nobody has given, before a run; else a defocus not given counts as 0.")
@@ -118,7 +120,7 @@ class Reconstruction(SafeTraits):
         allow_none=True,
         help="Path to which a running reconstruction is saved once a minute, and when it is done.",
     )
-    status = Enum(STATUSES, "empty", help="Where the run stands.")
+    status = Enum(STATUSES, "empty", read_only=True, help="Where the run stands.")
     iteration = Int(0, help="Finished iterations.")
     doubts = Tuple(help="What should be doubted after a run that has ended: findings, each with a remedy.")
     message = Unicode("", help="The last thing worth saying, in one sentence.")
@@ -172,12 +174,13 @@ class Reconstruction(SafeTraits):
         if defocus is not None:
             self.optics = self.optics.replace(aberrations=self.optics.aberrations.replace(defocus=defocus))
         _ = self.model, self.plan  # made now: who follows a change asks what there was before
-        self.observe(self._inputs.follow, ["views", "dataset", "measurement", "optics"])
+        self.observe(self._inputs.follow, ["views", "dataset", "preparation", "measurement", "optics"])
         self.observe(self._waves.follow, "given")
+        self.observe(self._images.follow, "initial_image")
         self.observe(self._settings.follow_object_type, "object_type")
         self.observe(self._settings.follow_config, "model")
         self.observe(self._settings.follow_plan, "plan")
-        self.observe(self._settings.follow_schedule, "schedule")
+        self.observe(self._settings.follow_schedule, ["schedule", "device", "hold", "find_unknown"])
         self.observe(self._settings.follow_model, ["model", "object_type"])
         self.observe(lambda _: self._work.publish(), "look")
         self._made_in = MadeIn(self)
@@ -310,6 +313,10 @@ class Reconstruction(SafeTraits):
             return unknown_name("argument of Reconstruction", name, taken)
         return ParameterError(f"unknown argument of Reconstruction {name!r}; make it without, and {way}")
 
+    def _check_settable(self, name: str, value: Any) -> None:
+        super()._check_settable(name, value)
+        self._inputs.check_settable(name, value)
+
     @validate("device")
     def _check_device(self, proposal: Any) -> str:
         return checked_device(proposal["value"])
@@ -325,10 +332,9 @@ class Reconstruction(SafeTraits):
 
     @validate("measurement")
     def _check_measurement(self, proposal: Any) -> Any:
-        measurement = proposal["value"]
-        if measurement is not None and self.dataset is not None:
-            check_belongs(measurement, self.dataset)
-        return measurement
+        if proposal["value"] is not None and self.dataset is not None:
+            check_belongs(proposal["value"], self.dataset)
+        return proposal["value"]
 
     @validate("iteration")
     def _check_iteration(self, proposal: Any) -> int:

@@ -60,6 +60,7 @@ def _forms() -> dict[str, str]:
         "path": "Reconstruction.open({value})",
         "calibration": "{recon}.set_calibration(energy=..., scan_step=..., q_pixel=..., semiangle=...)",
         "tilts": "Reconstruction(datasets, tilts={value})",
+        "status": "{recon}.start(), {recon}.pause(), {recon}.stop() or {recon}.reset()",
         "probe": "{recon}.begin_with(probe={value})",
         "object": "{recon}.begin_with(object={value})",
         "aberrations": "{recon}.update_optics(aberrations={value})",

@@ -8,7 +8,7 @@ import types
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from traitlets import All, HasTraits, MetaHasTraits, TraitError, Unicode
+from traitlets import All, EventHandler, HasTraits, MetaHasTraits, TraitError, TraitType, Unicode
 
 from ptywidgets._renamed import RENAMED, now_called
 from ptywidgets.engine.core.errors import ParameterError, UnknownAttributeError, look_up, nearest
@@ -76,6 +76,9 @@ class Strict(HasTraits, metaclass=Sealing):
     def _check_settable(self, name: str, value: Any) -> None:
         there = inspect.getattr_static(type(self), name, _NONE)
         kind = type(self).__name__
+        if isinstance(there, TraitType) and there.read_only:
+            way = self._right_way(name, value) or f"{name} is told, not set."
+            raise RefusedValueError(f"{name} of {_a(kind)} cannot be set; {way}")
         if isinstance(there, property) and there.fset is None:
             way = self._right_way(name, value) or f"{name} is worked out from the rest."
             raise UnknownAttributeError(f"{name} of {_a(kind)} cannot be set; {way}")
@@ -139,28 +142,31 @@ class Name(Unicode):  # type: ignore[type-arg]  # traitlets 5.9 cannot subscript
 class SafeTraits(Strict):
     """HasTraits of which a failing observer is logged once and disconnected."""
 
-    def __init__(self, **values: Any) -> None:
-        self._wrapped: list[tuple[Callable[..., Any], Callable[..., Any]]] = []
-        super().__init__(**values)
+    @property
+    def _guarded(self) -> list[tuple[Callable[..., Any], Callable[..., Any]]]:
+        """Observers, each with what is called instead; a class may declare some, which are there before `__init__`."""
+        return self.__dict__.setdefault("_wrapped", [])
 
     def observe(self, handler: Callable[..., Any], names: Any = All, type: Any = "change") -> None:
         """As in traitlets; `handler` may be called on any thread."""
+        own: Any = handler
+        name = own.name if isinstance(own, EventHandler) else None  # of a method that a class declares by @observe
 
         def guarded(change: Any) -> None:
             try:
-                handler(change)
+                (handler if name is None else getattr(self, name))(change)
             except Exception:
                 log.exception("an observer of %s failed and is disconnected", names)
                 self.unobserve(handler, names, type)
 
-        self._wrapped.append((handler, guarded))
+        self._guarded.append((handler, guarded))
         super().observe(guarded, names=names, type=type)
 
     def unobserve(self, handler: Callable[..., Any], names: Any = All, type: Any = "change") -> None:
         """As in traitlets."""
-        for pair in [p for p in self._wrapped if p[0] == handler]:
+        for pair in [p for p in self._guarded if p[0] == handler]:
             try:
                 super().unobserve(pair[1], names=names, type=type)
             except ValueError:  # observed for other names
                 continue
-            self._wrapped.remove(pair)
+            self._guarded.remove(pair)

@@ -9,11 +9,12 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 import h5py
 import numpy as np
 import pytest
+import traitlets
 from patience import wait_for
 
-from ptywidgets import Reconstruction, read, samples
+from ptywidgets import Reconstruction, read, samples, write
 from ptywidgets.engine import iterate
-from ptywidgets.engine.core.errors import FileFormatError, PtyError
+from ptywidgets.engine.core.errors import FileFormatError, ParameterError, PtyError
 from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.reconstruction.session import made_in
 from ptywidgets.reconstruction.session.hosts import Cell
@@ -193,7 +194,7 @@ def way(request):
 def test_a_copy_goes_on_as_the_original_does_and_by_itself(ducky, way):
     recon = made(ducky).run(2)
     other = way(recon)
-    assert (other.status, other.iteration, other.losses) == ("stopped", 2, recon.losses)
+    assert (other.status, other.iteration, other.losses) == ("finished", 2, recon.losses)
     assert np.array_equal(other.object_phase, recon.object_phase)
     other.run(2)
     assert recon.iteration == 2
@@ -234,7 +235,7 @@ def test_a_copy_takes_settings_but_not_watchers_nor_autosave(ducky, way, tmp_pat
     other.update_plan(iterations=8)
     assert not heard and recon.plan.iterations == 7
     other.update_plan(batch=4)
-    assert other.message == "" and other.status == "ready"
+    assert other.message == recon.message and other.status == "ready"
 
 
 def test_an_empty_one_and_one_with_a_changed_model_can_be_copied(ducky, way):
@@ -254,6 +255,42 @@ def test_a_series_can_be_copied(ducky, way):
     other = way(recon)
     assert len(other.views) == 2 and np.array_equal(other.volume, recon.volume)
     assert other.run(1).losses == recon.run(1).losses
+
+
+class Named(Reconstruction):
+    """As somebody may make one: with an argument that has no default, attributes, and a trait that is watched."""
+
+    count = traitlets.Int(0)
+
+    def __init__(self, name, /, **values):
+        super().__init__(**values)
+        self.name, self.made = name, [name]
+
+    @traitlets.observe("count")
+    def _count(self, change):
+        self.made = [*self.made, change["new"]]
+
+
+def test_a_subclass_that_asks_for_an_argument_can_be_copied(ducky, way):
+    recon = Named("duck", dataset=ducky, defocus=DEFOCUS).run(1)
+    other = way(recon)
+    assert type(other) is Named and (other.name, other.made) == ("duck", ["duck"])
+    other.count, other.name = 3, "copy"
+    assert other.made == ["duck", 3] and recon.made == ["duck"] and recon.name == "duck"
+    with pytest.raises(ParameterError, match="has no 'nmae' to set"):
+        other.nmae = "sealed, as any"
+    assert other.run(1).losses == recon.run(1).losses
+
+
+def test_what_a_file_does_not_tell_a_subclass_is_said(ducky, tmp_path):
+    saved, data = Named("duck", dataset=ducky, defocus=DEFOCUS).run(1).save(tmp_path / "r.h5"), tmp_path / "d.h5"
+    write(data, ducky)
+    for make in (lambda: Named.load(saved, ducky), lambda: Named.open(data)):
+        with pytest.raises(
+            ParameterError, match="Named cannot be made from a file: its __init__ has to take the arguments"
+        ):
+            make()
+    assert Reconstruction.load(saved, ducky).iteration == 1
 
 
 @pytest.mark.parametrize("kind", ["h5", "npy", "stack.npy"])

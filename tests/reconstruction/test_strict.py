@@ -1,5 +1,6 @@
 """Accepted means understood: attributes, arguments, names and numbers of a reconstruction."""
 
+import importlib.util
 import math
 import pickle
 from copy import copy, deepcopy
@@ -104,6 +105,25 @@ def test_an_old_name_of_a_module_is_told_the_present_one(home):
         _ = home.nonsense
 
 
+@pytest.mark.parametrize(
+    "home", ["ptywidgets", "ptywidgets.engine", "ptywidgets.engine.calibrate", "ptywidgets.reconstruction"]
+)
+def test_who_imports_an_old_name_is_told_the_present_one(home):
+    """Python's own words were "cannot import name", and no more."""
+    for old in ("Composition", "find_start"):
+        words = f"cannot import name '{old}' from '{home}'; {old} is called {RENAMED[old]} now"
+        with pytest.raises(ImportError, match=words):
+            exec(f"from {home} import {old}")
+        with pytest.raises(ImportError, match=words):
+            __import__(home, fromlist=["Plan", old])
+    module = importlib.import_module(home)
+    assert not any(hasattr(module, old) for old in RENAMED) and getattr(module, "Composition", None) is None
+    assert not any(importlib.util.find_spec(f"{home}.{old}") for old in RENAMED if old.isidentifier())
+    with pytest.raises(ImportError, match="cannot import name 'nonsense'"):
+        exec(f"from {home} import nonsense")
+    exec(f"from {home} import *")  # and what there is
+
+
 def test_auto_is_told_to_be_the_schedule(recon):
     for do in (lambda: recon.auto, lambda: setattr(recon, "auto", False), lambda: Reconstruction(auto=False)):
         with pytest.raises(ParameterError, match=r'auto is called schedule \("automatic" or "manual"'):
@@ -163,6 +183,28 @@ def test_the_iteration_is_counted_and_not_set(recon):
     with pytest.raises(ParameterError, match=r"run\(50\) or update_plan\(iterations=50\)"):
         recon.iteration = 50
     assert recon.iteration == 2
+
+
+@pytest.mark.parametrize("value", ["finished", "empty", "nonsense", None])
+def test_the_status_is_told_and_not_set(recon, value):
+    """A run that went on could be called finished, and widgets showed it so."""
+    heard = []
+    recon.observe(lambda change: heard.append(change["new"]), "status")
+    recon.run(1)
+    for held in (False, True):
+        with pytest.raises(
+            ParameterError, match=r"status of a Reconstruction cannot be set; .* recon\.start\(\), recon"
+        ):
+            if held:
+                with recon.hold_trait_notifications():
+                    recon.status = value
+            else:
+                recon.status = value
+    with pytest.raises(traitlets.TraitError):  # as traitlets' own read-only traits
+        recon.status = value
+    assert recon.status == "finished" and heard == ["running", "finished"]
+    recon.reset()
+    assert recon.status == "ready" == heard[-1]
 
 
 @pytest.mark.parametrize(

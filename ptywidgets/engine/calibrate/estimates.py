@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from ptywidgets.engine.preprocess.rotation import wrapped_angle
 
 GIVEN = "given"
 CANNOT = "cannot tell"
+SET_SINCE = "set since"
+FLIP = "180-degree ambiguity"
 FOUND = "from trial reconstructions and the bright field"
 TRANSPARENT = 1000.0  # A; hardly an electron goes through more without being scattered many times
 
@@ -35,6 +38,78 @@ class Estimate:
     unit: str
     source: str  # where it comes from: "given", "from least curl", ...
     sentence: str
+    told: Estimate | None = field(
+        default=None, repr=False
+    )  # what had been estimated, where another value was set since
+
+
+def revised(
+    estimates: Sequence[Estimate], before: Mapping[str, Any], now: Mapping[str, Any], sizes: Mapping[str, Any]
+) -> tuple[Estimate, ...]:
+    """Estimates after numbers in use were set: what is in use now, and what had been estimated.
+
+    Parameters
+    ----------
+    estimates : sequence of Estimate
+    before, now : mapping of str to value
+        What was in use, and what is, by the names of estimates; numbers or tuples of them. Of what is not there nothing
+        is known.
+    sizes : mapping of str to value
+        What is shown of those in `now` that are no single number.
+
+    Examples
+    --------
+    >>> found = Estimate("rotation", 20.0, 1.0, "degrees", "from least curl", "The rotation is 20 degrees (+- 1).")
+    >>> (one,) = revised([found], {"rotation": 20.0}, {"rotation": 30.0}, {})
+    >>> one.value, one.sentence
+    (30.0, 'The rotation is 30 degrees now; 20 degrees (+- 1) had been estimated, from least curl.')
+    >>> revised([one], {"rotation": 30.0}, {"rotation": 20.0}, {}) == (found,)
+    True
+    """
+    changed = {name for name, value in now.items() if name not in before or not _alike(name, before[name], value)}
+    if "rotation" in changed:
+        changed.add(FLIP)
+    out = []
+    for one in estimates:
+        first = one.told or one
+        if one.name not in changed:
+            out.append(one)
+        elif one.name == FLIP:
+            words = f"It is decided by the rotation that was set; before: {first.sentence}"
+            turned = next((e for e in estimates if e.name == "rotation"), None)
+            back = turned is not None and _alike("rotation", (turned.told or turned).value, now["rotation"])
+            out.append(
+                first if back else replace(first, value="resolved", source=SET_SINCE, sentence=words, told=first)
+            )
+        else:
+            value = sizes.get(one.name, now[one.name])
+            same = value is not None and first.value is not None and _alike(one.name, first.value, value)
+            out.append(first if same else _set_since(first, value))
+    return tuple(out)
+
+
+def _set_since(first: Estimate, value: Any) -> Estimate:
+    if first.name == "transpose":
+        kinds = ("not transposed", "transposed")
+        words = f"The detector is {kinds[bool(value)]} now; {kinds[bool(first.value)]} had been estimated"
+    else:
+        is_now = "not set any more" if value is None else f"{value:.4g} {first.unit} now"
+        spread = "" if first.uncertainty is None else f" (+- {first.uncertainty:.2g})"
+        had = "none" if first.value is None else f"{first.value:.4g} {first.unit}{spread}"
+        words = f"The {first.name} is {is_now}; {had} had been estimated"
+    return replace(
+        first, value=value, uncertainty=None, source=SET_SINCE, sentence=f"{words}, {first.source}.", told=first
+    )
+
+
+def _alike(name: str, one: Any, other: Any) -> bool:
+    """Whether two values in use are the same, but for the last digits of a fit."""
+    if one is None or other is None:
+        return one is other
+    away = np.subtract(one, other, dtype=float)
+    if name == "rotation":
+        return abs(wrapped_angle(float(away))) <= 0.01
+    return bool(np.all(np.abs(away) <= 1e-6 * np.maximum(1.0, np.abs(np.asarray(one, float)))))
 
 
 def about_data(screened: Screened) -> list[Estimate]:
@@ -123,7 +198,7 @@ def about_orientation(
         if fit.found and search is not None and search.unresolved:
             words += " The lattice is hardly resolved: bright atoms and bright gaps explain the counts alike."
     resolved = "unresolved" if source == "undecided" else "resolved"
-    out.append(Estimate("180-degree ambiguity", resolved, None, "", source, words))
+    out.append(Estimate(FLIP, resolved, None, "", source, words))
     return out
 
 

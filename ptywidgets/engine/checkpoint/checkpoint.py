@@ -39,6 +39,8 @@ ROOT = SAVED
 PARAMETER = "parameter "  # then the name of what a model has found
 DATA = "data"  # what masks and vacuum pattern are named for
 MEMORY = "memory of "  # then the name of what an algorithm keeps
+OUTCOME = "outcome"
+SINCE = "set since"  # what was set after the run, where the result is not of it
 _RENAMED = {  # parameters by the names that older files have for them
     "strength": "tds_strength",
     "passage.tilt": "exit_wave.tilt",
@@ -69,6 +71,8 @@ class Checkpoint:
     inputs: tuple[str, ...] = ()  # files that the data were read from
     given: Given | None = None  # a probe or an object that it began with
     data: SavedData | None = None  # of the one data set; None of a tilt series and in files of older versions
+    outcome: dict[str, str] = field(default_factory=dict)  # how its run ended, in texts of whoever saves; may be empty
+    since: Checkpoint | None = None  # without a state: what was set after the run, of which the state is not
 
 
 def is_reconstruction(path: str | os.PathLike[str]) -> bool:
@@ -112,39 +116,7 @@ def save_checkpoint(
         When the file may not or cannot be written.
     """
     with atomic_hdf5(path, overwrite, inputs=inputs, replaces=RECONSTRUCTION) as file:
-        root = write_root(file, ROOT)
-        state = checkpoint.state
-        described = {
-            name: json.dumps(to_plain(getattr(checkpoint, name)))
-            for name in ("plan", "preparation", "optics", "calibration", "model")
-        }
-        numbers: dict[str, Any] = {
-            "object_type": checkpoint.object_type,
-            "sampling_A": tuple(float(s) for s in checkpoint.sampling),
-            "rotation_degrees": checkpoint.rotation,
-            "transpose": checkpoint.transpose,
-            "scan_shape": tuple(int(n) for n in checkpoint.scan_shape),
-        }
-        if state is not None:
-            numbers |= {"iteration": state.iteration, "batch": state.batch, "partial_loss": state.partial_loss}
-            numbers |= {"stage": state.stage, "begun": state.begun}
-            numbers["random"] = json.dumps(state.random)
-            if state.slice_thickness is not None:
-                numbers["slice_thickness_A"] = state.slice_thickness
-            _write_state(root, state, checkpoint.sampling, checkpoint.voxel_depth)
-        write_metadata(root, "reconstruction", numbers)
-        if checkpoint.data is not None:
-            described["source"] = write_data(root, checkpoint.data, DATA)
-        write_metadata(root, "descriptions", described)
-        if checkpoint.inputs:
-            write_metadata(root, "inputs", {"files": list(checkpoint.inputs)})
-        write_metadata(root, "provenance", {k: str(v) for k, v in checkpoint.provenance.items()})
-        if checkpoint.views:
-            write_views(root, checkpoint.views)
-        if checkpoint.given is not None:
-            write_given(root, checkpoint.given)
-        if checkpoint.optics.vacuum is not None:
-            write_array(root, "vacuum", checkpoint.optics.vacuum, unit="intensity", python_class="VirtualDiffraction")
+        _write(write_root(file, ROOT), checkpoint)
     return Path(os.fsdecode(path)).expanduser()
 
 
@@ -185,7 +157,49 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
                 "data are opened by ptywidgets.read."
             )
         check_all(file, source)
-        return _read(root)
+        return _read(root, since=True)
+
+
+def _write(root: h5py.Group, checkpoint: Checkpoint) -> None:
+    state = checkpoint.state
+    described = {
+        name: json.dumps(to_plain(getattr(checkpoint, name)))
+        for name in ("plan", "preparation", "optics", "calibration", "model")
+    }
+    numbers: dict[str, Any] = {
+        "object_type": checkpoint.object_type,
+        "sampling_A": tuple(float(s) for s in checkpoint.sampling),
+        "rotation_degrees": checkpoint.rotation,
+        "transpose": checkpoint.transpose,
+        "scan_shape": tuple(int(n) for n in checkpoint.scan_shape),
+    }
+    if state is not None:
+        numbers |= {"iteration": state.iteration, "batch": state.batch, "partial_loss": state.partial_loss}
+        numbers |= {"stage": state.stage, "begun": state.begun}
+        numbers["random"] = json.dumps(state.random)
+        if state.slice_thickness is not None:
+            numbers["slice_thickness_A"] = state.slice_thickness
+        _write_state(root, state, checkpoint.sampling, checkpoint.voxel_depth)
+    write_metadata(root, "reconstruction", numbers)
+    if checkpoint.data is not None:
+        described["source"] = write_data(root, checkpoint.data, DATA)
+    write_metadata(root, "descriptions", described)
+    if checkpoint.inputs:
+        write_metadata(root, "inputs", {"files": list(checkpoint.inputs)})
+    write_metadata(root, "provenance", {k: str(v) for k, v in checkpoint.provenance.items()})
+    if checkpoint.outcome:
+        write_metadata(root, OUTCOME, checkpoint.outcome)
+    if checkpoint.views:
+        write_views(root, checkpoint.views)
+    if checkpoint.given is not None:
+        write_given(root, checkpoint.given)
+    if checkpoint.optics.vacuum is not None:
+        write_array(root, "vacuum", checkpoint.optics.vacuum, unit="intensity", python_class="VirtualDiffraction")
+    if checkpoint.since is not None:
+        group = root.create_group(SINCE)
+        group.attrs["emd_group_type"] = "node"
+        group.attrs["python_class"] = "Node"
+        _write(group, checkpoint.since)
 
 
 def _write_state(root: h5py.Group, state: State, sampling: tuple[float, float], deep: float | None) -> None:
@@ -204,7 +218,7 @@ def _write_state(root: h5py.Group, state: State, sampling: tuple[float, float], 
         write_array(root, PARAMETER + name, np.asarray(value), unit="")
 
 
-def _read(root: h5py.Group) -> Checkpoint:
+def _read(root: h5py.Group, since: bool = False) -> Checkpoint:
     numbers = {k: v[()] for k, v in root["metadatabundle/reconstruction"].items()}
     texts = {k: v[()].decode() for k, v in root["metadatabundle/descriptions"].items()}
     described = {_RENAMED_DESCRIPTIONS.get(k, k): from_plain(json.loads(v)) for k, v in texts.items() if k != "source"}
@@ -258,6 +272,8 @@ def _read(root: h5py.Group) -> Checkpoint:
         inputs=_inputs(root["metadatabundle"]),
         given=read_given(root),
         data=read_data(root, texts["source"], DATA) if "source" in texts else None,
+        outcome={k: v[()].decode() for k, v in root["metadatabundle"].get(OUTCOME, {}).items()},
+        since=_read(root[SINCE]) if since and isinstance(root.get(SINCE), h5py.Group) else None,
     )
 
 

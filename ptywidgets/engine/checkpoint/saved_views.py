@@ -18,7 +18,8 @@ from ptywidgets.engine.optics.probe import Optics
 from ptywidgets.engine.tomography.tilt import Tilt
 
 GROUP = "tilt_series"
-VACUUM = "vacuum of tilt "  # then its number, where every tilt has optics of its own
+VACUUM = "vacuum of the optics of tilt "  # then its number, where every tilt has optics of its own
+OLD_VACUUM = "vacuum of tilt "  # in files of older versions, and by now that of the data
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ def write_views(root: h5py.Group, views: Sequence[SavedView]) -> None:
             "fingerprints": [view.fingerprint for view in views],
             "calibrations": [json.dumps(to_plain(view.calibration)) for view in views],
             "optics": [json.dumps(to_plain(view.optics)) for view in views],
+            "vacuum_of_optics": VACUUM,
         },
     )
     for number, view in enumerate(views):
@@ -74,11 +76,12 @@ def read_views(root: h5py.Group) -> tuple[SavedView, ...]:
         for name in ("names", "paths", "fingerprints", "calibrations", "optics")
     }
     sources = group.get("sources")  # not in files of older versions
+    vacuum = VACUUM if "vacuum_of_optics" in group else OLD_VACUUM
     views = []
     for number, angles in enumerate(tilts):
         optics = from_plain(json.loads(told["optics"][number]))
-        if optics is not None and f"{VACUUM}{number}" in root:
-            optics = optics.replace(vacuum=root[f"{VACUUM}{number}"]["data"][...])
+        if optics is not None and f"{vacuum}{number}" in root:
+            optics = optics.replace(vacuum=root[f"{vacuum}{number}"]["data"][...])
         source = "" if sources is None else sources[str(number)][()].decode()
         views.append(
             SavedView(

@@ -136,6 +136,8 @@ class Calibrator:
                     recon.model = recon.model.replace(focus="middle")
         finally:
             inputs.taking = False
+        if any(value is not None for value in before.values()):  # which is not what was looked at
+            inputs.revise(turn, {"rotation": measurement.rotation, "transpose": measurement.transpose})
         self._keep_aperture(lens)
         inputs.who = inputs.who.with_found_turn(recon.preparation, free)
 

@@ -77,6 +77,11 @@ class FirstImage:
         recon.initial_image = image
         recon._inputs.stale = True
 
+    def follow(self, change: Any) -> None:
+        inputs = self.recon._inputs
+        inputs.stale = True
+        inputs.say_next_run("The image to begin from changes")
+
     @property
     def initialized_from(self) -> str:
         """What the present run began from: "empty", or the words of an image."""

@@ -12,7 +12,7 @@ import numpy as np
 from ptywidgets.engine.checkpoint import is_reconstruction, load_checkpoint
 from ptywidgets.engine.core.errors import FileFormatError, ParameterError
 from ptywidgets.engine.io.waves import read_wave
-from ptywidgets.engine.solve.given import Given, begin, checked_object, checked_probe
+from ptywidgets.engine.solve.given import Given, checked_object, checked_probe
 from ptywidgets.reconstruction.result.result import Result
 
 if TYPE_CHECKING:
@@ -108,8 +108,9 @@ class GivenWaves:
         recon.given = None if given.probe is None else kept
 
     def follow(self, change: Any) -> None:
-        recon = self.recon
-        recon._inputs.stale = True
+        inputs = self.recon._inputs
+        inputs.stale = True
+        inputs.say_next_run("What is given to begin with changes")
 
     def _give(self, given: Given | None) -> None:
         recon = self.recon
@@ -119,11 +120,6 @@ class GivenWaves:
             recon.model = recon.model.replace(modes=len(given.probe))
         recon.given = given
         recon.message = "" if given is None else f"The next run begins with the {given.words}."
-
-    def with_given(self, problem: Any) -> Any:
-        """A problem that begins with what is given, and keeps what of it is held."""
-        recon = self.recon
-        return problem if recon.given is None else begin(problem, recon.given)
 
 
 def _probe_from(source: Any, size: tuple[float, float] | None, centred: bool | None) -> dict[str, Any]:

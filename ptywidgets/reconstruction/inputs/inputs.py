@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ptywidgets.engine.calibrate.estimates import revised
 from ptywidgets.engine.calibrate.flip import resolve_flip
 from ptywidgets.engine.core.errors import DataError
 from ptywidgets.engine.core.files import listed_files
@@ -24,6 +27,10 @@ from ptywidgets.reconstruction.inputs.who_set import TURN, WhoSet
 
 if TYPE_CHECKING:
     from ptywidgets.reconstruction.reconstruction import Reconstruction
+
+
+PAIRS = {"astigmatism": ("C12a", "C12b"), "coma": ("C21a", "C21b")}
+TITLES = {"dataset": "other data", "views": "another series", "measurement": "another measurement"}
 
 
 class Inputs:
@@ -41,6 +48,7 @@ class Inputs:
         self.taking = False  # a start is being taken over
         self.prepared: Measurement | None = None  # the measurement that was made here; another one was given
         self._turn: tuple[Measurement | None, str] = None, ""  # of a measurement, what was said of its rotation
+        self.asked = recon.preparation  # which the present measurement was made for
         self.tilts = TiltMeasurements(recon)
         self.uncropped: tuple[Dataset, Optics] | None = (
             None  # before they were cropped or binned here, and their optics
@@ -61,10 +69,11 @@ class Inputs:
     @property
     def files(self) -> tuple[Path, ...]:
         """The files that data, vacuum patterns and masks were read from, of all tilts; nothing is saved over them."""
-        recon = self.recon
-        views = () if recon.views is None else recon.views.datasets
-        seen = () if recon.dataset is None else (recon.dataset,)
-        return listed_files([file for one in (*views, *seen) for file in one.inputs] + list(self.also_read))
+        recon, of = self.recon, self.recon._maker.made_of  # which the result is of, whatever is set now
+        several = [one.views.datasets for one in (recon, of) if one is not None and one.views is not None]
+        each = [one.dataset for one in (recon, of) if one is not None and one.dataset is not None]
+        sets = [*itertools.chain(*several), *each]
+        return listed_files([file for one in sets for file in one.inputs] + list(self.also_read))
 
     @property
     def calibration(self) -> Calibration | None:
@@ -163,6 +172,12 @@ class Inputs:
         recon._session.require_idle("prepare anew")
         recon.preparation = recon.preparation.replace(**changes)
         return self.prepare_now()
+
+    def prepare_if_outdated(self) -> None:
+        """Where another preparation was set since the data were prepared here, prepare them anew."""
+        before = self.recon.measurement
+        if before is not None and before is self.prepared and self.recon.preparation != self.asked:
+            self.revise(_in_use(before), _in_use(self.prepare_now()))
 
     def as_asked(self) -> Measurement:
         """The measurement that the preparation asks for; data are read only where their origin is another one."""
@@ -265,12 +280,36 @@ class Inputs:
 
     # ---------------------------------------------------------------- following
 
+    def check_settable(self, name: str, value: Any) -> None:
+        """Raise where data or a measurement are about to be set, or taken away, during a run.
+
+        A run has its data in its problem, so other ones are refused as :meth:`crop` and :meth:`prepare` are, but for
+        those who make it ready; another tilt of the same series is but looked at.
+        """
+        recon, session = self.recon, self.recon._session
+        if name not in TITLES or session.preparing or self._turning:
+            return
+        if not (name == "dataset" and recon.views is not None and recon.views.number(value) is not None):
+            session.require_idle(f"set {TITLES[name]}")
+
+    def say_next_run(self, what: str) -> None:
+        """During a run, say of something else that was set when it counts."""
+        session = self.recon._session
+        if session.active and not (session.preparing or self.taking):
+            self.recon.message = f"{what} with the next run, which begins anew: Stop, then Run."
+
     def follow(self, change: Any) -> None:
         recon = self.recon
         name, old, new = change["name"], change["old"], change["new"]
         if self._turning or (name == "dataset" and not self.taking and self._turn_to(new)):
             return
         self.stale = True
+        if name in ("optics", "preparation"):
+            self.say_next_run(f"The {name} change{'s' * (name == 'preparation')}")
+        if name == "measurement":
+            self.asked = recon.preparation
+        if name in ("optics", "measurement") and not (self.taking or recon._session.preparing):
+            self.revise(_in_use(old), _in_use(new))
         if name == "views":
             self.tilts.forget()
             if new is not None and not self.taking:
@@ -292,6 +331,13 @@ class Inputs:
         elif name == "optics" and recon.views is not None and recon.views.optics:
             with self.quietly():
                 recon.views = replace(recon.views, optics=())  # set once, they are those of all
+
+    def revise(self, before: dict[str, Any], now: dict[str, Any]) -> None:
+        """Let the estimates say what is in use, where somebody has set another value than was estimated."""
+        recon = self.recon
+        if recon.estimates and now:
+            sizes = {name: value and math.hypot(*value) for name, value in now.items() if name in PAIRS}
+            recon.estimates = revised(recon.estimates, before, now, sizes)
 
     def _bring_vacuum(self, old: Dataset, new: Dataset) -> None:
         """Where the optics have the vacuum pattern of the old data, they get that of the new ones."""
@@ -361,6 +407,18 @@ class Inputs:
             yield
         finally:
             self._turning = before
+
+
+def _in_use(value: Any) -> dict[str, Any]:
+    """What optics or a measurement say of what is estimated, by the names of estimates."""
+    if isinstance(value, Measurement):
+        return {"rotation": value.rotation, "transpose": value.transpose}
+    if not isinstance(value, Optics):
+        return {}
+    lens, parts = value.aberrations, value.aberrations.cartesian
+    pairs = {name: (parts[one], parts[other]) for name, (one, other) in PAIRS.items()}
+    aperture = {} if value.semiangle is None else {"semi-angle": value.semiangle}
+    return {"defocus": lens["defocus"] if lens.known else None, **pairs, **aperture}
 
 
 def _seen_as(optics: Optics, change: Callable[[Dataset], Dataset], before: Dataset, after: Dataset) -> Optics:

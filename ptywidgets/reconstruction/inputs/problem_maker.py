@@ -8,11 +8,13 @@ import numpy as np
 
 from ptywidgets.engine.backends.speed import slower
 from ptywidgets.engine.core.state import State
+from ptywidgets.engine.preprocess import Measurement
 from ptywidgets.engine.problem.convert_state import convert_state
-from ptywidgets.engine.problem.model_config import ModelConfig
 from ptywidgets.engine.problem.problem import Problem, make_problem
+from ptywidgets.engine.solve.given import begin
 from ptywidgets.engine.solve.room import moves_positions, room_for, with_room
 from ptywidgets.engine.tomography import TiltSeries, check_series, compose_series, convert_series_state
+from ptywidgets.reconstruction.inputs.made_of import MadeOf
 
 if TYPE_CHECKING:
     from ptywidgets.reconstruction.reconstruction import Reconstruction
@@ -26,100 +28,119 @@ class ProblemMaker:
     def __init__(self, recon: Reconstruction) -> None:
         self.recon = recon
         self.room = 0.0  # about the scan, A, that the problem has
-        self.composed: tuple[ModelConfig, str] | None = None  # what the problem was made of
+        self.made_of: MadeOf | None = None  # of what the present problem is, which is not always what is set now
 
-    def make(self, room: float | None = None) -> Problem | TiltSeries:
-        """The problem anew, with `room` in A about the scan; by default as much as the present one has."""
+    def now(self) -> MadeOf:
+        """What is set now; raises what stands against it before the data of all tilts are read."""
         recon = self.recon
-        room = self.room if room is None else room
-        config = recon.model
         if recon.views is not None:
-            check_series(config, recon.object_type)  # before the data of all tilts are read
-        measurements = recon._inputs.measurements
-        if recon.views is not None:
-            series = compose_series(
-                measurements,
-                recon.views.tilts,
-                recon.views.optics or recon.optics,
-                config,
-                object_type=recon.object_type,
-                device=recon.device,
-            )
-            return recon._waves.with_given(series)
-        (measurement,) = measurements
-        problem = make_problem(
-            measurement,
-            recon.optics,
-            model=config.build(recon.object_type, measurement),
-            probe=self._initial_probe(measurement),
-            device=recon.device,
-            object_padding=room,
-        )
-        return recon._waves.with_given(problem)
+            check_series(recon.model, recon.object_type)
+        return MadeOf.now(recon)
 
     @property
-    def _wanted_room(self) -> float:
-        """What positions that the plan moves may need, A; of a tilt series none is given."""
+    def has_other_model(self) -> bool:
+        """Whether model or object type that are set now are not those of the present problem."""
+        recon, of = self.recon, self.made_of
+        return of is not None and (of.model, of.object_type) != (recon.model, recon.object_type)
+
+    def make(self, of: MadeOf, room: float | None = None) -> Problem | TiltSeries:
+        """A problem, with `room` in A about the scan; by default as much as the present one has."""
         recon = self.recon
-        refinements = recon.plan.refinements
-        if recon.views is not None or not moves_positions(refinements):
+        room = self.room if room is None else room
+        problem: Problem | TiltSeries
+        if of.views is not None:
+            problem = compose_series(
+                of.measurements,
+                of.views.tilts,
+                of.views.optics or of.optics,
+                of.model,
+                object_type=of.object_type,
+                device=recon.device,
+            )
+        else:
+            (measurement,) = of.measurements
+            problem = make_problem(
+                measurement,
+                of.optics,
+                model=of.model.build(of.object_type, measurement),
+                probe=_initial_probe(of, measurement),
+                device=recon.device,
+                object_padding=room,
+            )
+        return problem if of.given is None else begin(problem, of.given)
+
+    def _wanted_room(self, of: MadeOf) -> float:
+        """What positions that the plan moves may need, A; of a tilt series none is given."""
+        refinements = self.recon.plan.refinements
+        if of.views is not None or not moves_positions(refinements):
             return 0.0
-        (measurement,) = recon._inputs.measurements
+        (measurement,) = of.measurements
         return room_for(refinements, measurement)
 
     @property
-    def to_save(self) -> tuple[Problem | TiltSeries, State] | None:
-        """The latest state as a run would go on from it, under the model and the object type that are set now."""
-        old, state = self.recon.result.whole, self.recon.result.state
-        if old is None or state is None or self.composed in (None, (self.recon.model, self.recon.object_type)):
-            return self.recon.result.present
-        return self._of_present_model(old, state)
+    def to_save(self) -> tuple[Problem | TiltSeries, State, MadeOf] | None:
+        """The latest state as a run would go on from it, under the model and the object type that are set now; where a
+        run would begin anew, as it is. With what it was made of."""
+        recon, of = self.recon, self.made_of
+        present = recon.result.present
+        if present is None or of is None:
+            return None
+        if recon._inputs.stale or not self.has_other_model:
+            return *present, of
+        return self._of_present_model(recon.result.whole, present[1], of)
 
-    def _of_present_model(self, old: Any, state: State) -> tuple[Any, State]:
-        problem = self.make()
+    def _of_present_model(self, old: Any, state: State, of: MadeOf) -> tuple[Any, State, MadeOf]:
+        recon = self.recon
+        if of.views is not None:
+            check_series(recon.model, recon.object_type)
+        of = of.with_model(recon.model, recon.object_type)
+        problem = self.make(of)
         # Stages of the automatic schedule, and the batches of an iteration, are those of a model.
         anew = {"stage": 0, "begun": state.iteration, "order": None, "batch": 0, "partial_loss": 0.0}
-        return problem, converted(problem, old, state).replace(**anew)  # what is held is put back where it is brought
+        # What is held is put back where it is brought.
+        return problem, converted(problem, old, state).replace(**anew), of
 
-    def of_state(self, state: State) -> Problem | TiltSeries:
+    def of_state(self, state: State, of: MadeOf) -> Problem | TiltSeries:
         """The problem that a state from elsewhere belongs to: how much room it had is seen by its object."""
-        recon = self.recon
-        problem = self.make(self._wanted_room)
+        wanted = self._wanted_room(of)
+        problem = self.make(of, wanted)
         window, shape = tuple(state.probe.shape[-2:]), tuple(state.object.shape[-2:])
-        if recon.views is not None or tuple(problem.at_window(window).object_shape[-2:]) == shape:
-            self.room = self._wanted_room
+        self.made_of = of
+        if of.views is not None or tuple(problem.at_window(window).object_shape[-2:]) == shape:
+            self.room = wanted
             return problem
-        self.room, problem = 0.0, self.make(0.0)
+        self.room, problem = 0.0, self.make(of, 0.0)
         lacking = (shape[0] - problem.object_shape[-2]) // 2
         if window == problem.window and lacking > 0:
             self.room = (lacking - 0.5) * problem.sampling[0]
-            problem = self.make()
+            problem = self.make(of)
         return problem
 
-    def _initial_probe(self, measurement: Any) -> np.ndarray:
-        """What the optics make; where a probe is given, which needs none, anything that has its place."""
-        recon = self.recon
-        if recon._waves.probe_is_given:
-            return np.ones((recon.model.modes, *measurement.patterns.shape[-2:]), np.complex64)
-        return recon.model.initial_probe(recon.optics, measurement)
+    def forget(self) -> None:
+        """There is no problem any more."""
+        self.made_of, self.room = None, 0.0
 
     def ready(self) -> tuple[Any, State]:
         """The problem to work on and the state to go on from, in the present object type and on the present device."""
         recon, inputs = self.recon, self.recon._inputs
         old, state = recon.result.whole, recon.result.state
         problem: Any
-        if old is None or state is None or inputs.stale:
+        if old is None or state is None or self.made_of is None or inputs.stale:
+            inputs.prepare_if_outdated()
             told = [recon._unknown.find()]
-            self.room = self._wanted_room
-            problem = self.make()
+            of = self.now()
+            self.room = self._wanted_room(of)
+            problem = self.make(of)
             corrected = recon._check.correct(problem)
             if corrected:
                 recon._unknown.found_words = " ".join(filter(None, (recon._unknown.found_words, corrected)))
                 told.append(corrected)
-                self.room = self._wanted_room
-                problem = self.make()
+                of = self.now()
+                self.room = self._wanted_room(of)
+                problem = self.make(of)
             if state is not None:
                 told.append("Started anew: data or probe have changed.")
+            inputs.stale = not of.is_set_in(recon)  # somebody may have changed something meanwhile
             before = recon.message
             problem = recon._images.begin(problem)
             if recon.given is not None:
@@ -132,21 +153,29 @@ class ProblemMaker:
                 recon.message = " ".join(filter(None, told))
             state = problem.start()
             recon.iteration = 0
-            inputs.stale = False
-        elif self.composed != (recon.model, recon.object_type):
-            problem, state = self._of_present_model(old, state)
+        elif self.has_other_model:
+            problem, state, of = self._of_present_model(old, state, self.made_of)
         elif old.backend.name != recon.device:
-            host, problem = old.backend.to_numpy, self.make()
+            of = self.made_of
+            host, problem = old.backend.to_numpy, self.make(of)
             state = problem.on_device(state.replace(object=host(state.object), probe=host(state.probe)))
         else:
-            problem = old
-        if self._wanted_room > self.room and isinstance(problem, Problem):  # the plan moves positions by now
+            problem, of = old, self.made_of
+        wanted = self._wanted_room(of)
+        if wanted > self.room and isinstance(problem, Problem):  # the plan moves positions by now
             begun = {"order": None, "batch": 0, "partial_loss": 0.0}
-            problem, state = with_room(problem, state.replace(**begun), self._wanted_room - self.room)
-            self.room = self._wanted_room
-        self.composed = (recon.model, recon.object_type)
+            problem, state = with_room(problem, state.replace(**begun), wanted - self.room)
+            self.room = wanted
+        self.made_of = of
         recon.result.whole, recon.result.state = problem, state
         return problem, state
+
+
+def _initial_probe(of: MadeOf, measurement: Measurement) -> np.ndarray:
+    """What the optics make; where a probe is given, which needs none, anything that has its place."""
+    if of.given is not None and of.given.probe is not None:
+        return np.ones((of.model.modes, *measurement.patterns.shape[-2:]), np.complex64)
+    return of.model.initial_probe(of.optics, measurement)
 
 
 def converted(problem: Problem | TiltSeries, old: Problem | TiltSeries, state: State) -> State:

@@ -92,8 +92,14 @@ class Settings:
 
     def follow_schedule(self, change: Any) -> None:
         """During a run, say when it counts."""
-        if self.recon._session.active:
-            self.recon.message = "The method changes with the next run: Stop, then Run."
+        recon, name = self.recon, change["name"]
+        if not recon._session.active:
+            return
+        if name in ("hold", "find_unknown"):
+            recon.message = f"{name} counts for the next run that begins anew."
+        else:
+            what = "method" if name == "schedule" else name
+            recon.message = f"The {what} changes with the next run: Stop, then Run."
 
     def follow_model(self, change: Any) -> None:
         """During a run, say when it counts."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +77,7 @@ class StartCheck:
             return ""
         changed = self._changes(scale, given)
         self.take_offsets(scale.offsets, changed)
-        self._scale = None if scale.finding is None else (recon._inputs.data().calibration, scale.finding)
+        self._scale = None if scale.finding is None else (recon._inputs.calibration, scale.finding)
         return in_words(changed)
 
     def _asked_for(self, problem: Any, fixed: set[str], given: tuple[str, ...], hold: set[str]) -> Scale | None:
@@ -114,9 +114,19 @@ class StartCheck:
     def doubts(self) -> tuple[Finding, ...]:
         """What the counts say against what is held; and what is in question together, as long as nobody has given
         another calibration."""
-        known = self.recon._inputs.data().calibration
+        known = self.recon._inputs.calibration
         scale = (self._scale[1],) if self._scale is not None and self._scale[0] is known else ()
         return (*self._held, *scale)
+
+    def doubt_again(self, findings: Iterable[Finding]) -> None:
+        """What was in question before it was saved still is."""
+        held, scale = [], None
+        for finding in findings:
+            if finding.name == CONTRADICTED:
+                held.append(finding)
+            else:
+                scale = (self.recon._inputs.calibration, finding)
+        self._held, self._scale = tuple(held), scale
 
     @property
     def given_names(self) -> tuple[str, ...]:
@@ -192,7 +202,7 @@ def _corrected(estimates: tuple[Estimate, ...], told: tuple[Change, ...]) -> tup
     changed = [
         estimate
         if (one := by_name.pop(estimate.name, None)) is None
-        else replace(estimate, value=one.value, uncertainty=None, source=SOURCE, sentence=one.sentence)
+        else replace(estimate, value=one.value, uncertainty=None, source=SOURCE, sentence=one.sentence, told=None)
         for estimate in estimates
     ]
     added = [Estimate(c.name, c.value, None, c.unit, SOURCE, c.sentence) for c in by_name.values()]

@@ -15,16 +15,18 @@ if TYPE_CHECKING:
 # told where: two that save to one path would overwrite each other.
 TRAITS = ("status", "iteration", "message", "autosave")
 PARTS = {  # and what a copy takes over of each; the rest is made again
-    "_inputs": ("stale", "who", "prepared", "uncropped", "also_read"),
+    "_inputs": ("stale", "who", "prepared", "asked", "uncropped", "also_read"),
     "_unknown": ("found_words",),
     "_images": ("began_from",),
-    "_maker": ("composed", "room"),
+    "_maker": ("made_of", "room"),
     "_session": ("target", "stages"),
+    "_check": ("_scale",),
+    "_work": ("outcome",),
     "_files": ("warned",),
 }
 ATTRIBUTES = (
     *("_wrapped", "_trait_values", "_trait_notifiers", "_trait_validators", "_cross_validation_lock", "snapshots"),
-    *(*PARTS, "_calibrator", "_check", "_made_in", "_result", "_settings", "_waves", "_work"),
+    *(*PARTS, "_calibrator", "_made_in", "_result", "_settings", "_waves"),
 )
 
 
@@ -32,7 +34,9 @@ def copied(recon: Reconstruction) -> Reconstruction:
     """An idle one that goes on from the same state, and by itself: the two share the counts, which nobody changes.
 
     Of one that runs, the copy has the latest state. It does not run, saves nowhere by itself, and is watched by
-    nobody.
+    nobody. How the latest run has ended, and what of it is to be doubted, the copy says, too. A subclass is copied as
+    Python copies objects: with its attributes, and without calling its `__init__`; what it watches by `@observe` of
+    traitlets it goes on watching.
 
     Examples
     --------
@@ -59,6 +63,7 @@ def _parts(recon: Reconstruction) -> dict[str, Any]:
         "traits": {name: getattr(recon, name) for name in recon.trait_names() if name not in TRAITS},
         "attributes": {name: value for name, value in vars(recon).items() if name not in ATTRIBUTES},
         "parts": own,
+        "message": "" if recon._session.active else recon.message,  # of a run that goes on it is about that
         "tilts": (tilts.lead, dict(tilts.prepared)),
         "state": None if problem is None or state is None else on_host(problem.backend, state),
     }
@@ -66,7 +71,7 @@ def _parts(recon: Reconstruction) -> dict[str, Any]:
 
 def restored(kind: type[Reconstruction], found: dict[str, Any]) -> Reconstruction:
     """An idle reconstruction of these parts."""
-    recon = kind()
+    recon = _bare(kind)
     recon._trait_values.update(found["traits"])  # they come from one that has checked them, and nobody observes yet
     for name, value in found["attributes"].items():
         object.__setattr__(recon, name, value)
@@ -75,16 +80,29 @@ def restored(kind: type[Reconstruction], found: dict[str, Any]) -> Reconstructio
             setattr(getattr(recon, part), name, value)
     recon._inputs.tilts.lead, recon._inputs.tilts.prepared = found["tilts"]
     state: State | None = found["state"]
-    if state is not None and recon._maker.composed is not None:
-        now = recon.model, recon.object_type
-        recon._trait_values["model"], recon._trait_values["object_type"] = recon._maker.composed
-        problem = recon._maker.make()  # of the model that the state belongs to
-        recon._trait_values["model"], recon._trait_values["object_type"] = now
+    if state is not None and recon._maker.made_of is not None:
+        problem = recon._maker.make(recon._maker.made_of)  # which is not what is set now, where the state is stale
         recon.result.take(problem, problem.on_device(state))
         recon._trait_values["iteration"] = state.iteration
-    idle = "empty" if recon.dataset is None else "ready" if state is None else "stopped"
-    recon._trait_values["status"] = recon._session.status = idle
+    recon._trait_values["status"] = recon._session.status = idle_status(recon)
+    recon._trait_values["message"] = found["message"]
     return recon
+
+
+def _bare(kind: type[Reconstruction]) -> Reconstruction:
+    """One without anything, whatever the `__init__` of a subclass asks for."""
+    recon = kind.__new__(kind)
+    ours = next(one for one in kind.__mro__ if one.__module__.startswith("ptywidgets.") and "__init__" in vars(one))
+    vars(ours)["__init__"](recon)
+    return recon
+
+
+def idle_status(recon: Reconstruction) -> str:
+    """The status of one that does not run, by what there is and how it has ended."""
+    if recon.result.state is None:
+        return recon._work.idle
+    outcome = recon._work.outcome
+    return outcome if outcome in ("finished", "doubtful") else "stopped"
 
 
 def on_host(backend: Any, state: State) -> State:
@@ -98,4 +116,4 @@ def on_host(backend: Any, state: State) -> State:
     )
 
 
-__all__ = ["copied", "parts", "restored"]
+__all__ = ["copied", "idle_status", "parts", "restored"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 from collections.abc import Sequence
@@ -15,7 +16,10 @@ from ptywidgets.engine.core.state import State
 from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.engine.io import read
 from ptywidgets.engine.preprocess import prepare
+from ptywidgets.reconstruction.inputs.made_of import MadeOf
+from ptywidgets.reconstruction.inputs.tilt_series_data import views_and_optics
 from ptywidgets.reconstruction.saving import saved_file
+from ptywidgets.reconstruction.saving.copies import idle_status
 
 if TYPE_CHECKING:
     from ptywidgets.reconstruction.reconstruction import Reconstruction
@@ -151,7 +155,7 @@ def opened(
     datasets = [read(one, **calibration) for one in files]
     if vacuum is not None:
         datasets = [dataset.with_vacuum(vacuum) for dataset in datasets]
-    return kind(datasets if several else datasets[0], tilts=tilts, defocus=defocus)
+    return _made(kind, dataset=datasets if several else datasets[0], tilts=tilts, defocus=defocus)
 
 
 def loaded(
@@ -170,14 +174,16 @@ def loaded(
         Calibration, masks and vacuum pattern stay those that were saved; where these have others, :attr:`message`
         says so.
     """
-    checkpoint, found = saved_file.load(path, dataset)
-    recon = kind(
-        **found,
-        plan=checkpoint.plan,
-        preparation=checkpoint.preparation,
-        object_type=checkpoint.object_type,
-        model=checkpoint.model,
-        given=checkpoint.given,
+    checkpoint, found, other = saved_file.load(path, dataset)
+    now = checkpoint if checkpoint.since is None or other is None else checkpoint.since
+    recon = _made(
+        kind,
+        **(other or found),
+        plan=now.plan,
+        preparation=now.preparation,
+        object_type=now.object_type,
+        model=now.model,
+        given=now.given,
     )
     for file in checkpoint.inputs:
         recon.remember_input(file)
@@ -186,34 +192,80 @@ def loaded(
         automatic = said.get("schedule") == "automatic"  # older files say planned for manual
         recon.schedule = "automatic" if automatic else "manual"
     recon.hold, recon.find_unknown = tuple(said.get("hold", "").split()), said.get("find_unknown") != "False"
+    words = [saved_file.other_than_saved(dataset, (other or found)["dataset"])]
     if checkpoint.state is not None:
         recon._images.began_from = said.get("initialized_from", "empty")
-        _continue_from(recon, checkpoint.state)
-        recon._inputs.stale = said.get("stale") == "True"  # it was changed after the run that is saved
+        if now is checkpoint:
+            recon.measurement = recon._inputs.prepared = prepare(recon._inputs.data(), recon.preparation)
+        saved_file.take_outcome(recon, checkpoint.outcome)
+        _continue_from(
+            recon, checkpoint.state, recon._maker.now() if now is checkpoint else _made_of(checkpoint, found)
+        )
+        recon._inputs.stale = said.get("stale") == "True" and (now is not checkpoint or checkpoint.since is None)
+        words.append(_about_stale(checkpoint, now))
     recon._inputs.remember_found(said.get("found", "").split())
-    words = saved_file.other_than_saved(dataset, found["dataset"])
-    if words:
-        recon.message = words
-        log.warning(words)
+    told = " ".join(filter(None, words))
+    if told:
+        recon.message = f"{told} {recon.message}".strip()
+        log.warning(told)
     return recon
 
 
-def _continue_from(recon: Reconstruction, state: State) -> None:
-    measurement = prepare(recon._inputs.data(), recon.preparation)
-    if recon.views is None and len(measurement.patterns) != len(state.positions):
+def _made(kind: type[Reconstruction], **values: Any) -> Reconstruction:
+    """One of a kind, which may be a subclass of somebody's that asks for more than a file tells."""
+    try:
+        inspect.signature(kind.__init__).bind(None, **values)
+    except TypeError as error:
+        raise ParameterError(
+            f"{kind.__name__} cannot be made from a file: its __init__ has to take the arguments of Reconstruction, "
+            f"and others with a default, but: {error}. Or open it by Reconstruction itself."
+        ) from error
+    return kind(**values)
+
+
+def _about_stale(checkpoint: Checkpoint, now: Checkpoint) -> str:
+    """Of what the result in a file is, where that is not what is set."""
+    since = checkpoint.since
+    if since is not None and now is checkpoint:
+        name = since.provenance.get("data_name") or "without a name"
+        return f"The data that were set after the run ({name}) were not found again; what the result is of is set."
+    if checkpoint.provenance.get("stale") != "True":
+        return ""
+    if since is None:  # older files tell of what is set only
+        return (
+            "Data, preparation or optics were changed after this result, and the file does not tell from what: it is "
+            "shown as if it were of the present ones. The next run begins anew."
+        )
+    return "The result is of what it was made from; data, preparation or optics set since begin a run anew."
+
+
+def _made_of(checkpoint: Checkpoint, found: dict[str, Any]) -> MadeOf:
+    """What a result was made of, where something else has been set since."""
+    views, first, optics = views_and_optics(found["dataset"], None, found.get("tilts"), found["optics"], None)
+    assert first is not None and optics is not None
+    preparation = checkpoint.preparation  # with the rotation and the transpose that were used, for all tilts
+    measurements = tuple(prepare(one, preparation) for one in ((first,) if views is None else views.datasets))
+    return MadeOf(
+        first, views, measurements, preparation, optics, checkpoint.given, checkpoint.model, checkpoint.object_type
+    )
+
+
+def _continue_from(recon: Reconstruction, state: State, of: MadeOf) -> None:
+    if of.views is None and len(of.measurement.patterns) != len(state.positions):
         raise DataError(
             f"the saved reconstruction is of {len(state.positions)} scan positions, but "
-            f"{len(measurement.patterns)} of these data count; leave out the same ones: "
+            f"{len(of.measurement.patterns)} of these data count; leave out the same ones: "
             "dataset=data.with_scan_mask(...), or what Auto left out, dataset=data.without_bad_frames()."
         )
-    recon.measurement = recon._inputs.prepared = measurement
-    problem = recon._maker.of_state(state)
+    problem = recon._maker.of_state(state, of)
     _check_fits(problem, state)
-    recon._maker.composed = (recon.model, recon.object_type)
     recon.result.take(problem, problem.on_device(state))
     recon._inputs.stale = False
     recon.iteration = state.iteration
-    recon._session.set_status("stopped")
+    status = idle_status(recon)
+    if status != "stopped":  # it has come to its end, which the automatic schedule finds by itself
+        recon._session.target = state.iteration
+    recon._session.set_status(status)
     recon._work.publish()
 
 

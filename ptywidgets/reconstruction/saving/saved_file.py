@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,13 +16,17 @@ from ptywidgets.engine.checkpoint.checkpoint import RECONSTRUCTION, new_provenan
 from ptywidgets.engine.checkpoint.plain import check_saveable
 from ptywidgets.engine.checkpoint.saved_data import SavedData, open_again
 from ptywidgets.engine.checkpoint.saved_views import SavedView
-from ptywidgets.engine.core.errors import DataError, ParameterError, unknown_name
+from ptywidgets.engine.checks.doctor import Finding
+from ptywidgets.engine.core.errors import DataError, FileFormatError, ParameterError, PtyError, unknown_name
+from ptywidgets.engine.core.state import State
 from ptywidgets.engine.data.calibration import NAMES, single
 from ptywidgets.engine.data.dataset import CALIBRATED, Dataset
 from ptywidgets.engine.io.atomic import checked_target
 from ptywidgets.engine.preprocess import Measurement, Preparation
 from ptywidgets.engine.tomography import TiltSeries
+from ptywidgets.reconstruction.inputs.made_of import MadeOf
 from ptywidgets.reconstruction.inputs.tilt_series_data import TiltSeriesData
+from ptywidgets.reconstruction.saving.copies import on_host
 
 if TYPE_CHECKING:
     from ptywidgets.reconstruction.reconstruction import Reconstruction
@@ -48,47 +54,99 @@ def check_can_save(recon: Reconstruction) -> None:
 def save(recon: Reconstruction, path: str | os.PathLike[str], overwrite: bool = False) -> str:
     """Write a checkpoint of the latest whole state; returns the path."""
     check_save(recon, path, overwrite)
-    measurement = recon.measurement
-    if measurement is None or recon.dataset is None:
-        raise ParameterError("nothing to save yet: prepare() or run() first.")
-    latest = recon.result.state
-    if latest is not None and recon.views is None and len(latest.positions) != len(measurement.patterns):
-        raise ParameterError(
-            f"the latest result is of {len(latest.positions)} scan positions, and {len(measurement.patterns)} are set "
-            "now: set the data that it was made from again to save it, or run() first."
-        )
     present = recon._maker.to_save
-    state, problem = (None, None) if present is None else (present[1], present[0])
-    if state is not None and problem is not None:
-        to_numpy = problem.backend.to_numpy
-        memory = {name: to_numpy(array) for name, array in state.memory.items()}
-        parameters = {name: to_numpy(value) for name, value in state.parameters.items()}
-        state = state.replace(
-            object=to_numpy(state.object), probe=to_numpy(state.probe), memory=memory, parameters=parameters
-        )
-    checkpoint = Checkpoint(
-        state=state,
-        plan=recon.plan,
-        preparation=recon.preparation if state is None else _as_used(recon.preparation, measurement),
+    if present is None and (recon.measurement is None or recon.dataset is None):
+        raise ParameterError("nothing to save yet: prepare() or run() first.")
+    checkpoint = _settings(recon) if present is None or recon._inputs.stale else None
+    if present is not None:
+        checkpoint = _of_result(recon, *present, since=checkpoint)
+    assert checkpoint is not None
+    return str(save_checkpoint(path, checkpoint, overwrite, recon.inputs))
+
+
+def _settings(recon: Reconstruction) -> Checkpoint | None:
+    """What is set now; None where there are no data to set anything for."""
+    dataset, measurement = recon.dataset, recon.measurement
+    if dataset is None:
+        return None
+    known = dataset.calibration
+    sampling = None if known.q_pixel is None else known.sampling(dataset.detector_shape)
+    return Checkpoint(
+        state=None,
+        preparation=recon.preparation,
         optics=recon.optics,
-        calibration=recon.dataset.calibration,
         object_type=recon.object_type,
         model=recon.model,
-        sampling=measurement.sampling if problem is None else problem.sampling,
+        sampling=(sampling or (1.0, 1.0)) if measurement is None else measurement.sampling,
+        rotation=(recon.preparation.rotation or 0.0) if measurement is None else measurement.rotation,
+        transpose=bool(recon.preparation.transpose) if measurement is None else measurement.transpose,
+        scan_shape=dataset.scan_shape if measurement is None else measurement.scan_shape,
+        given=recon.given,
+        **_of_data(recon, dataset, recon.views),
+    )
+
+
+def _of_result(
+    recon: Reconstruction, problem: Any, state: State, of: MadeOf, since: Checkpoint | None = None
+) -> Checkpoint:
+    """The latest result, with what it was made of; `since` is what is set now, where that is something else."""
+    measurement = of.measurement
+    return Checkpoint(
+        state=on_host(problem.backend, state),
+        preparation=_as_used(of.preparation, measurement),
+        optics=of.optics,
+        object_type=of.object_type,
+        model=of.model,
+        sampling=problem.sampling,
         rotation=measurement.rotation,
         transpose=measurement.transpose,
         scan_shape=measurement.scan_shape,
-        views=() if recon.views is None else _saved_views(recon.views),
-        given=recon.given,
         voxel_depth=problem.voxel[0] if isinstance(problem, TiltSeries) else None,
-        inputs=tuple(map(str, recon.inputs)),
-        data=SavedData.of(recon.dataset) if recon.views is None else None,
-        provenance=new_provenance(recon.dataset)
+        given=of.given,
+        outcome=_outcome(recon),
+        since=since,
+        **_of_data(recon, of.dataset, of.views),
+    )
+
+
+def _outcome(recon: Reconstruction) -> dict[str, str]:
+    """How the latest run has ended, and what of it is to be doubted; nothing of a run that goes on."""
+    asked = [dataclasses.asdict(finding) for finding in recon._check.doubts]
+    said = {"in question": json.dumps(asked, default=float)} if asked else {}
+    if recon._work.outcome:
+        doubts = json.dumps([dataclasses.asdict(finding) for finding in recon.doubts], default=float)
+        said |= {"status": recon._work.outcome, "message": recon.message, "doubts": doubts}
+    return said | {"found words": recon._unknown.found_words}
+
+
+def take_outcome(recon: Reconstruction, said: dict[str, str]) -> None:
+    """What :func:`save` has written of how a run has ended; files of older versions do not tell."""
+    recon._unknown.found_words = said.get("found words", "")
+    recon._check.doubt_again(_findings(said.get("in question", "[]")))
+    recon.doubts, recon.message = _findings(said.get("doubts", "[]")), said.get("message", "")
+    recon._work.outcome = said.get("status", "")
+
+
+def _findings(text: str) -> tuple[Finding, ...]:
+    try:
+        return tuple(Finding(**{**one, "gives": tuple(one["gives"])}) for one in json.loads(text))
+    except (ValueError, TypeError, KeyError) as error:
+        raise FileFormatError(f"what is to be doubted is told in a way that is not understood: {error!r}.") from error
+
+
+def _of_data(recon: Reconstruction, dataset: Dataset, views: TiltSeriesData | None) -> dict[str, Any]:
+    """What a file remembers of data, and of what holds for a result as for what is set now."""
+    return {
+        "plan": recon.plan,
+        "calibration": dataset.calibration,
+        "views": () if views is None else _saved_views(views),
+        "inputs": tuple(map(str, recon.inputs)),
+        "data": SavedData.of(dataset) if views is None else None,
+        "provenance": new_provenance(dataset)
         | {"initialized_from": recon.initialized_from, "schedule": recon.schedule}
         | {"found": " ".join(_found(recon)), "hold": " ".join(recon.hold)}
         | {"find_unknown": str(recon.find_unknown), "stale": str(recon._inputs.stale)},
-    )
-    return str(save_checkpoint(path, checkpoint, overwrite, recon.inputs))
+    }
 
 
 def _found(recon: Reconstruction) -> list[str]:
@@ -105,9 +163,36 @@ def _as_used(preparation: Preparation, measurement: Measurement) -> Preparation:
 
 def load(
     path: str | os.PathLike[str], dataset: Source | Sequence[Source] | None = None
-) -> tuple[Checkpoint, dict[str, Any]]:
-    """A checkpoint, and the data that belong to it with their optics: what a Reconstruction is made with."""
+) -> tuple[Checkpoint, dict[str, Any], dict[str, Any] | None]:
+    """A checkpoint, the data of its result with their optics, and those that were set since, if any: what a
+    Reconstruction is made with. Where data that were set since are not there any more, the second is None."""
     checkpoint = load_checkpoint(path)
+    since = checkpoint.since
+    if since is None:
+        return checkpoint, _found_again(checkpoint, dataset), None
+    same = _place(since) == _place(checkpoint)
+    try:
+        found = _found_again(checkpoint, dataset)
+    except DataError as error:
+        if same:
+            raise
+        name = since.provenance.get("data_name") or "without a name"
+        raise DataError(f"{error} Those are the data of the result; others ({name}) were set after it.") from error
+    try:
+        return checkpoint, found, _found_again(since, dataset if same else None)
+    except PtyError:  # what matters is there; whoever loads is told
+        return checkpoint, found, None
+
+
+def _place(checkpoint: Checkpoint) -> list[tuple[str, str]]:
+    """Where the patterns of all views are, whatever was done to them."""
+    views, said = checkpoint.views, checkpoint.provenance
+    if views:
+        return [(view.path, view.name) for view in views]
+    return [(said.get("data_path", ""), said.get("data_name", ""))]
+
+
+def _found_again(checkpoint: Checkpoint, dataset: Source | Sequence[Source] | None) -> dict[str, Any]:
     views = checkpoint.views
     if not views:
         if isinstance(dataset, (list, tuple)):
@@ -121,7 +206,7 @@ def load(
             expected=known.get("data_fingerprint", ""),
             calibration=checkpoint.calibration,
         )
-        return checkpoint, {"dataset": found, "optics": checkpoint.optics}
+        return {"dataset": found, "optics": checkpoint.optics}
     given = (
         [None] * len(views) if dataset is None else list(dataset) if isinstance(dataset, (list, tuple)) else [dataset]
     )
@@ -135,7 +220,7 @@ def load(
     ]
     each = [view.optics for view in views if view.optics is not None]
     tilts = [view.tilt for view in views]
-    return checkpoint, {"dataset": datasets, "tilts": tilts, "optics": each or checkpoint.optics}
+    return {"dataset": datasets, "tilts": tilts, "optics": each or checkpoint.optics}
 
 
 def other_than_saved(dataset: Any, found: Any) -> str:

@@ -138,6 +138,7 @@ class Session:
         self.clock = RunTimer()
         self._worker: Worker | None = None
         self._begun_by: int | None = None  # identifier of the thread that is about to begin a run
+        self._preparing = False
         self._lock = threading.RLock()
         self._unheld: weakref.finalize[..., Any] | None = None  # stops a run whose owner is gone
 
@@ -162,6 +163,11 @@ class Session:
         """Raise a ParameterError where something cannot be done during a run."""
         if self.active:
             raise ParameterError(f"cannot {what} while the reconstruction is {self.status}; stop it first.")
+
+    @property
+    def preparing(self) -> bool:
+        """Whether the calling thread is the one that works, and makes ready what its run is made from."""
+        return self._preparing and self._worker is not None and self._worker.is_mine
 
     @property
     def stopping(self) -> bool:
@@ -377,11 +383,14 @@ def _states(session: weakref.ref[Session], n: int | None) -> Generator[State, Pl
     one = session()
     if one is None:
         return
+    one._preparing = True
     try:
         states = one.work.states(n)
     except Halted:
         one.work.halted()
         return
+    finally:
+        one._preparing = False
     del one
     yield from states
     one = session()

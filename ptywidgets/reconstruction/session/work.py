@@ -31,6 +31,7 @@ class ReconstructionWork:
         self._publishing = threading.RLock()
         self._autosaves: Autosaves | None = None  # of the present run
         self._training: Any = None  # the problem of an automatic run, with the counts that it does not get to see
+        self.outcome = ""  # the status that the latest run has ended with, which is saved before it is told
         self._examined: tuple[tuple[Any, ...], tuple[Finding, ...]] | None = None  # data and start, and what is bad
 
     @property
@@ -56,8 +57,7 @@ class ReconstructionWork:
     @property
     def outdated(self) -> bool:
         """Whether the model was changed during a pause."""
-        recon = self.recon
-        return recon._maker.composed not in (None, (recon.model, recon.object_type))
+        return self.recon._maker.has_other_model
 
     @property
     def target_iteration(self) -> int:
@@ -87,6 +87,7 @@ class ReconstructionWork:
         if recon.autosave is not None:
             recon._files.check_autosave(recon.autosave)  # the data may have changed since it was set
         self._autosaves = None
+        self.outcome = ""
         recon.doubts = ()
         recon.message = ""
         recon._files.say_unsaveable()
@@ -139,8 +140,6 @@ class ReconstructionWork:
     def on_end(self, status: str, error: BaseException | None) -> str:
         """Save and say what a run has come to; "doubtful" where it is finished and nobody should believe it."""
         recon, state = self.recon, self.recon.result.state
-        if status == "finished" and state is not None and recon.autosave is not None:
-            self._autosave(state.iteration)
         if error is not None and not isinstance(error, KeyboardInterrupt):
             recon.message = _in_words(error)
         if status == "finished" and recon.doubts:
@@ -148,6 +147,11 @@ class ReconstructionWork:
             if any(finding.name in SEVERE for finding in recon.doubts):
                 status = "doubtful"
         if status in ENDED:
+            self.outcome = status
+            if status in ("finished", "doubtful") and state is not None and recon.autosave is not None:
+                before = recon.message
+                self._autosave(state.iteration)
+                recon.message = before  # of what has failed the verdict is told at the end
             ending.RUNS.discard(recon)
             if recon.result.whole is not None:
                 recon.result.whole.backend.close()
@@ -163,7 +167,7 @@ class ReconstructionWork:
         """The trait says it; what runs is known to the end of the process."""
         if status == "running":
             ending.RUNS.add(self.recon)
-        self.recon.status = status
+        self.recon.set_trait("status", status)
 
     def say(self, words: str) -> None:
         """In the trait."""
@@ -193,6 +197,8 @@ class ReconstructionWork:
             said = f"Forgotten, with the {recon.given.words}: begin_with(...) gives it again."
             recon.given = None
         recon.result.forget()
+        recon._maker.forget()
+        self.outcome = ""
         recon._inputs.stale = False
         recon.iteration = 0
         recon.doubts = ()
@@ -203,28 +209,28 @@ class ReconstructionWork:
     def judge(self) -> None:
         """What should be doubted of what a run has come to, in the trait `doubts`."""
         recon = self.recon
-        seen, dataset, measurement = recon.result.seen, recon.dataset, recon.measurement
-        if seen is None or dataset is None or measurement is None:
+        seen, of = recon.result.seen, recon._maker.made_of
+        if seen is None or of is None:
             return
         problem, state = seen
         held = self._training
-        if held is not None and recon.views is None:
+        if held is not None and of.views is None:
             problem = held.at_window(tuple(state.probe.shape[-2:]))
-        lens = recon.optics.aberrations
-        known: dict[str, Any] = {"defocus": lens["defocus"] if lens.known and not recon._waves.probe_is_given else 0.0}
+        lens, given = of.optics.aberrations, of.given is not None and of.given.probe is not None
+        known: dict[str, Any] = {"defocus": lens["defocus"] if lens.known and not given else 0.0}
         if recon.schedule == "automatic" and state.iteration < recon.target_iteration:
             known["settled"] = True  # the schedule has ended it, as held-out counts were no longer better explained
-        if recon.views is not None:
+        if of.views is not None:
             known["most"] = HARDLY
         before = recon.message
         try:
-            progress = self._look_further if recon.views is None else None
+            progress = self._look_further if of.views is None else None
             of_the_run = doubts_of(problem, state, recon.plan, progress=progress, **known)
         except Halted:
             recon.message = before
             of_the_run = doubts_of(problem, state, recon.plan, **known)
         self._training = None
-        looked_at = (dataset, measurement, recon.optics)
+        looked_at = (of.dataset, of.measurement, of.optics)
         if self._examined is None or any(a is not b for a, b in zip(self._examined[0], looked_at, strict=True)):
             of_the_data = tuple(f for f in examine(*looked_at, quick=True) if f.verdict == "bad")
             self._examined = (looked_at, of_the_data)

@@ -311,7 +311,7 @@ class ReconstructionRunner(Panel):
         self.stop.disabled = not active
         self.run.button_style, self.stop.button_style = ("", "danger") if active else ("primary", "")
         self.reset.disabled = status == "running" or not (kept or status == "error")
-        self.save.disabled = recon.measurement is None
+        self.save.disabled = recon.measurement is None and not kept
         self.progress.max = max(1, recon.target_iteration)
         self.progress.value = min(done, self.progress.max)
         kind = message_kind(recon)

@@ -161,9 +161,9 @@ def test_too_much_defocus_is_called_bad(designer):
 
 
 def test_a_run_keeps_its_probe_and_the_designer_says_so(designer):
-    designer.recon.status = "running"
+    designer.recon.set_trait("status", "running")
     assert "next start" in designer.status_text
-    designer.recon.status = "stopped"
+    designer.recon.set_trait("status", "stopped")
     assert "next start" not in designer.status_text
 
 

@@ -197,7 +197,7 @@ def test_save_says_where_and_the_file_loads(runner, recon, data, tmp_path):
     assert loaded.iteration == 2
     shown = ReconstructionRunner(loaded)
     assert frames(shown) > 0 and shown.curve.line.y.tolist() == pytest.approx(recon.losses)
-    assert "stopped, iteration 2" in shown.state_line.value
+    assert "finished, iteration 2" in shown.state_line.value
 
 
 def test_a_path_that_cannot_be_is_told(runner, recon, tmp_path):

@@ -30,8 +30,8 @@ LITTLE = 0.15  # where less than this share of what is no noise is explained, an
 # Sigmas by which the best has to be better than its flip, from which only the second order of the phase, and its sign,
 # tell it; with less the atoms have to say so, too.
 FLIP = 6.0
-# Stated sigmas that make one: the model lacks alike in all parts of the block, which do not disagree about that. With it
-# the probabilities of alternatives are as often right as they say (437 variants, benchmarks/calibration.py).
+# Stated sigmas that make one: what the model lacks is alike in all parts of the block, which do not disagree about it.
+# With it the probabilities of alternatives are as often right as they say (437 variants, benchmarks/calibration.py).
 UNSEEN = 2.0
 ASTIGMATIC = 0.3  # astigmatism over defocus, from which on each may be the other: it has to be clearer, CLEAR[1]
 FRINGES = 0.7  # share of a phase that has one spatial frequency: a lattice whose atoms are not resolved
