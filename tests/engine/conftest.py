@@ -1,4 +1,5 @@
-"""Simulated data of known orientation and optics, of several specimens: what the tests of the start are tried on."""
+"""Simulated data of known orientation and optics, of several specimens: what the tests of the start are tried on; and a
+small problem."""
 
 from __future__ import annotations
 
@@ -10,8 +11,14 @@ import pytest
 from ptywidgets.engine import Aberrations, Calibration, Dataset, Optics, make_probe, read
 from ptywidgets.engine.preprocess import scan_positions
 from ptywidgets.engine.simulate import diffraction_patterns, poisson_counts, projected_phase
+from ptywidgets.testing import example_problem
 
 ENERGY, SEMIANGLE = 80e3, 20.0
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return example_problem("potential")
 
 
 def film(field, generator):

@@ -14,12 +14,6 @@ from ptywidgets.engine.checks.trials import DEFOCUS, DEPTH, ORIENTATION, Trial, 
 from ptywidgets.engine.metrics.goodness import Goodness
 from ptywidgets.engine.metrics.phase_sign import dark_atoms
 from ptywidgets.engine.refinements import RefinePositions
-from ptywidgets.testing import example_problem
-
-
-@pytest.fixture(scope="module")
-def problem():
-    return example_problem("potential")
 
 
 def names(problem, state, plan=None):

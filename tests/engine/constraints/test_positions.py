@@ -5,12 +5,6 @@ import pytest
 
 from ptywidgets.engine.constraints import PositionAffine, PositionDistance, PositionMean, Relaxed
 from ptywidgets.engine.constraints.positions import affine_part
-from ptywidgets.testing import example_problem
-
-
-@pytest.fixture(scope="module")
-def problem():
-    return example_problem("potential")
 
 
 def applied(constraint, problem, positions):

@@ -14,11 +14,6 @@ from ptywidgets.testing import example_problem, example_series
 ALGORITHMS = ("PIE", "gradient descent", "LSQ-ML", "conjugate gradients", "projections")
 
 
-@pytest.fixture(scope="module")
-def problem():
-    return example_problem("potential")
-
-
 def counts_of(probe):
     return float((np.abs(probe) ** 2).sum(dtype=float))
 

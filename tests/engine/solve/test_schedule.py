@@ -27,11 +27,6 @@ CONSTRAINTS = default_constraints("potential")
 
 
 @pytest.fixture(scope="module")
-def problem():
-    return example_problem("potential")
-
-
-@pytest.fixture(scope="module")
 def wide():
     """Patterns that reach three times as far as a small aperture needs, so that a coarse window is worth its while."""
     dataset = samples.ducky("tiny")
