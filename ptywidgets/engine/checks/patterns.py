@@ -11,9 +11,10 @@ from scipy.signal import fftconvolve
 from ptywidgets.engine.checks.facts import Facts, Finding, NotKnown
 from ptywidgets.engine.data.calibration import in_words, single
 from ptywidgets.engine.data.detectors import WIDE, disk_semiangle
+from ptywidgets.engine.optics.vacuum import clean_vacuum
 from ptywidgets.engine.preprocess.defects.pixels import bad_pixels_of
 from ptywidgets.engine.preprocess.disk.aperture import shows_edge
-from ptywidgets.engine.preprocess.disk.disk import calibrate_detector
+from ptywidgets.engine.preprocess.disk.disk import calibrate_detector, measure_disk
 from ptywidgets.engine.preprocess.disk.hidden_disk import UNTOLD
 from ptywidgets.engine.preprocess.origin.descan_fit import fit_descan
 
@@ -172,7 +173,11 @@ def dark_part(facts: Facts) -> float:
 
     A circle that is a little smaller than the disk is laid where it holds the most bright pixels.
     """
-    if facts.vacuum is None:
+    vacuum, pixels = facts.vacuum, facts.calibration.relative_pixels
+    if vacuum is None:
+        return 0.0
+    own = clean_vacuum(vacuum, facts.dataset.mask, pixels).pattern
+    if _dark(own, measure_disk(own, pixels).radius) <= DARK:  # before any pattern is read
         return 0.0
     radius = facts.vacuum_disk.radius
     dark = _dark(facts.vacuum_clean, radius)

@@ -21,7 +21,7 @@ from ptywidgets.engine.core.params import whole_number
 from ptywidgets.engine.core.protocols import ReconstructionProblem
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.data.calibration import both, single
-from ptywidgets.engine.metrics.structure import shows_specimen
+from ptywidgets.engine.metrics.structure import explained_differences, shows_specimen
 from ptywidgets.engine.optics.aberrations import Aberrations
 from ptywidgets.engine.optics.probe import Optics, make_probe
 from ptywidgets.engine.optics.probe_report import probe_diameter
@@ -48,6 +48,9 @@ FULL = 0.9  # of its box: a probe as wide as that wraps round, and nothing that 
 STILL = 0.2  # of these: rounds that move lens and scan by less have nothing to add
 SURE = 5.0  # times the noise of the difference of two likelihoods
 UNEXPLAINED = 0.42  # share of the structure: a start that leaves more is too wrong for its neighbourhood to tell
+EXPLAINED = (
+    0.25  # of what tells the patterns apart, at least: of a right lens it is most, and 0.1 or less of another one
+)
 CLEARLY = 0.02  # share of the error, where data are no counts and nothing can be held out
 
 
@@ -138,7 +141,7 @@ def check_start(
         seen, more = _look(problem, maps, free, tell)
     if more is not None:
         tell("both on all of the counts")
-        gain = _gain(problem, with_offsets(problem, more), seed)
+        gain = _gain(problem, with_offsets(problem, more), seed, of_scan=True)
         if gain > SURE:
             found = replace(more, aperture=found.aperture)
     changed = found.aperture != 1 or bool(found.aberrations) or bool((found.affine != np.eye(2)).any())
@@ -337,16 +340,19 @@ def _off(
     return rms > lens * CHI, abs(offsets.rotation) > angle * ANGLE, abs(offsets.scale - 1) > scale * SCALE
 
 
-def _gain(problem: Problem, other: Problem, seed: int) -> float:
+def _gain(problem: Problem, other: Problem, seed: int, of_scan: bool = False) -> float:
     """How much better the first sweeps explain the counts with another lens and scan, in units of the noise that
     two likelihoods differ by; without counts that can be held out, in :data:`CLEARLY` of the error. 0 where they
     explain little with either, and where they explain but the mean of the patterns: with a wrong aperture there is much
-    to explain in patterns that are all alike, and nothing of it is told by the scan."""
+    to explain in patterns that are all alike, and nothing of it is told by the scan. With `of_scan` a part of what
+    tells the patterns apart has to be explained, too."""
     (before, first), (after, second) = (first_sweeps(p, seed) for p in (problem, other))
     if not _left(second, after) < UNEXPLAINED or shows_specimen(second, after) is False:
         return 0.0
     if first.held_out is not None and second.held_out is not None:
         count = len(first.held_out.indices)
+        if of_scan and not explained_differences(second, after) > EXPLAINED:
+            return 0.0
         difference = (before.misfits[-1] - after.misfits[-1]) * count
         return math.copysign(math.sqrt(abs(difference)), difference) if math.isfinite(difference) else 0.0
     fell = 1 - after.losses[-1] / before.losses[-1]

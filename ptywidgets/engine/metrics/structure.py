@@ -62,6 +62,39 @@ def shows_specimen(problem: Problem, state: State | None = None) -> bool | None:
 
 def _predicted(problem: Problem, state: State) -> float:
     """By how many sigmas of counting held-out counts differ from their mean as a state says."""
+    said, left, mean = _differences(problem, state)
+    noise = float((said**2 / mean).sum())
+    return float((said * left / mean).sum()) / np.sqrt(noise) if noise > 0 else 0.0
+
+
+def explained_differences(problem: Problem, state: State) -> float:
+    """Share of what tells held-out counts from their mean, noise aside, that a state explains; below 0 where the mean
+    alone explains more.
+
+    What all patterns have in common, as of an aperture that is another one, is no part of it.
+
+    Parameters
+    ----------
+    problem : Problem
+        With counts that are held out, at the window of the state.
+    state : State
+
+    Examples
+    --------
+    >>> from ptywidgets.engine.problem.held_out import hold_out
+    >>> from ptywidgets.testing import example_problem
+    >>> problem = hold_out(example_problem("potential"))
+    >>> 0 < explained_differences(problem, problem.start()) < 1
+    True
+    """
+    said, left, mean = _differences(problem, state)
+    whole = float((left**2 / mean).sum()) - left.size * (1 - 1 / max(2, len(left)))  # less what counting makes of it
+    explained = float((said * (2 * left - said) / mean).sum())
+    return explained / whole if whole > 0 else min(explained, 0.0)
+
+
+def _differences(problem: Problem, state: State) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of held-out counts, what a state says and what there is (K, P), each without its mean; the mean counts (P,)."""
     held = problem.held_out
     assert held is not None
     alone, seen = held.unseen(problem, state)
@@ -72,9 +105,7 @@ def _predicted(problem: Problem, state: State) -> float:
     mean = counts.mean(0)
     good &= mean > 0
     said, left = ((some - some.mean(0))[:, good] for some in (expected, counts))
-    weighted = said / mean[good]
-    noise = float((weighted * said).sum())
-    return float((weighted * left).sum()) / np.sqrt(noise) if noise > 0 else 0.0
+    return said, left, mean[good]
 
 
 def _alike(problem: Problem, most: int) -> float:
@@ -115,4 +146,4 @@ def _excess(counts: np.ndarray, pairs: np.ndarray) -> float:
     return float(products[tuple(pairs)].mean() - others.mean()) / spread * np.sqrt(pairs.shape[1]) if spread else 0.0
 
 
-__all__ = ["shows_specimen"]
+__all__ = ["explained_differences", "shows_specimen"]

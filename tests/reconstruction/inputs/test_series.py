@@ -50,7 +50,9 @@ def done():
 
 
 def test_one_data_set_is_no_series():
-    single = Reconstruction(example_tilts()[0], optics=SERIES_OPTICS).run(1)
+    single = Reconstruction(example_tilts()[0], optics=SERIES_OPTICS)
+    single.prepare(rotation=0.0, transpose=False)
+    single.run(1)
     assert single.views is single.volume is single.voxel is None
     assert single.snapshot().tilts == () and single.object.ndim == 2
 

@@ -124,6 +124,19 @@ def test_the_other_side_of_a_scale_can_be_given(duck):
     assert recon.status == "finished" and recon.calibration.scan_step == STEP
 
 
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.3])
+def test_a_lens_that_explains_but_the_mean_of_the_patterns_is_not_taken(share):
+    """Of patterns that are mostly their mean, as with a background that no model has: a coma of 4000 A was."""
+    duck = samples.ducky("tiny")
+    data = np.asarray(duck.data, float)
+    weak = data.mean((0, 1)) + share * (data - data.mean((0, 1)))
+    recon = Reconstruction(replace(duck, data=np.random.default_rng(2).poisson(weak).astype(np.uint16)), defocus=250)
+    recon.prepare(rotation=ROTATION, transpose=False)
+    recon.run(1)
+    assert recon.optics.aberrations == Aberrations(defocus=250)
+    assert (recon.rotation, recon.calibration) == (ROTATION, duck.calibration)
+
+
 @pytest.mark.parametrize("schedule", ["automatic", "manual"])
 def test_patterns_that_are_all_alike_change_nothing_and_end_in_doubt(schedule):
     """With a vacuum pattern's aperture there is much to explain in the mean, and any lens but the given one does."""
