@@ -20,7 +20,7 @@ PARTS = {  # and what a copy takes over of each; the rest is made again
     "_images": ("began_from",),
     "_maker": ("made_of", "room"),
     "_session": ("target", "stages"),
-    "_check": ("_scale",),
+    "_check": ("_scale", "_held"),
     "_work": ("outcome",),
     "_files": ("warned",),
 }

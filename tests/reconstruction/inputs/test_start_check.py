@@ -209,7 +209,7 @@ def test_what_is_held_is_kept_and_costs_the_image(duck, right):
     ],
     ids=["step", "rotation", "defocus"],
 )
-def test_what_the_counts_say_against_what_is_held_is_told(duck, hold, error, told):
+def test_what_the_counts_say_against_what_is_held_is_told(duck, tmp_path, hold, error, told):
     recon = started(duck, hold=hold, **error)
     before = (recon.rotation, recon.optics.aberrations["defocus"], recon.calibration.scan_step)
     recon.run(1)
@@ -217,6 +217,8 @@ def test_what_the_counts_say_against_what_is_held_is_told(duck, hold, error, tol
     kept = {"rotation": 0, "aberrations": 1, "scan_step": 2}[hold]
     assert after[kept] == before[kept]
     assert recon.status == "doubtful" and told in recon.message and "It is held and was not changed" in recon.message
+    for other in (recon.copy(), Reconstruction.load(recon.save(tmp_path / "r.h5"), dataset=recon.dataset)):
+        assert other.run(1).status == "doubtful" and other.message == recon.message
     recon.hold = ()
     recon.prepare(rotation=ROTATION, transpose=False)
     recon.optics = recon.optics.replace(aberrations=Aberrations(defocus=DEFOCUS))
