@@ -91,7 +91,7 @@ def doubts_of(
     if nothing is not None:  # no other model explains noise, and no peak in it is one
         return tuple(finding for finding in (nothing, _box(problem, state)) if finding is not None)
     sign = raster = None
-    if error is None and (_has_settled(state) if settled is None else settled):
+    if error is None and (has_settled(state) if settled is None else settled):
         error = _unexplained(problem, state, most, defocus, progress)
         sign = _sign(problem, state, defocus) if error is None else None
         raster = _raster(problem, state) if error is None else None
@@ -138,7 +138,15 @@ def _nothing(problem: Problem, state: State) -> Finding | None:
     return _bad(NOTHING, 0.0, "", words, remedy)
 
 
-def _has_settled(state: State) -> bool:
+def has_settled(state: State) -> bool:
+    """Whether the error of a run hardly falls any more, so that what it leaves can be held against the result.
+
+    Examples
+    --------
+    >>> from ptywidgets.testing import example_problem
+    >>> has_settled(example_problem("potential").start())
+    False
+    """
     losses = state.losses
     return len(losses) >= SETTLED and losses[-1] > (1 - SLOW) ** 2 * losses[-3]
 
@@ -276,4 +284,15 @@ def _bad(name: str, value: float, unit: str, words: str, remedy: str) -> Finding
     return Finding(name, "bad", float(value), unit, words, remedy)
 
 
-__all__ = ["CONTRADICTED", "ERROR", "HARDLY", "NOTHING", "SCALE", "SEVERE", "SIGN", "doubtful", "doubts_of"]
+__all__ = [
+    "CONTRADICTED",
+    "ERROR",
+    "HARDLY",
+    "NOTHING",
+    "SCALE",
+    "SEVERE",
+    "SIGN",
+    "doubtful",
+    "doubts_of",
+    "has_settled",
+]

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ptywidgets.engine.core.errors import FileFormatError, FileInTheWay
+from ptywidgets.engine.core.errors import FileFormatError, FileInTheWay, ParameterError
 from ptywidgets.engine.io.detect_format import first_bytes, printable
 
 _PART = re.compile(r"\..+\.(?P<process>\d{1,10})-[0-9a-f]{8}(?:-(?P<place>[0-9a-f]{8}))?\.part", re.DOTALL)
@@ -122,6 +122,8 @@ def checked_target(
     """
     asked = _path(path)
     shown = printable(str(asked))
+    if not isinstance(overwrite, bool):  # "no" would be true
+        raise ParameterError(f"overwrite is {overwrite!r}; expected True or False.")
     try:
         target = Path(os.path.realpath(asked))  # a link stays a link
         there = _lstat(target)

@@ -15,7 +15,7 @@ import numpy as np
 
 from ptywidgets.engine.calibrate.estimates import revised
 from ptywidgets.engine.calibrate.flip import resolve_flip
-from ptywidgets.engine.core.errors import DataError
+from ptywidgets.engine.core.errors import DataError, ParameterError
 from ptywidgets.engine.core.files import listed_files
 from ptywidgets.engine.data.dataset import Calibration, Dataset
 from ptywidgets.engine.optics.probe import Optics
@@ -284,9 +284,12 @@ class Inputs:
         """Raise where data or a measurement are about to be set, or taken away, during a run.
 
         A run has its data in its problem, so other ones are refused as :meth:`crop` and :meth:`prepare` are, but for
-        those who make it ready; another tilt of the same series is but looked at.
+        those who make it ready; another tilt of the same series is but looked at. While it is made ready, lens and
+        preparation are found and taken over, so nobody else can set these.
         """
         recon, session = self.recon, self.recon._session
+        if name in ("optics", "preparation") and session.made_ready:
+            raise ParameterError(f"cannot set the {name} while a run looks for what is unknown of it; stop it first.")
         if name not in TITLES or session.preparing or self._turning:
             return
         if not (name == "dataset" and recon.views is not None and recon.views.number(value) is not None):

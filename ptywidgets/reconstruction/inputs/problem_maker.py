@@ -77,18 +77,6 @@ class ProblemMaker:
         (measurement,) = of.measurements
         return room_for(refinements, measurement)
 
-    @property
-    def to_save(self) -> tuple[Problem | TiltSeries, State, MadeOf] | None:
-        """The latest state as a run would go on from it, under the model and the object type that are set now; where a
-        run would begin anew, as it is. With what it was made of."""
-        recon, of = self.recon, self.made_of
-        present = recon.result.present
-        if present is None or of is None:
-            return None
-        if recon._inputs.stale or not self.has_other_model:
-            return *present, of
-        return self._of_present_model(recon.result.whole, present[1], of)
-
     def _of_present_model(self, old: Any, state: State, of: MadeOf) -> tuple[Any, State, MadeOf]:
         recon = self.recon
         if of.views is not None:

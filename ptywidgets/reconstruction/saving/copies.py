@@ -21,7 +21,7 @@ PARTS = {  # and what a copy takes over of each; the rest is made again
     "_maker": ("made_of", "room"),
     "_session": ("target", "stages"),
     "_check": ("_scale", "_held"),
-    "_work": ("outcome",),
+    "_work": ("outcome", "_standing"),
     "_files": ("warned",),
 }
 ATTRIBUTES = (

@@ -176,13 +176,14 @@ def loaded(
     """
     checkpoint, found, other = saved_file.load(path, dataset)
     now = checkpoint if checkpoint.since is None or other is None else checkpoint.since
+    model = now if checkpoint.since is None or saved_file.is_stale(checkpoint) else checkpoint.since
     recon = _made(
         kind,
         **(other or found),
         plan=now.plan,
         preparation=now.preparation,
-        object_type=now.object_type,
-        model=now.model,
+        object_type=model.object_type,
+        model=model.model,
         given=now.given,
     )
     for file in checkpoint.inputs:
@@ -198,10 +199,9 @@ def loaded(
         if now is checkpoint:
             recon.measurement = recon._inputs.prepared = prepare(recon._inputs.data(), recon.preparation)
         saved_file.take_outcome(recon, checkpoint.outcome)
-        _continue_from(
-            recon, checkpoint.state, recon._maker.now() if now is checkpoint else _made_of(checkpoint, found)
-        )
-        recon._inputs.stale = said.get("stale") == "True" and (now is not checkpoint or checkpoint.since is None)
+        of = recon._maker.now() if now is checkpoint else _made_of(checkpoint, found)
+        _continue_from(recon, checkpoint.state, of.with_model(checkpoint.model, checkpoint.object_type))
+        recon._inputs.stale = saved_file.is_stale(checkpoint) and (now is not checkpoint or checkpoint.since is None)
         words.append(_about_stale(checkpoint, now))
     recon._inputs.remember_found(said.get("found", "").split())
     told = " ".join(filter(None, words))
@@ -226,10 +226,12 @@ def _made(kind: type[Reconstruction], **values: Any) -> Reconstruction:
 def _about_stale(checkpoint: Checkpoint, now: Checkpoint) -> str:
     """Of what the result in a file is, where that is not what is set."""
     since = checkpoint.since
+    if since is not None and not saved_file.is_stale(checkpoint):
+        return "The result is of the model that it was made with; the next run goes on with the one that was set since."
     if since is not None and now is checkpoint:
         name = since.provenance.get("data_name") or "without a name"
         return f"The data that were set after the run ({name}) were not found again; what the result is of is set."
-    if checkpoint.provenance.get("stale") != "True":
+    if not saved_file.is_stale(checkpoint):
         return ""
     if since is None:  # older files tell of what is set only
         return (

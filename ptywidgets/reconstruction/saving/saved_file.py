@@ -54,12 +54,13 @@ def check_can_save(recon: Reconstruction) -> None:
 def save(recon: Reconstruction, path: str | os.PathLike[str], overwrite: bool = False) -> str:
     """Write a checkpoint of the latest whole state; returns the path."""
     check_save(recon, path, overwrite)
-    present = recon._maker.to_save
-    if present is None and (recon.measurement is None or recon.dataset is None):
+    present, of = recon.result.present, recon._maker.made_of
+    if (present is None or of is None) and (recon.measurement is None or recon.dataset is None):
         raise ParameterError("nothing to save yet: prepare() or run() first.")
-    checkpoint = _settings(recon) if present is None or recon._inputs.stale else None
-    if present is not None:
-        checkpoint = _of_result(recon, *present, since=checkpoint)
+    unlike = recon._inputs.stale or recon._maker.has_other_model
+    checkpoint = _settings(recon) if present is None or of is None or unlike else None
+    if present is not None and of is not None:
+        checkpoint = _of_result(recon, *present, of, since=checkpoint)
     assert checkpoint is not None
     return str(save_checkpoint(path, checkpoint, overwrite, recon.inputs))
 
@@ -168,7 +169,7 @@ def load(
     Reconstruction is made with. Where data that were set since are not there any more, the second is None."""
     checkpoint = load_checkpoint(path)
     since = checkpoint.since
-    if since is None:
+    if since is None or not is_stale(checkpoint):
         return checkpoint, _found_again(checkpoint, dataset), None
     same = _place(since) == _place(checkpoint)
     try:
@@ -182,6 +183,11 @@ def load(
         return checkpoint, found, _found_again(since, dataset if same else None)
     except PtyError:  # what matters is there; whoever loads is told
         return checkpoint, found, None
+
+
+def is_stale(checkpoint: Checkpoint) -> bool:
+    """Whether a run would begin anew, as data, preparation or optics are not those of the result."""
+    return checkpoint.provenance.get("stale") == "True"
 
 
 def _place(checkpoint: Checkpoint) -> list[tuple[str, str]]:

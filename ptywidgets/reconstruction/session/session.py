@@ -170,6 +170,11 @@ class Session:
         return self._preparing and self._worker is not None and self._worker.is_mine
 
     @property
+    def made_ready(self) -> bool:
+        """Whether a run is being made ready by another thread than the calling one."""
+        return self._preparing and self.active and not self.preparing
+
+    @property
     def stopping(self) -> bool:
         """Whether a run goes on that was asked to end."""
         return self._worker is not None and self._worker.active and self._worker.stopping

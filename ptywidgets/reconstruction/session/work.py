@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ptywidgets.engine.checks.doctor import Finding, examine
-from ptywidgets.engine.checks.doubts import HARDLY, SEVERE, doubtful, doubts_of
+from ptywidgets.engine.checks.doubts import ERROR, HARDLY, SEVERE, SIGN, doubtful, doubts_of, has_settled
 from ptywidgets.engine.core.errors import PtyError
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.solve.iterate import steps
@@ -32,6 +32,7 @@ class ReconstructionWork:
         self._autosaves: Autosaves | None = None  # of the present run
         self._training: Any = None  # the problem of an automatic run, with the counts that it does not get to see
         self.outcome = ""  # the status that the latest run has ended with, which is saved before it is told
+        self._standing: tuple[Finding, ...] = ()  # what was last doubted of the result: it stands until judged again
         self._examined: tuple[tuple[Any, ...], tuple[Finding, ...]] | None = None  # data and start, and what is bad
 
     @property
@@ -88,6 +89,7 @@ class ReconstructionWork:
             recon._files.check_autosave(recon.autosave)  # the data may have changed since it was set
         self._autosaves = None
         self.outcome = ""
+        self._standing = recon.doubts or self._standing
         recon.doubts = ()
         recon.message = ""
         recon._files.say_unsaveable()
@@ -97,6 +99,8 @@ class ReconstructionWork:
         """Those of the plan, or of the automatic schedule."""
         recon, session = self.recon, self.recon._session
         problem, state = recon._maker.ready()
+        if not state.iteration:
+            self._standing = ()
         target = state.iteration + n if n is not None else recon.plan.iterations
         if target <= state.iteration:
             target = state.iteration + recon.plan.iterations
@@ -199,6 +203,7 @@ class ReconstructionWork:
         recon.result.forget()
         recon._maker.forget()
         self.outcome = ""
+        self._standing = ()
         recon._inputs.stale = False
         recon.iteration = 0
         recon.doubts = ()
@@ -234,6 +239,10 @@ class ReconstructionWork:
         if self._examined is None or any(a is not b for a, b in zip(self._examined[0], looked_at, strict=True)):
             of_the_data = tuple(f for f in examine(*looked_at, quick=True) if f.verdict == "bad")
             self._examined = (looked_at, of_the_data)
+        if known.get("settled") or has_settled(state):
+            self._standing = ()
+        names = [finding.name for finding in of_the_run]
+        of_the_run += tuple(f for f in self._standing if f.name in (ERROR, SIGN) and f.name not in names)
         names = [finding.name for finding in of_the_run]
         recon.doubts = (
             *of_the_run,

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
-from ptywidgets.engine.core.errors import FileFormatError
+from ptywidgets.engine.core.errors import FileFormatError, ParameterError
 from ptywidgets.engine.data.dataset import Calibration, Dataset
 from ptywidgets.engine.io import atomic_file, read, write
 from ptywidgets.engine.io.arrays.array_likes import counted
@@ -42,6 +42,15 @@ def test_calibration_and_vacuum_come_back(tmp_path):
     again = read(write(tmp_path / "a.h5", original))
     assert again.calibration == original.calibration
     np.testing.assert_array_equal(again.vacuum, original.vacuum)
+
+
+def test_overwrite_is_true_or_false(tmp_path):
+    """A word such as "no" was taken for yes."""
+    path = tmp_path / "there.h5"
+    path.write_bytes(b"somebody's")
+    with pytest.raises(ParameterError, match="overwrite is 'no'; expected True or False"):
+        write(path, dataset(), overwrite="no")
+    assert path.read_bytes() == b"somebody's"
 
 
 def test_existing_file_is_kept_unless_overwrite(tmp_path):

@@ -154,3 +154,20 @@ def test_what_is_set_while_a_run_is_made_ready_is_not_lost(data, monkeypatch):
     monkeypatch.undo()
     assert recon.run(1).iteration == 1
     assert np.isclose(recon._maker.made_of.optics.aberrations["defocus"], 400, rtol=0.4)
+
+
+@pytest.mark.parametrize("name", ["optics", "preparation"])
+def test_lens_and_preparation_are_not_set_while_a_run_looks_for_them(data, name):
+    """They were overwritten by what was found, or used with a rotation that had been found for another lens."""
+    recon = Reconstruction(data)
+    lens = recon.optics.replace(aberrations={"defocus": -180.0})
+    value = {"optics": lens, "preparation": recon.preparation.replace(rotation=60.0)}[name]
+    recon.start()
+    wait_for(lambda: recon.message.startswith("Finding"))
+    before = getattr(recon, name)
+    with pytest.raises(ParameterError, match=f"cannot set the {name} while a run looks for what is unknown of it"):
+        setattr(recon, name, value)
+    assert getattr(recon, name) == before
+    recon.stop()
+    setattr(recon, name, value)
+    assert getattr(recon, name) == value

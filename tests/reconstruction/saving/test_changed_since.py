@@ -22,7 +22,8 @@ def test_a_change_of_the_object_type_is_saved_with_the_state_that_goes_with_it(d
     recon = Reconstruction(data, defocus=250, object_type=first).run(3)
     recon.object_type = then
     loaded = Reconstruction.load(recon.save(tmp_path / "r.h5"), dataset=data)
-    assert loaded.object_type == then and (loaded.state.object.dtype.kind == "c") is (then == "complex")
+    assert loaded.object_type == then and (loaded.state.object.dtype.kind == "c") is (first == "complex")
+    assert "goes on with the one that was set since" in loaded.message
     assert loaded.run(2).iteration == 5 and np.isfinite(loaded.object_phase).all()
     other = recon.copy().run(2)
     np.testing.assert_allclose(loaded.object_phase, other.object_phase, atol=1e-5)
@@ -35,6 +36,23 @@ def test_so_is_a_change_of_the_model(data, tmp_path, change):
     loaded = Reconstruction.load(recon.save(tmp_path / "r.h5"), dataset=data).run(2)
     assert loaded.iteration == 5 and loaded.model == recon.model
     assert len(loaded.slices) == change.get("slices", 1) and len(loaded.modes) == change.get("modes", 1)
+
+
+def test_a_file_keeps_slices_and_modes_that_the_model_set_since_has_not(data, tmp_path):
+    """The file had the state brought to the model of then: its slices and all modes but one were gone."""
+    recon = Reconstruction(data, defocus=250, object_type="complex")
+    thin, recon.model = recon.model, recon.model.replace(slices=3, thickness=30.0, modes=3)
+    recon.run(3)
+    object_before, probe = recon.object, recon.probe
+    recon.model, recon.object_type = thin, "potential"
+    loaded = Reconstruction.load(recon.save(tmp_path / "r.h5"), dataset=data)
+    again = Reconstruction.load(loaded.save(tmp_path / "again.h5"), dataset=data)
+    for one in (loaded, again):
+        assert np.array_equal(one.object, object_before) and np.array_equal(one.probe, probe)
+        assert one.model == thin and one.object_type == "potential" and len(one.slices) == 3
+    assert len(loaded.run(1).slices) == 1 and loaded.iteration == 4
+    loaded.model, loaded.object_type = thin.replace(modes=2), "complex"  # and it can be set back
+    assert loaded.run(1).iteration == 5
 
 
 CHANGES = {

@@ -102,3 +102,24 @@ def test_what_is_saved_in_the_middle_of_a_run_has_not_ended(data, tmp_path):
 def test_the_command_line_tells_it(data, scale, tmp_path, capsys):
     main(["info", doubtful(data, scale).run(1).save(tmp_path / "r.h5")])
     assert "doubtful: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("way", ["copy", "file", "it"])
+def test_a_doubt_stands_until_the_result_is_judged_again(way, tmp_path):
+    """One more iteration of a run that ended as doubtful ended as finished: it was too short to be judged."""
+    dataset = samples.ducky("tiny", dose=3e3)
+    recon = Reconstruction(dataset, defocus=-250)
+    recon.prepare(rotation=-15, transpose=False)
+    assert recon.run().status == "doubtful"
+    doubts = [finding.name for finding in recon.doubts]
+    if way == "copy":
+        recon = recon.copy()
+    elif way == "file":
+        recon = Reconstruction.load(recon.save(tmp_path / "r.h5"), dataset=dataset)
+    recon.run(1)
+    assert recon.status == "doubtful" and [finding.name for finding in recon.doubts] == doubts
+    recon.start(1000)
+    recon.stop()
+    assert recon.run(1).status == "doubtful"
+    recon.update_optics(defocus=250)
+    assert recon.run(1).status == "finished" and recon.doubts == ()
