@@ -38,9 +38,7 @@ class Estimate:
     unit: str
     source: str  # where it comes from: "given", "from least curl", ...
     sentence: str
-    told: Estimate | None = field(
-        default=None, repr=False
-    )  # what had been estimated, where another value was set since
+    told: Estimate | None = field(default=None, repr=False)  # what had been estimated, before another value was set
 
 
 def revised(

@@ -13,14 +13,13 @@ from ptywidgets.engine.data.calibration import in_words, single
 from ptywidgets.engine.data.detectors import WIDE, disk_semiangle
 from ptywidgets.engine.optics.vacuum import clean_vacuum
 from ptywidgets.engine.preprocess.defects.pixels import bad_pixels_of
-from ptywidgets.engine.preprocess.disk.aperture import shows_edge
+from ptywidgets.engine.preprocess.disk.aperture import EDGE, shows_edge
 from ptywidgets.engine.preprocess.disk.disk import calibrate_detector, measure_disk
 from ptywidgets.engine.preprocess.disk.hidden_disk import UNTOLD
 from ptywidgets.engine.preprocess.origin.descan_fit import fit_descan
 
 _LOOKED_AT = 64e6  # bytes of data on disk that are read as a whole
 INNER, DARK = 0.85, 0.05  # of the radius; and of the circle that is as wide as that: less may be noise or another shape
-_ROLLOFF_SHARE = 0.474  # of a half-cosine amplitude's roll-off lies between 90 and 10 % of its intensity
 
 
 def check_counts(facts: Facts) -> Finding:
@@ -119,7 +118,7 @@ def check_disk(facts: Facts) -> Finding:
     energy, q_pixel = facts.calibration.require("energy"), single(facts.calibration.q_pixels)
     low = disk_semiangle(disk.radius, facts.calibration)
     # Where the edge is soft, the semi-angle may be stated at half of its height or at its end.
-    rolloff = min(disk.edge_width, 0.35 * disk.radius) / _ROLLOFF_SHARE * facts.calibration.angle_mean
+    rolloff = min(disk.edge_width, 0.35 * disk.radius) / EDGE * facts.calibration.angle_mean
     high = disk_semiangle(disk.radius, facts.calibration, rolloff) + rolloff / 2
     off = max(low / given - 1, given / high - 1, 0.0)
     pattern = "vacuum" if vacuum else "mean"

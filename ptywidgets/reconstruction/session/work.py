@@ -89,7 +89,7 @@ class ReconstructionWork:
             recon._files.check_autosave(recon.autosave)  # the data may have changed since it was set
         self._autosaves = None
         self.outcome = ""
-        self._standing = recon.doubts or self._standing
+        self._standing = tuple(one for one in recon.doubts if one.name in (ERROR, SIGN)) or self._standing
         recon.doubts = ()
         recon.message = ""
         recon._files.say_unsaveable()
@@ -241,14 +241,8 @@ class ReconstructionWork:
             self._examined = (looked_at, of_the_data)
         if known.get("settled") or has_settled(state):
             self._standing = ()
-        names = [finding.name for finding in of_the_run]
-        of_the_run += tuple(f for f in self._standing if f.name in (ERROR, SIGN) and f.name not in names)
-        names = [finding.name for finding in of_the_run]
-        recon.doubts = (
-            *of_the_run,
-            *recon._check.doubts,
-            *(finding for finding in self._examined[1] if finding.name not in names),
-        )
+        of_the_run = (*of_the_run, *_others(self._standing, of_the_run))
+        recon.doubts = (*of_the_run, *recon._check.doubts, *_others(self._examined[1], of_the_run))
 
     def _look_further(self, words: str) -> None:
         """Say what is tried, as the patterns are not explained; raises Halted where the run is to stop."""
@@ -301,6 +295,12 @@ class ReconstructionWork:
         recon.snapshots.forked()
         if recon._session.forked():
             recon._trait_values["status"] = "stopped"  # told to nobody: whoever observes shows it in the parent
+
+
+def _others(findings: tuple[Finding, ...], told: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Those of which nothing has been told by their name."""
+    names = [finding.name for finding in told]
+    return tuple(finding for finding in findings if finding.name not in names)
 
 
 def _in_words(error: BaseException) -> str:

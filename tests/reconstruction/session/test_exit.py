@@ -129,7 +129,10 @@ def test_a_thread_that_enters_the_compiler_meanwhile_is_not_broken_into(compilin
     thread, go_on, seen = compiling
     ending._unwind(thread)
     go_on.set()
-    time.sleep(0.2)
+    end = time.monotonic() + 10
+    while not seen and time.monotonic() < end:
+        time.sleep(0.01)
+    time.sleep(0.1)
     assert thread.is_alive() and seen == ["whole"]
     ending._unwind(thread)
     thread.join(10)
@@ -153,7 +156,7 @@ def work():
         inside.set()
         compiler["compiled"]()
         print("whole", flush=True)
-    time.sleep(0.05)
+    time.sleep(2)
     with global_compiler_lock:
         print("another", flush=True)
 
