@@ -26,6 +26,9 @@ OPTIONAL = {
     "ducc0",
     "gdown",  # downloads samples
     "hdf5plugin",
+    "tifffile",
+    "zarr",
+    "rsciio",
     "IPython",
     "fcntl",  # not on Windows
     "ptywidgets.engine.backends.kernels.numba_kernels",

@@ -157,12 +157,14 @@ def writes(call: ast.Call) -> bool:
 
 def test_files_are_written_through_one_door():
     """Which replaces nothing that nobody said may be: see engine/io/atomic.py."""
-    door = {"engine/io/atomic.py", "engine/io/formats/hdf5_write.py"}
+    door = {"engine/io/atomic.py", "engine/io/formats/hdf5/write.py"}
     lock = {"samples/cache.py: path.open('ab')"}  # nothing is written to it
     inside = re.compile(r"atomic_file|atomic_hdf5|steady_hdf5")
     found = []
     for file in modules():
         name = file.relative_to(PACKAGE).as_posix()
+        if name == "testing/contracts/formats.py":  # a test, which damages copies in a folder of its own
+            continue
         tree = ast.parse(file.read_text(encoding="utf-8"))
         let_in = {
             id(node)

@@ -25,10 +25,10 @@ from ptywidgets.engine.core.state import State
 from ptywidgets.engine.data.dataset import Calibration, Dataset
 from ptywidgets.engine.io.atomic import Kind
 from ptywidgets.engine.io.detect_format import HDF5_SIGNATURE, first_bytes
-from ptywidgets.engine.io.formats.emd_write import Axis, write_array, write_metadata, write_root
-from ptywidgets.engine.io.formats.hdf5 import SAVED
-from ptywidgets.engine.io.formats.hdf5_tree import check_all, hdf5_errors, member, open_hdf5
-from ptywidgets.engine.io.formats.hdf5_write import atomic_hdf5
+from ptywidgets.engine.io.formats.hdf5.emd_write import Axis, write_array, write_metadata, write_root
+from ptywidgets.engine.io.formats.hdf5.plain import SAVED
+from ptywidgets.engine.io.formats.hdf5.tree import check_all, hdf5_errors, member, open_hdf5
+from ptywidgets.engine.io.formats.hdf5.write import atomic_hdf5
 from ptywidgets.engine.optics.probe import Optics
 from ptywidgets.engine.preprocess.measurement import Preparation
 from ptywidgets.engine.problem.model_config import ModelConfig

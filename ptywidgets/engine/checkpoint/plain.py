@@ -11,7 +11,7 @@ import numpy as np
 from ptywidgets.engine.core.errors import FileFormatError, ParameterError
 from ptywidgets.engine.core.params import plain_number
 from ptywidgets.engine.data.dataset import Calibration
-from ptywidgets.engine.data.source import Bin, Crop, Repair, Source, Stated, Supplied
+from ptywidgets.engine.data.source import Bin, Crop, RawLayout, Repair, Source, Stated, Supplied
 from ptywidgets.engine.optics.aberrations import Aberrations
 from ptywidgets.engine.optics.probe import Optics
 from ptywidgets.engine.preprocess.measurement import Preparation
@@ -21,7 +21,20 @@ from ptywidgets.engine.solve.registry import registered, same_class
 
 _DESCRIPTIONS: dict[str, type] = {
     c.__name__: c
-    for c in (Plan, Preparation, Optics, Calibration, ModelConfig, Source, Supplied, Stated, Crop, Bin, Repair)
+    for c in (
+        Plan,
+        Preparation,
+        Optics,
+        Calibration,
+        ModelConfig,
+        Source,
+        Supplied,
+        Stated,
+        RawLayout,
+        Crop,
+        Bin,
+        Repair,
+    )
 }
 _ELSEWHERE = {(Optics, "vacuum")}  # arrays that a file has in a place of their own
 _RENAMED_CLASSES = {"Composition": "ModelConfig"}  # by the names that older files have for them

@@ -18,7 +18,7 @@ from ptywidgets.engine.data.dataset import Calibration, Dataset
 from ptywidgets.engine.data.dataset_checks import check_memory
 from ptywidgets.engine.data.source import Source
 from ptywidgets.engine.io import read
-from ptywidgets.engine.io.formats.emd_write import write_array
+from ptywidgets.engine.io.formats.hdf5.emd_write import write_array
 
 ARRAYS = ("mask", "scan_mask", "vacuum")
 

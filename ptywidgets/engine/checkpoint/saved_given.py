@@ -7,7 +7,7 @@ from typing import Any
 
 import h5py
 
-from ptywidgets.engine.io.formats.emd_write import write_array, write_metadata
+from ptywidgets.engine.io.formats.hdf5.emd_write import write_array, write_metadata
 from ptywidgets.engine.solve.given import Given, checked_object, checked_probe
 
 NAME = "given"

@@ -13,7 +13,7 @@ from ptywidgets.engine.checkpoint.fingerprint import fingerprint
 from ptywidgets.engine.checkpoint.plain import from_plain, to_plain
 from ptywidgets.engine.checkpoint.saved_data import SavedData, read_data, write_data
 from ptywidgets.engine.data.dataset import Calibration, Dataset
-from ptywidgets.engine.io.formats.emd_write import write_array, write_metadata
+from ptywidgets.engine.io.formats.hdf5.emd_write import write_array, write_metadata
 from ptywidgets.engine.optics.probe import Optics
 from ptywidgets.engine.tomography.tilt import Tilt
 

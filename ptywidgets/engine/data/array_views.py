@@ -161,6 +161,30 @@ class SeriesView(_View):
         return out
 
 
+class FlippedArray(_View):
+    """An array (Ry, Rx, Qy, Qx) whose detector rows, or columns, run the other way.
+
+    Examples
+    --------
+    >>> flipped = FlippedArray(np.arange(4, dtype=np.uint8).reshape(1, 1, 2, 2), rows=True, columns=False)
+    >>> flipped[0, 0].tolist(), flipped[0, 0, 0, 1].tolist()
+    ([[2, 3], [0, 1]], 3)
+    """
+
+    def __init__(self, data: Any, rows: bool, columns: bool) -> None:
+        self.data, self.rows, self.columns = data, bool(rows), bool(columns)
+        self.shape = tuple(int(n) for n in data.shape)
+        self.dtype = np.dtype(data.dtype).newbyteorder("=")
+        self.chunks = getattr(data, "chunks", None)
+
+    def _read(self, runs: tuple[tuple[int, int], ...]) -> np.ndarray:
+        key, turned = [], []
+        for (first, end), n, flip in zip(runs, self.shape, (False, False, self.rows, self.columns), strict=True):
+            key.append(slice(n - end, n - first) if flip else slice(first, end))
+            turned.append(slice(None, None, -1) if flip else slice(None))
+        return np.asarray(self.data[tuple(key)])[tuple(turned)].astype(self.dtype, copy=False)
+
+
 def binned(block: np.ndarray, bins: tuple[int, ...], dtype: Any = None) -> np.ndarray:
     """Sums over blocks of an array of as many axes as `bins`; what fills no block is left out.
 
@@ -197,7 +221,7 @@ def summed_dtype(dtype: Any, count: int) -> np.dtype:
     return next((t for t in sizes if np.iinfo(t).max >= highest), np.dtype(np.float64))
 
 
-__all__ = ["BinnedArray", "CroppedArray", "SeriesView", "binned", "cropped", "summed_dtype"]
+__all__ = ["BinnedArray", "CroppedArray", "FlippedArray", "SeriesView", "binned", "cropped", "summed_dtype"]
 
 
 class RepairedArray:

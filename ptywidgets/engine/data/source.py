@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ptywidgets.engine.core.errors import DataError
+from ptywidgets.engine.core.errors import DataError, ParameterError
 from ptywidgets.engine.data.hooks import ask
 
 if TYPE_CHECKING:
@@ -134,6 +134,54 @@ class Stated:
 
 
 @dataclass(frozen=True)
+class RawLayout:
+    """How patterns lie in a file that does not say it itself: one after the other, each in a record of one length."""
+
+    detector_shape: tuple[int, int]  # (Qy, Qx)
+    dtype: str  # as numpy writes it, with the byte order: "<u2", ">f4"
+    header_bytes: int = 0  # of the file, before the first pattern
+    gap_bytes: int = 0  # after each pattern, before the next
+
+    @classmethod
+    def of(cls, detector_shape: Any, dtype: Any, header_bytes: Any = None, gap_bytes: Any = None) -> RawLayout:
+        """From what a user gives.
+
+        Raises
+        ------
+        ParameterError
+            Where a number is not there or cannot be.
+
+        Examples
+        --------
+        >>> RawLayout.of((256, 256), "uint16", gap_bytes=1024)
+        RawLayout(detector_shape=(256, 256), dtype='<u2', header_bytes=0, gap_bytes=1024)
+        """
+        try:
+            qy, qx = (int(n) for n in detector_shape)
+        except (TypeError, ValueError):
+            qy = qx = 0
+        if qy < 1 or qx < 1:
+            raise ParameterError(
+                f"detector_shape is {detector_shape!r}; expected the rows and columns of a pattern in a file of bare "
+                "numbers, such as detector_shape=(256, 256)."
+            )
+        try:
+            kind = np.dtype(dtype)
+        except (TypeError, ValueError):
+            kind = np.dtype("V")
+        if dtype is None or kind.kind not in "biuf":
+            raise ParameterError(
+                f"dtype is {dtype!r}; expected the type of a pixel in a file of bare numbers, with its byte order, "
+                "such as dtype='<u2' (16 bits, little-endian), '>u2' (big-endian) or '<f4'."
+            )
+        sizes = {"header_bytes": header_bytes, "gap_bytes": gap_bytes}
+        for name, value in sizes.items():
+            if value is not None and (isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0):
+                raise ParameterError(f"{name} is {value!r}; expected a whole number of bytes from 0 on.")
+        return cls((qy, qx), kind.str.replace("=", "<"), int(header_bytes or 0), int(gap_bytes or 0))
+
+
+@dataclass(frozen=True)
 class Source:
     """Where data came from and what was done to them.
 
@@ -157,6 +205,14 @@ class Source:
         Which scan of a series was taken, where there are several.
     axes : str
         Names of the axes as stored, where those were given.
+    reader : str
+        Key of the format that was asked for; empty where the content decided.
+    sync_offset : int, optional
+        Patterns skipped at the start of a stack, or, below 0, blanks put before it, where that was given.
+    flip : str
+        Detector axes that were turned about: "rows", "columns" or "both"; empty for none.
+    raw : RawLayout, optional
+        How a file of bare numbers is laid out.
     operations : tuple of Crop, Bin or Repair
         What was done, in this order.
     mask, scan_mask, vacuum : Supplied, optional
@@ -183,6 +239,10 @@ class Source:
     scan_shape: tuple[int, int] | None = None
     choose: int | str | None = None
     axes: str = ""
+    reader: str = ""
+    sync_offset: int | None = None
+    flip: str = ""
+    raw: RawLayout | None = None
     operations: tuple[Operation, ...] = ()
     mask: Supplied | None = None
     scan_mask: Supplied | None = None
@@ -192,7 +252,10 @@ class Source:
     def __post_init__(self) -> None:
         """A file may tell anything; what is not of the right kind is refused here and not where it is used."""
         one_of: dict[str, Any] = {"mask": Supplied, "scan_mask": Supplied, "vacuum": Supplied}
-        kinds: dict[str, Any] = dict.fromkeys(("path", "dataset", "format", "axes"), str) | {"operations": tuple}
+        one_of |= {"raw": RawLayout, "sync_offset": int}
+        kinds: dict[str, Any] = dict.fromkeys(("path", "dataset", "format", "axes", "reader", "flip"), str) | {
+            "operations": tuple
+        }
         wrong = [name for name, kind in one_of.items() if not isinstance(getattr(self, name), (kind, type(None)))]
         wrong += [name for name, kind in kinds.items() if not isinstance(getattr(self, name), kind)]
         if not wrong:
@@ -263,9 +326,28 @@ class Source:
             allow_external=self.allow_external,
             choose=self.choose,
             axes=self.axes or None,
+            **self.overrides,
             **{one.name: one.value for one in self.calibration},
         )
         return self.redo(opened, mask=mask, scan_mask=scan_mask, vacuum=vacuum)
+
+    @property
+    def _tells_blanks(self) -> bool:
+        """Whether the scan mask is what a reader says of positions without a pattern: it is there once it has read."""
+        mask = self.scan_mask
+        return mask is not None and bool(mask.path) and mask.path == self.path and not mask.dataset
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """What was said of the format to :func:`ptywidgets.read`, beside the order of axes."""
+        said: dict[str, Any] = {
+            "format": self.reader or None,
+            "sync_offset": self.sync_offset,
+            "flip": self.flip or None,
+        }
+        if self.raw is not None:
+            said |= {name: value or None for name, value in dataclasses.asdict(self.raw).items()}
+        return {name: value for name, value in said.items() if value is not None}
 
     def redo(
         self,
@@ -277,10 +359,13 @@ class Source:
     ) -> Dataset:
         """Do to `dataset`, the data as they were stored, what was done before; arrays as in :meth:`open`."""
         given = {"mask": mask, "scan_mask": scan_mask, "vacuum": vacuum}
-        dataset = dataclasses.replace(dataset, mask=None, scan_mask=None, vacuum=None)
+        blanks = dataset.scan_mask if self._tells_blanks else None
+        dataset = dataclasses.replace(dataset, mask=None, scan_mask=blanks, vacuum=None)
         for number in range(len(self.operations) + 1):
             for name, array in given.items():
                 supplied: Supplied | None = getattr(self, name)
+                if name == "scan_mask" and self._tells_blanks:
+                    continue
                 if array is None and supplied is not None and supplied.after == number:
                     dataset = _supply(dataset, name, supplied)
             if number < len(self.operations):
@@ -321,6 +406,7 @@ class Source:
             "choose": self.choose,
             "axes": self.axes or None,
             "allow_external": self.allow_external or None,
+            **self.overrides,
         }
         stated = {one.name: one.value for one in self.calibration if not one.where.startswith("from the file")}
         binned = any(isinstance(operation, Bin) for operation in self.operations)
@@ -352,6 +438,15 @@ class Source:
             lines.append(("scanned", f"as {self.scan_shape[0]} x {self.scan_shape[1]}, as given"))
         if self.choose is not None:
             lines.append(("series", "the sum of all scans" if self.choose == "sum" else f"scan number {self.choose}"))
+        if self.sync_offset:
+            words = (
+                f"{self.sync_offset} skipped" if self.sync_offset > 0 else f"{-self.sync_offset} blanks put before them"
+            )
+            lines.append(("patterns", f"{words} at the start, as given"))
+        if self.flip:
+            lines.append(
+                ("detector", f"{'rows and columns' if self.flip == 'both' else self.flip} turned about, as given")
+            )
         if self.operations:
             lines.append(("done", "; then ".join(map(str, self.operations))))
         lines += [
@@ -418,6 +513,7 @@ __all__ = [
     "Bin",
     "Crop",
     "Operation",
+    "RawLayout",
     "Region",
     "Repair",
     "Source",

@@ -1,13 +1,13 @@
-"""Reading and writing files: the format is chosen by the content, never by the name.
+"""Reading and writing files: the format is chosen by the content, or by whoever asks for one.
 
-A format is one module with ``NAME``, ``understands(path)``, ``read(path, ...) -> FileContents`` and, where it can hold
-one, ``read_pattern(path, ...)``; adding one is that file in :mod:`ptywidgets.engine.io.formats` and one line in
-``READERS``.
+A format is one module; adding one is that file in :mod:`ptywidgets.engine.io.formats` and one line in the table of
+:mod:`ptywidgets.engine.io.formats.registry`.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,19 +15,19 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.core.errors import DataError, unknown_name
-from ptywidgets.engine.data.array_views import SeriesView
+from ptywidgets.engine.core.errors import DataError, FileFormatError, ParameterError, unknown_name
+from ptywidgets.engine.data.array_views import FlippedArray, SeriesView
 from ptywidgets.engine.data.calibration import NAMES
 from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.engine.data.dataset_checks import checked_pattern, sizes
 from ptywidgets.engine.data.hooks import answers
-from ptywidgets.engine.data.source import Source, Stated, Supplied
+from ptywidgets.engine.data.source import RawLayout, Source, Stated, Supplied
 from ptywidgets.engine.io.arrays import array_likes as array_likes  # answers data sets
 from ptywidgets.engine.io.atomic import atomic_file
 from ptywidgets.engine.io.calibration_entries import origins, resolve_calibration
-from ptywidgets.engine.io.detect_format import existing_file, is_hdf5, not_understood, printable
-from ptywidgets.engine.io.formats import emd, hdf5, npy
-from ptywidgets.engine.io.formats.emd_write import write
-from ptywidgets.engine.io.formats.hdf5_tree import (
+from ptywidgets.engine.io.detect_format import existing_file, existing_path, is_hdf5, printable
+from ptywidgets.engine.io.formats.hdf5.emd_write import write
+from ptywidgets.engine.io.formats.hdf5.tree import (
     Entry,
     datasets,
     hdf5_errors,
@@ -36,11 +36,30 @@ from ptywidgets.engine.io.formats.hdf5_tree import (
     readable_dataset,
     resolve,
 )
+from ptywidgets.engine.io.formats.records import raw
+from ptywidgets.engine.io.formats.registry import format_of
+from ptywidgets.engine.io.formats.scanned import scanned
 from ptywidgets.engine.io.masks import mask_beside, read_mask, scan_mask_beside, stored_mask
 
-__all__ = ["READERS", "atomic_file", "contents", "read", "read_mask", "read_pattern", "write"]
+__all__ = ["atomic_file", "contents", "read", "read_mask", "read_pattern", "write"]
 
-READERS: tuple[Any, ...] = (emd, hdf5, npy)
+ARGUMENTS = (  # of read, beside the calibration
+    "dataset",
+    "vacuum",
+    "mask",
+    "scan_shape",
+    "choose",
+    "axes",
+    "allow_external",
+    "format",
+    "sync_offset",
+    "flip",
+    "detector_shape",
+    "dtype",
+    "header_bytes",
+    "gap_bytes",
+)
+FLIPS = ("rows", "columns", "both")
 
 
 @answers("read")
@@ -54,6 +73,13 @@ def read(
     choose: int | str | None = None,
     axes: str | Sequence[str] | None = None,
     allow_external: bool = False,
+    format: str | None = None,
+    sync_offset: int | None = None,
+    flip: str | None = None,
+    detector_shape: tuple[int, int] | None = None,
+    dtype: Any = None,
+    header_bytes: int | None = None,
+    gap_bytes: int | None = None,
     **calibration: float | Sequence[float] | None,
 ) -> Dataset:
     """Open 4D-STEM data; the patterns stay on disk until they are asked for.
@@ -61,7 +87,7 @@ def read(
     Parameters
     ----------
     path : path
-        EMD 1.0 of py4DSTEM, any HDF5 with a 4-D array, or .npy.
+        A file of any format in the table of ``docs/formats.md``, or a folder where the format is one (zarr).
     dataset : str, optional
         Path of the array inside an HDF5 file; needed when more than one could be meant.
     vacuum : array, path or False, optional
@@ -71,7 +97,7 @@ def read(
         Detector pixels that count, or the file that says it; see :meth:`Dataset.with_mask`. When not given, the
         pixel_mask (NeXus, DECTRIS) or mask (CXI) beside the data is used; False leaves it out.
     scan_shape : (Ry, Rx), optional
-        How a 3-D stack (J, Qy, Qx) was scanned.
+        How a 3-D stack (J, Qy, Qx) was scanned, where the file does not say it or is wrong.
     choose : int or "sum", optional
         Which scan of a series (T, Ry, Rx, Qy, Qx), from 0 on, or the sum of all of them.
     axes : str, optional
@@ -80,6 +106,16 @@ def read(
         that is another order), and an array that says nothing is taken for (Ry, Rx, Qy, Qx).
     allow_external : bool
         Whether links to other files may be followed; only for files you trust.
+    format : str, optional
+        Key of the format, such as ``"merlin"``, where the content does not tell it or tells it wrong.
+    sync_offset : int, optional
+        Patterns to skip at the start of a stack; below 0, blanks to put before the first. Positions that are then
+        without a pattern are zeros, and left out by the scan mask.
+    flip : "rows", "columns" or "both", optional
+        Detector axes to turn about, where the camera's image is read the other way than the microscope shows it.
+    detector_shape, dtype, header_bytes, gap_bytes : (Qy, Qx), numpy.dtype, int, int, optional
+        How a file of bare numbers is laid out: a pattern's rows and columns, the type of a pixel with its byte order,
+        bytes before the first pattern, and bytes after each. Given together, for such files only.
     **calibration
         `energy` (eV), `scan_step` (A), `q_pixel` (1/A) or `angle_pixel` (mrad), `semiangle` (mrad); each wins over
         what the file says. `scan_step` and `q_pixel` may be pairs (rows, columns). py4DSTEM does not store the energy.
@@ -98,18 +134,29 @@ def read(
     Dataset 'scan': scan 3 x 4, detector 8 x 8, float32, 3.07 kB on disk; 80 keV, step 4 A
     >>> folder.cleanup()
     """
-    known = (*NAMES, "dataset", "vacuum", "mask", "scan_shape", "choose", "axes", "allow_external")
     for name in calibration:
         if name not in NAMES:
-            raise unknown_name("argument of read()", name, known)
-    file = existing_file(path)
-    reader = _reader(file)
-    found = reader.read(file, dataset, scan_shape, allow_external)
+            raise unknown_name("argument of read()", name, (*NAMES, *ARGUMENTS))
+    if flip is not None and flip not in FLIPS:
+        raise ParameterError(f"flip is {flip!r}; expected one of {', '.join(map(repr, FLIPS))}, of the detector.")
+    file = existing_path(path)
+    layout = None
+    if any(given is not None for given in (detector_shape, dtype, header_bytes, gap_bytes)):
+        layout = RawLayout.of(detector_shape, dtype, header_bytes, gap_bytes)
+        if format not in (None, raw.KEY):
+            raise ParameterError(
+                f"format is {format!r} and dtype or detector_shape are given, which are for bare numbers, 'raw'; leave "
+                "out one or the other."
+            )
+    reader = raw if layout is not None else format_of(file, format)
+    if layout is None:
+        found = reader.read(file, dataset, scan_shape, allow_external)
+    else:
+        found = raw.read_raw(file, layout)
     stored = tuple(int(n) for n in found.data.shape)
-    found = dataclasses.replace(found, data=_one_scan(found.data, choose, file)).in_order(axes, printable(file.name))
-    data = found.data
-    if scan_shape is not None and tuple(data.shape[:2]) != tuple(scan_shape):
-        raise DataError(f"scan_shape is {tuple(scan_shape)} but the data already are {stored}; leave it out.")
+    found = dataclasses.replace(found, data=_one_scan(found.data, choose, file))
+    found = scanned(found, scan_shape, sync_offset, printable(file.name)).in_order(axes, printable(file.name))
+    data = found.data if flip is None else FlippedArray(found.data, flip != "columns", flip != "rows")
     resolved = resolve_calibration(found.entries, calibration, file.name)
     where = origins(found.entries, calibration)
     stated = [(name, getattr(resolved, name)) for name in where if getattr(resolved, name, None) is not None]
@@ -119,10 +166,14 @@ def read(
         format=reader.NAME,
         allow_external=allow_external,
         linked=_linked(file, found.at) if allow_external else (),
-        shape=stored if scan_shape is None else (stored[0] * stored[1], *stored[2:]),
+        shape=stored,
         scan_shape=None if scan_shape is None else (int(scan_shape[0]), int(scan_shape[1])),
         choose=choose,
         axes="" if axes is None else axes if isinstance(axes, str) else " ".join(axes),
+        reader="" if format is None else format,
+        sync_offset=None if sync_offset is None else int(sync_offset),
+        flip=flip or "",
+        raw=layout,
         calibration=tuple(Stated(name, value, where[name]) for name, value in stated),
     )
     result = Dataset(
@@ -133,6 +184,10 @@ def read(
         metadata=found.metadata,
         source=source,
     )
+    if found.scan_mask is not None:
+        result = result.with_scan_mask(
+            found.scan_mask, confirm=True, origin=_at(file, found.at, "positions that have a pattern")
+        )
     if mask is None or mask is True:
         result = _stored_masks(result, file, found.at)
     elif mask is not False:
@@ -202,10 +257,18 @@ def read_pattern(
     path: str | os.PathLike[str], dataset: str | None = None, *, allow_external: bool = False
 ) -> np.ndarray:
     """One diffraction pattern, such as a vacuum probe, from EMD, any HDF5 or .npy: a 2-D array (Qy, Qx)."""
-    file = existing_file(path)
-    reader = _reader(file)
-    reader = reader if hasattr(reader, "read_pattern") else hdf5
-    return reader.read_pattern(file, dataset, allow_external)
+    file = existing_path(path)
+    reader = format_of(file)
+    if hasattr(reader, "read_pattern"):
+        return checked_pattern(reader.read_pattern(file, dataset, allow_external))
+    found = reader.read(file, dataset, None, allow_external)
+    shape = tuple(int(n) for n in found.data.shape)
+    if math.prod(shape[:-2]) != 1:
+        raise FileFormatError(
+            f"{printable(file.name)} holds {math.prod(shape[:-2])} patterns, {sizes(shape)}; expected one. Open it as "
+            "data and take their mean: read(path, scan_shape=...).mean_pattern()."
+        )
+    return checked_pattern(np.asarray(found.data[...]).reshape(shape[-2:]))
 
 
 def contents(path: str | os.PathLike[str], *, allow_external: bool = False) -> list[Entry]:
@@ -213,10 +276,3 @@ def contents(path: str | os.PathLike[str], *, allow_external: bool = False) -> l
     file = existing_file(path)
     with open_hdf5(file, allow_external) as opened, hdf5_errors(Path(file)):
         return datasets(opened, allow_external)
-
-
-def _reader(path: Path) -> Any:
-    for reader in READERS:
-        if reader.understands(path):
-            return reader
-    raise not_understood(path, "; ".join(reader.NAME for reader in READERS))

@@ -30,13 +30,29 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
 _CONVERT = "convert it to HDF5 or .npy, such as with rosettasciio or py4DSTEM.import_file"
 
 
+def existing_path(path: str | os.PathLike[str]) -> Path:
+    """`path` as a Path when a readable file is there, or a folder that is a store of arrays (zarr)."""
+    return _existing(path, stores=True)
+
+
 def existing_file(path: str | os.PathLike[str]) -> Path:
     """`path` as a Path when a readable file is there, else an error that names the nearest file in its folder."""
+    return _existing(path, stores=False)
+
+
+def is_store(folder: Path) -> bool:
+    """Whether a folder is a store of zarr: what its arrays are stands in it by name."""
+    return any((folder / name).is_file() for name in (".zgroup", ".zarray", ".zattrs", "zarr.json"))
+
+
+def _existing(path: str | os.PathLike[str], stores: bool) -> Path:
     try:
         file = Path(path).expanduser()
         if file.is_file():
             with file.open("rb"):
                 return file
+        if stores and file.is_dir() and is_store(file):
+            return file
         if file.is_dir():
             inside = [f.name for f in sorted(file.iterdir()) if f.suffix.lower() in (".h5", ".hdf5", ".emd", ".npy")]
             hint = f"; it holds {_listed(inside)}" if inside else ""

@@ -15,8 +15,8 @@ from ptywidgets.engine.data.dataset_checks import check_memory
 from ptywidgets.engine.data.hooks import answers
 from ptywidgets.engine.data.masks import understood
 from ptywidgets.engine.io.detect_format import existing_file, is_hdf5, printable
-from ptywidgets.engine.io.formats import npy
-from ptywidgets.engine.io.formats.hdf5_tree import (
+from ptywidgets.engine.io.formats.containers import npy
+from ptywidgets.engine.io.formats.hdf5.tree import (
     datasets,
     hdf5_errors,
     inventory,

@@ -13,8 +13,8 @@ import numpy as np
 from ptywidgets.engine.core.errors import FileFormatError
 from ptywidgets.engine.data.dataset_checks import check_memory
 from ptywidgets.engine.io.detect_format import existing_file, printable
-from ptywidgets.engine.io.formats import npy
-from ptywidgets.engine.io.formats.hdf5_tree import hdf5_errors, inventory, open_hdf5, readable_dataset, walk
+from ptywidgets.engine.io.formats.containers import npy
+from ptywidgets.engine.io.formats.hdf5.tree import hdf5_errors, inventory, open_hdf5, readable_dataset, walk
 
 KEPT_IN = ("data", "value", "array")  # what the array in a group of the wave's name may be called
 

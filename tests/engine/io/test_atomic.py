@@ -20,8 +20,8 @@ from ptywidgets.engine.checkpoint.checkpoint import RECONSTRUCTION
 from ptywidgets.engine.core.errors import FileFormatError, FileInTheWay
 from ptywidgets.engine.core.files import files_of
 from ptywidgets.engine.io import atomic, atomic_file, read, write
-from ptywidgets.engine.io.formats.hdf5_tree import open_hdf5
-from ptywidgets.engine.io.formats.hdf5_write import atomic_hdf5
+from ptywidgets.engine.io.formats.hdf5.tree import open_hdf5
+from ptywidgets.engine.io.formats.hdf5.write import atomic_hdf5
 
 WINDOWS = sys.platform == "win32"
 posix = pytest.mark.skipif(WINDOWS, reason="no such files on Windows")

@@ -9,7 +9,7 @@ import pytest
 from ptywidgets.engine.core.errors import FileFormatError, PtyError
 from ptywidgets.engine.data.dataset import Calibration, Dataset
 from ptywidgets.engine.io import contents, read, read_pattern, write
-from ptywidgets.engine.io.formats import hdf5_tree
+from ptywidgets.engine.io.formats.hdf5 import tree
 
 
 @pytest.fixture
@@ -153,6 +153,6 @@ def test_unknown_compression_says_what_to_install(tmp_path, monkeypatch):
         plist.set_filter(32008, h5py.h5z.FLAG_OPTIONAL)
         space = h5py.h5s.create_simple((2, 2, 4, 4))
         h5py.h5d.create(file.id, b"data", h5py.h5t.NATIVE_UINT16, space, plist)
-    monkeypatch.setattr(hdf5_tree, "_plugin", lambda code: False)
+    monkeypatch.setattr(tree, "_plugin", lambda code: False)
     with pytest.raises(FileFormatError, match=r"bitshuffle.*pip install hdf5plugin"):
         read(path)

@@ -16,9 +16,9 @@ from ptywidgets.engine.core.errors import FileFormatError, ParameterError
 from ptywidgets.engine.data.dataset import Calibration, Dataset
 from ptywidgets.engine.io import atomic_file, read, write
 from ptywidgets.engine.io.arrays.array_likes import counted
-from ptywidgets.engine.io.formats import emd_write
-from ptywidgets.engine.io.formats.emd import read_metadata
-from ptywidgets.engine.io.formats.emd_write import Axis, write_array, write_metadata, write_root
+from ptywidgets.engine.io.formats.hdf5 import emd_write
+from ptywidgets.engine.io.formats.hdf5.emd import read_metadata
+from ptywidgets.engine.io.formats.hdf5.emd_write import Axis, write_array, write_metadata, write_root
 
 
 def dataset(seed=0, **fields):

@@ -27,9 +27,9 @@ from ptywidgets.engine.io.calibration_entries import (
     resolve_calibration,
 )
 from ptywidgets.engine.io.detect_format import printable
-from ptywidgets.engine.io.formats import hdf5
 from ptywidgets.engine.io.formats.file_contents import FileContents
-from ptywidgets.engine.io.formats.hdf5_tree import hdf5_errors
+from ptywidgets.engine.io.formats.hdf5 import plain
+from ptywidgets.engine.io.formats.hdf5.tree import hdf5_errors
 
 
 class Foreign:
@@ -251,8 +251,8 @@ def _hdf5(data: h5py.Dataset) -> FileContents:
     else:
         array = Foreign(data) if data.dtype.kind in "biuf" else data
     with hdf5_errors(path):
-        marks, (order, why) = hdf5.axis_marks(data), hdf5.reversed_by_matlab(data, len(array.shape))
-        entries = hdf5.sibling_entries(data)
+        marks, (order, why) = plain.axis_marks(data), plain.reversed_by_matlab(data, len(array.shape))
+        entries = plain.sibling_entries(data)
     if len(array.shape) == 3 and order:
         array, order, marks = reordered(array, order), (), []
     return FileContents(array, entries, axes=tuple(marks), order=order, order_from=why)

@@ -16,7 +16,7 @@ import numpy as np
 from ptywidgets.engine.core.errors import DataError, FileFormatError
 from ptywidgets.engine.core.files import files_of, listed_files
 from ptywidgets.engine.data.array_views import whole_key
-from ptywidgets.engine.io.formats.hdf5_tree import hdf5_errors, open_hdf5, readable_dataset, resolve
+from ptywidgets.engine.io.formats.hdf5.tree import hdf5_errors, open_hdf5, readable_dataset, resolve
 
 PIECE = 8_000_000  # bytes that are read at once, where chunks are not larger
 

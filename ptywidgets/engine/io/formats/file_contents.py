@@ -27,7 +27,8 @@ from ptywidgets.engine.io.calibration_entries import CalibrationEntry, unit_of
 class FileContents:
     """Patterns and what the file states about them, before the user's own values are put on top."""
 
-    # Of four axes, lazy, and one before them for a series; (Ry, Rx, Qy, Qx) unless `axes` or `order` say another.
+    # Lazy, of four axes, with one before them for a series: (Ry, Rx, Qy, Qx) unless `axes` or `order` say another; or
+    # a stack (J, Qy, Qx) in the order of the scan.
     data: Any
     entries: list[CalibrationEntry] = field(default_factory=list)
     vacuum: np.ndarray | None = None  # (Qy, Qx)
@@ -37,9 +38,13 @@ class FileContents:
     axes: tuple[Mark, ...] = ()  # what is said about each of the four
     order: tuple[int, ...] = ()  # the axis that holds each of (Ry, Rx, Qy, Qx), where the format itself fixes that
     order_from: str = ""  # why
+    scan_shape: tuple[int, int] | None = None  # (Ry, Rx) of a stack, where the file says it
+    scan_from: str = ""  # where it does
+    scan_axes: tuple[Mark, ...] = ()  # what is said of a stack's two scan axes
+    scan_mask: np.ndarray | None = None  # (Ry, Rx), True where the position was visited, where not all were
 
     def as_scan(self, scan_shape: tuple[int, int]) -> FileContents:
-        """A stack (J, Qy, Qx) as (Ry, Rx, Qy, Qx), with what is said about the detector's axes.
+        """A stack (J, Qy, Qx) as (Ry, Rx, Qy, Qx), with what is said about its axes.
 
         Raises
         ------
@@ -51,7 +56,8 @@ class FileContents:
             raise DataError(
                 f"the axes of the stack are {listed(marks)}; expected the number of the pattern first: (J, Qy, Qx)."
             )
-        return replace(self, data=ScanView.of(self.data, scan_shape), axes=(Mark(), Mark(), *marks[1:]))
+        scan = self.scan_axes if len(self.scan_axes) == 2 else (Mark(), Mark())
+        return replace(self, data=ScanView.of(self.data, scan_shape), axes=(*scan, *marks[1:]), scan_axes=())
 
     def in_order(self, axes: str | Sequence[str] | None = None, what: str = "the data") -> FileContents:
         """The same with the axes of `data` in the order (Ry, Rx, Qy, Qx), and what they state among the entries.
@@ -86,4 +92,5 @@ class FileContents:
             metadata=metadata,
             at=self.at,
             vacuum_at="" if vacuum is None else self.vacuum_at,
+            scan_mask=self.scan_mask,
         )

@@ -10,8 +10,8 @@ import pytest
 from ptywidgets import Calibration, Dataset, read, write
 from ptywidgets.engine.core.errors import FileFormatError
 from ptywidgets.engine.io import contents
-from ptywidgets.engine.io.formats.hdf5_read import HEAP, LOCAL_HEAP, _Watched, broken_heap, watched_hdf5
-from ptywidgets.engine.io.formats.hdf5_tree import attribute, open_hdf5
+from ptywidgets.engine.io.formats.hdf5.guarded import HEAP, LOCAL_HEAP, _Watched, broken_heap, watched_hdf5
+from ptywidgets.engine.io.formats.hdf5.tree import attribute, open_hdf5
 
 COUNTS = np.random.default_rng(0).poisson(4.0, (3, 4, 8, 8)).astype(np.uint16)
 

@@ -14,7 +14,7 @@ import pytest
 
 from ptywidgets.engine.data.dataset import Calibration, Dataset
 from ptywidgets.engine.io import read, read_pattern, write
-from ptywidgets.engine.io.formats.emd_write import Axis, write_array, write_metadata, write_root
+from ptywidgets.engine.io.formats.hdf5.emd_write import Axis, write_array, write_metadata, write_root
 
 
 @pytest.fixture(scope="module")

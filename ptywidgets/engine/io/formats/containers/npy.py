@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.core.errors import DataError, FileFormatError
+from ptywidgets.engine.core.errors import FileFormatError
 from ptywidgets.engine.data.dataset_checks import checked_pattern
-from ptywidgets.engine.io.arrays.lazy import ScanView, likely_scan_shape
 from ptywidgets.engine.io.detect_format import first_bytes, not_understood, printable
 from ptywidgets.engine.io.formats.file_contents import FileContents
 
+KEY = "npy"
 NAME = "numpy .npy"
 
 
@@ -25,16 +25,11 @@ def understands(path: Path) -> bool:
 def read(
     path: Path, dataset: str | None = None, scan_shape: tuple[int, int] | None = None, allow_external: bool = False
 ) -> FileContents:
-    """A 4-D array, or a 3-D stack with `scan_shape`."""
+    """A 4-D array, or a 3-D stack."""
     data: Any = mapped(path)
     if dataset is not None:
         raise FileFormatError(f"{printable(path.name)} holds a single array; leave out dataset={dataset!r}.")
-    if data.ndim == 3 and scan_shape is None:
-        raise DataError(
-            f"{printable(path.name)} is a stack of {data.shape[0]} patterns; say how they were scanned: "
-            f"read(path, scan_shape={likely_scan_shape(data.shape[0])})."
-        )
-    return FileContents(ScanView.of(data, scan_shape) if data.ndim == 3 and scan_shape is not None else data)
+    return FileContents(data)
 
 
 def read_pattern(path: Path, dataset: str | None = None, allow_external: bool = False) -> np.ndarray:

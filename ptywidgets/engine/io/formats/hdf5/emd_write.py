@@ -19,7 +19,7 @@ from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.engine.data.dataset_checks import in_bytes
 from ptywidgets.engine.io.atomic import atomic_file
 from ptywidgets.engine.io.detect_format import printable
-from ptywidgets.engine.io.formats.hdf5_write import steady_hdf5
+from ptywidgets.engine.io.formats.hdf5.write import steady_hdf5
 
 
 @dataclass(frozen=True)

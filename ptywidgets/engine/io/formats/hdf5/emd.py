@@ -11,9 +11,9 @@ import numpy as np
 
 from ptywidgets.engine.core.errors import FileFormatError
 from ptywidgets.engine.io.detect_format import is_hdf5, printable
-from ptywidgets.engine.io.formats import hdf5
 from ptywidgets.engine.io.formats.file_contents import FileContents
-from ptywidgets.engine.io.formats.hdf5_tree import (
+from ptywidgets.engine.io.formats.hdf5 import plain
+from ptywidgets.engine.io.formats.hdf5.tree import (
     attribute,
     hdf5_errors,
     inventory,
@@ -24,7 +24,9 @@ from ptywidgets.engine.io.formats.hdf5_tree import (
     whole,
 )
 
+KEY = "emd"
 NAME = "EMD 1.0 (py4DSTEM)"
+read_pattern = plain.read_pattern
 
 
 def understands(path: Path) -> bool:
@@ -57,14 +59,14 @@ def read(
                     f"read(path, dataset={printable(cubes[0])!r}). {inventory(file, path)}"
                 )
             dataset = cubes[0] if cubes else None
-        name = hdf5.pick(file, path, dataset, scan_shape is not None, allow_external)
+        name = plain.pick(file, path, dataset, scan_shape is not None, allow_external)
         root = name.strip("/").split("/")[0]
         group = _calibration(file, root)
-    found = hdf5.read(path, name, scan_shape, allow_external)
+    found = plain.read(path, name, scan_shape, allow_external)
     if group is None:
         return found
     with open_hdf5(path) as file, hdf5_errors(path):
-        entries = hdf5.calibration_entries(file[group])
+        entries = plain.calibration_entries(file[group])
         items = {f"{group}/{k}": _words(v) for k, v in read_metadata(file[group]).items() if not k.startswith("_")}
     return dataclasses.replace(found, entries=entries + found.entries, metadata={**found.metadata, **items})
 

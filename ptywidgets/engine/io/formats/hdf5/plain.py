@@ -13,11 +13,11 @@ import numpy as np
 from ptywidgets.engine.core.errors import DataError, FileFormatError
 from ptywidgets.engine.data.dataset_checks import checked_pattern
 from ptywidgets.engine.io.arrays.axes import AXES, EVEN, Mark, found_order, reordered
-from ptywidgets.engine.io.arrays.lazy import LazyArray, ScanView, dropped_axes, likely_scan_shape
+from ptywidgets.engine.io.arrays.lazy import LazyArray, dropped_axes, likely_scan_shape
 from ptywidgets.engine.io.calibration_entries import CalibrationEntry, calibration_entry, entry_if_set
 from ptywidgets.engine.io.detect_format import is_hdf5, printable
 from ptywidgets.engine.io.formats.file_contents import FileContents
-from ptywidgets.engine.io.formats.hdf5_tree import (
+from ptywidgets.engine.io.formats.hdf5.tree import (
     Entry,
     attribute,
     attributes_as_text,
@@ -35,6 +35,7 @@ from ptywidgets.engine.io.formats.hdf5_tree import (
 )
 
 MOST_COORDINATES = 1_000_000  # along one axis
+KEY = "hdf5"
 NAME = "HDF5 with a 4-D array (.h5, .hdf5, .emd, .hspy)"
 SAVED = "ptywidgets_reconstruction_root"  # root of a saved reconstruction
 understands = is_hdf5
@@ -59,10 +60,9 @@ def read(
             metadata["vacuum"] = vacuum_at
         positions = grid_marks(file, scan_shape) if scan_shape is not None and found.ndim == 3 else []
     data: Any = LazyArray(path, name, allow_external=allow_external, squeeze=True)
-    if data.ndim == 3 and scan_shape is not None:
-        data = ScanView.of(reordered(data, order or (0, 1, 2)), scan_shape)
-        marks = [*(positions or (Mark(), Mark())), *([Mark(), Mark()] if order else marks[1:])]
+    if data.ndim == 3:
         if order:
+            data, marks = reordered(data, order), []
             metadata[AXES] = f"stored as (J, Qx, Qy), read as (J, Qy, Qx), scan rows one after the other: {why}"
         order = ()
     return FileContents(
@@ -75,6 +75,7 @@ def read(
         axes=tuple(marks[-4:]),  # those before are of a series
         order=order,
         order_from=why,
+        scan_axes=tuple(positions),
     )
 
 

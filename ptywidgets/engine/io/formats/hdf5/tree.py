@@ -15,7 +15,7 @@ from ptywidgets.engine.core.errors import DataError, FileFormatError, PtyError
 from ptywidgets.engine.core.files import hdf5_path
 from ptywidgets.engine.data.dataset_checks import check_memory
 from ptywidgets.engine.io.detect_format import is_hdf5, looks_like, printable
-from ptywidgets.engine.io.formats.hdf5_read import watched_hdf5
+from ptywidgets.engine.io.formats.hdf5.guarded import watched_hdf5
 
 _MOST_OBJECTS = 50_000
 _DEEPEST = 64

@@ -1,0 +1,250 @@
+"""Stacks of patterns (J, Qy, Qx) that stay in their files: records of one length, several files, frames left out.
+
+Records are read and not mapped into memory: a file that is cut or whose disk goes away while it is in use is then an
+error that says so, where a map would end the process.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ptywidgets.engine.core.errors import DataError, FileFormatError
+from ptywidgets.engine.core.files import listed_files
+from ptywidgets.engine.data.array_views import whole_key
+from ptywidgets.engine.io.detect_format import printable
+
+PATTERN = "pattern"  # the field of a record that holds it
+PIECE = 16_000_000  # bytes that are read at once: between them the thread can be interrupted
+Decode = Callable[[np.ndarray], np.ndarray]
+
+
+class _Stack:
+    """What stacks share: an index of the first axis becomes runs of whole patterns, the rest is taken from them."""
+
+    shape: tuple[int, int, int]
+    dtype: np.dtype
+    ndim = 3
+
+    def _patterns(self, first: int, end: int) -> np.ndarray:
+        """Patterns `first` to `end`, (n, Qy, Qx), in native byte order; the caller may keep and change them."""
+        raise NotImplementedError
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        frames, *rest = whole_key(key, 3)
+        if not isinstance(frames, (slice, int, np.integer)):
+            return np.asarray(self)[key]
+        one, many = (0, *rest), (slice(None), *rest)
+        if not isinstance(frames, slice):
+            at = range(self.shape[0])[int(frames)]
+            return self._patterns(at, at + 1)[one]
+        wanted = range(self.shape[0])[frames]
+        if not len(wanted):
+            return np.empty((0, *self.shape[1:]), self.dtype)[many]
+        if wanted.step == 1:
+            return self._patterns(wanted[0], wanted[-1] + 1)[many]
+        return np.stack([self._patterns(at, at + 1)[0] for at in wanted])[many]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self._patterns(0, self.shape[0]).astype(dtype or self.dtype, copy=False)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+
+class Records(_Stack):
+    """Patterns in records of one length, one after the other in a file; slicing is safe from any thread.
+
+    Parameters
+    ----------
+    path : path
+    record : numpy.dtype
+        One record: a structured type with the field "pattern", a sub-array (Qy, Qx) of numbers; what else is in a
+        record are other fields, which are skipped. A plain type with a sub-array is a record that is all pattern.
+    count : int
+        Number of records.
+    offset : int
+        Bytes before the first.
+    decode : callable, optional
+        Patterns (n, Qy, Qx) from the field's content (n, ...), of a format that packs or rearranges pixels; a function
+        of a module, so that the stack can be pickled.
+
+    Raises
+    ------
+    FileFormatError
+        When the file is not long enough for that; later, when it has become shorter.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> record = np.dtype([("header", "V6"), ("pattern", ">u2", (2, 2))])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "two.raw"
+    ...     two = np.zeros(2, record)
+    ...     two["pattern"] = np.arange(8).reshape(2, 2, 2)
+    ...     _ = path.write_bytes(b"head" + two.tobytes())
+    ...     stack = Records(path, record, 2, 4)
+    ...     stack.shape, str(stack.dtype), stack[1].tolist()
+    ((2, 2, 2), 'uint16', [[4, 5], [6, 7]])
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        record: np.dtype,
+        count: int,
+        offset: int = 0,
+        decode: Decode | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self.record = record if record.names else np.dtype([(PATTERN, record)])
+        self.count, self.offset, self.decode = int(count), int(offset), decode
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+        self._file: Any = None
+        inside, start = self.record.fields[PATTERN][:2]  # type: ignore[index]  # a structured type has fields
+        self._after = self.record.itemsize - start - inside.itemsize  # bytes, which the last record may lack
+        size = self.path.stat().st_size
+        needed = self.offset + self.count * self.record.itemsize - self._after
+        if self.count < 1 or self.record.itemsize < 1 or self.offset < 0 or needed > size:
+            raise FileFormatError(
+                f"{printable(self.path.name)} has {size} bytes; expected {max(needed, 0)} or more, for "
+                f"{max(self.count, 0)} patterns of {self.record.itemsize} bytes after {self.offset}. It is cut off or "
+                "damaged; copy it again."
+            )
+        field = self.record[PATTERN]
+        one = np.zeros((1, *field.shape), field.base)
+        shape, dtype = (one.shape, one.dtype) if decode is None else ((made := decode(one)).shape, made.dtype)
+        self.shape = (self.count, *(int(n) for n in shape[1:]))  # type: ignore[assignment]  # of two axes, checked below
+        self.dtype = dtype.newbyteorder("=")
+        self.input_files = listed_files((self.path,))
+        if len(self.shape) != 3 or 0 in self.shape:
+            raise FileFormatError(
+                f"a pattern of {printable(self.path.name)} is {tuple(self.shape[1:])}; expected rows and columns of "
+                "one pixel at least. The file is damaged."
+            )
+
+    def _patterns(self, first: int, end: int) -> np.ndarray:
+        if self._pid != os.getpid():  # in a forked child: the lock may be held by a thread that is not here
+            self._pid, self._lock, self._file = os.getpid(), threading.RLock(), None
+        out = np.empty((end - first, *self.shape[1:]), self.dtype)
+        step = max(1, PIECE // self.record.itemsize)
+        for edge in range(first, end, step):
+            stop = min(end, edge + step)
+            field = self._records(edge, stop)[PATTERN]
+            out[edge - first : stop - first] = field if self.decode is None else self.decode(field)
+        return out
+
+    def _records(self, first: int, end: int) -> np.ndarray:
+        records = np.empty(end - first, self.record)
+        todo = records.view(np.uint8).data.cast("B")
+        try:
+            with self._lock:
+                if self._file is None:
+                    self._file = self.path.open("rb", buffering=0)
+                self._file.seek(self.offset + first * self.record.itemsize)
+                while len(todo) and (got := self._file.readinto(todo)):
+                    todo = todo[got:]
+        except OSError as error:
+            raise FileFormatError(
+                f"{printable(self.path.name)} cannot be read any more ({error.strerror or error}); is it still where "
+                "it was?"
+            ) from None
+        if len(todo) > (self._after if end == self.count else 0):
+            raise FileFormatError(
+                f"{printable(self.path.name)} has become shorter since it was opened: patterns {first} to {end - 1} "
+                "are not there. Open it again."
+            )
+        return records
+
+    def __del__(self) -> None:
+        file = getattr(self, "_file", None)
+        if file is not None:
+            file.close()
+
+    def __reduce__(self) -> Any:
+        path = Path(os.path.abspath(self.path))  # another process may work in another folder
+        return Records, (path, self.record, self.count, self.offset, self.decode)
+
+    def __repr__(self) -> str:
+        return f"Records({self.path.name!r}, shape={self.shape}, dtype={self.dtype})"
+
+    def close(self) -> None:
+        """Close the file; the next slice opens it again."""
+        with self._lock:
+            if self._file is not None and self._pid == os.getpid():
+                self._file.close()
+            self._file = None
+
+
+class Joined(_Stack):
+    """Several stacks one after the other, such as the files of a series.
+
+    Examples
+    --------
+    >>> both = Joined([np.zeros((2, 4, 4), np.uint8), np.ones((3, 4, 4), np.uint8)])
+    >>> both.shape, both[1:3].sum((1, 2)).tolist()
+    ((5, 4, 4), [0, 16])
+    """
+
+    def __init__(self, parts: Sequence[Any]) -> None:
+        self.parts = tuple(parts)
+        detectors = {tuple(int(n) for n in part.shape[1:]) for part in self.parts}
+        types = {np.dtype(part.dtype).newbyteorder("=") for part in self.parts}
+        if len(detectors) != 1 or len(types) != 1:
+            shapes = ", ".join(f"{tuple(part.shape)} {part.dtype}" for part in self.parts[:4])
+            raise DataError(f"the parts of the data are {shapes}; expected patterns of one size and type in all.")
+        self.edges = np.concatenate([[0], np.cumsum([int(part.shape[0]) for part in self.parts])])
+        self.shape = (int(self.edges[-1]), *detectors.pop())  # type: ignore[assignment]  # of two axes
+        self.dtype = types.pop()
+
+    @staticmethod
+    def of(parts: Sequence[Any]) -> Any:
+        """The stacks as one; the only one as it is."""
+        return parts[0] if len(parts) == 1 else Joined(parts)
+
+    def _patterns(self, first: int, end: int) -> np.ndarray:
+        out = np.empty((end - first, *self.shape[1:]), self.dtype)
+        for part, (start, stop) in zip(self.parts, pairwise(int(edge) for edge in self.edges), strict=True):
+            low, high = max(first, start), min(end, stop)
+            if low < high:
+                out[low - first : high - first] = part[low - start : high - start]
+        return out
+
+
+class Synchronised(_Stack):
+    """`count` patterns of a stack from number `offset` on; those before its first and after its last are zeros.
+
+    Examples
+    --------
+    >>> stack = np.arange(1, 4, dtype=np.uint8)[:, None, None] * np.ones((3, 1, 1), np.uint8)
+    >>> Synchronised(stack, 1, 3)[:, 0, 0].tolist(), Synchronised(stack, -1, 3)[:, 0, 0].tolist()
+    ([2, 3, 0], [0, 1, 2])
+    """
+
+    def __init__(self, stack: Any, offset: int, count: int) -> None:
+        self.stack, self.offset = stack, int(offset)
+        self.shape = (int(count), *(int(n) for n in stack.shape[1:]))  # type: ignore[assignment]  # of two axes
+        self.dtype = np.dtype(stack.dtype).newbyteorder("=")
+
+    def measured(self) -> np.ndarray:
+        """Which of the patterns are in the stack, (count,) bool."""
+        places = np.arange(self.shape[0]) + self.offset
+        return (places >= 0) & (places < int(self.stack.shape[0]))
+
+    def _patterns(self, first: int, end: int) -> np.ndarray:
+        out = np.zeros((end - first, *self.shape[1:]), self.dtype)
+        low = max(first + self.offset, 0)
+        high = min(end + self.offset, int(self.stack.shape[0]))
+        if low < high:
+            out[low - self.offset - first : high - self.offset - first] = self.stack[low:high]
+        return out
+
+
+__all__ = ["PATTERN", "Joined", "Records", "Synchronised"]

@@ -1,0 +1,126 @@
+"""A stack of patterns as a scan: how many rows and columns, where the scan begins, and which positions are blank."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ptywidgets.engine.core.errors import DataError, DataWarning, ParameterError
+from ptywidgets.engine.data.dataset_checks import sizes
+from ptywidgets.engine.io.arrays.lazy import likely_scan_shape
+from ptywidgets.engine.io.arrays.stacks import Synchronised
+from ptywidgets.engine.io.formats.file_contents import FileContents
+
+FRAMES = "frames"  # the key of the metadata that says which patterns of a stack were taken
+
+
+def scanned(
+    found: FileContents, scan_shape: tuple[int, int] | None, sync_offset: int | None, name: str
+) -> FileContents:
+    """Contents of a stack (J, Qy, Qx) as those of a scan (Ry, Rx, Qy, Qx); of a scan as they are.
+
+    Parameters
+    ----------
+    found : FileContents
+    scan_shape : (Ry, Rx), optional
+        As given; else what the file says.
+    sync_offset : int, optional
+        Patterns skipped at the start; below 0 blanks put before the first. With it a scan may be longer or shorter
+        than the stack: positions without a pattern are zeros, and left out by `scan_mask`.
+    name : str
+        Of the file, for messages.
+
+    Raises
+    ------
+    DataError
+        When the number of patterns does not go with the shape, or no shape is known.
+    """
+    data = found.data
+    if len(data.shape) != 3:
+        if sync_offset:
+            raise DataError(
+                f"sync_offset is {sync_offset} but the data of {name} are a scan already, {sizes(data.shape)}; it is "
+                "for stacks of patterns, whose scan may begin late: leave it out, and crop the scan."
+            )
+        if scan_shape is not None and tuple(int(n) for n in data.shape[:2]) != _checked(scan_shape):
+            raise DataError(
+                f"scan_shape is {tuple(scan_shape)} but the data already are {sizes(data.shape)}; leave it out."
+            )
+        return found
+    patterns = int(data.shape[0])
+    told = found.scan_shape if scan_shape is None else _checked(scan_shape)
+    if told is None:
+        raise DataError(
+            f"{name} is a stack of {patterns} patterns, {sizes(data.shape)}, and does not say how they were scanned; "
+            f"pass the rows and columns of the scan: read(path, scan_shape={likely_scan_shape(patterns)})."
+        )
+    if sync_offset is not None:
+        return _synchronised(found, told, _whole(sync_offset))
+    rows, columns = told
+    if scan_shape is None and rows * columns != patterns:
+        rows = _rows_that_are_there(found, told, patterns, name)
+        left = patterns - rows * columns
+        words = f"{rows} of {told[0]} rows of the scan are in the file"
+        words += f"; the last {left} patterns, of a row that was begun, are left out" if left else ""
+        warnings.warn(
+            f"{name} has {patterns} patterns where {found.scan_from} says {sizes(told)}: {words}.",
+            DataWarning,
+            stacklevel=4,
+        )
+        cut = Synchronised(data, 0, rows * columns) if left else data
+        found = replace(found, data=cut, metadata={**found.metadata, FRAMES: words})
+    return found.as_scan((rows, columns))
+
+
+def _rows_that_are_there(found: FileContents, told: tuple[int, int], patterns: int, name: str) -> int:
+    """Whole rows of a scan that was cut short."""
+    rows, columns = told
+    if patterns < columns or patterns > rows * columns:
+        raise DataError(
+            f"{name} has {patterns} patterns but {found.scan_from} says {sizes(told)} = {rows * columns}; pass the "
+            f"rows and columns of the scan, read(path, scan_shape={likely_scan_shape(patterns)}), or, where patterns "
+            f"lie before or after it, scan_shape={told} with sync_offset, the number of patterns to skip."
+        )
+    return patterns // columns
+
+
+def _synchronised(found: FileContents, shape: tuple[int, int], offset: int) -> FileContents:
+    patterns, wanted = int(found.data.shape[0]), math.prod(shape)
+    if offset >= patterns or offset <= -wanted:
+        raise DataError(
+            f"sync_offset is {offset} with {patterns} patterns and {wanted} positions, which leaves none; expected a "
+            f"number from {1 - wanted} to {patterns - 1}."
+        )
+    window: Any = Synchronised(found.data, offset, wanted)
+    measured = window.measured()
+    after = max(0, patterns - offset - wanted)
+    said = [f"{offset} skipped at the start"] if offset > 0 else []
+    said += [f"{-offset} blanks put before the first"] if offset < 0 else []
+    said += [f"{after} left out at the end"] if after else []
+    said += [f"{int((~measured).sum())} positions without a pattern"] if not measured.all() else []
+    metadata = {**found.metadata, FRAMES: "; ".join(said) or "all taken"}
+    mask = None if measured.all() else measured.reshape(shape)
+    return replace(found, data=window, metadata=metadata, scan_mask=mask).as_scan(shape)
+
+
+def _checked(scan_shape: Any) -> tuple[int, int]:
+    try:
+        ry, rx = (int(n) for n in scan_shape)
+    except (TypeError, ValueError):
+        ry = rx = 0
+    if ry < 1 or rx < 1:
+        raise DataError(f"scan_shape is {scan_shape!r}; expected two whole numbers (rows, columns).")
+    return ry, rx
+
+
+def _whole(offset: Any) -> int:
+    if isinstance(offset, bool) or not isinstance(offset, (int, np.integer)):
+        raise ParameterError(
+            f"sync_offset is {offset!r}; expected a whole number of patterns, above 0 to skip them at the start of the "
+            "file and below 0 to put blanks before the first."
+        )
+    return int(offset)
