@@ -9,6 +9,7 @@ import numpy as np
 from ipywidgets import HTML, ToggleButton
 
 from ptywidgets.engine.core.errors import DataError, unknown_name
+from ptywidgets.engine.core.stopping import stopped_by
 from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.engine.data.virtual import PRESETS, Detector, VirtualImager, disk_semiangle, fit_disk, scan_range
 from ptywidgets.reconstruction import Reconstruction
@@ -19,6 +20,7 @@ from ptywidgets.widgets.browse.scan_pane import ScanPane
 from ptywidgets.widgets.controls.calibration_editor import CalibrationEditor
 from ptywidgets.widgets.controls.fields import heading, note, panel, panels, set_text, text_label, toolbar
 from ptywidgets.widgets.panel.base import NO_DATA, Panel
+from ptywidgets.widgets.panel.latest_task import LatestTask
 from ptywidgets.widgets.plots.histogram import ContrastHistogram
 
 
@@ -51,6 +53,7 @@ class DatasetBrowser(Panel):
         self._virtual: np.ndarray | None = None
         self._pattern: np.ndarray | None = None
         self._mean_counts = 0.0
+        self._sums, self._wanted = LatestTask(self), object()  # of large data: the exact image, and which one it is of
         self._cropping_of: Dataset | None = None  # whose regions the fields show
         self.scan_pane, self.pattern_pane = ScanPane(), PatternPane()
         self.scan_view, self.pattern_view = self.scan_pane.view, self.pattern_pane.view
@@ -73,6 +76,7 @@ class DatasetBrowser(Panel):
             self.status_line,  # by what is typed: in a narrow window all of this is one column
         ]
         self._connect()
+        self.on_close(self._stop_sum)
         self.safe_callback(self._new_data)()
 
     # ---------------------------------------------------------------- for code
@@ -185,6 +189,7 @@ class DatasetBrowser(Panel):
         self._show_pattern()
 
     def _new_data(self) -> None:
+        self._stop_sum()
         self._imager = self._virtual = self._pattern = None
         self.pattern_pane.reset()
         self._show_facts()
@@ -194,7 +199,7 @@ class DatasetBrowser(Panel):
             self.pattern_view.clear()
             return
         self._show_pattern()
-        self.run_with_data(lambda: VirtualImager(dataset), self._take_imager, "Reading all patterns ...")
+        self.run_with_data(lambda: VirtualImager(dataset), self._take_imager, "Reading patterns ...")
 
     def _take_imager(self, imager: VirtualImager) -> None:
         if self.recon.dataset is None or not _same_patterns(imager.dataset, self.recon.dataset):
@@ -224,13 +229,47 @@ class DatasetBrowser(Panel):
         self._show_code()
 
     def _show_virtual(self, live: bool = False) -> None:
-        if self._imager is None or self.detector is None:
+        imager = self._imager
+        if imager is None or self.detector is None:
             return
-        self._virtual = self._imager.image(self.detector.mask(self._imager.dataset.detector_shape))
-        self.scan_pane.show(self._virtual, self._dataset().calibration, self.pattern_pane.name, live)
+        self._stop_sum()
+        mask = self.detector.mask(imager.dataset.detector_shape)
+        self._show_scan(imager.preview(mask), "" if imager.fast else ", a sample of the positions", live)
         if live:
             self.settle_soon()
+        elif not imager.fast:
+            self._sum(imager, mask)
         self._show_code()
+
+    def _show_scan(self, image: np.ndarray, of: str = "", live: bool = False) -> None:
+        self._virtual = image
+        self.scan_pane.show(image, self._dataset().calibration, f"{self.pattern_pane.name}{of}", live)
+
+    def _sum(self, imager: VirtualImager, mask: np.ndarray) -> None:
+        """The exact image of data that are not held in memory: one pass over all of them, beside everything else."""
+        wanted = self._wanted
+
+        def told(share: float) -> None:
+            if wanted is self._wanted:
+                self.run_soon(
+                    self.set_status, "sum", f"Summing all patterns: {share:.0%}; moving the detector stops it."
+                )
+
+        def work() -> np.ndarray:
+            with stopped_by(lambda: wanted is not self._wanted):
+                return imager.image(mask, told)
+
+        def done(image: np.ndarray) -> None:
+            if wanted is self._wanted and imager is self._imager:
+                self._show_scan(image)
+                self.set_status("")
+
+        self._sums.submit(work, done)
+
+    def _stop_sum(self) -> None:
+        """What is being summed is no longer wanted."""
+        self._wanted = object()
+        self._sums.cancel()
 
     # ---------------------------------------------------------------- calibration and facts
 

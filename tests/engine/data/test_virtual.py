@@ -5,6 +5,7 @@ import pytest
 
 from ptywidgets import samples
 from ptywidgets.engine import Dataset
+from ptywidgets.engine.core.stopping import WorkStopped, stopped_by
 from ptywidgets.engine.data import virtual
 
 
@@ -54,3 +55,23 @@ def test_masked_pixels_are_not_summed(monkeypatch, limit):
     assert (imager.image(np.ones((8, 8), bool)) == 62).all()
     assert (imager.image(virtual.disk_mask((8, 8), (4, 4), 1)) == 4).all()
     assert imager.mean_pattern().max() == 1
+
+
+def test_a_sample_of_large_data_stands_for_all_positions(monkeypatch):
+    monkeypatch.setattr(virtual, "_SAMPLE_BYTES", 6 * 8 * 8)  # six patterns
+    data = np.random.default_rng(1).integers(0, 9, (10, 7, 8, 8)).astype(np.uint8)
+    counted = np.ones((10, 7), bool)
+    counted[2, 2] = counted[9, 6] = False
+    imager = virtual.VirtualImager(Dataset(data).with_scan_mask(counted, confirm=True), hold=False)
+    mask = virtual.disk_mask((8, 8), (4, 4), 2)
+    exact, preview = imager.image(mask), imager.preview(mask)
+    assert preview.shape == (10, 7)
+    np.testing.assert_array_equal(np.isnan(preview), ~counted)
+    seen = np.unique(preview[counted])
+    assert 2 <= len(seen) <= 16 and np.isin(seen, data[..., mask].sum(-1, dtype=float)).all()
+    assert np.nanmean(preview) == pytest.approx(np.nanmean(exact), rel=0.2)
+    shares = []
+    imager.image(mask, shares.append)
+    assert shares == sorted(shares) and shares[-1] == 1
+    with pytest.raises(WorkStopped), stopped_by(lambda: True):
+        imager.image(mask)
