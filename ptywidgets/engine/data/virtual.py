@@ -26,7 +26,7 @@ from ptywidgets.engine.data.detectors import (
 )
 
 _COPY_LIMIT = 1.5e9  # bytes: up to here a second, detector-major copy is made for speed
-_SAMPLE_BYTES, _SAMPLE_SECONDS = 2e8, 0.8  # of larger data, that are read beforehand at most, and the time for that
+_SAMPLE_BYTES, _SAMPLE_SECONDS = 6e7, 0.8  # of larger data, that are read beforehand at most, and the time for that
 _SAMPLE_LEAST = 16  # patterns of it, however slowly they are read
 
 
@@ -79,8 +79,6 @@ class VirtualImager:
     Parameters
     ----------
     dataset : Dataset
-    hold : bool, optional
-        Whether to make that copy; by default where it takes at most 1.5 GB.
 
     Examples
     --------
@@ -89,11 +87,11 @@ class VirtualImager:
     [5.0, 5.0, 5.0, 5.0]
     """
 
-    def __init__(self, dataset: Dataset, hold: bool | None = None) -> None:
+    def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
         self._pixels: np.ndarray | None = None
         self._good = np.ones(dataset.detector_shape, bool) if dataset.mask is None else dataset.mask
-        if dataset.nbytes <= _COPY_LIMIT if hold is None else hold:
+        if dataset.nbytes <= _COPY_LIMIT:
             qy, qx = dataset.detector_shape
             ry, rx = dataset.scan_shape
             self._pixels = np.empty((qy * qx, ry * rx), dataset.dtype)
@@ -187,19 +185,24 @@ class _Sample:
             check_stop()
             for x, column in enumerate(self._columns):
                 patterns[y, x] = dataset.pattern(int(row), int(column))
-        self._whole = dataset
+        self._whole, self._good = (
+            dataset,
+            np.ones(dataset.detector_shape, bool) if dataset.mask is None else dataset.mask,
+        )
+        self._small = Dataset(patterns, mask=dataset.mask)
         counted = None if dataset.scan_mask is None else dataset.scan_mask[np.ix_(self._rows, self._columns)]
         self._some = counted is None or bool(counted.any())
-        small = Dataset(patterns, mask=dataset.mask)
-        self._imager = VirtualImager(small, hold=True)
-        self._small = small.with_scan_mask(counted, confirm=True) if counted is not None and self._some else small
+        if counted is not None and self._some:
+            self._small = self._small.with_scan_mask(counted, confirm=True)
         near = [
             np.clip(np.arange(n) // step, 0, len(places) - 1) for n, places in ((ry, self._rows), (rx, self._columns))
         ]
         self._near = np.ix_(*near)
 
     def image(self, mask: np.ndarray) -> np.ndarray:
-        out = self._imager.image(mask)[self._near]
+        chosen = np.flatnonzero(np.asarray(mask, bool) & self._good)
+        patterns = self._small.data.reshape(*self._small.scan_shape, -1)
+        out = np.take(patterns, chosen, axis=-1).sum(-1, dtype=np.float64)[self._near]
         if self._whole.scan_mask is not None:
             out[~self._whole.scan_mask] = np.nan
         return out

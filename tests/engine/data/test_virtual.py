@@ -58,11 +58,12 @@ def test_masked_pixels_are_not_summed(monkeypatch, limit):
 
 
 def test_a_sample_of_large_data_stands_for_all_positions(monkeypatch):
+    monkeypatch.setattr(virtual, "_COPY_LIMIT", 0)
     monkeypatch.setattr(virtual, "_SAMPLE_BYTES", 6 * 8 * 8)  # six patterns
     data = np.random.default_rng(1).integers(0, 9, (10, 7, 8, 8)).astype(np.uint8)
     counted = np.ones((10, 7), bool)
     counted[2, 2] = counted[9, 6] = False
-    imager = virtual.VirtualImager(Dataset(data).with_scan_mask(counted, confirm=True), hold=False)
+    imager = virtual.VirtualImager(Dataset(data).with_scan_mask(counted, confirm=True))
     mask = virtual.disk_mask((8, 8), (4, 4), 2)
     exact, preview = imager.image(mask), imager.preview(mask)
     assert preview.shape == (10, 7)
