@@ -201,7 +201,7 @@ class _Sample:
 
     def image(self, mask: np.ndarray) -> np.ndarray:
         chosen = np.flatnonzero(np.asarray(mask, bool) & self._good)
-        patterns = self._small.data.reshape(*self._small.scan_shape, -1)
+        patterns = np.asarray(self._small.data).reshape(*self._small.scan_shape, -1)
         out = np.take(patterns, chosen, axis=-1).sum(-1, dtype=np.float64)[self._near]
         if self._whole.scan_mask is not None:
             out[~self._whole.scan_mask] = np.nan
