@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import contextlib
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,14 +25,19 @@ from ptywidgets.engine.checkpoint import is_reconstruction, load_checkpoint
 from ptywidgets.engine.checks.start_check import checked_names
 from ptywidgets.engine.core.asked import QUANTITIES, AskingError
 from ptywidgets.engine.core.errors import DataWarning, FileFormatError, FileInTheWay, PtyError
+from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.engine.data.source import bins_of, region_of
-from ptywidgets.engine.io import atomic_file, contents, read
+from ptywidgets.engine.io import FLIPS, atomic_file, contents, read, write
 from ptywidgets.engine.io.detect_format import is_hdf5
+from ptywidgets.engine.io.formats.registry import keys
 from ptywidgets.engine.problem.model_config import ModelConfig
 from ptywidgets.reconstruction import Reconstruction, tilt_text
 from ptywidgets.reconstruction.saving import saved_file
 
-_READING = ("dataset", "scan_shape", "choose", "mask")  # arguments of read()
+_READING = (  # arguments of read()
+    *("dataset", "scan_shape", "choose", "mask", "axes", "allow_external"),
+    *("format", "sync_offset", "flip", "detector_shape", "dtype", "header_bytes", "gap_bytes"),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,12 +47,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _plain_warnings():
             return options.command(options)
     except (PtyError, OSError) as error:
-        words = error.told("command line") if isinstance(error, PtyError) else error
-        print(f"ptywidgets: {words}", file=sys.stderr)
+        words = error.told("command line") if isinstance(error, PtyError) else str(error)
+        print(f"ptywidgets: {_in_flags(words)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nptywidgets: interrupted", file=sys.stderr)
         return 130
+
+
+def _in_flags(words: str) -> str:
+    """A message with the arguments of `read` as flags: what is asked for there is asked for here by another name.
+
+    Examples
+    --------
+    >>> _in_flags("pass the rows and columns: read(path, scan_shape=(3, 4)).")
+    'pass the rows and columns: --scan-shape=3,4.'
+    """
+    out, start = "", 0
+    for match in re.finditer(r"read\(path, (?=[a-z_]+=)", words):
+        depth = 1
+        for end in range(match.end(), len(words)):
+            depth += {"(": 1, ")": -1}.get(words[end], 0)
+            if not depth:
+                break
+        try:
+            call = ast.parse(words[match.start() : end + 1], mode="eval").body
+            given = {one.arg: ast.literal_eval(one.value) for one in getattr(call, "keywords", [])}
+        except (SyntaxError, ValueError):  # words that stand for a value
+            continue
+        flags = " ".join(
+            f"--{str(name).replace('_', '-')}={','.join(map(str, v)) if isinstance(v, tuple) else v}"
+            for name, v in given.items()
+        )
+        out, start = out + words[start : match.start()] + flags, end + 1
+    return out + words[start:]
 
 
 @contextlib.contextmanager
@@ -80,6 +115,21 @@ def _parser() -> argparse.ArgumentParser:
     _add_reading(info)
     _add_calibration(info)
     info.set_defaults(command=_info)
+
+    convert = commands.add_parser(
+        "convert",
+        help="write the data of any file as HDF5 that this program and py4DSTEM read",
+        description="Write the data of a file, or a part of them, as EMD 1.0 (HDF5), with what is known of their "
+        "calibration. Masks and a vacuum pattern are taken along.",
+    )
+    convert.add_argument("file", type=Path, help="data in any format that is read")
+    convert.add_argument("output", type=Path, help="HDF5 file to write")
+    convert.add_argument("--overwrite", action="store_true", help="replace OUTPUT")
+    convert.add_argument("--compress", action="store_true", help="with gzip: smaller, and slower to read")
+    convert.add_argument("--vacuum", type=Path, help="file with the vacuum pattern, to be put beside the data")
+    _add_reading(convert)
+    _add_calibration(convert)
+    convert.set_defaults(command=_convert)
 
     run = commands.add_parser(
         "reconstruct",
@@ -143,6 +193,21 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scan-shape", type=_bins, metavar="ROWS,COLUMNS", help="how a stack of patterns was scanned")
     parser.add_argument("--choose", type=_choice, metavar="N|sum", help="which scan of a series, or the sum of all")
     parser.add_argument("--mask", type=Path, help="file with the detector pixels that count, or a pixel_mask")
+    parser.add_argument("--axes", metavar="NAMES", help="the array's axes in its own order, such as 'Qy Qx Ry Rx'")
+    parser.add_argument("--allow-external", action="store_const", const=True, help="follow links to other files")
+    parser.add_argument("--format", choices=keys(), help="what the file is, where its content does not tell it")
+    parser.add_argument(
+        "--sync-offset",
+        type=int,
+        metavar="N",
+        help="patterns to skip at the start of a stack; below 0, blanks before it",
+    )
+    parser.add_argument("--flip", choices=FLIPS, help="detector axes to turn about")
+    bare = parser.add_argument_group("bare numbers", "of a file that does not say how it is laid out")
+    bare.add_argument("--dtype", help="type of a pixel with its byte order: <u2, >u2, <f4, ...")
+    bare.add_argument("--detector-shape", type=_bins, metavar="ROWS,COLUMNS", help="of a pattern")
+    bare.add_argument("--header-bytes", type=int, metavar="N", help="before the first pattern")
+    bare.add_argument("--gap-bytes", type=int, metavar="N", help="after each pattern")
     parser.add_argument("--crop-scan", type=_region, metavar="Y0:Y1,X0:X1", help="part of the scan")
     parser.add_argument("--crop-detector", type=_region, metavar="Y0:Y1,X0:X1", help="part of the detector")
     parser.add_argument("--cut-disk", action="store_true", help="a part of the detector may cut the bright-field disk")
@@ -263,10 +328,7 @@ def _info(options: argparse.Namespace) -> int:
             if one is not None:
                 print(textwrap.indent(one.source.describe(), "  "))
         return 0
-    dataset = read(options.file, **_calibration(options))
-    if options.crop_scan or options.crop_detector:
-        dataset = dataset.crop(options.crop_scan, options.crop_detector, cut_disk=options.cut_disk)
-    dataset = dataset.bin(options.bin_scan or 1, options.bin_detector or 1)
+    dataset = _part(options)
     print(dataset)
     print(dataset.describe())
     for path, shape, dtype in contents(options.file) if is_hdf5(options.file) else ():
@@ -274,6 +336,26 @@ def _info(options: argparse.Namespace) -> int:
             print(f"  {path}  {'x'.join(map(str, shape))}  {dtype}")
     for line in _missing(dataset):
         print(line)
+    return 0
+
+
+def _part(options: argparse.Namespace) -> Dataset:
+    """The data, or what is asked for of them."""
+    dataset: Dataset = read(options.file, **_calibration(options))
+    if options.crop_scan or options.crop_detector:
+        dataset = dataset.crop(options.crop_scan, options.crop_detector, cut_disk=options.cut_disk)
+    return dataset.bin(options.bin_scan or 1, options.bin_detector or 1)
+
+
+def _convert(options: argparse.Namespace) -> int:
+    dataset = _part(options)
+    if options.vacuum is not None:
+        dataset = dataset.with_vacuum(options.vacuum)
+    written = write(
+        options.output, dataset, overwrite=options.overwrite, compression="gzip" if options.compress else None
+    )
+    print(dataset)
+    print(f"Written to {written}")
     return 0
 
 

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
-from ptywidgets import Reconstruction, samples, write
+from ptywidgets import Reconstruction, read, samples, write
 from ptywidgets.cli import main
 from ptywidgets.engine import Aberrations, DataError
 from ptywidgets.engine.checkpoint import load_checkpoint
@@ -383,3 +383,38 @@ def test_a_vacuum_scan_is_averaged_with_a_plain_word(tmp_path, capsys):
     assert main([*paths, "--rotation=-15", "--no-transpose", "--iterations", "1"]) == 0
     said = capsys.readouterr().err
     assert said.startswith("ptywidgets: The vacuum pattern is the mean of 2 patterns.") and ".py:" not in said
+
+
+def test_any_file_becomes_one_that_all_read(tmp_path, capsys):
+    duck = samples.ducky("tiny")
+    counts = np.asarray(duck.data).astype(">f4")
+    (tmp_path / "duck.raw").write_bytes(bytes(16) + counts.tobytes())
+    layout = ["--dtype=>f4", "--detector-shape=64,64", "--header-bytes=16"]
+    assert main(["info", str(tmp_path / "duck.raw"), *layout]) == 2
+    said = capsys.readouterr().err
+    assert "stack of 144 patterns" in said and "--scan-shape=12,12" in said and "read(" not in said
+    layout += ["--scan-shape=12,12", "--scan-step=1.5", "--q-pixel=0.05", "--energy=80e3"]
+    arguments = ["convert", str(tmp_path / "duck.raw"), str(tmp_path / "duck.h5"), *layout]
+    assert main([*arguments, "--crop-scan=0:6,0:12", "--flip=rows", "--compress"]) == 0
+    assert "duck.h5" in capsys.readouterr().out
+    written = read(tmp_path / "duck.h5")
+    np.testing.assert_array_equal(written.load().data, counts[:6, :, ::-1])
+    assert (written.calibration.energy, written.calibration.scan_step) == (80e3, 1.5)
+    assert main(arguments) == 2 and "--overwrite" in capsys.readouterr().err
+    assert main([*arguments, "--overwrite"]) == 0
+    assert main(["convert", str(tmp_path / "duck.h5"), str(tmp_path / "duck.h5"), "--overwrite"]) == 2
+
+
+def test_bare_numbers_are_reconstructed_and_gone_on_with(tmp_path, capsys):
+    counts = np.asarray(samples.ducky("tiny").data).astype("<f4")
+    (tmp_path / "duck.raw").write_bytes(counts.tobytes())
+    reading = ["--dtype=<f4", "--detector-shape=64,64", "--scan-shape=12,12"]
+    known = ["--energy=80e3", "--semiangle=20", "--scan-step=1.5", "--q-pixel=0.05", "--defocus=250"]
+    raw, saved = str(tmp_path / "duck.raw"), str(tmp_path / "a.h5")
+    assert main(["reconstruct", raw, "-o", saved, "--iterations=1", *reading, *known]) in (0, 3)
+    again = Reconstruction.load(saved)
+    np.testing.assert_array_equal(again.dataset.load().data, counts)
+    assert main(["reconstruct", saved, "-o", saved, "--iterations=1", *reading]) in (0, 3), "the same"
+    capsys.readouterr()
+    assert main(["reconstruct", saved, "-o", saved, "--iterations=1", "--flip=rows"]) == 2
+    assert "--flip" in capsys.readouterr().err

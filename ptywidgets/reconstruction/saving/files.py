@@ -130,7 +130,7 @@ def opened(
     **calibration
         What the file does not say: ``energy=80e3`` (eV), ``semiangle=20`` (mrad), ``scan_step`` (A), ``q_pixel``
         (1/A); and how the data are to be read, as for :func:`ptywidgets.read`: ``dataset``, ``mask``,
-        ``scan_shape``, ``choose``, ``allow_external``.
+        ``scan_shape``, ``choose``, ``allow_external``, ``format``, ``sync_offset``, ``flip`` and others.
 
     Raises
     ------

@@ -21,6 +21,7 @@ from ptywidgets.engine.core.errors import DataError, FileFormatError, ParameterE
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.data.calibration import NAMES, single
 from ptywidgets.engine.data.dataset import CALIBRATED, Dataset
+from ptywidgets.engine.io import ARGUMENTS
 from ptywidgets.engine.io.atomic import checked_target
 from ptywidgets.engine.preprocess import Measurement, Preparation
 from ptywidgets.engine.tomography import TiltSeries
@@ -272,10 +273,11 @@ def refuse_other(
     if source is not None:
         said |= {"scan_shape": source.scan_shape, "choose": source.choose, "axes": source.axes or None}
         said["allow_external"] = source.allow_external
+        said |= source.overrides
         said["dataset"] = source.dataset or None
         files = {"vacuum": source.vacuum, "mask": source.mask}
         said |= {field: one.path for field, one in files.items() if one is not None and one.path}
-    known = (*NAMES, "dataset", "vacuum", "mask", "scan_shape", "choose", "axes", "allow_external", "tilts", "defocus")
+    known = (*NAMES, *ARGUMENTS, "tilts", "defocus")
     for argument, value in given.items():
         if argument not in known:
             raise unknown_name("argument of Reconstruction.open", argument, known)
