@@ -22,10 +22,11 @@ import numpy as np
 
 from ptywidgets.engine import PIE, ConjugateGradient, Plan, Problem, State, iterate, make_problem
 from ptywidgets.engine.io.atomic import PICTURE, atomic_file
+from ptywidgets.engine.io.images.png import png
 from ptywidgets.engine.models import NearField, single_slice
 from ptywidgets.engine.models.parts.exit_wave import fresnel
 from ptywidgets.engine.preprocess import measurement_of
-from ptywidgets.widgets.image.png import png, side_by_side
+from ptywidgets.widgets.image.png import side_by_side
 
 FOCUS_TO_SAMPLE = 3.65e-3  # m, of the near field; not in its file
 EPIE = PIE(object_step=1.0, probe_step=1.0, regularization=1.0)

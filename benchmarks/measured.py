@@ -16,8 +16,9 @@ from scipy import ndimage
 
 from ptywidgets import Reconstruction
 from ptywidgets.engine.io.atomic import PICTURE, atomic_file, checked_target
+from ptywidgets.engine.io.images.png import png
 from ptywidgets.engine.preprocess import integrate
-from ptywidgets.widgets.image.png import png, side_by_side
+from ptywidgets.widgets.image.png import side_by_side
 
 SEMIANGLE = 1.03  # mrad
 OBJECT_PIXEL = 4.65  # A

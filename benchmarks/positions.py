@@ -26,11 +26,11 @@ from ptywidgets.engine import Aberrations, Optics, Plan, iterate, make_problem, 
 from ptywidgets.engine.algorithms import LSQML
 from ptywidgets.engine.constraints import Positivity, Until
 from ptywidgets.engine.io.atomic import PICTURE, atomic_file
+from ptywidgets.engine.io.images.png import png
 from ptywidgets.engine.metrics import position_errors
 from ptywidgets.engine.models import single_slice
 from ptywidgets.engine.problem.problem import Problem
 from ptywidgets.engine.refinements import RefineAffine, RefineOptics, RefinePositions
-from ptywidgets.widgets.image.png import png
 
 RMS = 0.5  # px
 ROOM = 3.0  # A around the outermost windows

@@ -192,6 +192,7 @@ class Reconstruction(SafeTraits):
     save = command("_files", Files.save)
     check_save = command("_files", Files.check_save)
     can_save = command("_files", Files.can_save)
+    export = command("_files", Files.export)
     copy = __copy__ = copies.copied
 
     def __reduce__(self) -> Any:

@@ -20,6 +20,7 @@ from ptywidgets.reconstruction.inputs.made_of import MadeOf
 from ptywidgets.reconstruction.inputs.tilt_series_data import views_and_optics
 from ptywidgets.reconstruction.saving import saved_file
 from ptywidgets.reconstruction.saving.copies import idle_status
+from ptywidgets.reconstruction.saving.exports import Exports
 
 if TYPE_CHECKING:
     from ptywidgets.reconstruction.reconstruction import Reconstruction
@@ -68,6 +69,42 @@ class Files:
     def check_save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
         """Raise at once what :meth:`save` would raise over a path, for whoever works for hours before."""
         saved_file.check_save(self.recon, path, overwrite)
+
+    def export(self, path: str | os.PathLike[str], overwrite: bool = False) -> list[str]:
+        """Write the result for other programs; :meth:`save` is what keeps everything to go on with.
+
+        Parameters
+        ----------
+        path : path
+            A file, whose ending says what is written: ``.tif`` the phase in rad (32 bit, the size of a pixel, all
+            slices), ``.png`` the phase in grey with a scale bar, ``.hspy`` the phase for HyperSpy, ``.json`` all
+            settings and what is doubted. Without an ending a folder, which is made, with all of them, the amplitude and
+            the probe. Images are in the scan frame, the probe in the detector's.
+        overwrite : bool
+            Whether files of these names may be replaced. What the data were read from never is.
+
+        Returns
+        -------
+        list of str
+            The files that were written.
+
+        Raises
+        ------
+        ParameterError
+            When there is no result yet, or the ending is none of these.
+        FileFormatError
+            When a file may not or cannot be written.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import ptywidgets as pw
+        >>> recon = pw.Reconstruction(pw.samples.ducky("tiny"), defocus=250).run(1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     [file.rsplit('/')[-1] for file in recon.export(f"{folder}/duck")]
+        ['phase.tif', 'phase.hspy', 'phase.png', 'probe.tif', 'settings.json']
+        """
+        return Exports(self.recon).export(path, overwrite)
 
     def check_autosave(self, path: Any) -> None:
         """Raise what saving by itself would raise over a path alone."""

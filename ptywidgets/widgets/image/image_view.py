@@ -15,10 +15,11 @@ from ipywidgets import CallbackDispatcher
 
 from ptywidgets.engine.core.errors import ParameterError, unknown_name
 from ptywidgets.engine.data.calibration import in_words, single
+from ptywidgets.engine.io.images.png import png
 from ptywidgets.reconstruction.strict_traits import Name, Strict, own_traits
 from ptywidgets.widgets.image.colormaps import check
 from ptywidgets.widgets.image.frames import Frame, FrameChannel, quantise
-from ptywidgets.widgets.image.png import PngFallback, colours, png, resized
+from ptywidgets.widgets.image.png import PngFallback, colours, resized
 
 STATIC = Path(__file__).resolve().parents[2] / "static"
 SCALES = ("linear", "sqrt", "log", "power")

@@ -1,10 +1,8 @@
-"""Still images of widgets, with numpy and zlib alone, and what a notebook shows where widgets do not run."""
+"""Still images of widgets, and what a notebook shows where widgets do not run."""
 
 from __future__ import annotations
 
 import base64
-import struct
-import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,34 +15,6 @@ from ptywidgets.widgets.image.frames import Frame, reduced
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 DEPTH = 1000.0  # the log scale is log(1 + 1000 t), as in js/lib/paint.ts
 IPYWIDGETS_7 = int(ipywidgets.__version__.split(".")[0]) < 8
-
-
-def png(rgb: np.ndarray) -> bytes:
-    r"""An image as a PNG file.
-
-    Parameters
-    ----------
-    rgb : (H, W, 3) or (H, W, 4) uint8
-        Colours, with opacity or without.
-
-    Examples
-    --------
-    >>> png(np.zeros((2, 3, 3), np.uint8))[:8]
-    b'\x89PNG\r\n\x1a\n'
-    """
-    pixels = np.ascontiguousarray(rgb, np.uint8)
-    if pixels.ndim != 3 or pixels.shape[2] not in (3, 4) or pixels.size == 0:
-        raise ValueError(f"an image has shape (H, W, 3) or (H, W, 4), got {pixels.shape}.")
-    height, width, channels = pixels.shape
-    rows = np.zeros((height, width * channels + 1), np.uint8)  # every row begins with its filter: 0, none
-    rows[:, 1:] = pixels.reshape(height, -1)
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    head = struct.pack(">IIBBBBB", width, height, 8, 2 if channels == 3 else 6, 0, 0, 0)
-    body = zlib.compress(rows.tobytes(), 6)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
 
 
 def scaled(fraction: np.ndarray, scale: str, gamma: float = 0.5) -> np.ndarray:

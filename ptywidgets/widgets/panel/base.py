@@ -13,6 +13,7 @@ import numpy as np
 
 from ptywidgets.engine.core.errors import PtyError
 from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.engine.io.images.png import png
 from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.reconstruction.session.ending import Timer
 from ptywidgets.reconstruction.session.hosts import shows_threads, until_run_again
@@ -20,7 +21,7 @@ from ptywidgets.reconstruction.setting_hints import known_names, right_way, shor
 from ptywidgets.reconstruction.strict_traits import Strict
 from ptywidgets.widgets.controls.fields import set_text
 from ptywidgets.widgets.image.image_view import ImageView
-from ptywidgets.widgets.image.png import PngFallback, png, resized, side_by_side
+from ptywidgets.widgets.image.png import PngFallback, resized, side_by_side
 from ptywidgets.widgets.panel import places as places  # enters the fields that errors name
 from ptywidgets.widgets.panel.callback_queue import CallbackQueue
 from ptywidgets.widgets.panel.closing import close_all

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from ptywidgets.engine.core.errors import ParameterError
+from ptywidgets.engine.io.images.png import png
 from ptywidgets.widgets.image.colormaps import STOPS, table
 from ptywidgets.widgets.image.frames import quantise, reduced
-from ptywidgets.widgets.image.png import PngFallback, colours, contrast_limits, png, resized, side_by_side, with_png
+from ptywidgets.widgets.image.png import PngFallback, colours, contrast_limits, resized, side_by_side, with_png
 
 JS = Path(__file__).resolve().parents[3] / "js" / "lib"
 
