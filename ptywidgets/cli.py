@@ -131,6 +131,17 @@ def _parser() -> argparse.ArgumentParser:
     _add_calibration(convert)
     convert.set_defaults(command=_convert)
 
+    export = commands.add_parser(
+        "export",
+        help="write the result of a saved reconstruction for other programs",
+        description="Write the result of a saved reconstruction for other programs: phase.tif (32 bit, with the size "
+        "of a pixel), phase.png (with a scale bar), phase.hspy (HyperSpy), settings.json, or a folder with all of them.",
+    )
+    export.add_argument("file", type=Path, help="a saved reconstruction")
+    export.add_argument("output", type=Path, help="a name that ends with .tif, .png, .hspy or .json, or a folder")
+    export.add_argument("--overwrite", action="store_true", help="replace files of these names")
+    export.set_defaults(command=_export)
+
     run = commands.add_parser(
         "reconstruct",
         help="reconstruct a file and save the result",
@@ -356,6 +367,12 @@ def _convert(options: argparse.Namespace) -> int:
     )
     print(dataset)
     print(f"Written to {written}")
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    for file in Reconstruction.load(options.file).export(options.output, options.overwrite):
+        print(file)
     return 0
 
 

@@ -418,3 +418,13 @@ def test_bare_numbers_are_reconstructed_and_gone_on_with(tmp_path, capsys):
     capsys.readouterr()
     assert main(["reconstruct", saved, "-o", saved, "--iterations=1", "--flip=rows"]) == 2
     assert "--flip" in capsys.readouterr().err
+
+
+def test_a_saved_result_is_exported(saved, tmp_path, capsys):
+    assert main(["export", str(saved), str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out" / "phase.tif").read_bytes()[:2] == b"II"
+    assert str(tmp_path / "out" / "phase.png") in capsys.readouterr().out
+    assert main(["export", str(saved), str(tmp_path / "out" / "phase.png")]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert main(["export", str(saved), str(tmp_path / "a.docx")]) == 2
+    assert ".hspy" in capsys.readouterr().err

@@ -92,9 +92,7 @@ class Reconstruction(SafeTraits):
     optics = Instance(Optics, args=(), help="What forms the probe.")
     given = Instance(Given, allow_none=True, help="A known probe or object to begin with; None: there is none.")
     initial_image = Instance(DirectImage, allow_none=True, help="What the next fresh run begins from; None: empty.")
-    estimates = Tuple(
-        help="What calibrate() has estimated, and where it was set since, what is in use: Estimate objects."
-    )
+    estimates = Tuple(help="What calibrate() has estimated, or what is in use since it was set: Estimate objects.")
     start_alternatives = Tuple(help="What the start could be instead, the most probable first: Alternative objects.")
     start_landscape = Instance(Landscape, allow_none=True, help="All that a search for the start has tried.")
     find_unknown = Bool(True, help="Find what nobody has given, before a run; else a defocus not given counts as 0.")

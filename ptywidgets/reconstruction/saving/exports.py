@@ -138,7 +138,7 @@ class Exports:
             "pixel_A": self._pixel()[0],
             "rotation_deg": recon.rotation,
             "transpose": recon.transpose,
-            "estimates": [str(estimate) for estimate in recon.estimates],
+            "estimates": [dataclasses.asdict(estimate) for estimate in recon.estimates],
             "calibration": None if known is None else to_plain(known),
             "optics": to_plain(recon.optics),
             "preparation": to_plain(recon.preparation),

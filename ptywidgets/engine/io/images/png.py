@@ -95,7 +95,7 @@ def grey_with_scale_bar(
 
 
 def bar_length(width: float) -> float:
-    """A round length (1, 2 or 5 times a power of ten) of about a quarter of `width`, in its unit.
+    """A round length (1, 2 or 5 times a power of ten) of at most a quarter of `width`, in its unit.
 
     Examples
     --------
