@@ -308,6 +308,15 @@ def test_an_xml_that_is_not_whole_or_declares_more_is_not_read(folder, before):
     np.testing.assert_array_equal(dataset.load().data, TRUTH)
 
 
+def test_the_second_kind_of_empad_is_not_taken_for_the_first(tmp_path):
+    path = tmp_path / "a.xml"
+    path.write_text("<root><rawfile><filename>a.raw</filename></rawfile><scan_parameters/></root>")
+    (tmp_path / "a.raw").write_bytes(TRUTH.tobytes())
+    for opened in (path, tmp_path / "a.raw"):
+        with pytest.raises(FileFormatError, match="Understood are"):
+            read(opened)
+
+
 def test_more_that_is_told(folder):
     path = write_xml(folder / "a.xml")
     with pytest.raises(FileFormatError, match="leave out dataset='x'"):

@@ -10,7 +10,7 @@ import pytest
 
 from ptywidgets.engine.core.errors import DataError, DataWarning, FileFormatError
 from ptywidgets.engine.data.dataset import Calibration
-from ptywidgets.engine.io import read
+from ptywidgets.engine.io import read, read_pattern
 from ptywidgets.engine.io.formats.records import merlin
 from ptywidgets.testing.contracts.formats import FormatContract, Sample
 
@@ -314,6 +314,12 @@ def test_what_cannot_be_read_is_told(tmp_path):
         read(tmp_path / "a.npy", format="merlin")
     with pytest.raises(FileFormatError, match="leave out dataset='x'"):
         read(write_mib(path, counts(12, (7, 10))), "x")
+
+
+def test_a_single_frame_is_a_vacuum_pattern(tmp_path):
+    frame = counts(12, (7, 10), (1, 1))
+    path = write_mib(tmp_path / "vacuum.mib", frame)
+    np.testing.assert_array_equal(read_pattern(path), frame[0, 0])
 
 
 def test_the_hdr_of_a_neighbour_is_not_taken(tmp_path):

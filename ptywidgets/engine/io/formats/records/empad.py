@@ -28,7 +28,7 @@ from ptywidgets.engine.io.detect_format import first_bytes, looks_like, printabl
 from ptywidgets.engine.io.formats.file_contents import FileContents
 
 KEY = "empad"
-NAME = "EMPAD .xml with its .raw, a .raw called scan_xN_yM.raw, and phaser's .json"
+NAME = "EMPAD (.xml, scan_xN_yM.raw, phaser's .json)"
 
 SIDE = 128
 RECORD = np.dtype([(PATTERN, "<f4", (SIDE, SIDE)), ("rows that are no pixels", "V1024")])
@@ -125,7 +125,7 @@ def _description(path: Path) -> str:
     start = first_bytes(path, 65536).removeprefix(b"\xef\xbb\xbf").lstrip()
     if start.startswith(b"{") and re.search(rb'"file_type"\s*:\s*"empad_metadata"', start):
         return "json"
-    if start.startswith(b"<") and b"<root" in start and (b"<raw_file" in start or b"<scan_parameters" in start):
+    if start.startswith(b"<") and b"<root" in start and b"<raw_file" in start:  # the second kind of EMPAD has <rawfile>
         return "xml"
     return ""
 

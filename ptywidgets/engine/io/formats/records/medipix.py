@@ -47,51 +47,54 @@ def raw_field(width: int, height: int, depth: int, chips: int, layout: str) -> t
             f"its raw frames are {height} rows of {width} pixels of {depth} bits from {chips} chips; expected rows of "
             f"whole words of 64 bits{', four chips side by side' if quad else ''}."
         )
-    if depth == 1:
-        return np.dtype(("u1", (height, width // 8))), _quad_1 if quad else _one_1
-    if depth == 6:
-        return np.dtype(("u1", (height, width))), _quad_6 if quad else _one_6
-    if depth == 12:
-        return np.dtype((">u2", (height, width))), _quad_12 if quad else _one_12
-    return np.dtype((">u2", (2, height, across))), _one_24
+    words = across // WORD[depth]
+    if depth == 24:
+        return np.dtype((">u8", (2, height, words))), _one_24
+    one, four = {1: (_one_1, _quad_1), 6: (_one_6, _quad_6), 12: (_one_12, _quad_12)}[depth]
+    return np.dtype((">u8", (height, 4 * words if quad else words))), four if quad else one
 
 
-def _words_turned(values: np.ndarray, word: int) -> np.ndarray:
-    return values.reshape(*values.shape[:-1], -1, word)[..., ::-1].reshape(values.shape)
+def _pixels(words: np.ndarray, kind: str) -> np.ndarray:
+    """Of words of 64 bits their parts, the last one first."""
+    return np.ascontiguousarray(words, "<u8").view(kind)
 
 
 def _square(rows: np.ndarray) -> np.ndarray:
     """(n, Qy, Qx) of rows of four chips, (n, rows, 4 x columns)."""
-    bottom_right, bottom_left, top_right, top_left = np.split(rows, 4, axis=-1)
-    top = np.concatenate([top_left, top_right], -1)
-    bottom = np.concatenate([bottom_left[:, ::-1, ::-1], bottom_right[:, ::-1, ::-1]], -1)
-    return np.concatenate([top, bottom], 1)
+    count, height, width = rows.shape
+    y, x = height, width // 4
+    out = np.empty((count, 2 * y, 2 * x), rows.dtype)
+    out[:, y:, x:] = rows[:, ::-1, x - 1 :: -1]
+    out[:, y:, :x] = rows[:, ::-1, 2 * x - 1 : x - 1 : -1]
+    out[:, :y, x:] = rows[:, :, 2 * x : 3 * x]
+    out[:, :y, :x] = rows[:, :, 3 * x :]
+    return out
 
 
-def _one_1(values: np.ndarray) -> np.ndarray:
-    return np.unpackbits(_words_turned(values, 8), axis=-1, bitorder="little")
+def _one_1(words: np.ndarray) -> np.ndarray:
+    return np.unpackbits(_pixels(words, "u1"), axis=-1, bitorder="little")
 
 
-def _one_6(values: np.ndarray) -> np.ndarray:
-    return _words_turned(values, 8)
+def _one_6(words: np.ndarray) -> np.ndarray:
+    return _pixels(words, "u1")
 
 
-def _one_12(values: np.ndarray) -> np.ndarray:
-    return _words_turned(values, 4).astype(np.uint16)
+def _one_12(words: np.ndarray) -> np.ndarray:
+    return _pixels(words, "<u2")
 
 
-def _one_24(values: np.ndarray) -> np.ndarray:
-    high, low = (_words_turned(values[:, part], 4).astype(np.uint32) for part in (0, 1))
-    return (high << np.uint32(12)) + low
+def _one_24(words: np.ndarray) -> np.ndarray:
+    high, low = (_pixels(words[:, part], "<u2") for part in (0, 1))
+    return high * np.uint32(4096) + low
 
 
-def _quad_1(values: np.ndarray) -> np.ndarray:
-    return _square(_one_1(values))
+def _quad_1(words: np.ndarray) -> np.ndarray:
+    return _square(_one_1(words))
 
 
-def _quad_6(values: np.ndarray) -> np.ndarray:
-    return _square(_one_6(values))
+def _quad_6(words: np.ndarray) -> np.ndarray:
+    return _square(_one_6(words))
 
 
-def _quad_12(values: np.ndarray) -> np.ndarray:
-    return _square(_one_12(values))
+def _quad_12(words: np.ndarray) -> np.ndarray:
+    return _square(_one_12(words))

@@ -24,7 +24,7 @@ from ptywidgets.engine.io.formats.file_contents import FileContents
 from ptywidgets.engine.io.formats.records.medipix import raw_field
 
 KEY = "merlin"
-NAME = "Merlin (Quantum Detectors) .mib, with or without its .hdr"
+NAME = "Merlin (.mib, .hdr)"
 MARK, HDR_MARK = b"MQ1,", b"HDR,"
 
 _KINDS = {"U08": "u1", "U8": "u1", "U16": ">u2", "U32": ">u4"}
