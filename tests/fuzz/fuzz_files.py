@@ -36,7 +36,7 @@ def make_files(folder: Path, shared: Path | None = None) -> list[Path]:
         ``data.*``, ``pattern.*`` and ``saved.*``; and ``beside.h5``, the data of the saved reconstructions, is not
         among them.
     """
-    made = [*_written_by_us(folder), *_hdf5(folder), *_npy(folder), *_saved(folder)]
+    made = [*_written_by_us(folder), *_hdf5(folder), *_npy(folder), *_merlin(folder), *_empad(folder), *_saved(folder)]
     for file in made:
         file.write_bytes(_VARIES.sub(lambda match: re.sub(rb"[0-9a-f]", b"0", match[0]), file.read_bytes()))
     if shared is not None:
@@ -213,6 +213,40 @@ def _npy(folder: Path) -> list[Path]:
     for name, array in {"pattern.npy": _counts(8, 8), "pattern.mask.npy": _counts(8, 8) > 2}.items():
         made.append(folder / name)
         np.save(made[-1], array)
+    return made
+
+
+def _merlin(folder: Path) -> list[Path]:
+    made = []
+    for name, kind, depth in (("data.merlin.mib", "U08", 6), ("data.stack.merlin.mib", "R64", 12)):
+        frames = _counts(12, 8, 8, dtype=np.uint8 if kind == "U08" else ">u2")
+        made.append(folder / name)
+        with made[-1].open("wb") as file:
+            for number, frame in enumerate(frames):  # rows of four, with a pause after each
+                time = f"10:00:00.{number * 1_000_000 + number // 4 * 7_000_000:09d}"
+                header = f"MQ1,{number + 1:06d},00384,01,0008,0008,{kind},   1x1,01,2024-07-02 {time[:-3]},0.001,0,0,0,"
+                header += f"4.0E+1,5.11E+2,0,0,0,0,0,0,3RX,{'023,' * 27}MQ1A,2024-07-02T{time}Z,1000000ns,{depth},"
+                file.write(header.encode().ljust(384, b"\0") + frame.tobytes())
+    return made
+
+
+def _empad(folder: Path) -> list[Path]:
+    made = [folder / name for name in ("data.empad.xml", "data.empad.json", "data.empad.scan_x2_y1.raw")]
+    made[0].write_text(
+        '<root name="a"><timestamp timestamp="0" isoformat="2026-03-25T16:47:52"/><software_version>1.2.2'
+        '</software_version><raw_file filename="scan_x3_y1.raw"/><scan_parameters mode="acquire"><scan_size>0.5'
+        "</scan_size><scan_resolution_y>1</scan_resolution_y><scan_resolution_x>3</scan_resolution_x></scan_parameters>"
+        "<iom_measurements><full_scan_field_of_view><scale_factor>0.72</scale_factor><x>6.48e-9</x><y>6.48e-9</y>"
+        "</full_scan_field_of_view><nominal_camera_length>0.369</nominal_camera_length><high_voltage>300000.0"
+        "</high_voltage></iom_measurements></root>"
+    )
+    made[1].write_text(
+        '{"file_type": "empad_metadata", "version": "2.0", "raw_filename": "scan_x3_y1.raw", "voltage": 200000.0, '
+        '"conv_angle": 17.9, "camera_length": 0.4575, "diff_step": 0.78, "scan_rotation": 1.5, "scan_shape": [3, 1], '
+        '"scan_step": [9.7e-11, 9.7e-11], "exposure_time": 0.001, "adu": 375.0, "det_flips": [true, false, false]}'
+    )
+    for path, patterns in ((made[2], 2), (folder / "scan_x3_y1.raw", 3)):
+        path.write_bytes(_counts(patterns, 130, 128, dtype="<f4").tobytes())
     return made
 
 
