@@ -134,8 +134,8 @@ def _parser() -> argparse.ArgumentParser:
     export = commands.add_parser(
         "export",
         help="write the result of a saved reconstruction for other programs",
-        description="Write the result of a saved reconstruction for other programs: phase.tif (32 bit, with the size "
-        "of a pixel), phase.png (with a scale bar), phase.hspy (HyperSpy), settings.json, or a folder with all of them.",
+        description="Write the result of a saved reconstruction for other programs: the phase as .tif (32 bit, with "
+        "the size of a pixel), .png (with a scale bar) or .hspy (HyperSpy), the settings as .json, or a folder of all.",
     )
     export.add_argument("file", type=Path, help="a saved reconstruction")
     export.add_argument("output", type=Path, help="a name that ends with .tif, .png, .hspy or .json, or a folder")
