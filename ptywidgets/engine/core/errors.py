@@ -110,6 +110,45 @@ class DiskCut(DataError):
         return type(self), (self.problem, self.whole)
 
 
+class ScanShapeUnknown(DataError):
+    """A stack of patterns does not say in how many rows and columns it was scanned.
+
+    Parameters
+    ----------
+    problem : str
+        Without advice and full stop.
+    likely : (int, int)
+        The most nearly square raster of as many positions.
+
+    Examples
+    --------
+    >>> error = ScanShapeUnknown("a.npy is a stack of 12 patterns", (3, 4))
+    >>> print(error)
+    a.npy is a stack of 12 patterns; pass the rows and columns of the scan: read(path, scan_shape=(3, 4)).
+    >>> error.told("widget")
+    'a.npy is a stack of 12 patterns; enter the rows and columns of the scan, such as 3 x 4, and open it again.'
+    """
+
+    def __init__(self, problem: str, likely: tuple[int, int]) -> None:
+        self.problem, self.likely = problem, (int(likely[0]), int(likely[1]))
+        super().__init__(self.told("code"))
+
+    def told(self, place: str = "code") -> str:
+        """The message in the words of a place: "code", "command line" or "widget"."""
+        rows, columns = self.likely
+        advice = {
+            "command line": f"give the rows and columns of the scan: --scan-shape={rows},{columns}",
+            "widget": f"enter the rows and columns of the scan, such as {rows} x {columns}, and open it again",
+        }.get(place, f"pass the rows and columns of the scan: read(path, scan_shape={self.likely})")
+        return f"{self.problem}; {advice}."
+
+    def about(self, words: str) -> ScanShapeUnknown:
+        return ScanShapeUnknown(f"{words}: {self.problem}", self.likely)
+
+    def __reduce__(self) -> tuple[type, tuple[str, tuple[int, int]]]:
+        return type(self), (self.problem, self.likely)
+
+
 class ParameterError(PtyError):
     """A parameter has an unknown name or a value out of its range."""
 

@@ -474,8 +474,8 @@ def region_of(text: str) -> Region:
     return y0, y1, x0, x1
 
 
-def bins_of(text: str) -> tuple[int, int]:
-    """How many rows and columns make one, in words; one number stands for both.
+def bins_of(text: str, what: str = "a binning") -> tuple[int, int]:
+    """Rows and columns in words, of what make one, or of a scan; one number stands for both.
 
     Examples
     --------
@@ -487,7 +487,7 @@ def bins_of(text: str) -> tuple[int, int]:
     except ValueError:
         numbers = []
     if len(numbers) not in (1, 2):
-        raise DataError(f"{text!r} is no binning; expected a whole number, or two for rows and columns, such as 2, 4.")
+        raise DataError(f"{text!r} is not {what}; expected a whole number, or two for rows and columns, such as 2, 4.")
     return numbers[0], numbers[-1]
 
 

@@ -9,8 +9,9 @@ from typing import Any
 from ipywidgets import HTML, Accordion, Text, VBox
 
 from ptywidgets import samples
-from ptywidgets.engine.core.errors import DataError, look_up
+from ptywidgets.engine.core.errors import DataError, ScanShapeUnknown, look_up
 from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.engine.data.source import bins_of
 from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.controls.fields import button, note, set_text, show_stop, text_label, tip, toolbar
 from ptywidgets.widgets.panel.base import Panel, as_reconstruction
@@ -60,7 +61,11 @@ class Workbench(Panel):
         self.steps_line = HTML()
         self.path = Text(
             placeholder="path of 4D-STEM data, or of a saved reconstruction",
-            layout={"width": "auto", "flex": "1 1 220px", "max_width": "640px"}, **tip("HDF5, EMD or .npy"),
+            layout={"width": "auto", "flex": "1 1 220px", "max_width": "640px"}, **tip("Cameras' files, HDF5, arrays"),
+        )  # fmt: skip
+        self.scan_shape = Text(
+            placeholder="scan: rows x columns", layout={"width": "150px", "display": "none"},
+            **tip("How many rows and columns the stack of patterns was scanned in"),
         )  # fmt: skip
         self.opener = button("Open", "Open the file", "", "folder-open")
         self.ducky = button("Try the ducky", "Simulate a small data set: a duck of carbon", "info", "magic")
@@ -73,7 +78,7 @@ class Workbench(Panel):
             self.title,
             self.data_line,
             self.tilts,
-            toolbar(self.path, self.opener, self.ducky, self.auto),
+            toolbar(self.path, self.scan_shape, self.opener, self.ducky, self.auto),
             self.steps_line,
             self.status_line,
             self.accordion,
@@ -81,6 +86,7 @@ class Workbench(Panel):
         ]
         self.layout.grid_gap = "6px"
         self.on_click(self.opener, self._open)
+        self.on_change(self.path, lambda _path: self._ask_no_scan())
         self.on_click(self.ducky, self._try_ducky)
         self.on_click(self.auto, self._find_or_stop)
         self.on_change(self.tab, lambda _index: self._show_stage(), "selected_index")
@@ -110,8 +116,18 @@ class Workbench(Panel):
         if not path:
             raise DataError("no path is given: enter that of the data, or try the ducky.")
         self.set_status(f"Opening {path} ...")
-        self.use(os.path.expanduser(path))
+        asked = self.scan_shape.layout.display == "" and self.scan_shape.value.strip()
+        given: dict[str, Any] = {"scan_shape": bins_of(asked, "a scan")} if asked else {}
+        try:
+            self.use(Reconstruction.open(os.path.expanduser(path), **given))
+        except ScanShapeUnknown:
+            self.scan_shape.layout.display = ""
+            raise
         self.set_status(f"Opened {path}.", "good")
+
+    def _ask_no_scan(self) -> None:
+        """Another file may say itself how it was scanned."""
+        self.scan_shape.layout.display, self.scan_shape.value = "none", ""
 
     def _try_ducky(self) -> None:
         self.set_status("Simulating; this takes a second or two ...")

@@ -172,3 +172,20 @@ def test_closing_closes_the_stages(data):
     runner = bench.select("Reconstruction")
     bench.close()
     assert not runner.recon.snapshots.has_subscribers
+
+
+def test_a_stack_is_asked_for_its_scan(tmp_path):
+    np.save(tmp_path / "stack.npy", np.random.default_rng(0).poisson(3.0, (12, 16, 16)).astype(np.uint16))
+    bench = Workbench()
+    bench.path.value = str(tmp_path / "stack.npy")
+    bench.opener.click()
+    assert "enter the rows and columns of the scan, such as 3 x 4" in bench.status_text
+    assert bench.scan_shape.layout.display == ""
+    bench.scan_shape.value = "many"
+    bench.opener.click()
+    assert "'many' is not a scan" in bench.status_text and bench.recon.dataset is None
+    bench.scan_shape.value = "2 x 6"
+    bench.opener.click()
+    assert bench.recon.dataset.scan_shape == (2, 6), bench.status_text
+    bench.path.value = "other.npy"
+    assert bench.scan_shape.layout.display == "none" and bench.scan_shape.value == ""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.core.errors import DataError, DataWarning, ParameterError
+from ptywidgets.engine.core.errors import DataError, DataWarning, ParameterError, ScanShapeUnknown
 from ptywidgets.engine.data.dataset_checks import sizes
 from ptywidgets.engine.io.arrays.lazy import likely_scan_shape
 from ptywidgets.engine.io.arrays.stacks import Synchronised
@@ -54,9 +54,9 @@ def scanned(
     patterns = int(data.shape[0])
     told = found.scan_shape if scan_shape is None else _checked(scan_shape)
     if told is None:
-        raise DataError(
-            f"{name} is a stack of {patterns} patterns, {sizes(data.shape)}, and does not say how they were scanned; "
-            f"pass the rows and columns of the scan: read(path, scan_shape={likely_scan_shape(patterns)})."
+        raise ScanShapeUnknown(
+            f"{name} is a stack of {patterns} patterns, {sizes(data.shape)}, and does not say how they were scanned",
+            likely_scan_shape(patterns),
         )
     if sync_offset is not None:
         return _synchronised(found, told, _whole(sync_offset))
