@@ -96,3 +96,88 @@ def _dm_value(value: Any, length: str, order: str) -> bytes:
     else:
         info, content = [5], struct.pack(order + "I", value)
     return b"%%%%" + struct.pack(f">{1 + len(info)}{length}", len(info), *info) + content
+
+
+def blo_file(path: Path, data: np.ndarray, step: tuple[float, float] = (0.0, 0.0), volts: int = 0) -> Path:
+    """A blockfile of data (Ry, Rx, Q, Q) uint8 with `step` (rows, columns) in nm."""
+    rows, columns, side, _ = data.shape
+    offset = 4096 + 16 * ((rows * columns + 15) // 16)
+    head = struct.pack(
+        "<6sHIIIHHHHHddIHId",
+        b"IMGBLO", 258, 4096, offset, 131141, side, 0, columns, rows, 2500, step[1], step[0], volts, 6226, 2000, 42e3,
+    )  # fmt: skip
+    frames = data.reshape(-1, side, side).astype("u1")
+    content = b"".join(struct.pack("<HI", 0x55AA, n) + frame.tobytes() for n, frame in enumerate(frames))
+    path.write_bytes(head.ljust(offset, b"\0") + content)
+    return path
+
+
+def tvips_files(
+    folder: Path, data: np.ndarray, parts: Sequence[int], version: int = 2, kilovolts: int = 200, name: str = "stream"
+) -> list[Path]:
+    """A recording of patterns (J, Qy, Qx), uint8 or uint16, cut after so many patterns each."""
+    _, rows, columns = data.shape
+    before = 12 if version == 1 else 60
+    head = struct.pack(
+        "<13I", 256, version, columns, rows, 8 * data.itemsize, 0, 0, 2, 2, 1, kilovolts, 80,
+        0 if version == 1 else before,
+    )  # fmt: skip
+    head += (b"TVIPS " * 40)[: 256 - len(head)]
+    made, first = [], 0
+    for number, count in enumerate(parts):
+        made.append(folder / f"{name}_{number:03d}.tvips")
+        frames = data[first : first + count]
+        content = b"".join(
+            struct.pack("<I", n).ljust(before, b"\7") + frame.tobytes() for n, frame in enumerate(frames)
+        )
+        made[-1].write_bytes((head if number == 0 else b"") + content)
+        first += count
+    return made
+
+
+def mrc_file(
+    path: Path,
+    data: np.ndarray,
+    order: str = "<",
+    extended: int = 0,
+    marked: bool = True,
+    mode: int | None = None,
+    imod_flags: int | None = None,
+) -> Path:
+    """An MRC stack of patterns (J, Qy, Qx)."""
+    modes = {"i1": 0, "u1": 0, "i2": 1, "f4": 2, "u2": 6, "f2": 12}
+    code = data.dtype.str[1:]
+    patterns, rows, columns = data.shape
+    head = bytearray(1024)
+    struct.pack_into(order + "4i", head, 0, columns, rows, patterns, modes[code] if mode is None else mode)
+    struct.pack_into(order + "i", head, 92, extended)
+    if imod_flags is not None:
+        struct.pack_into(order + "2i", head, 152, 1146047817, imod_flags)
+    if marked:
+        head[208:216] = b"MAP " + (b"DD\0\0" if order == "<" else b"\x11\x11\0\0")
+    path.write_bytes(bytes(head) + bytes([9]) * extended + data.astype(order + code).tobytes())
+    return path
+
+
+def de_info(path: Path, shape: tuple[int, ...], **more: Any) -> Path:
+    """The info file of a Direct Electron movie of (Ry, Rx, Qy, Qx)."""
+    rows, columns, detector_rows, detector_columns = shape
+    values = {
+        "Camera Model": "DESim",
+        "Image Size X (pixels)": detector_columns,
+        "Image Size Y (pixels)": detector_rows,
+        "Instrument Accelerating Voltage (V)": 80000,
+        "Instrument Project Camera Length (centimeters)": 10,
+        "Scan - Enable": "Enable",
+        "Scan - Type": "Raster",
+        "Scan - Size X": columns,
+        "Scan - Size Y": rows,
+        "Scan - ROI Enable": "Disable",
+        "Specimen Pixel Size X (nanometers)": 0.2,
+        "Specimen Pixel Size Y (nanometers)": 0.15,
+        "Diffraction Pixel Size X": 0.4,
+        "Diffraction Pixel Size Y": 0.5,
+        **more,
+    }
+    path.write_text("\n".join(f"{key:<50} = {value}" for key, value in values.items()))
+    return path

@@ -29,10 +29,10 @@ from ptywidgets.engine.core.errors import ParameterError
 from ptywidgets.engine.io.detect_format import not_understood
 from ptywidgets.engine.io.formats.containers import npy
 from ptywidgets.engine.io.formats.hdf5 import emd, plain
-from ptywidgets.engine.io.formats.records import dm, raw
+from ptywidgets.engine.io.formats.records import blockfile, dm, mrc, raw, tvips
 
 # Asked in this order: what knows more about a file before what knows less.
-FORMATS: tuple[Any, ...] = (emd, plain, npy, dm, raw)
+FORMATS: tuple[Any, ...] = (emd, plain, npy, dm, blockfile, tvips, mrc, raw)
 
 
 def keys() -> tuple[str, ...]:

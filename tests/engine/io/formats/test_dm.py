@@ -10,7 +10,6 @@ import pytest
 
 from ptywidgets.engine.core.errors import DataError, DataWarning, FileFormatError
 from ptywidgets.engine.io import read, read_pattern
-from ptywidgets.engine.io.arrays.planes import Planes
 from ptywidgets.engine.io.formats.records import dm
 from ptywidgets.engine.io.formats.records.dm_tags import DEEPEST, read_tags
 from ptywidgets.testing.contracts.formats import FormatContract, Sample
@@ -176,33 +175,6 @@ def test_numbers_that_do_not_fit_the_shape(tmp_path):
     path = dm_file(tmp_path / "a.dm4", TRUTH, [*SCAN, *DETECTOR], TAGS, data_type=2)
     with pytest.raises(FileFormatError, match="3 x 4 x 6 x 5 numbers of 4 bytes but has 360 of 2"):
         read(path)
-
-
-@pytest.mark.parametrize("shape", [(3, 4, 6, 5), (2, 3, 70, 90), (5, 2, 1, 7)])
-def test_planes_are_read_as_numpy_would(tmp_path, shape):
-    rng = np.random.default_rng(3)
-    array = rng.integers(0, 60_000, shape).astype(">u2")
-    path = tmp_path / "a"
-    path.write_bytes(b"head" + array.tobytes())
-    planes = Planes(path, ">u2", shape, 4)
-    np.testing.assert_array_equal(np.asarray(planes), array)
-    for _ in range(200):
-        key = []
-        for n in shape:
-            low, high = sorted(rng.integers(0, n + 1, 2))
-            key.append([slice(low, high), int(rng.integers(0, n)), slice(None), slice(None, None, -1)][rng.integers(4)])
-        np.testing.assert_array_equal(planes[tuple(key)], array[tuple(key)])
-    np.testing.assert_array_equal(planes[[0, -1]], array[[0, -1]])
-
-
-def test_old_order_is_read_plane_by_plane(tmp_path):
-    shape = (8, 8, 96, 96)  # planes of 18 kB, of which one pattern takes 2 bytes each
-    array = np.arange(np.prod(shape), dtype=np.uint16).reshape(shape)
-    path = tmp_path / "a"
-    path.write_bytes(array.tobytes())
-    planes = Planes(path, "<u2", shape)
-    for key in (np.s_[:, :, 50, 60], np.s_[:, :, 7:9], np.s_[2:4, 3:5, 7:9, 5:6], np.s_[:, :, 10:60]):
-        np.testing.assert_array_equal(planes[key], array[key])
 
 
 # ------------------------------------------------------------------------------------------------ files of others
