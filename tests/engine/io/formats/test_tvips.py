@@ -98,3 +98,12 @@ def test_files_of_another_program(shared, tmp_path, name, scan):
     for file in folder.glob(f"test_tvips_{name}_*.tvips"):
         shutil.copyfile(file, tmp_path / file.name)
         np.testing.assert_array_equal(read(file, scan_shape=scan).load().data, expected)
+
+
+def test_a_size_that_no_camera_has_is_refused(tmp_path):
+    path = tvips_files(tmp_path, STACK, [12])[0]
+    content = bytearray(path.read_bytes())
+    content[8:16] = b"\0\0\1\0" * 2
+    path.write_bytes(content)
+    with pytest.raises(FileFormatError, match="does not begin with the header"):
+        read(path, format="tvips")

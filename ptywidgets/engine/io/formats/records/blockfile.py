@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ptywidgets.engine.core.errors import DataWarning, FileFormatError
-from ptywidgets.engine.io.arrays.stacks import PATTERN, Records
+from ptywidgets.engine.io.arrays.stacks import LARGEST, PATTERN, Records
 from ptywidgets.engine.io.calibration_entries import CalibrationEntry, entry_if_set
 from ptywidgets.engine.io.detect_format import first_bytes, printable
 from ptywidgets.engine.io.formats.file_contents import FileContents
@@ -45,7 +45,7 @@ def read(
     record = _FRAME_HEADER + side * side
     there = max(0, size - offset) // record
     wanted = rows * columns
-    if min(side, rows, columns) < 1 or offset < _HEADER.size or there < 1:
+    if min(side, rows, columns) < 1 or offset < _HEADER.size or there < 1 or record > LARGEST:
         raise FileFormatError(
             f"{name} has {size} bytes and says that {rows} x {columns} patterns of {side} x {side} bytes lie in it "
             f"from {offset} on; expected one at least. It is cut off or damaged; copy it again."

@@ -14,7 +14,7 @@ from ptywidgets.engine.core.errors import DataWarning, FileFormatError
 from ptywidgets.engine.data.dataset_checks import checked_pattern, sizes
 from ptywidgets.engine.io.arrays.axes import Mark, listed
 from ptywidgets.engine.io.arrays.planes import Planes
-from ptywidgets.engine.io.arrays.stacks import Records
+from ptywidgets.engine.io.arrays.stacks import LARGEST, Records
 from ptywidgets.engine.io.calibration_entries import CalibrationEntry, entry_if_set, unit_of
 from ptywidgets.engine.io.detect_format import first_bytes, printable
 from ptywidgets.engine.io.formats.file_contents import FileContents
@@ -216,6 +216,8 @@ def _readable(image: _Image, path: Path) -> None:
         words = _NOT_READ.get(image.kind, f"of a type unknown here, DataType {image.kind}")
         raise FileFormatError(f"{name} is {words}; expected whole or real numbers: export the patterns as such.")
     itemsize = np.dtype(_TYPES[image.kind]).itemsize
+    if math.prod(image.shape[-2:]) * itemsize > LARGEST:
+        raise FileFormatError(f"a pattern of {name} is {sizes(image.shape[-2:])}, which is more than can be read.")
     if not image.data.code or itemsize != image.data.itemsize or math.prod(image.shape) != image.data.count:
         raise FileFormatError(
             f"{name} should be {sizes(image.shape)} numbers of {itemsize} bytes but has {image.data.count} of "

@@ -17,7 +17,7 @@ import numpy as np
 
 from ptywidgets.engine.core.errors import DataWarning, FileFormatError
 from ptywidgets.engine.io.arrays.placed import Placed
-from ptywidgets.engine.io.arrays.stacks import Records
+from ptywidgets.engine.io.arrays.stacks import LARGEST, Records
 from ptywidgets.engine.io.calibration_entries import CalibrationEntry, entry_if_set
 from ptywidgets.engine.io.detect_format import first_bytes, printable
 from ptywidgets.engine.io.formats.file_contents import FileContents
@@ -35,6 +35,7 @@ _NOT_READ = {
     17: "colours",
     101: "numbers of 4 bits, two to a byte",
 }
+_WIDEST = 4  # bytes of a pixel
 _SUFFIXES = (".mrc", ".mrcs")
 _IMOD = 1146047817  # in a header that says by a flag whether bytes have a sign
 _MOVIE = re.compile(r"(.*)_movie(\.mrcs?)", re.IGNORECASE | re.DOTALL)
@@ -165,6 +166,7 @@ def _header(path: Path) -> _Header | None:
         (extended,) = struct.unpack_from(order + "i", start, 92)
         stamp, flags = struct.unpack_from(order + "2i", start, 152)
         sizes_right = min(columns, rows, patterns) >= 1 and 0 <= extended <= path.stat().st_size - _HEADER
+        sizes_right = sizes_right and rows * columns * _WIDEST <= LARGEST
         if sizes_right and (mode in _TYPES or mode in _NOT_READ):
             signed = bool(flags & 1) if stamp == _IMOD else None
             return _Header(columns, rows, patterns, mode, extended, order, marked, signed)

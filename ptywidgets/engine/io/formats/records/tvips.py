@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ptywidgets.engine.core.errors import DataWarning, FileFormatError
-from ptywidgets.engine.io.arrays.stacks import PATTERN, Joined, Records
+from ptywidgets.engine.io.arrays.stacks import LARGEST, PATTERN, Joined, Records
 from ptywidgets.engine.io.calibration_entries import entry_if_set
 from ptywidgets.engine.io.detect_format import first_bytes, printable
 from ptywidgets.engine.io.formats.file_contents import FileContents
@@ -124,6 +124,7 @@ def _header(path: Path) -> _Header | None:
         and 1 <= columns <= _WIDEST
         and 1 <= rows <= _WIDEST
         and bits in (8, 16)
+        and rows * columns * bits // 8 <= LARGEST
         and frame_header <= _LARGEST_HEADER
         and path.stat().st_size >= size
     )
