@@ -82,3 +82,8 @@ def test_real_files(shared, name, shape, step):
     assert dataset.calibration.scan_step == pytest.approx(step)
     reader = pytest.importorskip("rsciio.blockfile", reason="no rosettasciio here")
     np.testing.assert_array_equal(dataset.load().data, reader.file_reader(str(path))[0]["data"])
+
+
+def test_it_holds_one_array_without_a_name(tmp_path):
+    with pytest.raises(FileFormatError, match="single array; leave out dataset='x'"):
+        read(blo_file(tmp_path / "a.blo", TRUTH), dataset="x")

@@ -86,6 +86,13 @@ def test_units_tell_the_order_where_no_tag_does(tmp_path):
     assert dataset.calibration.scan_step == pytest.approx((1.5, 2.0))
 
 
+def test_a_scan_shape_that_is_given_is_held_against_the_scan(tmp_path):
+    path = dm_file(tmp_path / "a.dm4", TRUTH.transpose(2, 3, 0, 1), [*DETECTOR, *SCAN], OLD)
+    assert read(path, scan_shape=(3, 4)).shape == TRUTH.shape
+    with pytest.raises(DataError, match=r"scan_shape is \(6, 5\) but the data already are 3 x 4 x 6 x 5"):
+        read(path, scan_shape=(6, 5))
+
+
 def test_an_order_that_nothing_tells_or_that_is_contradicted_is_warned_of(tmp_path):
     silent = dm_file(tmp_path / "a.dm4", TRUTH)
     with pytest.warns(DataWarning, match=r"says neither.*axes='Qy Qx Ry Rx'"):
@@ -130,6 +137,9 @@ def test_stacks_that_do_not_say_their_scan_and_spectra(tmp_path):
     with pytest.raises(DataError, match=r"stack of 12.*scan_shape=\(3, 4\)"):
         read(stack)
     np.testing.assert_array_equal(read(stack, scan_shape=(3, 4)).load().data, TRUTH)
+    turned = dm_file(tmp_path / "c.dm4", TRUTH.reshape(12, 6, 5), [(1.0, "1/nm"), (1.0, "nm"), (1.0, "nm")])
+    with pytest.raises(DataError, match="expected the number of the pattern first"):
+        read(turned, scan_shape=(3, 4))
     spectra = dm_file(tmp_path / "b.dm4", TRUTH.reshape(12, 6, 5), [(1.0, "eV"), (1.0, "nm"), (1.0, "nm")])
     with pytest.raises(FileFormatError, match="spectrum image"):
         read(spectra, scan_shape=(3, 4))

@@ -241,3 +241,8 @@ def test_images_of_the_camera(shared):
     reader = pytest.importorskip("rsciio.mrc", reason="no rosettasciio here")
     for path in (*folder.glob("20241021*[!e].mrc"), folder / "ROI_Random_Scan_Sum.mrc"):
         np.testing.assert_array_equal(read_pattern(path), np.squeeze(reader.file_reader(str(path))[0]["data"]))
+
+
+def test_it_holds_one_array_without_a_name(tmp_path):
+    with pytest.raises(FileFormatError, match="single array; leave out dataset='x'"):
+        read(mrc_file(tmp_path / "a.mrc", STACK), dataset="x")

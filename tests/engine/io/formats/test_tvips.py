@@ -107,3 +107,8 @@ def test_a_size_that_no_camera_has_is_refused(tmp_path):
     path.write_bytes(content)
     with pytest.raises(FileFormatError, match="does not begin with the header"):
         read(path, format="tvips")
+
+
+def test_it_holds_one_array_without_a_name(tmp_path):
+    with pytest.raises(FileFormatError, match="single array; leave out dataset='x'"):
+        read(tvips_files(tmp_path, STACK, [12])[0], dataset="x")

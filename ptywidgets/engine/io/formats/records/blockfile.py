@@ -12,7 +12,7 @@ from ptywidgets.engine.core.errors import DataWarning, FileFormatError
 from ptywidgets.engine.io.arrays.stacks import LARGEST, PATTERN, Records
 from ptywidgets.engine.io.calibration_entries import CalibrationEntry, entry_if_set
 from ptywidgets.engine.io.detect_format import first_bytes, printable
-from ptywidgets.engine.io.formats.file_contents import FileContents
+from ptywidgets.engine.io.formats.file_contents import FileContents, single_array
 
 KEY = "blockfile"
 NAME = "NanoMegas .blo"
@@ -32,6 +32,7 @@ def read(
     path: Path, dataset: str | None = None, scan_shape: tuple[int, int] | None = None, allow_external: bool = False
 ) -> FileContents:
     """A stack of patterns in the order of the scan, and its rows and columns."""
+    single_array(path, dataset)
     name, size = printable(path.name), path.stat().st_size
     start = first_bytes(path, _HEADER.size)
     if len(start) < _HEADER.size or not start.startswith(_MARK):

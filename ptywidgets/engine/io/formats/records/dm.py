@@ -128,21 +128,14 @@ def _stack(
     shape = (told[0], told[1]) if told[0] and told[1] else None
     return FileContents(
         stack,
-        [*entries, *_pixel_entries(marks)],
+        entries,
         None,
         metadata,
         image.at,
+        axes=marks,
         scan_shape=shape,
         scan_from="its tag 4D STEM Tags: Scan shape" if shape else "",
     )
-
-
-def _pixel_entries(marks: tuple[Mark, ...]) -> list[CalibrationEntry]:
-    found: list[CalibrationEntry] = []
-    for axis, mark in enumerate(marks[-2:]):
-        entry = entry_if_set("q_pixel", mark.step, mark.unit, mark.where)
-        found += [CalibrationEntry(c.quantity, c.value, c.unit, c.where, axis) for c in entry]
-    return found
 
 
 def _order(tags: Tags, place: Place, marks: tuple[Mark, ...], path: Path) -> tuple[tuple[int, ...], str]:

@@ -20,7 +20,7 @@ from ptywidgets.engine.io.arrays.placed import Placed
 from ptywidgets.engine.io.arrays.stacks import LARGEST, Records
 from ptywidgets.engine.io.calibration_entries import CalibrationEntry, entry_if_set
 from ptywidgets.engine.io.detect_format import first_bytes, printable
-from ptywidgets.engine.io.formats.file_contents import FileContents
+from ptywidgets.engine.io.formats.file_contents import FileContents, single_array
 from ptywidgets.engine.io.formats.records.de_scan import INFO, SCAN, DEInfo, frame_numbers, read_coordinates, read_info
 
 KEY = "mrc"
@@ -87,6 +87,7 @@ def read(
     path: Path, dataset: str | None = None, scan_shape: tuple[int, int] | None = None, allow_external: bool = False
 ) -> FileContents:
     """A stack; a scan, or a series of them, where the files beside it say where each pattern was taken."""
+    single_array(path, dataset)
     movie = _movie(path)
     header = _header(movie)
     name = printable(movie.name)

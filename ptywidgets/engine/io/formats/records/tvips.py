@@ -19,7 +19,7 @@ from ptywidgets.engine.core.errors import DataWarning, FileFormatError
 from ptywidgets.engine.io.arrays.stacks import LARGEST, PATTERN, Joined, Records
 from ptywidgets.engine.io.calibration_entries import entry_if_set
 from ptywidgets.engine.io.detect_format import first_bytes, printable
-from ptywidgets.engine.io.formats.file_contents import FileContents
+from ptywidgets.engine.io.formats.file_contents import FileContents, single_array
 
 KEY = "tvips"
 NAME = "TVIPS .tvips"
@@ -69,6 +69,7 @@ def read(
     path: Path, dataset: str | None = None, scan_shape: tuple[int, int] | None = None, allow_external: bool = False
 ) -> FileContents:
     """A stack of all patterns of all parts."""
+    single_array(path, dataset)
     parts = _parts(path)
     header = _header(parts[0])
     if header is None:
