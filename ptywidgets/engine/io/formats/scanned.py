@@ -65,7 +65,7 @@ def scanned(
         warnings.warn(
             f"{name} has {patterns} patterns where {found.scan_from} says {sizes(told)}: {words}.",
             DataWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
         cut = Synchronised(data, 0, rows * columns) if left else data
         found = replace(found, data=cut, metadata={**found.metadata, FRAMES: words})

@@ -36,8 +36,9 @@ def test_what_it_says_beside(tmp_path):
 def test_a_scan_that_was_broken_off_is_opened_as_far_as_it_went(tmp_path):
     path = blo_file(tmp_path / "a.blo", TRUTH)
     path.write_bytes(path.read_bytes()[: -2 * (6 + 36) - 5])
-    with pytest.warns(DataWarning, match="9 patterns where its header says 3 x 4: 2 of 3 rows"):
+    with pytest.warns(DataWarning, match="9 patterns where its header says 3 x 4: 2 of 3 rows") as told:
         dataset = read(path)
+    assert told[0].filename == __file__
     np.testing.assert_array_equal(dataset.load().data, TRUTH[:2])
 
 
@@ -49,8 +50,9 @@ def test_more_patterns_than_it_says_and_a_wrong_mark_are_warned_of(tmp_path):
     content = bytearray(blo_file(path, TRUTH).read_bytes())
     content[4096 + 16] = 0
     path.write_bytes(content)
-    with pytest.warns(DataWarning, match="may be damaged"):
+    with pytest.warns(DataWarning, match="may be damaged") as told:
         read(path)
+    assert told[0].filename == __file__
 
 
 @pytest.mark.parametrize("fill", [0, 1, 0xFF, None])

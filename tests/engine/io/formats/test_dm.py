@@ -95,8 +95,9 @@ def test_a_scan_shape_that_is_given_is_held_against_the_scan(tmp_path):
 
 def test_an_order_that_nothing_tells_or_that_is_contradicted_is_warned_of(tmp_path):
     silent = dm_file(tmp_path / "a.dm4", TRUTH)
-    with pytest.warns(DataWarning, match=r"says neither.*axes='Qy Qx Ry Rx'"):
+    with pytest.warns(DataWarning, match=r"says neither.*axes='Qy Qx Ry Rx'") as told:
         assert read(silent).shape == TRUTH.shape
+    assert told[0].filename == __file__
     wrong = dm_file(tmp_path / "b.dm4", TRUTH, [*SCAN, *DETECTOR], OLD)
     with pytest.warns(DataWarning, match=r"contradicts itself.*axes='Ry Rx Qy Qx'"):
         assert read(wrong).shape == (6, 5, 3, 4)

@@ -27,7 +27,9 @@ def listed(path, positions):
     return path
 
 
-@pytest.mark.parametrize("how", ["plain", "big-endian", "extended", "movie", "info", "in any order"], scope="class")
+@pytest.mark.parametrize(
+    "how", ["plain", "big-endian", "extended", "movie", "info", "in any order", "list"], scope="class"
+)
 class TestMRC(FormatContract):
     module = mrc
 
@@ -41,17 +43,17 @@ class TestMRC(FormatContract):
             return Sample(path, TRUTH, {}, {"scan_shape": (3, 4)})
         info = de_info(folder / "a_info.txt", TRUTH.shape)
         stack = STACK
-        if how == "in any order":
+        if how in ("in any order", "list"):
             order = np.random.default_rng(0).permutation(12)
             listed(folder / "a_scan_coordinates.csv", [divmod(int(n), 4)[::-1] for n in order])
             stack = STACK[order]
         path = mrc_file(folder / "a_movie.mrc", stack)
-        if how == "info":
-            return Sample(info, TRUTH, STATED)
+        if how in ("info", "list"):  # any of the files opens the whole
+            return Sample(info if how == "info" else folder / "a_scan_coordinates.csv", TRUTH, STATED)
         return Sample(path, TRUTH, STATED)
 
     def test_patterns_stay_in_the_file(self, sample, how):
-        if how != "info":  # which is opened and holds none
+        if how not in ("info", "list"):  # which are opened and hold none
             super().test_patterns_stay_in_the_file(sample)
 
 
@@ -93,8 +95,9 @@ def test_more_or_fewer_patterns_than_it_says(tmp_path):
     path = mrc_file(tmp_path / "a.mrc", STACK)
     whole = path.read_bytes()
     path.write_bytes(whole[:-7])
-    with pytest.warns(DataWarning, match="11 patterns where its header says 12; the others are missing"):
+    with pytest.warns(DataWarning, match="11 patterns where its header says 12; the others are missing") as told:
         assert read(path, scan_shape=(1, 11)).shape == (1, 11, 6, 5)
+    assert told[0].filename == __file__
     path.write_bytes(whole + bytes(60))
     with pytest.warns(DataWarning, match="13 patterns where its header says 12; those after"):
         np.testing.assert_array_equal(read(path, scan_shape=(3, 4)).load().data, TRUTH)
@@ -123,8 +126,9 @@ def test_a_movie_says_how_it_was_scanned(tmp_path):
     with pytest.warns(DataWarning, match="3 of 4 rows"):
         np.testing.assert_array_equal(read(path).load().data, TRUTH)
     de_info(info, (3, 4, 6, 7))
-    with pytest.warns(DataWarning, match="of another movie"):
+    with pytest.warns(DataWarning, match="of another movie") as told:
         read(path)
+    assert told[0].filename == __file__
 
 
 def test_what_states_nothing(tmp_path):
@@ -199,8 +203,9 @@ def test_a_movie_that_was_broken_off_among_its_positions(tmp_path):
     de_info(tmp_path / "a_info.txt", TRUTH.shape)
     listed(tmp_path / "a_scan_coordinates.csv", [(x, y) for y in range(3) for x in range(4)])
     path = mrc_file(tmp_path / "a_movie.mrc", STACK[:10])
-    with pytest.warns(DataWarning, match="taken for not visited"):
+    with pytest.warns(DataWarning, match="taken for not visited") as told:
         dataset = read(path)
+    assert told[0].filename == __file__
     assert dataset.scan_mask.sum() == 10
     np.testing.assert_array_equal(dataset.load().data.reshape(12, 6, 5)[:10], STACK[:10])
 

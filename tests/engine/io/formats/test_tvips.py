@@ -64,8 +64,9 @@ def test_what_the_program_itself_writes_is_known_by_any_name(tmp_path):
 def test_a_recording_that_was_broken_off(tmp_path):
     path = tvips_files(tmp_path, STACK, [12])[0]
     path.write_bytes(path.read_bytes()[:-7])
-    with pytest.warns(DataWarning, match="ends within a pattern: 113 bytes after 11 patterns"):
+    with pytest.warns(DataWarning, match="ends within a pattern: 113 bytes after 11 patterns") as told:
         dataset = read(path, scan_shape=(1, 11))
+    assert told[0].filename == __file__
     np.testing.assert_array_equal(dataset.load().data[0], STACK[:11])
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(FileFormatError, match="one pattern at least"):

@@ -59,14 +59,14 @@ def read(
             f"the first pattern of {name} begins with {mark!r}; expected {_FRAME_MARK!r}. Look whether its "
             "patterns are whole: the file may be damaged.",
             DataWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
     if there > wanted:
         warnings.warn(
             f"{name} has {there} patterns where its header says {rows} x {columns}; those after the first {wanted} are "
             "left out.",
             DataWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
     kind = np.dtype([("header", f"V{_FRAME_HEADER}"), (PATTERN, "u1", (side, side))])
     entries = entry_if_set("energy", voltage, "V", "header: Beam_energy")

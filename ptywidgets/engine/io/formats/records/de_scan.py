@@ -117,7 +117,7 @@ def frame_numbers(info: DEInfo, coordinates: np.ndarray | None, patterns: int, n
             f"{printable(info.name)} says that the scan was of the type {printable(kind, 40)!r}, not row by row, and "
             f"no list of positions ({SCAN}) lies beside {name}; the order of its patterns is not known.",
             DataWarning,
-            stacklevel=5,
+            stacklevel=4,
         )
         return None
     repeats, each = (max(1, info.whole(f"Scan - {key}")) for key in ("Repeats", "Camera Frames Per Point"))
@@ -147,7 +147,7 @@ def _listed(info: DEInfo, coordinates: np.ndarray, patterns: int, name: str) -> 
             f"{name} has {patterns} patterns but the list of positions beside it {len(coordinates)}; the last "
             "positions are taken for not visited.",
             DataWarning,
-            stacklevel=6,
+            stacklevel=5,
         )
         coordinates = coordinates[:patterns]
     columns, rows = coordinates.T

@@ -111,7 +111,7 @@ def read(
             f"{printable(info_path.name)} is about images of {info.image_size} columns and rows, but those of {name} "
             f"are {(header.columns, header.rows)}; is it of another movie? Check the calibration.",
             DataWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
     entries, metadata = _stated(info)
     found = FileContents(stack, entries, None, metadata)
@@ -145,7 +145,7 @@ def _stack(path: Path, header: _Header, info: DEInfo | None) -> Records:
             else "those after them are left out"
         )
         warnings.warn(
-            f"{name} has {there} patterns where its header says {header.patterns}; {words}.", DataWarning, stacklevel=5
+            f"{name} has {there} patterns where its header says {header.patterns}; {words}.", DataWarning, stacklevel=4
         )
     kind = np.dtype((header.dtype(info), (header.rows, header.columns)))
     return Records(path, kind, min(there, header.patterns), offset)

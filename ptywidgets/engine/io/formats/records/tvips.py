@@ -77,10 +77,10 @@ def read(
             f"{printable(parts[0].name)} does not begin with the header of a recording, which says its version (1 or "
             "2), the size of a pattern and 8 or 16 bits; it is cut off, damaged or something else."
         )
-    stacks = [
-        _stack(part, header, header.size if part is parts[0] else 0, part is parts[-1] and len(parts) > 1)
-        for part in parts
-    ]
+    stacks = []
+    for part in parts:
+        first, last = part is parts[0], part is parts[-1]
+        stacks.append(_stack(part, header, header.size if first else 0, may_be_empty=last and not first))
     metadata = {"parts": str(len(parts))} if len(parts) > 1 else {}
     if header.binning > 1:
         metadata["detector binning"] = str(header.binning)
@@ -106,7 +106,7 @@ def _stack(path: Path, header: _Header, offset: int, may_be_empty: bool) -> Any:
             f"{name} ends within a pattern: {rest} bytes after {count} patterns ({words}) are left out. The recording "
             "was broken off, or the file is cut off.",
             DataWarning,
-            stacklevel=5,
+            stacklevel=4,
         )
     return Records(path, header.record, count, offset) if count else None
 
