@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 
 from ptywidgets import Calibration, Dataset, ModelConfig, Reconstruction, samples, write
+from ptywidgets.testing.record_files import blo_file, dm_file, mrc_file, tvips_files
 from ptywidgets.testing.series import example_tilts
 
 LARGEST = 120_000  # bytes of a file of the shared data that is worth damaging
@@ -36,7 +37,8 @@ def make_files(folder: Path, shared: Path | None = None) -> list[Path]:
         ``data.*``, ``pattern.*`` and ``saved.*``; and ``beside.h5``, the data of the saved reconstructions, is not
         among them.
     """
-    made = [*_written_by_us(folder), *_hdf5(folder), *_npy(folder), *_merlin(folder), *_empad(folder), *_saved(folder)]
+    made = [*_written_by_us(folder), *_hdf5(folder), *_npy(folder), *_merlin(folder), *_empad(folder)]
+    made += [*_records(folder), *_saved(folder)]
     for file in made:
         file.write_bytes(_VARIES.sub(lambda match: re.sub(rb"[0-9a-f]", b"0", match[0]), file.read_bytes()))
     if shared is not None:
@@ -248,6 +250,30 @@ def _empad(folder: Path) -> list[Path]:
     for path, patterns in ((made[2], 2), (folder / "scan_x3_y1.raw", 3)):
         path.write_bytes(_counts(patterns, 130, 128, dtype="<f4").tobytes())
     return made
+
+
+def _records(folder: Path) -> list[Path]:
+    """Formats of cameras whose patterns are records; without files beside them, which the damaged copy would lack."""
+    counts, bytes_ = _counts(3, 4, 8, 8), _counts(3, 4, 8, 8, dtype=np.uint8)
+    stack = counts.reshape(12, 8, 8)
+    scan, detector = [(0.15, "nm")] * 2, [(0.5, "1/nm")] * 2
+    tags: dict[str, Any] = {
+        "Meta Data": {"Data Order Swapped": 1, "Format": "Diffraction image"},
+        "Microscope Info": {"Voltage": 80e3, "STEM Camera Length": 95.0, "Stage": (0.1, 0.2)},
+        "4D STEM Tags": {"Scan shape X": 4, "Scan shape Y": 3},
+    }
+    old = {**tags, "Meta Data": {"Data Order Swapped": 0}}
+    stream = tvips_files(folder, stack, [12], name="data.stack.tvips")[0]
+    return [
+        dm_file(folder / "data.dm.dm4", counts, [*scan, *detector], tags, extra=[counts[0, 0]]),
+        dm_file(folder / "data.dm.old.dm3", counts.transpose(2, 3, 0, 1), [*detector, *scan], old, 3, ">"),
+        dm_file(folder / "data.stack.dm.dm4", stack, [(1.0, ""), *detector], tags),
+        dm_file(folder / "pattern.dm.dm4", counts[0, 0], detector, tags),
+        blo_file(folder / "data.blockfile.blo", bytes_, (0.15, 0.15), 80_000),
+        stream.rename(folder / "data.stack.tvips.tvips"),
+        mrc_file(folder / "data.stack.mrc.mrc", stack, extended=32),
+        mrc_file(folder / "data.stack.mrc.old.mrc", stack, ">", marked=False),
+    ]
 
 
 def _saved(folder: Path) -> list[Path]:

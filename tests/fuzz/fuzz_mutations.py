@@ -7,10 +7,10 @@ import re
 import struct
 from collections.abc import Callable
 
-# where HDF5 keeps what it follows: superblock, trees, heaps, object headers, free space
+# where HDF5 keeps what it follows: superblock, trees, heaps, object headers, free space; and DigitalMicrograph its tags
 _SIGNATURES = re.compile(
     rb"\x89HDF|TREE|SNOD|HEAP|GCOL|OHDR|OCHK|FRHP|FHDB|FHIB|BTHD|BTLF|BTIN|FSHD|FSSE|SMTB|SMLI|FADB|FAHD|EAHD|EAIB|EASB"
-    rb"|EADB|\x93NUMPY"
+    rb"|EADB|\x93NUMPY|%%%%"
 )
 _EXTREME = (0, 1, 2, 0x7F, 0xFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 2**40, 2**62, 2**63 - 1, 2**63, 2**64 - 1)
 

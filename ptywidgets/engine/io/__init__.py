@@ -38,7 +38,7 @@ from ptywidgets.engine.io.formats.hdf5.tree import (
 )
 from ptywidgets.engine.io.formats.records import raw
 from ptywidgets.engine.io.formats.registry import format_of
-from ptywidgets.engine.io.formats.scanned import scanned
+from ptywidgets.engine.io.formats.scanned import check_scan_shape, scanned
 from ptywidgets.engine.io.masks import mask_beside, read_mask, scan_mask_beside, stored_mask
 
 __all__ = ["atomic_file", "contents", "read", "read_mask", "read_pattern", "write"]
@@ -156,6 +156,7 @@ def read(
     stored = tuple(int(n) for n in found.data.shape)
     found = dataclasses.replace(found, data=_one_scan(found.data, choose, file))
     found = scanned(found, scan_shape, sync_offset, printable(file.name)).in_order(axes, printable(file.name))
+    check_scan_shape(found.data, scan_shape)
     data = found.data if flip is None else FlippedArray(found.data, flip != "columns", flip != "rows")
     resolved = resolve_calibration(found.entries, calibration, file.name)
     where = origins(found.entries, calibration)

@@ -21,9 +21,6 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"II*\x00", "a TIFF image"),
     (b"MM\x00*", "a TIFF image"),
     (b"MATLAB 5.0", "a MATLAB v5 file; scipy.io.loadmat it and pass Dataset(array), or save it as v7.3"),
-    (b"IMGBLO", "a NanoMegas blockfile"),
-    (b"\x00\x00\x00\x03", "a Gatan dm3 file"),
-    (b"\x00\x00\x00\x04", "a Gatan dm4 file"),
     (b"\x80", "perhaps a Python pickle, which is never opened: it can run any program"),
 )
 _CONVERT = "convert it to HDF5 or .npy, such as with rosettasciio or py4DSTEM.import_file"

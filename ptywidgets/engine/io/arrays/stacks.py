@@ -21,6 +21,7 @@ from ptywidgets.engine.data.array_views import whole_key
 from ptywidgets.engine.io.detect_format import printable
 
 PATTERN = "pattern"  # the field of a record that holds it
+LARGEST = 2**31 - 70_000  # bytes of a pattern: what numpy can describe as a record, with a header before it
 PIECE = 16_000_000  # bytes that are read at once: between them the thread can be interrupted
 Decode = Callable[[np.ndarray], np.ndarray]
 
@@ -247,4 +248,4 @@ class Synchronised(_Stack):
         return out
 
 
-__all__ = ["PATTERN", "Joined", "Records", "Synchronised"]
+__all__ = ["LARGEST", "PATTERN", "Joined", "Records", "Synchronised"]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.core.errors import DataError
+from ptywidgets.engine.core.errors import DataError, FileFormatError
 from ptywidgets.engine.io.arrays.axes import (
     AXES,
     Mark,
@@ -21,6 +22,13 @@ from ptywidgets.engine.io.arrays.axes import (
 )
 from ptywidgets.engine.io.arrays.lazy import ScanView
 from ptywidgets.engine.io.calibration_entries import CalibrationEntry, unit_of
+from ptywidgets.engine.io.detect_format import printable
+
+
+def single_array(path: Path, dataset: str | None) -> None:
+    """Refuse the name of an array where the file holds one without a name."""
+    if dataset is not None:
+        raise FileFormatError(f"{printable(path.name)} holds a single array; leave out dataset={dataset!r}.")
 
 
 @dataclass(frozen=True)

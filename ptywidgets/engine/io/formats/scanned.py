@@ -46,10 +46,6 @@ def scanned(
                 f"sync_offset is {sync_offset} but the data of {name} are a scan already, {sizes(data.shape)}; it is "
                 "for stacks of patterns, whose scan may begin late: leave it out, and crop the scan."
             )
-        if scan_shape is not None and tuple(int(n) for n in data.shape[:2]) != _checked(scan_shape):
-            raise DataError(
-                f"scan_shape is {tuple(scan_shape)} but the data already are {sizes(data.shape)}; leave it out."
-            )
         return found
     patterns = int(data.shape[0])
     told = found.scan_shape if scan_shape is None else _checked(scan_shape)
@@ -69,11 +65,19 @@ def scanned(
         warnings.warn(
             f"{name} has {patterns} patterns where {found.scan_from} says {sizes(told)}: {words}.",
             DataWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
         cut = Synchronised(data, 0, rows * columns) if left else data
         found = replace(found, data=cut, metadata={**found.metadata, FRAMES: words})
     return found.as_scan((rows, columns))
+
+
+def check_scan_shape(data: Any, scan_shape: tuple[int, int] | None) -> None:
+    """Refuse a scan shape that was given for data (Ry, Rx, Qy, Qx) of another one."""
+    if scan_shape is not None and tuple(int(n) for n in data.shape[:2]) != _checked(scan_shape):
+        raise DataError(
+            f"scan_shape is {tuple(scan_shape)} but the data already are {sizes(data.shape)}; leave it out."
+        )
 
 
 def _rows_that_are_there(found: FileContents, told: tuple[int, int], patterns: int, name: str) -> int:

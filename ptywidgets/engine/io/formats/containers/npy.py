@@ -11,7 +11,7 @@ import numpy as np
 from ptywidgets.engine.core.errors import FileFormatError
 from ptywidgets.engine.data.dataset_checks import checked_pattern
 from ptywidgets.engine.io.detect_format import first_bytes, not_understood, printable
-from ptywidgets.engine.io.formats.file_contents import FileContents
+from ptywidgets.engine.io.formats.file_contents import FileContents, single_array
 
 KEY = "npy"
 NAME = "numpy .npy"
@@ -27,8 +27,7 @@ def read(
 ) -> FileContents:
     """A 4-D array, or a 3-D stack."""
     data: Any = mapped(path)
-    if dataset is not None:
-        raise FileFormatError(f"{printable(path.name)} holds a single array; leave out dataset={dataset!r}.")
+    single_array(path, dataset)
     return FileContents(data)
 
 
