@@ -49,6 +49,11 @@ def scanned(
         return found
     patterns = int(data.shape[0])
     told = found.scan_shape if scan_shape is None else _checked(scan_shape)
+    if told is None and patterns == 1:
+        raise DataError(
+            f"{name} holds a single pattern, {sizes(data.shape[1:])}, and no scan; as a vacuum pattern it belongs to "
+            "data: read(data, vacuum=path)."
+        )
     if told is None:
         raise ScanShapeUnknown(
             f"{name} is a stack of {patterns} patterns, {sizes(data.shape)}, and does not say how they were scanned",

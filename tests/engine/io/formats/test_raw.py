@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ptywidgets.engine.core.errors import DataError, FileFormatError, ParameterError
-from ptywidgets.engine.io import read
+from ptywidgets.engine.io import read, read_pattern
 from ptywidgets.engine.io.formats.records import raw
 from ptywidgets.testing.contracts.formats import FormatContract, Sample
 
@@ -97,3 +97,10 @@ def test_a_detector_that_is_turned_about(tmp_path, flip):
     np.testing.assert_array_equal(dataset.source.open().load().data, expected)
     with pytest.raises(ParameterError, match="flip is 'up'"):
         read(path, detector_shape=(6, 5), dtype="<u2", scan_shape=(3, 4), flip="up")
+
+
+def test_a_single_pattern_is_no_scan_and_may_be_a_vacuum_pattern(tmp_path):
+    np.save(tmp_path / "one.npy", np.ones((1, 6, 5)))
+    with pytest.raises(DataError, match="holds a single pattern, 6 x 5, and no scan.*vacuum=path"):
+        read(tmp_path / "one.npy")
+    assert read_pattern(tmp_path / "one.npy").shape == (6, 5)

@@ -41,6 +41,8 @@ def read_plane(path: Path) -> np.ndarray:
     if not understands(path):
         raise not_understood(path, f"HDF5; {NAME}")
     data = mapped(path)
+    if data.ndim > 2 and data.size == data.shape[-1] * data.shape[-2]:  # a stack of one
+        data = data.reshape(data.shape[-2:])
     if data.ndim != 2:
         raise FileFormatError(f"{printable(path.name)} holds an array of shape {data.shape}; expected a 2-D pattern.")
     return data
