@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from ptywidgets.engine.core.errors import DataError, FileFormatError
-from ptywidgets.engine.core.files import listed_files
+from ptywidgets.engine.core.files import files_of, listed_files
 from ptywidgets.engine.data.array_views import whole_key
 from ptywidgets.engine.io.detect_format import printable
 
 PATTERN = "pattern"  # the field of a record that holds it
+MOST_OPEN = 8  # files of a series
 PIECE = 16_000_000  # bytes that are read at once: between them the thread can be interrupted
 Decode = Callable[[np.ndarray], np.ndarray]
 
@@ -184,7 +185,13 @@ class Records(_Stack):
 
 
 class Joined(_Stack):
-    """Several stacks one after the other, such as the files of a series.
+    """Several stacks one after the other, such as the files of a series; only the last few of them are kept open.
+
+    Parameters
+    ----------
+    parts : sequence of stacks
+    also : sequence of path
+        Files that belong to them without holding patterns, so that these are not written over either.
 
     Examples
     --------
@@ -193,8 +200,10 @@ class Joined(_Stack):
     ((5, 4, 4), [0, 16])
     """
 
-    def __init__(self, parts: Sequence[Any]) -> None:
+    def __init__(self, parts: Sequence[Any], also: Sequence[str | os.PathLike[str]] = ()) -> None:
         self.parts = tuple(parts)
+        self.input_files = listed_files((*files_of(*self.parts), *also))
+        self._open: list[int] = []  # numbers of the parts read last
         detectors = {tuple(int(n) for n in part.shape[1:]) for part in self.parts}
         types = {np.dtype(part.dtype).newbyteorder("=") for part in self.parts}
         if len(detectors) != 1 or len(types) != 1:
@@ -211,11 +220,20 @@ class Joined(_Stack):
 
     def _patterns(self, first: int, end: int) -> np.ndarray:
         out = np.empty((end - first, *self.shape[1:]), self.dtype)
-        for part, (start, stop) in zip(self.parts, pairwise(int(edge) for edge in self.edges), strict=True):
+        edges = pairwise(int(edge) for edge in self.edges)
+        for number, (part, (start, stop)) in enumerate(zip(self.parts, edges, strict=True)):
             low, high = max(first, start), min(end, stop)
             if low < high:
                 out[low - first : high - first] = part[low - start : high - start]
+                self._used(number)
         return out
+
+    def _used(self, at: int) -> None:
+        """Close what was read long ago: a series may have more files than may be open, each with chunks in memory."""
+        last = [*(n for n in self._open if n != at), at]
+        old, self._open = last[:-MOST_OPEN], last[-MOST_OPEN:]
+        for number in old:
+            getattr(self.parts[number], "close", bool)()
 
 
 class Synchronised(_Stack):
