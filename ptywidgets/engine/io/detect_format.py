@@ -25,6 +25,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"MQ1,", "a Merlin .mib file"),
     (b"\x00\x00\x00\x03", "a Gatan dm3 file"),
     (b"\x00\x00\x00\x04", "a Gatan dm4 file"),
+    (HDF5_SIGNATURE, "HDF5 of Velox with no 4-D array of numbers; export the data from there, or open it in HyperSpy"),
     (b"\x80", "perhaps a Python pickle, which is never opened: it can run any program"),
 )
 _CONVERT = "convert it to HDF5 or .npy, such as with rosettasciio or py4DSTEM.import_file"
