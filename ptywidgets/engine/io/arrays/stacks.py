@@ -236,6 +236,36 @@ class Joined(_Stack):
             getattr(self.parts[number], "close", bool)()
 
 
+class Ordered(_Stack):
+    """Patterns of a stack in another order; some may be left out.
+
+    Parameters
+    ----------
+    stack : stack
+    order : array of int (J,)
+        Number in the stack of each pattern.
+
+    Examples
+    --------
+    >>> stack = np.arange(4, dtype=np.uint8)[:, None, None] * np.ones((4, 1, 1), np.uint8)
+    >>> Ordered(stack, [2, 3, 0])[:, 0, 0].tolist()
+    [2, 3, 0]
+    """
+
+    def __init__(self, stack: Any, order: Any) -> None:
+        self.stack, self.order = stack, np.array(order, np.int64)
+        self.shape = (len(self.order), *(int(n) for n in stack.shape[1:]))  # type: ignore[assignment]  # of two axes
+        self.dtype = np.dtype(stack.dtype).newbyteorder("=")
+
+    def _patterns(self, first: int, end: int) -> np.ndarray:
+        out = np.empty((end - first, *self.shape[1:]), self.dtype)
+        wanted = self.order[first:end]
+        edges = [0, *(np.flatnonzero(np.diff(wanted) != 1) + 1).tolist(), len(wanted)]
+        for low, high in pairwise(edges):  # runs that lie one after the other are read at once
+            out[low:high] = self.stack[int(wanted[low]) : int(wanted[low]) + high - low]
+        return out
+
+
 class Synchronised(_Stack):
     """`count` patterns of a stack from number `offset` on; those before its first and after its last are zeros.
 
@@ -265,4 +295,4 @@ class Synchronised(_Stack):
         return out
 
 
-__all__ = ["PATTERN", "Joined", "Records", "Synchronised"]
+__all__ = ["PATTERN", "Joined", "Ordered", "Records", "Synchronised"]

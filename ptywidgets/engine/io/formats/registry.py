@@ -28,11 +28,11 @@ from typing import Any
 from ptywidgets.engine.core.errors import ParameterError
 from ptywidgets.engine.io.detect_format import not_understood
 from ptywidgets.engine.io.formats.containers import npy
-from ptywidgets.engine.io.formats.hdf5 import arina, emd, plain
+from ptywidgets.engine.io.formats.hdf5 import arina, emd, plain, ptyd, stempy
 from ptywidgets.engine.io.formats.records import raw
 
 # Asked in this order: what knows more about a file before what knows less.
-FORMATS: tuple[Any, ...] = (emd, arina, plain, npy, raw)
+FORMATS: tuple[Any, ...] = (emd, arina, ptyd, stempy, plain, npy, raw)
 
 
 def keys() -> tuple[str, ...]:
