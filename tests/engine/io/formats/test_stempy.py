@@ -98,7 +98,7 @@ def test_what_cannot_be(tmp_path):
         read(written(tmp_path / "c.h5", scan=(2, 4)))
     with pytest.raises(FileFormatError, match=r"frames .*expected the pixel numbers"):
         read(written(tmp_path / "d.h5", [np.array([0.5])] * 12, dtype=np.float32))
-    with pytest.raises(DataError, match="70000 electrons in one pixel"):
+    with pytest.raises(DataError, match="70000 electrons in one pattern"):
         read(written(tmp_path / "e.h5", [np.zeros(70_000, np.uint32)] * 12)).load()
     odd = written(tmp_path / "f.h5")
     with h5py.File(odd, "r+") as file:

@@ -32,7 +32,7 @@ from ptywidgets.engine.io.formats.hdf5.tree import (
 KEY = "stempy"
 NAME = "stempy counted electrons"
 GROUP = "electron_events"
-PIECE = 32_000_000  # bytes of counts that are summed at once
+AT_ONCE = 256  # positions whose events are read at once
 _LONGEST = 2**15  # rows or columns of a detector or a scan
 read_pattern = plain.read_pattern
 
@@ -130,10 +130,9 @@ class Events:
         if self._pid != os.getpid():  # in a forked child: the lock may be held by a thread that is not here
             self._pid, self._lock, self._open = os.getpid(), threading.RLock(), None
         pixels = self.shape[1] * self.shape[2]
-        out = np.empty((end - first, *self.shape[1:]), self.dtype)
-        step = max(1, PIECE // (8 * pixels))
-        for edge in range(first, end, step):
-            stop = min(end, edge + step)
+        out = np.zeros((end - first, *self.shape[1:]), self.dtype)
+        for edge in range(first, end, AT_ONCE):
+            stop = min(end, edge + AT_ONCE)
             low, high = int(self._first[edge]), int(self._first[stop])
             events, lengths = self._events(self._frames[low:high])
             if events.size and not 0 <= int(events.min()) <= int(events.max()) < pixels:
@@ -142,11 +141,15 @@ class Events:
                     f"{self.shape[1]} x {self.shape[2]} = {pixels} pixels; Nx and Ny of the frames are wrong, or the "
                     "file is damaged."
                 )
-            places = np.repeat(self._places[low:high] - edge, lengths)
-            counts = np.bincount(places * pixels + events.astype(np.int64), minlength=(stop - edge) * pixels)
-            if counts.max() > np.iinfo(self.dtype).max:
-                raise DataError(f"{printable(self.path.name)} has {counts.max()} electrons in one pixel of a pattern.")
-            out[edge - first : stop - first] = counts.reshape(-1, *self.shape[1:])
+            places = self._places[low:high] - edge
+            most = np.bincount(places, lengths).max(initial=0)  # electrons of a pattern, and so of a pixel
+            if most > np.iinfo(self.dtype).max:
+                raise DataError(
+                    f"{printable(self.path.name)} has {most:.0f} electrons in one pattern; expected counted electrons, "
+                    f"{np.iinfo(self.dtype).max} at most."
+                )
+            hit = np.repeat((edge - first + places) * pixels, lengths) + events.astype(np.int64)
+            np.add.at(out.reshape(-1), hit, self.dtype.type(1))
         return out
 
     def _events(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
