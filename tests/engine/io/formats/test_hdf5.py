@@ -122,6 +122,15 @@ def test_single_numbers_beside_the_data(tmp_path):
     ]
 
 
+def test_groups_about_the_microscope(tmp_path):
+    path = written(tmp_path / "a.h5")
+    with h5py.File(path, "r+") as file:
+        file.create_group("microscope").attrs["voltage"] = "300 kV"
+        file["parameters/semiangle_mrad"] = 20.0
+        file.create_group("elsewhere").attrs["scan_step_A"] = 1.0
+    assert read(path).calibration == Calibration(300e3, semiangle=20.0)
+
+
 def test_what_contradicts_itself_is_told(tmp_path):
     path = written(tmp_path / "a.h5", root={"voltage_kV": 200, "energy_ev": 80e3})
     with pytest.raises(CalibrationError, match=r"contradicts itself: energy is 80000 eV \(@energy_ev\) and 200 kV"):

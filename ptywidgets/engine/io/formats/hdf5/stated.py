@@ -17,6 +17,8 @@ from ptywidgets.engine.data.calibration import agree
 from ptywidgets.engine.io.calibration_entries import CalibrationEntry, calibration_entry, entry_if_set, unit_of
 from ptywidgets.engine.io.formats.hdf5.tree import attribute, member, text, walk, whole
 
+_ABOUT = ("microscope", "metadata", "parameters")  # groups that are looked into beside those that the data lie in
+_LONGEST = 4096  # bytes of a text of fixed length
 MOST = 300  # attributes, and members of a group, that are looked at
 NAMES = {
     "energy": "energy beamenergy electronenergy primaryenergy e0 voltage acceleratingvoltage accelerationvoltage "
@@ -109,40 +111,56 @@ def _float(number: str) -> float:
 
 
 def neighbours(found: h5py.Dataset) -> tuple[list[CalibrationEntry], dict[str, str]]:
-    """What attributes of an array and of the groups that it lies in say, and single numbers in those groups; and the
-    latter as text."""
+    """What is said by attributes of an array, of the groups that it lies in and of those about the microscope beside
+    it, and by single numbers in these groups; and the latter as text."""
     entries: list[CalibrationEntry] = []
     metadata: dict[str, str] = {}
     place: Any = found
     while True:
-        here = str(place.name).strip("/")
-        for name in _attribute_names(place):
-            if not named(name)[0]:
-                continue
-            value = attribute(place, name)
-            beside = next(
-                (said for end in ("_units", "_unit") if (said := attribute(place, name + end)) is not None), None
-            )
-            if value is not None:
-                entries += stated_entries(name, value, beside, f"{here}@{name}")
-        if isinstance(place, h5py.Group):
-            for name in list(place)[:MOST]:
-                single = member(place, name)
-                if not isinstance(single, h5py.Dataset) or single.size != 1 or single.dtype.kind not in "iufSO":
-                    continue
-                value = whole(single)
-                beside = next((said for end in ("units", "unit") if (said := attribute(single, end)) is not None), None)
-                at = f"{here}/{name}".strip("/")
-                shown = text(value.item() if isinstance(value, np.ndarray) and value.size == 1 else value)[:200]
-                metadata[at] = f"{shown} {'' if beside is None else text(beside)[:40]}".strip()
-                new = stated_entries(name, value, beside, at)
-                if named(name)[0] and not new and beside is None:
-                    metadata[at] += " (of which unit, is not said)"
-                entries += new
-        if here == "":
+        beside = [member(place, name) for name in _ABOUT] if isinstance(place, h5py.Group) else []
+        for group in (place, *(each for each in beside if isinstance(each, h5py.Group))):
+            entries += _of_attributes(group)
+            if isinstance(group, h5py.Group):
+                more, words = _of_singles(group)
+                entries += more
+                metadata |= words
+        if str(place.name).strip("/") == "":
             break
         place = place.parent
     return _of_a_larger_scan(found, entries), metadata
+
+
+def _of_attributes(found: h5py.Group | h5py.Dataset) -> list[CalibrationEntry]:
+    entries, at = [], str(found.name).strip("/")
+    for name in _attribute_names(found):
+        value = attribute(found, name) if named(name)[0] else None
+        if value is not None:
+            said = [attribute(found, name + end) for end in ("_units", "_unit")]
+            entries += stated_entries(name, value, _first(said), f"{at}@{name}")
+    return entries
+
+
+def _of_singles(group: h5py.Group) -> tuple[list[CalibrationEntry], dict[str, str]]:
+    entries, metadata = [], {}
+    for name in list(group)[:MOST]:
+        found = member(group, name)
+        if not isinstance(found, h5py.Dataset) or found.size != 1 or found.dtype.kind not in "iufSO":
+            continue
+        if found.dtype.itemsize > _LONGEST:
+            continue
+        value, unit = whole(found), _first([attribute(found, end) for end in ("units", "unit")])
+        at = str(found.name).strip("/")
+        shown = text(value.item() if isinstance(value, np.ndarray) and value.size == 1 else value)[:200]
+        metadata[at] = f"{shown} {'' if unit is None else text(unit)[:40]}".strip()
+        new = stated_entries(name, value, unit, at)
+        if named(name)[0] and not new and unit is None:
+            metadata[at] += " (of which unit, is not said)"
+        entries += new
+    return entries, metadata
+
+
+def _first(values: list[Any]) -> Any:
+    return next((value for value in values if value is not None), None)
 
 
 def _attribute_names(found: Any) -> list[str]:
