@@ -176,6 +176,32 @@ def _hdf5(folder: Path) -> list[Path]:
         rows, columns = np.meshgrid(np.arange(3) * 4e-10, np.arange(4) * 3e-10, indexing="ij")
         positions = np.stack([columns, rows, 0 * rows], -1).reshape(12, 3)
         file["entry_1/sample_1/geometry_1/translation"] = positions
+    with new("data.ptypy.ptyd") as file:
+        rows, columns = np.divmod(np.arange(12), 4)
+        for number, chunk in enumerate((slice(0, 5), slice(5, 12))):
+            group = file.create_group(f"chunks/{number}")
+            group.create_dataset("data", data=_counts(12, 8, 8)[chunk], chunks=(1, 8, 8), compression="gzip")
+            group["indices"], group["weights"] = np.arange(12)[::-1][chunk], np.zeros(0)
+            group["positions"] = np.stack([rows, columns], -1)[::-1][chunk] * 3e-10
+        for name, value in {"energy": 80.0, "distance": 0.1, "psize": [2e-4, 2e-4], "label": np.bytes_("a")}.items():
+            file[f"meta/{name}"] = value
+    with new("data.stempy.h5") as file:
+        group = file.create_group("electron_events")
+        frames = group.create_dataset("frames", (12,), h5py.vlen_dtype(np.uint32))
+        for number in range(12):
+            frames[number] = np.flatnonzero(_counts(12, 64)[number] > 3)
+        group["scan_positions"] = np.arange(12)[::-1]
+        for found, (ny, nx) in ((frames, (8, 8)), (group["scan_positions"], (3, 4))):
+            found.attrs["Ny"], found.attrs["Nx"] = ny, nx
+    with new("data.named.h5") as file:
+        file["data"] = _counts(3, 4, 8, 8)
+        file["data"].attrs.update({"scan_step_A": [2.0, 3.0], "semiangle": "20 mrad", "voltage": 80, "dk_invA": 0.05})
+        file.attrs.update({"voltage_kV": 80.0, "voltage_units": "kV", "defocus_nm": 12})
+        file["alpha"], file["label"], file["scan_rows"] = np.array([[20.0]]), "text", np.arange(3)
+        source = file.create_group("entry/source")
+        source.attrs["NX_class"] = "NXsource"
+        source["voltage"] = 80e3
+        source["voltage"].attrs["units"] = "V"
     with new("data.series.h5") as file:
         file.create_dataset("data", data=_counts(2, 3, 4, 8, 8), chunks=(1, 3, 4, 8, 8), compression="gzip")
         for axis, unit in enumerate(("s", "nm", "nm", "1/nm", "1/nm")):

@@ -190,7 +190,7 @@ def read(
             found.scan_mask, confirm=True, origin=_at(file, found.at, "positions that have a pattern")
         )
     if mask is None or mask is True:
-        result = _stored_masks(result, file, found.at)
+        result = _stored_masks(result, found.mask_in or file, found.at)
     elif mask is not False:
         result = result.with_mask(mask)
     if vacuum is None or vacuum is True:
@@ -200,8 +200,8 @@ def read(
 
 def _linked(file: Path, at: str) -> tuple[str, ...]:
     """Other files that the data lie in."""
-    if not is_hdf5(file):
-        return ()
+    if not at or not is_hdf5(file):
+        return ()  # the reader has opened no link
     with open_hdf5(file, trusted=True) as opened, hdf5_errors(file):  # through an object no link can be followed
         return linked_files(readable_dataset(resolve(opened, at, file, True), file, True), file)
 

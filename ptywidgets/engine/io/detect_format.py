@@ -21,6 +21,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"II*\x00", "a TIFF image"),
     (b"MM\x00*", "a TIFF image"),
     (b"MATLAB 5.0", "a MATLAB v5 file; scipy.io.loadmat it and pass Dataset(array), or save it as v7.3"),
+    (HDF5_SIGNATURE, "HDF5 of Velox with no 4-D array of numbers; export the data from there, or open it in HyperSpy"),
     (b"\x80", "perhaps a Python pickle, which is never opened: it can run any program"),
 )
 _CONVERT = "convert it to HDF5 or .npy, such as with rosettasciio or py4DSTEM.import_file"

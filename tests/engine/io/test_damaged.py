@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import types
+
 import h5py
 import numpy as np
 import pytest
@@ -9,7 +12,6 @@ import pytest
 from ptywidgets.engine.core.errors import FileFormatError, PtyError
 from ptywidgets.engine.data.dataset import Calibration, Dataset
 from ptywidgets.engine.io import contents, read, read_pattern, write
-from ptywidgets.engine.io.formats.hdf5 import tree
 
 
 @pytest.fixture
@@ -153,6 +155,10 @@ def test_unknown_compression_says_what_to_install(tmp_path, monkeypatch):
         plist.set_filter(32008, h5py.h5z.FLAG_OPTIONAL)
         space = h5py.h5s.create_simple((2, 2, 4, 4))
         h5py.h5d.create(file.id, b"data", h5py.h5t.NATIVE_UINT16, space, plist)
-    monkeypatch.setattr(tree, "_plugin", lambda code: False)
-    with pytest.raises(FileFormatError, match=r"bitshuffle.*pip install hdf5plugin"):
+    monkeypatch.setattr(h5py.h5z, "filter_avail", lambda code: False)
+    monkeypatch.setitem(sys.modules, "hdf5plugin", None)
+    with pytest.raises(FileFormatError, match=r"bitshuffle.*package hdf5plugin.*pip install \"ptywidgets\[formats\]"):
+        read(path)
+    monkeypatch.setitem(sys.modules, "hdf5plugin", types.ModuleType("hdf5plugin"))
+    with pytest.raises(FileFormatError, match="bitshuffle, which neither h5py nor hdf5plugin knows"):
         read(path)

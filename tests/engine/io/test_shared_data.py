@@ -10,6 +10,7 @@ import pytest
 from ptywidgets.engine.core.errors import CalibrationError, FileFormatError, PtyError
 from ptywidgets.engine.data.dataset import Calibration
 from ptywidgets.engine.io import contents, read, read_pattern
+from ptywidgets.engine.io.formats.hdf5 import plain
 
 
 @pytest.mark.parametrize("name", ["tiny", "small", "small_dose1e4", "small_mixed", "sto", "full_counts"])
@@ -72,10 +73,11 @@ def test_emd_files_of_others(shared):
     assert read(folder / "real_py4dstem.h5").calibration == Calibration(None, 2.5, 0.0125)
     small = read(folder / "py4DSTEM_size2x3x4x5.h5")
     assert small.shape == (2, 3, 4, 5) and small.calibration.scan_step == pytest.approx(1.26796875)
-    for velox in ("Camera Ceta Diffraction Micro.emd", "fei_example_dpc_titles.emd", "example_signal.emd"):
+    for name in ("Camera Ceta Diffraction Micro.emd", "fei_example_dpc_titles.emd", "example_signal.emd"):
+        assert plain.understands(folder / name) == (name == "example_signal.emd")  # the others are of Velox
         with pytest.raises(FileFormatError, match="no 4-D array"):
-            read(folder / velox)
-        assert contents(folder / velox)
+            read(folder / name)
+        assert contents(folder / name)
 
 
 def test_hyperspy_and_fpd(shared):

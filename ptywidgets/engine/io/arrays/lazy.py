@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import threading
@@ -16,6 +17,7 @@ import numpy as np
 from ptywidgets.engine.core.errors import DataError, FileFormatError
 from ptywidgets.engine.core.files import files_of, listed_files
 from ptywidgets.engine.data.array_views import whole_key
+from ptywidgets.engine.io.detect_format import printable
 from ptywidgets.engine.io.formats.hdf5.tree import hdf5_errors, open_hdf5, readable_dataset, resolve
 
 PIECE = 8_000_000  # bytes that are read at once, where chunks are not larger
@@ -36,6 +38,7 @@ class LazyArray:
         self._pid = os.getpid()
         self._file: h5py.File | None = None
         self._found: h5py.Dataset | None = None
+        self._descriptor, self._size = -1, 0  # of the open file that the values are in, and its bytes then
         self._expected: tuple[tuple[int, ...], np.dtype] | None = None
         with self._lock, hdf5_errors(self.path):
             dataset = self._dataset()
@@ -54,6 +57,7 @@ class LazyArray:
             self._file = open_hdf5(self.path, trusted=True)  # who makes one has read the structure
             found = resolve(self._file, self.name, self.path, self.allow_external)
             self._found = readable_dataset(found, self.path, self.allow_external)
+            self._descriptor, self._size = _descriptor_of(self._found.file)
             if self._expected not in (None, (self._found.shape, self._found.dtype)):
                 raise FileFormatError(f"{self.path.name} has been replaced since it was opened; read it again.")
         assert self._found is not None
@@ -64,6 +68,10 @@ class LazyArray:
             self._pid, self._lock, self._file, self._found = os.getpid(), threading.RLock(), None, None
         with self._lock, hdf5_errors(self.path):
             block = self._read(self._dataset(), self._full_key(key))
+            if self._size and os.fstat(self._descriptor).st_size < self._size:  # beyond the end the library reads zeros
+                raise FileFormatError(
+                    f"{printable(self.path.name)} has become shorter since it was opened; read it again."
+                )
         return np.asarray(block).astype(self.dtype, copy=False)
 
     def _read(self, dataset: h5py.Dataset, key: Any) -> Any:
@@ -128,6 +136,16 @@ def hold_hdf5(until: float, release: bool = False) -> bool:
     if got and release:
         lock.release()
     return bool(got)
+
+
+def _descriptor_of(file: h5py.File) -> tuple[int, int]:
+    """The library's handle of an open file, and the file's bytes; 0 where that is no handle that can be asked."""
+    with contextlib.suppress(OSError, RuntimeError, ValueError, NotImplementedError):
+        handle = file.id.get_vfd_handle()
+        status = os.fstat(handle)
+        if os.path.samestat(status, os.stat(file.filename)):
+            return handle, status.st_size
+    return -1, 0
 
 
 def _reopen(path: Path, name: str, allow_external: bool, squeeze: bool, expected: Any) -> LazyArray:

@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 
 from ptywidgets.engine.core.errors import DataError, FileFormatError
-from ptywidgets.engine.core.files import listed_files
+from ptywidgets.engine.core.files import files_of, listed_files
 from ptywidgets.engine.data.array_views import whole_key
 from ptywidgets.engine.io.detect_format import printable
 
 PATTERN = "pattern"  # the field of a record that holds it
 LARGEST = 2**31 - 70_000  # bytes of a pattern: what numpy can describe as a record, with a header before it
+MOST_OPEN = 8  # files of a series
 PIECE = 16_000_000  # bytes that are read at once: between them the thread can be interrupted
 Decode = Callable[[np.ndarray], np.ndarray]
 
@@ -185,7 +186,13 @@ class Records(_Stack):
 
 
 class Joined(_Stack):
-    """Several stacks one after the other, such as the files of a series.
+    """Several stacks one after the other, such as the files of a series; only the last few of them are kept open.
+
+    Parameters
+    ----------
+    parts : sequence of stacks
+    also : sequence of path
+        Files that belong to them without holding patterns, so that these are not written over either.
 
     Examples
     --------
@@ -194,8 +201,10 @@ class Joined(_Stack):
     ((5, 4, 4), [0, 16])
     """
 
-    def __init__(self, parts: Sequence[Any]) -> None:
+    def __init__(self, parts: Sequence[Any], also: Sequence[str | os.PathLike[str]] = ()) -> None:
         self.parts = tuple(parts)
+        self.input_files = listed_files((*files_of(*self.parts), *also))
+        self._open: list[int] = []  # numbers of the parts read last
         detectors = {tuple(int(n) for n in part.shape[1:]) for part in self.parts}
         types = {np.dtype(part.dtype).newbyteorder("=") for part in self.parts}
         if len(detectors) != 1 or len(types) != 1:
@@ -212,10 +221,49 @@ class Joined(_Stack):
 
     def _patterns(self, first: int, end: int) -> np.ndarray:
         out = np.empty((end - first, *self.shape[1:]), self.dtype)
-        for part, (start, stop) in zip(self.parts, pairwise(int(edge) for edge in self.edges), strict=True):
+        edges = pairwise(int(edge) for edge in self.edges)
+        for number, (part, (start, stop)) in enumerate(zip(self.parts, edges, strict=True)):
             low, high = max(first, start), min(end, stop)
             if low < high:
                 out[low - first : high - first] = part[low - start : high - start]
+                self._used(number)
+        return out
+
+    def _used(self, at: int) -> None:
+        """Close what was read long ago: a series may have more files than may be open, each with chunks in memory."""
+        last = [*(n for n in self._open if n != at), at]
+        old, self._open = last[:-MOST_OPEN], last[-MOST_OPEN:]
+        for number in old:
+            getattr(self.parts[number], "close", bool)()
+
+
+class Ordered(_Stack):
+    """Patterns of a stack in another order; some may be left out.
+
+    Parameters
+    ----------
+    stack : stack
+    order : array of int (J,)
+        Number in the stack of each pattern.
+
+    Examples
+    --------
+    >>> stack = np.arange(4, dtype=np.uint8)[:, None, None] * np.ones((4, 1, 1), np.uint8)
+    >>> Ordered(stack, [2, 3, 0])[:, 0, 0].tolist()
+    [2, 3, 0]
+    """
+
+    def __init__(self, stack: Any, order: Any) -> None:
+        self.stack, self.order = stack, np.array(order, np.int64)
+        self.shape = (len(self.order), *(int(n) for n in stack.shape[1:]))  # type: ignore[assignment]  # of two axes
+        self.dtype = np.dtype(stack.dtype).newbyteorder("=")
+
+    def _patterns(self, first: int, end: int) -> np.ndarray:
+        out = np.empty((end - first, *self.shape[1:]), self.dtype)
+        wanted = self.order[first:end]
+        edges = [0, *(np.flatnonzero(np.diff(wanted) != 1) + 1).tolist(), len(wanted)]
+        for low, high in pairwise(edges):  # runs that lie one after the other are read at once
+            out[low:high] = self.stack[int(wanted[low]) : int(wanted[low]) + high - low]
         return out
 
 
@@ -248,4 +296,4 @@ class Synchronised(_Stack):
         return out
 
 
-__all__ = ["LARGEST", "PATTERN", "Joined", "Records", "Synchronised"]
+__all__ = ["LARGEST", "PATTERN", "Joined", "Ordered", "Records", "Synchronised"]

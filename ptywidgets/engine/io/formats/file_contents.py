@@ -50,6 +50,7 @@ class FileContents:
     scan_from: str = ""  # where it does
     scan_axes: tuple[Mark, ...] = ()  # what is said of a stack's two scan axes
     scan_mask: np.ndarray | None = None  # (Ry, Rx), True where the position was visited, where not all were
+    mask_in: Path | None = None  # the file that a mask of the detector is looked for in, where it is another one
 
     def as_scan(self, scan_shape: tuple[int, int]) -> FileContents:
         """A stack (J, Qy, Qx) as (Ry, Rx, Qy, Qx), with what is said about its axes.
@@ -101,4 +102,5 @@ class FileContents:
             at=self.at,
             vacuum_at="" if vacuum is None else self.vacuum_at,
             scan_mask=self.scan_mask,
+            mask_in=self.mask_in,
         )

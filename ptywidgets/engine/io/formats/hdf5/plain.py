@@ -1,9 +1,9 @@
-"""Any HDF5 file with one 4-D array in it: abTEM, HyperSpy, EMD 0.1, py4DSTEM 0.9 to 0.13, one's own."""
+"""Any HDF5 file with one 4-D array in it: abTEM, HyperSpy, EMD 0.1, py4DSTEM 0.9 to 0.13, NeXus, CXI, MATLAB v7.3,
+one's own."""
 
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,13 @@ import numpy as np
 
 from ptywidgets.engine.core.errors import DataError, FileFormatError
 from ptywidgets.engine.data.dataset_checks import checked_pattern
-from ptywidgets.engine.io.arrays.axes import AXES, EVEN, Mark, found_order, reordered
+from ptywidgets.engine.io.arrays.axes import Mark, found_order
 from ptywidgets.engine.io.arrays.lazy import LazyArray, dropped_axes, likely_scan_shape
 from ptywidgets.engine.io.calibration_entries import CalibrationEntry, calibration_entry, entry_if_set
 from ptywidgets.engine.io.detect_format import is_hdf5, printable
 from ptywidgets.engine.io.formats.file_contents import FileContents
+from ptywidgets.engine.io.formats.hdf5.positions import position_marks, raster_shape, translation
+from ptywidgets.engine.io.formats.hdf5.stated import neighbours, of_sources
 from ptywidgets.engine.io.formats.hdf5.tree import (
     Entry,
     attribute,
@@ -38,7 +40,17 @@ MOST_COORDINATES = 1_000_000  # along one axis
 KEY = "hdf5"
 NAME = "HDF5 with a 4-D array (.h5, .hdf5, .emd, .hspy)"
 SAVED = "ptywidgets_reconstruction_root"  # root of a saved reconstruction
-understands = is_hdf5
+
+
+def understands(path: Path) -> bool:
+    """Whether it is HDF5; not of Velox without a 4-D array, which is images and spectra in a layout of its own."""
+    if not is_hdf5(path):
+        return False
+    try:
+        with open_hdf5(path) as file, hdf5_errors(path):
+            return not _is_velox(file) or any(_is_4d(entry) for entry in datasets(file))
+    except FileFormatError:
+        return True  # to say what is wrong with it
 
 
 def read(
@@ -48,9 +60,9 @@ def read(
     with open_hdf5(path, allow_external) as file, hdf5_errors(path):
         name = pick(file, path, dataset, scan_shape is not None, allow_external)
         found = readable_dataset(resolve(file, name, path, allow_external), path, allow_external)
-        entries, marks, kept = sibling_entries(found), axis_marks(found), dropped_axes(tuple(found.shape))
+        (entries, beside), marks, kept = stated(found), axis_marks(found), dropped_axes(tuple(found.shape))
         order, why = reversed_by_matlab(found, found.ndim - len(kept))
-        metadata = {} if allow_external else attributes_as_text(file, name)
+        metadata = {} if allow_external else attributes_as_text(file, name) | beside
         detector = _detector_axes(marks, order)
         vacuum_at = vacuum_path(file, tuple(found.shape[axis] for axis in sorted(detector)))
         vacuum = None if vacuum_at is None else array_2d(file[vacuum_at], path)
@@ -58,13 +70,18 @@ def read(
             vacuum = vacuum.T
         if vacuum_at is not None:
             metadata["vacuum"] = vacuum_at
-        positions = grid_marks(file, scan_shape) if scan_shape is not None and found.ndim == 3 else []
+        positions = translation(file, int(found.shape[0])) if found.ndim == 3 else None
     data: Any = LazyArray(path, name, allow_external=allow_external, squeeze=True)
-    if data.ndim == 3:
-        if order:
-            data, marks = reordered(data, order), []
-            metadata[AXES] = f"stored as (J, Qx, Qy), read as (J, Qy, Qx), scan rows one after the other: {why}"
-        order = ()
+    told, scan_axes = None, []
+    if positions is not None:
+        at, y, x = positions
+        told = raster_shape(y, x)
+        shape = told if scan_shape is None else scan_shape
+        if shape is not None and shape[0] * shape[1] == y.size:
+            scan_axes = position_marks(y, x, (int(shape[0]), int(shape[1])), at)
+    if data.ndim == 3 and order:  # of the stack once it is a scan
+        marks, order = [], (0, 1, 3, 2)
+        why += "; scan rows one after the other"
     return FileContents(
         data,
         entries,
@@ -75,7 +92,9 @@ def read(
         axes=tuple(marks[-4:]),  # those before are of a series
         order=order,
         order_from=why,
-        scan_axes=tuple(positions),
+        scan_shape=told,
+        scan_from=f"{positions[0]} (a raster)" if positions is not None and told is not None else "",
+        scan_axes=tuple(scan_axes),
     )
 
 
@@ -89,7 +108,12 @@ def _detector_axes(marks: list[Mark], order: tuple[int, ...]) -> tuple[int, ...]
 
 
 def reversed_by_matlab(found: h5py.Dataset, ndim: int) -> tuple[tuple[int, ...], str]:
-    """MATLAB's arrays run the other way: what it calls [Qy Qx Ry Rx] is (Rx, Ry, Qx, Qy) here. () for others."""
+    """MATLAB's arrays run the other way: what it calls [Qy Qx Ry Rx] is (Rx, Ry, Qx, Qy) here. () for others.
+
+    A stack called /dp is of fold_slice, which writes it from MATLAB without saying so.
+    """
+    if found.name == "/dp" and ndim == 3:
+        return (0, 2, 1), "an array called /dp, taken for MATLAB's [Qy Qx J] of fold_slice"
     if attribute(found, "MATLAB_class") is None:
         return (), ""
     if ndim == 3:
@@ -113,6 +137,9 @@ def pick(file: h5py.File, path: Path, dataset: str | None, stack: bool, allow_ex
         fitting = [entry for entry in arrays if plausible(entry)]
         if len(fitting) == 1:
             return fitting[0].path
+        default = _default_signal(file)
+        if any(entry.path == default for entry in fitting):
+            return default
         if fitting:
             listed = "; ".join(str(entry) for entry in fitting[:8])
             raise FileFormatError(
@@ -126,6 +153,9 @@ def pick(file: h5py.File, path: Path, dataset: str | None, stack: bool, allow_ex
         )
     hint = ""
     stacks = [entry for entry in arrays if _is_3d(entry)]
+    placed = [entry for entry in stacks if not stack and _is_raster(file, entry.shape[0])]
+    if len(placed) == 1:
+        return placed[0].path
     if stacks and not stack:
         patterns = stacks[0].shape[0]
         hint = (
@@ -141,6 +171,33 @@ def pick(file: h5py.File, path: Path, dataset: str | None, stack: bool, allow_ex
     raise FileFormatError(
         f"{printable(path.name)} holds no 4-D array of numbers (Ry, Rx, Qy, Qx). {inventory(file, path)}{hint}"
     )
+
+
+def _default_signal(file: h5py.File) -> str:
+    """Path of the array that NeXus's attributes `default` and `signal` lead to; empty where they do not."""
+    here: Any = file
+    for _ in range(8):
+        if text(attribute(here, "NX_class") or "") == "NXdata":
+            found = member(here, text(attribute(here, "signal") or "data"))
+            return str(found.name).strip("/") if isinstance(found, h5py.Dataset) else ""
+        following = attribute(here, "default")
+        here = None if following is None else member(here, text(following))
+        if not isinstance(here, h5py.Group):
+            return ""
+    return ""
+
+
+def _is_raster(file: h5py.File, patterns: int) -> bool:
+    """Whether the file has as many positions, and they are a raster."""
+    positions = translation(file, patterns)
+    return positions is not None and raster_shape(*positions[1:]) is not None
+
+
+def _is_velox(file: h5py.File) -> bool:
+    version = member(file, "Version")
+    if not isinstance(version, h5py.Dataset) or version.size != 1 or version.dtype.kind not in "OS":
+        return False
+    return "velox" in text(whole(version)).lower()
 
 
 def read_pattern(path: Path, dataset: str | None = None, allow_external: bool = False) -> np.ndarray:
@@ -242,7 +299,12 @@ def _nexus_axes(group: h5py.Group, found: h5py.Dataset) -> list[str]:
 
 
 def sibling_entries(found: h5py.Dataset) -> list[CalibrationEntry]:
-    """What stands beside an array besides its axes: a calibration group, HyperSpy's metadata."""
+    """What stands beside an array besides its axes: a calibration group, HyperSpy's metadata, named numbers."""
+    return stated(found)[0]
+
+
+def stated(found: h5py.Dataset) -> tuple[list[CalibrationEntry], dict[str, str]]:
+    """The same, and what is only to be told."""
     group, entries = found.parent, []
     beside = member(group, "calibration")
     if isinstance(beside, h5py.Group):
@@ -254,40 +316,11 @@ def sibling_entries(found: h5py.Dataset) -> list[CalibrationEntry]:
         entries += entry_if_set("energy", attribute(microscope, "beam_energy"), "keV", "metadata, beam_energy")
         angle = attribute(microscope, "convergence_angle")
         entries += entry_if_set("semiangle", angle, "mrad", "metadata, convergence_angle")
-    return entries
-
-
-def grid_marks(file: h5py.File, scan_shape: tuple[int, int]) -> list[Mark]:
-    """What a list of positions in the file (CXI's translation, x, y and z in m) says about the two axes of a scan.
-
-    Each row of the scan is expected to have the same columns, at equal steps.
-    """
-    rows, columns = scan_shape
-    for name, found in walk(file):
-        if not isinstance(found, h5py.Dataset) or not name.endswith("/translation") or found.dtype.kind != "f":
-            continue
-        if found.ndim != 2 or found.shape[0] != rows * columns or not 2 <= found.shape[1] <= 3:
-            continue
-        x, y = np.moveaxis(np.asarray(found[()], np.float64)[:, :2].reshape(rows, columns, 2), 2, 0)
-        if rows > 1 and columns > 1 and np.ptp(x[:, 0]) > np.ptp(x[0]) and np.ptp(y[0]) > np.ptp(y[:, 0]):
-            raise DataError(
-                f"{printable(name)!r} says that of {rows} x {columns} positions columns come first: its x changes "
-                f"from row to row. Expected y to do that; check scan_shape=({rows}, {columns})."
-            )
-        marks = []
-        for axis, values, label in ((0, y, "y"), (1, x, "x")):
-            lines = np.moveaxis(values, axis, -1)
-            mean = lines.mean(0)
-            mark = Mark.of_coordinates(mean, label, "m", f"{name}, {label}")
-            apart = float(np.abs(lines - mean).max())
-            if mark.step is not None and not mark.uneven and apart > EVEN * abs(mark.step):
-                share = apart / abs(mark.step) if mark.step else np.inf
-                mark = replace(mark, uneven=f"positions up to {share:.2g} steps beside a raster, steps")
-            if mark.step is not None and mark.step < 0:  # a stage's axes may point against the image's
-                mark = replace(mark, step=-mark.step)
-            marks.append(mark)
-        return marks
-    return []
+    metadata: dict[str, str] = {}
+    for more, words in (neighbours(found), of_sources(found)):
+        entries += more
+        metadata |= words
+    return entries, metadata
 
 
 def calibration_entries(group: h5py.Group) -> list[CalibrationEntry]:

@@ -16,6 +16,7 @@ from ptywidgets.engine.core.files import hdf5_path
 from ptywidgets.engine.data.dataset_checks import check_memory
 from ptywidgets.engine.io.detect_format import is_hdf5, looks_like, printable
 from ptywidgets.engine.io.formats.hdf5.guarded import watched_hdf5
+from ptywidgets.engine.io.formats.packages import missing
 
 _MOST_OBJECTS = 50_000
 _DEEPEST = 64
@@ -51,7 +52,7 @@ def hdf5_errors(path: Path) -> Iterator[None]:
     except (OSError, RuntimeError, LookupError, ArithmeticError, ValueError, TypeError, AttributeError) as error:
         reason = printable(" ".join(str(error).split()) or type(error).__name__, 240)
         if "filter" in reason:
-            advice = "; its compression is not known here, try: pip install hdf5plugin"
+            advice = '; its compression is not known here, try: pip install "ptywidgets[formats]"'
         elif not path.exists():
             advice = "; the file is gone"
         else:
@@ -149,12 +150,8 @@ def readable_dataset(found: Any, path: Path, allow_external: bool = False) -> h5
     filters = found.id.get_create_plist()
     for i in range(filters.get_nfilters()):
         code = filters.get_filter(i)[0]
-        if not h5py.h5z.filter_avail(code) and not _plugin(code):
-            kind = _FILTERS.get(code, f"filter {code}")
-            raise FileFormatError(
-                f"{printable(path.name)} is compressed with {kind}, which is not part of h5py; run: "
-                "pip install hdf5plugin"
-            )
+        if not h5py.h5z.filter_avail(code):
+            _plugin(code, path)
     return found
 
 
@@ -303,9 +300,15 @@ def _refusal(path: Path, name: str, target: str) -> str:
     )
 
 
-def _plugin(code: int) -> bool:
-    with contextlib.suppress(ImportError):
-        import hdf5plugin  # noqa: F401
-
-        return bool(h5py.h5z.filter_avail(code))
-    return False
+def _plugin(code: int, path: Path) -> None:
+    """Load the package that knows filters which h5py does not, or say what a file lacks."""
+    kind = f"is compressed with {_FILTERS.get(code, f'filter {code}')}"
+    try:
+        import hdf5plugin  # noqa: F401  # it registers its filters
+    except ImportError as error:
+        raise missing("hdf5plugin", path, kind, error) from None
+    if not h5py.h5z.filter_avail(code):
+        raise FileFormatError(
+            f"{printable(path.name)} {kind}, which neither h5py nor hdf5plugin knows; write it anew with another "
+            "compression, such as gzip: h5repack -f GZIP=4 in.h5 out.h5."
+        )
