@@ -101,6 +101,6 @@ def test_a_detector_that_is_turned_about(tmp_path, flip):
 
 def test_a_single_pattern_is_no_scan_and_may_be_a_vacuum_pattern(tmp_path):
     np.save(tmp_path / "one.npy", np.ones((1, 6, 5)))
-    with pytest.raises(DataError, match="holds a single pattern, 6 x 5, and no scan.*vacuum=path"):
+    with pytest.raises(DataError, match=r"holds a single pattern, 6 x 5, and no scan.*vacuum=path"):
         read(tmp_path / "one.npy")
     assert read_pattern(tmp_path / "one.npy").shape == (6, 5)
