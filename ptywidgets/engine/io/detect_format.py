@@ -11,7 +11,7 @@ from ptywidgets.engine.core.errors import FileFormatError
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"version https://git-lfs", "a Git LFS pointer, not the data itself; run `git lfs pull` or download the data"),
-    (b"PK\x03\x04", "a zip archive, and neither a .npz of arrays nor a zarr store; unpack it first"),
+    (b"PK\x03\x04", "a zip archive, and none of arrays (.npz, .prz, zarr); unpack it first"),
     (b"\x1f\x8b", "a gzip archive; unpack it first"),
     (b"BZh", "a bzip2 archive; unpack it first"),
     (b"\xfd7zXZ", "an xz archive; unpack it first"),

@@ -27,12 +27,12 @@ from typing import Any
 
 from ptywidgets.engine.core.errors import ParameterError
 from ptywidgets.engine.io.detect_format import not_understood
-from ptywidgets.engine.io.formats.containers import matlab, npy, npz, tiff, zarr
+from ptywidgets.engine.io.formats.containers import matlab, npy, npz, rosettasciio, tiff, topspin, zarr
 from ptywidgets.engine.io.formats.hdf5 import emd, plain
 from ptywidgets.engine.io.formats.records import raw
 
 # Asked in this order: what knows more about a file before what knows less.
-FORMATS: tuple[Any, ...] = (zarr, emd, plain, npy, npz, tiff, matlab, raw)
+FORMATS: tuple[Any, ...] = (zarr, topspin, emd, plain, npy, npz, tiff, matlab, raw, rosettasciio)
 
 
 def keys() -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from ptywidgets.engine.io.formats.hdf5.tree import Entry
 
 KEY = "npz"
 NAME = "numpy .npz"
+STORED = zipfile.ZIP_STORED
 ZIP = b"PK\x03\x04"
 MOST_MEMBERS = 10_000
 LONGEST_HEADER = 10_000  # bytes, of a .npy
