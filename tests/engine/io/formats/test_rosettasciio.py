@@ -87,9 +87,7 @@ def test_where_it_is_not_installed(tmp_path, monkeypatch, shared_or_none):
     monkeypatch.setitem(sys.modules, "rsciio", None)
     (tmp_path / "a.ser").write_bytes(rosettasciio.TIA + bytes(100))
     for path in (written(tmp_path / "a.prz"), tmp_path / "a.ser", *shared_or_none):
-        with pytest.raises(
-            FileFormatError, match=r"only rosettasciio reads.*pip install .*\[formats-gpl\]"
-        ):
+        with pytest.raises(FileFormatError, match=r"only rosettasciio reads.*pip install .*\[formats-gpl\]"):
             read(path)
 
 
@@ -144,7 +142,10 @@ def test_one_of_several_signals_by_its_number(shared):
     pytest.importorskip("rsciio", reason="no rosettasciio here")
     path = shared / "data" / "formats" / "topspin" / "topspin_test_C.app5"
     assert read(path, dataset="1").shape == (3, 5, 14, 12)
-    for name, words in (("x", "no signals called 'x'; it holds 0: '0304"), ("030444c4-694d-4184-94be-4bb9ffeda552", "2")):
+    for name, words in (
+        ("x", "no signals called 'x'; it holds 0: '0304"),
+        ("030444c4-694d-4184-94be-4bb9ffeda552", "2"),
+    ):
         with pytest.raises(FileFormatError, match=f"holds {words}"):
             read(path, dataset=name)
 

@@ -170,7 +170,7 @@ def _signals(path: Path) -> list[dict[str, Any]]:
             "calibration and in the order in which they are stored: read(path, format='npz', dataset='data')."
         )
     try:
-        rsciio = importlib.import_module("rsciio")
+        import rsciio
     except ImportError as error:
         raise missing("rsciio", path, "is of a kind that only rosettasciio reads here", error) from error
     options: dict[str, Any] = {"lazy": True}
