@@ -244,17 +244,19 @@ class _Stream:
     def into(self, todo: memoryview) -> None:
         """Fill a buffer."""
         while len(todo):
-            got = self._some(min(len(todo), PIECE))
+            if self.unpacker is None:
+                got = self.file.readinto(todo[: min(PIECE, self.left)])  # type: ignore[attr-defined]  # a buffered file
+                self.left -= got
+            else:
+                unpacked = self._unpacked(min(len(todo), PIECE))
+                got = len(unpacked)
+                todo[:got] = unpacked
             if not got:
                 raise ValueError(f"{len(todo)} bytes are missing")
-            todo[: len(got)] = got
-            todo = todo[len(got) :]
+            todo = todo[got:]
 
-    def _some(self, n: int) -> bytes:
-        if self.unpacker is None:
-            got = self.file.read(min(n, self.left))
-            self.left -= len(got)
-            return got
+    def _unpacked(self, n: int) -> bytes:
+        assert self.unpacker is not None
         while True:
             if not self.waiting and self.left:
                 self.waiting = self.file.read(min(1 << 16, self.left))
