@@ -356,7 +356,8 @@ def _texts(attributes: Mapping[str, Any]) -> dict[str, str]:
 def _stored(node: Any, path: Path) -> dict[str, str]:
     """A word where chunks are not there: they are read as the fill value, be that meant or because a copy broke off."""
     total = int(node.nchunks)
-    if getattr(node, "shards", None) is not None or total > MOST_COUNTED:
+    nested = getattr(node, "_dimension_separator", ".") == "/"  # of which zarr 2 counts too few
+    if nested or getattr(node, "shards", None) is not None or total > MOST_COUNTED:
         return {}
     there = int(node.nchunks_initialized)
     if there >= total:
