@@ -12,7 +12,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CI = bool(os.environ.get("CI"))
-MAY_BE_SKIPPED_ON_CI = re.compile(r"no GPU|no shared data|no (dask|xarray|abTEM) here")
+MAY_BE_SKIPPED_ON_CI = re.compile(r"no GPU|no shared data|no (dask|xarray|abTEM|zarr 3) here|a folder; its files")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

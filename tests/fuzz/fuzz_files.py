@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
+import json
 import re
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+import scipy.io
+import tifffile
 
 from ptywidgets import Calibration, Dataset, ModelConfig, Reconstruction, samples, write
 from ptywidgets.testing.record_files import blo_file, dm_file, mrc_file, tvips_files
@@ -37,8 +43,8 @@ def make_files(folder: Path, shared: Path | None = None) -> list[Path]:
         ``data.*``, ``pattern.*`` and ``saved.*``; and ``beside.h5``, the data of the saved reconstructions, is not
         among them.
     """
-    made = [*_written_by_us(folder), *_hdf5(folder), *_npy(folder), *_merlin(folder), *_empad(folder)]
-    made += [*_records(folder), *_saved(folder)]
+    made = [*_written_by_us(folder), *_hdf5(folder), *_npy(folder), *_containers(folder), *_merlin(folder)]
+    made += [*_empad(folder), *_records(folder), *_saved(folder)]
     for file in made:
         file.write_bytes(_VARIES.sub(lambda match: re.sub(rb"[0-9a-f]", b"0", match[0]), file.read_bytes()))
     if shared is not None:
@@ -300,6 +306,64 @@ def _records(folder: Path) -> list[Path]:
         mrc_file(folder / "data.stack.mrc.mrc", stack, extended=32),
         mrc_file(folder / "data.stack.mrc.old.mrc", stack, ">", marked=False),
     ]
+
+
+def _containers(folder: Path) -> list[Path]:
+    made = []
+    data, stack, vacuum = _counts(3, 4, 8, 8), _counts(12, 8, 8), _counts(8, 8, dtype=np.float32) + 1
+
+    def new(name: str) -> Path:
+        made.append(folder / name)
+        return made[-1]
+
+    np.savez(new("data.npz.stored.npz"), data=data, vacuum=vacuum, energy_keV=80.0)
+    np.savez_compressed(new("data.npz.packed.npz"), data=data, other=np.arange(3))
+    np.savez(new("data.npz.fortran.npz"), data=np.asfortranarray(data))
+    np.savez(new("data.npz.stack.npz"), data=stack)
+    np.savez(new("pattern.npz"), vacuum=vacuum, other=vacuum)
+    said = [{"type": "4D", "content.types": ["CameraX", "CameraY", "ScanX", "ScanY"], "electron_gun.voltage": 80000}]
+    text, version = np.array(json.dumps(said)), np.array(7)
+    np.savez_compressed(new("data.rosettasciio.npz"), data=data, file_format_version=version, meta_data_json=text)
+    made[-1] = made[-1].rename(folder / "data.rosettasciio.prz")
+    for packed in (False, True):
+        path = new(f"data.matlab.{'packed' if packed else 'plain'}.mat")
+        scipy.io.savemat(path, {"cbed": data, "voltage": 80.0, "note": "text"}, do_compression=packed)
+        path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(116) + path.read_bytes()[116:])  # without the time
+    tifffile.imwrite(new("data.tiff.plain.tif"), data, photometric="minisblack", metadata={})
+    tifffile.imwrite(new("data.tiff.big.tif"), data, photometric="minisblack", bigtiff=True, byteorder=">")
+    tifffile.imwrite(new("data.tiff.imagej.tif"), data, imagej=True)
+    tifffile.imwrite(new("data.tiff.packed.tif"), data, photometric="minisblack", compression="zlib")
+    tifffile.imwrite(
+        new("data.tiff.tiles.tif"), data.repeat(2, -1).repeat(2, -2), photometric="minisblack", tile=(16, 16)
+    )
+    tifffile.imwrite(new("data.tiff.stack.tif"), stack, photometric="minisblack", metadata=None, rowsperstrip=3)
+    tifffile.imwrite(new("pattern.tif"), vacuum, photometric="minisblack", metadata=None)
+    for number in (2, 3):
+        with zipfile.ZipFile(new(f"data.zarr.v{number}.zip"), "w") as file:
+            for name, content in _zarr(data, number).items():
+                file.writestr(zipfile.ZipInfo(name), content)  # of 1980
+    return made
+
+
+def _zarr(data: np.ndarray, version: int) -> dict[str, bytes]:
+    """Files of a store of one array in one chunk."""
+    grid: dict[str, Any] = {"shape": data.shape, "fill_value": 0, "zarr_format": version}
+    said = {"units": ["nm", "nm", "1/nm", "1/nm"], "sampling": [0.4, 0.4, 0.5, 0.5]}
+    packed = zlib.compress(data.tobytes())
+    if version == 2:
+        kind = {"dtype": data.dtype.str, "chunks": data.shape, "order": "C", "filters": None}
+        packing = {"id": "zlib", "level": 1}
+        array = {".zarray": {**grid, **kind, "compressor": packing}, ".zattrs": said}
+        return {**{name: json.dumps(value).encode() for name, value in array.items()}, "0.0.0.0": packed}
+    steps = [
+        {"name": "bytes", "configuration": {"endian": "little"}},
+        {"name": "gzip", "configuration": {"level": 1}},
+    ]
+    chunks = {"name": "regular", "configuration": {"chunk_shape": data.shape}}
+    keys = {"name": "default", "configuration": {"separator": "/"}}
+    node = {"node_type": "array", "data_type": data.dtype.name, "chunk_grid": chunks, "chunk_key_encoding": keys}
+    text = json.dumps({**grid, **node, "codecs": steps, "attributes": said})
+    return {"zarr.json": text.encode(), "c/0/0/0/0": gzip.compress(data.tobytes(), mtime=0)}
 
 
 def _saved(folder: Path) -> list[Path]:

@@ -89,7 +89,8 @@ def read(
     path : path
         A file of any format in the table of ``docs/formats.md``, or a folder where the format is one (zarr).
     dataset : str, optional
-        Path of the array inside an HDF5 file; needed when more than one could be meant.
+        Path of the array inside a file that holds several (HDF5, zarr, .npz, .mat, DigitalMicrograph); needed when more
+        than one could be meant.
     vacuum : array, path or False, optional
         Pattern of the probe without a specimen, (Qy, Qx), or the file that holds it. When not given, a vacuum probe
         stored in the same file is used; False leaves it out.
@@ -155,7 +156,8 @@ def read(
         found = raw.read_raw(file, layout)
     stored = tuple(int(n) for n in found.data.shape)
     found = dataclasses.replace(found, data=_one_scan(found.data, choose, file))
-    found = scanned(found, scan_shape, sync_offset, printable(file.name)).in_order(axes, printable(file.name))
+    name = printable(file.name)
+    found = scanned(found, scan_shape, sync_offset, name, axes).in_order(axes, name)
     check_scan_shape(found.data, scan_shape)
     data = found.data if flip is None else FlippedArray(found.data, flip != "columns", flip != "rows")
     resolved = resolve_calibration(found.entries, calibration, file.name)
@@ -257,7 +259,7 @@ def _at(file: Path, place: str, words: str = "") -> Supplied:
 def read_pattern(
     path: str | os.PathLike[str], dataset: str | None = None, *, allow_external: bool = False
 ) -> np.ndarray:
-    """One diffraction pattern, such as a vacuum probe, from EMD, any HDF5 or .npy: a 2-D array (Qy, Qx)."""
+    """One diffraction pattern, such as a vacuum probe, from a file of any format: a 2-D array (Qy, Qx)."""
     file = existing_path(path)
     reader = format_of(file)
     if hasattr(reader, "read_pattern"):

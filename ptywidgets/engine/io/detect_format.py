@@ -11,16 +11,13 @@ from ptywidgets.engine.core.errors import FileFormatError
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"version https://git-lfs", "a Git LFS pointer, not the data itself; run `git lfs pull` or download the data"),
-    (b"PK\x03\x04", "a zip archive (or .npz, .prz); unpack it first, or numpy.load it and pass Dataset(array)"),
+    (b"PK\x03\x04", "a zip archive, and none of arrays (.npz, .prz, zarr); unpack it first"),
     (b"\x1f\x8b", "a gzip archive; unpack it first"),
     (b"BZh", "a bzip2 archive; unpack it first"),
     (b"\xfd7zXZ", "an xz archive; unpack it first"),
     (b"\x89PNG", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
     (b"%PDF", "a PDF document"),
-    (b"II*\x00", "a TIFF image"),
-    (b"MM\x00*", "a TIFF image"),
-    (b"MATLAB 5.0", "a MATLAB v5 file; scipy.io.loadmat it and pass Dataset(array), or save it as v7.3"),
     (HDF5_SIGNATURE, "HDF5 of Velox with no 4-D array of numbers; export the data from there, or open it in HyperSpy"),
     (b"\x80", "perhaps a Python pickle, which is never opened: it can run any program"),
 )
@@ -68,13 +65,17 @@ def _existing(path: str | os.PathLike[str], stores: bool) -> Path:
 
 
 def first_bytes(path: Path, n: int = 512) -> bytes:
-    """The first `n` bytes."""
+    """The first `n` bytes; none of a folder."""
+    if path.is_dir():
+        return b""
     with path.open("rb") as file:
         return file.read(n)
 
 
 def is_hdf5(path: Path) -> bool:
-    """Whether an HDF5 signature stands at the start, or where a user block would end."""
+    """Whether an HDF5 signature stands at the start, or where a user block would end; not of a folder."""
+    if path.is_dir():
+        return False
     with path.open("rb") as file:
         for offset in (0, 512, 1024, 2048, 4096):
             file.seek(offset)

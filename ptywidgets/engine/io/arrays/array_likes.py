@@ -19,11 +19,18 @@ from ptywidgets.engine.data.calibration import Calibration
 from ptywidgets.engine.data.dataset_checks import check_memory, check_patterns
 from ptywidgets.engine.data.hooks import answers
 from ptywidgets.engine.io.arrays.axes import Mark, reordered
+from ptywidgets.engine.io.arrays.conventions import (
+    abtem_entries,
+    abtem_mark,
+    hyperspy_entries,
+    hyperspy_mark,
+    sampling_marks,
+    words,
+)
 from ptywidgets.engine.io.arrays.lazy import LazyArray
 from ptywidgets.engine.io.calibration_entries import (
     CalibrationEntry,
     calibration_entry,
-    entry_if_set,
     resolve_calibration,
 )
 from ptywidgets.engine.io.detect_format import printable
@@ -177,22 +184,11 @@ def _xarray(data: Any) -> tuple[Any, list[CalibrationEntry], list[Mark]]:
 def _hyperspy(data: Any) -> tuple[Any, list[CalibrationEntry], list[Mark]]:
     marks = []
     for axis in data.axes_manager._axes:
-        name, unit = _words(axis.name), _words(axis.units)
-        kind = "scan" if axis.navigate else "detector"
-        if getattr(axis, "is_uniform", True):
-            marks.append(Mark(name, unit, float(axis.scale), kind, where=f"axis {name!r}"))
-        else:
-            marks.append(Mark.of_coordinates(axis.axis, name, unit, f"axis {name!r}", kind))
+        uniform = getattr(axis, "is_uniform", True)
+        said = {name: getattr(axis, name) for name in ("name", "units", "navigate", "scale" if uniform else "axis")}
+        marks.append(hyperspy_mark(said, f"axis {words(axis.name)!r}"))
     get = getattr(getattr(data, "metadata", None), "get_item", lambda path: None)
-    tem = "Acquisition_instrument.TEM"
-    return (
-        data.data,
-        [
-            *entry_if_set("energy", get(f"{tem}.beam_energy"), "keV", "metadata, beam_energy"),
-            *entry_if_set("semiangle", get(f"{tem}.convergence_angle"), "mrad", "metadata, convergence_angle"),
-        ],
-        marks,
-    )
+    return data.data, hyperspy_entries(lambda name: get(f"Acquisition_instrument.TEM.{name}")), marks
 
 
 def _py4dstem(data: Any) -> tuple[Any, list[CalibrationEntry], list[Mark]]:
@@ -212,30 +208,13 @@ def _py4dstem(data: Any) -> tuple[Any, list[CalibrationEntry], list[Mark]]:
 
 
 def _abtem(data: Any) -> tuple[Any, list[CalibrationEntry], list[Mark]]:
-    marks = []
-    for axis in data.axes_metadata:
-        name, unit, step = _words(getattr(axis, "label", "")), _words(getattr(axis, "units", "")), None
-        if _is_number(getattr(axis, "sampling", None)):
-            step = float(axis.sampling)
-        marks.append(Mark(name, unit, step, where=f"axes_metadata, {name or 'unnamed'}"))
-    metadata = getattr(data, "metadata", None) or {}
-    return (
-        data.array,
-        [
-            *entry_if_set("energy", metadata.get("energy"), "eV", "metadata, energy"),
-            *entry_if_set("semiangle", metadata.get("semiangle_cutoff"), "mrad", "metadata, semiangle_cutoff"),
-        ],
-        marks,
-    )
+    names = ("label", "units", "sampling")
+    marks = [abtem_mark({name: getattr(axis, name, None) for name in names}) for axis in data.axes_metadata]
+    return data.array, abtem_entries(getattr(data, "metadata", None) or {}), marks
 
 
 def _quantem(data: Any) -> tuple[Any, list[CalibrationEntry], list[Mark]]:
-    steps, units = list(data.sampling), list(data.units)
-    marks = [
-        Mark(unit=_words(unit), step=float(step), where=f"sampling[{i}]")
-        for i, (step, unit) in enumerate(zip(steps, units, strict=True))
-    ]
-    return data.array, [], marks
+    return data.array, [], sampling_marks(list(data.sampling), list(data.units))
 
 
 def _hdf5(data: h5py.Dataset) -> FileContents:
@@ -260,7 +239,7 @@ def _hdf5(data: h5py.Dataset) -> FileContents:
 
 def _checked(data: Any) -> Any:
     """Any other array, of which one pattern is looked at now, so that nothing fails later."""
-    if hasattr(data, "__cuda_array_interface__") or _words(getattr(data, "device", "")).startswith(("cuda", "<CUDA")):
+    if hasattr(data, "__cuda_array_interface__") or words(getattr(data, "device", "")).startswith(("cuda", "<CUDA")):
         raise DataError(f"data is {_kind(data)} in a device's memory; expected an array of the host: copy it there.")
     lazy = hasattr(data, "__dask_graph__")
     if not lazy and not (_has_dtype(data) and hasattr(data, "shape") and hasattr(data, "__getitem__")):
@@ -320,11 +299,6 @@ def _kind(data: Any) -> str:
 
 def _reason(error: BaseException) -> str:
     return printable(f"{type(error).__name__}: {' '.join(str(error).split())}", 200)
-
-
-def _words(value: Any) -> str:
-    """Text, and nothing for None and for what a package prints where there is none."""
-    return "" if value is None or str(value) in ("<undefined>", "None") else str(value)
 
 
 def _is_number(value: Any) -> bool:

@@ -27,7 +27,7 @@ PIECE = 16_000_000  # bytes that are read at once: between them the thread can b
 Decode = Callable[[np.ndarray], np.ndarray]
 
 
-class _Stack:
+class Stack:
     """What stacks share: an index of the first axis becomes runs of whole patterns, the rest is taken from them."""
 
     shape: tuple[int, int, int]
@@ -60,7 +60,7 @@ class _Stack:
         return self.shape[0]
 
 
-class Records(_Stack):
+class Records(Stack):
     """Patterns in records of one length, one after the other in a file; slicing is safe from any thread.
 
     Parameters
@@ -145,12 +145,19 @@ class Records(_Stack):
 
     def _records(self, first: int, end: int) -> np.ndarray:
         records = np.empty(end - first, self.record)
+        left = self._fill(self.offset + first * self.record.itemsize, records)
+        if left > (self._after if end == self.count else 0):
+            raise self._shorter(first, end)
+        return records
+
+    def _fill(self, at: int, records: np.ndarray) -> int:
+        """Read records from byte `at` of the file on; the number of bytes that are not there."""
         todo = records.view(np.uint8).data.cast("B")
         try:
             with self._lock:
                 if self._file is None:
                     self._file = self.path.open("rb", buffering=0)
-                self._file.seek(self.offset + first * self.record.itemsize)
+                self._file.seek(at)
                 while len(todo) and (got := self._file.readinto(todo)):
                     todo = todo[got:]
         except OSError as error:
@@ -158,12 +165,13 @@ class Records(_Stack):
                 f"{printable(self.path.name)} cannot be read any more ({error.strerror or error}); is it still where "
                 "it was?"
             ) from None
-        if len(todo) > (self._after if end == self.count else 0):
-            raise FileFormatError(
-                f"{printable(self.path.name)} has become shorter since it was opened: patterns {first} to {end - 1} "
-                "are not there. Open it again."
-            )
-        return records
+        return len(todo)
+
+    def _shorter(self, first: int, end: int) -> FileFormatError:
+        return FileFormatError(
+            f"{printable(self.path.name)} has become shorter since it was opened: patterns {first} to {end - 1} "
+            "are not there. Open it again."
+        )
 
     def __del__(self) -> None:
         file = getattr(self, "_file", None)
@@ -185,7 +193,47 @@ class Records(_Stack):
             self._file = None
 
 
-class Joined(_Stack):
+class Scattered(Records):
+    """Patterns of one size and type at any places of a file, such as the pages of a TIFF.
+
+    Parameters
+    ----------
+    path : path
+    record : numpy.dtype
+        A pattern: a sub-array (Qy, Qx) of numbers.
+    places : sequence of int
+        The byte at which each begins.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "two.raw"
+    ...     _ = path.write_bytes(bytes(range(20)))
+    ...     Scattered(path, np.dtype(("u1", (2, 2))), [9, 2])[...].tolist()
+    [[[9, 10], [11, 12]], [[2, 3], [4, 5]]]
+    """
+
+    def __init__(self, path: str | os.PathLike[str], record: np.dtype, places: Sequence[int]) -> None:
+        self.places = np.asarray(places, np.int64)
+        if not len(self.places) or self.places.min() < 0:
+            raise FileFormatError(f"{printable(Path(path).name)} names places of patterns that cannot be.")
+        super().__init__(path, record, 1, int(self.places.max()))  # where the last one is, all are
+        self.count = len(self.places)
+        self.shape = (self.count, *self.shape[1:])
+
+    def _records(self, first: int, end: int) -> np.ndarray:
+        records = np.empty(end - first, self.record)
+        for number, at in enumerate(self.places[first:end]):
+            if self._fill(int(at), records[number : number + 1]):
+                raise self._shorter(first + number, first + number + 1)
+        return records
+
+    def __reduce__(self) -> Any:
+        return Scattered, (Path(os.path.abspath(self.path)), self.record[PATTERN], self.places)
+
+
+class Joined(Stack):
     """Several stacks one after the other, such as the files of a series; only the last few of them are kept open.
 
     Parameters
@@ -237,7 +285,7 @@ class Joined(_Stack):
             getattr(self.parts[number], "close", bool)()
 
 
-class Ordered(_Stack):
+class Ordered(Stack):
     """Patterns of a stack in another order; some may be left out.
 
     Parameters
@@ -267,7 +315,7 @@ class Ordered(_Stack):
         return out
 
 
-class Synchronised(_Stack):
+class Synchronised(Stack):
     """`count` patterns of a stack from number `offset` on; those before its first and after its last are zeros.
 
     Examples
@@ -296,4 +344,4 @@ class Synchronised(_Stack):
         return out
 
 
-__all__ = ["LARGEST", "PATTERN", "Joined", "Ordered", "Records", "Synchronised"]
+__all__ = ["LARGEST", "PATTERN", "Joined", "Ordered", "Records", "Scattered", "Stack", "Synchronised"]

@@ -101,6 +101,6 @@ class FileContents:
             metadata=metadata,
             at=self.at,
             vacuum_at="" if vacuum is None else self.vacuum_at,
-            scan_mask=self.scan_mask,
+            scan_mask=self.scan_mask if self.scan_mask is None or order[0] < order[1] else self.scan_mask.T,
             mask_in=self.mask_in,
         )

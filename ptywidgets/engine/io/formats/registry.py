@@ -27,15 +27,16 @@ from typing import Any
 
 from ptywidgets.engine.core.errors import ParameterError
 from ptywidgets.engine.io.detect_format import not_understood
-from ptywidgets.engine.io.formats.containers import npy
+from ptywidgets.engine.io.formats.containers import matlab, npy, npz, rosettasciio, tiff, topspin, zarr
 from ptywidgets.engine.io.formats.hdf5 import arina, emd, plain, ptyd, stempy
 from ptywidgets.engine.io.formats.records import blockfile, dm, empad, merlin, mrc, raw, tvips
 
 # Asked in this order: what knows more about a file before what knows less.
 FORMATS: tuple[Any, ...] = (
-    *(emd, arina, ptyd, stempy, plain),
-    npy,
+    *(zarr, topspin, emd, arina, ptyd, stempy, plain),
+    *(npy, npz, tiff, matlab),
     *(dm, merlin, empad, blockfile, tvips, mrc, raw),
+    rosettasciio,
 )
 
 

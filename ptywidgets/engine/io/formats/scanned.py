@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from ptywidgets.engine.core.errors import DataError, DataWarning, ParameterError, ScanShapeUnknown
 from ptywidgets.engine.data.dataset_checks import sizes
+from ptywidgets.engine.io.arrays.axes import given_order
 from ptywidgets.engine.io.arrays.lazy import likely_scan_shape
 from ptywidgets.engine.io.arrays.stacks import Synchronised
 from ptywidgets.engine.io.formats.file_contents import FileContents
@@ -19,7 +21,11 @@ FRAMES = "frames"  # the key of the metadata that says which patterns of a stack
 
 
 def scanned(
-    found: FileContents, scan_shape: tuple[int, int] | None, sync_offset: int | None, name: str
+    found: FileContents,
+    scan_shape: tuple[int, int] | None,
+    sync_offset: int | None,
+    name: str,
+    axes: str | Sequence[str] | None = None,
 ) -> FileContents:
     """Contents of a stack (J, Qy, Qx) as those of a scan (Ry, Rx, Qy, Qx); of a scan as they are.
 
@@ -33,6 +39,9 @@ def scanned(
         than the stack: positions without a pattern are zeros, and left out by `scan_mask`.
     name : str
         Of the file, for messages.
+    axes : str, optional
+        As given to `read`: where the columns of the scan come first, the stack runs down each of them, and comes back
+        as (Rx, Ry, Qy, Qx), to be put in order after this.
 
     Raises
     ------
@@ -59,6 +68,8 @@ def scanned(
             f"{name} is a stack of {patterns} patterns, {sizes(data.shape)}, and does not say how they were scanned",
             likely_scan_shape(patterns),
         )
+    if axes is not None and given_order(axes)[0] > given_order(axes)[1]:
+        told = told[::-1]
     if sync_offset is not None:
         return _synchronised(found, told, _whole(sync_offset))
     rows, columns = told

@@ -235,7 +235,7 @@ def test_a_stack_called_dp_is_of_fold_slice(tmp_path):
     path = tmp_path / "b.hdf5"
     with h5py.File(path, "w") as file:  # with the scan's rows running fastest, as in MATLAB
         file["dp"] = TRUTH.transpose(1, 0, 3, 2).reshape(12, 6, 10)
-    other = read(path, scan_shape=(4, 3), axes="Rx Ry Qx Qy")
+    other = read(path, scan_shape=(3, 4), axes="Rx Ry Qx Qy")
     np.testing.assert_array_equal(other.load().data, TRUTH)
 
 

@@ -104,3 +104,14 @@ def test_a_single_pattern_is_no_scan_and_may_be_a_vacuum_pattern(tmp_path):
     with pytest.raises(DataError, match=r"holds a single pattern, 6 x 5, and no scan.*vacuum=path"):
         read(tmp_path / "one.npy")
     assert read_pattern(tmp_path / "one.npy").shape == (6, 5)
+
+
+def test_a_stack_that_runs_down_the_columns(tmp_path):
+    path = written(tmp_path / "scan.raw", TRUTH.transpose(1, 0, 2, 3))
+    said = {"detector_shape": (6, 5), "dtype": "<u2", "scan_shape": (3, 4), "axes": "Rx Ry Qy Qx"}
+    np.testing.assert_array_equal(read(path, **said).load().data, TRUTH)
+    late = read(path, **said, sync_offset=-2)
+    expected = np.zeros((12, 6, 5), np.uint16)
+    expected[2:] = TRUTH.transpose(1, 0, 2, 3).reshape(12, 6, 5)[:10]
+    np.testing.assert_array_equal(late.load().data, expected.reshape(4, 3, 6, 5).transpose(1, 0, 2, 3))
+    assert late.scan_mask.tolist() == [[False, True, True, True], [False, True, True, True], [True] * 4]

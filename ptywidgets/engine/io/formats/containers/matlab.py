@@ -1,0 +1,285 @@
+"""MATLAB files of version 5 (up to -v7); those of version 7.3 are HDF5.
+
+Read here and not by scipy, whose reader ends the process over some damaged files, and does not say how much memory a
+packed array will take.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from ptywidgets.engine.core.errors import DataError, FileFormatError, PtyError
+from ptywidgets.engine.data.dataset_checks import check_memory, checked_pattern, sizes
+from ptywidgets.engine.io.arrays.axes import AXES
+from ptywidgets.engine.io.calibration_entries import CalibrationEntry, entry_if_set
+from ptywidgets.engine.io.detect_format import first_bytes, printable
+from ptywidgets.engine.io.formats.containers.several import chosen, chosen_pattern, named_entries, vacuum_of
+from ptywidgets.engine.io.formats.file_contents import FileContents
+from ptywidgets.engine.io.formats.hdf5.tree import Entry
+
+KEY = "matlab"
+NAME = "MATLAB v5 (.mat)"
+ORDER = "MATLAB's axes are taken for [Qy Qx Ry Rx]"
+SCALARS = 50  # numbers beside the array that are looked at
+MOST_VARIABLES = 10_000
+LONGEST_NAME = 4096
+PIECE = 4_000_000  # bytes that are unpacked at once
+_CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8"}
+_OTHERS = (1, 2, 3, 4, 5)  # cells, structures, objects, text, sparse arrays
+_STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+_MATRIX, _PACKED = 14, 15
+_COMPLEX, _LOGICAL = 0x0800, 0x0200
+_NAMES = {"alpha": ("semiangle", "mrad"), "dk": ("q_pixel", "1/A"), "scanstep": ("scan_step", "A")}
+_TIGHTEST = 1100  # no array is packed into less than its bytes divided by this
+
+
+def understands(path: Path) -> bool:
+    """Whether the header is that of MATLAB v5, in either byte order."""
+    start = first_bytes(path, 128)
+    return len(start) == 128 and start.startswith(b"MATLAB 5.0 MAT-file") and start[126:] in (b"IM", b"MI")
+
+
+def read(
+    path: Path, dataset: str | None = None, scan_shape: tuple[int, int] | None = None, allow_external: bool = False
+) -> FileContents:
+    """The array called `dataset`, or the only one of four axes, [Qy Qx Ry Rx]; of three a stack, [Qy Qx J]."""
+    listed = variables(path)
+    flipped = [Entry(e.path, e.shape[::-1], e.dtype) for e in listed]  # the detector is first here, and looked for last
+    found = chosen(flipped, path, dataset, scan_shape is not None)
+    data = variable(path, next(e for e in listed if e.path == found.path))
+    numbers = scalars(path, [e for e in listed if e.shape == (1, 1)])
+    metadata = {printable(name): f"{value:g}" for name, value in numbers.items()}
+    metadata["reading"] = f"read whole, {sizes(data.shape)} {data.dtype}"
+    entries = [c for name, value in numbers.items() for c in matlab_entries(name, value)]
+    beside = vacuum_of(listed, data.shape[:2])
+    vacuum = None if beside is None else checked_pattern(variable(path, beside))
+    at = "" if beside is None else beside.path
+    if beside is not None:
+        metadata["vacuum"] = beside.path
+    if data.ndim == 4:
+        return FileContents(
+            data, entries, vacuum, metadata, at=found.path, vacuum_at=at, order=(2, 3, 0, 1), order_from=ORDER
+        )
+    if data.ndim not in (3, 5):
+        raise DataError(
+            f"{printable(found.path)!r} in {printable(path.name)} has {data.ndim} axes, {sizes(data.shape)}; expected "
+            "[Qy Qx Ry Rx], or a stack [Qy Qx J] with scan_shape."
+        )
+    if data.ndim == 3:
+        metadata[AXES] = "stored as [Qy Qx J], read as (J, Qy, Qx), scan rows one after the other"
+    else:
+        metadata[AXES] = "stored as [Qy Qx Ry Rx T], read as (T, Ry, Rx, Qy, Qx)"
+    order = (2, 0, 1) if data.ndim == 3 else (4, 2, 3, 0, 1)
+    return FileContents(data.transpose(order), entries, vacuum, metadata, at=found.path, vacuum_at=at)
+
+
+def read_pattern(path: Path, dataset: str | None = None, allow_external: bool = False) -> np.ndarray:
+    """The 2-D array called `dataset`, the one called vacuum or probe, or the only one, [Qy Qx]."""
+    return checked_pattern(variable(path, chosen_pattern(variables(path), path, dataset)))
+
+
+def matlab_entries(name: str, value: float) -> list[CalibrationEntry]:
+    """What a number beside the data states, by the names that fold_slice and those who feed it use: `voltage` in kV,
+    `alpha` in mrad, `dk` in 1/A, `scanstep` in A; or by a name with its unit.
+
+    Examples
+    --------
+    >>> [str(entry) for entry in matlab_entries("voltage", 80)], matlab_entries("defocus", 10)
+    (['80 kV (voltage)'], [])
+    """
+    if name == "voltage":  # 10 kV to 3 MV: which of the two units it is cannot be mistaken
+        return entry_if_set("energy", value, "kV" if value < 5000 else "V", name)
+    if name in _NAMES:
+        return entry_if_set(_NAMES[name][0], value, _NAMES[name][1], name)
+    return named_entries(name, value)
+
+
+@dataclass(frozen=True)
+class _Element:
+    """A variable, and where it is."""
+
+    entry: Entry  # of the size as in MATLAB
+    at: int  # the byte at which its element begins
+    stored: np.dtype | None  # a double that holds whole numbers may be kept as bytes; None of what is no array
+
+
+def variables(path: Path) -> list[Entry]:
+    """What is in the file: name, size as in MATLAB, and type; what is no array has the type of Python objects."""
+    return [element.entry for element in _elements(path)]
+
+
+def variable(path: Path, entry: Entry) -> np.ndarray:
+    """One array, in memory."""
+    element = next(e for e in _elements(path) if e.entry == entry)
+    if element.stored is None or entry.dtype.kind not in "biuf":
+        raise FileFormatError(
+            f"{entry} in {printable(path.name)} is no array of real numbers; of complex ones save the absolute square."
+        )
+    count = math.prod(entry.shape)
+    check_memory(
+        count * (element.stored.itemsize + (0 if element.stored == entry.dtype else entry.dtype.itemsize)),
+        f"{entry} of {printable(path.name)}, which is read whole,",
+        "save it from MATLAB with '-v7.3', which is read piece by piece",
+    )
+    with _errors(path), path.open("rb") as file:
+        stream, order, _ = _opened(file, element.at, path.stat().st_size)
+        _header(stream, order)
+        out = np.empty(count, element.stored)
+        stream.into(out.view(np.uint8).data.cast("B"))
+    return out.astype(entry.dtype, copy=False).reshape(entry.shape, order="F")
+
+
+def scalars(path: Path, listed: list[Entry]) -> dict[str, float]:
+    """Single numbers, by name."""
+    numbers = [entry for entry in listed if entry.dtype.kind in "iuf"][:SCALARS]
+    return {entry.path: float(variable(path, entry).ravel()[0]) for entry in numbers}
+
+
+def _elements(path: Path) -> list[_Element]:
+    """Every variable, after a look at whether its size goes with that of the file."""
+    found: list[_Element] = []
+    size, at = path.stat().st_size, 128
+    with _errors(path), path.open("rb") as file:
+        while at < size:
+            stream, order, end = _opened(file, at, size)
+            name, shape, dtype, stored, nbytes = _header(stream, order)
+            entry = Entry(name, shape, dtype)
+            if stored is not None:
+                expected = math.prod(shape) * stored.itemsize
+                if nbytes != expected or nbytes > _TIGHTEST * (end - at):
+                    raise ValueError(
+                        f"{entry} would take {expected} bytes where {nbytes} are, in {end - at} bytes of the file"
+                    )
+            if name:  # what has none are MATLAB's own tables
+                found.append(_Element(entry, at, stored))
+            if len(found) > MOST_VARIABLES:
+                raise ValueError(f"more than {MOST_VARIABLES} variables")
+            at = end
+    return found
+
+
+def _opened(file: BinaryIO, at: int, size: int) -> tuple[_Stream, str, int]:
+    """The content of the variable that begins at byte `at`, its byte order, and the byte after it."""
+    file.seek(126)
+    order = "<" if file.read(2) == b"IM" else ">"
+    file.seek(at)
+    kind, nbytes = struct.unpack(f"{order}II", file.read(8))
+    end = at + 8 + nbytes
+    if end > size:
+        raise ValueError(f"a variable of {nbytes} bytes would end at byte {end} of {size}")
+    stream = _Stream(file, nbytes, kind == _PACKED)
+    if kind == _PACKED:
+        kind, _ = struct.unpack(f"{order}II", stream.read(8))
+    if kind != _MATRIX:
+        raise ValueError(f"an element of type {kind}; expected a variable")
+    return stream, order, end
+
+
+def _header(stream: _Stream, order: str) -> tuple[str, tuple[int, ...], np.dtype, np.dtype | None, int]:
+    """Name, size, type, type as stored and number of bytes of a variable; the stream is then at its numbers."""
+    nothing = np.dtype(object)
+    flags, _ = struct.unpack(f"{order}II", _part(stream, order, 8))
+    kind = flags & 0xFF
+    if kind not in _CLASSES and kind not in _OTHERS:
+        return "", (), nothing, None, 0
+    shape = tuple(int(n) for n in np.frombuffer(_part(stream, order, 4 * 32), f"{order}i4"))
+    name = _part(stream, order, LONGEST_NAME).decode("latin-1")
+    if len(shape) < 2 or min(shape) < 0:
+        raise ValueError(f"{printable(name)!r} is of size {shape}")
+    if kind not in _CLASSES:
+        return name, shape, nothing, None, 0
+    if flags & _COMPLEX:
+        return name, shape, np.dtype(np.complex128), None, 0
+    dtype = np.dtype(bool) if flags & _LOGICAL else np.dtype(_CLASSES[kind])
+    if 0 in shape:
+        return name, shape, dtype, None, 0
+    stored, nbytes = _tag(stream, order)
+    if stored not in _STORED:
+        raise ValueError(f"{printable(name)!r} holds numbers of type {stored}")
+    return name, shape, dtype, np.dtype(f"{order}{_STORED[stored]}"), nbytes
+
+
+def _tag(stream: _Stream, order: str) -> tuple[int, int]:
+    """Type and number of bytes of a part of a variable; the stream is then at its content."""
+    (word,) = struct.unpack(f"{order}I", stream.read(4))
+    if word >> 16:  # a short one: both in these four bytes, and the content in the next four
+        return word & 0xFFFF, word >> 16
+    (nbytes,) = struct.unpack(f"{order}I", stream.read(4))
+    return word, nbytes
+
+
+def _part(stream: _Stream, order: str, most: int) -> bytes:
+    """The content of a small part of a variable."""
+    (word,) = struct.unpack(f"{order}I", stream.read(4))
+    if word >> 16:
+        return stream.read(4)[: word >> 16]
+    (nbytes,) = struct.unpack(f"{order}I", stream.read(4))
+    if nbytes > most:
+        raise ValueError(f"{nbytes} bytes where {most} may be")
+    return stream.read(-(-nbytes // 8) * 8)[:nbytes]
+
+
+class _Stream:
+    """Bytes of an element, packed or not; a ValueError when more are asked for than there are."""
+
+    def __init__(self, file: BinaryIO, nbytes: int, packed: bool) -> None:
+        self.file, self.left = file, nbytes
+        self.unpacker = zlib.decompressobj() if packed else None
+        self.waiting = b""
+
+    def read(self, n: int) -> bytes:
+        out = bytearray(n)
+        self.into(memoryview(out))
+        return bytes(out)
+
+    def into(self, todo: memoryview) -> None:
+        """Fill a buffer."""
+        while len(todo):
+            if self.unpacker is None:
+                got = self.file.readinto(todo[: min(PIECE, self.left)])  # type: ignore[attr-defined]  # a buffered file
+                self.left -= got
+            else:
+                unpacked = self._unpacked(min(len(todo), PIECE))
+                got = len(unpacked)
+                todo[:got] = unpacked
+            if not got:
+                raise ValueError(f"{len(todo)} bytes are missing")
+            todo = todo[got:]
+
+    def _unpacked(self, n: int) -> bytes:
+        assert self.unpacker is not None
+        while True:
+            if not self.waiting and self.left:
+                self.waiting = self.file.read(min(1 << 16, self.left))
+                self.left -= len(self.waiting)
+            ending = not self.waiting
+            got = self.unpacker.decompress(self.waiting, n)
+            self.waiting = self.unpacker.unconsumed_tail
+            if got or ending or self.unpacker.eof:
+                return got
+
+
+@contextlib.contextmanager
+def _errors(path: Path) -> Iterator[None]:
+    """What may be wrong with a damaged file, in words."""
+    try:
+        yield
+    except PtyError:
+        raise
+    except MemoryError as error:
+        raise DataError(f"there is not enough memory for what is asked of {printable(path.name)}.") from error
+    except (struct.error, zlib.error, ValueError, KeyError, IndexError, OverflowError, TypeError, OSError) as error:
+        reason = printable(" ".join(str(error).split()) or type(error).__name__, 240)
+        raise FileFormatError(
+            f"{printable(path.name)} is cut off or damaged ({reason}); copy it again, or save it from MATLAB with "
+            "'-v7.3'."
+        ) from None
