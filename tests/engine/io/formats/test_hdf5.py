@@ -268,8 +268,18 @@ def test_an_fpd_file(shared):
     assert dataset.calibration == Calibration()
 
 
-def test_numbers_without_units_are_told(shared):
-    dataset = read(shared / "data" / "formats" / "made" / "matlab" / "cbed_v73.mat")
+def test_matlab_states_the_same_in_both_of_its_formats(shared):
+    folder = shared / "data" / "formats" / "made" / "matlab"
+    known = read(folder / "cbed_v73.mat").calibration
+    assert known == Calibration(80e3, None, 0.05, 20)  # its step is not in the file
+    assert read(folder / "cbed_v5.mat").calibration == known.replace(scan_step=1.5)
+
+
+def test_numbers_without_units_are_told(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["data"], file["voltage"], file["alpha"] = TRUTH, 80.0, 20.0
+    dataset = read(tmp_path / "a.h5")
+    assert dataset.calibration == Calibration()
     assert dataset.metadata["voltage"] == "80.0 (of which unit, is not said)" and dataset.metadata["alpha"] == "20.0"
 
 

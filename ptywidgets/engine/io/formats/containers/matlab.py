@@ -20,11 +20,11 @@ import numpy as np
 from ptywidgets.engine.core.errors import DataError, FileFormatError, PtyError
 from ptywidgets.engine.data.dataset_checks import check_memory, checked_pattern, sizes
 from ptywidgets.engine.io.arrays.axes import AXES
-from ptywidgets.engine.io.calibration_entries import CalibrationEntry, entry_if_set
 from ptywidgets.engine.io.detect_format import first_bytes, printable
-from ptywidgets.engine.io.formats.containers.several import chosen, chosen_pattern, named_entries, vacuum_of
+from ptywidgets.engine.io.formats.containers.several import chosen, chosen_pattern, vacuum_of
 from ptywidgets.engine.io.formats.file_contents import FileContents
 from ptywidgets.engine.io.formats.hdf5.tree import Entry
+from ptywidgets.engine.io.named_entries import matlab_entries
 
 KEY = "matlab"
 NAME = "MATLAB v5 (.mat)"
@@ -38,7 +38,6 @@ _OTHERS = (1, 2, 3, 4, 5)  # cells, structures, objects, text, sparse arrays
 _STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 _MATRIX, _PACKED = 14, 15
 _COMPLEX, _LOGICAL = 0x0800, 0x0200
-_NAMES = {"alpha": ("semiangle", "mrad"), "dk": ("q_pixel", "1/A"), "scanstep": ("scan_step", "A")}
 _TIGHTEST = 1100  # no array is packed into less than its bytes divided by this
 
 
@@ -85,22 +84,6 @@ def read(
 def read_pattern(path: Path, dataset: str | None = None, allow_external: bool = False) -> np.ndarray:
     """The 2-D array called `dataset`, the one called vacuum or probe, or the only one, [Qy Qx]."""
     return checked_pattern(variable(path, chosen_pattern(variables(path), path, dataset)))
-
-
-def matlab_entries(name: str, value: float) -> list[CalibrationEntry]:
-    """What a number beside the data states, by the names that fold_slice and those who feed it use: `voltage` in kV,
-    `alpha` in mrad, `dk` in 1/A, `scanstep` in A; or by a name with its unit.
-
-    Examples
-    --------
-    >>> [str(entry) for entry in matlab_entries("voltage", 80)], matlab_entries("defocus", 10)
-    (['80 kV (voltage)'], [])
-    """
-    if name == "voltage":  # 10 kV to 3 MV: which of the two units it is cannot be mistaken
-        return entry_if_set("energy", value, "kV" if value < 5000 else "V", name)
-    if name in _NAMES:
-        return entry_if_set(_NAMES[name][0], value, _NAMES[name][1], name)
-    return named_entries(name, value)
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,10 @@ from ptywidgets.engine.data.dataset_checks import check_memory, checked_pattern,
 from ptywidgets.engine.io.arrays.lazy import ScanView
 from ptywidgets.engine.io.arrays.stacks import Records
 from ptywidgets.engine.io.detect_format import first_bytes, printable
-from ptywidgets.engine.io.formats.containers.several import chosen, chosen_pattern, named_entries, vacuum_of
+from ptywidgets.engine.io.formats.containers.several import chosen, chosen_pattern, vacuum_of
 from ptywidgets.engine.io.formats.file_contents import FileContents
 from ptywidgets.engine.io.formats.hdf5.tree import Entry
+from ptywidgets.engine.io.named_entries import stated_entries
 
 KEY = "npz"
 NAME = "numpy .npz"
@@ -84,7 +85,7 @@ def read(
     metadata, entries = {}, []
     for scalar in [m for m in members if m.entry.shape == () and m.entry.dtype.kind in "iuf"][:SCALARS]:
         value = float(values(path, scalar)[()])
-        entries += named_entries(scalar.entry.path, value)
+        entries += stated_entries(scalar.entry.path, value, None, scalar.entry.path)
         metadata[printable(scalar.entry.path)] = f"{value:g}"
     beside = vacuum_of([m.entry for m in members], found.shape[-2:])
     vacuum = None

@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from ptywidgets.engine.core.errors import FileFormatError
-from ptywidgets.engine.io.calibration_entries import CalibrationEntry, entry_if_set
 from ptywidgets.engine.io.detect_format import printable
 from ptywidgets.engine.io.formats.hdf5.tree import Entry
 
 SHOWN = 8  # arrays in a message
-_QUANTITIES = {
-    "energy": "beam_?energy|energy|acceleration_?voltage|accelerating_?voltage|high_?tension|high_?voltage|voltage",
-    "scan_step": "scan_?steps?|step_?sizes?|step",
-    "q_pixel": "q_?pixel(_?size)?|dk|dq",
-    "semiangle": "(convergence_?)?semi_?angle(_?cutoff)?",
-}
-_UNITS = {
-    "energy": {"ev": "eV", "kev": "keV", "v": "V", "kv": "kV"},
-    "scan_step": {"a": "A", "ang": "A", "angstrom": "A", "nm": "nm", "pm": "pm", "m": "m"},
-    "q_pixel": {"inva": "1/A", "invang": "1/A", "invangstrom": "1/A", "invnm": "1/nm", "mrad": "mrad"},
-    "semiangle": {"mrad": "mrad", "rad": "rad"},
-}
 
 
 def chosen(entries: Sequence[Entry], path: Path, dataset: str | None, stack: bool) -> Entry:
@@ -88,23 +74,6 @@ def vacuum_of(entries: Sequence[Entry], detector_shape: Sequence[int]) -> Entry 
 def says_vacuum(name: str) -> bool:
     """Whether an array is called a vacuum pattern or a probe."""
     return any(word in name.lower().rsplit("/", 1)[-1] for word in ("vacuum", "probe"))
-
-
-def named_entries(name: str, value: object) -> list[CalibrationEntry]:
-    """What a number states whose name says both the quantity and its unit; nothing where the unit is left to guess.
-
-    Examples
-    --------
-    >>> [str(entry) for entry in named_entries("energy_keV", 80)], named_entries("energy", 80)
-    (['80 keV (energy_keV)'], [])
-    """
-    plain = re.sub(r"[\s\-/()\[\]]+", "_", name.strip().lower()).strip("_")
-    for quantity, words in _QUANTITIES.items():
-        found = re.fullmatch(rf"({words})_(?P<unit>[a-z]+)", plain)
-        unit = _UNITS[quantity].get(found["unit"]) if found else None
-        if unit is not None:
-            return entry_if_set(quantity, value, unit, name)
-    return []
 
 
 def _numbers(entry: Entry, path: Path) -> Entry:

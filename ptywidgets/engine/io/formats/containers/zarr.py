@@ -32,10 +32,11 @@ from ptywidgets.engine.io.arrays.lazy import dropped_axes
 from ptywidgets.engine.io.calibration_entries import CalibrationEntry
 from ptywidgets.engine.io.detect_format import first_bytes, is_store, printable
 from ptywidgets.engine.io.formats.containers.npz import ZIP, first_name, member_names
-from ptywidgets.engine.io.formats.containers.several import chosen, chosen_pattern, named_entries, vacuum_of
+from ptywidgets.engine.io.formats.containers.several import chosen, chosen_pattern, vacuum_of
 from ptywidgets.engine.io.formats.file_contents import FileContents
 from ptywidgets.engine.io.formats.hdf5.tree import Entry
 from ptywidgets.engine.io.formats.packages import missing
+from ptywidgets.engine.io.named_entries import stated_entries
 
 KEY = "zarr"
 NAME = "zarr, a folder or a zip (.zarr, .zspy)"
@@ -299,7 +300,10 @@ class _Said:
             marks = _labelled(group, node, n) or _sampled(own, n)
         if group is not None and "metadata/Acquisition_instrument/TEM" in group:
             entries = hyperspy_entries(dict(group["metadata/Acquisition_instrument/TEM"].attrs).get)
-        entries = [*entries, *(c for key, value in attributes.items() for c in named_entries(str(key), value))]
+        entries = [
+            *entries,
+            *(c for key, value in attributes.items() for c in stated_entries(str(key), value, None, str(key))),
+        ]
         marks = marks if len(marks) == n else [Mark()] * n
         return cls([marks[axis] for axis in kept], entries, attributes)
 
