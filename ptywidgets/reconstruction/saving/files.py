@@ -20,6 +20,7 @@ from ptywidgets.reconstruction.inputs.made_of import MadeOf
 from ptywidgets.reconstruction.inputs.tilt_series_data import views_and_optics
 from ptywidgets.reconstruction.saving import saved_file
 from ptywidgets.reconstruction.saving.copies import idle_status
+from ptywidgets.reconstruction.saving.saved_estimates import from_text
 
 if TYPE_CHECKING:
     from ptywidgets.reconstruction.reconstruction import Reconstruction
@@ -185,6 +186,7 @@ def loaded(
         object_type=model.object_type,
         model=model.model,
         given=now.given,
+        **({} if now.initial_image is None else {"initial_image": now.initial_image}),
     )
     for file in checkpoint.inputs:
         recon.remember_input(file)
@@ -204,6 +206,7 @@ def loaded(
         recon._inputs.stale = saved_file.is_stale(checkpoint) and (now is not checkpoint or checkpoint.since is None)
         words.append(_about_stale(checkpoint, now))
     recon._inputs.remember_found(said.get("found", "").split())
+    recon.estimates = from_text(now.estimates)
     told = " ".join(filter(None, words))
     if told:
         recon.message = f"{told} {recon.message}".strip()
