@@ -30,6 +30,7 @@ from ptywidgets.reconstruction.inputs.calibrator import Calibrator
 from ptywidgets.reconstruction.inputs.first_image import FirstImage
 from ptywidgets.reconstruction.inputs.given_waves import GivenWaves
 from ptywidgets.reconstruction.inputs.inputs import Inputs
+from ptywidgets.reconstruction.inputs.made_of import alike
 from ptywidgets.reconstruction.inputs.problem_maker import ProblemMaker
 from ptywidgets.reconstruction.inputs.settings import Settings
 from ptywidgets.reconstruction.inputs.start_check import Names, StartCheck
@@ -292,6 +293,7 @@ class Reconstruction(SafeTraits):
         if self.views is not None:
             data = f"{self.views}, looking at {data}"
         error = f", error {self.error:.4g}" if self.losses else ""
+        error += f", made with {self.result.made_with}" if self.result.made_with else ""
         return f"Reconstruction({data}; {self.status}, iteration {self.iteration} of {self.target_iteration}{error})"
 
     # ---------------------------------------------------------------- what is refused
@@ -335,6 +337,12 @@ class Reconstruction(SafeTraits):
         if proposal["value"] is not None and self.dataset is not None:
             check_belongs(proposal["value"], self.dataset)
         return proposal["value"]
+
+    @validate("dataset", "views", "optics", "given", "initial_image")
+    def _that_stands(self, proposal: Any) -> Any:
+        """The value that stands, where another object that says the same is set: then nothing has changed."""
+        stands, value = self._trait_values.get(proposal["trait"].name), proposal["value"]
+        return stands if alike(stands, value) else value
 
     @validate("iteration")
     def _check_iteration(self, proposal: Any) -> int:

@@ -109,7 +109,7 @@ class GivenWaves:
 
     def follow(self, change: Any) -> None:
         inputs = self.recon._inputs
-        inputs.stale = True
+        inputs.outdate()
         inputs.say_next_run("What is given to begin with changes")
 
     def _give(self, given: Given | None) -> None:
@@ -119,6 +119,8 @@ class GivenWaves:
         if given is not None and given.probe is not None and len(given.probe) > recon.model.modes:
             recon.model = recon.model.replace(modes=len(given.probe))
         recon.given = given
+        if given is not None:
+            recon._inputs.outdate()  # also with the same again
         recon.message = "" if given is None else f"The next run begins with the {given.words}."
 
 

@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ptywidgets.engine.calibrate.estimates import revised
+from ptywidgets.engine.calibrate.estimates import Estimate, revised
 from ptywidgets.engine.calibrate.flip import resolve_flip
+from ptywidgets.engine.checks.doubts import doubtful
 from ptywidgets.engine.core.errors import DataError, ParameterError
 from ptywidgets.engine.core.files import listed_files
 from ptywidgets.engine.data.dataset import Calibration, Dataset
+from ptywidgets.engine.optics.aberrations import Aberrations
 from ptywidgets.engine.optics.probe import Optics
 from ptywidgets.engine.preprocess import Measurement, prepare, reorient
 from ptywidgets.engine.preprocess.measurement import left_out_alike
+from ptywidgets.reconstruction.inputs.made_of import makes_no_difference
 from ptywidgets.reconstruction.inputs.tilt_measurements import TiltMeasurements, same_origin
 from ptywidgets.reconstruction.inputs.tilt_series_data import TiltSeriesData
 from ptywidgets.reconstruction.inputs.who_set import TURN, WhoSet
@@ -156,8 +159,10 @@ class Inputs:
         dataset = self.data()
         recon._session.require_idle("change the calibration")
         calibration = dataset.calibration.replace(**changes)
-        self.recalibrate(origin=origin, **changes)
-        recon.measurement = None
+        datasets = (dataset,) if recon.views is None else recon.views.datasets
+        if any(one.calibration != one.calibration.replace(**changes) for one in datasets):
+            self.recalibrate(origin=origin, **changes)
+            recon.measurement = None
         if "semiangle" in changes and not (recon.views is not None and recon.views.optics):
             recon.optics = recon.optics.replace(semiangle=calibration.semiangle)
 
@@ -306,8 +311,15 @@ class Inputs:
         name, old, new = change["name"], change["old"], change["new"]
         if self._turning or (name == "dataset" and not self.taking and self._turn_to(new)):
             return
-        self.stale = True
-        if name in ("optics", "preparation"):
+        differs = not makes_no_difference(name, old, new, recon.measurement)
+        if differs:
+            self.outdate()
+        elif name == "dataset" and recon.views is None:  # the same with another name, or another word on its numbers
+            of = recon._maker.made_of
+            if of is not None and of.dataset is old:
+                recon._maker.made_of = replace(of, dataset=new)
+            return
+        if differs and name in ("optics", "preparation"):
             self.say_next_run(f"The {name} change{'s' * (name == 'preparation')}")
         if name == "measurement":
             self.asked = recon.preparation
@@ -335,12 +347,28 @@ class Inputs:
             with self.quietly():
                 recon.views = replace(recon.views, optics=())  # set once, they are those of all
 
+    def outdate(self) -> None:
+        """The result, if there is one, is not of what is set any more."""
+        recon = self.recon
+        before, self.stale = self.stale, True
+        made_with = recon.result.made_with
+        if made_with and not before and not recon._session.active:
+            doubts = doubtful(recon.doubts) if recon.doubts else ""
+            words = f"The result was made with {made_with}; the next run begins anew with what is set now."
+            recon.message = f"{words} {doubts}".strip()
+
     def revise(self, before: dict[str, Any], now: dict[str, Any]) -> None:
         """Let the estimates say what is in use, where somebody has set another value than was estimated."""
         recon = self.recon
         if recon.estimates and now:
-            sizes = {name: value and math.hypot(*value) for name, value in now.items() if name in PAIRS}
-            recon.estimates = revised(recon.estimates, before, now, sizes)
+            recon.estimates = revised(recon.estimates, before, now, _sizes(now))
+
+    def revised_lens(
+        self, estimates: tuple[Estimate, ...], before: Aberrations, now: Aberrations
+    ) -> tuple[Estimate, ...]:
+        """Estimates that were made with some aberrations, where somebody has set others of them."""
+        then, used = (_in_use(Optics(aberrations=lens)) for lens in (before, now))
+        return revised(estimates, then, used, _sizes(used))
 
     def _bring_vacuum(self, old: Dataset, new: Dataset) -> None:
         """Where the optics have the vacuum pattern of the old data, they get that of the new ones."""
@@ -410,6 +438,11 @@ class Inputs:
             yield
         finally:
             self._turning = before
+
+
+def _sizes(now: dict[str, Any]) -> dict[str, float]:
+    """What is shown of aberrations that are pairs of numbers."""
+    return {name: value and math.hypot(*value) for name, value in now.items() if name in PAIRS}
 
 
 def _in_use(value: Any) -> dict[str, Any]:
