@@ -11,7 +11,9 @@ from traitlets import Bool, Enum, Instance, Int, Tuple, Unicode, validate
 
 from ptywidgets._renamed import now_called
 from ptywidgets.engine.backends import checked_device
-from ptywidgets.engine.calibrate.alternatives import Landscape
+from ptywidgets.engine.calibrate.alternatives import Alternative, Landscape
+from ptywidgets.engine.calibrate.estimates import Estimate
+from ptywidgets.engine.checks.facts import Finding
 from ptywidgets.engine.constraints import default_constraints
 from ptywidgets.engine.core.errors import ParameterError, unknown_name
 from ptywidgets.engine.core.state import State
@@ -47,6 +49,7 @@ from ptywidgets.reconstruction.session.work import ReconstructionWork
 from ptywidgets.reconstruction.setting_hints import known_names, right_way
 from ptywidgets.reconstruction.strict_traits import Name, SafeTraits
 
+TOLD = {"estimates": Estimate, "start_alternatives": Alternative, "doubts": Finding}  # traits that have several
 SCHEDULES = ("automatic", "manual")
 
 
@@ -344,10 +347,19 @@ class Reconstruction(SafeTraits):
         stands, value = self._trait_values.get(proposal["trait"].name), proposal["value"]
         return stands if alike(stands, value) else value
 
+    @validate("estimates", "start_alternatives", "doubts")
+    def _check_told(self, proposal: Any) -> tuple[Any, ...]:
+        name, several = proposal["trait"].name, proposal["value"]
+        kind = TOLD[name]
+        for one in several:
+            if not isinstance(one, kind):
+                raise ParameterError(f"{name} has {one!r:.60}; expected {kind.__name__} objects, as the program tells.")
+        return tuple(several)
+
     @validate("iteration")
     def _check_iteration(self, proposal: Any) -> int:
         number, state = proposal["value"], self._result.state
-        if number not in (0, 0 if state is None else state.iteration):
+        if isinstance(number, bool) or number not in (0, 0 if state is None else state.iteration):
             raise ParameterError(
                 f"iteration is counted, not set; for more of them, run({number}) or update_plan(iterations={number})."
             )

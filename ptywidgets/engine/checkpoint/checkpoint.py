@@ -22,6 +22,7 @@ from ptywidgets.engine.checkpoint.saved_given import read_given, write_given
 from ptywidgets.engine.checkpoint.saved_image import read_image, write_image
 from ptywidgets.engine.checkpoint.saved_views import SavedView, read_views, write_views
 from ptywidgets.engine.core.errors import FileFormatError, PtyError
+from ptywidgets.engine.core.files import checked_path
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.data.dataset import Calibration, Dataset
 from ptywidgets.engine.direct.image import DirectImage
@@ -82,7 +83,7 @@ class Checkpoint:
 
 def is_reconstruction(path: str | os.PathLike[str]) -> bool:
     """Whether a file is a saved reconstruction and nothing else, by its first groups; no array is read."""
-    file = Path(path).expanduser()
+    file = checked_path(path)
     try:
         if not file.is_file() or first_bytes(file, len(HDF5_SIGNATURE)) != HDF5_SIGNATURE:
             return False
@@ -151,7 +152,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     FileFormatError
         When the file is not one, or is damaged.
     """
-    source = Path(path).expanduser()
+    source = checked_path(path)
     if not source.is_file():
         raise FileFormatError(f"there is no file {source.name!r} in {str(source.parent)!r}.")
     with open_hdf5(source) as file, hdf5_errors(source):

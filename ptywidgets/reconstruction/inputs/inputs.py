@@ -17,7 +17,8 @@ from ptywidgets.engine.calibrate.estimates import Estimate, revised
 from ptywidgets.engine.calibrate.flip import resolve_flip
 from ptywidgets.engine.checks.doubts import doubtful
 from ptywidgets.engine.core.errors import DataError, ParameterError
-from ptywidgets.engine.core.files import listed_files
+from ptywidgets.engine.core.files import checked_path, listed_files
+from ptywidgets.engine.core.params import switch
 from ptywidgets.engine.data.dataset import Calibration, Dataset
 from ptywidgets.engine.optics.aberrations import Aberrations
 from ptywidgets.engine.optics.probe import Optics
@@ -95,6 +96,7 @@ class Inputs:
 
     def remember_input(self, path: str | os.PathLike[str]) -> None:
         """Count a file among :attr:`inputs` that something was read from which the data do not know of."""
+        path = checked_path(path)
         self.also_read = listed_files((*self.also_read, path))
 
     def crop(
@@ -105,6 +107,7 @@ class Inputs:
         cut_disk: bool = False,
     ) -> None:
         """Keep a part of the scan or of the detector, as :meth:`Dataset.crop` does; of a tilt series in all tilts."""
+        cut_disk = switch("cut_disk", cut_disk)
         self._exchange(lambda dataset: dataset.crop(scan, detector, cut_disk=cut_disk), "crop the data")
 
     def bin(self, scan: int | tuple[int, int] = 1, detector: int | tuple[int, int] = 1) -> None:
@@ -121,6 +124,7 @@ class Inputs:
         cut_disk: bool = False,
     ) -> None:
         """Both at once: if one of them is refused, nothing is changed."""
+        cut_disk = switch("cut_disk", cut_disk)
 
         def change(dataset: Dataset) -> Dataset:
             return dataset.crop(scan, detector, cut_disk=cut_disk).bin(bin_scan, bin_detector)
@@ -155,6 +159,10 @@ class Inputs:
 
         `origin` says where the numbers came from, such as "measured".
         """
+        if not (isinstance(origin, str) and origin.strip()):
+            raise ParameterError(
+                f'origin is {origin!r:.80}; expected a word on where the numbers came from, such as "measured".'
+            )
         recon = self.recon
         dataset = self.data()
         recon._session.require_idle("change the calibration")
@@ -163,6 +171,8 @@ class Inputs:
         if any(one.calibration != one.calibration.replace(**changes) for one in datasets):
             self.recalibrate(origin=origin, **changes)
             recon.measurement = None
+        elif changes:
+            recon._check.confirm_calibration()
         if "semiangle" in changes and not (recon.views is not None and recon.views.optics):
             recon.optics = recon.optics.replace(semiangle=calibration.semiangle)
 

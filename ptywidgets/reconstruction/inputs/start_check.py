@@ -118,6 +118,10 @@ class StartCheck:
         scale = (self._scale[1],) if self._scale is not None and self._scale[0] is known else ()
         return (*self._held, *scale)
 
+    def confirm_calibration(self) -> None:
+        """Somebody has given the calibration as it is: what was in question with it is not any more."""
+        self._scale = None
+
     def doubt_again(self, findings: Iterable[Finding]) -> None:
         """What was in question before it was saved still is."""
         held, scale = [], None

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 from ptywidgets.engine.core.errors import ParameterError
-from ptywidgets.engine.core.params import duration, whole_number
+from ptywidgets.engine.core.params import duration, switch, whole_number
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.solve.plan import Plan
 from ptywidgets.engine.solve.schedule import Stage
@@ -205,6 +205,7 @@ class Session:
             the interrupt button then means stop and keep.
         """
         n = None if n is None else whole_number("n", n, unit="iterations")
+        block = None if block is None else switch("block", block)
         worker = self._begin(n)
         if worker is None:
             return
