@@ -23,6 +23,7 @@ from ptywidgets.reconstruction.strict_traits import RefusedValueError
 if TYPE_CHECKING:
     from ptywidgets.reconstruction.reconstruction import Reconstruction
 
+CHECKING = "Checking the start"  # begins what is said meanwhile
 SOURCE = "from the counts, before the run"
 
 
@@ -72,6 +73,7 @@ class StartCheck:
         if scale is not None and (against := touched(scale.offsets) & set(recon.hold)):
             self._held = self._against(scale, given, against)
             scale = self._asked_for(problem, hold, given, hold)
+        recon._session.halt()  # stopped during the last part, nothing is taken over
         recon.message = before
         if scale is None:
             return ""
@@ -185,7 +187,7 @@ class StartCheck:
 
     def _tell_check(self, words: str) -> None:
         recon = self.recon
-        recon.message = f"Checking the start: {words}."
+        recon.message = f"{CHECKING}: {words}."
 
     def _halting(self, tell: Callable[[str], None]) -> Callable[[str], None]:
         """The same, which raises Halted where the run is to stop."""
