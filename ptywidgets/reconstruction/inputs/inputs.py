@@ -58,6 +58,7 @@ class Inputs:
             None  # before they were cropped or binned here, and their optics
         )
         self.also_read: tuple[Path, ...] = ()  # files
+        self._speaks = False  # what is done now says so itself
         self._turning = False  # another tilt is being looked at
 
     @property
@@ -204,19 +205,37 @@ class Inputs:
     def prepare_now(self) -> Measurement:
         recon = self.recon
         measurement = self.as_asked()
-        message = measurement.rotation_fit.message
+        message = self._read_as(measurement)
         if self._can_resolve_flip():
             test = resolve_flip(measurement, recon.optics)
             given = recon.preparation.rotation is not None or recon.preparation.flip
             if test.resolved and test.rotation != measurement.rotation and not given:
                 measurement = reorient(measurement, recon.preparation.replace(rotation=test.rotation))
-            message = f"{message.split(';')[0].rstrip('.')}; {test.message}"
+            told = message.rstrip(".") if given else message.split(";")[0].rstrip(".")
+            message = f"{told}; {test.message}"
         message = message[:1].upper() + message[1:]
-        recon.measurement = self.prepared = measurement
         self._turn = measurement, message
-        self.leave_out(measurement)
-        recon.message = " ".join([*measurement.notes, message])
+        recon.message = " ".join([*measurement.notes, message])  # first: whoever is told of the measurement shows it
+        self._speaks = True
+        try:
+            recon.measurement = self.prepared = measurement
+            self.leave_out(measurement)
+        finally:
+            self._speaks = False
         return measurement
+
+    def _read_as(self, measurement: Measurement) -> str:
+        """How the data are read, and what the centre of mass tells of it: where somebody or a start has set the
+        rotation, it is not the one that is read with."""
+        wanted, fit = self.recon.preparation, measurement.rotation_fit
+        if wanted.rotation is None:
+            return fit.message
+        turned, found = "transposed" if measurement.transpose else "not transposed", self.found_names
+        who = "found" if "rotation" in found and ("transpose" in found or wanted.transpose is None) else "set"
+        return (
+            f"Read with a rotation of {measurement.rotation:.2f} degrees, {turned}, as {who}; the centre of mass alone "
+            f"has least curl at {fit.rotation:.2f} degrees (+- {fit.uncertainty:.2f})."
+        )
 
     @property
     def turn_words(self) -> str:
@@ -362,7 +381,7 @@ class Inputs:
         recon = self.recon
         before, self.stale = self.stale, True
         made_with = recon.result.made_with
-        if made_with and not before and not recon._session.active:
+        if made_with and not before and not (recon._session.active or self._speaks):
             doubts = doubtful(recon.doubts) if recon.doubts else ""
             words = f"The result was made with {made_with}; the next run begins anew with what is set now."
             recon.message = f"{words} {doubts}".strip()
