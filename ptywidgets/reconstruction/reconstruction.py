@@ -343,9 +343,14 @@ class Reconstruction(SafeTraits):
 
     @validate("dataset", "views", "optics", "given", "initial_image")
     def _that_stands(self, proposal: Any) -> Any:
-        """The value that stands, where another object that says the same is set: then nothing has changed."""
-        stands, value = self._trait_values.get(proposal["trait"].name), proposal["value"]
-        return stands if alike(stands, value) else value
+        """The value that stands, where another object that says the same is set: then nothing has changed.
+
+        Data are taken all the same, as whoever sets them with a calibration has given it; those of a series stay in it.
+        """
+        name, value = proposal["trait"].name, proposal["value"]
+        stands = self._trait_values.get(name)
+        taken = name == "dataset" and self.views is None
+        return stands if not taken and alike(stands, value) else value
 
     @validate("estimates", "start_alternatives", "doubts")
     def _check_told(self, proposal: Any) -> tuple[Any, ...]:
