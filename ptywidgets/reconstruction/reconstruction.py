@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from traitlets import Any as AnyTrait
-from traitlets import Bool, Enum, Instance, Int, Tuple, Unicode, validate
+from traitlets import Bool, Enum, Instance, Int, Unicode, validate
 
 from ptywidgets._renamed import now_called
 from ptywidgets.engine.backends import checked_device
-from ptywidgets.engine.calibrate.alternatives import Alternative, Landscape
-from ptywidgets.engine.calibrate.estimates import Estimate
-from ptywidgets.engine.checks.facts import Finding
+from ptywidgets.engine.calibrate.alternatives import Landscape
 from ptywidgets.engine.constraints import default_constraints
 from ptywidgets.engine.core.errors import ParameterError, unknown_name
 from ptywidgets.engine.core.state import State
@@ -32,7 +30,7 @@ from ptywidgets.reconstruction.inputs.calibrator import Calibrator
 from ptywidgets.reconstruction.inputs.first_image import FirstImage
 from ptywidgets.reconstruction.inputs.given_waves import GivenWaves
 from ptywidgets.reconstruction.inputs.inputs import Inputs
-from ptywidgets.reconstruction.inputs.made_of import alike
+from ptywidgets.reconstruction.inputs.made_of import Stands
 from ptywidgets.reconstruction.inputs.problem_maker import ProblemMaker
 from ptywidgets.reconstruction.inputs.settings import Settings
 from ptywidgets.reconstruction.inputs.start_check import Names, StartCheck
@@ -47,9 +45,8 @@ from ptywidgets.reconstruction.session.session import STATUSES, Session
 from ptywidgets.reconstruction.session.snapshot_channel import SnapshotChannel
 from ptywidgets.reconstruction.session.work import ReconstructionWork
 from ptywidgets.reconstruction.setting_hints import known_names, right_way
-from ptywidgets.reconstruction.strict_traits import Name, SafeTraits
+from ptywidgets.reconstruction.strict_traits import Name, SafeTraits, Told
 
-TOLD = {"estimates": Estimate, "start_alternatives": Alternative, "doubts": Finding}  # traits that have several
 SCHEDULES = ("automatic", "manual")
 
 
@@ -89,26 +86,22 @@ class Reconstruction(SafeTraits):
     (2, 3)
     """
 
-    dataset = Instance(Dataset, allow_none=True, help="The data; of a tilt series those that are looked at.")
-    views = Instance(TiltSeriesData, allow_none=True, help="The tilt series; None: there is one data set.")
+    dataset = Stands(Dataset, allow_none=True, help="The data; of a tilt series those that are looked at.")
+    views = Stands(TiltSeriesData, allow_none=True, help="The tilt series; None: there is one data set.")
     preparation = Instance(Preparation, args=(), help="How the data are prepared.")
     measurement = Instance(Measurement, allow_none=True, help="Prepared data; None until prepare().")
-    optics = Instance(Optics, args=(), help="What forms the probe.")
-    given = Instance(Given, allow_none=True, help="A known probe or object to begin with; None: there is none.")
-    initial_image = Instance(DirectImage, allow_none=True, help="What the next fresh run begins from; None: empty.")
-    estimates = Tuple(
-        help="What calibrate() has estimated, and where it was set since, what is in use: Estimate objects."
-    )
-    start_alternatives = Tuple(help="What the start could be instead, the most probable first: Alternative objects.")
+    optics = Stands(Optics, args=(), help="What forms the probe.")
+    given = Stands(Given, allow_none=True, help="A known probe or object to begin with; None: there is none.")
+    initial_image = Stands(DirectImage, allow_none=True, help="What the next fresh run begins from; None: empty.")
+    estimates = Told("Estimate", help="What calibrate() has estimated, and what is in use where it was set since.")
+    start_alternatives = Told("Alternative", help="What the start could be instead, the most probable first.")
     start_landscape = Instance(Landscape, allow_none=True, help="All that a search for the start has tried.")
     find_unknown = Bool(True, help="Find what nobody has given, before a run; else a defocus not given counts as 0.")
     hold = Names(
         help='What an automatic run keeps: one or several of "aberrations", "rotation", "scan_step", "semiangle", '
         '"q_pixel".'
     )
-    object_type = Name(
-        "object type", tuple(SPECIMENS), "potential", help="What is unknown: a complex object or a potential."
-    )
+    object_type = Name("object type", tuple(SPECIMENS), "potential", help="The unknown: a complex object or potential.")
     model = Instance(ModelConfig, args=(), help="What the model is made of: slices, modes, coherence, diffuse.")
     plan = Instance(Plan, args=(), help="How long, in what batches, by which rule.")
     schedule = Name(
@@ -126,7 +119,7 @@ class Reconstruction(SafeTraits):
     )
     status = Enum(STATUSES, "empty", read_only=True, help="Where the run stands.")
     iteration = Int(0, help="Finished iterations.")
-    doubts = Tuple(help="What should be doubted after a run that has ended: findings, each with a remedy.")
+    doubts = Told("Finding", help="What should be doubted after a run that has ended: findings, each with a remedy.")
     message = Unicode("", help="The last thing worth saying, in one sentence.")
 
     def __init__(
@@ -268,6 +261,7 @@ class Reconstruction(SafeTraits):
     present = derived("_result", Result.present)
     volume = derived("_result", Result.volume)
     voxel = derived("_result", Result.voxel)
+    made_with = derived("_result", Result.made_with)
     object = derived("_result", Result.object)
     object_phase = derived("_result", Result.object_phase)
     object_amplitude = derived("_result", Result.object_amplitude)
@@ -295,8 +289,9 @@ class Reconstruction(SafeTraits):
         data = "no data" if self.dataset is None else repr(self.dataset)
         if self.views is not None:
             data = f"{self.views}, looking at {data}"
-        error = f", error {self.error:.4g}" if self.losses else ""
-        error += f", made with {self.result.made_with}" if self.result.made_with else ""
+        error = (f", error {self.error:.4g}" if self.losses else "") + (
+            self.made_with and f", made with {self.made_with}"
+        )
         return f"Reconstruction({data}; {self.status}, iteration {self.iteration} of {self.target_iteration}{error})"
 
     # ---------------------------------------------------------------- what is refused
@@ -340,26 +335,6 @@ class Reconstruction(SafeTraits):
         if proposal["value"] is not None and self.dataset is not None:
             check_belongs(proposal["value"], self.dataset)
         return proposal["value"]
-
-    @validate("dataset", "views", "optics", "given", "initial_image")
-    def _that_stands(self, proposal: Any) -> Any:
-        """The value that stands, where another object that says the same is set: then nothing has changed.
-
-        Data are taken all the same, as whoever sets them with a calibration has given it; those of a series stay in it.
-        """
-        name, value = proposal["trait"].name, proposal["value"]
-        stands = self._trait_values.get(name)
-        taken = name == "dataset" and self.views is None
-        return stands if not taken and alike(stands, value) else value
-
-    @validate("estimates", "start_alternatives", "doubts")
-    def _check_told(self, proposal: Any) -> tuple[Any, ...]:
-        name, several = proposal["trait"].name, proposal["value"]
-        kind = TOLD[name]
-        for one in several:
-            if not isinstance(one, kind):
-                raise ParameterError(f"{name} has {one!r:.60}; expected {kind.__name__} objects, as the program tells.")
-        return tuple(several)
 
     @validate("iteration")
     def _check_iteration(self, proposal: Any) -> int:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from traitlets import Instance
 
 from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.engine.optics.probe import Optics
@@ -147,6 +148,18 @@ def alike(one: Any, other: Any, leaving_out: Collection[str] = ()) -> bool:
     return bool(one == other)
 
 
+class Stands(Instance):  # type: ignore[type-arg]  # traitlets 5.9 cannot subscript it at run time
+    """A trait that keeps the value that stands, where another object that says the same is set.
+
+    Data are taken all the same, as whoever sets them with a calibration has given it; those of a series stay in it.
+    """
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        value, stands = super().validate(obj, value), obj._trait_values.get(self.name)
+        taken = self.name == "dataset" and obj.views is None
+        return stands if not taken and alike(stands, value) else value
+
+
 def makes_no_difference(name: str, old: Any, new: Any, measurement: Measurement | None) -> bool:
     """Whether a result of what stood is a result of what was set, too; `measurement` is that in use."""
     if old is None or new is None:
@@ -208,4 +221,4 @@ def _same_reading(one: Measurement, other: Measurement) -> bool:
     )
 
 
-__all__ = ["MadeOf", "alike", "makes_no_difference"]
+__all__ = ["MadeOf", "Stands", "alike", "makes_no_difference"]
