@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from traitlets import Any as AnyTrait
-from traitlets import Bool, Enum, Instance, Int, Tuple, Unicode, validate
+from traitlets import Bool, Enum, Instance, Int, Unicode, validate
 
 from ptywidgets._renamed import now_called
 from ptywidgets.engine.backends import checked_device
@@ -30,6 +30,7 @@ from ptywidgets.reconstruction.inputs.calibrator import Calibrator
 from ptywidgets.reconstruction.inputs.first_image import FirstImage
 from ptywidgets.reconstruction.inputs.given_waves import GivenWaves
 from ptywidgets.reconstruction.inputs.inputs import Inputs
+from ptywidgets.reconstruction.inputs.made_of import Stands
 from ptywidgets.reconstruction.inputs.problem_maker import ProblemMaker
 from ptywidgets.reconstruction.inputs.settings import Settings
 from ptywidgets.reconstruction.inputs.start_check import Names, StartCheck
@@ -44,7 +45,7 @@ from ptywidgets.reconstruction.session.session import STATUSES, Session
 from ptywidgets.reconstruction.session.snapshot_channel import SnapshotChannel
 from ptywidgets.reconstruction.session.work import ReconstructionWork
 from ptywidgets.reconstruction.setting_hints import known_names, right_way
-from ptywidgets.reconstruction.strict_traits import Name, SafeTraits
+from ptywidgets.reconstruction.strict_traits import Name, SafeTraits, Told
 
 SCHEDULES = ("automatic", "manual")
 
@@ -85,24 +86,22 @@ class Reconstruction(SafeTraits):
     (2, 3)
     """
 
-    dataset = Instance(Dataset, allow_none=True, help="The data; of a tilt series those that are looked at.")
-    views = Instance(TiltSeriesData, allow_none=True, help="The tilt series; None: there is one data set.")
+    dataset = Stands(Dataset, allow_none=True, help="The data; of a tilt series those that are looked at.")
+    views = Stands(TiltSeriesData, allow_none=True, help="The tilt series; None: there is one data set.")
     preparation = Instance(Preparation, args=(), help="How the data are prepared.")
     measurement = Instance(Measurement, allow_none=True, help="Prepared data; None until prepare().")
-    optics = Instance(Optics, args=(), help="What forms the probe.")
-    given = Instance(Given, allow_none=True, help="A known probe or object to begin with; None: there is none.")
-    initial_image = Instance(DirectImage, allow_none=True, help="What the next fresh run begins from; None: empty.")
-    estimates = Tuple(help="What calibrate() has estimated, or what is in use since it was set: Estimate objects.")
-    start_alternatives = Tuple(help="What the start could be instead, the most probable first: Alternative objects.")
+    optics = Stands(Optics, args=(), help="What forms the probe.")
+    given = Stands(Given, allow_none=True, help="A known probe or object to begin with; None: there is none.")
+    initial_image = Stands(DirectImage, allow_none=True, help="What the next fresh run begins from; None: empty.")
+    estimates = Told("Estimate", help="What calibrate() has estimated, and what is in use where it was set since.")
+    start_alternatives = Told("Alternative", help="What the start could be instead, the most probable first.")
     start_landscape = Instance(Landscape, allow_none=True, help="All that a search for the start has tried.")
     find_unknown = Bool(True, help="Find what nobody has given, before a run; else a defocus not given counts as 0.")
     hold = Names(
         help='What an automatic run keeps: one or several of "aberrations", "rotation", "scan_step", "semiangle", '
         '"q_pixel".'
     )
-    object_type = Name(
-        "object type", tuple(SPECIMENS), "potential", help="What is unknown: a complex object or a potential."
-    )
+    object_type = Name("object type", tuple(SPECIMENS), "potential", help="The unknown: a complex object or potential.")
     model = Instance(ModelConfig, args=(), help="What the model is made of: slices, modes, coherence, diffuse.")
     plan = Instance(Plan, args=(), help="How long, in what batches, by which rule.")
     schedule = Name(
@@ -120,7 +119,7 @@ class Reconstruction(SafeTraits):
     )
     status = Enum(STATUSES, "empty", read_only=True, help="Where the run stands.")
     iteration = Int(0, help="Finished iterations.")
-    doubts = Tuple(help="What should be doubted after a run that has ended: findings, each with a remedy.")
+    doubts = Told("Finding", help="What should be doubted after a run that has ended: findings, each with a remedy.")
     message = Unicode("", help="The last thing worth saying, in one sentence.")
 
     def __init__(
@@ -263,6 +262,7 @@ class Reconstruction(SafeTraits):
     present = derived("_result", Result.present)
     volume = derived("_result", Result.volume)
     voxel = derived("_result", Result.voxel)
+    made_with = derived("_result", Result.made_with)
     object = derived("_result", Result.object)
     object_phase = derived("_result", Result.object_phase)
     object_amplitude = derived("_result", Result.object_amplitude)
@@ -290,7 +290,9 @@ class Reconstruction(SafeTraits):
         data = "no data" if self.dataset is None else repr(self.dataset)
         if self.views is not None:
             data = f"{self.views}, looking at {data}"
-        error = f", error {self.error:.4g}" if self.losses else ""
+        error = (f", error {self.error:.4g}" if self.losses else "") + (
+            self.made_with and f", made with {self.made_with}"
+        )
         return f"Reconstruction({data}; {self.status}, iteration {self.iteration} of {self.target_iteration}{error})"
 
     # ---------------------------------------------------------------- what is refused
@@ -338,7 +340,7 @@ class Reconstruction(SafeTraits):
     @validate("iteration")
     def _check_iteration(self, proposal: Any) -> int:
         number, state = proposal["value"], self._result.state
-        if number not in (0, 0 if state is None else state.iteration):
+        if isinstance(number, bool) or number not in (0, 0 if state is None else state.iteration):
             raise ParameterError(
                 f"iteration is counted, not set; for more of them, run({number}) or update_plan(iterations={number})."
             )

@@ -8,7 +8,7 @@ import types
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from traitlets import All, EventHandler, HasTraits, MetaHasTraits, TraitError, TraitType, Unicode
+from traitlets import All, EventHandler, HasTraits, MetaHasTraits, TraitError, TraitType, Tuple, Unicode
 
 from ptywidgets._renamed import RENAMED, now_called
 from ptywidgets.engine.core.errors import ParameterError, UnknownAttributeError, look_up, nearest
@@ -137,6 +137,21 @@ class Name(Unicode):  # type: ignore[type-arg]  # traitlets 5.9 cannot subscript
             return look_up(self.what, value, self.known)
         except ParameterError as error:
             raise RefusedValueError(str(error)) from None
+
+
+class Told(Tuple):
+    """What the program tells: objects of one kind, which is known by its name."""
+
+    def __init__(self, kind: str, **settings: Any) -> None:
+        self.kind = kind
+        super().__init__(**settings)
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        value = super().validate(obj, value)
+        for one in value:
+            if type(one).__name__ != self.kind:
+                raise RefusedValueError(f"{self.name} has {one!r:.60}; expected {self.kind} objects, as they are told.")
+        return value
 
 
 class SafeTraits(Strict):

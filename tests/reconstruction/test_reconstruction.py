@@ -375,3 +375,19 @@ def test_a_model_that_comes_late_gets_the_whole_schedule(ducky):
     assert recon.stage.name == "PIE"  # which would be over if it were counted from the first iteration of all
     recon.run(14)
     assert recon.stage.name == "conjugate gradients"
+
+
+@pytest.mark.parametrize("request_", ["pause", "request_stop"])
+def test_a_run_asked_for_right_after_a_request_does_its_iterations(request_):
+    """It returned with what the run before had done."""
+    recon = Reconstruction(samples.ducky("tiny"), defocus=250)
+    recon.update_plan(iterations=500, batch=12)
+    for _ in range(3):
+        recon.start()
+        wait_for(lambda: len(recon.losses) > 1)
+        getattr(recon, request_)()
+        recon.run(2)
+        done = recon.iteration
+        assert recon.status == "finished" and recon.message == ""
+        recon.run(2)
+        assert recon.iteration == done + 2

@@ -24,6 +24,7 @@ GIVEN = "given"
 CANNOT = "cannot tell"
 SET_SINCE = "set since"
 FLIP = "180-degree ambiguity"
+READING = ("rotation", "transpose")
 FOUND = "from trial reconstructions and the bright field"
 TRANSPARENT = 1000.0  # A; hardly an electron goes through more without being scattered many times
 
@@ -65,20 +66,26 @@ def revised(
     True
     """
     changed = {name for name, value in now.items() if name not in before or not _alike(name, before[name], value)}
-    if "rotation" in changed:
-        changed.add(FLIP)
+    had = {one.name: (one.told or one).value for one in estimates}
+    away = [name for name in READING if name in now and name in had and not _alike(name, had[name], now[name])]
+    if changed & set(READING):
+        changed |= {FLIP} if "rotation" not in now else {FLIP, "rotation"}  # a rotation is found with its transpose
     out = []
     for one in estimates:
         first = one.told or one
         if one.name not in changed:
             out.append(one)
         elif one.name == FLIP:
-            words = f"It is decided by the rotation that was set; before: {first.sentence}"
-            turned = next((e for e in estimates if e.name == "rotation"), None)
-            back = turned is not None and _alike("rotation", (turned.told or turned).value, now["rotation"])
-            out.append(
-                first if back else replace(first, value="resolved", source=SET_SINCE, sentence=words, told=first)
+            words = f"It is decided by the {' and the '.join(away)} that was set; before: {first.sentence}"
+            told = replace(first, value="resolved", source=SET_SINCE, sentence=words, told=first)
+            out.append(told if away else first)
+        elif one.name == "rotation" and away == ["transpose"]:
+            kinds = ("not transposed", "transposed")
+            words = (
+                f"The rotation is {now['rotation']:.4g} degrees still, which had been estimated with the detector "
+                f"{kinds[bool(had['transpose'])]}: {first.sentence}"
             )
+            out.append(replace(first, uncertainty=None, source=SET_SINCE, sentence=words, told=first))
         else:
             value = sizes.get(one.name, now[one.name])
             same = value is not None and first.value is not None and _alike(one.name, first.value, value)

@@ -19,10 +19,13 @@ from ptywidgets.engine.checkpoint.fingerprint import fingerprint
 from ptywidgets.engine.checkpoint.plain import from_plain, to_plain
 from ptywidgets.engine.checkpoint.saved_data import SavedData, read_data, write_data
 from ptywidgets.engine.checkpoint.saved_given import read_given, write_given
+from ptywidgets.engine.checkpoint.saved_image import read_image, write_image
 from ptywidgets.engine.checkpoint.saved_views import SavedView, read_views, write_views
 from ptywidgets.engine.core.errors import FileFormatError, PtyError
+from ptywidgets.engine.core.files import checked_path
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.data.dataset import Calibration, Dataset
+from ptywidgets.engine.direct.image import DirectImage
 from ptywidgets.engine.io.atomic import Kind
 from ptywidgets.engine.io.detect_format import HDF5_SIGNATURE, first_bytes
 from ptywidgets.engine.io.formats.hdf5.emd_write import Axis, write_array, write_metadata, write_root
@@ -40,6 +43,7 @@ PARAMETER = "parameter "  # then the name of what a model has found
 DATA = "data"  # what masks and vacuum pattern are named for
 MEMORY = "memory of "  # then the name of what an algorithm keeps
 OUTCOME = "outcome"
+START = "start"
 SINCE = "set since"  # what was set after the run, where the result is not of it
 _RENAMED = {  # parameters by the names that older files have for them
     "strength": "tds_strength",
@@ -70,6 +74,8 @@ class Checkpoint:
     voxel_depth: float | None = None  # A, where the object is a volume
     inputs: tuple[str, ...] = ()  # files that the data were read from
     given: Given | None = None  # a probe or an object that it began with
+    initial_image: DirectImage | None = None  # what the next fresh run begins from
+    estimates: str = ""  # of the start, in a text of whoever saves; "" in files of older versions
     data: SavedData | None = None  # of the one data set; None of a tilt series and in files of older versions
     outcome: dict[str, str] = field(default_factory=dict)  # how its run ended, in texts of whoever saves; may be empty
     since: Checkpoint | None = None  # without a state: what was set after the run, of which the state is not
@@ -77,7 +83,7 @@ class Checkpoint:
 
 def is_reconstruction(path: str | os.PathLike[str]) -> bool:
     """Whether a file is a saved reconstruction and nothing else, by its first groups; no array is read."""
-    file = Path(path).expanduser()
+    file = checked_path(path)
     try:
         if not file.is_file() or first_bytes(file, len(HDF5_SIGNATURE)) != HDF5_SIGNATURE:
             return False
@@ -146,7 +152,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     FileFormatError
         When the file is not one, or is damaged.
     """
-    source = Path(path).expanduser()
+    source = checked_path(path)
     if not source.is_file():
         raise FileFormatError(f"there is no file {source.name!r} in {str(source.parent)!r}.")
     with open_hdf5(source) as file, hdf5_errors(source):
@@ -193,6 +199,10 @@ def _write(root: h5py.Group, checkpoint: Checkpoint) -> None:
         write_views(root, checkpoint.views)
     if checkpoint.given is not None:
         write_given(root, checkpoint.given)
+    if checkpoint.initial_image is not None:
+        write_image(root, checkpoint.initial_image)
+    if checkpoint.estimates:
+        write_metadata(root, START, {"estimates": checkpoint.estimates})
     if checkpoint.optics.vacuum is not None:
         write_array(root, "vacuum", checkpoint.optics.vacuum, unit="intensity", python_class="VirtualDiffraction")
     if checkpoint.since is not None:
@@ -271,6 +281,8 @@ def _read(root: h5py.Group, since: bool = False) -> Checkpoint:
         voxel_depth=_voxel_depth(root),
         inputs=_inputs(root["metadatabundle"]),
         given=read_given(root),
+        initial_image=read_image(root),
+        estimates=root["metadatabundle"][START]["estimates"][()].decode() if START in root["metadatabundle"] else "",
         data=read_data(root, texts["source"], DATA) if "source" in texts else None,
         outcome={k: v[()].decode() for k, v in root["metadatabundle"].get(OUTCOME, {}).items()},
         since=_read(root[SINCE]) if since and isinstance(root.get(SINCE), h5py.Group) else None,

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from ptywidgets.engine.core.errors import FileFormatError
+
 MOST = 100  # arrays within arrays
 _NAMED = "read-through:"  # begins the name of an HDF5 file that is read through an object which knows its path
 
@@ -27,6 +29,31 @@ def files_of(*arrays: Any) -> tuple[Path, ...]:
     ['a.npy']
     """
     return listed_files(file for array in arrays for file in _files(array))
+
+
+def checked_path(path: Any) -> Path:
+    """The path of a file, of whatever type paths have.
+
+    Raises
+    ------
+    FileFormatError
+        When it is something else.
+
+    Examples
+    --------
+    >>> checked_path(b"duck.h5").name
+    'duck.h5'
+    >>> checked_path(5)
+    Traceback (most recent call last):
+    ...
+    ptywidgets.engine.core.errors.FileFormatError: a path is expected, got 5; give the name of a file, such as duck.h5.
+    """
+    try:
+        return Path(os.fsdecode(path)).expanduser()
+    except (TypeError, RuntimeError):  # RuntimeError: there is no such home folder
+        raise FileFormatError(
+            f"a path is expected, got {path!r:.80}; give the name of a file, such as duck.h5."
+        ) from None
 
 
 def listed_files(files: Iterable[str | os.PathLike[str]]) -> tuple[Path, ...]:

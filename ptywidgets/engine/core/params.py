@@ -246,6 +246,21 @@ def duration(name: str, value: Any) -> float:
     return Parameter(name, 0.0, unit="s", low=0, type=float).check(value)
 
 
+def switch(name: str, value: Any) -> bool:
+    """True or False of Python or numpy, for arguments that say whether.
+
+    Examples
+    --------
+    >>> switch("overwrite", np.True_)
+    True
+    >>> switch("overwrite", "no")
+    Traceback (most recent call last):
+    ...
+    ptywidgets.engine.core.errors.ParameterError: overwrite is 'no'; expected True or False.
+    """
+    return bool(Parameter(name, False, type=bool).check(value))
+
+
 def param(
     default: Any,
     *,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -52,6 +53,11 @@ class Optics(Params):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.aberrations, Aberrations):
+            if not (isinstance(self.aberrations, Mapping) and all(isinstance(name, str) for name in self.aberrations)):
+                raise ParameterError(
+                    f"aberrations is {self.aberrations!r:.80}; expected coefficients by name, in A, such as "
+                    "Aberrations(defocus=500, C12=20)."
+                )
             object.__setattr__(self, "aberrations", Aberrations(**dict(self.aberrations)))
         if self.vacuum is not None:
             object.__setattr__(self, "vacuum", _checked_vacuum(self.vacuum))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ptywidgets.engine.calibrate import CalibrationResult, Orientation, calibrate, find_orientation
 from ptywidgets.engine.calibrate.certainty import question
 from ptywidgets.engine.calibrate.chosen import chosen_aberrations, chosen_estimates, in_words
-from ptywidgets.engine.calibrate.estimates import CANNOT, GIVEN, Estimate
+from ptywidgets.engine.calibrate.estimates import CANNOT, FLIP, GIVEN, Estimate
 from ptywidgets.engine.checks.doctor import Finding, examine
 from ptywidgets.engine.core.errors import ParameterError
 from ptywidgets.engine.core.params import check_options
@@ -22,6 +22,15 @@ from ptywidgets.reconstruction.inputs.who_set import TURN, found_by
 
 if TYPE_CHECKING:
     from ptywidgets.reconstruction.reconstruction import Reconstruction
+
+OF_ALTERNATIVES = (
+    "rotation",
+    "transpose",
+    FLIP,
+    "defocus",
+    "astigmatism",
+    "coma",
+)  # estimates that each has its own of
 
 
 class _Search:
@@ -214,10 +223,13 @@ class Calibrator:
         one = alternatives[number]
         found = start.aberrations.replace(**own)
         turn, lens, estimates = (start.rotation, start.transpose), found, start.estimates
+        plain = start.aberrations  # without what somebody has set since
         if number or (asked is not None and not asked.fit.found):  # of what was not told none was taken
             turn = (float(one.rotation), bool(one.transpose))
             lens = chosen_aberrations(one, start, found, start.found - set(own))
-            estimates = chosen_estimates(alternatives, number, start, lens)
+            plain = chosen_aberrations(one, start, plain, start.found)
+            estimates = chosen_estimates(alternatives, number, start, plain)
+        estimates = inputs.revised_lens(_with_the_rest(estimates, recon.estimates), plain, lens)
         inputs.taking = True  # the dataset may only be told what its measurement leaves out
         try:
             with recon.hold_trait_notifications():
@@ -300,6 +312,13 @@ class Calibrator:
         """Check data, calibration and start; a tuple of findings, each with a verdict and a sentence of advice."""
         recon = self.recon
         return examine(recon._inputs.data(), recon.measurement, recon.optics)
+
+
+def _with_the_rest(chosen: tuple[Estimate, ...], present: tuple[Estimate, ...]) -> tuple[Estimate, ...]:
+    """Estimates of an alternative, and the present ones of what no alternative changes, such as the scan step."""
+    rest = {one.name: one for one in present if one.name not in OF_ALTERNATIVES}
+    known = {one.name for one in chosen}
+    return (*(rest.get(one.name, one) for one in chosen), *(one for name, one in rest.items() if name not in known))
 
 
 def _estimate(estimates: tuple[Estimate, ...], name: str) -> Estimate:

@@ -75,11 +75,12 @@ class FirstImage:
         if image is not None:
             recon._waves.forget_object()  # the latest wish holds
         recon.initial_image = image
-        recon._inputs.stale = True
+        if image is not None:
+            recon._inputs.outdate()  # also with the same again
 
     def follow(self, change: Any) -> None:
         inputs = self.recon._inputs
-        inputs.stale = True
+        inputs.outdate()
         inputs.say_next_run("The image to begin from changes")
 
     @property

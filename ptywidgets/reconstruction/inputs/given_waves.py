@@ -11,6 +11,7 @@ import numpy as np
 
 from ptywidgets.engine.checkpoint import is_reconstruction, load_checkpoint
 from ptywidgets.engine.core.errors import FileFormatError, ParameterError
+from ptywidgets.engine.core.params import switch
 from ptywidgets.engine.io.waves import read_wave
 from ptywidgets.engine.solve.given import Given, checked_object, checked_probe
 from ptywidgets.reconstruction.result.result import Result
@@ -83,8 +84,8 @@ class GivenWaves:
             self._give(None)
             return
         size = None if sampling is None else _pair(sampling)
-        values: dict[str, Any] = {"hold_probe": _switch("hold_probe", hold_probe)}
-        values["hold_object"] = _switch("hold_object", hold_object)
+        values: dict[str, Any] = {"hold_probe": switch("hold_probe", hold_probe)}
+        values["hold_object"] = switch("hold_object", hold_object)
         words = []
         if probe is not None:
             values |= _probe_from(probe, size, centred)
@@ -109,7 +110,7 @@ class GivenWaves:
 
     def follow(self, change: Any) -> None:
         inputs = self.recon._inputs
-        inputs.stale = True
+        inputs.outdate()
         inputs.say_next_run("What is given to begin with changes")
 
     def _give(self, given: Given | None) -> None:
@@ -119,12 +120,14 @@ class GivenWaves:
         if given is not None and given.probe is not None and len(given.probe) > recon.model.modes:
             recon.model = recon.model.replace(modes=len(given.probe))
         recon.given = given
+        if given is not None:
+            recon._inputs.outdate()  # also with the same again
         recon.message = "" if given is None else f"The next run begins with the {given.words}."
 
 
 def _probe_from(source: Any, size: tuple[float, float] | None, centred: bool | None) -> dict[str, Any]:
     if centred is not None:
-        centred = _switch("centred", centred)
+        centred = switch("centred", centred)
     if _is_reconstruction(source):
         problem, state = _result_of(source)
         return {"probe": problem.backend.to_numpy(state.probe), "probe_sampling": problem.sampling}
@@ -207,12 +210,6 @@ def _pair(sampling: Any) -> tuple[float, float]:
     if not (np.isfinite(size).all() and (size > 0).all()):
         raise ParameterError(f"sampling is {sampling!r}; expected the size of a pixel in A, such as 0.2.")
     return float(size[0]), float(size[1])
-
-
-def _switch(name: str, value: Any) -> bool:
-    if not isinstance(value, (bool, np.bool_)):
-        raise ParameterError(f"{name} is {value!r}; expected True or False.")
-    return bool(value)
 
 
 __all__ = ["GivenWaves"]

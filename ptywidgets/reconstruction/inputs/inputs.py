@@ -13,14 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ptywidgets.engine.calibrate.estimates import revised
+from ptywidgets.engine.calibrate.estimates import Estimate, revised
 from ptywidgets.engine.calibrate.flip import resolve_flip
+from ptywidgets.engine.checks.doubts import doubtful
 from ptywidgets.engine.core.errors import DataError, ParameterError
-from ptywidgets.engine.core.files import listed_files
+from ptywidgets.engine.core.files import checked_path, listed_files
+from ptywidgets.engine.core.params import switch
 from ptywidgets.engine.data.dataset import Calibration, Dataset
+from ptywidgets.engine.optics.aberrations import Aberrations
 from ptywidgets.engine.optics.probe import Optics
 from ptywidgets.engine.preprocess import Measurement, prepare, reorient
 from ptywidgets.engine.preprocess.measurement import left_out_alike
+from ptywidgets.reconstruction.inputs.made_of import makes_no_difference
 from ptywidgets.reconstruction.inputs.tilt_measurements import TiltMeasurements, same_origin
 from ptywidgets.reconstruction.inputs.tilt_series_data import TiltSeriesData
 from ptywidgets.reconstruction.inputs.who_set import TURN, WhoSet
@@ -54,6 +58,7 @@ class Inputs:
             None  # before they were cropped or binned here, and their optics
         )
         self.also_read: tuple[Path, ...] = ()  # files
+        self._speaks = False  # what is done now says so itself
         self._turning = False  # another tilt is being looked at
 
     @property
@@ -92,6 +97,7 @@ class Inputs:
 
     def remember_input(self, path: str | os.PathLike[str]) -> None:
         """Count a file among :attr:`inputs` that something was read from which the data do not know of."""
+        path = checked_path(path)
         self.also_read = listed_files((*self.also_read, path))
 
     def crop(
@@ -102,6 +108,7 @@ class Inputs:
         cut_disk: bool = False,
     ) -> None:
         """Keep a part of the scan or of the detector, as :meth:`Dataset.crop` does; of a tilt series in all tilts."""
+        cut_disk = switch("cut_disk", cut_disk)
         self._exchange(lambda dataset: dataset.crop(scan, detector, cut_disk=cut_disk), "crop the data")
 
     def bin(self, scan: int | tuple[int, int] = 1, detector: int | tuple[int, int] = 1) -> None:
@@ -118,6 +125,7 @@ class Inputs:
         cut_disk: bool = False,
     ) -> None:
         """Both at once: if one of them is refused, nothing is changed."""
+        cut_disk = switch("cut_disk", cut_disk)
 
         def change(dataset: Dataset) -> Dataset:
             return dataset.crop(scan, detector, cut_disk=cut_disk).bin(bin_scan, bin_detector)
@@ -152,12 +160,20 @@ class Inputs:
 
         `origin` says where the numbers came from, such as "measured".
         """
+        if not (isinstance(origin, str) and origin.strip()):
+            raise ParameterError(
+                f'origin is {origin!r:.80}; expected a word on where the numbers came from, such as "measured".'
+            )
         recon = self.recon
         dataset = self.data()
         recon._session.require_idle("change the calibration")
         calibration = dataset.calibration.replace(**changes)
-        self.recalibrate(origin=origin, **changes)
-        recon.measurement = None
+        datasets = (dataset,) if recon.views is None else recon.views.datasets
+        if any(one.calibration != one.calibration.replace(**changes) for one in datasets):
+            self.recalibrate(origin=origin, **changes)
+            recon.measurement = None
+        elif changes:
+            recon._check.confirm_calibration()
         if "semiangle" in changes and not (recon.views is not None and recon.views.optics):
             recon.optics = recon.optics.replace(semiangle=calibration.semiangle)
 
@@ -189,19 +205,37 @@ class Inputs:
     def prepare_now(self) -> Measurement:
         recon = self.recon
         measurement = self.as_asked()
-        message = measurement.rotation_fit.message
+        message = self._read_as(measurement)
         if self._can_resolve_flip():
             test = resolve_flip(measurement, recon.optics)
             given = recon.preparation.rotation is not None or recon.preparation.flip
             if test.resolved and test.rotation != measurement.rotation and not given:
                 measurement = reorient(measurement, recon.preparation.replace(rotation=test.rotation))
-            message = f"{message.split(';')[0].rstrip('.')}; {test.message}"
+            told = message.rstrip(".") if given else message.split(";")[0].rstrip(".")
+            message = f"{told}; {test.message}"
         message = message[:1].upper() + message[1:]
-        recon.measurement = self.prepared = measurement
         self._turn = measurement, message
-        self.leave_out(measurement)
-        recon.message = " ".join([*measurement.notes, message])
+        recon.message = " ".join([*measurement.notes, message])  # first: whoever is told of the measurement shows it
+        self._speaks = True
+        try:
+            recon.measurement = self.prepared = measurement
+            self.leave_out(measurement)
+        finally:
+            self._speaks = False
         return measurement
+
+    def _read_as(self, measurement: Measurement) -> str:
+        """How the data are read, and what the centre of mass tells of it: where somebody or a start has set the
+        rotation, it is not the one that is read with."""
+        wanted, fit = self.recon.preparation, measurement.rotation_fit
+        if wanted.rotation is None:
+            return fit.message
+        turned, found = "transposed" if measurement.transpose else "not transposed", self.found_names
+        who = "found" if "rotation" in found and ("transpose" in found or wanted.transpose is None) else "set"
+        return (
+            f"Read with a rotation of {measurement.rotation:.2f} degrees, {turned}, as {who}; the centre of mass alone "
+            f"has least curl at {fit.rotation:.2f} degrees (+- {fit.uncertainty:.2f})."
+        )
 
     @property
     def turn_words(self) -> str:
@@ -306,8 +340,15 @@ class Inputs:
         name, old, new = change["name"], change["old"], change["new"]
         if self._turning or (name == "dataset" and not self.taking and self._turn_to(new)):
             return
-        self.stale = True
-        if name in ("optics", "preparation"):
+        differs = not makes_no_difference(name, old, new, recon.measurement)
+        if differs:
+            self.outdate()
+        elif name == "dataset" and recon.views is None:  # the same with another name, or another word on its numbers
+            of = recon._maker.made_of
+            if of is not None and of.dataset is old:
+                recon._maker.made_of = replace(of, dataset=new)
+            return
+        if differs and name in ("optics", "preparation"):
             self.say_next_run(f"The {name} change{'s' * (name == 'preparation')}")
         if name == "measurement":
             self.asked = recon.preparation
@@ -335,12 +376,28 @@ class Inputs:
             with self.quietly():
                 recon.views = replace(recon.views, optics=())  # set once, they are those of all
 
+    def outdate(self) -> None:
+        """The result, if there is one, is not of what is set any more."""
+        recon = self.recon
+        before, self.stale = self.stale, True
+        made_with = recon.result.made_with
+        if made_with and not before and not (recon._session.active or self._speaks):
+            doubts = doubtful(recon.doubts) if recon.doubts else ""
+            words = f"The result was made with {made_with}; the next run begins anew with what is set now."
+            recon.message = f"{words} {doubts}".strip()
+
     def revise(self, before: dict[str, Any], now: dict[str, Any]) -> None:
         """Let the estimates say what is in use, where somebody has set another value than was estimated."""
         recon = self.recon
         if recon.estimates and now:
-            sizes = {name: value and math.hypot(*value) for name, value in now.items() if name in PAIRS}
-            recon.estimates = revised(recon.estimates, before, now, sizes)
+            recon.estimates = revised(recon.estimates, before, now, _sizes(now))
+
+    def revised_lens(
+        self, estimates: tuple[Estimate, ...], before: Aberrations, now: Aberrations
+    ) -> tuple[Estimate, ...]:
+        """Estimates that were made with some aberrations, where somebody has set others of them."""
+        then, used = (_in_use(Optics(aberrations=lens)) for lens in (before, now))
+        return revised(estimates, then, used, _sizes(used))
 
     def _bring_vacuum(self, old: Dataset, new: Dataset) -> None:
         """Where the optics have the vacuum pattern of the old data, they get that of the new ones."""
@@ -410,6 +467,11 @@ class Inputs:
             yield
         finally:
             self._turning = before
+
+
+def _sizes(now: dict[str, Any]) -> dict[str, float]:
+    """What is shown of aberrations that are pairs of numbers."""
+    return {name: value and math.hypot(*value) for name, value in now.items() if name in PAIRS}
 
 
 def _in_use(value: Any) -> dict[str, Any]:

@@ -126,6 +126,7 @@ class ProblemMaker:
                 of = self.now()
                 self.room = self._wanted_room(of)
                 problem = self.make(of)
+            recon._session.halt()  # while the result that there is stands
             if state is not None:
                 told.append("Started anew: data or probe have changed.")
             inputs.stale = not of.is_set_in(recon)  # somebody may have changed something meanwhile

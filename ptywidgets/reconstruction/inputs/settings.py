@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from ptywidgets.engine.constraints import default_constraints
 from ptywidgets.engine.core.errors import ParameterError, unknown_name
-from ptywidgets.engine.optics.aberrations import Aberrations
 from ptywidgets.engine.optics.probe import Optics
 from ptywidgets.engine.refinements import default_refinements
 from ptywidgets.engine.solve.registry import algorithm_of
@@ -29,8 +28,8 @@ class Settings:
         own = {k: v for k, v in changes.items() if k in {f.name for f in dataclasses.fields(Optics)}}
         rest = {k: v for k, v in changes.items() if k not in own}
         if rest:
-            aberrations = own.get("aberrations", recon.optics.aberrations)
-            own["aberrations"] = Aberrations(**dict(aberrations)).replace(**rest)
+            lens = recon.optics.replace(aberrations=own["aberrations"]) if "aberrations" in own else recon.optics
+            own["aberrations"] = lens.aberrations.replace(**rest)
         recon.optics = recon.optics.replace(**own)
 
     def update_plan(self, /, **changes: Any) -> None:

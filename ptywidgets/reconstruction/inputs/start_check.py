@@ -23,6 +23,7 @@ from ptywidgets.reconstruction.strict_traits import RefusedValueError
 if TYPE_CHECKING:
     from ptywidgets.reconstruction.reconstruction import Reconstruction
 
+CHECKING = "Checking the start"  # begins what is said meanwhile
 SOURCE = "from the counts, before the run"
 
 
@@ -72,6 +73,7 @@ class StartCheck:
         if scale is not None and (against := touched(scale.offsets) & set(recon.hold)):
             self._held = self._against(scale, given, against)
             scale = self._asked_for(problem, hold, given, hold)
+        recon._session.halt()  # stopped during the last part, nothing is taken over
         recon.message = before
         if scale is None:
             return ""
@@ -117,6 +119,10 @@ class StartCheck:
         known = self.recon._inputs.calibration
         scale = (self._scale[1],) if self._scale is not None and self._scale[0] is known else ()
         return (*self._held, *scale)
+
+    def confirm_calibration(self) -> None:
+        """Somebody has given the calibration as it is: what was in question with it is not any more."""
+        self._scale = None
 
     def doubt_again(self, findings: Iterable[Finding]) -> None:
         """What was in question before it was saved still is."""
@@ -181,7 +187,7 @@ class StartCheck:
 
     def _tell_check(self, words: str) -> None:
         recon = self.recon
-        recon.message = f"Checking the start: {words}."
+        recon.message = f"{CHECKING}: {words}."
 
     def _halting(self, tell: Callable[[str], None]) -> Callable[[str], None]:
         """The same, which raises Halted where the run is to stop."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,8 +43,8 @@ class TiltSeriesData:
     optics: tuple[Optics, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("datasets", "optics"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name, example in (("datasets", "[first, second]"), ("optics", "[optics, optics]"), ("tilts", "[-60, 60]")):
+            object.__setattr__(self, name, _several(name, getattr(self, name), example))
         object.__setattr__(self, "tilts", tuple(Tilt.of(tilt) for tilt in self.tilts))
         count = len(self.datasets)
         for one in self.datasets:
@@ -77,10 +77,15 @@ def views_and_optics(
 ) -> tuple[TiltSeriesData | None, Dataset | None, Optics | None]:
     """What a reconstruction is made from: the series, if it is one, the data to look at first, and their optics."""
     _check_data(dataset)
+    if not (views is None or isinstance(views, TiltSeriesData)):
+        raise ParameterError(
+            f"views is {views!r:.80}; expected a TiltSeriesData(datasets, tilts), or give data and tilts: "
+            "Reconstruction([first, second], tilts=[-60, 60])."
+        )
     each = tuple(optics) if isinstance(optics, Sequence) else ()
     if tilts is not None or isinstance(dataset, Sequence):
         several: Any = tuple(dataset) if isinstance(dataset, Sequence) else (dataset,)
-        views = TiltSeriesData(several, tuple(() if tilts is None else tilts), each)
+        views = TiltSeriesData(several, () if tilts is None else _several("tilts", tilts, "[-60, 60]"), each)
     if views is not None and views.optics:
         if defocus is not None:
             raise ParameterError("defocus is for all tilts, but each has optics of its own; leave one of them out.")
@@ -88,6 +93,16 @@ def views_and_optics(
     if each:
         raise ParameterError(f"{len(each)} optics are given but one data set; expected one Optics.")
     return views, dataset if views is None else views.datasets[0], optics
+
+
+def _several(name: str, values: Any, example: str) -> tuple[Any, ...]:
+    if (
+        isinstance(values, (str, bytes, Mapping, Set))
+        or not isinstance(values, Iterable)
+        or getattr(values, "ndim", 1) == 0
+    ):
+        raise ParameterError(f"{name} is {values!r:.80}; expected one for each tilt, such as {name}={example}.")
+    return tuple(values)
 
 
 def _check_data(dataset: Any) -> None:

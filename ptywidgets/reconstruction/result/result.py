@@ -76,6 +76,16 @@ class Result:
         return None if present is None else one_view(*present, recon.look.view)
 
     @property
+    def made_with(self) -> str:
+        """What it was made with that is not set any more, in words: "other data (ducky tiny)", or "other optics".
+
+        Empty where it is of what is set, and where there is none; otherwise the next run begins anew.
+        """
+        recon = self.recon
+        of = recon._maker.made_of
+        return of.differs(recon) if of is not None and self.state is not None and recon._inputs.stale else ""
+
+    @property
     def volume(self) -> np.ndarray | None:
         """(Z, Y, X) float32, rad per voxel, detector frame: what a tilt series has found; None where there is none."""
         present = self.present

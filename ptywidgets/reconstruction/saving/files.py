@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 
 from ptywidgets.engine.checkpoint import Checkpoint, is_reconstruction, load_checkpoint
 from ptywidgets.engine.core.errors import DataError, FileFormatError, FileInTheWay, ParameterError, PtyError
+from ptywidgets.engine.core.files import checked_path
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.engine.io import read
@@ -21,6 +22,7 @@ from ptywidgets.reconstruction.inputs.tilt_series_data import views_and_optics
 from ptywidgets.reconstruction.saving import saved_file
 from ptywidgets.reconstruction.saving.copies import idle_status
 from ptywidgets.reconstruction.saving.exports import Exports
+from ptywidgets.reconstruction.saving.saved_estimates import from_text
 
 if TYPE_CHECKING:
     from ptywidgets.reconstruction.reconstruction import Reconstruction
@@ -174,16 +176,22 @@ def opened(
     ParameterError
         When something else than what it was made with is given along with a saved reconstruction.
     """
-    if isinstance(path, (str, os.PathLike)):
+    if isinstance(path, Dataset):
+        raise ParameterError("path is a Dataset, which is open already: Reconstruction(dataset).")
+    if isinstance(path, (str, bytes, os.PathLike)) or not isinstance(path, Iterable):
+        checked_path(path)
+        path = os.fsdecode(path)
         saved = _checkpoint(path)
         if saved is not None:
             given = {"vacuum": vacuum, "tilts": tilts, "defocus": defocus, **calibration}
             saved_file.refuse_other(path, saved, given)
             return kind.load(path)
-        files, several = [path], tilts is not None
+        files: list[Any] = [path]
+        several = tilts is not None
     else:
         files, several = list(path), True
         for one in files:
+            checked_path(one)
             if is_reconstruction(one):
                 raise ParameterError(
                     f"{os.path.basename(one)} is a saved reconstruction, not a data file; a tilt series is opened "
@@ -222,6 +230,7 @@ def loaded(
         object_type=model.object_type,
         model=model.model,
         given=now.given,
+        **({} if now.initial_image is None else {"initial_image": now.initial_image}),
     )
     for file in checkpoint.inputs:
         recon.remember_input(file)
@@ -241,6 +250,7 @@ def loaded(
         recon._inputs.stale = saved_file.is_stale(checkpoint) and (now is not checkpoint or checkpoint.since is None)
         words.append(_about_stale(checkpoint, now))
     recon._inputs.remember_found(said.get("found", "").split())
+    recon.estimates = from_text(now.estimates)
     told = " ".join(filter(None, words))
     if told:
         recon.message = f"{told} {recon.message}".strip()

@@ -28,6 +28,7 @@ from ptywidgets.engine.tomography import TiltSeries
 from ptywidgets.reconstruction.inputs.made_of import MadeOf
 from ptywidgets.reconstruction.inputs.tilt_series_data import TiltSeriesData
 from ptywidgets.reconstruction.saving.copies import on_host
+from ptywidgets.reconstruction.saving.saved_estimates import to_text
 
 if TYPE_CHECKING:
     from ptywidgets.reconstruction.reconstruction import Reconstruction
@@ -84,6 +85,7 @@ def _settings(recon: Reconstruction) -> Checkpoint | None:
         transpose=bool(recon.preparation.transpose) if measurement is None else measurement.transpose,
         scan_shape=dataset.scan_shape if measurement is None else measurement.scan_shape,
         given=recon.given,
+        **_of_start(recon),
         **_of_data(recon, dataset, recon.views),
     )
 
@@ -107,8 +109,15 @@ def _of_result(
         given=of.given,
         outcome=_outcome(recon),
         since=since,
+        **({} if recon._inputs.stale else _of_start(recon)),  # else they are of what was set since
         **_of_data(recon, of.dataset, of.views),
     )
+
+
+def _of_start(recon: Reconstruction) -> dict[str, Any]:
+    """What is known of the start with the data that are set now, and what the next fresh run begins from."""
+    told = to_text(recon.estimates) if recon.estimates else ""
+    return {"initial_image": recon.initial_image, "estimates": told}
 
 
 def _outcome(recon: Reconstruction) -> dict[str, str]:

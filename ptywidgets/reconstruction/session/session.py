@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 from ptywidgets.engine.core.errors import ParameterError
-from ptywidgets.engine.core.params import duration, whole_number
+from ptywidgets.engine.core.params import duration, switch, whole_number
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.solve.plan import Plan
 from ptywidgets.engine.solve.schedule import Stage
@@ -127,6 +127,8 @@ class Session:
 
     Commands that begin a run raise what stands against it, such as that there are no data. `wait`, and with it `run`,
     raises what went wrong in the run. A command returns at once; pausing and stopping happen before the next batch.
+    What begins a run after a request to stop or to pause that is not yet obeyed is not taken by it: the run that was
+    asked to stop ends first, which is waited for, and one that was asked to pause counts as paused.
     """
 
     def __init__(self, work: Work) -> None:
@@ -138,6 +140,7 @@ class Session:
         self.clock = RunTimer()
         self._worker: Worker | None = None
         self._begun_by: int | None = None  # identifier of the thread that is about to begin a run
+        self._next: tuple[int | None] | None = None  # iterations of a run to begin as soon as the present one has ended
         self._preparing = False
         self._lock = threading.RLock()
         self._unheld: weakref.finalize[..., Any] | None = None  # stops a run whose owner is gone
@@ -202,6 +205,7 @@ class Session:
             the interrupt button then means stop and keep.
         """
         n = None if n is None else whole_number("n", n, unit="iterations")
+        block = None if block is None else switch("block", block)
         worker = self._begin(n)
         if worker is None:
             return
@@ -233,7 +237,7 @@ class Session:
     def step(self) -> None:
         """One iteration, then pause."""
         worker = self._worker
-        if worker is not None and worker.active and not self._outdated:
+        if worker is not None and self._goes_on(worker):
             worker.resume(until=self.work.iteration + 1)
         elif not shows_threads():
             self.start(1)  # a pause would hold the cell
@@ -250,7 +254,7 @@ class Session:
 
     def resume(self) -> None:
         """Go on after a pause, or after a stop."""
-        if self._worker is not None and self._worker.active and not self._outdated:
+        if self._worker is not None and self._goes_on(self._worker):
             self._worker.resume()
         else:
             self.start()
@@ -269,6 +273,7 @@ class Session:
     def request_stop(self) -> None:
         """Ask the run to end before the next batch, or a search to end, and return at once: for buttons."""
         self.work.stop_searches()
+        self._next = None
         if self._worker is not None:
             self._worker.stop()
 
@@ -285,7 +290,7 @@ class Session:
         try:
             with ending.waited_for(worker):
                 while not worker.wait(0.2):  # short waits, so that an interrupt is heard on every platform
-                    if self.status == "paused" or (end is not None and time.monotonic() > end):
+                    if (self.status == "paused" and worker.holding) or (end is not None and time.monotonic() > end):
                         return
         except KeyboardInterrupt:
             self.stop()
@@ -340,15 +345,36 @@ class Session:
     def _outdated(self) -> bool:
         return self.status == "paused" and self.work.outdated
 
+    def _goes_on(self, worker: Worker) -> bool:
+        """Whether a run can go on as it is: it has not ended, was not asked to, and no other one has to take over."""
+        return worker.active and not worker.stopping and not self._outdated
+
+    def _make_way(self, n: int | None) -> int | None:
+        """Where another run has to begin, let the present one end; returns the iterations that the other one has.
+
+        Called without the lock, as whoever is told of the end may begin a run, too.
+        """
+        worker = self._worker
+        if worker is None:
+            return n
+        held = worker.active and not worker.stopping and (worker.holding or self.status == "paused")
+        if held and (self._outdated or n is not None):  # another one takes over, with what is left or is asked for
+            n = self.work.left if n is None else n
+            worker.stop()
+        if (worker.stopping or not worker.active) and not self._is_own(worker):
+            while not worker.told:
+                worker.wait(0.2)  # short waits, so that an interrupt is heard on every platform
+        return n
+
     def _begin(self, n: int | None) -> Worker | None:
+        n = self._make_way(n)
         with self._lock:
-            # Another run takes over, with what is left to do or is asked for.
-            if self._outdated or (self.status == "paused" and n is not None):
-                n = self.work.left if n is None else n
-                self.stop()
-            if self._worker is not None and self._worker.active:
-                if self.status == "paused":
-                    self._worker.resume()
+            worker = self._worker
+            if worker is not None and worker.active:
+                if worker.stopping:  # whoever is told by the one who works cannot wait for its end
+                    self._next = (n,)
+                elif worker.holding:
+                    worker.resume()
                 else:
                     self.work.say("It is running already.")
                 return None
@@ -377,6 +403,13 @@ class Session:
         self.error = error
         self.set_status(self.work.on_end(status, error))
         self.work.publish()
+        following, self._next = self._next, None
+        if following is not None and status in ENDED:
+            try:
+                self.start(*following, block=False)
+            except Exception as refused:  # here nobody else would hear of it
+                self.error = refused
+                self.set_status(self.work.on_end("error", refused))
 
     def _raise(self) -> None:
         if self.status == "error" and self.error is not None:

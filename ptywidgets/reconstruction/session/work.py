@@ -12,6 +12,7 @@ from ptywidgets.engine.core.errors import PtyError
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.solve.iterate import steps
 from ptywidgets.engine.solve.schedule import Stage, automatic_schedule, prepared_for_schedule, run_stages
+from ptywidgets.reconstruction.inputs.start_check import CHECKING
 from ptywidgets.reconstruction.result.snapshot import take_snapshot
 from ptywidgets.reconstruction.saving.autosaves import Autosaves
 from ptywidgets.reconstruction.session import ending
@@ -124,7 +125,8 @@ class ReconstructionWork:
         """Say what was found before it was stopped, if anything."""
         recon = self.recon
         if not recon.message.startswith("Stopped"):  # which would go on saying what was about to be done
-            stopped = "Stopped before the first iteration: nothing else was changed."
+            when = ", while the start was checked" if recon.message.startswith(CHECKING) else ""
+            stopped = f"Stopped before the first iteration{when}: nothing else was changed."
             found = recon._unknown.found_words
             recon.message = f"{found} {stopped}" if found else stopped.replace(" else", "")
 
@@ -232,7 +234,7 @@ class ReconstructionWork:
             progress = self._look_further if of.views is None else None
             of_the_run = doubts_of(problem, state, recon.plan, progress=progress, **known)
         except Halted:
-            recon.message = before
+            recon.message = f"{before} Stopped while looking why the patterns are not explained.".strip()
             of_the_run = doubts_of(problem, state, recon.plan, **known)
         self._training = None
         looked_at = (of.dataset, of.measurement, of.optics)

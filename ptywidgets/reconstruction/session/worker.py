@@ -66,6 +66,16 @@ class Worker:
         """Whether it was asked to end."""
         return self._stop.is_set()
 
+    @property
+    def holding(self) -> bool:
+        """Whether it pauses, or was asked to and will before its next batch."""
+        return not self._go.is_set()
+
+    @property
+    def told(self) -> bool:
+        """Whether it has ended and everybody has been told."""
+        return self._done.is_set()
+
     def start(self) -> None:
         """Work in a thread of its own; returns at once."""
         self._thread = ending.Thread(self.work, "run")

@@ -315,7 +315,8 @@ class ReconstructionRunner(Panel):
         self.progress.max = max(1, recon.target_iteration)
         self.progress.value = min(done, self.progress.max)
         kind = message_kind(recon)
-        self.progress.bar_style = "warning" if status == "finished" and kind == "warn" else BAR.get(status, "")
+        warned = status == "finished" and (kind == "warn" or recon.result.made_with)
+        self.progress.bar_style = "warning" if warned else BAR.get(status, "")
         set_text(self.state_line, progress_text(recon))
         for name in ("warn", "bad"):
             (self.state_line.add_class if name == kind else self.state_line.remove_class)(f"pty-{name}")
@@ -337,7 +338,9 @@ class ReconstructionRunner(Panel):
         self._show_all()
 
     def _describe(self) -> str:
-        return f"{self.recon.status}, iteration {iterations_done(self.recon)} of {self.recon.target_iteration}"
+        done = f"{self.recon.status}, iteration {iterations_done(self.recon)} of {self.recon.target_iteration}"
+        made_with = self.recon.result.made_with
+        return f"{done}, made with {made_with}" if made_with else done
 
 
 __all__ = ["ReconstructionRunner"]

@@ -45,6 +45,8 @@ def progress_text(recon: Reconstruction) -> str:
         parts += [f"{duration_text(pace)} each", *([] if automatic else [left])]
     if recon.error is not None:
         parts.append(f"error {short_number(recon.error)}")
+    if recon.result.made_with:
+        parts.append(f"made with {recon.result.made_with}")
     return ", ".join([*parts, f"memory {in_bytes(recon.memory)}"])
 
 

@@ -13,6 +13,7 @@ from ptywidgets import Dataset, Reconstruction, samples
 from ptywidgets.engine import Aberrations, ParameterError
 from ptywidgets.engine.calibrate import calibrate
 from ptywidgets.engine.calibrate.chosen import CHOSEN
+from ptywidgets.engine.calibrate.estimates import SET_SINCE
 from ptywidgets.engine.checks.joint_fit import Offsets
 from ptywidgets.engine.checks.start_changes import changes
 from ptywidgets.engine.core.asked import AskingError
@@ -88,7 +89,7 @@ def test_what_was_taken_is_saved_and_the_others_are_not(recon, ducky, tmp_path):
     again = Reconstruction.load(recon.run(1).save(tmp_path / "taken.h5"), ducky)
     assert (again.rotation, again.transpose) == (recon.rotation, recon.transpose)
     assert again.optics.aberrations == recon.optics.aberrations
-    assert again.start_alternatives == again.estimates == () and again.taken_alternative is None
+    assert again.estimates == recon.estimates and again.start_alternatives == () and again.taken_alternative is None
 
 
 def test_nobody_gives_them(ducky):
@@ -126,6 +127,35 @@ def test_the_first_is_what_was_found(recon):
     recon.take_alternative(0)
     assert recon.optics.aberrations == lens and recon.rotation == rotation and recon.estimates == estimates
     assert recon.taken_alternative == 0
+
+
+def told(recon):
+    return {estimate.name: estimate for estimate in recon.estimates}
+
+
+@pytest.mark.parametrize("there", [1, 2, 3])
+def test_there_and_back_estimates_are_of_what_is_in_use(recon, there):
+    """After it the astigmatism, the coma, the aperture and the scan step were told as the search had found them."""
+    found = told(recon)
+    recon.update_optics(C12=30.0, phi12=0.4, semiangle=21.0)
+    offsets = Offsets({"C10": 10.0}, 1.03 * np.eye(2))
+    recon._check.take_offsets(offsets, changes(offsets, recon.measurement, recon.optics))
+    step = recon.calibration.scan_step
+    for number in (there, 0):
+        recon.take_alternative(number)
+        now = told(recon)
+        assert now["scan step"].value == pytest.approx(step), "which no alternative changes"
+        assert (now["astigmatism"].value, now["astigmatism"].source) == (pytest.approx(30.0), SET_SINCE)
+        assert now["astigmatism"].uncertainty is None and now["semi-angle"].source == SET_SINCE
+        lens = recon.optics.aberrations
+        assert (now["semi-angle"].value, lens["C12"]) == (21.0, pytest.approx(30.0))
+        assert now["defocus"].value == pytest.approx(lens["defocus"]) and now["rotation"].value == recon.rotation
+    assert {name: now[name] for name in ("rotation", "transpose", "defocus", "coma")} == {
+        name: found[name] for name in ("rotation", "transpose", "defocus", "coma")
+    }
+    recon.update_optics(C12a=recon._inputs.who.found_start.aberrations["C12a"], C12b=0.0)
+    recon.optics = recon.optics.replace(aberrations=recon._inputs.who.found_start.aberrations)
+    assert told(recon)["astigmatism"] == found["astigmatism"]
 
 
 def test_what_is_listed_is_what_is_taken():

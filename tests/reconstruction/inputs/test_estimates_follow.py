@@ -56,8 +56,43 @@ def test_a_transpose_that_is_set(recon):
     recon.prepare(transpose=True)
     one = told(recon)["transpose"]
     assert one.value is True and "is transposed now; not transposed had been estimated" in one.sentence
+    rotation, flip = told(recon)["rotation"], told(recon)["180-degree ambiguity"]
+    assert (rotation.value, rotation.uncertainty, rotation.source) == (before["rotation"].value, None, SET_SINCE)
+    assert "had been estimated with the detector not transposed" in rotation.sentence
+    assert flip.source == SET_SINCE and "decided by the transpose that was set" in flip.sentence
+    recon.prepare(rotation=30)
+    assert told(recon)["rotation"].sentence.startswith("The rotation is 30 degrees now; -15")
+    assert "by the rotation and the transpose" in told(recon)["180-degree ambiguity"].sentence
     recon.prepare(transpose=False)
-    assert told(recon)["transpose"] == before["transpose"]
+    assert told(recon)["transpose"] == before["transpose"] and told(recon)["rotation"].value == 30
+    recon.prepare(rotation=before["rotation"].value)
+    assert told(recon) == before
+
+
+@pytest.mark.parametrize("found", [True, False], ids=["after a found start", "without one"])
+def test_the_message_tells_the_rotation_that_is_read_with(recon, found):
+    """It told that of the least curl, 30 degrees off, as if it were in use."""
+    recon = recon if found else Reconstruction(recon.dataset)
+    recon.prepare(rotation=-15.0, transpose=True)
+    for change in (
+        {"transpose": False},
+        {"transpose": True},
+        {"rotation": 40.0},
+        {"rotation": 40.0, "transpose": False},
+    ):
+        recon.prepare(**change)
+        turned = "transposed" if recon.transpose else "not transposed"
+        said = f"Read with a rotation of {recon.rotation:.2f} degrees, {turned}, as set; the centre of mass alone has"
+        assert recon.message.startswith(said), recon.message
+        curl = recon.measurement.rotation_fit
+        assert f"least curl at {curl.rotation:.2f} degrees (+- {curl.uncertainty:.2f})" in recon.message
+    recon.prepare(rotation=None, transpose=None)
+    assert recon.message.startswith(f"Rotation {recon.measurement.rotation_fit.rotation:.2f} degrees")
+
+
+def test_what_was_found_is_said_to_be_found(recon):
+    recon.prepare(robust=False)
+    assert f"Read with a rotation of {recon.rotation:.2f} degrees, not transposed, as found;" in recon.message
 
 
 def test_a_lens_that_is_set(recon):

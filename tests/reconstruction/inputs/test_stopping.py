@@ -13,6 +13,7 @@ from ptywidgets import Reconstruction, samples
 from ptywidgets.engine import Aberrations, ParameterError
 from ptywidgets.engine.calibrate import calibrate
 from ptywidgets.engine.core.stopping import WorkStopped, check_stop, stop_check, stopped_by
+from ptywidgets.reconstruction.session import work
 
 PROMPT = 2.0  # s of this process, in all threads, however busy the machine is
 
@@ -140,3 +141,71 @@ def test_what_cannot_be_asked_whether_to_stop_is_refused_before_any_work(wrong):
         with pytest.raises(ParameterError, match=r"progress is .*; expected a function that is called with words"):
             looks(progress=wrong if not callable(wrong) else lambda: None)
         assert not said
+
+
+@pytest.fixture(scope="module")
+def off():
+    """A defocus that the counts do not confirm, so that all parts of the check are done."""
+    recon = Reconstruction(samples.ducky("tiny"), defocus=300)
+    recon.prepare(rotation=-15.0, transpose=False)
+    return recon
+
+
+PARTS = (
+    "lens and scan on a part of the counts",
+    "lens and scan, which the counts do not confirm",
+    "both on all of the counts",
+)
+
+
+@pytest.mark.parametrize("ran", [False, True], ids=["the first run", "another one"])
+@pytest.mark.parametrize("part", PARTS)
+def test_a_stop_while_the_start_is_checked_is_said_and_nothing_is_changed(off, part, ran):
+    """Stopped in the last part, it took the start over, threw the result away, and said nothing of the stop."""
+    recon = off.copy()
+    if ran:
+        recon.hold = ("aberrations", "rotation", "scan_step", "semiangle")
+        recon.run(1)
+        recon.hold = ()
+        recon.update_optics(C30=1.0)
+    state, lens, estimates = recon.state, recon.optics, recon.estimates
+
+    def stop(change):
+        if change["new"] == f"Checking the start: {part}.":
+            recon.request_stop()
+
+    recon.observe(stop, "message")
+    recon.run(1)
+    said = "Stopped before the first iteration, while the start was checked: nothing was changed."
+    assert (recon.status, recon.message) == ("stopped", said)
+    assert recon.state is state and recon.optics is lens and recon.estimates == estimates
+
+
+def test_what_was_found_before_the_check_is_told(off):
+    recon = Reconstruction(off.dataset, defocus=300)
+
+    def stop(change):
+        if change["new"].endswith("both on all of the counts."):
+            recon.request_stop()
+
+    recon.observe(stop, "message")
+    recon.run(1)
+    assert recon.message.startswith("Found: rotation")
+    assert recon.message.endswith(
+        "Stopped before the first iteration, while the start was checked: nothing else was changed."
+    )
+
+
+def test_a_stop_while_it_is_asked_why_the_patterns_are_not_explained_is_said(off, monkeypatch):
+    def doubting(problem, state, plan, progress=None, **known):
+        if progress is not None:
+            recon.request_stop()
+            progress("at another defocus")
+        return ()
+
+    monkeypatch.setattr(work, "doubts_of", doubting)
+    recon = off.copy()
+    recon.find_unknown = False
+    recon.run(1)
+    assert recon.status == "stopped" and recon.iteration == 1
+    assert recon.message == "Stopped while looking why the patterns are not explained."

@@ -18,6 +18,7 @@ from ptywidgets.reconstruction.session.session import COMMANDS, ENDED, STATUSES,
 
 BATCHES = 2  # of an iteration
 PLANNED = 3  # iterations
+MANY = 10**8  # more than can be done before one asks
 
 
 @dataclass
@@ -396,3 +397,112 @@ def test_so_many_more_are_done_after_a_pause():
     done = work.iteration
     session.run(2)
     assert work.iteration == done + 2 and session.status == "finished"
+
+
+def running(session):
+    session.work.go.set()
+    session.start(MANY)
+    wait_for(lambda: session.work.iteration > 0)
+
+
+def asked_to(session, request):
+    """A run that was asked to stop or to pause and cannot obey yet, as it is in the middle of a batch."""
+    running(session)
+    session.work.go.clear()
+    getattr(session, request)()
+    threading.Timer(0.3, session.work.go.set).start()
+
+
+@pytest.mark.parametrize("request_", ["request_stop", "pause"])
+def test_a_run_that_is_asked_for_before_a_request_is_obeyed_does_its_iterations(session, request_):
+    """It was taken for the run that was about to end: it returned with that, and had done nothing."""
+    asked_to(session, request_)
+    session.run(2)
+    assert session.work.asked == [MANY, 2] and session.work.said == []
+    assert session.status == "finished"
+    assert [one for one in session.work.told if one != "published"][-3:] == ["stopped", "running", "finished"]
+
+
+@pytest.mark.parametrize(("begin", "becomes"), [("start", "finished"), ("resume", "finished"), ("step", "paused")])
+def test_a_request_to_stop_is_not_taken_by_what_begins_after_it(session, begin, becomes):
+    asked_to(session, "request_stop")
+    getattr(session, begin)()
+    wait_for(lambda: session.status == becomes)
+    assert session.work.asked == [MANY, None] and session.work.said == []
+
+
+def test_a_run_without_a_number_goes_on_after_a_pause_to_its_end(session):
+    for _ in range(20):  # however the threads take turns
+        session.work.go.set()
+        session.start(30)
+        session.pause()
+        session.run()
+        assert session.status == "finished"
+
+
+def test_a_run_waits_for_one_that_still_tells_of_its_end(session):
+    """The end of the old one was told in the middle of the new one, with the old status."""
+    on_end, begun = session.work.on_end, threading.Event()
+
+    def slow(status, error):
+        if status == "stopped":
+            begun.set()
+            time.sleep(0.3)
+        return on_end(status, error)
+
+    session.work.on_end = slow
+    running(session)
+    session.request_stop()
+    assert begun.wait(10) and not session.active
+    session.run(2)
+    told = [one for one in session.work.told if one != "published"]
+    assert told == ["running", "stopped", "running", "finished"] and session.work.asked == [MANY, 2]
+
+
+@pytest.mark.parametrize("request_", ["request_stop", "pause"])
+def test_whoever_is_told_by_the_one_who_works_may_stop_it_and_begin_another(session, request_):
+    on_state, called = session.work.on_state, []
+
+    def again(state):
+        on_state(state)
+        if not called:
+            called.append(state)
+            getattr(session, request_)()
+            session.run(2)
+
+    session.work.on_state = again
+    session.work.go.set()
+    session.start(MANY)
+    wait_for(lambda: session.work.asked == [MANY, 2] and session.status == "finished")
+
+
+def test_what_stands_against_such_a_run_is_an_error_of_it(session):
+    on_state = session.work.on_state
+
+    def again(state):
+        on_state(state)
+        session.request_stop()
+        session.start(2)
+        session.work.idle = "empty"
+
+    session.work.on_state = again
+    session.work.go.set()
+    session.start(MANY)
+    wait_for(lambda: session.status == "error")
+    assert isinstance(session.error, DataError)
+
+
+def test_a_later_stop_is_for_the_run_that_was_to_follow_too(session):
+    on_state = session.work.on_state
+
+    def again(state):
+        on_state(state)
+        session.request_stop()
+        session.start(2)
+        session.request_stop()
+
+    session.work.on_state = again
+    session.work.go.set()
+    session.start(MANY)
+    session.wait(10)
+    assert session.status == "stopped" and session.work.asked == [MANY]

@@ -187,3 +187,13 @@ def test_repr_and_still_image(explorer):
     bundle = explorer._repr_mimebundle_()
     bundle = bundle[0] if isinstance(bundle, tuple) else bundle
     assert "image/png" in bundle
+
+
+def test_what_is_said_of_a_prepared_measurement_is_of_it(data):
+    """It said what had been said of the one before."""
+    recon = Reconstruction(data)
+    recon.prepare(rotation=-15.0, transpose=False)
+    explorer = RotationExplorer(recon)
+    recon.prepare(transpose=True)
+    assert "-15.00 degrees, transposed, as set" in explorer.status_text.replace("−", "-")
+    explorer.close()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from waiting import until
 
-from ptywidgets import Calibration, Dataset, Reconstruction, write
+from ptywidgets import Calibration, Dataset, Reconstruction, samples, write
 from ptywidgets.engine.algorithms import ALGORITHMS, PIE, Adam, GradientDescent
 from ptywidgets.engine.constraints import CONSTRAINTS, VOLUMES, Every, PurePhase
 from ptywidgets.reconstruction.session import made_in
@@ -400,3 +400,27 @@ def test_a_host_that_shows_no_threads_is_told(runner, recon, monkeypatch):
     runner.run.click()
     assert recon.status == "finished", "the click did not wait for the run"
     assert any("interrupt" in text for text in said)
+
+
+def test_a_result_of_other_data_says_so(data):
+    """Beside the name of the new data stood "finished" and the error of the old."""
+    recon = Reconstruction(data, defocus=250).run(1)
+    runner = ReconstructionRunner(recon)
+    assert "made with" not in runner.state_line.value + repr(runner)
+    recon.dataset = samples.ducky("tiny", seed=5)
+    told = "made with other data (ducky tiny of 12 x 12 patterns)"
+    assert told in runner.state_line.value and told in repr(runner) and told in runner.status_line.value
+    assert runner.progress.bar_style == "warning"
+    again = ReconstructionRunner(recon)
+    assert told in again.state_line.value
+    recon.run(1)
+    until(lambda: "finished" in runner.state_line.value and "made with" not in runner.state_line.value)
+    runner.close(), again.close()
+
+
+def test_optics_that_are_set_after_a_run_are_seen(data):
+    recon = Reconstruction(data, defocus=250).run(1)
+    runner = ReconstructionRunner(recon)
+    recon.update_optics(defocus=300)
+    assert "made with other optics" in runner.state_line.value
+    runner.close()

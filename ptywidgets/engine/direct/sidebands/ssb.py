@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from scipy import fft as sfft
 
 from ptywidgets.engine.core.errors import InsufficientData, ParameterError, look_up
-from ptywidgets.engine.core.params import counted
+from ptywidgets.engine.core.params import Parameter, check_options, counted
 from ptywidgets.engine.core.workers import worker_count
 from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.engine.direct.bright_field import BrightField, bright_field
@@ -152,10 +152,12 @@ class SideBands:
             Its mean is zero: no method of the bright field sees a constant phase.
         """
         method = look_up("direct method", method, METHODS)
-        if not 0 < share <= 1:
+        share = Parameter("share", 1.0, low=0, high=1).check(share)
+        epsilon = Parameter("epsilon", 0.01, low=0).check(epsilon)
+        if not share:
             raise ParameterError(f"share is {share}; expected more than 0 and at most 1.")
         fine = self.finest if upsampling is None else upsampling
-        chosen = self.aberrations if aberrations is None else Aberrations(**dict(aberrations))
+        chosen = self.aberrations if aberrations is None else Optics(aberrations=cast(Any, aberrations)).aberrations
         overlaps = self.overlaps(chosen)
         count = max(1, math.ceil(share * len(self.index)))
         weights = 1 / self.noise if method == "obf" else np.ones_like(self.mean)
@@ -290,6 +292,7 @@ def _direct(
     upsampling: int | None = None,
     **options: Any,
 ) -> DirectImage:
+    check_options(SideBands.image, options)
     optics = optics_of(source, optics)
     bright = bright_field(source, measurement) if isinstance(source, Dataset) else source
     return SideBands.prepare(bright, optics).image(method=method, upsampling=upsampling, **options)
