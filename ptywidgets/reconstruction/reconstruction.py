@@ -151,10 +151,9 @@ class Reconstruction(SafeTraits):
         self._unknown, self._check, self._maker = UnknownNumbers(self), StartCheck(self), ProblemMaker(self)
         self._images, self._waves = FirstImage(self), GivenWaves(self)
         self._files, self._result = Files(self), Result(self)
-        values: dict[str, Any] = {"views": views, "preparation": preparation, "given": given}
-        values |= {"initial_image": initial_image, "object_type": object_type, "model": model}
-        values |= {"plan": plan, "schedule": schedule, "device": device, "look": look}
-        values |= {"autosave": autosave, "hold": hold, "find_unknown": find_unknown}
+        values: dict[str, Any] = {"views": views, "preparation": preparation, "given": given, "autosave": autosave}
+        values |= {"initial_image": initial_image, "object_type": object_type, "model": model, "hold": hold}
+        values |= {"plan": plan, "schedule": schedule, "device": device, "look": look, "find_unknown": find_unknown}
         super().__init__(**{name: value for name, value in values.items() if value is not None})
         if plan is None:
             self.plan = self.plan.replace(

@@ -9,7 +9,7 @@ import h5py
 
 from ptywidgets.engine.checkpoint.plain import from_plain, to_plain
 from ptywidgets.engine.direct.image import DirectImage
-from ptywidgets.engine.io.formats.emd_write import Axis, write_array, write_metadata
+from ptywidgets.engine.io.formats.hdf5.emd_write import Axis, write_array, write_metadata
 
 NAME = "initial image"
 FIELDS = ("sampling", "method", "rotation", "transpose", "aberrations", "message", "errors")
