@@ -44,7 +44,14 @@ class Exports:
         recon = self.recon
         if recon.object_phase is None:
             raise ParameterError("there is no result to export yet: run() first.")
-        target = Path(os.fsdecode(os.fspath(path))).expanduser()
+        try:
+            target = Path(os.fsdecode(path)).expanduser()
+        except TypeError:
+            raise FileFormatError(
+                f"path is {printable(repr(path), 60)}; expected the name of a file or of a folder."
+            ) from None
+        if not isinstance(overwrite, bool):  # "no" would be true
+            raise ParameterError(f"overwrite is {printable(repr(overwrite), 60)}; expected True or False.")
         suffix = target.suffix.lower()
         if not suffix or target.is_dir():
             return self._folder(target, overwrite)
