@@ -54,6 +54,7 @@ BESIDES = {
     ("start", "block"): {"n": 1},
     **{("save", name): {"path": "r.h5"} for name in ("overwrite",)},
     ("check_save", "overwrite"): {"path": "r.h5"},
+    ("export", "overwrite"): {"path": "r.tif"},
     ("load", "dataset"): {"path": "saved.h5"},
     **{("open", name): {"path": "data.h5"} for name in ("vacuum", "tilts", "defocus", *NAMED["open"])},
 }
