@@ -98,14 +98,17 @@ def looks_like(path: Path) -> str:
         return "the beginning of an HDF5 file, cut off; download or copy it again"
     if not any(byte < 9 or 13 < byte < 32 for byte in start):
         return "text"
-    return f"binary data of an unknown format; {_CONVERT}"
+    return (
+        "binary data of an unknown format; if they are bare numbers, say how they lie: "
+        "read(path, dtype='<u2', detector_shape=(256, 256))"
+    )
 
 
 def not_understood(path: Path, known: str) -> FileFormatError:
     """The error for a file that no reader understands."""
     words = looks_like(path)
     advice = "" if ";" in words else f"; {_CONVERT}"
-    return FileFormatError(f"{printable(path.name)} is {words}{advice}. Understood are: {known}.")
+    return FileFormatError(f"{printable(path.name)} is {words}{advice}. Formats that are read: {known}.")
 
 
 def printable(text: str, limit: int = 160) -> str:

@@ -71,4 +71,4 @@ def format_of(path: Path, key: str | None = None) -> Any:
     for module in FORMATS:
         if module.understands(path):
             return module
-    raise not_understood(path, "; ".join(module.NAME for module in FORMATS))
+    raise not_understood(path, f"{', '.join(keys())} (docs/formats.md)")

@@ -313,7 +313,7 @@ def test_the_second_kind_of_empad_is_not_taken_for_the_first(tmp_path):
     path.write_text("<root><rawfile><filename>a.raw</filename></rawfile><scan_parameters/></root>")
     (tmp_path / "a.raw").write_bytes(TRUTH.tobytes())
     for opened in (path, tmp_path / "a.raw"):
-        with pytest.raises(FileFormatError, match="Understood are"):
+        with pytest.raises(FileFormatError, match="Formats that are read"):
             read(opened)
 
 
