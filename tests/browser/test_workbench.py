@@ -90,3 +90,29 @@ def test_a_search_is_stopped_by_the_button_that_began_it(lab):
     notebook.text("The search for the start was stopped").first.wait_for()
     notebook.button("Auto").wait_for()
     assert notebook.kernel.eval("len(bench.recon.estimates)") == 0
+
+
+def test_a_stack_is_asked_how_it_was_scanned_and_looked_at(lab):
+    notebook = lab(
+        "import numpy as np\n"
+        "from ptywidgets import Workbench, samples\n"
+        "np.save('duck.npy', np.asarray(samples.ducky('tiny').data).reshape(-1, 64, 64))\n"
+        "bench = Workbench()\n"
+        "bench"
+    )
+    path = notebook.locator("input[type=text]").first
+    path.fill("duck.npy")
+    path.press("Tab")
+    notebook.button("Open").click()
+    notebook.text("enter the rows and columns of the scan, such as 12 x 12").wait_for()
+    for theme in ("light", "dark"):
+        notebook.screenshot("workbench-stack", 1280, ".pty-widget", theme)
+    notebook.screenshot("workbench-stack", 430, ".pty-widget")
+    scan = notebook.locator("input[placeholder='scan: rows x columns']").first
+    scan.fill("12 x 12")
+    scan.press("Tab")
+    notebook.button("Open").click()
+    notebook.kernel.wait("'Data' in bench.stages", timeout=60)
+    assert notebook.kernel.eval("bench.recon.dataset.scan_shape") == [12, 12]
+    notebook.text("Opened duck.npy").wait_for()
+    notebook.screenshot("workbench-opened", 1280, ".pty-widget")
