@@ -11,7 +11,7 @@ from typing import Any
 import anywidget
 import numpy as np
 import traitlets
-from ipywidgets import CallbackDispatcher
+from ipywidgets import HTML, CallbackDispatcher
 
 from ptywidgets.engine.core.errors import ParameterError, unknown_name
 from ptywidgets.engine.data.calibration import in_words, single
@@ -319,4 +319,9 @@ class ImageView(Strict, PngFallback, anywidget.AnyWidget):
         return f"ImageView({', '.join(parts)})"
 
 
-__all__ = ["ImageView"]
+def style_sheet() -> HTML:
+    """The style of all widgets, for those that may be shown without any image view, which brings it along."""
+    return HTML(f"<style>{ImageView._css}</style>", layout={"display": "none"})
+
+
+__all__ = ["ImageView", "style_sheet"]

@@ -6,7 +6,7 @@ import os
 from functools import partial
 from typing import Any
 
-from ipywidgets import HTML, Box, VBox
+from ipywidgets import Box, VBox
 
 from ptywidgets.engine.calibrate.alternatives import Alternative
 from ptywidgets.engine.calibrate.chosen import percent
@@ -14,7 +14,7 @@ from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.controls.fields import button, heading, note, panel, panels, set_text, text_label, toolbar
 from ptywidgets.widgets.controls.formatting import degrees_text, quantity_text, typeset
-from ptywidgets.widgets.image.image_view import ImageView
+from ptywidgets.widgets.image.image_view import style_sheet
 from ptywidgets.widgets.panel.base import NO_DATA, Panel
 from ptywidgets.widgets.panel.closing import replace_children
 from ptywidgets.widgets.plots.landscape_plot import LandscapePlot, scale_of_colours
@@ -54,11 +54,8 @@ class StartAlternatives(Panel):
         self.list.add_class("pty-choices")
         self.landscape_panel = panel(panels(*self.plots), self.colours)
         self.landscape_panel.layout.flex = "2 1 570px"
-        sheet = HTML(
-            f"<style>{ImageView._css}</style>", layout={"display": "none"}
-        )  # which comes with images elsewhere
         self.children = [
-            sheet,
+            style_sheet(),
             toolbar(self.title, self.facts),
             self.status_line,
             panels(self.landscape_panel, self.list),

@@ -14,6 +14,7 @@ from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.engine.data.source import bins_of
 from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.controls.fields import button, note, set_text, show_stop, text_label, tip, toolbar
+from ptywidgets.widgets.image.image_view import style_sheet
 from ptywidgets.widgets.panel.base import Panel, as_reconstruction
 from ptywidgets.widgets.run.tilt_bar import TiltBar
 from ptywidgets.widgets.start.doctor_panel import DoctorPanel
@@ -64,7 +65,7 @@ class Workbench(Panel):
             layout={"width": "auto", "flex": "1 1 220px", "max_width": "640px"}, **tip("Cameras' files, HDF5, arrays"),
         )  # fmt: skip
         self.scan_shape = Text(
-            placeholder="scan: rows x columns", layout={"width": "150px", "display": "none"},
+            placeholder="scan: rows x columns", layout={"width": "180px", "display": "none"},
             **tip("How many rows and columns the stack of patterns was scanned in"),
         )  # fmt: skip
         self.opener = button("Open", "Open the file", "", "folder-open")
@@ -83,6 +84,7 @@ class Workbench(Panel):
             self.status_line,
             self.accordion,
             self.tab,
+            style_sheet(),
         ]
         self.layout.grid_gap = "6px"
         self.on_click(self.opener, self._open)
