@@ -220,7 +220,7 @@ def test_a_reordered_array_slices_like_numpy():
 @pytest.mark.parametrize(
     ("name", "known"),
     [
-        ("matlab/cbed_v73.mat", Calibration()),
+        ("matlab/cbed_v73.mat", Calibration(80e3, None, 0.05, 20)),
         ("hspy/made.hspy", Calibration(80e3, 1.5, 0.05, 20)),
         ("nexus/nxdata.nxs", Calibration(80e3, 1.5, 0.05)),
         ("nexus/rsciio.nxs", Calibration(80e3, 1.5, 0.05, 20)),
