@@ -411,3 +411,18 @@ def test_another_reader_finds_the_same(shared, tmp_path):
     for path in unpacked(shared, tmp_path):
         data = np.asarray(reader.file_reader(str(path), navigation_shape=(4, 2))[0]["data"])
         np.testing.assert_array_equal(read(path, scan_shape=(2, 4), flip="rows").load().data, data)
+
+
+def test_frames_that_were_never_written_are_told_and_read_as_zeros(tmp_path):
+    path, values = tmp_path / "a.mib", counts(12, (8, 6))
+    write_mib(path, values)
+    whole = path.read_bytes()
+    length = len(whole) // 12
+    path.write_bytes(whole[:length] + bytes(len(whole) - length))
+    with pytest.warns(DataWarning, match="has room for 12 frames, of which that of number 1 was never written"):
+        dataset = read(path, scan_shape=SCAN)
+    np.testing.assert_array_equal(dataset.pattern(0, 0), values.reshape(12, 8, 6)[0])
+    assert not dataset.pattern(2, 3).any()
+    write_hdr(path.with_suffix(".hdr"), ScanX=4, ScanY=3)
+    with pytest.warns(DataWarning, match="never written"):
+        assert read(path).scan_shape == (3, 4)

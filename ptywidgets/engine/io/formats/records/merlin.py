@@ -59,11 +59,21 @@ def read(
         settings, settings_name = _settings(beside), beside.name
     parts = _series(path, settings)
     headers, name = _Headers(parts), printable(parts[0].path.name)
-    _check_all_alike(headers, name)
-    metadata = {**_described(headers[0], settings), "frame_numbers": _numbered(headers, name)}
-    shape, said_by = _scan(headers, settings, settings_name, name) if scan_shape is None else (None, "")
+    metadata = _described(headers[0], settings)
+    shape, said_by = None, ""
+    try:
+        if scan_shape is None:
+            shape, said_by = _scan(headers, settings, settings_name, name)
+        _check_all_alike(headers, name)
+        metadata["frame_numbers"] = _numbered(headers, name)
+    except _Unwritten as error:
+        warnings.warn(f"{error} Frames that are zero throughout are read as such.", DataWarning, stacklevel=3)
     stack = Joined.of([Records(part.path, part.record, part.count, decode=part.decode) for part in parts])
     return FileContents(stack, metadata=metadata, scan_shape=shape, scan_from=said_by)
+
+
+class _Unwritten(FileFormatError):
+    """A frame's header is zeros: room for it was made, and it was never written."""
 
 
 @dataclass(frozen=True)
@@ -287,6 +297,8 @@ def _header(part: _Part, at: int) -> _Header:
             data = file.read(part.first.nbytes)
     except OSError as error:
         raise FileFormatError(f"{name} cannot be read ({error.strerror or error}).") from None
+    if not any(data):
+        raise _Unwritten(f"{name} has room for {part.count} frames, of which that of number {at} was never written.")
     return _parsed(data, f"{name} (that of frame {at})")
 
 
