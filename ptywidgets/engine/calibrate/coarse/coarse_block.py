@@ -32,20 +32,22 @@ class Cut:
     sampling: tuple[float, float]  # A, of the pixels of a window
 
     @classmethod
-    def about(cls, aperture: np.ndarray, sampling: tuple[float, float], reach: float) -> Cut:
-        """As far as `reach` radii of an aperture (Ny, Nx), corner-centred, and half a pixel; `sampling` in A.
+    def about(cls, aperture: np.ndarray, sampling: tuple[float, float], reach: float, multiple: int = 2) -> Cut:
+        """As far as `reach` radii of an aperture (Ny, Nx), corner-centred, and half a pixel; `sampling` in A. Its side
+        is a multiple of an even number, and of a length of which transforms are fast, where the detector has it.
 
         Examples
         --------
         >>> k = np.fft.fftfreq(64, 1 / 64)
         >>> Cut.about(np.hypot(k[:, None], k) < 8, (0.5, 0.5), 1.5).n
-        26
+        28
         """
         radius = math.sqrt(np.count_nonzero(aperture > 0.5 * aperture.max()) / math.pi)
         sides = [1 / (n * s) for n, s in zip(aperture.shape, sampling, strict=True)]
         pixels = relative((sides[0], sides[1]))
-        n = min(*aperture.shape, sfft.next_fast_len(2 * math.ceil(reach * (radius + 0.5) / min(pixels))))
-        n -= n % 2
+        least = math.ceil(2 * math.ceil(reach * (radius + 0.5) / min(pixels)) / multiple)
+        n = min(*aperture.shape, multiple * sfft.next_fast_len(least))
+        n -= n % multiple
         if n < 4:
             raise InsufficientData(
                 f"the detector is {aperture.shape}; expected 4 x 4 pixels at least for a reconstruction."

@@ -50,6 +50,7 @@ def bottoms(
     free: np.ndarray,
     rounds: int = 2,
     sweeps: int = 3,
+    rough: int = 0,
 ) -> list[Bottom]:
     """Go down from each of some points, with all trials of a round together.
 
@@ -66,6 +67,9 @@ def bottoms(
         Designs, at most.
     sweeps : int
         Of a trial.
+    rough : int
+        Rounds, the first, in which designs that fit the binned detector are tried with it; where these are all, what is
+        said of the bottoms is as rough.
 
     Returns
     -------
@@ -87,14 +91,17 @@ def bottoms(
     steps = np.zeros((count, size))
     moving = np.ones(count, bool)
     found: list[Bottom | None] = [None] * count
-    for _ in range(rounds):
+    for number in range(rounds):
         chosen = np.flatnonzero(moving)
         if not len(chosen):
             break
         at = middle[chosen, None] + design * scales
         flat = at.reshape(-1, size)
-        turned = np.repeat(starts.transpose[chosen], len(design))
-        errors = trials.errors(Points(flat[:, -1], turned, flat[:, :-1]), sweeps).reshape(len(chosen), len(design), -1)
+        tried = Points(flat[:, -1], np.repeat(starts.transpose[chosen], len(design)), flat[:, :-1])
+        binned = None
+        if number < rough:  # a whole design or none of it
+            binned = np.repeat(trials.fit_binned(tried).reshape(len(chosen), -1).all(1), len(design))
+        errors = trials.errors(tried, sweeps, binned).reshape(len(chosen), len(design), -1)
         for index, seen in zip(chosen, errors, strict=True):
             step, lowest = _minimum(design[:, which], seen.mean(1), LIMIT * REACH)
             without = np.stack([seen[:, part != p].mean(1) for p in np.unique(part)])
@@ -108,7 +115,7 @@ def bottoms(
             steps[index, which] = step
             middle[index] += steps[index] * scales
             found[index] = _bottom(middle[index], starts.transpose[index], sigma, lowest)
-            moving[index] = np.abs(step).max() > STILL
+            moving[index] = np.abs(step).max() > STILL or number < rough < rounds
     return [f for f in found if f is not None]
 
 

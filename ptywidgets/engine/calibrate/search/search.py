@@ -7,6 +7,9 @@ flip; the lowest of these to the end, with astigmatism and coma. What other meth
 bright field) is tried beside the grid and judged as it is. The judge is by how much one is better than another,
 position by position, in what parts of the block disagree about it; one that is not clearly better is not told. A
 proposal that two methods agree on, and that stands out from a sample of the grid, is taken without the rest of it.
+
+Small probes are tried with a binned detector first. What is followed from there is chosen by trials with the detector
+as it is, and so is all that is judged.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import numpy as np
 
 from ptywidgets.engine.calibrate.alternatives import Landscape
 from ptywidgets.engine.calibrate.search.response import Bottom, bottoms, reach_of, scales_of
-from ptywidgets.engine.calibrate.search.trial import Points, Trials
+from ptywidgets.engine.calibrate.search.trial import WIDEST, Points, Trials
 from ptywidgets.engine.calibrate.search.verdict import (
     NEARBY,
     SWEEPS,
@@ -42,8 +45,8 @@ SIDE = 11
 ROTATIONS = (5.0, 15.0)  # degrees from one to the next, at least and at most
 RATIO = 1.25  # of a defocus to the next: the well about the truth is 12 % wide on both sides
 NEAR_FOCUS = 0.3  # of lambda / alpha^2: steps of the defocus where it is less than that
-WIDEST = 0.9  # of the window, that a probe may fill
 CELLS = 6  # distinct points of the grid that are followed
+TWICE = 2  # as many are tried without binning before they are chosen
 # Distinct points of the grid that are turned by half a turn, and about which astigmatism is looked for, the share of a
 # well that they are apart, and how many more are followed then. Without its own astigmatism, or as its other reading,
 # what is true was among the first 2 to 40 of those that are a whole well apart.
@@ -107,16 +110,16 @@ def search(
     kept = {k: v for k, v in optics.aberrations.cartesian.items() if v and k not in terms}
     lens = optics.replace(aberrations=Aberrations(**kept))
     terms = tuple(terms)
-    small = Trials(measurement, lens, terms, side=COARSE_SIDES[0], reach=COARSE_REACH)
+    small = Trials(measurement, lens, terms, side=COARSE_SIDES[0], reach=COARSE_REACH, rough=True)
     if small.step < FEW:
-        small = Trials(measurement, lens, terms, side=COARSE_SIDES[1], reach=COARSE_REACH)
+        small = Trials(measurement, lens, terms, side=COARSE_SIDES[1], reach=COARSE_REACH, rough=True)
     grid = _grid(small, radius, known)
     asked = _allowed(proposals, known, len(terms))
     thorough = not (trusted and len(asked) and _stands_out(small, grid, asked, radius, known))
     if thorough:
         progress(f"{len(grid)} orientations and defocuses")
     seen = Points.joined([asked, grid]) if thorough else asked.take([0])
-    errors = small.errors(seen, COARSE_SWEEPS).mean(1)
+    errors = small.gauge(seen, _rough(small, seen), COARSE_SWEEPS)
     spacing = _rotation_step(small, radius)
     landscape = _landscape(seen, errors, small)
     count = CELLS
@@ -125,11 +128,18 @@ def search(
         return seen.take(_distinct(seen, errors, APART_BEFORE * spacing, LOWEST, known))
 
     def seen_with(more: Points) -> tuple[Points, np.ndarray]:
-        return Points.joined([seen, more]), np.r_[errors, small.errors(more, COARSE_SWEEPS).mean(1)]
+        return Points.joined([seen, more]), np.r_[errors, _rough(small, more)]
+
+    def followed(count: int) -> tuple[Points, np.ndarray]:
+        """The lowest distinct points, by errors that are not rough, and these."""
+        cells = seen.take(_distinct(seen, errors, spacing, TWICE * count, known))
+        exactly = small.errors(cells, COARSE_SWEEPS).mean(1)
+        lowest_first = np.argsort(exactly, kind="stable")[:count]
+        return cells.take(lowest_first), exactly[lowest_first]
 
     if thorough and known.half_a_turn:  # strong phases fit one of two readings much better, and the grid has the other
         seen, errors = seen_with(lowest().turned())
-    first, *others = (float(errors[i]) for i in _distinct(seen, errors, spacing, CELLS, known))
+    first, *others = (float(e) for e in followed(CELLS)[1])
     if (
         thorough
         and {"C12a", "C12b"} <= set(terms)
@@ -140,12 +150,12 @@ def search(
         count += MORE
     progress("the best of them")
     if thorough:
-        seen, errors = _nearer(small, radius, lam, seen.take(_distinct(seen, errors, spacing, count, known)), known)
+        seen, errors = _nearer(small, radius, lam, followed(count)[0], known)
     cells = seen.take(_distinct(seen, errors, spacing, CELLS, known))
     favoured = asked.take([0]) if trusted and len(asked) else None
     if favoured is not None and not any(same_well(favoured, c, spacing, known) for c in cells.each()):
         cells = Points.joined([cells, favoured])
-    trials = Trials(measurement, lens, terms, side=SIDE)
+    trials = Trials(measurement, lens, terms, side=SIDE, rough=True)
     wells = _bottoms(trials, radius, lam, cells, favoured, known)
     widest = float(np.abs(grid.values[:, 0]).max())
     return verdict(trials, wells, favoured, known, landscape, thorough, math.inf if defocus is not None else widest)
@@ -162,6 +172,11 @@ def _radius(measurement: Measurement, optics: Optics) -> float:
     area = int(np.count_nonzero(aperture > 0.5 * aperture.max()))
     q = [1 / (n * s) for n, s in zip(shape, measurement.sampling, strict=True)]
     return math.sqrt(max(area, 1) * q[0] * q[1] / math.pi)
+
+
+def _rough(trials: Trials, points: Points) -> np.ndarray:
+    """Errors (K,) of points, of those that fit it with the binned detector."""
+    return trials.errors(points, COARSE_SWEEPS, trials.fit_binned(points)).mean(1)
 
 
 def _rotation_step(trials: Trials, radius: float) -> float:
@@ -253,7 +268,7 @@ def _nearer(small: Trials, radius: float, lam: float, cells: Points, known: Know
     """Points of the grid moved towards the bottoms of their wells, as far as the small block tells, with their errors:
     on the larger block the wells are narrower than the grid's steps."""
     free, scales = _free(small, known, "C10", "C12", "rotation"), scales_of(small, radius, lam)
-    moved = Points.joined([b.point() for b in bottoms(small, cells, scales, free, sweeps=COARSE_SWEEPS)])
+    moved = Points.joined([b.point() for b in bottoms(small, cells, scales, free, sweeps=COARSE_SWEEPS, rough=2)])
     both = Points.joined([cells, moved])
     errors = small.errors(both, COARSE_SWEEPS).mean(1)
     lower = errors.reshape(2, -1).argmin(0) * len(cells) + np.arange(len(cells))
@@ -274,16 +289,18 @@ def _bottoms(
     spacing = _rotation_step(trials, radius)
     cells = _better_ways_round(trials, cells, known)
     plain, whole = _free(trials, known, "C10", "rotation"), _free(trials, known, "C10", "C12", "rotation")
-    wells = _apart(bottoms(trials, cells, scales, plain, sweeps=SWEEPS), spacing, known)
+    wells = bottoms(trials, cells, scales, plain, sweeps=SWEEPS, rough=2)
+    exactly = trials.errors(Points.joined([w.point() for w in wells]), SWEEPS).mean(1)
+    wells = _apart([replace(w, error=float(e)) for w, e in zip(wells, exactly, strict=True)], spacing, known)
     few = [w.point() for w in wells[:FINALISTS]]
     if favoured is not None:
         few += [w.point() for w in wells[FINALISTS:] if same_well(favoured, w.point(), NEARBY, known)]
-    lowest = bottoms(trials, Points.joined(few), scales, whole, sweeps=SWEEPS)
+    lowest = bottoms(trials, Points.joined(few), scales, whole, sweeps=SWEEPS, rough=1)
     if known.transpose is None and known.rotation is None and {"C10", "C12a", "C12b"} <= set(trials.terms):
         strong = [w.point() for w in lowest if is_astigmatic(w.point(), trials.terms)]
         if strong:  # the same images lie as far apart with the other transpose, defocus and astigmatism exchanged
             others = _better_ways_round(trials, Points.joined(strong).exchanged(trials.terms), known)
-            lowest += bottoms(trials, others, scales, whole, sweeps=SWEEPS)
+            lowest += bottoms(trials, others, scales, whole, sweeps=SWEEPS, rough=1)
     lowest = _apart(lowest, spacing, known)
     near = CONNECTED * spacing
     return lowest + [w for w in wells if not any(same_well(w.point(), f.point(), near, known) for f in lowest)]

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy.fft import next_fast_len
 
 from ptywidgets.engine import Aberrations, Optics, prepare
 from ptywidgets.engine.calibrate import find_optics
-from ptywidgets.engine.calibrate.coarse.coarse_block import asked_pixels, moved_aperture
+from ptywidgets.engine.calibrate.coarse.coarse_block import Cut, asked_pixels, moved_aperture
 from ptywidgets.engine.calibrate.coarse.refine_optics import refine_optics
 from ptywidgets.engine.direct import bright_field
 from ptywidgets.engine.preprocess import wrapped_angle
@@ -64,3 +65,11 @@ def test_a_moved_aperture_keeps_its_counts_and_does_not_ring():
     assert moved[0].max() <= 1 + 1e-6
     centre = [(moved[0] ** 2 * axis).sum() / disk.sum() for axis in (k[:, None], k[None])]
     np.testing.assert_allclose(centre, [0.5, -0.3], atol=1e-4)
+
+
+@pytest.mark.parametrize("multiple", [2, 4])
+def test_the_side_of_a_cut_is_even_and_of_a_length_of_which_transforms_are_fast(multiple):
+    k = np.fft.fftfreq(96, 1 / 96)
+    sides = [Cut.about(np.hypot(k[:, None], k) < r, (0.5, 0.5), 1.4, multiple).n for r in np.arange(3, 40, 0.5)]
+    assert all(n % multiple == 0 and next_fast_len(n) == n for n in sides)
+    assert sides == sorted(sides) and sides[-1] == 96

@@ -20,7 +20,7 @@ class Bowl:
     def __len__(self):
         return len(self.middles)
 
-    def errors(self, points, sweeps):
+    def errors(self, points, sweeps, rough=None):
         x = np.concatenate([points.values, points.rotation[:, None]], axis=1)[:, None] - self.middles
         return 1 + np.einsum("kji,il,kjl->kj", x, self.square, x)
 
@@ -61,7 +61,7 @@ def test_a_minimum_that_runs_away_without_a_part_of_the_block_is_not_sharp():
     """All parts but one fall on and on: what is left without that one is no minimum, and nothing like one is stated."""
 
     class Slope(Bowl):
-        def errors(self, points, sweeps):
+        def errors(self, points, sweeps, rough=None):
             x = np.concatenate([points.values, points.rotation[:, None]], axis=1)[:, None] - self.middles
             return 10 + 0.01 * (x**2).sum(-1) + x[..., 0]
 

@@ -7,6 +7,7 @@ import pytest
 
 from ptywidgets import samples
 from ptywidgets.engine import Optics, prepare
+from ptywidgets.engine.calibrate.search import trial
 from ptywidgets.engine.calibrate.search.trial import Points, Trials
 from ptywidgets.engine.core.errors import InsufficientData
 from ptywidgets.engine.preprocess.rotation import rotate_vectors
@@ -91,3 +92,53 @@ def test_exchanged_points_move_every_beam_s_image_alike(rotation, transpose):
     other = one.exchanged(terms)
     assert bool(other.transpose[0]) is not transpose and other.values[0, 0] > 0
     np.testing.assert_allclose(shifts(other), shifts(one), atol=1e-9)
+
+
+@pytest.fixture(scope="module")
+def finer():
+    dataset = samples.ducky("small", dose=1e5)
+    return prepare(dataset, rotation=0.0, transpose=False), Optics.from_dataset(dataset)
+
+
+def some(count):
+    """Points all over the range that fits half of the window of 48 pixels."""
+    rng = np.random.default_rng(5)
+    return Points(rng.uniform(-180, 180, count), rng.random(count) < 0.5, rng.uniform(-330, 330, (count, 1)))
+
+
+@pytest.mark.parametrize("moved", [0.0, 0.5])
+def test_a_binned_detector_explains_as_many_counts_where_probes_fit_half_of_the_window(finer, moved):
+    """Also where patterns lie between pixels: a ramp on the wave made it explain less than nothing."""
+    measurement, optics = finer
+    measurement = replace(measurement, shifts=np.full_like(np.asarray(measurement.shifts), moved))
+    trials, binned = (Trials(measurement, optics, side=6, binning=b) for b in (1, 2))
+    assert binned.n == trials.n // 2 and binned.sampling == pytest.approx(trials.sampling)
+    points = some(60)
+    assert binned.holds(points).all()
+    explained = [(t.nothing - t.errors(points, 2).mean(1)) * t.counts for t in (trials, binned)]
+    assert np.corrcoef(explained)[0, 1] > 0.9
+
+
+def test_rough_errors_are_of_what_fits_and_the_best_of_them_are_tried_again(finer, monkeypatch):
+    monkeypatch.setattr(trial, "BINNED", 16)
+    trials = Trials(*finer, side=6, rough=True)
+    points = Points.joined([some(40), at((-15, False, -400), (70, True, 600))])
+    held = trials.fit_binned(points)
+    assert held.tolist() == 40 * [True] + 2 * [False]
+    exactly, rough = trials.errors(points, 2), trials.errors(points, 2, held)
+    assert rough[40:] == pytest.approx(exactly[40:])  # whose probes are too wide
+    assert not np.allclose(rough[:40].mean(1), exactly[:40].mean(1), rtol=1e-3)
+    gauged = trials.gauge(points, rough.mean(1), 2)
+    best = np.argsort(rough[:40].mean(1))[: trial.GAUGED]
+    assert gauged[best] == pytest.approx(exactly[best].mean(1))
+    off = np.abs(np.delete(gauged[:40], best) - np.delete(exactly[:40].mean(1), best))
+    assert off.max() < 0.15 * (trials.nothing - exactly.mean(1).min())
+    after = trials.nothing - trials.gain * (trials.nothing - rough[:40].mean(1))  # from then on all are gauged
+    assert trials.errors(points, 2, held)[:40].mean(1) == pytest.approx(after, rel=1e-5)
+
+
+def test_a_small_detector_is_not_binned(ducky):
+    trials = Trials(*ducky, side=6, rough=True)
+    assert trials.binned is None and not trials.fit_binned(at((0, False, 0))).any()
+    errors = np.array([0.1])
+    assert trials.gauge(at((0, False, 0)), errors, 2) is errors
