@@ -320,8 +320,8 @@ class Source:
         opened = ask("read")(
             at,
             self.dataset or None,
-            vacuum=False,
-            mask=False,
+            vacuum=None if self._is_own("vacuum") else False,
+            mask=None if self._is_own("mask") or self._is_own("scan_mask") else False,
             scan_shape=self.scan_shape,
             allow_external=self.allow_external,
             choose=self.choose,
@@ -331,11 +331,18 @@ class Source:
         )
         return self.redo(opened, mask=mask, scan_mask=scan_mask, vacuum=vacuum)
 
-    @property
-    def _tells_blanks(self) -> bool:
-        """Whether the scan mask is what a reader says of positions without a pattern: it is there once it has read."""
-        mask = self.scan_mask
-        return mask is not None and bool(mask.path) and mask.path == self.path and not mask.dataset
+    def _is_own(self, name: str) -> bool:
+        """Whether a mask or the vacuum pattern is in the data's own file, where the reader finds and turns it."""
+        supplied: Supplied | None = getattr(self, name)
+        return supplied is not None and bool(supplied.path) and supplied.path == self.path and not supplied.after
+
+    def _came_along(self, name: str, opened: Source) -> bool:
+        """Whether it is there once the file has been read."""
+        supplied: Supplied | None = getattr(self, name)
+        there: Supplied | None = getattr(opened, name)
+        if supplied is None or there is None or not self._is_own(name):
+            return False
+        return there.path == opened.path and there.dataset == supplied.dataset
 
     @property
     def overrides(self) -> dict[str, Any]:
@@ -359,14 +366,13 @@ class Source:
     ) -> Dataset:
         """Do to `dataset`, the data as they were stored, what was done before; arrays as in :meth:`open`."""
         given = {"mask": mask, "scan_mask": scan_mask, "vacuum": vacuum}
-        blanks = dataset.scan_mask if self._tells_blanks else None
-        dataset = dataclasses.replace(dataset, mask=None, scan_mask=blanks, vacuum=None)
+        along = {name: self._came_along(name, dataset.source) for name in given}
+        kept: dict[str, Any] = {name: getattr(dataset, name) if along[name] else None for name in given}
+        dataset = dataclasses.replace(dataset, **kept)
         for number in range(len(self.operations) + 1):
             for name, array in given.items():
                 supplied: Supplied | None = getattr(self, name)
-                if name == "scan_mask" and self._tells_blanks:
-                    continue
-                if array is None and supplied is not None and supplied.after == number:
+                if array is None and supplied is not None and supplied.after == number and not along[name]:
                     dataset = _supply(dataset, name, supplied)
             if number < len(self.operations):
                 dataset = self.operations[number].apply(dataset)

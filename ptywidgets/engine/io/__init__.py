@@ -113,7 +113,8 @@ def read(
         Patterns to skip at the start of a stack; below 0, blanks to put before the first. Positions that are then
         without a pattern are zeros, and left out by the scan mask.
     flip : "rows", "columns" or "both", optional
-        Detector axes to turn about, where the camera's image is read the other way than the microscope shows it.
+        Detector axes to turn about, where the camera's image is read the other way than the microscope shows it. A mask
+        and a vacuum pattern in the same file are turned, too; arrays that are given are as the patterns are read.
     detector_shape, dtype, header_bytes, gap_bytes : (Qy, Qx), numpy.dtype, int, int, optional
         How a file of bare numbers is laid out: a pattern's rows and columns, the type of a pixel with its byte order,
         bytes before the first pattern, and bytes after each. Given together, for such files only.
@@ -159,7 +160,16 @@ def read(
     name = printable(file.name)
     found = scanned(found, scan_shape, sync_offset, name, axes).in_order(axes, name)
     check_scan_shape(found.data, scan_shape)
-    data = found.data if flip is None else FlippedArray(found.data, flip != "columns", flip != "rows")
+    turned = _Turned(*found.swapped, flip in ("rows", "both"), flip in ("columns", "both"))
+    data = found.data if flip is None else FlippedArray(found.data, turned.rows, turned.columns)
+    if flip is not None or (axes is not None and turned.detector):
+        for argument, given in (("mask", mask), ("vacuum", vacuum)):
+            if isinstance(given, (str, os.PathLike)):
+                raise ParameterError(
+                    f"{argument} is a file, and {'flip' if flip else 'axes'} turns the patterns, so that it is not "
+                    f"said which way round the {argument} is; open and turn it as the patterns are, and pass the array: "
+                    f"{'read_mask(file)[0]' if argument == 'mask' else 'read_pattern(file)'}[::-1] for flip='rows'."
+                )
     resolved = resolve_calibration(found.entries, calibration, file.name)
     where = origins(found.entries, calibration)
     stated = [(name, getattr(resolved, name)) for name in where if getattr(resolved, name, None) is not None]
@@ -192,12 +202,28 @@ def read(
             found.scan_mask, confirm=True, origin=_at(file, found.at, "positions that have a pattern")
         )
     if mask is None or mask is True:
-        result = _stored_masks(result, found.mask_in or file, found.at)
+        result = _stored_masks(result, found.mask_in or file, found.at, turned)
     elif mask is not False:
         result = result.with_mask(mask)
     if vacuum is None or vacuum is True:
-        return result if found.vacuum is None else result.with_vacuum(found.vacuum, origin=_at(file, found.vacuum_at))
+        if found.vacuum is None:
+            return result
+        return result.with_vacuum(turned.flipped(found.vacuum), origin=_at(file, found.vacuum_at))
     return result if vacuum is False else result.with_vacuum(vacuum)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Turned:
+    """How the data are turned from what is stored; what belongs to them in the same file is turned likewise."""
+
+    scan: bool  # whether its rows and columns were exchanged
+    detector: bool
+    rows: bool  # whether the detector's rows were turned about
+    columns: bool
+
+    def flipped(self, image: np.ndarray) -> np.ndarray:
+        """An image of the detector, its axes in order."""
+        return image[:: -1 if self.rows else 1, :: -1 if self.columns else 1]
 
 
 def _linked(file: Path, at: str) -> tuple[str, ...]:
@@ -228,13 +254,13 @@ def _one_scan(data: Any, choose: int | str | None, file: Path) -> Any:
     )
 
 
-def _stored_masks(dataset: Dataset, file: Path, at: str) -> Dataset:
+def _stored_masks(dataset: Dataset, file: Path, at: str, turned: _Turned) -> Dataset:
     """With the masks that lie beside the data in an HDF5 file."""
     if not is_hdf5(file):
         return dataset
     with open_hdf5(file) as opened, hdf5_errors(file):
-        pixels_at = mask_beside(opened, at, dataset.detector_shape)
-        scan_at = scan_mask_beside(opened, dataset.scan_shape)
+        pixels_at = mask_beside(opened, at, dataset.detector_shape[:: -1 if turned.detector else 1])
+        scan_at = scan_mask_beside(opened, dataset.scan_shape[:: -1 if turned.scan else 1])
         pixels = None if pixels_at is None else stored_mask(opened, pixels_at, file)
         positions = None if scan_at is None else stored_mask(opened, scan_at, file)
     if pixels is not None and not pixels[0].all():
@@ -244,10 +270,12 @@ def _stored_masks(dataset: Dataset, file: Path, at: str) -> Dataset:
                 f"{printable(pixels_at)} in {printable(file.name)} would leave {int(pixels[0].sum())} of "
                 f"{pixels[0].size} pixels; pass read(path, mask=False) to leave it out, or a mask of your own."
             )
-        dataset = dataset.with_mask(pixels[0], origin=_at(file, pixels_at, pixels[1]))
+        mask = turned.flipped(pixels[0].T if turned.detector else pixels[0])
+        dataset = dataset.with_mask(mask, origin=_at(file, pixels_at, pixels[1]))
     if positions is not None and not positions[0].all():
         assert scan_at is not None
-        dataset = dataset.with_scan_mask(positions[0], confirm=True, origin=_at(file, scan_at, positions[1]))
+        counted = positions[0].T if turned.scan else positions[0]
+        dataset = dataset.with_scan_mask(counted, confirm=True, origin=_at(file, scan_at, positions[1]))
     return dataset
 
 

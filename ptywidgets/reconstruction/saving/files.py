@@ -197,9 +197,9 @@ def opened(
                     f"{os.path.basename(one)} is a saved reconstruction, not a data file; a tilt series is opened "
                     "from the data of each tilt, and a saved one by itself: Reconstruction.load(path)."
                 )
-    datasets = [read(one, **calibration) for one in files]
     if vacuum is not None:
-        datasets = [dataset.with_vacuum(vacuum) for dataset in datasets]
+        calibration["vacuum"] = vacuum
+    datasets = [read(one, **calibration) for one in files]
     return _made(kind, dataset=datasets if several else datasets[0], tilts=tilts, defocus=defocus)
 
 

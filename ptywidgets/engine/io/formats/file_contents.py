@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.core.errors import DataError, FileFormatError
+from ptywidgets.engine.core.errors import DataError, DataWarning, FileFormatError
+from ptywidgets.engine.data.dataset_checks import sizes
 from ptywidgets.engine.io.arrays.axes import (
     AXES,
     Mark,
@@ -39,7 +41,7 @@ class FileContents:
     # a stack (J, Qy, Qx) in the order of the scan.
     data: Any
     entries: list[CalibrationEntry] = field(default_factory=list)
-    vacuum: np.ndarray | None = None  # (Qy, Qx)
+    vacuum: np.ndarray | None = None  # as it is stored, its axes in the order of the detector's there
     metadata: dict[str, str] = field(default_factory=dict)
     at: str = ""  # path inside the file
     vacuum_at: str = ""  # of the vacuum pattern, inside the file
@@ -50,6 +52,7 @@ class FileContents:
     scan_from: str = ""  # where it does
     scan_axes: tuple[Mark, ...] = ()  # what is said of a stack's two scan axes
     scan_mask: np.ndarray | None = None  # (Ry, Rx), True where the position was visited, where not all were
+    swapped: tuple[bool, bool] = (False, False)  # whether rows and columns of scan, and detector, were exchanged
     mask_in: Path | None = None  # the file that a mask of the detector is looked for in, where it is another one
 
     def as_scan(self, scan_shape: tuple[int, int]) -> FileContents:
@@ -91,8 +94,15 @@ class FileContents:
         if order != (0, 1, 2, 3):
             metadata[AXES] = order_in_words(order, why)
         data, vacuum = reordered(self.data, order), self.vacuum
+        swapped = order[0] > order[1], order[2] > order[3]
+        if vacuum is not None and swapped[1]:
+            vacuum = vacuum.T
         if vacuum is not None and vacuum.shape != tuple(data.shape[2:]):
-            vacuum = None  # it was looked for by the shape that other axes have
+            # it was looked for by the shape that other axes have
+            words = f"the vacuum pattern {printable(self.vacuum_at)} of {what} is {sizes(vacuum.shape)}"
+            message = f"{words} and the detector {sizes(data.shape[2:])}; it is left out."
+            warnings.warn(message, DataWarning, stacklevel=3)
+            vacuum = None
             metadata.pop("vacuum", None)
         return FileContents(
             data=data,
@@ -101,6 +111,7 @@ class FileContents:
             metadata=metadata,
             at=self.at,
             vacuum_at="" if vacuum is None else self.vacuum_at,
-            scan_mask=self.scan_mask if self.scan_mask is None or order[0] < order[1] else self.scan_mask.T,
+            scan_mask=self.scan_mask.T if self.scan_mask is not None and swapped[0] else self.scan_mask,
+            swapped=swapped,
             mask_in=self.mask_in,
         )

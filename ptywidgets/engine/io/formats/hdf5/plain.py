@@ -66,8 +66,6 @@ def read(
         detector = _detector_axes(marks, order)
         vacuum_at = vacuum_path(file, tuple(found.shape[axis] for axis in sorted(detector)))
         vacuum = None if vacuum_at is None else array_2d(file[vacuum_at], path)
-        if vacuum is not None and list(detector) != sorted(detector):
-            vacuum = vacuum.T
         if vacuum_at is not None:
             metadata["vacuum"] = vacuum_at
         positions = translation(file, int(found.shape[0])) if found.ndim == 3 else None
