@@ -167,7 +167,7 @@ def read(
             if isinstance(given, (str, os.PathLike)):
                 raise ParameterError(
                     f"{argument} is a file, and {'flip' if flip else 'axes'} turns the patterns, so that it is not "
-                    f"said which way round the {argument} is; open and turn it as the patterns are, and pass the array: "
+                    f"said which way round it is; open it, turn it as the patterns are, and pass the array: "
                     f"{'read_mask(file)[0]' if argument == 'mask' else 'read_pattern(file)'}[::-1] for flip='rows'."
                 )
     resolved = resolve_calibration(found.entries, calibration, file.name)

@@ -52,8 +52,15 @@ class Exports:
             ) from None
         if not isinstance(overwrite, bool):  # "no" would be true
             raise ParameterError(f"overwrite is {printable(repr(overwrite), 60)}; expected True or False.")
+        if not str(path).strip() or "\0" in str(path):
+            raise FileFormatError(f"path is {printable(repr(path), 60)}; expected the name of a file or of a folder.")
         suffix = target.suffix.lower()
-        if not suffix or target.is_dir():
+        try:
+            folder = not suffix or target.is_dir()
+            (target / FOLDER[0] if folder else target).exists()  # raises for what no system can have
+        except OSError as error:
+            raise FileFormatError(f"{printable(target.name)} is no usable name ({error.strerror}).") from None
+        if folder:
             return self._folder(target, overwrite)
         if suffix not in KINDS:
             raise ParameterError(
@@ -133,27 +140,30 @@ class Exports:
         write_hspy(path, phase.astype(np.float32), axes, "phase", "phase (rad)")
 
     def _settings(self) -> dict[str, Any]:
-        recon = self.recon
-        known = recon.calibration
+        """Of what the result was made with, whatever has been set since."""
+        recon, of = self.recon, self.recon._maker.made_of
+        assert of is not None  # there is a result
+        changed = recon.made_with
         return {
-            "made": new_provenance(recon.dataset),
+            "made": new_provenance(of.dataset),
             "status": recon.status,
             "message": recon.message,
+            "made_with": changed and f"{changed} than is set now",
             "doubts": [dataclasses.asdict(finding) for finding in recon.doubts],
             "iterations": recon.iteration,
             "errors": [float(loss) for loss in recon.losses],
             "pixel_A": self._pixel()[0],
-            "rotation_deg": recon.rotation,
-            "transpose": recon.transpose,
-            "estimates": [dataclasses.asdict(estimate) for estimate in recon.estimates],
-            "calibration": None if known is None else to_plain(known),
-            "optics": to_plain(recon.optics),
-            "preparation": to_plain(recon.preparation),
-            "object_type": recon.object_type,
-            "model": to_plain(recon.model),
+            "rotation_deg": of.measurement.rotation,
+            "transpose": of.measurement.transpose,
+            "estimates": [] if changed else [dataclasses.asdict(estimate) for estimate in recon.estimates],
+            "calibration": to_plain(of.measurement.calibration),
+            "optics": to_plain(of.optics),
+            "preparation": to_plain(of.preparation),
+            "object_type": of.object_type,
+            "model": to_plain(of.model),
             "schedule": recon.schedule,
             "plan": to_plain(recon.plan),
-            "data": "" if recon.dataset is None else recon.dataset.source.describe(),
+            "data": of.dataset.source.describe(),
         }
 
 

@@ -81,6 +81,9 @@ def test_what_cannot_be_exported_is_told(recon, tmp_path):
     with pytest.raises(FileFormatError, match="never written over"):
         (tmp_path / "link.tif").symlink_to(recon.dataset.path)
         recon.export(tmp_path / "link.tif", overwrite=True)
+    for name in ("", " ", "a\0.tif", "l" * 300 + ".tif", "l" * 300):
+        with pytest.raises(FileFormatError):
+            recon.export(name)
     (tmp_path / "mine.tif").write_bytes(b"mine")
     with pytest.raises(FileInTheWay):
         recon.export(tmp_path / "mine.tif")
@@ -114,3 +117,21 @@ def test_a_tiff_is_whole(shape):
         pages.append(np.frombuffer(content[first : first + size], "<f4").reshape(tags[257][3], tags[256][3]))
         at = struct.unpack_from("<I", content, at + 2 + 12 * count)[0]
     np.testing.assert_array_equal(np.squeeze(np.stack(pages)), np.squeeze(image))
+
+
+def test_a_result_is_exported_with_what_it_was_made_with(tmp_path):
+    recon = Reconstruction(samples.ducky("tiny"), defocus=250).run(1)
+    before = json.loads(Path(recon.export(tmp_path / "a.json")[0]).read_text())
+    assert before["made_with"] == "" and before["estimates"]
+    recon.dataset = samples.ducky("small")
+    after = json.loads(Path(recon.export(tmp_path / "b.json")[0]).read_text())
+    assert after["made_with"].startswith("other data") and after["made"]["data_name"] == "ducky tiny"
+    for name in ("made", "calibration", "rotation_deg", "optics", "data", "pixel_A", "errors"):
+        if name == "made":
+            assert after[name]["data_fingerprint"] == before[name]["data_fingerprint"]
+        else:
+            assert after[name] == before[name], name
+    recon = Reconstruction(samples.ducky("tiny"), defocus=250).run(1)
+    recon.set_calibration(scan_step=3.0)
+    settings = json.loads(Path(recon.export(tmp_path / "c.json")[0]).read_text())
+    assert settings["calibration"]["scan_step"] == 1.5 and settings["made_with"]

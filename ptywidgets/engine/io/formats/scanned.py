@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -73,7 +74,14 @@ def scanned(
     if sync_offset is not None:
         return _synchronised(found, told, _whole(sync_offset))
     rows, columns = told
-    if scan_shape is None and rows * columns != patterns:
+    if scan_shape is not None and rows * columns != patterns:
+        raise DataError(
+            f"{name} holds {patterns} diffraction patterns but scan_shape={_checked(scan_shape)} has {rows * columns} "
+            f"scan positions; pass the rows and columns that the scan has, such as {likely_scan_shape(patterns)}, or, "
+            "where it was cut short or patterns lie before or after it, the number of the pattern that it begins with: "
+            "sync_offset=0 for the first. Positions without a pattern are left out then."
+        )
+    if rows * columns != patterns:
         rows = _rows_that_are_there(found, told, patterns, name)
         left = patterns - rows * columns
         words = f"{rows} of {told[0]} rows of the scan are in the file"
@@ -129,7 +137,7 @@ def _synchronised(found: FileContents, shape: tuple[int, int], offset: int) -> F
 
 def _checked(scan_shape: Any) -> tuple[int, int]:
     try:
-        ry, rx = (int(n) for n in scan_shape)
+        ry, rx = (operator.index(n) for n in scan_shape)
     except (TypeError, ValueError):
         ry = rx = 0
     if ry < 1 or rx < 1:
