@@ -262,7 +262,7 @@ def test_crop_and_bin_by_the_fields(browser, data):
         ("scan", "0:99, 0:12", "crop of the scan"),
         ("detector", "0:30, 0:64", 'at least, or tick "cut disk".'),
         ("bin_scan", "0", "binning of the scan"),
-        ("bin_detector", HOSTILE, "no binning"),
+        ("bin_detector", HOSTILE, "not a binning"),
     ],
 )
 def test_a_part_that_cannot_be_is_told_and_nothing_changes(browser, data, field, entry, message):

@@ -1,4 +1,4 @@
-"""numpy's .npy, mapped into memory and never unpickled."""
+"""numpy's .npy, read piece by piece and never unpickled."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import numpy as np
 
 from ptywidgets.engine.core.errors import FileFormatError
 from ptywidgets.engine.data.dataset_checks import checked_pattern
+from ptywidgets.engine.io.arrays.axes import reordered
+from ptywidgets.engine.io.arrays.planes import Planes
+from ptywidgets.engine.io.arrays.stacks import Records
 from ptywidgets.engine.io.detect_format import first_bytes, not_understood, printable
 from ptywidgets.engine.io.formats.file_contents import FileContents, single_array
 
@@ -26,9 +29,25 @@ def read(
     path: Path, dataset: str | None = None, scan_shape: tuple[int, int] | None = None, allow_external: bool = False
 ) -> FileContents:
     """A 4-D array, or a 3-D stack."""
-    data: Any = mapped(path)
     single_array(path, dataset)
-    return FileContents(data)
+    return FileContents(_in_pieces(path, mapped(path)))
+
+
+def _in_pieces(path: Path, array: np.ndarray) -> Any:
+    """The array as one that is read piece by piece: a map whose file becomes shorter would end the process.
+
+    Others than scans and stacks of whole and real numbers stay mapped.
+    """
+    if not isinstance(array, np.memmap) or array.dtype.kind not in "iuf" or 0 in array.shape:
+        return array
+    offset, shape = int(array.offset), array.shape
+    if array.ndim == 3 and array.flags.c_contiguous:
+        return Records(path, np.dtype((array.dtype, shape[1:])), shape[0], offset)
+    if array.ndim == 4 and array.flags.c_contiguous:
+        return Planes(path, array.dtype, shape, offset)
+    if array.ndim == 4 and array.flags.f_contiguous:
+        return reordered(Planes(path, array.dtype, shape[::-1], offset), (3, 2, 1, 0))
+    return array
 
 
 def read_pattern(path: Path, dataset: str | None = None, allow_external: bool = False) -> np.ndarray:
