@@ -39,6 +39,12 @@ _READING = (  # arguments of read()
     *("format", "sync_offset", "flip", "detector_shape", "dtype", "header_bytes", "gap_bytes"),
 )
 
+# one of them in a message, with its value
+_ARGUMENT = re.compile(
+    rf"(?<![-\w])({'|'.join(('energy', 'semiangle', 'scan_step', 'q_pixel', *_READING))})="
+    r"(\([\d., -]+\)|'[^'\\]*'|[-+]?[\d.]+(?:e[-+]?\d+)?(?<!\.))"
+)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status."""
@@ -62,6 +68,8 @@ def _in_flags(words: str) -> str:
     --------
     >>> _in_flags("pass the rows and columns: read(path, scan_shape=(3, 4)).")
     'pass the rows and columns: --scan-shape=3,4.'
+    >>> _in_flags("read(path, choose=0) to choose=1, or choose='sum'")
+    '--choose=0 to --choose=1, or --choose=sum'
     """
     out, start = "", 0
     for match in re.finditer(r"read\(path, (?=[a-z_]+=)", words):
@@ -75,12 +83,13 @@ def _in_flags(words: str) -> str:
             given = {one.arg: ast.literal_eval(one.value) for one in getattr(call, "keywords", [])}
         except (SyntaxError, ValueError):  # words that stand for a value
             continue
-        flags = " ".join(
-            f"--{str(name).replace('_', '-')}={','.join(map(str, v)) if isinstance(v, tuple) else v}"
-            for name, v in given.items()
-        )
+        flags = " ".join(_flag(str(name), value) for name, value in given.items())
         out, start = out + words[start : match.start()] + flags, end + 1
-    return out + words[start:]
+    return _ARGUMENT.sub(lambda match: _flag(match[1], ast.literal_eval(match[2])), out + words[start:])
+
+
+def _flag(name: str, value: Any) -> str:
+    return f"--{name.replace('_', '-')}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
 
 
 @contextlib.contextmanager
@@ -359,6 +368,11 @@ def _part(options: argparse.Namespace) -> Dataset:
 
 
 def _convert(options: argparse.Namespace) -> int:
+    if options.output.suffix.lower() not in (".h5", ".hdf5", ".emd"):
+        raise PtyError(
+            f"{options.output.name} would be HDF5, the only format that is written; expected a name with .h5, .hdf5 or "
+            ".emd."
+        )
     dataset = _part(options)
     if options.vacuum is not None:
         dataset = dataset.with_vacuum(options.vacuum)

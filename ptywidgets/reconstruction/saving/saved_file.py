@@ -304,7 +304,7 @@ def refuse_other(
             "defocus": "set recon.optics",
             "vacuum": "set recon.optics = recon.optics.replace(vacuum=...)",
             "mask": "set recon.dataset = recon.dataset.with_mask(...)",
-        }.get(argument, f"recon.set_calibration({argument}=...)" if argument in NAMES else "open the data")
+        }.get(argument, f"recon.set_calibration({argument}=...)" if argument in NAMES else "")
         original = "" if source is None or not source.path else f" {source.path}"
         if flags:
             flag = f"--{argument.replace('_', '-')}"
@@ -314,8 +314,8 @@ def refuse_other(
             )
         raise ParameterError(
             f"{name} is a saved reconstruction, and {argument}={shown} is given; {has}. Leave it out to go on with "
-            f"the saved one. To begin anew with another one, open the data{original} themselves, or after opening "
-            f"{change}, after which the next run starts anew."
+            f"the saved one. To begin anew with another one, open the data{original} themselves"
+            f"{f', or after opening {change}, after which the next run starts anew' if change else ''}."
         )
 
 
