@@ -127,8 +127,8 @@ def given_order(axes: str | Sequence[str]) -> tuple[int, ...]:
         if sorted(names) == sorted(known):
             return tuple(names.index(name) for name in known)
     raise DataError(
-        f"axes is {axes!r}; expected the four names Ry, Rx (scan) and Qy, Qx (detector) in the order in which the array "
-        "has them, such as axes='Qy Qx Ry Rx', or, for a stack of patterns, the three names J (number of the "
+        f"axes is {axes!r}; expected the four names Ry, Rx (scan) and Qy, Qx (detector) in the order of the array, "
+        "such as axes='Qy Qx Ry Rx', or, for a stack of patterns, the three names J (number of the "
         "pattern), Qy and Qx, such as axes='Qy Qx J'."
     )
 

@@ -138,7 +138,9 @@ def listed_pages(path: Path) -> Pages:
 
 def _listed(file: BinaryIO, size: int, path: Path) -> Pages:
     walk = _Walk(file, size)
-    pages, numbers, texts = [], [], []
+    pages: list[Page] = []
+    numbers: list[int] = []
+    texts: list[str] = []
     for number, tags in enumerate(walk.directories()):
         text = tags.get("description", b"")
         if tags.get("subfile", [0])[0] & 1:  # a smaller version of another page
