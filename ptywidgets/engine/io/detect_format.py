@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import os
+import re
 from pathlib import Path
 
 from ptywidgets.engine.core.errors import FileFormatError
@@ -21,6 +23,8 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (HDF5_SIGNATURE, "HDF5 of Velox with no 4-D array of numbers; export the data from there, or open it in HyperSpy"),
     (b"\x80", "perhaps a Python pickle, which is never opened: it can run any program"),
 )
+_CHUNK = re.compile(r"[0-9]+(\.[0-9]+){2,}")  # the number of a chunk along each axis
+_LOOKED_AT = 1000  # names in a folder
 _CONVERT = "convert it to HDF5 or .npy, such as with rosettasciio or py4DSTEM.import_file"
 
 
@@ -39,6 +43,20 @@ def is_store(folder: Path) -> bool:
     return any((folder / name).is_file() for name in (".zgroup", ".zarray", ".zattrs", "zarr.json"))
 
 
+def _like_zarr(folder: Path) -> str:
+    """What in a folder is as in a store of zarr, in words; empty where nothing is."""
+    if folder.suffix.lower() in (".zarr", ".zspy"):
+        return "by its name"
+    names = sorted(itertools.islice((file.name for file in folder.iterdir()), _LOOKED_AT))
+    for name in names:
+        if _CHUNK.fullmatch(name):
+            return f"it holds {printable(name, 40)!r}, as chunks are called"
+    chunks = folder / "c"  # of version 3
+    if chunks.is_dir() and any(child.name.isdigit() for child in itertools.islice(chunks.iterdir(), _LOOKED_AT)):
+        return "it holds 'c', as the folder of chunks is called"
+    return ""
+
+
 def _existing(path: str | os.PathLike[str], stores: bool) -> Path:
     try:
         file = Path(path).expanduser()
@@ -48,13 +66,25 @@ def _existing(path: str | os.PathLike[str], stores: bool) -> Path:
         if stores and file.is_dir() and is_store(file):
             return file
         if file.is_dir():
-            inside = [f.name for f in sorted(file.iterdir()) if f.suffix.lower() in (".h5", ".hdf5", ".emd", ".npy")]
+            chunks = _like_zarr(file) if stores else ""
+            if chunks:
+                raise FileFormatError(
+                    f"{printable(str(file))} looks like a zarr store ({chunks}) without the file that says what it "
+                    "holds, zarr.json, or .zgroup or .zarray of older ones; copy or download it again, all of it."
+                )
+            inside = [
+                f.name
+                for f in sorted(file.iterdir())
+                if f.suffix.lower() in (".h5", ".hdf5", ".emd", ".npy") or (stores and f.is_dir() and is_store(f))
+            ]
             hint = f"; it holds {_listed(inside)}" if inside else ""
             raise FileFormatError(f"{printable(str(file))} is a folder; expected a file{hint}.")
         parent = file.parent
         if not parent.is_dir():
             raise FileFormatError(f"no such file: {printable(str(file))}; there is no folder {printable(str(parent))}.")
         names = [f.name for f in parent.iterdir() if f.is_file()]
+    except FileFormatError:  # a ValueError, too
+        raise
     except PermissionError:
         raise FileFormatError(f"{printable(str(path))} may not be read; check its permissions.") from None
     except (OSError, TypeError, ValueError, RuntimeError) as error:

@@ -19,6 +19,7 @@ from ptywidgets.engine.io.calibration_entries import CalibrationEntry, calibrati
 from ptywidgets.engine.io.detect_format import printable
 
 ORDER = ("Ry", "Rx", "Qy", "Qx")
+STACK = ("J", "Qy", "Qx")  # of a stack, J counts the patterns
 AXES = "axes"  # the key of the metadata that says what was done to them
 EVEN = 0.01  # steps that differ by more than this share of their mean are not equal
 _SCAN = re.compile(r"(scan|nav|r|pos|position|probe)?[ _]*(x|y|rows?|columns?|cols?|width|height)")
@@ -113,21 +114,23 @@ def found_order(marks: Sequence[Mark], what: str) -> tuple[int, ...]:
 
 
 def given_order(axes: str | Sequence[str]) -> tuple[int, ...]:
-    """The same from the names of the array's axes, such as "Qy Qx Ry Rx".
+    """The same from the names of the array's axes, such as "Qy Qx Ry Rx"; of a stack for each of (J, Qy, Qx).
 
     Examples
     --------
-    >>> given_order("Qx Qy Rx Ry")
-    (3, 2, 1, 0)
+    >>> given_order("Qx Qy Rx Ry"), given_order("Qy Qx J")
+    ((3, 2, 1, 0), (2, 0, 1))
     """
     several = axes.replace(",", " ").split() if isinstance(axes, str) else axes
     names = [str(name) for name in several] if isinstance(several, Iterable) else []
-    if sorted(names) != sorted(ORDER):
-        raise DataError(
-            f"axes is {axes!r}; expected the four names Ry, Rx (scan) and Qy, Qx (detector) in the order in which the "
-            "array has them, such as axes='Qy Qx Ry Rx'."
-        )
-    return tuple(names.index(name) for name in ORDER)
+    for known in (ORDER, STACK):
+        if sorted(names) == sorted(known):
+            return tuple(names.index(name) for name in known)
+    raise DataError(
+        f"axes is {axes!r}; expected the four names Ry, Rx (scan) and Qy, Qx (detector) in the order of the array, "
+        "such as axes='Qy Qx Ry Rx', or, for a stack of patterns, the three names J (number of the "
+        "pattern), Qy and Qx, such as axes='Qy Qx J'."
+    )
 
 
 def order_in_words(order: Sequence[int], why: str) -> str:
@@ -138,8 +141,9 @@ def order_in_words(order: Sequence[int], why: str) -> str:
     >>> order_in_words((1, 0, 3, 2), "MATLAB")
     'stored as (Rx, Ry, Qx, Qy), read as (Ry, Rx, Qy, Qx): MATLAB'
     """
-    stored = [ORDER[list(order).index(i)] for i in range(4)]
-    return f"stored as ({', '.join(stored)}), read as ({', '.join(ORDER)}): {why}"
+    names = ORDER if len(order) == len(ORDER) else STACK
+    stored = [names[list(order).index(i)] for i in range(len(names))]
+    return f"stored as ({', '.join(stored)}), read as ({', '.join(names)}): {why}"
 
 
 def reordered(data: Any, order: Sequence[int]) -> Any:

@@ -46,8 +46,10 @@ class FileContents:
     at: str = ""  # path inside the file
     vacuum_at: str = ""  # of the vacuum pattern, inside the file
     axes: tuple[Mark, ...] = ()  # what is said about each of the four
-    order: tuple[int, ...] = ()  # the axis that holds each of (Ry, Rx, Qy, Qx), where the format itself fixes that
+    # The axis that holds each of (Ry, Rx, Qy, Qx), where the format itself fixes that; of three, of (J, Qy, Qx).
+    order: tuple[int, ...] = ()
     order_from: str = ""  # why
+    order_doubt: str = ""  # a warning where that is not certain, and the axes are not given
     scan_shape: tuple[int, int] | None = None  # (Ry, Rx) of a stack, where the file says it
     scan_from: str = ""  # where it does
     scan_axes: tuple[Mark, ...] = ()  # what is said of a stack's two scan axes
@@ -84,9 +86,11 @@ class FileContents:
         if len(self.data.shape) != 4:
             return self  # refused by Dataset, which says how
         marks = self.axes if len(self.axes) == 4 else (Mark(),) * 4
-        if axes is not None:
-            order, why = given_order(axes), "as was asked for"
+        if axes is not None and len(named := given_order(axes)) == 4:  # three are of a stack, which is in order now
+            order, why = named, "as was asked for"
         elif self.order:
+            if self.order_doubt and axes is None:
+                warnings.warn(self.order_doubt, DataWarning, stacklevel=3)
             order, why = self.order, self.order_from
         else:
             order, why = found_order(marks, what), f"its axes are called {listed(marks)}"

@@ -14,6 +14,8 @@ A format is one module with
     ``scan_shape`` where the file says it; :mod:`ptywidgets.engine.io.formats.scanned` makes a scan of it.
 ``read_pattern(path, dataset, allow_external) -> ndarray (Qy, Qx)``
     Where the format can hold a single pattern.
+``hint(path) -> str``
+    Where a file that no format understands may be of this one all the same: what to pass; empty where it cannot be.
 
 Adding one is that file and a line in ``FORMATS``; :class:`ptywidgets.testing.contracts.formats.FormatContract` is its
 test.
@@ -25,7 +27,7 @@ import difflib
 from pathlib import Path
 from typing import Any
 
-from ptywidgets.engine.core.errors import ParameterError
+from ptywidgets.engine.core.errors import FileFormatError, ParameterError
 from ptywidgets.engine.io.detect_format import not_understood
 from ptywidgets.engine.io.formats.containers import matlab, npy, npz, rosettasciio, tiff, topspin, zarr
 from ptywidgets.engine.io.formats.hdf5 import arina, emd, plain, ptyd, stempy
@@ -71,4 +73,6 @@ def format_of(path: Path, key: str | None = None) -> Any:
     for module in FORMATS:
         if module.understands(path):
             return module
-    raise not_understood(path, f"{', '.join(keys())} (docs/formats.md)")
+    error = not_understood(path, f"{', '.join(keys())} (docs/formats.md)")
+    hints = [words for module in FORMATS if hasattr(module, "hint") and (words := module.hint(path))]
+    raise FileFormatError(" ".join([*hints, str(error)])) if hints else error

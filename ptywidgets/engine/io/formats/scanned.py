@@ -13,7 +13,7 @@ import numpy as np
 
 from ptywidgets.engine.core.errors import DataError, DataWarning, ParameterError, ScanShapeUnknown
 from ptywidgets.engine.data.dataset_checks import sizes
-from ptywidgets.engine.io.arrays.axes import given_order
+from ptywidgets.engine.io.arrays.axes import AXES, given_order, order_in_words, reordered
 from ptywidgets.engine.io.arrays.lazy import likely_scan_shape
 from ptywidgets.engine.io.arrays.stacks import Synchronised
 from ptywidgets.engine.io.formats.file_contents import FileContents
@@ -42,13 +42,19 @@ def scanned(
         Of the file, for messages.
     axes : str, optional
         As given to `read`: where the columns of the scan come first, the stack runs down each of them, and comes back
-        as (Rx, Ry, Qy, Qx), to be put in order after this.
+        as (Rx, Ry, Qy, Qx), to be put in order after this. Three names, of which one is J, say how the stack itself is
+        stored, and it is put in order here.
 
     Raises
     ------
     DataError
         When the number of patterns does not go with the shape, or no shape is known.
     """
+    order = None if axes is None else given_order(axes)
+    if order is not None and len(order) == 3:
+        found = _in_order(found, order, "as was asked for", axes, name)
+    elif len(found.order) == 3:
+        found = _in_order(found, found.order, found.order_from, axes, name)
     data = found.data
     if len(data.shape) != 3:
         if sync_offset:
@@ -69,7 +75,7 @@ def scanned(
             f"{name} is a stack of {patterns} patterns, {sizes(data.shape)}, and does not say how they were scanned",
             likely_scan_shape(patterns),
         )
-    if axes is not None and given_order(axes)[0] > given_order(axes)[1]:
+    if order is not None and len(order) == 4 and order[0] > order[1]:
         told = told[::-1]
     if sync_offset is not None:
         return _synchronised(found, told, _whole(sync_offset))
@@ -94,6 +100,35 @@ def scanned(
         cut = Synchronised(data, 0, rows * columns) if left else data
         found = replace(found, data=cut, metadata={**found.metadata, FRAMES: words})
     return found.as_scan((rows, columns))
+
+
+def _in_order(
+    found: FileContents, order: tuple[int, ...], why: str, axes: str | Sequence[str] | None, name: str
+) -> FileContents:
+    """A stack with its axes as (J, Qy, Qx), whatever else is said about them."""
+    if len(found.data.shape) != 3:
+        raise DataError(
+            f"axes is {axes!r}, which names the three axes of a stack, but the data of {name} are "
+            f"{sizes(found.data.shape)}; expected the four names Ry, Rx, Qy, Qx in the order of the array, such as "
+            "axes='Qy Qx Ry Rx'."
+        )
+    data, marks, vacuum = reordered(found.data, order), found.axes, found.vacuum
+    metadata = {key: words for key, words in found.metadata.items() if key != AXES}
+    if order != (0, 1, 2):
+        metadata[AXES] = order_in_words(order, why)
+    if vacuum is not None and vacuum.shape != tuple(data.shape[1:]):
+        vacuum = None  # it was looked for by the shape that other axes have
+        metadata.pop("vacuum", None)
+    return replace(
+        found,
+        data=data,
+        axes=tuple(marks[axis] for axis in order) if len(marks) == 3 else (),
+        order=(0, 1, 2, 3),
+        order_from="",
+        vacuum=vacuum,
+        vacuum_at="" if vacuum is None else found.vacuum_at,
+        metadata=metadata,
+    )
 
 
 def check_scan_shape(data: Any, scan_shape: tuple[int, int] | None) -> None:

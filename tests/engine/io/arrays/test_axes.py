@@ -245,3 +245,23 @@ def test_the_made_cxi_equals_its_truth():
     with np.load(FORMATS / "truth.npz") as truth:
         assert_is_truth(dataset, truth["u16"])
     assert dataset.calibration.scan_step == pytest.approx(1.5)
+
+
+def test_three_names_say_how_a_stack_is_stored(tmp_path):
+    stack = TRUTH.reshape(12, 7, 5)
+    np.save(tmp_path / "a.npy", stack.transpose(1, 2, 0))
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["dp"] = stack.transpose(2, 1, 0)  # a name that is taken for MATLAB's order
+    for name, axes in (("a.npy", "Qy Qx J"), ("a.h5", "Qx, Qy, J")):
+        dataset = read(tmp_path / name, axes=axes, scan_shape=(3, 4))
+        assert_is_truth(dataset)
+        assert "read as (J, Qy, Qx): as was asked for" in dataset.metadata["axes"]
+        assert_is_truth(pickle.loads(pickle.dumps(dataset)))
+        assert_is_truth(dataset.source.open())
+    np.save(tmp_path / "a.npy", stack)
+    assert "axes" not in read(tmp_path / "a.npy", axes=("J", "Qy", "Qx"), scan_shape=(3, 4)).metadata
+    np.save(tmp_path / "b.npy", TRUTH)
+    with pytest.raises(DataError, match=r"three axes of a stack, but the data of b.npy are 3 x 4 x 7 x 5"):
+        read(tmp_path / "b.npy", axes="Qy Qx J")
+    with pytest.raises(DataError, match=r"four names.*or, for a stack of patterns, the three names J"):
+        read(tmp_path / "a.npy", axes="Qy Qx")

@@ -268,6 +268,41 @@ def test_a_raw_of_another_name(folder):
     np.testing.assert_array_equal(read(path).load().data, TRUTH)
 
 
+def test_a_raw_that_was_cut_is_known_by_its_name(tmp_path):
+    whole = write_raw(tmp_path / "scan_x3_y2.raw").read_bytes()
+    path = tmp_path / "scan_x3_y2.raw"
+    for size, words in (
+        (5 * 66560, "1 of 2 rows"),
+        (3 * 66560, "1 of 2 rows"),
+        (4 * 66560 - 100, "1 of 2 rows"),  # the rows that are no pixels are cut off
+    ):
+        path.write_bytes(whole[:size])
+        with pytest.warns(DataWarning, match=words):
+            dataset = read(path)
+        np.testing.assert_array_equal(dataset.load().data, TRUTH[:1])
+    path.write_bytes(whole[: 4 * 66560 + 100])
+    with pytest.warns(DataWarning, match="cut off: 100 of 66560"), pytest.warns(DataWarning, match="1 of 2 rows"):
+        assert read(path).shape == (1, 3, 128, 128)
+    path.write_bytes(whole[: 2 * 66560])  # less than a row
+    with pytest.raises(DataError, match=r"2 patterns but the name of the file says 2 x 3 = 6"):
+        read(path)
+    for size in (66559, 66560 + 1000):  # of another camera, as far as anyone can tell
+        path.write_bytes(whole[:size])
+        with pytest.raises(FileFormatError, match="unknown format"):
+            read(path)
+
+
+def test_a_raw_that_nothing_is_said_of_has_a_hint(tmp_path):
+    path = write_raw(tmp_path / "a.raw")
+    with pytest.raises(FileFormatError, match=r"size is that of 6 x 66560 bytes.*EMPAD.*format='empad', scan_shape"):
+        read(path)
+    np.testing.assert_array_equal(read(path, format="empad", scan_shape=(2, 3)).load().data, TRUTH)
+    path.write_bytes(path.read_bytes() + b"\1")
+    with pytest.raises(FileFormatError) as caught:
+        read(path)
+    assert "EMPAD" not in str(caught.value)
+
+
 def test_patterns_that_are_not_there(tmp_path):
     for path in (write_xml(tmp_path / "a.xml"), write_json(tmp_path / "b.json")):
         with pytest.raises(FileFormatError, match=r"scan_x3_y2\.raw, are not beside it"):

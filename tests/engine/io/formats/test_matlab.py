@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from ptywidgets.engine.core.errors import DataError, FileFormatError
+from ptywidgets.engine.core.errors import DataError, DataWarning, FileFormatError
 from ptywidgets.engine.data import dataset_checks
 from ptywidgets.engine.io import read, read_pattern
 from ptywidgets.engine.io.formats.containers import matlab
@@ -49,12 +49,55 @@ def test_a_stack_and_a_series(tmp_path):
     np.testing.assert_array_equal(read(tmp_path / "b.mat", choose=1).load().data, TRUTH + 1)
 
 
+@pytest.mark.parametrize("name", ["data", "array"])
+def test_what_scipy_has_written_is_in_the_order_of_python(tmp_path, name):
+    scipy.io.savemat(tmp_path / "a.mat", {name: TRUTH, "voltage": 80.0, "vacuum": np.ones((6, 5))})
+    with pytest.warns(DataWarning, match=r"taken for \(Ry, Rx, Qy, Qx\), in the order of Python.*'Qy Qx Ry Rx'"):
+        dataset = read(tmp_path / "a.mat")
+    np.testing.assert_array_equal(dataset.load().data, TRUTH)
+    assert dataset.calibration.energy == 80e3 and dataset.vacuum.shape == (6, 5) and "axes" not in dataset.metadata
+    scipy.io.savemat(tmp_path / "a.mat", {name: MATLAB})
+    dataset = read(tmp_path / "a.mat", axes="Qy Qx Ry Rx")  # nothing is left to doubt
+    np.testing.assert_array_equal(dataset.load().data, TRUTH)
+
+
+def test_a_shape_that_only_one_order_can_have(tmp_path):
+    truth = np.random.default_rng(1).poisson(4, (3, 4, 24, 32)).astype(np.uint16)
+    scipy.io.savemat(tmp_path / "a.mat", {"data": truth.transpose(2, 3, 0, 1)})
+    with pytest.warns(DataWarning, match=r"order of MATLAB, because of its shape.*axes='Ry Rx Qy Qx'"):
+        dataset = read(tmp_path / "a.mat")
+    np.testing.assert_array_equal(dataset.load().data, truth)
+    squares = truth[..., :24].reshape(12, 24, 24)
+    for stack, words in ((squares, "Python"), (squares.transpose(1, 2, 0), "MATLAB")):
+        scipy.io.savemat(tmp_path / "a.mat", {"data": stack})
+        with pytest.warns(DataWarning, match=f"in the order of {words}"):
+            dataset = read(tmp_path / "a.mat", scan_shape=(3, 4))
+        np.testing.assert_array_equal(dataset.load().data, truth[..., :24])
+    scipy.io.savemat(tmp_path / "a.mat", {"data": np.stack([truth, truth + 1])})
+    with pytest.warns(DataWarning, match=r"taken for \(T, Ry, Rx, Qy, Qx\)"):
+        dataset = read(tmp_path / "a.mat", choose=1)
+    np.testing.assert_array_equal(dataset.load().data, truth + 1)
+
+
+def test_what_matlab_itself_has_written_is_in_its_order(tmp_path):
+    scipy.io.savemat(tmp_path / "a.mat", {"data": MATLAB})
+    data = (tmp_path / "a.mat").read_bytes()
+    for header in (
+        b"Platform: GLNXA64, Created on: Mon",
+        b"Platform: PCWIN64, Created on: Mon",
+        b", written by Octave",
+    ):
+        text = (b"MATLAB 5.0 MAT-file" + header).ljust(116)
+        (tmp_path / "a.mat").write_bytes(text + data[116:])
+        np.testing.assert_array_equal(read(tmp_path / "a.mat").load().data, TRUTH)
+
+
 def test_one_of_several_and_a_vacuum_pattern(tmp_path):
     vacuum = np.ones((6, 5))
-    scipy.io.savemat(tmp_path / "a.mat", {"a": MATLAB, "b": MATLAB + 1, "vacuum": vacuum, "probe": vacuum * 1j})
-    with pytest.raises(FileFormatError, match=r"2 arrays that could be the data.*dataset='a'"):
+    scipy.io.savemat(tmp_path / "a.mat", {"cbed": MATLAB, "dp": MATLAB + 1, "vacuum": vacuum, "probe": vacuum * 1j})
+    with pytest.raises(FileFormatError, match=r"2 arrays that could be the data.*dataset='cbed'"):
         read(tmp_path / "a.mat")
-    dataset = read(tmp_path / "a.mat", dataset="b")
+    dataset = read(tmp_path / "a.mat", dataset="dp")
     np.testing.assert_array_equal(dataset.load().data, TRUTH + 1)
     with pytest.raises(FileFormatError, match="no array 'c'"):
         read(tmp_path / "a.mat", dataset="c")

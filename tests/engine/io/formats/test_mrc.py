@@ -57,6 +57,7 @@ class TestMRC(FormatContract):
             super().test_patterns_stay_in_the_file(sample)
 
 
+@pytest.mark.filterwarnings("ignore:.*whether they have a sign")
 @pytest.mark.parametrize("kind", ["i1", "i2", "f4", "u2", "f2"])
 def test_every_type_of_number(tmp_path, kind):
     values = (STACK.astype(int) % 120 - (0 if kind == "u2" else 60)).astype(kind)
@@ -81,6 +82,26 @@ def test_bytes_without_a_sign(tmp_path):
     movie = mrc_file(tmp_path / "c_movie.mrc", values)
     de_info(tmp_path / "c_info.txt", TRUTH.shape, **{"Autosave Counted Movie Pixel Format": "uint8"})
     np.testing.assert_array_equal(read(movie).load().data.reshape(values.shape), values)
+
+
+def test_bytes_of_which_nothing_says_whether_they_have_a_sign(tmp_path):
+    noise = np.random.default_rng(3)
+    bright = noise.integers(0, 256, STACK.shape).astype(np.uint8)
+    dark = noise.normal(0, 4, STACK.shape).astype(np.int8)
+    few = np.where(np.arange(30).reshape(6, 5) == 7, 140, 3).astype(np.uint8) + np.zeros((12, 1, 1), np.uint8)
+    for values, words, other in (
+        (bright, "0 to 255, because many would be", "i1"),
+        (few, "0 to 255, because many would be", "i1"),
+        (dark, "-128 to 127, as MRC has it", "u1"),
+    ):
+        path = mrc_file(tmp_path / "a.mrc", values)
+        with pytest.warns(DataWarning, match=f"{words}.*dtype='{other}', detector_shape=\\(6, 5\\), head") as told:
+            dataset = read(path, scan_shape=(3, 4))
+        assert told[0].filename == __file__
+        np.testing.assert_array_equal(dataset.load().data.reshape(STACK.shape), values)
+        again = read(path, dtype=other, detector_shape=(6, 5), header_bytes=1024, scan_shape=(3, 4))
+        np.testing.assert_array_equal(again.load().data.reshape(STACK.shape), values.view(other))
+    read(mrc_file(tmp_path / "a.mrc", (bright % 128).astype(np.uint8)), scan_shape=(3, 4))  # it makes no difference
 
 
 def test_old_files_without_a_mark_are_known_by_name_and_size(tmp_path):

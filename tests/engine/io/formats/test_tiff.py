@@ -209,3 +209,62 @@ def test_shared_file_that_is_packed(shared):
     folder = shared / "data" / "formats" / "made"
     truth = np.load(folder / "truth.npz")["u16"]
     np.testing.assert_array_equal(read(folder / "tiff" / "stack_deflate.tif", scan_shape=(3, 4)).load().data, truth)
+
+
+GREY = {"photometric": "minisblack"}  # else tifffile takes three rows of a scan for colours
+
+
+def pages_with(path, tifffile, parts, **options):
+    with tifffile.TiffWriter(path) as file:
+        for part in parts:
+            file.write(part, **options)
+
+
+@pytest.mark.parametrize("options", [GREY, {"imagej": True}, {"compression": "zlib", **GREY}])
+def test_five_axes_are_a_series(tmp_path, options):
+    tifffile = pytest.importorskip("tifffile")
+    series = np.stack([TRUTH, TRUTH + 1])
+    tifffile.imwrite(tmp_path / "a.tif", series, **options)
+    with pytest.raises(DataError, match="series of 2 scans, 2 x 3 x 4 x 6 x 5"):
+        read(tmp_path / "a.tif")
+    np.testing.assert_array_equal(read(tmp_path / "a.tif", choose=1).load().data, TRUTH + 1)
+    np.testing.assert_array_equal(read(tmp_path / "a.tif", choose=0, scan_shape=(3, 4)).load().data, TRUTH)
+    summed = read(tmp_path / "a.tif", choose="sum").load().data
+    np.testing.assert_array_equal(summed, 2 * TRUTH + 1)
+    one = read(tmp_path / "a.tif", scan_shape=(6, 4)).load().data  # all of them as one scan
+    np.testing.assert_array_equal(one, series.reshape(6, 4, 6, 5))
+
+
+def test_pages_written_one_by_one_are_a_stack(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    pages_with(tmp_path / "a.tif", tifffile, FRAMES)
+    for frame in FRAMES:
+        tifffile.imwrite(tmp_path / "b.tif", frame, append=True)
+    pages_with(tmp_path / "c.tif", tifffile, FRAMES, compression="zlib")
+    for name in ("a.tif", "b.tif", "c.tif"):
+        with pytest.raises(DataError, match="stack of 12 patterns"):
+            read(tmp_path / name)
+        np.testing.assert_array_equal(read(tmp_path / name, scan_shape=(3, 4)).load().data, TRUTH)
+
+
+def test_what_rosettasciio_writes(tmp_path):
+    writer = pytest.importorskip("rsciio.tiff")
+    names = ("y", "x", "ky", "kx")
+    axes = [
+        {"size": n, "index_in_array": i, "name": name, "scale": 1.0, "offset": 0.0, "units": "nm", "navigate": i < 2}
+        for i, (n, name) in enumerate(zip(TRUTH.shape, names, strict=True))
+    ]
+    signal = {"data": TRUTH, "axes": axes, "metadata": {"General": {"title": "a"}}, "original_metadata": {}}
+    writer.file_writer(tmp_path / "a.tif", signal)
+    np.testing.assert_array_equal(read(tmp_path / "a.tif", scan_shape=(3, 4)).load().data, TRUTH)
+
+
+def test_scans_written_one_by_one_are_a_series_and_others_a_stack(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    pages_with(tmp_path / "a.tif", tifffile, [TRUTH, TRUTH + 1], **GREY)
+    np.testing.assert_array_equal(read(tmp_path / "a.tif", choose=1).load().data, TRUTH + 1)
+    pages_with(tmp_path / "b.tif", tifffile, [TRUTH, *FRAMES[:4]], **GREY)
+    with pytest.raises(DataError, match="stack of 16 patterns"):
+        read(tmp_path / "b.tif")
+    found = read(tmp_path / "b.tif", scan_shape=(4, 4)).load().data
+    np.testing.assert_array_equal(found, np.concatenate([TRUTH, TRUTH[:1]]))

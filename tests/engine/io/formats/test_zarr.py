@@ -260,6 +260,22 @@ def test_a_chunk_larger_than_memory(tmp_path, monkeypatch):
         read(path)
 
 
+@versions
+def test_a_folder_that_has_lost_what_says_what_it_holds(tmp_path, version):
+    for name in ("a.zarr", "a"):
+        path = array(tmp_path / name, TRUTH, version)
+        with pytest.raises(FileFormatError, match=f"is a folder; expected a file; it holds '{name}'"):
+            read(tmp_path)
+        for mark in (".zarray", ".zattrs", "zarr.json"):
+            (path / mark).unlink(missing_ok=True)
+        with pytest.raises(FileFormatError, match=r"looks like a zarr store \(.*without the file.*zarr\.json"):
+            read(path)
+        shutil.rmtree(path)
+    (tmp_path / "b" / "c" / "0").mkdir(parents=True)
+    with pytest.raises(FileFormatError, match=r"b looks like a zarr store \(it holds 'c'"):
+        read(tmp_path / "b")
+
+
 def test_what_cannot_be_read_here_is_said(tmp_path, monkeypatch):
     path = array(tmp_path / "a.zarr", TRUTH, 3)
     folder = tmp_path / "folder"

@@ -1,5 +1,10 @@
 """MATLAB files of version 5 (up to -v7); those of version 7.3 are HDF5.
 
+MATLAB's own order of axes is [Qy Qx Ry Rx]; scipy.io.savemat stores an array of Python's with its axes as they are,
+which is (Ry, Rx, Qy, Qx) as a rule. The header tells the two apart: scipy names as the platform what Python calls it.
+Nothing tells what whoever called scipy has put first, so that such a file is opened with a warning, except where the
+array has one of the names that MATLAB's programs look for and scipy has been used to write for these.
+
 Read here and not by scipy, whose reader ends the process over some damaged files, and does not say how much memory a
 packed array will take.
 """
@@ -8,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -19,7 +25,7 @@ import numpy as np
 
 from ptywidgets.engine.core.errors import DataError, FileFormatError, PtyError
 from ptywidgets.engine.data.dataset_checks import check_memory, checked_pattern, sizes
-from ptywidgets.engine.io.arrays.axes import AXES
+from ptywidgets.engine.io.arrays.axes import AXES, ORDER, STACK
 from ptywidgets.engine.io.detect_format import first_bytes, printable
 from ptywidgets.engine.io.formats.containers.several import chosen, chosen_pattern, vacuum_of
 from ptywidgets.engine.io.formats.file_contents import FileContents
@@ -28,7 +34,10 @@ from ptywidgets.engine.io.named_entries import matlab_entries
 
 KEY = "matlab"
 NAME = "MATLAB v5 (.mat)"
-ORDER = "MATLAB's axes are taken for [Qy Qx Ry Rx]"
+ORDERS = {3: ("Qy", "Qx", "J"), 4: ("Qy", "Qx", "Ry", "Rx"), 5: ("Qy", "Qx", "Ry", "Rx", "T")}  # of MATLAB
+OF_PYTHON = {3: STACK, 4: ORDER, 5: ("T", *ORDER)}
+OF_MATLAB = ("cbed", "dp")  # names that fold_slice and its relatives look for
+FEW = 16  # pixels along either side: what has fewer is no detector, where another reading has more
 SCALARS = 50  # numbers beside the array that are looked at
 MOST_VARIABLES = 10_000
 LONGEST_NAME = 4096
@@ -50,35 +59,71 @@ def understands(path: Path) -> bool:
 def read(
     path: Path, dataset: str | None = None, scan_shape: tuple[int, int] | None = None, allow_external: bool = False
 ) -> FileContents:
-    """The array called `dataset`, or the only one of four axes, [Qy Qx Ry Rx]; of three a stack, [Qy Qx J]."""
+    """The array called `dataset`, or the only one of four axes; of three a stack, of five a series."""
     listed = variables(path)
-    flipped = [Entry(e.path, e.shape[::-1], e.dtype) for e in listed]  # the detector is first here, and looked for last
-    found = chosen(flipped, path, dataset, scan_shape is not None)
-    data = variable(path, next(e for e in listed if e.path == found.path))
+    python = _of_scipy(path)
+    # the detector is looked for last
+    turned = [e if _in_order_of_python(e, python) else Entry(e.path, e.shape[::-1], e.dtype) for e in listed]
+    found = chosen(turned, path, dataset, scan_shape is not None)
+    entry = next(e for e in listed if e.path == found.path)
+    data = variable(path, entry)
     numbers = scalars(path, [e for e in listed if e.shape == (1, 1)])
     metadata = {printable(name): f"{value:g}" for name, value in numbers.items()}
     metadata["reading"] = f"read whole, {sizes(data.shape)} {data.dtype}"
     entries = [c for name, value in numbers.items() for c in matlab_entries(name, value)]
-    beside = vacuum_of(listed, data.shape[:2])
-    vacuum = None if beside is None else checked_pattern(variable(path, beside))
-    at = "" if beside is None else beside.path
-    if beside is not None:
-        metadata["vacuum"] = beside.path
-    if data.ndim == 4:
-        return FileContents(
-            data, entries, vacuum, metadata, at=found.path, vacuum_at=at, order=(2, 3, 0, 1), order_from=ORDER
-        )
-    if data.ndim not in (3, 5):
+    if data.ndim not in ORDERS:
         raise DataError(
             f"{printable(found.path)!r} in {printable(path.name)} has {data.ndim} axes, {sizes(data.shape)}; expected "
             "[Qy Qx Ry Rx], or a stack [Qy Qx J] with scan_shape."
         )
-    if data.ndim == 3:
-        metadata[AXES] = "stored as [Qy Qx J], read as (J, Qy, Qx), scan rows one after the other"
-    else:
-        metadata[AXES] = "stored as [Qy Qx Ry Rx T], read as (T, Ry, Rx, Qy, Qx)"
-    order = (2, 0, 1) if data.ndim == 3 else (4, 2, 3, 0, 1)
-    return FileContents(data.transpose(order), entries, vacuum, metadata, at=found.path, vacuum_at=at)
+    own = _in_order_of_python(entry, python)
+    names = OF_PYTHON[data.ndim] if own else ORDERS[data.ndim]
+    order = tuple(names.index(name) for name in OF_PYTHON[data.ndim])
+    beside = vacuum_of(listed, [data.shape[axis] for axis in order[-2:]])
+    vacuum = None if beside is None else checked_pattern(variable(path, beside))
+    at = "" if beside is None else beside.path
+    if beside is not None:
+        metadata["vacuum"] = beside.path
+    doubt = _doubt(path, entry, own) if python and entry.path not in OF_MATLAB else ""
+    if data.ndim == 5:
+        data = data.transpose(order)
+        if not own:
+            metadata[AXES] = f"stored as [{' '.join(names)}], read as ({', '.join(OF_PYTHON[5])})"
+        order = (0, 1, 2, 3)  # of each scan
+    words = "the order of Python, in which scipy has stored it" if own else f"MATLAB's axes, [{' '.join(names)}]"
+    words += "; scan rows one after the other" if data.ndim == 3 else ""
+    return FileContents(
+        data, entries, vacuum, metadata, found.path, at, order=order, order_from=words, order_doubt=doubt
+    )
+
+
+def _of_scipy(path: Path) -> bool:
+    """Whether scipy has written the file: as the platform it gives os.name, and MATLAB an architecture of its own."""
+    return re.search(rb"Platform: (posix|nt|java),", first_bytes(path, 116)) is not None
+
+
+def _in_order_of_python(entry: Entry, scipy: bool) -> bool:
+    """Whether an array is taken for (Ry, Rx, Qy, Qx) as stored; of 3 and of 5 axes likewise."""
+    shape = entry.shape
+    if not scipy or entry.path in OF_MATLAB or len(shape) not in ORDERS:
+        return False
+    first, last = shape[:2], shape[-2:]
+    if min(last) < 2 <= min(first) or max(last) < FEW <= min(first):
+        return False
+    # a stack whose patterns are square by one reading alone
+    return len(shape) != 3 or last[0] == last[1] or first[0] != first[1]
+
+
+def _doubt(path: Path, entry: Entry, own: bool) -> str:
+    """What the axes are taken for where that cannot be known, and what to pass if they are others."""
+    n = len(entry.shape)
+    taken, other = (OF_PYTHON[n], ORDERS[n]) if own else (ORDERS[n], OF_PYTHON[n])
+    hint = "save it in the other order" if n == 5 else f"pass read(path, axes={' '.join(other)!r})"
+    return (
+        f"{entry} in {printable(path.name)}, which scipy has written, does not say what its axes are; they are taken "
+        f"for ({', '.join(taken)}), in the order of {'Python' if own else 'MATLAB, because of its shape'}. If they are "
+        f"({', '.join(other)}), {hint}."
+    )
 
 
 def read_pattern(path: Path, dataset: str | None = None, allow_external: bool = False) -> np.ndarray:

@@ -21,6 +21,7 @@ import numpy as np
 from ptywidgets.engine.core.errors import DataError, FileFormatError, PtyError
 from ptywidgets.engine.core.files import listed_files
 from ptywidgets.engine.data.dataset_checks import check_memory, checked_pattern, sizes
+from ptywidgets.engine.io.arrays.placed import Placed
 from ptywidgets.engine.io.arrays.stacks import Records, Scattered, Stack
 from ptywidgets.engine.io.detect_format import first_bytes, printable
 from ptywidgets.engine.io.formats.file_contents import FileContents
@@ -38,6 +39,7 @@ _WANTED = {
 _KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}
 MOST_STRIPS = 1_000_000
 LONGEST_TEXT = 1_000_000  # bytes of a description
+LONGEST_SHAPE = 2000  # of one that says a shape and little else
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,8 @@ class Pages:
 
     pages: list[Page]
     numbers: list[int]  # of these pages among all in the file
-    scan_shape: tuple[int, int] | None
-    scan_from: str
+    lead: tuple[int, ...]  # (Ry, Rx), or (T, Ry, Rx) of a series; () where nothing is said
+    lead_from: str
     metadata: Mapping[str, str]
 
 
@@ -69,7 +71,8 @@ def understands(path: Path) -> bool:
 def read(
     path: Path, dataset: str | None = None, scan_shape: tuple[int, int] | None = None, allow_external: bool = False
 ) -> FileContents:
-    """A stack (J, Qy, Qx), with the shape of the scan where ImageJ or tifffile has stored one of four axes."""
+    """A stack (J, Qy, Qx), with the shape of the scan where ImageJ or tifffile has stored one of four axes; where they
+    have stored five, a series (T, Ry, Rx, Qy, Qx)."""
     if dataset is not None:
         raise FileFormatError(f"{printable(path.name)} holds pages and no names; leave out dataset={dataset!r}.")
     found = listed_pages(path)
@@ -78,12 +81,11 @@ def read(
             f"{printable(path.name)} holds a single image, {sizes(found.pages[0].shape)}; expected a page for each "
             "pattern. If it is a vacuum pattern, open the data first and pass it as read(path, vacuum=...)."
         )
-    return FileContents(
-        _stack(path, found),
-        metadata=dict(found.metadata),
-        scan_shape=found.scan_shape,
-        scan_from=found.scan_from,
-    )
+    stack, metadata = _stack(path, found), dict(found.metadata)
+    if len(found.lead) == 3 and (scan_shape is None or np.array_equal(scan_shape, found.lead[1:])):
+        return FileContents(Placed(stack, np.arange(len(found.pages)).reshape(found.lead)), metadata=metadata)
+    told = (found.lead[0], found.lead[1]) if len(found.lead) == 2 else None
+    return FileContents(stack, metadata=metadata, scan_shape=told, scan_from=found.lead_from)
 
 
 def read_pattern(path: Path, dataset: str | None = None, allow_external: bool = False) -> np.ndarray:
@@ -136,13 +138,16 @@ def listed_pages(path: Path) -> Pages:
 
 def _listed(file: BinaryIO, size: int, path: Path) -> Pages:
     walk = _Walk(file, size)
-    pages, numbers, description = [], [], ""
+    pages: list[Page] = []
+    numbers: list[int] = []
+    texts: list[str] = []
     for number, tags in enumerate(walk.directories()):
-        if number == 0:
-            text = tags.get("description", b"")
-            description = text.decode("utf-8", "replace").split("\0")[0] if isinstance(text, bytes) else ""
+        text = tags.get("description", b"")
         if tags.get("subfile", [0])[0] & 1:  # a smaller version of another page
             continue
+        # the first is kept whole; those of others are looked at for a shape alone
+        text = text if not pages or len(text) <= LONGEST_SHAPE else b""
+        texts.append(text.decode("utf-8", "replace").split("\0")[0] if isinstance(text, bytes) else "")
         pages.append(_page(tags, walk.order, size, number, path))
         numbers.append(number)
     if not pages:
@@ -156,9 +161,9 @@ def _listed(file: BinaryIO, size: int, path: Path) -> Pages:
             f"{sizes(other.shape)} {other.dtype.name} (page {numbers[odd]}); expected patterns of one size and type. "
             "Save them in a file of their own."
         )
-    said, scan, where = _described(description, pages[0].shape)
-    if said is not None and said != len(pages):
-        first = pages[0]
+    first = pages[0]
+    said, lead, where = _described(texts[0], first.shape)
+    if said is not None and said > len(pages):
         nbytes = math.prod(first.shape) * first.dtype.itemsize
         if len(pages) == 1 and first.place is not None and first.place + said * nbytes <= size:
             # ImageJ and tifffile write one directory for very many pages that follow each other
@@ -167,10 +172,13 @@ def _listed(file: BinaryIO, size: int, path: Path) -> Pages:
         else:
             raise FileFormatError(
                 f"{printable(path.name)} says that it has {said} pages ({where}) and has {len(pages)}; it is cut off, "
-                "or others have been added. Copy it again, or save the patterns in a file of their own."
+                "or made of others. Copy it again, or save the patterns in a file of their own."
             )
+    elif said is not None and said < len(pages):  # written piece by piece, each with a description of its own
+        lead = (len(pages) // said, *lead) if len(lead) == 2 and _repeated(texts, said, lead, first.shape) else ()
+    description = texts[0]
     metadata = {"description": printable("; ".join(description.split("\n")), 400)} if description.strip() else {}
-    return Pages(pages, numbers, scan, where, metadata)
+    return Pages(pages, numbers, lead, where, metadata)
 
 
 class _Walk:
@@ -280,28 +288,39 @@ def _page(tags: Mapping[str, Any], order: str, size: int, number: int, path: Pat
     return Page(shape, dtype, None if why else offsets[0], why)
 
 
-def _described(text: str, shape: tuple[int, int]) -> tuple[int | None, tuple[int, int] | None, str]:
-    """Number of pages, shape of the scan and where it is said, from the description of the first page."""
+def _described(text: str, shape: tuple[int, int]) -> tuple[int | None, tuple[int, ...], str]:
+    """Number of pages, what they are beside the detector, and where it is said, from the description of a page.
+
+    (Ry, Rx) of a scan, (T, Ry, Rx) of a series; () where it is neither.
+    """
     if text.startswith("ImageJ="):
         said = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
         axes = [_whole(said.get(name, "1")) for name in ("frames", "slices", "channels")]  # the slowest first
         images = _whole(said.get("images", str(math.prod(axes))))
-        long = [n for n in axes if n > 1]
-        two = len(long) == 2 and math.prod(long) == images
-        return images, (long[0], long[1]) if two else None, "ImageJ's description"
+        long = tuple(n for n in axes if n > 1)
+        whole = len(long) in (2, 3) and math.prod(long) == images
+        return images, long if whole else (), "ImageJ's description"
     if text.lstrip().startswith("{"):
         try:
             stored = json.loads(text)
             full = [int(n) for n in stored["shape"]]
         except (ValueError, TypeError, KeyError, RecursionError):
-            return None, None, ""
+            return None, (), ""
         while len(full) > 2 and full[-1] == 1 and tuple(full[-2:]) != shape:
             full.pop()
         if tuple(full[-2:]) != shape or min(full) < 1:
-            return None, None, ""
-        scan = (full[0], full[1]) if len(full) == 4 else None
-        return math.prod(full[:-2]), scan, "the shape in its description"
-    return None, None, ""
+            return None, (), ""
+        lead = tuple(full[:-2])
+        return math.prod(lead), lead if len(lead) in (2, 3) else (), "the shape in its description"
+    return None, (), ""
+
+
+def _repeated(texts: list[str], said: int, lead: tuple[int, ...], shape: tuple[int, int]) -> bool:
+    """Whether the pages are scans of the same shape one after the other, each described where it begins."""
+    starts = [at for at, text in enumerate(texts) if text]
+    return starts == list(range(0, len(texts), said)) and all(
+        _described(texts[at], shape)[:2] == (said, lead) for at in starts
+    )
 
 
 def _whole(text: str) -> int:

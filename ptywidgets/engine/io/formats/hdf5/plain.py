@@ -4,13 +4,14 @@ one's own."""
 from __future__ import annotations
 
 import contextlib
+import warnings
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from ptywidgets.engine.core.errors import DataError, FileFormatError
+from ptywidgets.engine.core.errors import DataError, DataWarning, FileFormatError
 from ptywidgets.engine.data.dataset_checks import checked_pattern
 from ptywidgets.engine.io.arrays.axes import Mark, found_order
 from ptywidgets.engine.io.arrays.lazy import LazyArray, dropped_axes, likely_scan_shape
@@ -37,6 +38,8 @@ from ptywidgets.engine.io.formats.hdf5.tree import (
 )
 
 MOST_COORDINATES = 1_000_000  # along one axis
+MOST_SCALES = 16  # of one axis
+NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable"  # how a scale begins that is only a length
 KEY = "hdf5"
 NAME = "HDF5 with a 4-D array (.h5, .hdf5, .emd, .hspy)"
 SAVED = "ptywidgets_reconstruction_root"  # root of a saved reconstruction
@@ -241,13 +244,15 @@ def vacuum_path(file: h5py.File, detector_shape: tuple[int, ...]) -> str | None:
 
 
 def axis_marks(found: h5py.Dataset) -> list[Mark]:
-    """What stands beside an array about each of its four axes: dimension scales, abTEM's sampling, HyperSpy's axes,
-    the coordinates that NeXus names. Of an array with more axes those of length one are left out, as in reading."""
+    """What stands beside an array about each of its four axes: EMD's vectors, abTEM's sampling, HyperSpy's axes, the
+    coordinates that NeXus names; else the dimension scales and labels of HDF5 itself, as netCDF has them. Of an array
+    with more axes those of length one are left out, as in reading."""
     group, n = found.parent, found.ndim
     first = 0 if member(group, "dim0") is not None else 1
     sampling, units = member(group, "sampling"), member(group, "units")
     sampled = all(isinstance(x, h5py.Dataset) and x.shape == (n,) for x in (sampling, units))
     named = _nexus_axes(group, found)
+    scales, labels = _scales(found), _labels(found)
     marks = []
     for i in range(n):
         if i in dropped_axes(tuple(found.shape)):
@@ -266,9 +271,60 @@ def axis_marks(found: h5py.Dataset) -> list[Mark]:
             marks.append(Mark(unit=text(units[i]), step=step, where=f"sampling[{i}]"))
         elif isinstance(axis, h5py.Group):
             marks.append(_hyperspy_mark(axis, f"axis-{i}"))
+        elif scales[i] is not None:
+            marks.append(_scale_mark(scales[i], labels[i], found.shape[i]))
         else:
-            marks.append(Mark())
+            marks.append(Mark(labels[i], where=f"label of axis {i}" if labels[i] else ""))
     return marks
+
+
+def _labels(found: h5py.Dataset) -> list[str]:
+    """What each axis is called, "" where it has no name."""
+    said = attribute(found, "DIMENSION_LABELS")
+    labels = [] if said is None else [text(one) for one in np.atleast_1d(said)]
+    return labels if len(labels) == found.ndim else [""] * found.ndim
+
+
+def _scales(found: h5py.Dataset) -> list[Any]:
+    """The first dimension scale that is attached to each axis; None where there is none. All lie in the same file."""
+    listed = attribute(found, "DIMENSION_LIST")
+    scales: list[Any] = [None] * found.ndim
+    if not isinstance(listed, np.ndarray) or listed.shape != (found.ndim,) or listed.dtype.kind != "O":
+        return scales
+    for i, references in enumerate(listed):
+        for reference in np.atleast_1d(references)[:MOST_SCALES]:
+            if not isinstance(reference, h5py.Reference) or not reference:
+                continue
+            try:
+                scale = found.file[reference]
+                sound = isinstance(scale, h5py.Dataset) and scale.shape is not None
+                sound = sound and text(attribute(scale, "CLASS")) == "DIMENSION_SCALE"
+            except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError):
+                sound = False
+            if sound:
+                scales[i] = scale
+                break
+            warnings.warn(
+                f"the dimension scale of axis {i} of {printable(str(found.name))!r} is not where the array says: "
+                "the array was copied without it, or the file is damaged. Nothing is known of the axis from it; pass "
+                "what is missing, scan_step or q_pixel.",
+                DataWarning,
+                stacklevel=4,
+            )
+    return scales
+
+
+def _scale_mark(scale: h5py.Dataset, label: str, length: int) -> Mark:
+    own = text(attribute(scale, "NAME") or "")
+    only_a_length = own.startswith(NO_VARIABLE)
+    at = str(scale.name or "")
+    name = label or ("" if only_a_length else own.rsplit("/", 1)[-1]) or at.rsplit("/", 1)[-1]
+    units = [attribute(scale, key) for key in ("units", "unit")]
+    unit = next((text(one) for one in units if one is not None), "")
+    elsewhere = scale.is_virtual or bool(scale.external)
+    if only_a_length or elsewhere or scale.shape != (length,) or length > MOST_COORDINATES:
+        return Mark(name, unit, where=at)
+    return Mark.of_coordinates(scale[()], name, unit, at)
 
 
 def _hyperspy_mark(axis: h5py.Group, where: str) -> Mark:

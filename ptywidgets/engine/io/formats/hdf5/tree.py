@@ -51,7 +51,10 @@ def hdf5_errors(path: Path) -> Iterator[None]:
         ) from error
     except (OSError, RuntimeError, LookupError, ArithmeticError, ValueError, TypeError, AttributeError) as error:
         reason = printable(" ".join(str(error).split()) or type(error).__name__, 240)
-        if "filter" in reason:
+        if "filter returned failure" in reason:
+            # each filter is looked for before anything is read, so it is there and the values are not what it wrote
+            advice = "; the stored values are damaged (they do not unpack, or their checksum is wrong), copy it again"
+        elif "filter" in reason:
             advice = '; its compression is not known here, try: pip install "ptywidgets[formats]"'
         elif not path.exists():
             advice = "; the file is gone"

@@ -48,9 +48,32 @@ def understands(path: Path) -> bool:
     if path.suffix.lower() != ".raw" or size < _PATTERN_BYTES:
         return False
     named = _shape_in_name(path.name)
-    if named is not None and math.prod(named) * RECORD.itemsize == size:
+    if named is not None and _goes_with(math.prod(named), size):
         return True
     return any(True for _ in _descriptions_of(path))
+
+
+def _goes_with(patterns: int, size: int) -> bool:
+    """Whether a .raw can be that of a scan of so many patterns by its name, whole or cut off.
+
+    A whole number of records is one of EMPAD's, whose length others hardly have. Else it has at least half of what it
+    should have: a name such as x4_y6 is in use for other cameras, too.
+    """
+    whole = patterns * RECORD.itemsize
+    return size >= RECORD.itemsize and (size % RECORD.itemsize == 0 or whole / 2 <= size < whole)
+
+
+def hint(path: Path) -> str:
+    """What to try with a file that no format understands, where its size is that of whole records; else nothing."""
+    if path.suffix.lower() != ".raw" or not path.is_file():
+        return ""
+    patterns, rest = divmod(path.stat().st_size, RECORD.itemsize)
+    if rest or not patterns:
+        return ""
+    return (
+        f"Its size is that of {patterns} x {RECORD.itemsize} bytes, {RECORD.itemsize} being a pattern of EMPAD; if "
+        "that is right, pass read(path, format='empad', scan_shape=(rows, columns))."
+    )
 
 
 def read(

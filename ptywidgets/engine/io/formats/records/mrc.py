@@ -2,6 +2,10 @@
 
 An MRC file says how many images of what size and type it holds. A movie ``X_movie.mrc`` has ``X_info.txt`` beside it,
 which says how it was scanned, and ``X_scan_coordinates.csv`` where the beam did not go row by row.
+
+Bytes (mode 0) have a sign by the standard, and none in the files of many cameras. Where nothing in the file says which,
+and a few of its patterns have bytes above 127, it is told how they are taken: as numbers from 0 to 255 where many of
+them would be far below zero with a sign, which neither counts nor the noise around zero are; else as the standard says.
 """
 
 from __future__ import annotations
@@ -37,6 +41,10 @@ _NOT_READ = {
 }
 _WIDEST = 4  # bytes of a pixel
 _SUFFIXES = (".mrc", ".mrcs")
+_LOOKED_AT = 3  # patterns of bytes: the first, one in the middle, the last
+_FAR_BELOW = 192  # a byte below it and above 127 is -65 or less with a sign
+_MANY = 0.2  # of the bytes above 127 are so far below zero
+_NEGATIVE = -8.0  # no mean of counts or of noise around zero is below it
 _IMOD = 1146047817  # in a header that says by a flag whether bytes have a sign
 _MOVIE = re.compile(r"(.*)_movie(\.mrcs?)", re.IGNORECASE | re.DOTALL)
 _TOLD = {  # of the metadata: keys of the info file, and the unit of the value
@@ -147,8 +155,33 @@ def _stack(path: Path, header: _Header, info: DEInfo | None) -> Records:
         warnings.warn(
             f"{name} has {there} patterns where its header says {header.patterns}; {words}.", DataWarning, stacklevel=4
         )
-    kind = np.dtype((header.dtype(info), (header.rows, header.columns)))
-    return Records(path, kind, min(there, header.patterns), offset)
+    count, dtype = min(there, header.patterns), header.dtype(info)
+    if header.mode == 0 and header.signed is None and dtype.kind == "i":
+        dtype = _of_bytes(path, header, count, offset)
+    return Records(path, np.dtype((dtype, (header.rows, header.columns))), count, offset)
+
+
+def _of_bytes(path: Path, header: _Header, count: int, offset: int) -> np.dtype:
+    """Type of bytes of which the file does not say whether they have a sign; told where that makes a difference."""
+    stack = Records(path, np.dtype((np.uint8, (header.rows, header.columns))), count, offset)
+    numbers = sorted({0, count // 2, count - 1})[:_LOOKED_AT]
+    patterns = [np.asarray(stack[number]) for number in numbers]
+    stack.close()
+    high = np.concatenate([pattern[pattern > 127] for pattern in patterns])
+    if not high.size:
+        return np.dtype("i1")
+    with_sign = float(np.mean([pattern.view(np.int8).mean() for pattern in patterns]))
+    unsigned = bool((high < _FAR_BELOW).mean() > _MANY or with_sign < _NEGATIVE)
+    taken, other, kind = ("0 to 255", "-128 to 127", "i1") if unsigned else ("-128 to 127", "0 to 255", "u1")
+    where = f", header_bytes={offset}, scan_shape=(rows, columns)"
+    warnings.warn(
+        f"{printable(path.name)} holds bytes and does not say whether they have a sign. They are taken as {taken}, "
+        f"{'because many would be far below zero otherwise' if unsigned else 'as MRC has it'}; if they are {other}, "
+        f"pass read(path, dtype={kind!r}, detector_shape={(header.rows, header.columns)}{where}).",
+        DataWarning,
+        stacklevel=5,
+    )
+    return np.dtype("u1" if unsigned else "i1")
 
 
 def _pattern_bytes(header: _Header) -> int:
