@@ -20,6 +20,8 @@ from ptywidgets.engine.io.arrays.axes import (
     listed,
     order_in_words,
     reordered,
+    rising,
+    turned_scan,
 )
 from ptywidgets.engine.io.arrays.lazy import ScanView
 from ptywidgets.engine.io.calibration_entries import CalibrationEntry, unit_of
@@ -95,7 +97,22 @@ class FileContents:
         metadata = dict(self.metadata)
         if order != (0, 1, 2, 3):
             metadata[AXES] = order_in_words(order, why)
-        data, vacuum = reordered(self.data, order), self.vacuum
+        data, vacuum, mask = reordered(self.data, order), self.vacuum, self.scan_mask
+        if mask is not None and order[0] > order[1]:
+            mask = mask.T
+        marks, against = rising(marks, order[:2])
+        if any(against):
+            words = " and ".join(name for name, turn in zip(("rows", "columns"), against, strict=True) if turn)
+            metadata["scan"] = f"its {words} are in the reverse order of those stored, whose coordinates fall"
+            warnings.warn(
+                f"{what} has coordinates of the scan's {words} that fall ({listed([marks[a] for a in order[:2]])}): "
+                f"they are turned about, so that the first is where the coordinate is lowest. Where the detector's "
+                f"{words} are stored against the microscope's as well, turn these by flip=.",
+                DataWarning,
+                stacklevel=3,
+            )
+            data = turned_scan(data, *against)
+            mask = None if mask is None else np.flip(mask, [axis for axis in (0, 1) if against[axis]])
         if vacuum is not None and vacuum.shape != tuple(data.shape[2:]):
             vacuum = None  # it was looked for by the shape that other axes have
             metadata.pop("vacuum", None)
@@ -106,6 +123,6 @@ class FileContents:
             metadata=metadata,
             at=self.at,
             vacuum_at="" if vacuum is None else self.vacuum_at,
-            scan_mask=self.scan_mask if self.scan_mask is None or order[0] < order[1] else self.scan_mask.T,
+            scan_mask=mask,
             mask_in=self.mask_in,
         )
