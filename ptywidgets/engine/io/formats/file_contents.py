@@ -112,7 +112,7 @@ class FileContents:
                 stacklevel=3,
             )
             data = turned_scan(data, *against)
-            mask = None if mask is None else np.flip(mask, [axis for axis in (0, 1) if against[axis]])
+            mask = None if mask is None else np.flip(mask, tuple(axis for axis in (0, 1) if against[axis]))
         if vacuum is not None and vacuum.shape != tuple(data.shape[2:]):
             vacuum = None  # it was looked for by the shape that other axes have
             metadata.pop("vacuum", None)
