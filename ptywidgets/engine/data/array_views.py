@@ -162,7 +162,7 @@ class SeriesView(_View):
 
 
 class FlippedArray(_View):
-    """An array (Ry, Rx, Qy, Qx) whose detector rows, or columns, run the other way.
+    """An array (Ry, Rx, Qy, Qx) whose detector rows, or columns, run the other way; or those of its scan.
 
     Examples
     --------
@@ -171,15 +171,20 @@ class FlippedArray(_View):
     ([[2, 3], [0, 1]], 3)
     """
 
-    def __init__(self, data: Any, rows: bool, columns: bool) -> None:
-        self.data, self.rows, self.columns = data, bool(rows), bool(columns)
+    def __init__(
+        self, data: Any, rows: bool, columns: bool, scan_rows: bool = False, scan_columns: bool = False
+    ) -> None:
+        self.data, self.turned = data, (bool(scan_rows), bool(scan_columns), bool(rows), bool(columns))
         self.shape = tuple(int(n) for n in data.shape)
         self.dtype = np.dtype(data.dtype).newbyteorder("=")
         self.chunks = getattr(data, "chunks", None)
+        if self.chunks:
+            offset = getattr(data, "chunk_offset", 0)
+            self.chunk_offset = -(self.shape[0] + offset) % self.chunks[0] if scan_rows else offset
 
     def _read(self, runs: tuple[tuple[int, int], ...]) -> np.ndarray:
         key, turned = [], []
-        for (first, end), n, flip in zip(runs, self.shape, (False, False, self.rows, self.columns), strict=True):
+        for (first, end), n, flip in zip(runs, self.shape, self.turned, strict=True):
             key.append(slice(n - end, n - first) if flip else slice(first, end))
             turned.append(slice(None, None, -1) if flip else slice(None))
         return np.asarray(self.data[tuple(key)])[tuple(turned)].astype(self.dtype, copy=False)

@@ -160,7 +160,7 @@ def read(
     name = printable(file.name)
     found = scanned(found, scan_shape, sync_offset, name, axes).in_order(axes, name)
     check_scan_shape(found.data, scan_shape)
-    turned = _Turned(*found.swapped, flip in ("rows", "both"), flip in ("columns", "both"))
+    turned = _Turned(*found.swapped, found.scan_turned, flip in ("rows", "both"), flip in ("columns", "both"))
     data = found.data if flip is None else FlippedArray(found.data, turned.rows, turned.columns)
     if flip is not None or (axes is not None and turned.detector):
         for argument, given in (("mask", mask), ("vacuum", vacuum)):
@@ -218,12 +218,18 @@ class _Turned:
 
     scan: bool  # whether its rows and columns were exchanged
     detector: bool
+    scan_turned: tuple[bool, bool]  # its rows, its columns
     rows: bool  # whether the detector's rows were turned about
     columns: bool
 
     def flipped(self, image: np.ndarray) -> np.ndarray:
         """An image of the detector, its axes in order."""
         return image[:: -1 if self.rows else 1, :: -1 if self.columns else 1]
+
+    def scanned(self, mask: np.ndarray) -> np.ndarray:
+        """A mask of the scan as it is stored."""
+        mask = mask.T if self.scan else mask
+        return mask[:: -1 if self.scan_turned[0] else 1, :: -1 if self.scan_turned[1] else 1]
 
 
 def _linked(file: Path, at: str) -> tuple[str, ...]:
@@ -274,7 +280,7 @@ def _stored_masks(dataset: Dataset, file: Path, at: str, turned: _Turned) -> Dat
         dataset = dataset.with_mask(mask, origin=_at(file, pixels_at, pixels[1]))
     if positions is not None and not positions[0].all():
         assert scan_at is not None
-        counted = positions[0].T if turned.scan else positions[0]
+        counted = turned.scanned(positions[0])
         dataset = dataset.with_scan_mask(counted, confirm=True, origin=_at(file, scan_at, positions[1]))
     return dataset
 

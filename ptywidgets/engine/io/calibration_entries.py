@@ -153,6 +153,10 @@ def _standard(c: CalibrationEntry, energy: float | None) -> float:
     return c.value * scale
 
 
+def _falls(c: CalibrationEntry) -> bool:
+    return math.isfinite(c.value) and c.value < 0
+
+
 @dataclass(frozen=True)
 class _Source:
     """Who states something, and how the user can overrule it."""
@@ -170,6 +174,18 @@ class _Source:
                     f"({printable(c.where)}). A raster of equal steps is expected; to take it for one nevertheless, "
                     f"pass the mean step, {self.call.format(self.mean(entries, values))}, and refine the positions."
                 )
+        against = {c.axis: c for c in entries if c.quantity == "q_pixel" and c.axis is not None and _falls(c)}
+        if against:
+            flip = "both" if len(against) == 2 else ("rows", "columns")[next(iter(against))]
+            words = "rows and columns" if flip == "both" else flip
+            given = self.mean(entries, [abs(value) for value in values])
+            advice = f"flip={flip!r}, {given}" if self.call == READ else given
+            turn = "" if self.call == READ else "turn that axis of the array about, and "
+            raise CalibrationError(
+                f"{self.name} gives the detector pixel as {' and '.join(map(str, against.values()))}: the coordinates "
+                f"fall along the detector's {words}, which are stored from their far end; {turn}pass "
+                f"{self.call.format(advice)}."
+            )
         rows, columns = ([(c, v) for c, v in zip(entries, values, strict=True) if c.axis in (None, n)] for n in (0, 1))
         both = [self.agreed([c for c, _ in some], [v for _, v in some]) for some in (rows, columns)]
         if both[0] is None or both[1] is None or agree(*both):

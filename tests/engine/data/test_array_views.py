@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ptywidgets.engine.core.errors import DataError, FileFormatError
-from ptywidgets.engine.data.array_views import BinnedArray, CroppedArray, SeriesView, binned, summed_dtype
+from ptywidgets.engine.data.array_views import BinnedArray, CroppedArray, FlippedArray, SeriesView, binned, summed_dtype
 from ptywidgets.engine.data.dataset import Calibration, Dataset
 from ptywidgets.engine.io import read
 
@@ -132,3 +132,18 @@ def test_a_series_of_one_and_no_series(tmp_path):
     np.save(tmp_path / "six.npy", np.ones((2, 2, 2, 2, 4, 4)))
     with pytest.raises((DataError, FileFormatError), match="axes"):
         read(tmp_path / "six.npy")
+
+
+def test_chunks_of_a_scan_that_is_turned_about_begin_where_they_do():
+    class Stored:
+        def __init__(self, values):
+            self.values, self.shape, self.dtype, self.chunks = values, values.shape, values.dtype, (3, 2, 4, 4)
+
+        def __getitem__(self, key):
+            return self.values[key]
+
+    values = np.arange(7 * 2 * 16, dtype=np.uint16).reshape(7, 2, 4, 4)
+    turned = FlippedArray(Stored(values), False, True, scan_rows=True)
+    assert turned.chunk_offset == 2  # a chunk of one row first, the last of the seven
+    np.testing.assert_array_equal(np.asarray(turned), values[::-1, :, :, ::-1])
+    np.testing.assert_array_equal(turned[1:4, 1, ::2], values[::-1, :, :, ::-1][1:4, 1, ::2])

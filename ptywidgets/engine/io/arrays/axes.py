@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ptywidgets.engine.core.errors import DataError
-from ptywidgets.engine.data.array_views import whole_key
+from ptywidgets.engine.data.array_views import FlippedArray, whole_key
 from ptywidgets.engine.io.calibration_entries import CalibrationEntry, calibration_entry, unit_of
 from ptywidgets.engine.io.detect_format import printable
 
@@ -183,6 +183,36 @@ class Reordered:
     def close(self) -> None:
         """Close the file behind it, where there is one."""
         getattr(self.data, "close", bool)()
+
+
+def rising(marks: Sequence[Mark], scan: Sequence[int]) -> tuple[list[Mark], tuple[bool, bool]]:
+    """Marks with steps above 0 along the two axes of the scan, and which of the two have been below.
+
+    Coordinates that fall say that the axis is stored from its far end.
+
+    Examples
+    --------
+    >>> marks, against = rising([Mark("y", "nm", -0.2), Mark("x", "nm", 0.2)], (0, 1))
+    >>> marks[0].step, against
+    (0.2, (True, False))
+    """
+    found = list(marks)
+    rows, columns = (
+        (step := marks[axis].step) is not None and step < 0 and unit_of(marks[axis].unit)[0] == "length"
+        for axis in scan
+    )
+    for axis, turn in zip(scan, (rows, columns), strict=True):
+        step = marks[axis].step
+        if turn and step is not None:
+            found[axis] = replace(marks[axis], step=-step)
+    return found, (rows, columns)
+
+
+def turned_scan(data: Any, rows: bool, columns: bool) -> Any:
+    """`data` with the rows, or the columns, of its scan in the reverse order, without a copy."""
+    if isinstance(data, np.ndarray):
+        return data[:: -1 if rows else 1, :: -1 if columns else 1]
+    return FlippedArray(data, rows=False, columns=False, scan_rows=rows, scan_columns=columns)
 
 
 def axis_entries(marks: Sequence[Mark], order: Sequence[int]) -> list[CalibrationEntry]:

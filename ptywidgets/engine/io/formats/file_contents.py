@@ -21,6 +21,8 @@ from ptywidgets.engine.io.arrays.axes import (
     listed,
     order_in_words,
     reordered,
+    rising,
+    turned_scan,
 )
 from ptywidgets.engine.io.arrays.lazy import ScanView
 from ptywidgets.engine.io.calibration_entries import CalibrationEntry, unit_of
@@ -55,6 +57,7 @@ class FileContents:
     scan_axes: tuple[Mark, ...] = ()  # what is said of a stack's two scan axes
     scan_mask: np.ndarray | None = None  # (Ry, Rx), True where the position was visited, where not all were
     swapped: tuple[bool, bool] = (False, False)  # whether rows and columns of scan, and detector, were exchanged
+    scan_turned: tuple[bool, bool] = (False, False)  # whether the scan's rows, and columns, were turned about
     mask_in: Path | None = None  # the file that a mask of the detector is looked for in, where it is another one
 
     def as_scan(self, scan_shape: tuple[int, int]) -> FileContents:
@@ -85,7 +88,7 @@ class FileContents:
         """
         if len(self.data.shape) != 4:
             return self  # refused by Dataset, which says how
-        marks = self.axes if len(self.axes) == 4 else (Mark(),) * 4
+        marks: Sequence[Mark] = self.axes if len(self.axes) == 4 else (Mark(),) * 4
         if axes is not None and len(named := given_order(axes)) == 4:  # three are of a stack, which is in order now
             order, why = named, "as was asked for"
         elif self.order:
@@ -97,10 +100,23 @@ class FileContents:
         metadata = dict(self.metadata)
         if order != (0, 1, 2, 3):
             metadata[AXES] = order_in_words(order, why)
-        data, vacuum = reordered(self.data, order), self.vacuum
         swapped = order[0] > order[1], order[2] > order[3]
-        if vacuum is not None and swapped[1]:
-            vacuum = vacuum.T
+        data, vacuum, mask = reordered(self.data, order), self.vacuum, self.scan_mask
+        mask = mask.T if mask is not None and swapped[0] else mask
+        vacuum = vacuum.T if vacuum is not None and swapped[1] else vacuum
+        marks, against = rising(marks, order[:2])
+        if any(against):
+            words = " and ".join(name for name, turn in zip(("rows", "columns"), against, strict=True) if turn)
+            metadata["scan"] = f"its {words} are in the reverse order of those stored, whose coordinates fall"
+            warnings.warn(
+                f"{what} has coordinates of the scan's {words} that fall ({listed([marks[a] for a in order[:2]])}): "
+                f"they are turned about, so that the first is where the coordinate is lowest. Where the detector's "
+                f"{words} are stored against the microscope's as well, turn these by flip=.",
+                DataWarning,
+                stacklevel=3,
+            )
+            data = turned_scan(data, *against)
+            mask = None if mask is None else np.flip(mask, tuple(axis for axis in (0, 1) if against[axis]))
         if vacuum is not None and vacuum.shape != tuple(data.shape[2:]):
             # it was looked for by the shape that other axes have
             words = f"the vacuum pattern {printable(self.vacuum_at)} of {what} is {sizes(vacuum.shape)}"
@@ -115,7 +131,8 @@ class FileContents:
             metadata=metadata,
             at=self.at,
             vacuum_at="" if vacuum is None else self.vacuum_at,
-            scan_mask=self.scan_mask.T if self.scan_mask is not None and swapped[0] else self.scan_mask,
+            scan_mask=mask,
             swapped=swapped,
+            scan_turned=against,
             mask_in=self.mask_in,
         )

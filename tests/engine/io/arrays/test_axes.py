@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from ptywidgets.engine.core.errors import CalibrationError, DataError
+from ptywidgets.engine.core.errors import CalibrationError, DataError, DataWarning
 from ptywidgets.engine.data.calibration import Calibration
 from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.engine.io import read, write
@@ -265,3 +265,42 @@ def test_three_names_say_how_a_stack_is_stored(tmp_path):
         read(tmp_path / "b.npy", axes="Qy Qx J")
     with pytest.raises(DataError, match=r"four names.*or, for a stack of patterns, the three names J"):
         read(tmp_path / "a.npy", axes="Qy Qx")
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (2, 3, 0, 1)])
+@pytest.mark.parametrize("falling", [("y",), ("x",), ("y", "x")])
+def test_a_scan_whose_coordinates_fall_is_turned_about_and_told(tmp_path, order, falling):
+    steps = [(name, unit, -step if name in falling else step) for name, unit, step in OURS]
+    path = berkeley(tmp_path / "a.emd", order, axes=steps, whole=True)
+    words = " and ".join(word for word, name in (("rows", "y"), ("columns", "x")) if name in falling)
+    with pytest.warns(DataWarning, match=rf"coordinates of the scan's {words} that fall.*by flip=") as told:
+        dataset = read(path)
+    assert told[0].filename == __file__
+    truth = TRUTH[:: -1 if "y" in falling else 1, :: -1 if "x" in falling else 1]
+    assert_is_truth(dataset, truth)
+    assert dataset.calibration.scan_step == (4.0, 3.0) and words in dataset.metadata["scan"]
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(dataset)).load().data, truth)
+    np.testing.assert_array_equal(dataset.crop((1, 3, 1, 3)).load().data, truth[1:3, 1:3])
+    with pytest.warns(DataWarning, match="that fall"):
+        flipped = read(path, flip="columns")
+    np.testing.assert_array_equal(flipped.load().data, truth[..., ::-1])
+
+
+@pytest.mark.parametrize(
+    ("falling", "flip", "pixel"), [(("ky",), "rows", "(0.05, 0.04)"), (("ky", "kx"), "both", "(0.05, 0.04)")]
+)
+def test_a_detector_whose_coordinates_fall_is_refused_with_what_to_pass(tmp_path, falling, flip, pixel):
+    steps = [(name, unit, -step if name in falling else step) for name, unit, step in OURS]
+    path = berkeley(tmp_path / "a.emd", axes=steps, whole=True)
+    with pytest.raises(CalibrationError) as caught:
+        read(path)
+    assert f"pass read(path, flip={flip!r}, q_pixel={pixel})" in str(caught.value)
+    dataset = read(path, flip=flip, q_pixel=(0.05, 0.04))
+    assert_is_truth(dataset, TRUTH[:, :, ::-1, :: -1 if flip == "both" else 1])
+
+
+def test_an_array_whose_scan_coordinates_fall(tmp_path):
+    path = berkeley(tmp_path / "a.emd", axes=[("y", A, -4.0), *OURS[1:]], whole=True)
+    with h5py.File(path, "r") as file, pytest.warns(DataWarning, match="the data has coordinates of the scan's rows"):
+        dataset = Dataset(file["signals/scan/data"], Calibration(80e3))
+    np.testing.assert_array_equal(dataset.load().data, TRUTH[::-1])

@@ -97,3 +97,16 @@ def test_a_damaged_chunk_is_no_unknown_compression(tmp_path, options):
     with pytest.raises(FileFormatError, match="stored values are damaged") as caught:
         dataset.load()
     assert "pip" not in str(caught.value)
+
+
+@pytest.mark.parametrize("nexus", [False, True])
+def test_coordinates_that_fall(tmp_path, nexus):
+    path = scaled(tmp_path / "a.h5", axes=[("y", "nm", -0.4), *OURS[1:]])
+    if nexus:
+        with h5py.File(path, "r+") as file:
+            del file["counts"].attrs["DIMENSION_LIST"]
+            file.attrs.update({"NX_class": "NXdata", "signal": "counts", "axes": ["y", "x", "ky", "kx"]})
+    with pytest.warns(DataWarning, match="coordinates of the scan's rows that fall"):
+        dataset = read(path)
+    np.testing.assert_array_equal(dataset.load().data, TRUTH[::-1])
+    assert dataset.calibration.scan_step == pytest.approx((4.0, 3.0))
