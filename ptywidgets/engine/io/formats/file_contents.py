@@ -85,7 +85,7 @@ class FileContents:
         """
         if len(self.data.shape) != 4:
             return self  # refused by Dataset, which says how
-        marks = self.axes if len(self.axes) == 4 else (Mark(),) * 4
+        marks: Sequence[Mark] = self.axes if len(self.axes) == 4 else (Mark(),) * 4
         if axes is not None and len(named := given_order(axes)) == 4:  # three are of a stack, which is in order now
             order, why = named, "as was asked for"
         elif self.order:
