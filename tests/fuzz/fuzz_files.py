@@ -116,6 +116,14 @@ def _hdf5(folder: Path) -> list[Path]:
             found.dims[axis].attach_scale(scale)
         group.attrs["see"] = found.ref
         group.attrs["region"] = found.regionref[0, 0, :2, :2]
+    with new("data.netcdf.h5") as file:  # the same by the names of the scales alone, detector first
+        found = file.create_dataset("counts", data=_counts(8, 8, 3, 4, dtype=np.float32))
+        for axis, (name, unit) in enumerate((("ky", "1/nm"), ("kx", "1/nm"), ("y", "nm"), ("x", "nm"))):
+            scale = file.create_dataset(name, data=0.4 * np.arange(found.shape[axis]))
+            scale.attrs["units"] = unit
+            scale.make_scale(name)
+            found.dims[axis].attach_scale(scale)
+            found.dims[axis].label = name
     with new("data.abtem.h5") as file:
         file["array"] = _counts(3, 4, 8, 8, dtype=np.float32)
         file["sampling"] = np.array([1.5, 1.5, 2.0, 2.0])
@@ -329,6 +337,7 @@ def _containers(folder: Path) -> list[Path]:
         path = new(f"data.matlab.{'packed' if packed else 'plain'}.mat")
         scipy.io.savemat(path, {"cbed": data, "voltage": 80.0, "note": "text"}, do_compression=packed)
         path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(116) + path.read_bytes()[116:])  # without the time
+    tifffile.imwrite(new("data.series.tiff.tif"), np.stack([data, data]), photometric="minisblack", metadata={})
     tifffile.imwrite(new("data.tiff.plain.tif"), data, photometric="minisblack", metadata={})
     tifffile.imwrite(new("data.tiff.big.tif"), data, photometric="minisblack", bigtiff=True, byteorder=">")
     tifffile.imwrite(new("data.tiff.imagej.tif"), data, imagej=True)
