@@ -103,8 +103,9 @@ def read(
         Which scan of a series (T, Ry, Rx, Qy, Qx), from 0 on, or the sum of all of them.
     axes : str, optional
         What the axes of the array are, in its own order, such as ``"Qy Qx Ry Rx"``, or of a stack ``"Qy Qx J"``, where
-        the file does not say so or is wrong. Without it units, names and marks in the file decide (``dataset.metadata["axes"]`` says how where
-        that is another order), and an array that says nothing is taken for (Ry, Rx, Qy, Qx).
+        the file does not say so or is wrong. Without it units, names and marks in the file decide
+        (``dataset.metadata["axes"]`` says how where that is another order), and an array that says nothing is taken for
+        (Ry, Rx, Qy, Qx).
     allow_external : bool
         Whether links to other files may be followed; only for files you trust.
     format : str, optional
