@@ -78,7 +78,7 @@ def scanned(
     if order is not None and len(order) == 4 and order[0] > order[1]:
         told = told[::-1]
     if sync_offset is not None:
-        return _synchronised(found, told, _whole(sync_offset))
+        return _synchronised(found, told, _whole(sync_offset), name)
     rows, columns = told
     if scan_shape is not None and rows * columns != patterns:
         raise DataError(
@@ -151,7 +151,7 @@ def _rows_that_are_there(found: FileContents, told: tuple[int, int], patterns: i
     return patterns // columns
 
 
-def _synchronised(found: FileContents, shape: tuple[int, int], offset: int) -> FileContents:
+def _synchronised(found: FileContents, shape: tuple[int, int], offset: int, name: str) -> FileContents:
     patterns, wanted = int(found.data.shape[0]), math.prod(shape)
     if offset >= patterns or offset <= -wanted:
         raise DataError(
@@ -165,6 +165,9 @@ def _synchronised(found: FileContents, shape: tuple[int, int], offset: int) -> F
     said += [f"{-offset} blanks put before the first"] if offset < 0 else []
     said += [f"{after} left out at the end"] if after else []
     said += [f"{int((~measured).sum())} positions without a pattern"] if not measured.all() else []
+    if after:
+        words = f"{after} of {patterns} patterns, after the end of the scan, are left out"
+        warnings.warn(f"{name}: {words} by scan_shape and sync_offset.", DataWarning, stacklevel=4)
     metadata = {**found.metadata, FRAMES: "; ".join(said) or "all taken"}
     mask = None if measured.all() else measured.reshape(shape)
     return replace(found, data=window, metadata=metadata, scan_mask=mask).as_scan(shape)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ptywidgets.engine.core.errors import DataError, FileFormatError, ParameterError
+from ptywidgets.engine.core.errors import DataError, DataWarning, FileFormatError, ParameterError
 from ptywidgets.engine.io import read, read_pattern
 from ptywidgets.engine.io.formats.records import raw
 from ptywidgets.testing.contracts.formats import FormatContract, Sample
@@ -67,7 +67,8 @@ def test_a_scan_that_begins_late_or_before_the_file(tmp_path):
     path = written(tmp_path / "scan.raw", TRUTH)
     said = {"detector_shape": (6, 5), "dtype": "<u2"}
     stack = TRUTH.reshape(12, 6, 5)
-    late = read(path, **said, scan_shape=(2, 5), sync_offset=1)
+    with pytest.warns(DataWarning, match="1 of 12 patterns, after the end of the scan, are left out"):
+        late = read(path, **said, scan_shape=(2, 5), sync_offset=1)
     np.testing.assert_array_equal(late.load().data, stack[1:11].reshape(2, 5, 6, 5))
     assert late.scan_mask is None and late.metadata["frames"] == "1 skipped at the start; 1 left out at the end"
     early = read(path, **said, scan_shape=(3, 5), sync_offset=-2)
@@ -110,7 +111,8 @@ def test_a_stack_that_runs_down_the_columns(tmp_path):
     path = written(tmp_path / "scan.raw", TRUTH.transpose(1, 0, 2, 3))
     said = {"detector_shape": (6, 5), "dtype": "<u2", "scan_shape": (3, 4), "axes": "Rx Ry Qy Qx"}
     np.testing.assert_array_equal(read(path, **said).load().data, TRUTH)
-    late = read(path, **said, sync_offset=-2)
+    with pytest.warns(DataWarning, match="2 of 12 patterns"):
+        late = read(path, **said, sync_offset=-2)
     expected = np.zeros((12, 6, 5), np.uint16)
     expected[2:] = TRUTH.transpose(1, 0, 2, 3).reshape(12, 6, 5)[:10]
     np.testing.assert_array_equal(late.load().data, expected.reshape(4, 3, 6, 5).transpose(1, 0, 2, 3))
