@@ -258,7 +258,9 @@ def switch(name: str, value: Any) -> bool:
     ...
     ptywidgets.engine.core.errors.ParameterError: overwrite is 'no'; expected True or False.
     """
-    return bool(Parameter(name, False, type=bool).check(value))
+    if not isinstance(value, (bool, np.bool_)):
+        raise ParameterError(f"{name} is {value!r:.80}; expected True or False.")
+    return bool(value)
 
 
 def param(

@@ -9,6 +9,7 @@ import pytest
 
 from ptywidgets import Reconstruction, samples
 from ptywidgets.engine import CalibrationError, DataError, Dataset, ModelConfig, ParameterError
+from ptywidgets.engine.calibrate.estimates import Estimate
 from ptywidgets.engine.checkpoint import load_checkpoint
 from ptywidgets.engine.direct import DirectImage, start_object
 from ptywidgets.reconstruction.inputs import calibrator
@@ -120,7 +121,7 @@ def test_an_image_of_another_orientation_is_no_start(recon, rotation, transpose)
 
 def test_other_data_forget_the_image_and_the_estimates(recon, ducky):
     recon.initialize_from(ramp())
-    recon.estimates = ("one",)
+    recon.estimates = (Estimate("rotation", 1.0, None, "degrees", "given", "The rotation was given."),)
     recon.dataset = Dataset(ducky.data.copy(), ducky.calibration)
     assert recon.initial_image is None and recon.estimates == ()
 

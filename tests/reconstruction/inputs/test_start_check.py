@@ -266,7 +266,7 @@ def test_a_stop_during_the_check_is_told(duck):
     recon.observe(lambda change: "Checking" in change["new"] and recon.request_stop(), "message")
     recon.run()
     assert recon.status == "stopped" and recon.calibration.scan_step == pytest.approx(2.1)
-    assert recon.message == "Stopped before the first iteration: nothing was changed."
+    assert recon.message == "Stopped before the first iteration, while the start was checked: nothing was changed."
 
 
 def test_a_plan_of_ones_own_changes_nothing_that_was_given(duck):
