@@ -84,6 +84,17 @@ class FormatContract:
         again = pickle.loads(content)  # of our own making
         np.testing.assert_array_equal(again.load().data, sample.truth)
 
+    def test_the_working_folder_may_become_another(
+        self, sample: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(sample.path.parent)
+        dataset = sample.read(Path(sample.path.name))
+        content = pickle.dumps(dataset)
+        monkeypatch.chdir(tmp_path)
+        np.testing.assert_array_equal(dataset.pattern(0, 0), sample.truth[0, 0])
+        np.testing.assert_array_equal(pickle.loads(content).load().data, sample.truth)  # of our own making
+        np.testing.assert_array_equal(dataset.source.open().pattern(0, 0), sample.truth[0, 0])
+
     def test_it_is_opened_again_from_what_is_saved_of_it(self, sample: Sample) -> None:
         dataset = sample.read().crop(scan=(0, 1, 0, sample.truth.shape[1]))
         np.testing.assert_array_equal(dataset.source.open().load().data, sample.truth[:1])

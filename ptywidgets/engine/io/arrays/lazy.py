@@ -33,7 +33,8 @@ class LazyArray:
     def __init__(
         self, path: str | os.PathLike[str], name: str, *, allow_external: bool = False, squeeze: bool = False
     ) -> None:
-        self.path, self.name, self.allow_external, self.squeeze = Path(path), name, allow_external, squeeze
+        self.path, self.name = Path(os.path.abspath(path)), name  # also when the working folder is another
+        self.allow_external, self.squeeze = allow_external, squeeze
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._file: h5py.File | None = None

@@ -19,6 +19,7 @@ import numpy as np
 from ptywidgets.engine.core.errors import FileFormatError
 from ptywidgets.engine.core.files import listed_files
 from ptywidgets.engine.data.array_views import whole_key
+from ptywidgets.engine.io.arrays.stacks import opened_again
 from ptywidgets.engine.io.detect_format import printable
 
 PIECE = 16_000_000  # bytes that are read at once: between them the thread can be interrupted
@@ -63,14 +64,14 @@ class Planes:
     def __init__(
         self, path: str | os.PathLike[str], dtype: Any, shape: tuple[int, int, int, int], offset: int = 0
     ) -> None:
-        self.path, self.offset = Path(path), int(offset)
+        self.path, self.offset = Path(os.path.abspath(path)), int(offset)
         self.stored = np.dtype(dtype)
         self.dtype = self.stored.newbyteorder("=")
         self.shape = tuple(int(n) for n in shape)
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._file: Any = None
-        size = self.path.stat().st_size
+        self.size = size = self.path.stat().st_size
         needed = self.offset + math.prod(self.shape) * self.stored.itemsize
         if len(self.shape) != 4 or min(self.shape) < 1 or self.offset < 0 or needed > size:
             raise FileFormatError(
@@ -177,8 +178,7 @@ class Planes:
             file.close()
 
     def __reduce__(self) -> Any:
-        path = Path(os.path.abspath(self.path))  # another process may work in another folder
-        return Planes, (path, self.stored, self.shape, self.offset)
+        return opened_again, (Planes, self.path, self.size, (self.stored, self.shape, self.offset))
 
     def __repr__(self) -> str:
         return f"Planes({self.path.name!r}, shape={self.shape}, dtype={self.dtype})"

@@ -104,7 +104,7 @@ class Records(Stack):
         offset: int = 0,
         decode: Decode | None = None,
     ) -> None:
-        self.path = Path(path)
+        self.path = Path(os.path.abspath(path))  # which the file has when the working folder has become another
         self.record = record if record.names else np.dtype([(PATTERN, record)])
         self.count, self.offset, self.decode = int(count), int(offset), decode
         self._lock = threading.RLock()
@@ -112,7 +112,7 @@ class Records(Stack):
         self._file: Any = None
         inside, start = self.record.fields[PATTERN][:2]  # type: ignore[index]  # a structured type has fields
         self._after = self.record.itemsize - start - inside.itemsize  # bytes, which the last record may lack
-        size = self.path.stat().st_size
+        self.size = size = self.path.stat().st_size
         needed = self.offset + self.count * self.record.itemsize - self._after
         if self.count < 1 or self.record.itemsize < 1 or self.offset < 0 or needed > size:
             raise FileFormatError(
@@ -179,8 +179,7 @@ class Records(Stack):
             file.close()
 
     def __reduce__(self) -> Any:
-        path = Path(os.path.abspath(self.path))  # another process may work in another folder
-        return Records, (path, self.record, self.count, self.offset, self.decode)
+        return opened_again, (Records, self.path, self.size, (self.record, self.count, self.offset, self.decode))
 
     def __repr__(self) -> str:
         return f"Records({self.path.name!r}, shape={self.shape}, dtype={self.dtype})"
@@ -230,7 +229,26 @@ class Scattered(Records):
         return records
 
     def __reduce__(self) -> Any:
-        return Scattered, (Path(os.path.abspath(self.path)), self.record[PATTERN], self.places)
+        return opened_again, (Scattered, self.path, self.size, (self.record[PATTERN], self.places))
+
+
+def opened_again(kind: Callable[..., Any], path: Path, size: int, rest: tuple[Any, ...]) -> Any:
+    """What was pickled of an array in a file, opened again.
+
+    Raises
+    ------
+    FileFormatError
+        When the file is no longer there, or has another size.
+    """
+    try:
+        now = os.path.getsize(path)
+    except OSError as error:
+        raise FileFormatError(
+            f"{printable(path.name)} is no longer where it was: {printable(str(path))} ({error.strerror})."
+        ) from None
+    if now != size:
+        raise FileFormatError(f"{printable(path.name)} has been replaced since it was opened; read it again.")
+    return kind(path, *rest)
 
 
 class Joined(Stack):
@@ -344,4 +362,4 @@ class Synchronised(Stack):
         return out
 
 
-__all__ = ["LARGEST", "PATTERN", "Joined", "Ordered", "Records", "Scattered", "Stack", "Synchronised"]
+__all__ = ["LARGEST", "PATTERN", "Joined", "Ordered", "Records", "Scattered", "Stack", "Synchronised", "opened_again"]

@@ -216,7 +216,7 @@ class Read(Foreign):
 
     def __init__(self, path: Path, number: int, data: Any) -> None:
         super().__init__(data)
-        self.path, self.number = Path(path), number
+        self.path, self.number = Path(os.path.abspath(path)), number
         self.input_files = listed_files((self.path,))
         self._size = self.path.stat().st_size
 

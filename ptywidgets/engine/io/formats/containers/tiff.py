@@ -334,7 +334,7 @@ class PackedPages(Stack):
     """Pages that tifffile unpacks, one at a time; slicing is safe from any thread."""
 
     def __init__(self, path: Path, numbers: list[int], shape: tuple[int, int], dtype: np.dtype, why: str) -> None:
-        self.path, self.numbers, self.why = Path(path), numbers, why
+        self.path, self.numbers, self.why = Path(os.path.abspath(path)), numbers, why
         self.shape = (len(numbers), *shape)
         self.stored, self.dtype = dtype, dtype.newbyteorder("=")
         self.input_files = listed_files((self.path,))

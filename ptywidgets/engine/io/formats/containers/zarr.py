@@ -192,7 +192,7 @@ class ZarrArray:
     """
 
     def __init__(self, path: str | os.PathLike[str], name: str, expected: Any = None) -> None:
-        self.path, self.name, self._expected = Path(path), name, expected
+        self.path, self.name, self._expected = Path(os.path.abspath(path)), name, expected
         self._lock, self._pid = threading.RLock(), os.getpid()
         self._store: _Store | None = None
         self._found: Any = None

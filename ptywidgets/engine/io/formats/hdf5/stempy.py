@@ -81,7 +81,7 @@ class Events:
     dtype = np.dtype(np.uint16)
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = Path(os.path.abspath(path))
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._open: Any = None  # the file, its frames, and a handle that says how long it is
