@@ -189,7 +189,9 @@ def _signals(path: Path) -> list[dict[str, Any]]:
         if reader.__name__ == "rsciio.topspin":
             options["show_progressbar"] = False
         with _quiet():
-            found = reader.file_reader(str(path), **options)
+            found = reader.file_reader(
+                os.path.abspath(path), **options
+            )  # lazy arrays open it again, wherever one works
         signals = [signal for signal in found if hasattr(signal["data"], "shape") and len(signal["data"].shape)]
     if not signals:
         raise FileFormatError(f"{printable(path.name)} holds nothing that rosettasciio finds.")
