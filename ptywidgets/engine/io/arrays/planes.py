@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import math
 import os
-import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ptywidgets.engine.core.errors import FileFormatError
-from ptywidgets.engine.core.files import listed_files
 from ptywidgets.engine.data.array_views import whole_key
-from ptywidgets.engine.io.arrays.stacks import opened_again
+from ptywidgets.engine.io.arrays.file_bytes import FileBytes, opened_again
 from ptywidgets.engine.io.detect_format import printable
 
 PIECE = 16_000_000  # bytes that are read at once: between them the thread can be interrupted
@@ -64,14 +61,12 @@ class Planes:
     def __init__(
         self, path: str | os.PathLike[str], dtype: Any, shape: tuple[int, int, int, int], offset: int = 0
     ) -> None:
-        self.path, self.offset = Path(os.path.abspath(path)), int(offset)
+        self.file, self.offset = FileBytes(path), int(offset)
+        self.path, self.input_files = self.file.path, self.file.input_files
         self.stored = np.dtype(dtype)
         self.dtype = self.stored.newbyteorder("=")
         self.shape = tuple(int(n) for n in shape)
-        self._lock = threading.RLock()
-        self._pid = os.getpid()
-        self._file: Any = None
-        self.size = size = self.path.stat().st_size
+        size = self.file.size
         needed = self.offset + math.prod(self.shape) * self.stored.itemsize
         if len(self.shape) != 4 or min(self.shape) < 1 or self.offset < 0 or needed > size:
             raise FileFormatError(
@@ -79,7 +74,6 @@ class Planes:
                 f"{' x '.join(map(str, self.shape))} numbers of {self.stored.itemsize} bytes after {self.offset}. "
                 "It is cut off or damaged; copy it again."
             )
-        self.input_files = listed_files((self.path,))
 
     def __getitem__(self, key: Any) -> np.ndarray:
         parts = whole_key(key, 4)
@@ -108,8 +102,6 @@ class Planes:
 
     def _read(self, runs: list[tuple[int, int]]) -> np.ndarray:
         """The block from first to end of each axis, in native byte order; the caller may keep and change it."""
-        if self._pid != os.getpid():  # in a forked child: the lock may be held by a thread that is not here
-            self._pid, self._lock, self._file = os.getpid(), threading.RLock(), None
         (y0, y1), (x0, x1) = runs[2:]
         rows, columns = self.shape[2:]
         out = np.empty([end - first for first, end in runs], self.dtype)
@@ -144,55 +136,19 @@ class Planes:
         """Bytes of consecutive planes, from the first that is wanted of each; whole planes where that is quicker."""
         count, each = len(buffer), buffer[0].nbytes
         todo = buffer.reshape(-1).view(np.uint8).data.cast("B")
-        whole = True
-        try:
-            with self._lock:
-                if self._file is None:
-                    self._file = self.path.open("rb", buffering=0)
-                seek, readinto = self._file.seek, self._file.readinto
-                if through:
-                    seek(start)
-                    whole = _all(readinto, todo[: (count - 1) * plane + wanted])
-                else:
-                    for number in range(count):
-                        seek(start + number * plane)
-                        part = todo[number * each : number * each + wanted]
-                        got = readinto(part)
-                        if got != wanted and not _all(readinto, part[got:]):
-                            whole = False
-                            break
-        except OSError as error:
-            raise FileFormatError(
-                f"{printable(self.path.name)} cannot be read any more ({error.strerror or error}); is it still where "
-                "it was?"
-            ) from None
-        if not whole:
-            raise FileFormatError(
-                f"{printable(self.path.name)} has become shorter since it was opened: some of its patterns are not "
-                "there. Open it again."
-            )
-
-    def __del__(self) -> None:
-        file = getattr(self, "_file", None)
-        if file is not None:
-            file.close()
+        if through:
+            places = [(start, todo[: (count - 1) * plane + wanted])]
+        else:
+            places = [(start + n * plane, todo[n * each : n * each + wanted]) for n in range(count)]
+        if self.file.read(places):
+            raise self.file.shorter("some of its patterns")
 
     def __reduce__(self) -> Any:
-        return opened_again, (Planes, self.path, self.size, (self.stored, self.shape, self.offset))
+        return opened_again, (Planes, self.path, self.file.size, (self.stored, self.shape, self.offset))
 
     def __repr__(self) -> str:
         return f"Planes({self.path.name!r}, shape={self.shape}, dtype={self.dtype})"
 
     def close(self) -> None:
         """Close the file; the next slice opens it again."""
-        with self._lock:
-            if self._file is not None and self._pid == os.getpid():
-                self._file.close()
-            self._file = None
-
-
-def _all(readinto: Any, todo: Any) -> bool:
-    """Whether a buffer could be filled."""
-    while len(todo) and (got := readinto(todo)):
-        todo = todo[got:]
-    return not len(todo)
+        self.file.close()

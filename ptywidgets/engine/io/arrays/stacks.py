@@ -7,7 +7,6 @@ error that says so, where a map would end the process.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 from ptywidgets.engine.core.errors import DataError, FileFormatError
 from ptywidgets.engine.core.files import files_of, listed_files
 from ptywidgets.engine.data.array_views import whole_key
+from ptywidgets.engine.io.arrays.file_bytes import FileBytes, opened_again
 from ptywidgets.engine.io.detect_format import printable
 
 PATTERN = "pattern"  # the field of a record that holds it
@@ -104,15 +104,13 @@ class Records(Stack):
         offset: int = 0,
         decode: Decode | None = None,
     ) -> None:
-        self.path = Path(os.path.abspath(path))  # which the file has when the working folder has become another
+        self.file = FileBytes(path)
+        self.path, self.input_files = self.file.path, self.file.input_files
         self.record = record if record.names else np.dtype([(PATTERN, record)])
         self.count, self.offset, self.decode = int(count), int(offset), decode
-        self._lock = threading.RLock()
-        self._pid = os.getpid()
-        self._file: Any = None
         inside, start = self.record.fields[PATTERN][:2]  # type: ignore[index]  # a structured type has fields
         self._after = self.record.itemsize - start - inside.itemsize  # bytes, which the last record may lack
-        self.size = size = self.path.stat().st_size
+        size = self.file.size
         needed = self.offset + self.count * self.record.itemsize - self._after
         if self.count < 1 or self.record.itemsize < 1 or self.offset < 0 or needed > size:
             raise FileFormatError(
@@ -125,7 +123,6 @@ class Records(Stack):
         shape, dtype = (one.shape, one.dtype) if decode is None else ((made := decode(one)).shape, made.dtype)
         self.shape = (self.count, *(int(n) for n in shape[1:]))  # type: ignore[assignment]  # of two axes, checked below
         self.dtype = dtype.newbyteorder("=")
-        self.input_files = listed_files((self.path,))
         if len(self.shape) != 3 or 0 in self.shape:
             raise FileFormatError(
                 f"a pattern of {printable(self.path.name)} is {tuple(self.shape[1:])}; expected rows and columns of "
@@ -133,8 +130,6 @@ class Records(Stack):
             )
 
     def _patterns(self, first: int, end: int) -> np.ndarray:
-        if self._pid != os.getpid():  # in a forked child: the lock may be held by a thread that is not here
-            self._pid, self._lock, self._file = os.getpid(), threading.RLock(), None
         out = np.empty((end - first, *self.shape[1:]), self.dtype)
         step = max(1, PIECE // self.record.itemsize)
         for edge in range(first, end, step):
@@ -152,44 +147,20 @@ class Records(Stack):
 
     def _fill(self, at: int, records: np.ndarray) -> int:
         """Read records from byte `at` of the file on; the number of bytes that are not there."""
-        todo = records.view(np.uint8).data.cast("B")
-        try:
-            with self._lock:
-                if self._file is None:
-                    self._file = self.path.open("rb", buffering=0)
-                self._file.seek(at)
-                while len(todo) and (got := self._file.readinto(todo)):
-                    todo = todo[got:]
-        except OSError as error:
-            raise FileFormatError(
-                f"{printable(self.path.name)} cannot be read any more ({error.strerror or error}); is it still where "
-                "it was?"
-            ) from None
-        return len(todo)
+        return self.file.read([(at, records.view(np.uint8).data.cast("B"))])
 
     def _shorter(self, first: int, end: int) -> FileFormatError:
-        return FileFormatError(
-            f"{printable(self.path.name)} has become shorter since it was opened: patterns {first} to {end - 1} "
-            "are not there. Open it again."
-        )
-
-    def __del__(self) -> None:
-        file = getattr(self, "_file", None)
-        if file is not None:
-            file.close()
+        return self.file.shorter(f"patterns {first} to {end - 1}")
 
     def __reduce__(self) -> Any:
-        return opened_again, (Records, self.path, self.size, (self.record, self.count, self.offset, self.decode))
+        return opened_again, (Records, self.path, self.file.size, (self.record, self.count, self.offset, self.decode))
 
     def __repr__(self) -> str:
         return f"Records({self.path.name!r}, shape={self.shape}, dtype={self.dtype})"
 
     def close(self) -> None:
         """Close the file; the next slice opens it again."""
-        with self._lock:
-            if self._file is not None and self._pid == os.getpid():
-                self._file.close()
-            self._file = None
+        self.file.close()
 
 
 class Scattered(Records):
@@ -229,26 +200,7 @@ class Scattered(Records):
         return records
 
     def __reduce__(self) -> Any:
-        return opened_again, (Scattered, self.path, self.size, (self.record[PATTERN], self.places))
-
-
-def opened_again(kind: Callable[..., Any], path: Path, size: int, rest: tuple[Any, ...]) -> Any:
-    """What was pickled of an array in a file, opened again.
-
-    Raises
-    ------
-    FileFormatError
-        When the file is no longer there, or has another size.
-    """
-    try:
-        now = os.path.getsize(path)
-    except OSError as error:
-        raise FileFormatError(
-            f"{printable(path.name)} is no longer where it was: {printable(str(path))} ({error.strerror})."
-        ) from None
-    if now != size:
-        raise FileFormatError(f"{printable(path.name)} has been replaced since it was opened; read it again.")
-    return kind(path, *rest)
+        return opened_again, (Scattered, self.path, self.file.size, (self.record[PATTERN], self.places))
 
 
 class Joined(Stack):
@@ -362,4 +314,4 @@ class Synchronised(Stack):
         return out
 
 
-__all__ = ["LARGEST", "PATTERN", "Joined", "Ordered", "Records", "Scattered", "Stack", "Synchronised", "opened_again"]
+__all__ = ["LARGEST", "PATTERN", "Joined", "Ordered", "Records", "Scattered", "Stack", "Synchronised"]
