@@ -47,6 +47,7 @@ class Planes:
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "four"
     ...     _ = path.write_bytes(b"head" + np.arange(24, dtype=">u2").tobytes())

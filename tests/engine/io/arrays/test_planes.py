@@ -71,7 +71,7 @@ def test_planes_in_a_forked_process_and_pickled(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     planes = Planes("a", "<u2", array.shape)
     context = multiprocessing.get_context("fork")
-    with planes._lock:
+    with planes.file._lock:
         place = context.Queue()
         child = context.Process(target=_corner, args=(planes, place))
         child.start()
