@@ -7,6 +7,7 @@ of each it says where it came from.
 from __future__ import annotations
 
 import dataclasses
+import operator
 import os
 import zlib
 from dataclasses import dataclass
@@ -157,7 +158,7 @@ class RawLayout:
         RawLayout(detector_shape=(256, 256), dtype='<u2', header_bytes=0, gap_bytes=1024)
         """
         try:
-            qy, qx = (int(n) for n in detector_shape)
+            qy, qx = (operator.index(n) for n in detector_shape)
         except (TypeError, ValueError):
             qy = qx = 0
         if qy < 1 or qx < 1:

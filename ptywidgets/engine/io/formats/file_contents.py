@@ -100,10 +100,10 @@ class FileContents:
         metadata = dict(self.metadata)
         if order != (0, 1, 2, 3):
             metadata[AXES] = order_in_words(order, why)
-        swapped = order[0] > order[1], order[2] > order[3]
+        scan_swapped, detector_swapped = order[0] > order[1], order[2] > order[3]
         data, vacuum, mask = reordered(self.data, order), self.vacuum, self.scan_mask
-        mask = mask.T if mask is not None and swapped[0] else mask
-        vacuum = vacuum.T if vacuum is not None and swapped[1] else vacuum
+        mask = mask.T if mask is not None and scan_swapped else mask
+        vacuum = vacuum.T if vacuum is not None and detector_swapped else vacuum
         marks, against = rising(marks, order[:2])
         if any(against):
             words = " and ".join(name for name, turn in zip(("rows", "columns"), against, strict=True) if turn)
@@ -132,7 +132,7 @@ class FileContents:
             at=self.at,
             vacuum_at="" if vacuum is None else self.vacuum_at,
             scan_mask=mask,
-            swapped=swapped,
+            swapped=(scan_swapped != self.swapped[0], detector_swapped != self.swapped[1]),
             scan_turned=against,
             mask_in=self.mask_in,
         )

@@ -112,21 +112,18 @@ def _in_order(
             f"{sizes(found.data.shape)}; expected the four names Ry, Rx, Qy, Qx in the order of the array, such as "
             "axes='Qy Qx Ry Rx'."
         )
-    data, marks, vacuum = reordered(found.data, order), found.axes, found.vacuum
+    marks, swapped = found.axes, order[1] > order[2]
     metadata = {key: words for key, words in found.metadata.items() if key != AXES}
     if order != (0, 1, 2):
         metadata[AXES] = order_in_words(order, why)
-    if vacuum is not None and vacuum.shape != tuple(data.shape[1:]):
-        vacuum = None  # it was looked for by the shape that other axes have
-        metadata.pop("vacuum", None)
     return replace(
         found,
-        data=data,
+        data=reordered(found.data, order),
         axes=tuple(marks[axis] for axis in order) if len(marks) == 3 else (),
         order=(0, 1, 2, 3),
         order_from="",
-        vacuum=vacuum,
-        vacuum_at="" if vacuum is None else found.vacuum_at,
+        vacuum=found.vacuum.T if found.vacuum is not None and swapped else found.vacuum,
+        swapped=(False, swapped),
         metadata=metadata,
     )
 

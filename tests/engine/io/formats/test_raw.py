@@ -47,6 +47,7 @@ def test_no_gap_is_needed_after_the_last_pattern(tmp_path):
         ({"dtype": "what", "detector_shape": (6, 5)}, ParameterError, "dtype is 'what'"),
         ({"dtype": "O", "detector_shape": (6, 5)}, ParameterError, "dtype is 'O'"),
         ({"dtype": "<u2", "detector_shape": (6, 0)}, ParameterError, r"detector_shape is \(6, 0\)"),
+        ({"dtype": "<u2", "detector_shape": (6, 5.5)}, ParameterError, r"detector_shape is \(6, 5\.5\)"),
         ({"dtype": "<u2", "detector_shape": (7, 5)}, FileFormatError, "720 bytes; expected .* times 70"),
         ({"dtype": "<u2", "detector_shape": (6, 5), "header_bytes": -2}, ParameterError, "header_bytes is -2"),
         ({"dtype": "<u2", "detector_shape": (6, 5), "header_bytes": 10**9}, FileFormatError, "720 bytes"),

@@ -48,6 +48,24 @@ def test_they_follow_the_patterns(tmp_path, counts, said, turn, detector):
     np.testing.assert_array_equal(again.load().data, turn(counts)[:2])
 
 
+@pytest.mark.parametrize("detector", [(8, 8), (8, 7)])
+@pytest.mark.parametrize("said", [{}, {"flip": "columns"}], ids=str)
+def test_they_follow_the_patterns_of_a_stack(tmp_path, counts, detector, said):
+    counts = counts[..., : detector[0], : detector[1]]
+    bad = np.zeros(detector, np.uint32)
+    bad[1, 6] = 1
+    vacuum = np.arange(bad.size, dtype=float).reshape(detector)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["entry/data/data"] = counts.reshape(12, *detector)
+        file["entry/data/pixel_mask"], file["entry/data/vacuum"] = bad, vacuum
+    dataset = read(tmp_path / "a.h5", scan_shape=(3, 4), axes="J Qx Qy", **said)
+    columns = slice(None, None, -1 if said else 1)
+    np.testing.assert_array_equal(dataset.load().data, counts.swapaxes(-2, -1)[..., columns])
+    np.testing.assert_array_equal(dataset.mask, bad.T[:, columns] == 0)
+    np.testing.assert_array_equal(dataset.vacuum, vacuum.T[:, columns])
+    np.testing.assert_array_equal(dataset.source.open().mask, dataset.mask)
+
+
 def test_a_scan_mask_follows_the_scan(tmp_path, counts):
     counted = np.ones((3, 4), bool)
     counted[0, 3] = False
