@@ -203,7 +203,7 @@ class CpuBackend:
 
     def amplitudes(self, patterns: Patterns, indices: np.ndarray, dtype: Any) -> np.ndarray:
         out = self.empty("amplitudes", (len(indices), *patterns.shape[1:]), dtype)
-        self.kernels.amplitudes(patterns.counts, indices, patterns.origin, patterns.mask, out)
+        self.kernels.amplitudes(*patterns.few(indices), patterns.mask, out)
         if patterns.substitutes is not None:
             places, rows = patterns.substitutes.among(indices)
             if len(places):

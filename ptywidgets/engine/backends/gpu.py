@@ -16,6 +16,7 @@ from ptywidgets.engine.backends.kernels.numpy_kernels import hessian_of_waves
 from ptywidgets.engine.core.amplitudes import amplitude_floor
 from ptywidgets.engine.core.protocols import Loss
 from ptywidgets.engine.data.patterns import Patterns, fft_rows
+from ptywidgets.engine.data.streamed_counts import is_streamed
 
 Result = TypeVar("Result")
 _SHARE_OF_FREE_MEMORY = 0.25
@@ -147,12 +148,15 @@ class GpuBackend:
 
     def _roots(self, patterns: Patterns, indices: Any, dtype: Any) -> Any:
         xp = self.xp
-        indices = xp.asarray(indices)
-        origin = patterns.origin[indices]
+        counts, at = patterns.counts, indices
+        if is_streamed(counts):
+            counts, at = counts.block(self.to_numpy(indices))
+            counts = xp.asarray(counts)
+        origin = patterns.origin[xp.asarray(indices)]
         (_, qy, qx), (_, ny, nx) = patterns.counts.shape, patterns.shape
         rows = fft_rows(origin[:, 0], ny, qy, xp)[:, :, None]
         columns = fft_rows(origin[:, 1], nx, qx, xp)[:, None, :]
-        out = patterns.counts[indices[:, None, None], rows, columns].astype(dtype)
+        out = counts[xp.asarray(at)[:, None, None], rows, columns].astype(dtype)
         if patterns.mask is None:
             return xp.sqrt(xp.maximum(out, 0, out=out), out=out)
         good = patterns.mask[rows, columns]

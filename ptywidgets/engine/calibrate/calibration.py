@@ -46,7 +46,8 @@ from ptywidgets.engine.preprocess.disk.aperture import EDGE, WIDEST, measured_ap
 from ptywidgets.engine.preprocess.disk.disk import calibrate_detector, measure_disk
 from ptywidgets.engine.preprocess.disk.hidden_disk import NOTICED, hidden_disk, require_disk
 from ptywidgets.engine.preprocess.enough import require_enough
-from ptywidgets.engine.preprocess.measurement import Measurement, Preparation, in_memory, prepared, reorient
+from ptywidgets.engine.preprocess.in_reach import in_reach
+from ptywidgets.engine.preprocess.measurement import Measurement, Preparation, prepared, reorient
 from ptywidgets.engine.preprocess.origin.descan import centred_mean
 from ptywidgets.engine.preprocess.origin.descan_model import descan_model
 from ptywidgets.engine.preprocess.origin.origin import fit_origin, moments
@@ -184,7 +185,7 @@ def _found(dataset: Dataset, given: Given, tell: Callable[[str], object]) -> Cal
     """The start, with arguments that have been checked."""
     begin, rotation, defocus = time.perf_counter(), given.rotation, given.defocus
     tell("bad frames and pixels")
-    screened = screen(in_memory(dataset))
+    screened = screen(in_reach(dataset, tell))
     screened = screened.without(suspects(screened))
     estimates = about_data(screened)
     tell("the bright-field disk")

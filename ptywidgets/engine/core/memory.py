@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+from functools import cache
 from pathlib import Path
+
+from ptywidgets.engine.core.errors import ParameterError
 
 try:
     import resource
@@ -21,12 +25,22 @@ _CGROUPS = (
 )
 
 
+VARIABLE = "PTYWIDGETS_MEMORY"
+_UNITS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
+
+
 def available_memory() -> float | None:
     """Bytes that can still be had, of the machine, the container or the process; None where that is not known.
 
-    Where only the size of the machine is known (macOS) it is that: an upper bound.
+    Where only the size of the machine is known (macOS) it is that: an upper bound. The environment variable
+    ``PTYWIDGETS_MEMORY``, such as "4 GB", is how much this process should use in all, on a machine that others use.
+
+    Raises
+    ------
+    ParameterError
+        When that variable is no size.
     """
-    every = (_machine(), _process(), *(_container(*files) for files in _CGROUPS))
+    every = (_machine(), _process(), _asked_for(), *(_container(*files) for files in _CGROUPS))
     known = [free for free in every if free is not None]
     return min(known) if known else None
 
@@ -50,6 +64,33 @@ def _process() -> float | None:
         return None
     pages = _text("/proc/self/statm").split()
     return max(0.0, float(limit) - (float(pages[0]) * resource.getpagesize() if pages else 0.0))
+
+
+def _asked_for() -> float | None:
+    """What a limit that was stated in words leaves, of memory that is really in use."""
+    limit = _stated(os.environ.get(VARIABLE, ""))
+    if limit is None:
+        return None
+    pages = _text("/proc/self/statm").split()
+    used = float(pages[1]) * os.sysconf("SC_PAGE_SIZE") if len(pages) > 1 else _most_used()
+    return max(0.0, limit - used)
+
+
+def _most_used() -> float:
+    """Bytes that this process has had at most, where the system does not say what it has now (macOS)."""
+    return 0.0 if resource is None else float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+@cache
+def _stated(text: str) -> float | None:
+    if not text.strip():
+        return None
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?\s*", text, re.IGNORECASE)
+    if found is None or not float(found[1]):
+        raise ParameterError(
+            f'the environment variable {VARIABLE} is {text!r}; expected a size such as "4 GB" or "800 MB", or unset it.'
+        )
+    return float(found[1]) * _UNITS[found[2].lower()]
 
 
 def _container(limit: str, usage: str, statistics: str) -> float | None:

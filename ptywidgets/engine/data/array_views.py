@@ -31,6 +31,12 @@ def whole_key(key: Any, ndim: int) -> list[Any]:
     return parts + [slice(None)] * (ndim - len(parts))
 
 
+def by_pattern(data: Any) -> bool:
+    """Whether single patterns of an array are read about as quickly as all in their order: it is in memory, or in a
+    file as it is, not compressed and not in chunks. An array that says nothing of it has to be taken for slow."""
+    return isinstance(data, np.ndarray) or bool(getattr(data, "by_pattern", False))
+
+
 def cropped(data: Any, window: tuple[tuple[int, int], ...]) -> Any:
     """A window of an array, ((first, end) of each axis); a view where the array is one of numpy's."""
     if isinstance(data, np.ndarray):
@@ -55,6 +61,11 @@ class _View:
     def input_files(self) -> tuple[Path, ...]:
         """The files that are read."""
         return files_of(self.data)
+
+    @property
+    def by_pattern(self) -> bool:
+        """Whether single patterns, anywhere in the scan, are read about as quickly as all in their order."""
+        return by_pattern(self.data)
 
     def __getitem__(self, key: Any) -> np.ndarray:
         parts = whole_key(key, 4)
@@ -119,6 +130,11 @@ class BinnedArray(_View):
         if chunks and chunks[0] > bins[0]:
             self.chunks = (chunks[0] // math.gcd(chunks[0], bins[0]), *chunks[1:])
 
+    @property
+    def by_pattern(self) -> bool:
+        """No: what is read is more than what is made of it."""
+        return False
+
     def _read(self, runs: tuple[tuple[int, int], ...]) -> np.ndarray:
         (y0, y1), others = runs[0], runs[1:]
         inner = [(first * b, end * b) for (first, end), b in zip(others, self.bins[1:], strict=True)]
@@ -148,6 +164,11 @@ class SeriesView(_View):
         self.dtype = summed_dtype(data.dtype, int(data.shape[0]) if choose == "sum" else 1)
         chunks = getattr(data, "chunks", None)
         self.chunks = None if chunks is None else tuple(chunks[1:])
+
+    @property
+    def by_pattern(self) -> bool:
+        """Of one scan as of the series; not of a sum."""
+        return self.choose != "sum" and by_pattern(self.data)
 
     def _read(self, runs: tuple[tuple[int, int], ...]) -> np.ndarray:
         key = tuple(slice(*run) for run in runs)

@@ -6,6 +6,7 @@ Nobody copies all data as floating-point amplitudes: a backend takes the square 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from ptywidgets.engine.core.amplitudes import amplitudes as square_roots
 from ptywidgets.engine.core.errors import DataError
 from ptywidgets.engine.core.protocols import Backend
+from ptywidgets.engine.data.streamed_counts import is_streamed
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +43,8 @@ class Patterns:
     Parameters
     ----------
     counts : array (J, Qy, Qx)
-        Counts or intensities, real, in whatever type they come: a numpy array, a memory map, a device's array.
+        Counts or intensities, real, in whatever type they come: a numpy array, a memory map, a device's array, or
+        :class:`~ptywidgets.engine.data.streamed_counts.StreamedCounts`, which stay on disk.
     origin : ndarray (J, 2) int
         Detector pixel [row, column] of the zero frequency; whole pixels, and any of them: they are taken modulo Qy, Qx.
     window : (Ny, Nx), optional
@@ -119,6 +122,11 @@ class Patterns:
         """Bytes of the counts."""
         return math.prod(self.counts.shape) * np.dtype(self.counts.dtype).itemsize
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the counts that are in memory at once: all, but of those that stay on disk."""
+        return int(self.counts.held_bytes) if is_streamed(self.counts) else self.nbytes
+
     def crop(self, window: tuple[int, int]) -> Patterns:
         """The same with only the central `window` (Ny, Nx) frequencies in use; no data are touched."""
         others = self.substitutes
@@ -140,8 +148,8 @@ class Patterns:
         others = self.substitutes
         if others is not None:
             others = replace(others, patterns=others.patterns.on(backend))
-        counts, origin = backend.to_device(self.counts), backend.to_device(self.origin)
-        return replace(self, counts=counts, origin=origin, mask=mask, substitutes=others)
+        counts = self.counts if is_streamed(self.counts) else backend.to_device(self.counts)
+        return replace(self, counts=counts, origin=backend.to_device(self.origin), mask=mask, substitutes=others)
 
     def on_host(self, backend: Backend) -> Patterns:
         """The same in the host's memory, from the device of a backend; no copy where they are there already."""
@@ -149,11 +157,33 @@ class Patterns:
         if others is not None:
             others = replace(others, patterns=others.patterns.on_host(backend))
         mask = None if self.mask is None else to_numpy(self.mask)
-        return replace(self, counts=to_numpy(self.counts), origin=to_numpy(self.origin), mask=mask, substitutes=others)
+        counts = self.counts if is_streamed(self.counts) else to_numpy(self.counts)
+        return replace(self, counts=counts, origin=to_numpy(self.origin), mask=mask, substitutes=others)
+
+    def read_ahead(self, batches: Sequence[np.ndarray]) -> None:
+        """Say in what order the patterns will be asked for: those on disk are read meanwhile, others are there."""
+        if is_streamed(self.counts):
+            self.counts.read_ahead(batches)
+
+    def few(self, indices: np.ndarray) -> tuple[Any, Any, Any]:
+        """Some patterns, where they are: an array of counts, rows of it, and the origins of its rows.
+
+        Those in memory are the whole array and `indices`; of those on disk, what was read of them.
+        """
+        if not is_streamed(self.counts):
+            return self.counts, indices, self.origin
+        block, rows = self.counts.block(indices)
+        origin = np.zeros((len(block), 2), np.int64)
+        origin[rows] = np.asarray(self.origin)[indices]
+        return block, rows, origin
 
     def max_counts(self) -> float:
         """The most counts of a pixel that the mask leaves in, anywhere on the detector; at least 0."""
-        counts = self.counts if self.mask is None else self.counts.max(0)[self.mask]
+        if is_streamed(self.counts):
+            counts = self.counts.max_pattern()
+            counts = counts if self.mask is None else counts[self.mask]
+        else:
+            counts = self.counts if self.mask is None else self.counts.max(0)[self.mask]
         return max(0.0, float(counts.max())) if counts.size else 0.0
 
     def amplitudes(self, indices: Any = None, dtype: Any = np.float32) -> np.ndarray:
@@ -172,11 +202,12 @@ class Patterns:
         """
         indices = np.arange(len(self)) if indices is None else np.asarray(indices)
         out = np.empty((len(indices), *self.shape[1:]), dtype)
-        square_roots(self.counts, indices, self.origin, self.mask, out)
+        counts, rows, origin = self.few(indices)
+        square_roots(counts, rows, origin, self.mask, out)
         if self.substitutes is not None:
-            places, rows = self.substitutes.among(indices)
+            places, others = self.substitutes.among(indices)
             if len(places):
-                out[places] = self.substitutes.patterns.amplitudes(rows, dtype) * out.dtype.type(
+                out[places] = self.substitutes.patterns.amplitudes(others, dtype) * out.dtype.type(
                     self.substitutes.factor
                 )
         return out

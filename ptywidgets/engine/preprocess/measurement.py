@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,9 +12,9 @@ from ptywidgets.engine.core.errors import DataError
 from ptywidgets.engine.core.params import Params, param
 from ptywidgets.engine.data.calibration import both, in_words, single
 from ptywidgets.engine.data.dataset import Calibration, Dataset
-from ptywidgets.engine.data.dataset_checks import check_memory
 from ptywidgets.engine.data.patterns import Patterns
 from ptywidgets.engine.preprocess.defects.frames import Screened, screen
+from ptywidgets.engine.preprocess.in_reach import counts_in_reach, in_reach, where_counts_are
 from ptywidgets.engine.preprocess.origin.origin import ORIGIN_MODELS, fit_origin
 from ptywidgets.engine.preprocess.rotation import (
     RotationFit,
@@ -156,14 +157,22 @@ def scan_frequencies(scan_shape: tuple[int, ...], sampling: tuple[float, float])
     return np.stack(np.meshgrid(down, along, indexing="ij"))
 
 
-def prepare(dataset: Dataset, preparation: Preparation | None = None, **changes: Any) -> Measurement:
+def prepare(
+    dataset: Dataset,
+    preparation: Preparation | None = None,
+    *,
+    progress: Callable[[str], object] | None = None,
+    **changes: Any,
+) -> Measurement:
     """Centre of mass, descan, rotation, positions: one pass over the data.
 
     Rotation and transpose are found from the curl of the centres of mass; the bright field and a coarse reconstruction
     tell more and take longer: ``calibrate(dataset).measurement``, see :func:`ptywidgets.engine.calibrate.calibrate`.
 
     The counts stay as they are: arrays and memory maps are used without a copy (do not write to them afterwards), and
-    files are read into memory in their own type. Masked pixels count neither here nor in the loss.
+    files are read into memory in their own type, if they take no more than half of what is free. Larger ones are read
+    from their file while a run works on them, or from a scratch file where they are compressed or in chunks; the
+    measurement's `notes` say so. Masked pixels count neither here nor in the loss.
 
     Parameters
     ----------
@@ -171,6 +180,8 @@ def prepare(dataset: Dataset, preparation: Preparation | None = None, **changes:
         With a complete calibration (energy, scan step, detector pixel).
     preparation : Preparation, optional
         How; by default everything is found.
+    progress : callable, optional
+        Is told what takes long, in words.
     **changes
         Single fields of the preparation, such as ``rotation=-15``.
 
@@ -184,6 +195,7 @@ def prepare(dataset: Dataset, preparation: Preparation | None = None, **changes:
         When the calibration is not complete.
     DataError
         When most patterns are empty, negative or NaN. Single ones are left out, which the measurement's `notes` tell.
+        When there is neither memory for the counts nor room for a scratch file.
 
     Examples
     --------
@@ -194,7 +206,7 @@ def prepare(dataset: Dataset, preparation: Preparation | None = None, **changes:
     """
     preparation = (preparation or Preparation()).replace(**changes)
     dataset.calibration.check_complete()
-    return prepared(screen(in_memory(dataset)), preparation)
+    return prepared(screen(in_reach(dataset, progress)), preparation)
 
 
 def prepared(screened: Screened, preparation: Preparation) -> Measurement:
@@ -206,7 +218,7 @@ def prepared(screened: Screened, preparation: Preparation) -> Measurement:
     known = dataset.calibration
     fit = find_rotation(known.even(signal), preparation.transpose, known.scan_steps)
     rotation, transpose = _chosen(fit, preparation)
-    patterns, shifts = centred_patterns(dataset, origin)
+    patterns, shifts = _centred(dataset, origin)
     counted = _left_in(dataset)
     return Measurement(
         patterns=patterns,
@@ -223,7 +235,7 @@ def prepared(screened: Screened, preparation: Preparation) -> Measurement:
         scan_shape=dataset.scan_shape,
         preparation=preparation,
         scan_mask=None if isinstance(counted, slice) else dataset.scan_mask,
-        notes=screened.notes,
+        notes=(*screened.notes, *([words] if (words := where_counts_are(dataset)) else [])),
     )
 
 
@@ -280,8 +292,8 @@ def centred_patterns(dataset: Dataset, origin: np.ndarray) -> tuple[Patterns, np
     Parameters
     ----------
     dataset : Dataset
-        An array or a memory map is used as it is; other data are read once and kept in their own type. Where positions
-        are left out, those that count are copied.
+        An array or a memory map is used as it is, other data as :func:`~ptywidgets.engine.preprocess.in_reach.in_reach`
+        has them. Where positions are left out, those that count are copied, or streamed where there is no room.
     origin : ndarray (2, Ry, Rx)
         Detector pixels.
 
@@ -291,18 +303,13 @@ def centred_patterns(dataset: Dataset, origin: np.ndarray) -> tuple[Patterns, np
     shifts : ndarray (J, 2)
         In detector pixels, within half a pixel of 0.
     """
+    return _centred(in_reach(dataset), origin)
+
+
+def _centred(dataset: Dataset, origin: np.ndarray) -> tuple[Patterns, np.ndarray]:
+    """The same of data that are in reach."""
     whole = np.rint(origin)
     shifts = (origin - whole).reshape(2, -1).T.copy()
-    counts = in_memory(dataset).data
-    counts = counts.reshape(-1, *dataset.detector_shape)  # type: ignore[attr-defined]  # an array by now
     corners, counted = whole.reshape(2, -1).T.astype(np.int64), _left_in(dataset)
-    if not isinstance(counted, slice):
-        need = len(counted) * counts[0].nbytes
-        check_memory(need, f"a copy of the {len(counted)} patterns that count", "crop the scan instead")
-        counts, corners, shifts = counts[counted], corners[counted], shifts[counted]
-    return Patterns(counts, corners, mask=dataset.mask), shifts
-
-
-def in_memory(dataset: Dataset) -> Dataset:
-    """The dataset as an array, in its own type; a memory map is one."""
-    return dataset if isinstance(dataset.data, np.ndarray) else dataset.load()
+    counts = counts_in_reach(dataset, counted)
+    return Patterns(counts, corners[counted], mask=dataset.mask), shifts[counted]

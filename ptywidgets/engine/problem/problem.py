@@ -245,8 +245,10 @@ class Problem:
         return shuffled(state.positions, plan.batch, generator)
 
     def batches(self, order: np.ndarray, size: int | None) -> list[np.ndarray]:
-        """An order, cut into batches."""
-        return batches_of(order, size)
+        """An order, cut into batches; counts that stay on disk are read ahead in it from now on."""
+        batches = batches_of(order, size)
+        self.patterns.read_ahead(batches)
+        return batches
 
     def split(self, batch: Any) -> list[tuple[int, np.ndarray]]:
         """A batch's views, of which there is one, each with its position indices."""

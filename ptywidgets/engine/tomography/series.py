@@ -375,12 +375,22 @@ class TiltSeries:
         return np.concatenate(parts)
 
     def batches(self, order: np.ndarray, size: int | None) -> list[np.ndarray]:
-        """An order, cut into batches; where it goes view by view, each batch is of one view."""
+        """An order, cut into batches; where it goes view by view, each batch is of one view.
+
+        Counts that stay on disk are read ahead in it from now on.
+        """
         numbers = self._numbers(order)
         runs = np.split(order, np.flatnonzero(np.diff(numbers)) + 1)
-        if len(runs) != len(self.views):
-            return batches_of(order, size)
-        return [batch for run in runs for batch in batches_of(run, size)]
+        batches = (
+            batches_of(order, size)
+            if len(runs) != len(self.views)
+            else [batch for run in runs for batch in batches_of(run, size)]
+        )
+        for number, view in enumerate(self.views):
+            first, end = self._ends[number], self._ends[number + 1]
+            own = [batch[(batch >= first) & (batch < end)] - first for batch in batches]
+            view.patterns.read_ahead([part for part in own if len(part)])
+        return batches
 
     def constrained(self, constraint: Constraint) -> Callable[[State], State]:
         """What applies a constraint: to the volume, or to each view's own probe and positions."""

@@ -200,7 +200,10 @@ class Inputs:
         recon = self.recon
         if recon.measurement is not None and same_origin(recon.measurement, recon.preparation):
             return reorient(recon.measurement, recon.preparation)
-        return prepare(self.data(), recon.preparation)
+        return prepare(self.data(), recon.preparation, progress=self._tell)
+
+    def _tell(self, words: str) -> None:
+        self.recon.message = words[:1].upper() + words[1:] + "..."
 
     def prepare_now(self) -> Measurement:
         recon = self.recon

@@ -282,10 +282,10 @@ class Result:
 
     @property
     def memory(self) -> int:
-        """Bytes of counts, object and probe that this reconstruction holds."""
+        """Bytes of counts, object and probe that this reconstruction holds in memory."""
         of_tilts = self.recon._inputs.tilts.prepared.values()
         several = {id(one): one for one in (self.recon.measurement, *of_tilts) if one is not None}
-        total = sum(one.patterns.nbytes for one in several.values())
+        total = sum(one.patterns.held_bytes for one in several.values())
         if self.state is not None:
             total += self.state.object.nbytes + self.state.probe.nbytes
         return int(total)

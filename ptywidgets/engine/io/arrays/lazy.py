@@ -16,7 +16,7 @@ import numpy as np
 
 from ptywidgets.engine.core.errors import DataError, FileFormatError
 from ptywidgets.engine.core.files import files_of, listed_files
-from ptywidgets.engine.data.array_views import whole_key
+from ptywidgets.engine.data.array_views import by_pattern, whole_key
 from ptywidgets.engine.io.detect_format import printable
 from ptywidgets.engine.io.formats.hdf5.tree import hdf5_errors, open_hdf5, readable_dataset, resolve
 
@@ -49,6 +49,7 @@ class LazyArray:
             keep = [axis for axis in range(len(full)) if axis not in self._dropped]
             self.shape = tuple(full[axis] for axis in keep)
             self.chunks = tuple(dataset.chunks[axis] for axis in keep) if dataset.chunks else None
+            self.by_pattern = self.chunks is None and not dataset.is_virtual
             self.dtype = dataset.dtype.newbyteorder("=")
             self.input_files = listed_files((self.path, *files_of(dataset)))
         self.ndim = len(self.shape)
@@ -177,6 +178,7 @@ class ScanView:
         self.shape = (*scan_shape, *(int(n) for n in stack.shape[1:]))
         self.dtype = stack.dtype
         self.ndim = 4
+        self.by_pattern = by_pattern(stack)
 
     @staticmethod
     def of(stack: Any, scan_shape: tuple[int, int]) -> Any:
@@ -194,14 +196,22 @@ class ScanView:
             if not isinstance(x, slice):
                 one = (start + range(columns)[x], *rest)
                 return np.asarray(self.stack[one])
-            within = (x, *rest)
-            return np.asarray(self.stack[start : start + columns])[within]
+            return self._of_row(start, x, rest)
         y0, y1, step = y.indices(self.shape[0])
         if step != 1:
             raise DataError(f"a step of {step} along the scan's slow axis; a stack is read in steps of 1.")
+        if isinstance(x, slice) and y1 > y0 and len(range(columns)[x]) <= columns // 2:  # row by row, which reads less
+            return np.stack([self._of_row(row * columns, x, rest) for row in range(y0, y1)])
         block = np.asarray(self.stack[y0 * columns : max(y0, y1) * columns])
         rows = (slice(None), x, *rest)
         return block.reshape(max(0, y1 - y0), columns, *self.shape[2:])[rows]
+
+    def _of_row(self, start: int, x: slice, rest: list[Any]) -> np.ndarray:
+        """Patterns of a row that begins at pattern `start`: as many are read as lie between the first and the last."""
+        wanted = range(self.shape[1])[x]
+        low, high = (min(wanted), max(wanted) + 1) if len(wanted) else (0, 0)
+        within = (slice(None, None, x.step), *rest)
+        return np.asarray(self.stack[start + low : start + high])[within]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return self[...].astype(dtype or self.dtype, copy=False)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.data.array_views import whole_key
+from ptywidgets.engine.data.array_views import by_pattern, whole_key
 
 BLANK = -1  # the number of no pattern
 
@@ -32,6 +32,7 @@ class Placed:
         self.shape = (*self.numbers.shape, *(int(n) for n in stack.shape[1:]))
         self.dtype = np.dtype(stack.dtype).newbyteorder("=")
         self.ndim = len(self.shape)
+        self.by_pattern = by_pattern(stack)
 
     def __getitem__(self, key: Any) -> np.ndarray:
         parts = whole_key(key, self.ndim)

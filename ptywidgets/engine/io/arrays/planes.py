@@ -58,6 +58,7 @@ class Planes:
 
     ndim = 4
     chunks = None
+    by_pattern = True  # where the detector comes last; who puts the axes into another order says nothing of it
 
     def __init__(
         self, path: str | os.PathLike[str], dtype: Any, shape: tuple[int, int, int, int], offset: int = 0

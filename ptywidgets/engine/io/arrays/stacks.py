@@ -16,7 +16,7 @@ import numpy as np
 
 from ptywidgets.engine.core.errors import DataError, FileFormatError
 from ptywidgets.engine.core.files import files_of, listed_files
-from ptywidgets.engine.data.array_views import whole_key
+from ptywidgets.engine.data.array_views import by_pattern, whole_key
 from ptywidgets.engine.io.arrays.file_bytes import FileBytes, opened_again
 from ptywidgets.engine.io.detect_format import printable
 
@@ -33,6 +33,7 @@ class Stack:
     shape: tuple[int, int, int]
     dtype: np.dtype
     ndim = 3
+    by_pattern = True  # single patterns are read as quickly as many
 
     def _patterns(self, first: int, end: int) -> np.ndarray:
         """Patterns `first` to `end`, (n, Qy, Qx), in native byte order; the caller may keep and change them."""
@@ -228,6 +229,7 @@ class Joined(Stack):
         if len(detectors) != 1 or len(types) != 1:
             shapes = ", ".join(f"{tuple(part.shape)} {part.dtype}" for part in self.parts[:4])
             raise DataError(f"the parts of the data are {shapes}; expected patterns of one size and type in all.")
+        self.by_pattern = all(by_pattern(part) for part in self.parts)
         self.edges = np.concatenate([[0], np.cumsum([int(part.shape[0]) for part in self.parts])])
         self.shape = (int(self.edges[-1]), *detectors.pop())  # type: ignore[assignment]  # of two axes
         self.dtype = types.pop()
@@ -274,6 +276,7 @@ class Ordered(Stack):
     def __init__(self, stack: Any, order: Any) -> None:
         self.stack, self.order = stack, np.array(order, np.int64)
         self.shape = (len(self.order), *(int(n) for n in stack.shape[1:]))  # type: ignore[assignment]  # of two axes
+        self.by_pattern = by_pattern(stack)
         self.dtype = np.dtype(stack.dtype).newbyteorder("=")
 
     def _patterns(self, first: int, end: int) -> np.ndarray:
@@ -298,6 +301,7 @@ class Synchronised(Stack):
     def __init__(self, stack: Any, offset: int, count: int) -> None:
         self.stack, self.offset = stack, int(offset)
         self.shape = (int(count), *(int(n) for n in stack.shape[1:]))  # type: ignore[assignment]  # of two axes
+        self.by_pattern = by_pattern(stack)
         self.dtype = np.dtype(stack.dtype).newbyteorder("=")
 
     def measured(self) -> np.ndarray:

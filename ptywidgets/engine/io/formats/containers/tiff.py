@@ -333,6 +333,8 @@ def _whole(text: str) -> int:
 class PackedPages(Stack):
     """Pages that tifffile unpacks, one at a time; slicing is safe from any thread."""
 
+    by_pattern = False
+
     def __init__(self, path: Path, numbers: list[int], shape: tuple[int, int], dtype: np.dtype, why: str) -> None:
         self.path, self.numbers, self.why = Path(os.path.abspath(path)), numbers, why
         self.shape = (len(numbers), *shape)
