@@ -56,14 +56,17 @@ def _machine() -> float | None:
 
 
 def _process() -> float | None:
-    """What a limit on this process alone leaves (`ulimit -v`, as batch systems set it)."""
+    """What limits on this process alone leave (`ulimit -v` and `ulimit -d`, as batch systems set them)."""
     if resource is None:
         return None
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if limit in (-1, resource.RLIM_INFINITY):
-        return None
     pages = _text("/proc/self/statm").split()
-    return max(0.0, float(limit) - (float(pages[0]) * resource.getpagesize() if pages else 0.0))
+    left = []
+    for kind, column in ((resource.RLIMIT_AS, 0), (resource.RLIMIT_DATA, 5)):
+        limit = resource.getrlimit(kind)[0]
+        if limit not in (-1, resource.RLIM_INFINITY):
+            used = float(pages[column]) * resource.getpagesize() if len(pages) > column else 0.0
+            left.append(max(0.0, float(limit) - used))
+    return min(left) if left else None
 
 
 def _asked_for() -> float | None:

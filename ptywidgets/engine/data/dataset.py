@@ -21,7 +21,7 @@ from ptywidgets.engine.core.errors import CalibrationError, DataError, DataWarni
 from ptywidgets.engine.core.files import files_of, listed_files
 from ptywidgets.engine.core.stopping import check_stop
 from ptywidgets.engine.data import dataset_parts as parts
-from ptywidgets.engine.data.array_views import RepairedArray
+from ptywidgets.engine.data.array_views import MappedArray, RepairedArray
 from ptywidgets.engine.data.calibration import CALIBRATED, Calibration, in_words
 from ptywidgets.engine.data.dataset_checks import (
     check_memory,
@@ -33,7 +33,6 @@ from ptywidgets.engine.data.dataset_checks import (
     sizes,
 )
 from ptywidgets.engine.data.hooks import ask
-from ptywidgets.engine.data.mapped import MappedArray
 from ptywidgets.engine.data.masks import check_most, understood, unmasked
 from ptywidgets.engine.data.source import Bin, Crop, Source, Stated, Supplied, checksum
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ptywidgets.engine.backends.kernels.pattern_kernels import pattern_kernels
+from ptywidgets.engine.core import memory
 from ptywidgets.engine.core.errors import DataError
 from ptywidgets.engine.core.params import counted
 from ptywidgets.engine.core.units import wavelength
@@ -31,6 +32,7 @@ from ptywidgets.engine.preprocess.rotation import find_rotation, rotate_vectors,
 LOBES = 4  # of the windowed sinc by which patterns are read between pixels
 AT_ONCE = 64  # patterns that are gathered before their pixels, still in the cache, go to the images
 STACK_LIMIT = 1e9  # bytes of the stack, beyond which detector pixels are binned
+STACK_SHARE = 1 / 8  # of the memory that is free: spectra of it, and what is made of them, take as much again
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,8 @@ def bright_field(
     rotation, transpose : float (degrees), bool, optional
         Instead of those found.
     binning : int, optional
-        Detector pixels summed in each direction; by default as many as bring the stack under a gigabyte.
+        Detector pixels summed in each direction; by default as many as bring the stack under a gigabyte,
+        and under an eighth of the memory that is free.
 
     Returns
     -------
@@ -177,7 +180,9 @@ def bright_field(
         radius = aperture_radius(source)
     if binning is None:
         pixels = math.pi * radius**2 * math.prod(source.scan_shape) * 4
-        binning = max(1, math.ceil(math.sqrt(pixels / STACK_LIMIT)))
+        free = memory.available_memory()
+        limit = STACK_LIMIT if free is None else min(STACK_LIMIT, STACK_SHARE * free)
+        binning = max(1, math.ceil(math.sqrt(pixels / limit)))
     tall, wide = calibration.relative_pixels
     side = 2 * math.ceil(radius / binning / min(tall, wide)) + 1
     index = (np.arange(side) - (side - 1) / 2) * binning

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SHARE = 0.5  # of the counts of a pattern that is split
 LEAST, PART = 48, 24  # how many patterns are split: one of so many, and at least so many
 ENOUGH, AT_MOST = 96, 6  # so many where they are no more than one of six: fewer hardly tell when to stop
+LARGEST = 1e8  # bytes of the patterns that are split, where there are that many: enough to judge by
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,22 +95,26 @@ def hold_out(problem: Problem, *, share: float = SHARE, seed: int = 0, least: in
     48
     """
     generator = np.random.default_rng(seed)
-    count = min(problem.count, max(least, problem.count // PART, min(ENOUGH, problem.count // AT_MOST)))
+    pattern = max(1, problem.patterns.nbytes // problem.count)
+    wanted = min(max(least, problem.count // PART), max(ENOUGH, int(LARGEST // pattern)))
+    count = min(problem.count, max(wanted, min(ENOUGH, problem.count // AT_MOST)))
     indices = np.sort(generator.choice(problem.count, count, replace=False))
     few = problem.patterns.take(indices)
-    counts = np.asarray(problem.backend.to_numpy(few.counts))
+    left = np.asarray(problem.backend.to_numpy(few.counts))
     origin = np.asarray(problem.backend.to_numpy(few.origin))
     mask = None if few.mask is None else np.asarray(problem.backend.to_numpy(few.mask))
     if mask is not None:  # what stands at a masked pixel is no count: NaN, -1, the end of the range
-        counts = np.where(mask, counts, counts.dtype.type(0))
-    if counts.dtype.kind == "f" and not np.array_equal(counts, np.rint(counts)):
+        left = np.where(mask, left, left.dtype.type(0))
+    if left.dtype.kind == "f" and not all(np.array_equal(one, np.rint(one)) for one in left):
         return problem
-    lit = np.flatnonzero(counts > 0)  # nothing comes of nothing, and most of a detector is dark
-    taken = np.zeros_like(counts)
-    taken.flat[lit] = generator.binomial(counts.flat[lit].astype(np.int64), share)
-    held, left = (Patterns(part, origin, window=problem.window, mask=mask) for part in (taken, counts - taken))
+    taken = np.zeros_like(left)
+    for part, some in zip(taken, left, strict=True):
+        dark = some <= 0  # nothing comes of nothing, and most of a detector is dark
+        part[~dark] = generator.binomial(some[~dark].astype(np.int64), share)
+        some -= part
+    held, rest = (Patterns(part, origin, window=problem.window, mask=mask) for part in (taken, left))
     rows = np.full(problem.count, -1)
     rows[indices] = np.arange(count)
-    others = Substitutes(rows, left.on(problem.backend), (1 - share) ** -0.5)
+    others = Substitutes(rows, rest.on(problem.backend), (1 - share) ** -0.5)
     patterns = replace(problem.patterns, substitutes=others)
     return replace(problem, patterns=patterns, held_out=HeldOut(indices, held, share))
