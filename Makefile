@@ -3,7 +3,7 @@
 #   make demo    open the first notebook in JupyterLab (installs into .venv)
 #   make test    install what the checks need and run all of them, as .ci/run does
 #
-# Each stage of `make test` is a target of its own: lint types js bundle test-python test-notebooks
+# Each stage of `make test` is a target of its own: lint types js bundle test-python test-without-extras test-notebooks
 # test-kernels test-browser. Whatever is installed already is not installed again, so a second run needs no network.
 
 SHELL := /bin/bash
@@ -27,8 +27,8 @@ endif
 export PTYWIDGETS_PY4DSTEM
 PYTEST = mkdir -p $(ARTIFACTS) && $(BIN)/python -m pytest --junitxml=$(ARTIFACTS)/$@.xml
 
-.PHONY: help demo test setup lint types js bundle build test-python test-notebooks test-kernels test-browser bench dist docs \
-        kernel-envs py4dstem-env format clean distclean
+.PHONY: help demo test setup lint types js bundle build test-python test-without-extras test-notebooks test-kernels \
+        test-browser bench dist docs kernel-envs py4dstem-env format clean distclean
 
 help:
 	@sed -n '3,7s/^# \{0,1\}//p' Makefile
@@ -144,6 +144,11 @@ bundle: $(VENV)/pyvenv.cfg
 
 test-python: $(VENV)/.test-installed
 	@$(PYTEST) -m "not browser and not kernel and not notebook"
+
+# The readers as they are without the extras `formats` and `formats-gpl`: what these packages read is asked for in words.
+test-without-extras: $(VENV)/.test-installed
+	@export PTYWIDGETS_TEST_WITHOUT="hdf5plugin tifffile zarr rsciio skimage"
+	$(PYTEST) tests/engine/io/formats
 
 test-notebooks: $(VENV)/.test-installed
 	@$(PYTEST) -m notebook tests/test_notebooks.py

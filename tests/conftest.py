@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
+import importlib.abc
 import os
 import re
 import signal
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
+NAMES = {"rsciio": "rosettasciio"}
 REPOSITORY = Path(__file__).resolve().parents[1]
 CI = bool(os.environ.get("CI"))
-MAY_BE_SKIPPED_ON_CI = re.compile(r"no GPU|no shared data|no (dask|xarray|abTEM|zarr 3) here|a folder; its files")
+HIDDEN = tuple(os.environ.get("PTYWIDGETS_TEST_WITHOUT", "").split())  # packages, as if they were not installed
+MAY_BE_SKIPPED_ON_CI = re.compile(
+    "|".join(
+        [
+            "no GPU|no shared data|no (dask|xarray|abTEM|zarr 3) here|a folder; its files",
+            *(f"could not import '{name}|no {NAMES.get(name, name)} here" for name in HIDDEN),
+        ]
+    )
+)
+
+
+class _Hidden(importlib.abc.MetaPathFinder):
+    """Makes an import of a hidden package fail as that of one that is not installed."""
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
+        if fullname.split(".")[0] in HIDDEN:
+            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+
+
+if HIDDEN:
+    for loaded in [name for name in sys.modules if name.split(".")[0] in HIDDEN]:  # by plugins of pytest
+        del sys.modules[loaded]
+    sys.meta_path.insert(0, _Hidden())
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
