@@ -4,10 +4,10 @@
     python benchmarks/streaming.py FOLDER --scan 64 --kinds npy gzip bitshuffle --iterations 3
 
 The data are simulated once and stay in FOLDER, so give one on a disk with room: the scan in `counts.npy`, and copies of
-it that are compressed. Each run has a process of its own, whose memory (RLIMIT_DATA: what it allocates) is limited before
-anything is read; one without a limit has the counts in memory. All are told the rotation and find the rest. Printed are
-the start that each finds, a digest of the object after some iterations from one and the same start, seconds an
-iteration, and the most memory that was in use.
+it that are compressed. Each run has a process of its own, whose memory (RLIMIT_DATA: what it allocates) is limited
+before anything is read; one without a limit has the counts in memory. All are told the rotation and find the rest.
+Printed are the start that each finds, a digest of the object after some iterations from one and the same start, seconds
+an iteration, and the most memory that was in use.
 """
 
 from __future__ import annotations

@@ -147,7 +147,9 @@ def _parser() -> argparse.ArgumentParser:
         "the size of a pixel), .png (with a scale bar) or .hspy (HyperSpy), the settings as .json, or a folder of all.",
     )
     export.add_argument("file", type=Path, help="a saved reconstruction")
-    export.add_argument("output", type=Path, help="a name that ends with .tif, .png, .hspy or .json, or a folder")
+    export.add_argument(
+        "output", type=Path, help="a name that ends with .tif, .png, .hspy, .json or .zarr.zip, or a folder"
+    )
     export.add_argument("--overwrite", action="store_true", help="replace files of these names")
     export.set_defaults(command=_export)
 

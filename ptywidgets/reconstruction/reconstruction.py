@@ -188,7 +188,7 @@ class Reconstruction(SafeTraits):
     save = command("_files", Files.save)
     check_save = command("_files", Files.check_save)
     can_save = command("_files", Files.can_save)
-    export = command("_files", Files.export)
+    export, to_xarray = command("_files", Files.export), command("_files", Files.to_xarray)
     copy = __copy__ = copies.copied
 
     def __reduce__(self) -> Any:

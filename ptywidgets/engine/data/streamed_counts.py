@@ -22,7 +22,7 @@ from ptywidgets.engine.core.workers import WorkerPool
 
 PIECE = 48_000_000  # bytes of counts that are read at once, at most
 AHEAD, BEHIND = 2, 1  # pieces that are kept beside the one at work: those to come, and those that a slow worker is at
-SHARE = 1 / 32  # of the memory that is free, for a piece
+SHARE = 1 / 48  # of the memory that is free, for a piece
 
 
 class StreamedCounts:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SHARE = 0.5  # of the counts of a pattern that is split
 LEAST, PART = 48, 24  # how many patterns are split: one of so many, and at least so many
 ENOUGH, AT_MOST = 96, 6  # so many where they are no more than one of six: fewer hardly tell when to stop
-LARGEST = 1e8  # bytes of the patterns that are split, where there are that many: enough to judge by
+LARGEST = 6e7  # bytes of the patterns that are split, where there are that many: enough to judge by
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,5 @@
-"""Results for other programs: TIFF and HyperSpy's HDF5 with physical sizes, PNG with a scale bar, settings as JSON."""
+"""Results for other programs: TIFF and HyperSpy's HDF5 with physical sizes, PNG with a scale bar, settings as JSON, and
+all arrays with named axes as xarray or zarr."""
 
 from __future__ import annotations
 
@@ -19,8 +20,11 @@ from ptywidgets.engine.io.images.hspy import write_hspy
 from ptywidgets.engine.io.images.png import grey_with_scale_bar, png
 from ptywidgets.engine.io.images.tiff import tiff
 from ptywidgets.reconstruction.result.scan_frame import into_scan_frame
+from ptywidgets.reconstruction.saving.labelled import Labelled, as_xarray, labelled, write_zarr
 
 if TYPE_CHECKING:
+    import xarray
+
     from ptywidgets.reconstruction.reconstruction import Reconstruction
 
 KINDS = {  # what a single file of an ending is, by the name that it has in a folder
@@ -29,6 +33,7 @@ KINDS = {  # what a single file of an ending is, by the name that it has in a fo
     ".png": "phase.png",
     ".hspy": "phase.hspy",
     ".json": "settings.json",
+    ".zip": "result.zarr.zip",
 }
 FOLDER = ("phase.tif", "phase.hspy", "phase.png", "amplitude.tif", "probe.tif", "settings.json")
 
@@ -90,6 +95,8 @@ class Exports:
         with atomic_file(path, overwrite, inputs=self.recon.inputs) as temporary:
             if kind == "phase.hspy":
                 self._hspy(temporary)
+            elif kind == "result.zarr.zip":
+                write_zarr(temporary, *self._labelled())
             else:
                 temporary.write_bytes(self._content(kind))
         return str(path)
@@ -103,7 +110,16 @@ class Exports:
             return tiff(np.asarray(self.recon.object_amplitude), self._pixel())
         return tiff(self._modes(), self.recon.sampling) if kind == "probe.tif" else tiff(*self._phase())
 
+    def to_xarray(self) -> xarray.Dataset:
+        """See :meth:`ptywidgets.reconstruction.result.result.Result.to_xarray`."""
+        if self.recon.object_phase is None:
+            raise ParameterError("there is no result yet: run() first.")
+        return as_xarray(*self._labelled())
+
     # ---------------------------------------------------------------- each kind
+
+    def _labelled(self) -> tuple[dict[str, Labelled], dict[str, Labelled], dict[str, Any]]:
+        return labelled(self.recon, self._pixel(), self._settings())
 
     def _phase(self) -> tuple[np.ndarray, tuple[float, float], float | None]:
         """(H, W), or (S, H, W) of several slices; the pixel; the mean distance of slices."""

@@ -25,6 +25,8 @@ from ptywidgets.reconstruction.saving.exports import Exports
 from ptywidgets.reconstruction.saving.saved_estimates import from_text
 
 if TYPE_CHECKING:
+    import xarray
+
     from ptywidgets.reconstruction.reconstruction import Reconstruction
 
 log = logging.getLogger("ptywidgets")
@@ -80,8 +82,9 @@ class Files:
         path : path
             A file, whose ending says what is written: ``.tif`` the phase in rad (32 bit, the size of a pixel, all
             slices), ``.png`` the phase in grey with a scale bar, ``.hspy`` the phase for HyperSpy, ``.json`` all
-            settings and what is doubted. Without an ending a folder, which is made, with all of them, the amplitude and
-            the probe. Images are in the scan frame, the probe in the detector's.
+            settings and what is doubted, ``.zarr.zip`` all arrays with named axes (it takes the package zarr). Without
+            an ending a folder, which is made, with all but the last, the amplitude and the probe. Images are in the
+            scan frame, the probe in the detector's.
         overwrite : bool
             Whether files of these names may be replaced. What the data were read from never is.
 
@@ -107,6 +110,23 @@ class Files:
         ['phase.tif', 'phase.hspy', 'phase.png', 'probe.tif', 'settings.json']
         """
         return Exports(self.recon).export(path, overwrite)
+
+    def to_xarray(self) -> xarray.Dataset:
+        """The result as a dataset of xarray, with named axes and coordinates in A; it takes the package xarray.
+
+        Returns
+        -------
+        xarray.Dataset
+            ``phase`` (y, x) in rad and, of a complex object, ``amplitude``, in the scan frame; of several slices
+            ``slices`` (slice, y, x); ``probe`` (mode, row, column), centred, in the detector frame; ``error``
+            (iteration). Its attribute ``settings`` is JSON.
+
+        Raises
+        ------
+        ParameterError
+            When there is no result yet, or no xarray.
+        """
+        return Exports(self.recon).to_xarray()
 
     def check_autosave(self, path: Any) -> None:
         """Raise what saving by itself would raise over a path alone."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -135,3 +136,42 @@ def test_a_result_is_exported_with_what_it_was_made_with(tmp_path):
     recon.set_calibration(scan_step=3.0)
     settings = json.loads(Path(recon.export(tmp_path / "c.json")[0]).read_text())
     assert settings["calibration"]["scan_step"] == 1.5 and settings["made_with"]
+
+
+def test_xarray_has_what_the_result_has(recon):
+    found = recon.to_xarray()
+    np.testing.assert_array_equal(found.phase, recon.object_phase.astype(np.float32))
+    assert found.phase.dims == ("y", "x") and found.y.attrs["units"] == "angstrom"
+    pixel = float(found.y[1] - found.y[0])
+    assert pixel == pytest.approx(recon.sampling[0], rel=1e-6)
+    np.testing.assert_array_equal(found.probe, np.fft.fftshift(recon.modes, axes=(-2, -1)))
+    assert float(found.row[found.sizes["row"] // 2]) == 0
+    np.testing.assert_allclose(found.error, recon.losses)
+    assert json.loads(found.attrs["settings"])["iterations"] == recon.iteration
+    with pytest.raises(ParameterError, match="no result yet"):
+        Reconstruction(samples.ducky("tiny")).to_xarray()
+
+
+def test_xarray_that_is_missing_is_named(recon, monkeypatch):
+    monkeypatch.setitem(sys.modules, "xarray", None)
+    with pytest.raises(ParameterError, match="pip install xarray"):
+        recon.to_xarray()
+
+
+def test_zarr_is_read_by_zarr_and_by_xarray(tmp_path):
+    xarray, zarr = pytest.importorskip("xarray"), pytest.importorskip("zarr")
+    recon = Reconstruction(
+        samples.ducky("tiny"), defocus=250, object_type="complex", model=ModelConfig(slices=2, thickness=20.0)
+    ).run(1)
+    assert recon.export(tmp_path / "duck.zarr.zip") == [str(tmp_path / "duck.zarr.zip")]
+    with pytest.raises(FileInTheWay):
+        recon.export(tmp_path / "duck.zarr.zip")
+    recon.export(tmp_path / "duck.zarr.zip", overwrite=True)
+    store = zarr.storage.ZipStore(tmp_path / "duck.zarr.zip", mode="r")
+    group = zarr.open_group(store, mode="r")
+    np.testing.assert_array_equal(group["slices"][...], recon.slices.astype(np.float32))
+    assert group["probe"].attrs["_ARRAY_DIMENSIONS"] == ["mode", "row", "column"]
+    there, direct = xarray.open_zarr(store, consolidated=False).load(), recon.to_xarray()
+    xarray.testing.assert_equal(there, direct)
+    assert set(there.data_vars) == {"phase", "amplitude", "slices", "probe", "error"}
+    store.close()
