@@ -86,8 +86,8 @@ def test_only_a_few_pieces_are_held_and_each_is_read_once_in_a_pass():
     counts.read_ahead([np.arange(42)])
     for first in range(0, 42, 3):
         counts.block(np.arange(first, first + 3))
-        assert len(counts._read) <= 4
-    last = counts._read[13]  # of this pass: what wraps around is read for the next one
+        assert len(counts._ahead.read) <= 4
+    last = counts._ahead.read[13]  # of this pass: what wraps around is read for the next one
     assert getattr(last, "result", lambda: last)().shape == (3, 4, 5)
     assert counts.held_bytes == 4 * 3 * 40 < counts.nbytes
     read = sum(len(np.atleast_1d(np.arange(7)[key[1]])) for key in data.keys)
@@ -100,7 +100,7 @@ def test_the_next_piece_is_read_before_anybody_asks_for_it():
     counts.read_ahead([np.arange(7), np.arange(7, 14), np.arange(14, 21), np.arange(21, 28)])
     counts.block(np.arange(7))
     for number in (1, 2):
-        found = counts._read[number]
+        found = counts._ahead.read[number]
         np.testing.assert_array_equal(getattr(found, "result", lambda held=found: held)(), STACK[7 * number :][:7])
 
 
@@ -115,6 +115,26 @@ def test_an_error_of_the_file_reaches_whoever_asks_and_later_reads_go_on():
     counts.read_ahead([np.arange(7), np.arange(7, 14)])
     block, rows = counts.block(np.arange(7))
     np.testing.assert_array_equal(block[rows], STACK[:7])
+
+
+def test_what_is_announced_meanwhile_by_another_run_changes_nothing():
+    counts, stop, wrong = StreamedCounts(SCAN, piece=5 * 40), threading.Event(), []
+    generator = np.random.default_rng(3)
+
+    def announce() -> None:
+        while not stop.is_set():
+            counts.read_ahead(np.array_split(generator.permutation(42), 4))
+
+    other = threading.Thread(target=announce)
+    other.start()
+    for turn in range(300):
+        few = np.arange(turn % 30, turn % 30 + 6)
+        block, rows = counts.block(few)
+        if not np.array_equal(block[rows], STACK[few]):
+            wrong.append(turn)
+    stop.set()
+    other.join(60)
+    assert not wrong and not other.is_alive()
 
 
 def test_order_and_pixels_are_checked():
