@@ -112,3 +112,47 @@ def test_images_of_it_in_both_themes(lab, theme, width):
     notebook.canvas(SCAN).wait_seq(1)
     file = notebook.screenshot("dataset-browser", width=width, theme=theme, selector=".pty-widget")
     assert file.stat().st_size > 20_000
+
+
+LARGE = """
+import numpy as np, os, pathlib, ptywidgets
+from ptywidgets.engine.data import virtual
+virtual._SAMPLE_SECONDS, virtual._SAMPLE_BYTES = 1e9, 900 * 2 * 256**2  # however slow the machine is: every 16th
+path = pathlib.Path("thirty.npy")
+with path.open("wb") as file:
+    shape = (480, 480, 256, 256)
+    np.lib.format.write_array_header_1_0(file, {"descr": "<u2", "fortran_order": False, "shape": shape})
+    start = file.tell()
+    y, x = np.mgrid[:256, :256] - 128
+    disk = (y**2 + x**2 < 40**2).astype(np.uint16)
+    for row in range(8, 480, 16):
+        for column in range(8, 480, 16):
+            file.seek(start + (row * 480 + column) * disk.nbytes)
+            file.write((disk * np.uint16(50 + row)).tobytes())
+    file.truncate(start + 480 * 480 * disk.nbytes)
+assert os.stat(path).st_blocks * 512 < 1e9, "this file system has no holes"
+browser = ptywidgets.DatasetBrowser(ptywidgets.read(path).with_calibration(energy=80e3, scan_step=1.0, q_pixel=0.01))
+browser
+"""
+
+
+def test_thirty_gigabytes_are_looked_at_at_once(lab):
+    notebook = lab(LARGE)
+    notebook.canvas(SCAN, timeout=60).wait_seq(1, timeout=60)
+    notebook.text("a sample of the positions").wait_for(timeout=60_000)
+    assert notebook.kernel.eval("browser.recon.dataset.nbytes") > 30e9
+    image = notebook.kernel.eval("[browser.virtual_image[r, 300] / browser.virtual_image[8, 300] for r in (8, 200)]")
+    assert image[0] == 1 and image[1] == pytest.approx(250 / 58)
+    pattern = notebook.canvas(PATTERN)
+    before = pattern.pixels()
+    notebook.kernel.run("browser.position = (120, 168)")  # on a raster of 480 pixels a click may be one off
+    pattern.wait_pixels(before, timeout=60)
+    assert notebook.kernel.eval("[browser.pattern[128, 128].item(), browser.pattern[0, 0].item()]") == [170, 0]
+    seen = notebook.canvas(SCAN).seq
+    notebook.locator(".widget-toggle-button", has_text=re.compile("^ADF$")).click()  # the exact sum begins anew
+    notebook.canvas(SCAN).wait_seq(seen + 1, timeout=60)
+    assert notebook.kernel.eval("float(browser.virtual_image.max())") == 0
+    for theme in ("light", "dark"):
+        notebook.screenshot("browser-30-gb", 1280, ".pty-widget", theme)
+    notebook.screenshot("browser-30-gb", 430, ".pty-widget")
+    notebook.kernel.run("browser.close(); path.unlink()")
