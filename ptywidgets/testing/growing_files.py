@@ -89,9 +89,8 @@ class Writer:
 def mib_header(index: int, detector: tuple[int, int]) -> bytes:
     """What Merlin writes before a frame."""
     qy, qx = detector
-    words = (
-        f"MQ1,{index + 1:06d},{HEADER:05d},01,{qx:04d},{qy:04d},U16,   1x1,01,2026-01-01 00:00:00.000000,0.0005,0,0,0,1"
-    )
+    words = f"MQ1,{index + 1:06d},{HEADER:05d},01,{qx:04d},{qy:04d},U16,   1x1,01,"
+    words += "2026-01-01 00:00:00.000000,0.0005,0,0,0,1"
     return words.encode().ljust(HEADER, b"\0")
 
 
