@@ -77,7 +77,7 @@ class Follower:
         self.interval, self.patience = float(interval), float(patience)
         self.error: PtyError | None = None  # why nothing more can be read
         self._dataset = dataset
-        self._rows = _shown(dataset, self.scan)  # that the data set shows
+        self._rows = rows_shown(dataset, self.scan)  # that the data set shows
         self._callbacks: list[Callback] = []
         self._news = threading.Condition()
         self._looking = threading.Lock()
@@ -216,6 +216,10 @@ class Follower:
         self._closed.set()
         return self.dataset
 
+    def rest(self, seconds: float) -> None:
+        """For a callback: let the thread that watches rest for so long, or until it is closed."""
+        self._closed.wait(seconds)
+
     def close(self) -> None:
         """Stop watching. The data set keeps the rows that it has."""
         self._end()
@@ -281,8 +285,8 @@ def _scan_of(dataset: Dataset) -> GrowingScan:
     return scan
 
 
-def _shown(dataset: Dataset, scan: GrowingScan) -> int:
-    """Rows up to the last that the data set counts."""
+def rows_shown(dataset: Dataset, scan: GrowingScan) -> int:
+    """Rows of a growing scan up to the last that a data set of it counts."""
     if dataset.scan_mask is None:
         return scan.scan_shape[0]
     counted = np.flatnonzero(dataset.scan_mask.any(1))
@@ -318,4 +322,4 @@ def _ended(closed: threading.Event, thread: threading.Thread) -> None:
         thread.join(2.0)
 
 
-__all__ = ["Follower", "with_rows"]
+__all__ = ["Follower", "rows_shown", "with_rows"]
