@@ -262,8 +262,10 @@ def left_out_alike(dataset: Dataset, measurement: Measurement) -> Dataset:
         both = np.asarray(mask) if dataset.mask is None else dataset.mask & np.asarray(mask)
         dataset = dataset if dataset.mask is not None and (both == dataset.mask).all() else dataset.with_mask(both)
     if scan_mask is not None and scan_mask.shape == dataset.scan_shape:
-        both = scan_mask if dataset.scan_mask is None else dataset.scan_mask & scan_mask
-        known = dataset.scan_mask
+        known, rows = dataset.scan_mask, measurement.rows_there
+        if rows is not None:  # those that have come since are not left out
+            scan_mask = np.concatenate([scan_mask[:rows], np.ones_like(scan_mask[rows:])])
+        both = scan_mask if known is None else known & scan_mask
         dataset = dataset if known is not None and (both == known).all() else dataset.with_scan_mask(both)
     return dataset
 

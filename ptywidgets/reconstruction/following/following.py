@@ -86,6 +86,7 @@ class Following:
     def begin(self) -> None:
         """Follow the data that are set, from now on."""
         self.recon.observe(self.new_dataset, ["dataset", "views"])
+        self.recon.observe(self.new_measurement, "measurement")
         self.new_dataset()
 
     def new_dataset(self, _change: Any = None) -> None:
@@ -107,6 +108,12 @@ class Following:
         self.follower = Follower(dataset, thread=Thread)
         self.follower.on_rows(_weakly(self))
 
+    def new_measurement(self, _change: Any = None) -> None:
+        """Rows may have come while it was made."""
+        recon, scan = self.recon, self.scan
+        if scan is not None and _lags(recon.measurement, scan) and not recon._session.getting_ready:
+            self.catch_up()
+
     def came(self, follower: Follower) -> None:
         """Rows have come, or there is something to say. Called by the thread that watches."""
         recon, begun = self.recon, time.perf_counter()
@@ -127,7 +134,7 @@ class Following:
             scan = self.scan
             if scan is None or before is None or growing_scan(before.data) is not scan:
                 return
-            if scan.rows <= rows_shown(before, scan):
+            if scan.rows <= rows_shown(before, scan) and not _lags(recon.measurement, scan):
                 return
             try:
                 dataset, measurement = self._grown(before, scan)
@@ -204,6 +211,11 @@ class Following:
                 f"on with {measurement.rotation:.2f}, of the rows that it began with: reset() and run() for the other."
             )
         return ""
+
+
+def _lags(measurement: Measurement | None, scan: GrowingScan) -> bool:
+    """Whether a measurement is of fewer rows than are there."""
+    return measurement is not None and measurement.rows_there is not None and measurement.rows_there < scan.rows
 
 
 def _weakly(following: Following) -> Any:

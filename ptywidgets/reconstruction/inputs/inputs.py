@@ -219,7 +219,7 @@ class Inputs:
         recon.message = " ".join([*measurement.notes, message])  # first: whoever is told of the measurement shows it
         self._speaks = True
         try:
-            recon.measurement = self.prepared = measurement
+            self.prepared = recon.measurement = measurement
             self.leave_out(measurement)
         finally:
             self._speaks = False

@@ -163,6 +163,7 @@ class ReconstructionWork:
                 self._autosave(state.iteration)
                 recon.message = before  # of what has failed the verdict is told at the end
             ending.RUNS.discard(recon)
+            recon._following.catch_up()
             if recon.result.whole is not None:
                 recon.result.whole.backend.close()
         if state is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import pickle
 import threading
 import time
 import weakref
@@ -16,6 +17,7 @@ from ptywidgets.engine.core.errors import DataError
 from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.engine.io import read
 from ptywidgets.engine.preprocess import Preparation, prepare
+from ptywidgets.reconstruction.inputs import inputs
 
 PATIENCE = 60  # s
 
@@ -197,3 +199,33 @@ def test_the_thread_ends_with_the_reconstruction(scan):
     assert gone() is None
     thread.join(PATIENCE)
     assert not thread.is_alive() and thread not in threading.enumerate()
+
+
+def test_a_copy_follows_by_itself(scan):
+    recon = scan.recon(plan=Plan(iterations=2))
+    recon.start()
+    until(lambda: recon.iteration == 2)
+    recon.stop()
+    twins = [recon.copy(), pickle.loads(pickle.dumps(recon))]
+    recon.following.close()
+    scan.write(24)
+    for twin in twins:
+        until(lambda twin=twin: twin.measurement.rows_there is None)
+        twin.run(1)
+        assert len(twin.state.positions) == 24 * 24 and twin.iteration == 3
+
+
+def test_rows_that_come_while_data_are_prepared(scan, monkeypatch):
+    recon = scan.recon()
+    plain = inputs.prepare
+
+    def slow(dataset, preparation):
+        found = plain(dataset, preparation)
+        scan.write(20)
+        until(lambda: recon.dataset.scan_mask.sum() == 20 * 24)
+        return found
+
+    monkeypatch.setattr(inputs, "prepare", slow)
+    recon.prepare()
+    until(lambda: recon.measurement.rows_there == 20)
+    assert recon.dataset.scan_mask.sum() == 20 * 24 and recon._inputs.prepared is recon.measurement
