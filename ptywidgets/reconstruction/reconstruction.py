@@ -212,7 +212,7 @@ class Reconstruction(SafeTraits):
     probe_is_given = derived("_waves", GivenWaves.probe_is_given)
     begin_with = chained("_waves", GivenWaves.begin_with)
 
-    following = derived("_following", Following.watched)
+    following = derived("_following", Following.current)
     complete_now = command("_following", Following.complete_now)
 
     # ---------------------------------------------------------------- the start

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 HEADER = 384  # bytes before a frame of a .mib
@@ -143,8 +144,6 @@ def _patterns(kind: str, path: Path, scan: tuple[int, int], detector: tuple[int,
             array.flush()
             yield
         return
-    import h5py  # only where it is needed: what writes plain files starts at once
-
     with h5py.File(path, "w", **({} if kind == "hdf5" else {"libver": "latest"})) as file:
         rows = 0 if kind == "swmr" else ry
         full = {"maxshape": (ry, rx, *detector)} if kind == "swmr" else {}

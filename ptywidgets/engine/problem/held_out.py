@@ -131,7 +131,7 @@ def hold_out_more(problem: Problem, old: Problem, places: np.ndarray, *, seed: i
         counts = [np.concatenate(pair) for pair in zip(counts, split, strict=True)]
     indices = np.concatenate([now[held.indices][kept], chosen])
     order = np.argsort(indices)
-    return _without(problem, indices[order], *[part[order] for part in counts], held.share)
+    return _without(problem, indices[order], counts[0][order], counts[1][order], held.share)
 
 
 def _how_many(patterns: int, least: int) -> int:

@@ -38,6 +38,7 @@ class Following:
         self.recon = recon
         self.follower: Follower | None = None
         self._growing = GrowingMeasurement()
+        self._held = False  # nothing is taken in
         self._lock = threading.RLock()  # while the next data are made; not while they are told
 
     # ---------------------------------------------------------------- asked
@@ -48,7 +49,7 @@ class Following:
         return None if self.follower is None else self.follower.scan
 
     @property
-    def watched(self) -> Follower | None:
+    def current(self) -> Follower | None:
         """Who watches the file of data that are still being written, with their :attr:`~Follower.words`; else None."""
         return self.follower
 
@@ -79,6 +80,15 @@ class Following:
         if self.follower is None:
             raise DataError("no data are followed; open them by Reconstruction.open(path, follow=True).")
         self.follower.complete_now()
+        self.catch_up()
+
+    def hold(self) -> None:
+        """Take nothing in before :meth:`release`."""
+        self._held = True
+
+    def release(self) -> None:
+        """Take in what has come."""
+        self._held = False
         self.catch_up()
 
     # ---------------------------------------------------------------- data
@@ -132,7 +142,7 @@ class Following:
         with self._lock:
             before = recon.dataset
             scan = self.scan
-            if scan is None or before is None or growing_scan(before.data) is not scan:
+            if self._held or scan is None or before is None or growing_scan(before.data) is not scan:
                 return
             if scan.rows <= rows_shown(before, scan) and not _lags(recon.measurement, scan):
                 return

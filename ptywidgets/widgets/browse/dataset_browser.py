@@ -361,10 +361,10 @@ class DatasetBrowser(Panel):
             set_text(self.facts, NO_DATA)
             return
         read, following = self.pattern_pane.disk is not None, self.recon.following
-        words = dataset_summary(dataset, self._mean_counts if read else None)
+        text = dataset_summary(dataset, self._mean_counts if read else None)
         if following is not None:
-            words = f"{words}; {following.words}"
-        set_text(self.facts, words, tooltip=str(dataset.path or ""))
+            text = f"{text}; {following.words}"
+        set_text(self.facts, text, tooltip=str(dataset.path or ""))
 
     def _show_code(self) -> None:
         self.code_text.layout.display = "" if self.show_code.value else "none"
