@@ -50,7 +50,7 @@ class Following:
 
     @property
     def current(self) -> Follower | None:
-        """Who watches the file of data that are still being written, with their :attr:`~Follower.words`; else None."""
+        """Who watches the file of data that are still being written, with their :attr:`~Follower.text`; else None."""
         return self.follower
 
     @property
@@ -67,11 +67,6 @@ class Following:
             return False
         rows = of.measurement.rows_there
         return rows is not None and rows < scan.rows
-
-    @property
-    def words(self) -> str:
-        """How many rows are there; empty where nothing is followed."""
-        return "" if self.follower is None else self.follower.words
 
     # ---------------------------------------------------------------- commands
 
@@ -132,7 +127,7 @@ class Following:
         if not recon._session.getting_ready:  # what a run is made from stays while it is made ready
             self.catch_up()
         if follower.error is not None or follower.stalled or (follower.complete and not recon._session.active):
-            recon.message = f"{recon.dataset.name if recon.dataset else 'The scan'}: {follower.words}."
+            recon.message = f"{recon.dataset.name if recon.dataset else 'The scan'}: {follower.text}."
         if not follower.ended:
             follower.rest(min(max(REST, time.perf_counter() - begun), LONGEST_REST))
 
@@ -211,7 +206,7 @@ class Following:
         if of is None or follower is None:
             return ""
         if not follower.complete:
-            return f"The result is of {follower.words}."
+            return f"The result is of {follower.text}."
         measurement = of.measurement
         fit, found = measurement.rotation_fit, "rotation" not in self.recon._inputs.found_names
         off = abs(wrapped_angle(fit.rotation - measurement.rotation))

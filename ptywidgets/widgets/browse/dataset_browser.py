@@ -212,7 +212,7 @@ class DatasetBrowser(Panel):
         """Say what is wrong with a file that is followed."""
         following = self.recon.following
         if following is not None and (following.error is not None or following.stalled):
-            self.set_status(following.words, "warn")
+            self.set_status(following.text, "warn")
         if following is not None:
             self._show_facts()
 
@@ -363,7 +363,7 @@ class DatasetBrowser(Panel):
         read, following = self.pattern_pane.disk is not None, self.recon.following
         text = dataset_summary(dataset, self._mean_counts if read else None)
         if following is not None:
-            text = f"{text}; {following.words}"
+            text = f"{text}; {following.text}"
         set_text(self.facts, text, tooltip=str(dataset.path or ""))
 
     def _show_code(self) -> None:

@@ -55,7 +55,7 @@ class Follower:
     >>> with open(path, "wb") as file:
     ...     _ = file.write(bytes([1]) * 4 * 5)
     >>> follower = Follower(read(path, follow=True, **layout))
-    >>> follower.words
+    >>> follower.text
     '1 of 3 rows'
     >>> with open(path, "ab") as file:
     ...     _ = file.write(bytes([2]) * 4 * 7)
@@ -117,7 +117,7 @@ class Follower:
         return self.complete or self.scan.finished or self.error is not None or self._closed.is_set()
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """How much is there and what is wrong, in a sentence or less, such as "37 of 128 rows"."""
         scan = self.scan
         if self.error is not None:
@@ -172,9 +172,9 @@ class Follower:
             if self.error is not None:
                 raise self.error
             if self.ended:
-                raise DataError(f"{self.name} has {self.words}; {wanted} were waited for.")
+                raise DataError(f"{self.name} has {self.text}; {wanted} were waited for.")
             if until is not None and time.monotonic() > until:
-                raise DataError(f"{self.name} has {self.words} after {timeout} s; {wanted} were waited for.")
+                raise DataError(f"{self.name} has {self.text} after {timeout} s; {wanted} were waited for.")
             check_stop()
             with self._news:
                 self._news.wait(self.interval)
@@ -231,7 +231,7 @@ class Follower:
         self.close()
 
     def __repr__(self) -> str:
-        return f"Follower({self.name!r}, {self.words})"
+        return f"Follower({self.name!r}, {self.text})"
 
     # ---------------------------------------------------------------- inside
 

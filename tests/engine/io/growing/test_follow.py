@@ -74,7 +74,7 @@ def test_whoever_watches_is_told_until_all_is_there(tmp_path, kind):
     assert not follower._thread.is_alive()
     assert check_shown(dataset) == 5 and dataset.scan_mask is None
     assert seen == sorted(set(seen)) and seen[-1:] == [5]
-    assert follower.words == "5 of 5 rows"
+    assert follower.text == "5 of 5 rows"
 
 
 def test_the_first_row_is_waited_for(tmp_path):
@@ -140,14 +140,12 @@ def test_a_writer_that_is_gone_is_told(tmp_path):
     until = time.monotonic() + 30
     while not follower.stalled and time.monotonic() < until:
         time.sleep(0.01)
-    assert "2 of 5 rows; nothing has come for 1" in follower.words and "complete_now()" in follower.words
+    assert "2 of 5 rows; nothing has come for 1" in follower.text and "complete_now()" in follower.text
     assert check_shown(follower.dataset) == 2
     with pytest.raises(DataError, match="3 were waited for"):
         follower.wait(rows=3, timeout=0.05)
     assert check_shown(follower.complete_now()) == 2
-    assert (
-        follower.words == "2 of 5 rows, nothing more is waited for, and 3 patterns of one that was begun are left out"
-    )
+    assert follower.text == "2 of 5 rows, nothing more is waited for, and 3 patterns of one that was begun are left out"
     with pytest.raises(DataError, match="3 were waited for"):
         follower.wait(rows=3)
 
@@ -166,7 +164,7 @@ def test_a_file_that_is_taken_away_is_told(tmp_path, what):
         (tmp_path / "b").replace(path)
     assert follower.look() and follower.ended
     assert {"shorter": "has become shorter", "replaced": "has been replaced", "gone": "cannot be followed"}[what] in (
-        follower.words
+        follower.text
     )
     with pytest.raises(FileFormatError):
         follower.wait()
@@ -179,7 +177,7 @@ def test_patterns_behind_the_scan_are_told(tmp_path):
     with path.open("ab") as file:
         file.write(TRUTH[4:].tobytes() + b"\1" * (3 * PATTERN + 1))
     assert follower.look() and follower.complete
-    assert follower.words == "5 of 5 rows; 3 patterns behind the end of the scan are left out: check scan_shape"
+    assert follower.text == "5 of 5 rows; 3 patterns behind the end of the scan are left out: check scan_shape"
 
 
 def test_a_callback_that_fails_is_logged_and_left_out(tmp_path, caplog):
@@ -242,7 +240,7 @@ def test_files_that_come_in_the_wrong_order_are_refused(tmp_path):
         np.save(tmp_path / f"{number}.npy", TRUTH[0, 0])
     follower = Follower(read(tmp_path, follow=True, scan_shape=SCAN), interval=30)
     np.save(tmp_path / "0.npy", TRUTH[0, 0])
-    assert follower.look() and "belongs before others" in follower.words
+    assert follower.look() and "belongs before others" in follower.text
 
 
 def test_a_folder_is_read_whole_without_following(tmp_path):
