@@ -36,7 +36,7 @@ from ptywidgets.reconstruction.saving import saved_file
 
 _READING = (  # arguments of read()
     *("dataset", "scan_shape", "choose", "mask", "axes", "allow_external"),
-    *("format", "sync_offset", "flip", "detector_shape", "dtype", "header_bytes", "gap_bytes"),
+    *("format", "sync_offset", "flip", "follow", "detector_shape", "dtype", "header_bytes", "gap_bytes"),
 )
 
 # one of them in a message, with its value
@@ -225,6 +225,7 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
         help="patterns to skip at the start of a stack; below 0, blanks before it",
     )
     parser.add_argument("--flip", choices=FLIPS, help="detector axes to turn about")
+    parser.add_argument("--follow", action="store_const", const=True, help="the file is still being written")
     bare = parser.add_argument_group("bare numbers", "of a file that does not say how it is laid out")
     bare.add_argument("--dtype", help="type of a pixel with its byte order: <u2, >u2, <f4, ...")
     bare.add_argument("--detector-shape", type=_bins, metavar="ROWS,COLUMNS", help="of a pattern")

@@ -25,6 +25,7 @@ from ptywidgets.engine.problem.model_config import ModelConfig
 from ptywidgets.engine.refinements import default_refinements
 from ptywidgets.engine.solve.given import Given
 from ptywidgets.engine.solve.plan import Plan
+from ptywidgets.reconstruction.following.following import Following
 from ptywidgets.reconstruction.forwarding import chained, command, derived
 from ptywidgets.reconstruction.inputs.calibrator import Calibrator
 from ptywidgets.reconstruction.inputs.first_image import FirstImage
@@ -149,7 +150,7 @@ class Reconstruction(SafeTraits):
         self._session = Session(self._work)
         self._inputs, self._settings, self._calibrator = Inputs(self), Settings(self), Calibrator(self)
         self._unknown, self._check, self._maker = UnknownNumbers(self), StartCheck(self), ProblemMaker(self)
-        self._images, self._waves = FirstImage(self), GivenWaves(self)
+        self._images, self._waves, self._following = FirstImage(self), GivenWaves(self), Following(self)
         self._files, self._result = Files(self), Result(self)
         values: dict[str, Any] = {"views": views, "preparation": preparation, "given": given, "autosave": autosave}
         values |= {"initial_image": initial_image, "object_type": object_type, "model": model, "hold": hold}
@@ -171,13 +172,10 @@ class Reconstruction(SafeTraits):
             self.optics = self.optics.replace(aberrations=self.optics.aberrations.replace(defocus=defocus))
         _ = self.model, self.plan  # made now: who follows a change asks what there was before
         self.observe(self._inputs.follow, ["views", "dataset", "preparation", "measurement", "optics"])
+        self._following.begin()
         self.observe(self._waves.follow, "given")
         self.observe(self._images.follow, "initial_image")
-        self.observe(self._settings.follow_object_type, "object_type")
-        self.observe(self._settings.follow_config, "model")
-        self.observe(self._settings.follow_plan, "plan")
-        self.observe(self._settings.follow_schedule, ["schedule", "device", "hold", "find_unknown"])
-        self.observe(self._settings.follow_model, ["model", "object_type"])
+        self._settings.begin()
         self.observe(lambda _: self._work.publish(), "look")
         self._made_in = MadeIn(self)
 
@@ -213,6 +211,9 @@ class Reconstruction(SafeTraits):
     update_plan = command("_settings", Settings.update_plan)
     probe_is_given = derived("_waves", GivenWaves.probe_is_given)
     begin_with = chained("_waves", GivenWaves.begin_with)
+
+    following = derived("_following", Following.current)
+    complete_now = command("_following", Following.complete_now)
 
     # ---------------------------------------------------------------- the start
 

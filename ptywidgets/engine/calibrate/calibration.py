@@ -36,6 +36,7 @@ from ptywidgets.engine.core.errors import InsufficientData
 from ptywidgets.engine.core.stopping import stopped_by
 from ptywidgets.engine.data.calibration import in_words as words_of
 from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.engine.data.dataset_parts import measured_rows
 from ptywidgets.engine.data.detectors import INSIDE
 from ptywidgets.engine.direct.bright_field import bright_field
 from ptywidgets.engine.optics.aberrations import Aberrations
@@ -47,7 +48,13 @@ from ptywidgets.engine.preprocess.disk.disk import calibrate_detector, measure_d
 from ptywidgets.engine.preprocess.disk.hidden_disk import NOTICED, hidden_disk, require_disk
 from ptywidgets.engine.preprocess.enough import require_enough
 from ptywidgets.engine.preprocess.in_reach import in_reach
-from ptywidgets.engine.preprocess.measurement import Measurement, Preparation, prepared, reorient
+from ptywidgets.engine.preprocess.measurement import (
+    Measurement,
+    Preparation,
+    in_whole_scan,
+    prepared,
+    reorient,
+)
 from ptywidgets.engine.preprocess.origin.descan import centred_mean
 from ptywidgets.engine.preprocess.origin.descan_model import descan_model
 from ptywidgets.engine.preprocess.origin.origin import fit_origin, moments
@@ -178,7 +185,8 @@ def calibrate(
         stop=stop,
     )
     with stopped_by(stop):
-        return _found(dataset, given, progress or (lambda _words: None))
+        found = _found(measured_rows(dataset), given, progress or (lambda _words: None))
+    return replace(found, measurement=in_whole_scan(found.measurement, dataset.scan_shape))
 
 
 def _found(dataset: Dataset, given: Given, tell: Callable[[str], object]) -> CalibrationResult:

@@ -19,6 +19,8 @@ def fingerprint(dataset: Dataset) -> str:
     '2x2x4x4 float32 16 16 16'
     """
     ry, rx = dataset.scan_shape
+    if dataset.source.follow and dataset.scan_mask is not None:  # more rows may be there when it is looked at again
+        ry = int(np.flatnonzero(dataset.scan_mask.any(1))[-1]) + 1
     sums = [
         float(np.nansum(dataset.pattern(y, x), dtype=np.float64))
         for y, x in ((0, 0), (ry // 2, rx // 2), (ry - 1, rx - 1))

@@ -433,8 +433,11 @@ pass scan_shape=(41, 41) or crop.
             origin = Supplied(words=words) if origin is None else origin
         pixels = name == "mask"
         checked = checked_mask(mask, self.detector_shape) if pixels else checked_scan_mask(mask, self.scan_shape)
+        known = None if pixels else self.scan_mask
+        few = known is not None and 2 * int(known.sum()) < known.size  # which was agreed to, or more are still to come
         if not confirm:
-            check_most(checked, "pixels" if pixels else "scan positions", f"with_{name}(mask, confirm=True)")
+            left = checked[known] if few else checked
+            check_most(left, "pixels" if pixels else "scan positions", f"with_{name}(mask, confirm=True)")
         changes = {name: checked, "source": self._supplied(name, origin, checked), "files": files}
         return dataclasses.replace(self, **changes)
 

@@ -126,6 +126,17 @@ def uncrop_dataset(dataset: Dataset, whole: Dataset | None = None) -> Dataset:
     return whole.with_calibration(**changes)
 
 
+def measured_rows(dataset: Dataset) -> Dataset:
+    """Data that are still being written without the rows that are to come; all others as they are.
+
+    What is fitted to a scan, or transformed over it, must not meet rows that are not there.
+    """
+    if not dataset.source.follow or dataset.scan_mask is None:
+        return dataset
+    rows, columns = int(np.flatnonzero(dataset.scan_mask.any(1))[-1]) + 1, dataset.scan_shape[1]
+    return dataset.crop(scan=(0, rows, 0, columns))
+
+
 def _carried(
     dataset: Dataset,
     done: Crop | Bin,

@@ -214,6 +214,8 @@ class Source:
         Detector axes that were turned about: "rows", "columns" or "both"; empty for none.
     raw : RawLayout, optional
         How a file of bare numbers is laid out.
+    follow : bool
+        Whether it was opened while it may have been still being written.
     operations : tuple of Crop, Bin or Repair
         What was done, in this order.
     mask, scan_mask, vacuum : Supplied, optional
@@ -244,6 +246,7 @@ class Source:
     sync_offset: int | None = None
     flip: str = ""
     raw: RawLayout | None = None
+    follow: bool = False
     operations: tuple[Operation, ...] = ()
     mask: Supplied | None = None
     scan_mask: Supplied | None = None
@@ -254,9 +257,8 @@ class Source:
         """A file may tell anything; what is not of the right kind is refused here and not where it is used."""
         one_of: dict[str, Any] = {"mask": Supplied, "scan_mask": Supplied, "vacuum": Supplied}
         one_of |= {"raw": RawLayout, "sync_offset": int}
-        kinds: dict[str, Any] = dict.fromkeys(("path", "dataset", "format", "axes", "reader", "flip"), str) | {
-            "operations": tuple
-        }
+        kinds: dict[str, Any] = dict.fromkeys(("path", "dataset", "format", "axes", "reader", "flip"), str)
+        kinds |= {"operations": tuple, "follow": bool}
         wrong = [name for name, kind in one_of.items() if not isinstance(getattr(self, name), (kind, type(None)))]
         wrong += [name for name, kind in kinds.items() if not isinstance(getattr(self, name), kind)]
         if not wrong:
@@ -352,6 +354,7 @@ class Source:
             "format": self.reader or None,
             "sync_offset": self.sync_offset,
             "flip": self.flip or None,
+            "follow": self.follow or None,
         }
         if self.raw is not None:
             said |= {name: value or None for name, value in dataclasses.asdict(self.raw).items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import numpy as np
 from ptywidgets.engine.core.params import counted
 from ptywidgets.engine.core.stopping import check_stop
 from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.engine.data.dataset_parts import measured_rows
 from ptywidgets.engine.data.detectors import (
     PRESETS,
     Detector,
@@ -91,15 +93,46 @@ class VirtualImager:
         self.dataset = dataset
         self._pixels: np.ndarray | None = None
         self._good = np.ones(dataset.detector_shape, bool) if dataset.mask is None else dataset.mask
+        self._summed: tuple[np.ndarray, int, np.ndarray] | None = None  # of rows that come: mask, rows, image
         if dataset.nbytes <= _COPY_LIMIT:
             qy, qx = dataset.detector_shape
             ry, rx = dataset.scan_shape
-            self._pixels = np.empty((qy * qx, ry * rx), dataset.dtype)
-            for first, block in dataset.rows():
-                _transpose(block.reshape(-1, qy * qx), self._pixels[:, first * rx : (first + len(block)) * rx])
+            part = measured_rows(dataset)
+            whole = part is dataset or part.scan_shape == dataset.scan_shape
+            self._pixels = (np.empty if whole else np.zeros)((qy * qx, ry * rx), dataset.dtype)
+            self._copy(part, 0)
             self._total = self._sum(np.flatnonzero(self._good))
         else:
             self._sample = _Sample(dataset)
+
+    def take(self, dataset: Dataset) -> None:
+        """Take in rows that have come since; only these are read.
+
+        Parameters
+        ----------
+        dataset : Dataset
+            The same data, while or after they are written.
+        """
+        first = measured_rows(self.dataset).scan_shape[0]
+        rows, columns = measured_rows(dataset).scan_shape
+        if self._pixels is None:
+            self._sample.take(dataset)
+        elif rows > first:
+            new = dataclasses.replace(dataset, scan_mask=None).crop(scan=(first, rows, 0, columns))
+            self._copy(new, first)
+            here = slice(first * columns, rows * columns)
+            total, good = self._total.copy(), np.flatnonzero(self._good)
+            total[here] = self._pixels[good, here].sum(0, dtype=np.float64)
+            self._total = total
+        self.dataset = dataset
+
+    def _copy(self, part: Dataset, first: int) -> None:
+        """Patterns of some rows, from row `first` on, into the detector-major copy."""
+        columns, pixels = part.scan_shape[1], math.prod(part.detector_shape)
+        assert self._pixels is not None
+        for row, block in part.rows():
+            here = slice((first + row) * columns, (first + row + len(block)) * columns)
+            _transpose(block.reshape(-1, pixels), self._pixels[:, here])
 
     @property
     def fast(self) -> bool:
@@ -127,9 +160,7 @@ class VirtualImager:
         mask = np.asarray(mask, bool) & self._good
         out = np.empty(self.dataset.scan_shape)
         if self._pixels is None:
-            for first, block in self.dataset.rows():
-                out[first : first + len(block)] = block[..., mask].sum(-1, dtype=np.float64)
-                progress((first + len(block)) / len(out))
+            self._sum_rows(mask, out, progress)
         else:
             chosen = np.flatnonzero(mask)
             if 2 * len(chosen) > self._good.sum():  # fewer pixels to read in what is left out
@@ -140,6 +171,24 @@ class VirtualImager:
         if self.dataset.scan_mask is not None:
             out[~self.dataset.scan_mask] = np.nan
         return out
+
+    def _sum_rows(self, mask: np.ndarray, out: np.ndarray, progress: Callable[[float], object]) -> None:
+        """Sums of data that are not held, into `out`; of those that grow with the rows that were summed before."""
+        dataset, begun = self.dataset, 0
+        part = measured_rows(dataset)
+        if dataset.source.follow and self._summed is not None and np.array_equal(self._summed[0], mask):
+            begun = min(self._summed[1], part.scan_shape[0])
+            out[:begun] = self._summed[2][:begun]
+        rows, columns = part.scan_shape
+        out[rows:] = 0
+        if begun < rows:
+            new = part if not begun else dataclasses.replace(part, scan_mask=None).crop(scan=(begun, rows, 0, columns))
+            for first, block in new.rows():
+                here = slice(begun + first, begun + first + len(block))
+                out[here] = block[..., mask].sum(-1, dtype=np.float64)
+                progress(here.stop / rows)
+        if dataset.source.follow:
+            self._summed = mask, rows, out.copy()
 
     def mean_pattern(self) -> np.ndarray:
         """Mean pattern (Qy, Qx) float64: of all positions, or of a sample where the data are not held in memory."""
@@ -180,29 +229,37 @@ class _Sample:
         ry, rx = dataset.scan_shape
         step = max(1, math.ceil(math.sqrt(ry * rx / max(most, _SAMPLE_LEAST))))
         self._rows, self._columns = (np.arange(min(step // 2, n - 1), n, step) for n in (ry, rx))
-        patterns = np.empty((len(self._rows), len(self._columns), *dataset.detector_shape), dataset.dtype)
-        for y, row in enumerate(self._rows):
-            check_stop()
-            for x, column in enumerate(self._columns):
-                patterns[y, x] = dataset.pattern(int(row), int(column))
-        self._whole, self._good = (
-            dataset,
-            np.ones(dataset.detector_shape, bool) if dataset.mask is None else dataset.mask,
-        )
-        self._small = Dataset(patterns, mask=dataset.mask)
-        counted = None if dataset.scan_mask is None else dataset.scan_mask[np.ix_(self._rows, self._columns)]
-        self._some = counted is None or bool(counted.any())
-        if counted is not None and self._some:
-            self._small = self._small.with_scan_mask(counted, confirm=True)
+        self._patterns = np.zeros((len(self._rows), len(self._columns), *dataset.detector_shape), dataset.dtype)
+        self._there = np.zeros(len(self._rows), bool)  # of these rows
+        self._good = np.ones(dataset.detector_shape, bool) if dataset.mask is None else dataset.mask
+        self.take(dataset)
         near = [
             np.clip(np.arange(n) // step, 0, len(places) - 1) for n, places in ((ry, self._rows), (rx, self._columns))
         ]
         self._near = np.ix_(*near)
 
+    def take(self, dataset: Dataset) -> None:
+        """Read the rows of the sample that are there and were not."""
+        rows = measured_rows(dataset).scan_shape[0]
+        for y, row in enumerate(self._rows):
+            if row >= rows or self._there[y]:
+                continue
+            check_stop()
+            for x, column in enumerate(self._columns):
+                self._patterns[y, x] = dataset.pattern(int(row), int(column))
+            self._there[y] = True
+        self._whole, self._small = dataset, Dataset(self._patterns, mask=dataset.mask)
+        counted = None if dataset.scan_mask is None else dataset.scan_mask[np.ix_(self._rows, self._columns)]
+        self._some = counted is None or bool(counted.any())
+        if counted is not None and self._some:
+            self._small = self._small.with_scan_mask(counted, confirm=True)
+
     def image(self, mask: np.ndarray) -> np.ndarray:
         chosen = np.flatnonzero(np.asarray(mask, bool) & self._good)
         patterns = np.asarray(self._small.data).reshape(*self._small.scan_shape, -1)
-        out = np.take(patterns, chosen, axis=-1).sum(-1, dtype=np.float64)[self._near]
+        sums = np.take(patterns, chosen, axis=-1).sum(-1, dtype=np.float64)
+        sums[~self._there] = np.nan
+        out = sums[self._near]
         if self._whole.scan_mask is not None:
             out[~self._whole.scan_mask] = np.nan
         return out

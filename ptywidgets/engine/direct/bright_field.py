@@ -19,6 +19,7 @@ from ptywidgets.engine.core.params import counted
 from ptywidgets.engine.core.units import wavelength
 from ptywidgets.engine.data.calibration import both, mean_of, single
 from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.engine.data.dataset_parts import measured_rows
 from ptywidgets.engine.data.detectors import fit_disk
 from ptywidgets.engine.direct.threads import shared
 from ptywidgets.engine.optics.probe import Optics
@@ -187,7 +188,7 @@ def bright_field(
     side = 2 * math.ceil(radius / binning / min(tall, wide)) + 1
     index = (np.arange(side) - (side - 1) / 2) * binning
     inside = np.hypot(index[:, None] * tall, index[None] * wide) <= radius
-    images = fill_positions(_gathered(source, origin, inside, binning), source.scan_mask)
+    images = _on_whole_scan(source, origin, inside, binning)
     tilts = np.stack(np.broadcast_arrays(index[:, None], index[None]), axis=-1)[inside] * calibration.q_pixels
     return BrightField(
         images=images,
@@ -208,6 +209,18 @@ def aperture_radius(source: Dataset) -> float:
     if source.calibration.semiangle:
         return source.calibration.semiangle / source.calibration.angle_mean
     return fit_disk(source.mean_pattern() if source.vacuum is None else Optics.from_dataset(source).vacuum).radius
+
+
+def _on_whole_scan(source: Dataset, origin: np.ndarray, inside: np.ndarray, binning: int) -> np.ndarray:
+    """The same as :func:`_gathered`, without holes; in rows that are still to come each image is its own mean."""
+    part = measured_rows(source)
+    rows = part.scan_shape[0]
+    images = fill_positions(_gathered(part, origin[:, :rows], inside, binning), part.scan_mask)
+    missing = source.scan_shape[0] - rows
+    if not missing:
+        return images
+    flat = images.mean((1, 2), dtype=np.float64).astype(images.dtype)[:, None, None]
+    return np.concatenate([images, np.broadcast_to(flat, (len(images), missing, images.shape[2]))], 1)
 
 
 def _gathered(source: Dataset, origin: np.ndarray, inside: np.ndarray, binning: int) -> np.ndarray:

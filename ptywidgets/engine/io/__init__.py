@@ -26,6 +26,7 @@ from ptywidgets.engine.io.arrays import array_likes as array_likes  # answers da
 from ptywidgets.engine.io.atomic import atomic_file
 from ptywidgets.engine.io.calibration_entries import origins, resolve_calibration
 from ptywidgets.engine.io.detect_format import existing_file, existing_path, is_hdf5, printable
+from ptywidgets.engine.io.formats.file_contents import FileContents
 from ptywidgets.engine.io.formats.hdf5.emd_write import write
 from ptywidgets.engine.io.formats.hdf5.tree import (
     Entry,
@@ -39,6 +40,8 @@ from ptywidgets.engine.io.formats.hdf5.tree import (
 from ptywidgets.engine.io.formats.records import raw
 from ptywidgets.engine.io.formats.registry import format_of
 from ptywidgets.engine.io.formats.scanned import check_scan_shape, scanned
+from ptywidgets.engine.io.growing.opening import as_growing_scan, cannot_follow, check_followed, when_begun
+from ptywidgets.engine.io.growing.stack import growing_scan
 from ptywidgets.engine.io.masks import mask_beside, read_mask, scan_mask_beside, stored_mask
 
 __all__ = ["atomic_file", "contents", "read", "read_mask", "read_pattern", "write"]
@@ -54,12 +57,14 @@ ARGUMENTS = (  # of read, beside the calibration
     "format",
     "sync_offset",
     "flip",
+    "follow",
     "detector_shape",
     "dtype",
     "header_bytes",
     "gap_bytes",
 )
 FLIPS = ("rows", "columns", "both")
+WHOLE_ROWS = "rows that are whole"
 
 
 @answers("read")
@@ -76,6 +81,7 @@ def read(
     format: str | None = None,
     sync_offset: int | None = None,
     flip: str | None = None,
+    follow: bool = False,
     detector_shape: tuple[int, int] | None = None,
     dtype: Any = None,
     header_bytes: int | None = None,
@@ -116,6 +122,11 @@ def read(
     flip : "rows", "columns" or "both", optional
         Detector axes to turn about, where the camera's image is read the other way than the microscope shows it. A mask
         and a vacuum pattern in the same file are turned, too; arrays that are given are as the patterns are read.
+    follow : bool
+        Whether the file (or folder) is still being written. The data set is that of the whole scan, and its scan mask
+        is True in the rows that are whole; others are zeros until they come. The first row is waited for. Who watches
+        for more is a :class:`~ptywidgets.Follower`, or a :class:`~ptywidgets.Reconstruction` of it. Where the file does
+        not say how long the scan will be, `scan_shape` has to.
     detector_shape, dtype, header_bytes, gap_bytes : (Qy, Qx), numpy.dtype, int, int, optional
         How a file of bare numbers is laid out: a pattern's rows and columns, the type of a pixel with its byte order,
         bytes before the first pattern, and bytes after each. Given together, for such files only.
@@ -151,16 +162,25 @@ def read(
                 f"format is {format!r} and dtype or detector_shape are given, which are for bare numbers, 'raw'; leave "
                 "out one or the other."
             )
-    reader = raw if layout is not None else format_of(file, format)
-    if layout is None:
-        found = reader.read(file, dataset, scan_shape, allow_external)
+    if choose is not None and follow:
+        raise ParameterError(f"choose is {choose!r}, and a series of scans cannot be followed; leave out one of them.")
+    if layout is not None:
+        reader = raw
     else:
-        found = raw.read_raw(file, layout)
-    stored = tuple(int(n) for n in found.data.shape)
-    found = dataclasses.replace(found, data=_one_scan(found.data, choose, file))
+        reader = when_begun(lambda: format_of(file, format), file) if follow else format_of(file, format)
     name = printable(file.name)
-    found = scanned(found, scan_shape, sync_offset, name, axes).in_order(axes, name)
-    check_scan_shape(found.data, scan_shape)
+    if follow:
+        found = _growing(file, reader, layout, dataset, scan_shape, allow_external)
+        found = as_growing_scan(found, scan_shape, sync_offset, axes, name).in_order(None, name)
+        check_followed(found, name)
+        stored, scan_shape = tuple(int(n) for n in found.data.shape), found.data.shape[:2]
+        growing = growing_scan(found.data)
+    else:
+        found = raw.read_raw(file, layout) if layout else reader.read(file, dataset, scan_shape, allow_external)
+        stored, growing = tuple(int(n) for n in found.data.shape), None
+        found = dataclasses.replace(found, data=_one_scan(found.data, choose, file))
+        found = scanned(found, scan_shape, sync_offset, name, axes).in_order(axes, name)
+        check_scan_shape(found.data, scan_shape)
     turned = _Turned(*found.swapped, found.scan_turned, flip in ("rows", "both"), flip in ("columns", "both"))
     data = found.data if flip is None else FlippedArray(found.data, turned.rows, turned.columns)
     if flip is not None or (axes is not None and turned.detector):
@@ -188,6 +208,7 @@ def read(
         sync_offset=None if sync_offset is None else int(sync_offset),
         flip=flip or "",
         raw=layout,
+        follow=follow,
         calibration=tuple(Stated(name, value, where[name]) for name, value in stated),
     )
     result = Dataset(
@@ -202,7 +223,11 @@ def read(
         result = result.with_scan_mask(
             found.scan_mask, confirm=True, origin=_at(file, found.at, "positions that have a pattern")
         )
-    if mask is None or mask is True:
+    if growing is not None and not growing.complete:
+        result = result.with_scan_mask(growing.mask(), confirm=True, origin=_at(file, found.at, WHOLE_ROWS))
+    if follow and mask in (None, True):
+        pass  # what else is in the file is written when it is complete
+    elif mask is None or mask is True:
         result = _stored_masks(result, found.mask_in or file, found.at, turned)
     elif mask is not False:
         result = result.with_mask(mask)
@@ -211,6 +236,25 @@ def read(
             return result
         return result.with_vacuum(turned.flipped(found.vacuum), origin=_at(file, found.vacuum_at))
     return result if vacuum is False else result.with_vacuum(vacuum)
+
+
+def _growing(
+    file: Path,
+    reader: Any,
+    layout: RawLayout | None,
+    dataset: str | None,
+    scan_shape: tuple[int, int] | None,
+    allow_external: bool,
+) -> FileContents:
+    """What a file is that is still being written, with a stack that grows."""
+    if layout is not None:
+        return raw.growing_raw(file, layout)
+    if not hasattr(reader, "growing"):
+        raise cannot_follow(file, reader.NAME)
+    if allow_external:
+        raise ParameterError("allow_external goes with files that are complete; leave it out, or follow.")
+    contents: FileContents = when_begun(lambda: reader.growing(file, dataset, scan_shape, False), file)
+    return contents
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,6 +25,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
 )
 _CHUNK = re.compile(r"[0-9]+(\.[0-9]+){2,}")  # the number of a chunk along each axis
 _LOOKED_AT = 1000  # names in a folder
+PATTERN_FILES = (".npy", ".tif", ".tiff")  # of which a folder may hold one for each pattern
 _CONVERT = "convert it to HDF5 or .npy, such as with rosettasciio or py4DSTEM.import_file"
 
 
@@ -41,6 +42,13 @@ def existing_file(path: str | os.PathLike[str]) -> Path:
 def is_store(folder: Path) -> bool:
     """Whether a folder is a store of zarr: what its arrays are stands in it by name."""
     return any((folder / name).is_file() for name in (".zgroup", ".zarray", ".zattrs", "zarr.json"))
+
+
+def numbered_files(folder: Path) -> str:
+    """Ending of the files of a folder that hold patterns: numbered, and of one kind; empty where they are not so."""
+    names = [file.name for file in folder.iterdir() if file.suffix.lower() in PATTERN_FILES]
+    kinds = {Path(name).suffix.lower() for name in names}
+    return kinds.pop() if len(kinds) == 1 and all(re.search("[0-9]", Path(name).stem) for name in names) else ""
 
 
 def _like_zarr(folder: Path) -> str:
@@ -63,7 +71,7 @@ def _existing(path: str | os.PathLike[str], stores: bool) -> Path:
         if file.is_file():
             with file.open("rb"):
                 return file
-        if stores and file.is_dir() and is_store(file):
+        if stores and file.is_dir() and (is_store(file) or numbered_files(file)):
             return file
         if file.is_dir():
             chunks = _like_zarr(file) if stores else ""

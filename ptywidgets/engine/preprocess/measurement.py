@@ -12,6 +12,7 @@ from ptywidgets.engine.core.errors import DataError
 from ptywidgets.engine.core.params import Params, param
 from ptywidgets.engine.data.calibration import both, in_words, single
 from ptywidgets.engine.data.dataset import Calibration, Dataset
+from ptywidgets.engine.data.dataset_parts import measured_rows
 from ptywidgets.engine.data.patterns import Patterns
 from ptywidgets.engine.preprocess.defects.frames import Screened, screen
 from ptywidgets.engine.preprocess.in_reach import counts_in_reach, in_reach, where_counts_are
@@ -69,6 +70,7 @@ class Measurement:
     preparation: Preparation
     scan_mask: np.ndarray | None = None  # (Ry, Rx) bool, True where a position counts; None: everywhere
     notes: tuple[str, ...] = ()  # what was left out because nothing can be made of it: one sentence each
+    rows_there: int | None = None  # rows of a scan that is still being written; None: it is complete
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rotation", wrapped_angle(self.rotation))
@@ -206,7 +208,33 @@ def prepare(
     """
     preparation = (preparation or Preparation()).replace(**changes)
     dataset.calibration.check_complete()
-    return prepared(screen(in_reach(dataset, progress)), preparation)
+    part = measured_rows(dataset)
+    return in_whole_scan(prepared(screen(in_reach(part, progress)), preparation), dataset.scan_shape)
+
+
+def in_whole_scan(measurement: Measurement, scan_shape: tuple[int, int]) -> Measurement:
+    """A measurement of the first rows of a scan, as one of all of it, in which the other rows are still to come.
+
+    Where a row is not there the centre of mass is the origin, so that nothing was deflected.
+    """
+    rows = measurement.scan_shape[0]
+    if tuple(measurement.scan_shape) == tuple(scan_shape):
+        return measurement
+    steps, missing = measurement.calibration.scan_steps, scan_shape[0] - rows
+    mask = np.zeros(scan_shape, bool)
+    mask[:rows] = True if measurement.scan_mask is None else measurement.scan_mask
+    origin = np.pad(measurement.origin, ((0, 0), (0, missing), (0, 0)), "edge")
+    com = np.concatenate([measurement.com_measured, origin[:, rows:]], 1)
+    whole = scan_positions(scan_shape, steps, measurement.rotation, measurement.transpose)
+    return replace(
+        measurement,
+        positions=whole[mask.ravel()],
+        com_measured=com,
+        origin=origin,
+        scan_shape=(int(scan_shape[0]), int(scan_shape[1])),
+        scan_mask=mask,
+        rows_there=rows,
+    )
 
 
 def prepared(screened: Screened, preparation: Preparation) -> Measurement:
@@ -246,8 +274,10 @@ def left_out_alike(dataset: Dataset, measurement: Measurement) -> Dataset:
         both = np.asarray(mask) if dataset.mask is None else dataset.mask & np.asarray(mask)
         dataset = dataset if dataset.mask is not None and (both == dataset.mask).all() else dataset.with_mask(both)
     if scan_mask is not None and scan_mask.shape == dataset.scan_shape:
-        both = scan_mask if dataset.scan_mask is None else dataset.scan_mask & scan_mask
-        known = dataset.scan_mask
+        known, rows = dataset.scan_mask, measurement.rows_there
+        if rows is not None:  # those that have come since are not left out
+            scan_mask = np.concatenate([scan_mask[:rows], np.ones_like(scan_mask[rows:])])
+        both = scan_mask if known is None else known & scan_mask
         dataset = dataset if known is not None and (both == known).all() else dataset.with_scan_mask(both)
     return dataset
 
@@ -261,9 +291,8 @@ def _left_in(dataset: Dataset) -> np.ndarray | slice:
 
 def reorient(measurement: Measurement, preparation: Preparation) -> Measurement:
     """The same measurement with the rotation and transpose that another preparation asks for; no data are read."""
-    signal = measurement.com_measured - (
-        fit_origin(measurement.com_measured, "plane") if preparation.origin == "none" else measurement.origin
-    )
+    com, origin = (one[:, : measurement.rows_there] for one in (measurement.com_measured, measurement.origin))
+    signal = com - (fit_origin(com, "plane") if preparation.origin == "none" else origin)
     steps = measurement.calibration.scan_steps
     fit = find_rotation(measurement.calibration.even(signal), preparation.transpose, steps)
     rotation, transpose = _chosen(fit, preparation)

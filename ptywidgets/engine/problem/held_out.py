@@ -95,26 +95,81 @@ def hold_out(problem: Problem, *, share: float = SHARE, seed: int = 0, least: in
     48
     """
     generator = np.random.default_rng(seed)
-    pattern = max(1, problem.patterns.nbytes // problem.count)
-    wanted = min(max(least, problem.count // PART), max(ENOUGH, int(LARGEST // pattern)))
-    count = min(problem.count, max(wanted, min(ENOUGH, problem.count // AT_MOST)))
+    count = _how_many(problem, least)
     indices = np.sort(generator.choice(problem.count, count, replace=False))
+    split = _split(problem, indices, share, generator)
+    return problem if split is None else _without(problem, indices, *split, share)
+
+
+def hold_out_more(problem: Problem, old: Problem, places: np.ndarray, *, seed: int = 0, least: int = LEAST) -> Problem:
+    """The problem without the counts that are held out of another one of fewer patterns, nor some of those that came.
+
+    Parameters
+    ----------
+    problem : Problem
+        With no counts held out.
+    old : Problem
+        Of some of the same patterns.
+    places : ndarray (J,) int
+        Where each pattern is in the old problem; -1 where it is not.
+    seed, least : int
+        As for :func:`hold_out`.
+    """
+    held, stands_in = old.held_out, old.patterns.substitutes
+    if held is None or stands_in is None:
+        return problem
+    generator = np.random.default_rng((seed, problem.count))
+    now = np.full(old.count, -1)
+    now[places[places >= 0]] = np.flatnonzero(places >= 0)
+    kept = now[held.indices] >= 0
+    came = np.flatnonzero(places < 0)
+    more = min(len(came), max(0, _how_many(problem, least) - int(kept.sum())))
+    chosen = np.sort(generator.choice(came, more, replace=False))
+    split = _split(problem, chosen, held.share, generator) if more else None
+    if split is None and more:  # numbers that came are no counts, whatever the first were
+        return problem
+    counts = [np.asarray(held.patterns.counts)[kept], np.asarray(old.backend.to_numpy(stands_in.patterns.counts))[kept]]
+    if split is not None:
+        counts = [np.concatenate(pair) for pair in zip(counts, split, strict=True)]
+    indices = np.concatenate([now[held.indices][kept], chosen])
+    order = np.argsort(indices)
+    return _without(problem, indices[order], counts[0][order], counts[1][order], held.share)
+
+
+def _how_many(problem: Problem, least: int) -> int:
+    """Patterns that are split."""
+    count, pattern = problem.count, max(1, problem.patterns.nbytes // problem.count)
+    wanted = min(max(least, count // PART), max(ENOUGH, int(LARGEST // pattern)))
+    return min(count, max(wanted, min(ENOUGH, count // AT_MOST)))
+
+
+def _split(
+    problem: Problem, indices: np.ndarray, share: float, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Counts of some patterns that are taken away, and those left; None where the numbers are no counts."""
     few = problem.patterns.take(indices)
     left = np.asarray(problem.backend.to_numpy(few.counts))
-    origin = np.asarray(problem.backend.to_numpy(few.origin))
     mask = None if few.mask is None else np.asarray(problem.backend.to_numpy(few.mask))
     if mask is not None:  # what stands at a masked pixel is no count: NaN, -1, the end of the range
         left = np.where(mask, left, left.dtype.type(0))
     if left.dtype.kind == "f" and not all(np.array_equal(one, np.rint(one)) for one in left):
-        return problem
+        return None
     taken = np.zeros_like(left)
     for part, some in zip(taken, left, strict=True):
         dark = some <= 0  # nothing comes of nothing, and most of a detector is dark
         part[~dark] = generator.binomial(some[~dark].astype(np.int64), share)
         some -= part
-    held, rest = (Patterns(part, origin, window=problem.window, mask=mask) for part in (taken, left))
+    return taken, left
+
+
+def _without(problem: Problem, indices: np.ndarray, taken: np.ndarray, rest: np.ndarray, share: float) -> Problem:
+    """The problem with `rest` instead of some patterns, and what was taken to judge by."""
+    patterns = problem.patterns
+    origin = np.asarray(problem.backend.to_numpy(patterns.origin[indices]))
+    mask = None if patterns.mask is None else np.asarray(problem.backend.to_numpy(patterns.mask))
+    held, left = (Patterns(part, origin, window=problem.window, mask=mask) for part in (taken, rest))
     rows = np.full(problem.count, -1)
-    rows[indices] = np.arange(count)
-    others = Substitutes(rows, rest.on(problem.backend), (1 - share) ** -0.5)
+    rows[indices] = np.arange(len(indices))
+    others = Substitutes(rows, left.on(problem.backend), (1 - share) ** -0.5)
     patterns = replace(problem.patterns, substitutes=others)
     return replace(problem, patterns=patterns, held_out=HeldOut(indices, held, share))

@@ -354,6 +354,7 @@ def make_problem(
     probe: np.ndarray | None = None,
     obj: np.ndarray | None = None,
     object_padding: float = 0.0,
+    whole_scan: bool = False,
 ) -> Problem:
     """Put measurement, model and starting values together.
 
@@ -375,6 +376,9 @@ def make_problem(
         Starting object.
     object_padding : float
         Room around the windows of the outermost positions, in A.
+    whole_scan : bool
+        Make the object as large as all of the scan needs, also where positions of it are left out: so that it stays
+        in place when they come.
 
     Returns
     -------
@@ -402,12 +406,16 @@ def make_problem(
     if probe.shape[-2:] != window:
         raise ParameterError(f"the probe is {probe.shape[-2:]} pixels but the patterns are {window}; make them equal.")
     sampling = np.array(measurement.sampling)
-    extent = measurement.positions.max(0) - measurement.positions.min(0)
+    field = measurement.positions
+    if whole_scan and measurement.scan_mask is not None:
+        steps = measurement.calibration.scan_steps
+        field = scan_positions(measurement.scan_shape, steps, measurement.rotation, measurement.transpose)
+    extent = field.max(0) - field.min(0)
     room = np.ceil(object_padding / sampling).astype(int)
     shape = tuple(int(v) for v in np.ceil(extent / sampling - 1e-6) + np.array(window) + 2 * room)
     # The scan's middle lies where half a window is left on either side.
     middle = (np.array(shape) - np.array(window)) / 2 + np.array([n // 2 for n in window])
-    centre = (measurement.positions.max(0) + measurement.positions.min(0)) / 2
+    centre = (field.max(0) + field.min(0)) / 2
     positions = measurement.positions - centre + middle * sampling
     full = (model.exit_wave.slices, *shape)
     first = model.specimen.initial(full) if obj is None else _initial_object(obj, model, full)

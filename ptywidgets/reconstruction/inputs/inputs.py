@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -59,7 +60,7 @@ class Inputs:
         )
         self.also_read: tuple[Path, ...] = ()  # files
         self._speaks = False  # what is done now says so itself
-        self._turning = False  # another tilt is being looked at
+        self._quiet = threading.local()  # by which threads inputs are changed quietly
 
     @property
     def measurements(self) -> tuple[Measurement, ...]:
@@ -221,7 +222,7 @@ class Inputs:
         recon.message = " ".join([*measurement.notes, message])  # first: whoever is told of the measurement shows it
         self._speaks = True
         try:
-            recon.measurement = self.prepared = measurement
+            self.prepared = recon.measurement = measurement
             self.leave_out(measurement)
         finally:
             self._speaks = False
@@ -465,11 +466,16 @@ class Inputs:
     @contextmanager
     def quietly(self) -> Iterator[None]:
         """Inputs change and the state does not become stale by it."""
-        before, self._turning = self._turning, True
+        before, self._quiet.on = self._turning, True
         try:
             yield
         finally:
-            self._turning = before
+            self._quiet.on = before
+
+    @property
+    def _turning(self) -> bool:
+        """Whether the calling thread looks at another tilt, or takes in rows that have come."""
+        return bool(getattr(self._quiet, "on", False))
 
 
 def _sizes(now: dict[str, Any]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from ptywidgets.engine.backends.speed import slower
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.preprocess import Measurement
 from ptywidgets.engine.problem.convert_state import convert_state
+from ptywidgets.engine.problem.grown import grown_state
 from ptywidgets.engine.problem.problem import Problem, make_problem
 from ptywidgets.engine.solve.given import begin
 from ptywidgets.engine.solve.room import moves_positions, room_for, with_room
@@ -66,6 +68,7 @@ class ProblemMaker:
                 probe=_initial_probe(of, measurement),
                 device=recon.device,
                 object_padding=room,
+                whole_scan=of.dataset.source.follow,  # the object stays in place as rows come
             )
         return problem if of.given is None else begin(problem, of.given)
 
@@ -104,6 +107,21 @@ class ProblemMaker:
             problem = self.make(of)
         return problem
 
+    def grown(self, state: State) -> tuple[Problem, State]:
+        """The problem of the rows that are there by now, of the same optics and model, and the state with them."""
+        recon, of = self.recon, self.made_of
+        assert of is not None
+        recon._following.catch_up()
+        dataset, measurement, old = recon.dataset, recon.measurement, recon.result.whole
+        assert dataset is not None and measurement is not None and isinstance(old, Problem)
+        of = replace(of, dataset=dataset, measurements=(measurement,))
+        problem = self.make(of)
+        assert isinstance(problem, Problem)
+        state = grown_state(problem, old, state)
+        self.made_of = of
+        recon.result.whole, recon.result.state = problem, state
+        return problem, state
+
     def forget(self) -> None:
         """There is no problem any more."""
         self.made_of, self.room = None, 0.0
@@ -114,6 +132,7 @@ class ProblemMaker:
         old, state = recon.result.whole, recon.result.state
         problem: Any
         if old is None or state is None or self.made_of is None or inputs.stale:
+            recon._following.wait_for_enough()
             inputs.prepare_if_outdated()
             told = [recon._unknown.find()]
             of = self.now()

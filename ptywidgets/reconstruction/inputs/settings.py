@@ -22,6 +22,15 @@ class Settings:
     def __init__(self, recon: Reconstruction) -> None:
         self.recon = recon
 
+    def begin(self) -> None:
+        """Follow what is set from now on."""
+        observe = self.recon.observe
+        observe(self.follow_object_type, "object_type")
+        observe(self.follow_config, "model")
+        observe(self.follow_plan, "plan")
+        observe(self.follow_schedule, ["schedule", "device", "hold", "find_unknown"])
+        observe(self.follow_model, ["model", "object_type"])
+
     def update_optics(self, /, **changes: Any) -> None:
         """Change fields of :attr:`optics`, or single aberrations by name: ``update_optics(defocus=500)``, in A."""
         recon = self.recon

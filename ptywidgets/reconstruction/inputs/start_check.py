@@ -61,6 +61,8 @@ class StartCheck:
         self._held = ()
         if recon.views is not None or dataset is None or measurement is None:
             return ""
+        if measurement.rows_there is not None:  # a part of a scan tells less, and the rest is still to come
+            return ""
         if not (recon.find_unknown and (recon.schedule == "automatic" or moving)):
             return ""
         fixed: set[str] = set()  # what is not asked about

@@ -26,7 +26,7 @@ PARTS = {  # and what a copy takes over of each; the rest is made again
 }
 ATTRIBUTES = (
     *("_wrapped", "_trait_values", "_trait_notifiers", "_trait_validators", "_cross_validation_lock", "snapshots"),
-    *(*PARTS, "_calibrator", "_made_in", "_result", "_settings", "_waves"),
+    *(*PARTS, "_calibrator", "_made_in", "_result", "_settings", "_waves", "_following"),
 )
 
 
@@ -86,6 +86,7 @@ def restored(kind: type[Reconstruction], found: dict[str, Any]) -> Reconstructio
         recon._trait_values["iteration"] = state.iteration
     recon._trait_values["status"] = recon._session.status = idle_status(recon)
     recon._trait_values["message"] = found["message"]
+    recon._following.new_dataset()
     return recon
 
 

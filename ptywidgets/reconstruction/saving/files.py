@@ -252,6 +252,7 @@ def loaded(
         given=now.given,
         **({} if now.initial_image is None else {"initial_image": now.initial_image}),
     )
+    recon._following.hold()  # the state is of the rows that there were
     for file in checkpoint.inputs:
         recon.remember_input(file)
     said = checkpoint.provenance
@@ -275,6 +276,7 @@ def loaded(
     if told:
         recon.message = f"{told} {recon.message}".strip()
         log.warning(told)
+    recon._following.release()
     return recon
 
 

@@ -178,6 +178,11 @@ class Session:
         return self._preparing and self.active and not self.preparing
 
     @property
+    def getting_ready(self) -> bool:
+        """Whether a run is being made ready, by whatever thread."""
+        return self._preparing and self.active
+
+    @property
     def stopping(self) -> bool:
         """Whether a run goes on that was asked to end."""
         return self._worker is not None and self._worker.active and self._worker.stopping

@@ -12,6 +12,7 @@ from ptywidgets.engine.core.errors import PtyError
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.solve.iterate import steps
 from ptywidgets.engine.solve.schedule import Stage, automatic_schedule, prepared_for_schedule, run_stages
+from ptywidgets.reconstruction.following.as_rows_come import AsRowsCome
 from ptywidgets.reconstruction.inputs.start_check import CHECKING
 from ptywidgets.reconstruction.result.snapshot import take_snapshot
 from ptywidgets.reconstruction.saving.autosaves import Autosaves
@@ -31,7 +32,7 @@ class ReconstructionWork:
         self.recon = recon
         self._publishing = threading.RLock()
         self._autosaves: Autosaves | None = None  # of the present run
-        self._training: Any = None  # the problem of an automatic run, with the counts that it does not get to see
+        self.training: Any = None  # the problem of an automatic run, with the counts that it does not get to see
         self.outcome = ""  # the status that the latest run has ended with, which is saved before it is told
         self._standing: tuple[Finding, ...] = ()  # what was last doubted of the result: it stands until judged again
         self._examined: tuple[tuple[Any, ...], tuple[Finding, ...]] | None = None  # data and start, and what is bad
@@ -102,16 +103,19 @@ class ReconstructionWork:
         problem, state = recon._maker.ready()
         if not state.iteration:
             self._standing = ()
+        if recon._following.goes_on or recon._following.has_more:
+            session.clock = RunTimer()
+            return AsRowsCome(recon, problem, state, n).states()
         target = state.iteration + n if n is not None else recon.plan.iterations
         if target <= state.iteration:
             target = state.iteration + recon.plan.iterations
         session.target = target
         session.clock = RunTimer()
         plan = recon.plan.replace(iterations=target)
-        self._training = None
+        self.training = None
         if recon.schedule == "manual":
             return steps(problem, plan, problem.resample_state(state))
-        training = self._training = prepared_for_schedule(problem, seed=plan.seed)
+        training = self.training = prepared_for_schedule(problem, seed=plan.seed)
         session.stages = automatic_schedule(training, iterations=target, constraints=plan.constraints)
         return run_stages(
             training, session.stages, plan, state if state.iteration or not state.at_iteration_end else None
@@ -159,6 +163,7 @@ class ReconstructionWork:
                 self._autosave(state.iteration)
                 recon.message = before  # of what has failed the verdict is told at the end
             ending.RUNS.discard(recon)
+            recon._following.catch_up()
             if recon.result.whole is not None:
                 recon.result.whole.backend.close()
         if state is not None:
@@ -220,7 +225,7 @@ class ReconstructionWork:
         if seen is None or of is None:
             return
         problem, state = seen
-        held = self._training
+        held = self.training
         if held is not None and of.views is None:
             problem = held.at_window(tuple(state.probe.shape[-2:]))
         lens, given = of.optics.aberrations, of.given is not None and of.given.probe is not None
@@ -236,7 +241,7 @@ class ReconstructionWork:
         except Halted:
             recon.message = f"{before} Stopped while looking why the patterns are not explained.".strip()
             of_the_run = doubts_of(problem, state, recon.plan, **known)
-        self._training = None
+        self.training = None
         looked_at = (of.dataset, of.measurement, of.optics)
         if self._examined is None or any(a is not b for a, b in zip(self._examined[0], looked_at, strict=True)):
             of_the_data = tuple(f for f in examine(*looked_at, quick=True) if f.verdict == "bad")

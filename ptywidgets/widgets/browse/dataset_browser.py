@@ -11,6 +11,7 @@ from ipywidgets import HTML, ToggleButton
 from ptywidgets.engine.core.errors import DataError, unknown_name
 from ptywidgets.engine.core.stopping import stopped_by
 from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.engine.data.dataset_parts import measured_rows
 from ptywidgets.engine.data.virtual import PRESETS, Detector, VirtualImager, disk_semiangle, fit_disk, scan_range
 from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.browse.crop_editor import CropEditor
@@ -55,6 +56,7 @@ class DatasetBrowser(Panel):
         self._mean_counts = 0.0
         self._sums, self._wanted = LatestTask(self), object()  # of large data: the exact image, and which one it is of
         self._cropping_of: Dataset | None = None  # whose regions the fields show
+        self._rows, self._reading = LatestTask(self), None  # taken in as they come; and what is being read at first
         self.scan_pane, self.pattern_pane = ScanPane(), PatternPane()
         self.scan_view, self.pattern_view = self.scan_pane.view, self.pattern_pane.view
         self.views = [self.scan_view, self.pattern_view]
@@ -149,6 +151,7 @@ class DatasetBrowser(Panel):
         self.on_click(self.cropping.whole, self._uncrop)
         self.on_change(self.show_code, lambda on: self._show_code())
         self.observe_reconstruction(self._new_dataset, "dataset")
+        self.observe_reconstruction(self._show_following, "message")
 
     def _scan_moved(self, region: dict[str, Any], _final: bool) -> None:
         self.scan_pane.take(region)
@@ -180,16 +183,42 @@ class DatasetBrowser(Panel):
 
     def _new_dataset(self) -> None:
         """Another calibration of the same patterns needs no new reading."""
-        dataset = self.recon.dataset
-        if dataset is None or self._imager is None or not _same_patterns(self._imager.dataset, dataset):
+        dataset, known = self.recon.dataset, self._reading if self._imager is None else self._imager.dataset
+        if dataset is None or known is None or not _same_patterns(known, dataset):
             self._new_data()
+            return
+        if dataset.source.follow and known is not dataset:
+            self._take_rows(dataset)
             return
         self._show_facts()
         self._show_virtual()
         self._show_pattern()
 
+    def _take_rows(self, dataset: Dataset) -> None:
+        """Of data that are still being written rows have come, or all was said again: what is new is read."""
+        imager = self._imager
+        if imager is None:
+            return  # what is there at first is being read
+
+        def shown(_: None) -> None:
+            if imager is self._imager and self.detector is not None:
+                self._show_virtual()
+                self._show_facts()
+                self._show_pattern()
+
+        self._rows.submit(lambda: imager.take(dataset), shown)
+
+    def _show_following(self) -> None:
+        """Say what is wrong with a file that is followed."""
+        following = self.recon.following
+        if following is not None and (following.error is not None or following.stalled):
+            self.set_status(following.text, "warn")
+        if following is not None:
+            self._show_facts()
+
     def _new_data(self) -> None:
         self._stop_sum()
+        self._rows.cancel()
         self._imager = self._virtual = self._pattern = None
         self.pattern_pane.reset()
         self._show_facts()
@@ -198,7 +227,10 @@ class DatasetBrowser(Panel):
         if dataset is None:
             self.pattern_view.clear()
             return
+        if dataset.source.follow:  # its middle may be far from being written
+            self.scan_pane.move((measured_rows(dataset).scan_shape[0] - 1) // 2, dataset.scan_shape[1] // 2)
         self._show_pattern()
+        self._reading = dataset
         self.run_with_data(lambda: VirtualImager(dataset), self._take_imager, "Reading patterns ...")
 
     def _take_imager(self, imager: VirtualImager) -> None:
@@ -210,6 +242,8 @@ class DatasetBrowser(Panel):
         self._set_detector("BF")
         self._show_pattern()
         self.set_status("")
+        if self.recon.dataset is not imager.dataset:
+            self._new_dataset()
 
     # ---------------------------------------------------------------- showing
 
@@ -221,6 +255,10 @@ class DatasetBrowser(Panel):
         if region is None:
             y, x = self.position
             self._pattern, text = dataset.pattern(y, x), f"at row {y}, column {x}"
+            if _is_to_come(dataset, y):
+                text += ", not there yet"
+        elif _is_to_come(dataset, region[0]):
+            self._pattern, text = dataset.pattern(region[0], region[2]), "these rows are not there yet"
         else:
             count = (region[1] - region[0]) * (region[3] - region[2])
             self._pattern, text = dataset.mean_pattern(region), f"mean of {count} positions"
@@ -322,10 +360,11 @@ class DatasetBrowser(Panel):
         if dataset is None:
             set_text(self.facts, NO_DATA)
             return
-        read = self.pattern_pane.disk is not None
-        set_text(
-            self.facts, dataset_summary(dataset, self._mean_counts if read else None), tooltip=str(dataset.path or "")
-        )
+        read, following = self.pattern_pane.disk is not None, self.recon.following
+        text = dataset_summary(dataset, self._mean_counts if read else None)
+        if following is not None:
+            text = f"{text}; {following.text}"
+        set_text(self.facts, text, tooltip=str(dataset.path or ""))
 
     def _show_code(self) -> None:
         self.code_text.layout.display = "" if self.show_code.value else "none"
@@ -338,6 +377,11 @@ class DatasetBrowser(Panel):
         y, x = self.position
         place = f"position {y}, {x}" if self.region is None else f"region {self.region}"
         return f"{place}; {self.pattern_pane.choice.value}"
+
+
+def _is_to_come(dataset: Dataset, row: int) -> bool:
+    """Whether a row of data that are still being written is not there yet."""
+    return row >= measured_rows(dataset).scan_shape[0]
 
 
 def _same_patterns(one: Dataset, other: Dataset) -> bool:

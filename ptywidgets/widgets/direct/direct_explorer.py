@@ -11,6 +11,7 @@ from ipywidgets import ToggleButtons
 
 from ptywidgets.engine.core.errors import DataError
 from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.engine.data.dataset_parts import measured_rows
 from ptywidgets.engine.direct import DirectImage
 from ptywidgets.engine.direct.sidebands.ssb import SideBands
 from ptywidgets.engine.optics.aberrations import Aberrations
@@ -67,7 +68,8 @@ class DirectExplorer(Panel):
         self._aberrations = self.recon.optics.aberrations
         self._aperture: tuple[Any, ...] = ()
         self._share = 0.1
-        self._whole = LatestTask(self)
+        self._whole, self._rows = LatestTask(self), LatestTask(self)
+        self._of: Any = None  # the array that is shown
         self._make()
         self.on_change(self.kind, lambda _kind: self._settle())
         self.on_click(self.start_button, self.start_from_this)
@@ -137,11 +139,26 @@ class DirectExplorer(Panel):
 
     def _new_data(self) -> None:
         dataset = self.recon.dataset
+        if dataset is not None and self._of is not None and dataset.data is self._of and dataset.source.follow:
+            self._take_rows(dataset)
+            return
+        self._rows.cancel()
+        self._of = None if dataset is None else dataset.data
         self._bands = self.image = None
         if dataset is None:
             self.show_no_data(self.facts)
             return
         self.run_with_data(lambda: self._gather(dataset), self._take, WAITING, FEW)
+
+    def _take_rows(self, dataset: Dataset) -> None:
+        """Of data that are still being written rows have come: the image of all, once it is there."""
+        if self._bands is not None:  # else the first are being gathered, and looked at again after that
+            self._rows.submit(lambda: self._gather(dataset), self._take_grown)
+
+    def _take_grown(self, gathered: tuple[Dataset, Any, SideBands]) -> None:
+        dataset, bright, self._bands = gathered
+        self._describe_bright(dataset, bright)
+        self._settle()
 
     def _gather(self, dataset: Dataset) -> tuple[Dataset, Any, SideBands]:
         bright = self.recon.bright_field()
@@ -151,15 +168,23 @@ class DirectExplorer(Panel):
 
     def _take(self, gathered: tuple[Dataset, Any, SideBands]) -> None:
         dataset, bright, bands = gathered
-        if self.recon.dataset is not dataset:
+        now = self.recon.dataset
+        if now is not dataset and not (now is not None and dataset.source.follow and now.data is dataset.data):
             return  # other data have come meanwhile
         self._bands = bands
-        turned = f"rotation {degrees_text(bright.rotation)}"
-        turned += ", transposed" if bright.transpose else ""
-        set_text(self.facts, f"{len(bright.images)} detector pixels, {turned}")
+        self._describe_bright(dataset, bright)
         self.set_status("")
         self._set_aberrations(self.recon.optics.aberrations)
         self._settle()
+        if now is not dataset:
+            self._take_rows(now)
+
+    def _describe_bright(self, dataset: Dataset, bright: Any) -> None:
+        turned = f"rotation {degrees_text(bright.rotation)}"
+        turned += ", transposed" if bright.transpose else ""
+        rows = measured_rows(dataset).scan_shape[0]
+        there = f", {rows} of {dataset.scan_shape[0]} rows" if dataset.source.follow else ""
+        set_text(self.facts, f"{len(bright.images)} detector pixels, {turned}{there}")
 
     def _follow(self) -> None:
         """The probe was changed elsewhere."""

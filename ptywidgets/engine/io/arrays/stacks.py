@@ -130,6 +130,13 @@ class Records(Stack):
                 "one pixel at least. The file is damaged."
             )
 
+    def longer(self, count: int) -> Records:
+        """The same with more records, of a file that has grown; it is not opened again."""
+        other = object.__new__(type(self))  # a copy would be opened anew
+        vars(other).update(vars(self))
+        other.count, other.shape = int(count), (int(count), *self.shape[1:])
+        return other
+
     def _patterns(self, first: int, end: int) -> np.ndarray:
         out = np.empty((end - first, *self.shape[1:]), self.dtype)
         step = max(1, PIECE // self.record.itemsize)

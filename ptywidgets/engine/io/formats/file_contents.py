@@ -60,8 +60,9 @@ class FileContents:
     scan_turned: tuple[bool, bool] = (False, False)  # whether the scan's rows, and columns, were turned about
     mask_in: Path | None = None  # the file that a mask of the detector is looked for in, where it is another one
 
-    def as_scan(self, scan_shape: tuple[int, int]) -> FileContents:
-        """A stack (J, Qy, Qx) as (Ry, Rx, Qy, Qx), with what is said about its axes.
+    def as_scan(self, scan_shape: tuple[int, int], data: Any = None) -> FileContents:
+        """A stack (J, Qy, Qx) as (Ry, Rx, Qy, Qx), with what is said about its axes; `data` is that scan, where it is
+        there already.
 
         Raises
         ------
@@ -74,7 +75,8 @@ class FileContents:
                 f"the axes of the stack are {listed(marks)}; expected the number of the pattern first: (J, Qy, Qx)."
             )
         scan = self.scan_axes if len(self.scan_axes) == 2 else (Mark(), Mark())
-        return replace(self, data=ScanView.of(self.data, scan_shape), axes=(*scan, *marks[1:]), scan_axes=())
+        data = ScanView.of(self.data, scan_shape) if data is None else data
+        return replace(self, data=data, axes=(*scan, *marks[1:]), scan_axes=())
 
     def in_order(self, axes: str | Sequence[str] | None = None, what: str = "the data") -> FileContents:
         """The same with the axes of `data` in the order (Ry, Rx, Qy, Qx), and what they state among the entries.

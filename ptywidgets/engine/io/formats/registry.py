@@ -14,6 +14,9 @@ A format is one module with
     ``scan_shape`` where the file says it; :mod:`ptywidgets.engine.io.formats.scanned` makes a scan of it.
 ``read_pattern(path, dataset, allow_external) -> ndarray (Qy, Qx)``
     Where the format can hold a single pattern.
+``growing(path, dataset, scan_shape, allow_external) -> FileContents``
+    Where a file of the format can be read while it is written: the same as ``read``, with a stack of
+    :class:`ptywidgets.engine.io.growing.stack.Growing`, which is asked again and again how many patterns are whole.
 ``hint(path) -> str``
     Where a file that no format understands may be of this one all the same: what to pass; empty where it cannot be.
 
@@ -29,14 +32,14 @@ from typing import Any
 
 from ptywidgets.engine.core.errors import FileFormatError, ParameterError
 from ptywidgets.engine.io.detect_format import not_understood
-from ptywidgets.engine.io.formats.containers import matlab, npy, npz, rosettasciio, tiff, topspin, zarr
+from ptywidgets.engine.io.formats.containers import folder, matlab, npy, npz, rosettasciio, tiff, topspin, zarr
 from ptywidgets.engine.io.formats.hdf5 import arina, emd, plain, ptyd, stempy
 from ptywidgets.engine.io.formats.records import blockfile, dm, empad, merlin, mrc, raw, tvips
 
 # Asked in this order: what knows more about a file before what knows less.
 FORMATS: tuple[Any, ...] = (
     *(zarr, topspin, emd, arina, ptyd, stempy, plain),
-    *(npy, npz, tiff, matlab),
+    *(npy, npz, tiff, matlab, folder),
     *(dm, merlin, empad, blockfile, tvips, mrc, raw),
     rosettasciio,
 )

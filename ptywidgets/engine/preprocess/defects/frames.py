@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -131,7 +131,9 @@ def bad_frames(dataset: Dataset) -> BadFrames:
     return screened.without(suspects(screened)).bad
 
 
-def screen(dataset: Dataset, weights: np.ndarray | None = None) -> Screened:
+def screen(
+    dataset: Dataset, weights: np.ndarray | None = None, summed: Callable[..., PatternSums] | None = None
+) -> Screened:
     """Sum every pattern, and leave out what would make all of it unusable: gaps of the detector, lost and empty frames.
 
     Parameters
@@ -140,6 +142,8 @@ def screen(dataset: Dataset, weights: np.ndarray | None = None) -> Screened:
         Read once; twice where pixels are found to be without a measurement in a few frames only.
     weights : ndarray (Qy, Qx), optional
         Of the detector pixels, for the sums.
+    summed : callable, optional
+        Instead of :func:`pattern_sums`, where some of the sums are known.
 
     Raises
     ------
@@ -160,7 +164,7 @@ def screen(dataset: Dataset, weights: np.ndarray | None = None) -> Screened:
     odd = np.zeros(dataset.detector_shape, bool)
     lost = np.zeros(dataset.scan_shape, bool)
     for turn in range(_ROUNDS):
-        found = pattern_sums(dataset, weights)
+        found = (summed or pattern_sums)(dataset, weights)
         broken = (~np.isfinite(found.seen[..., 0]) | found.negative) & counted & ~lost
         if not broken.any():
             break

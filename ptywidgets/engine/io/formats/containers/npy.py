@@ -15,6 +15,7 @@ from ptywidgets.engine.io.arrays.planes import Planes
 from ptywidgets.engine.io.arrays.stacks import Records
 from ptywidgets.engine.io.detect_format import first_bytes, not_understood, printable
 from ptywidgets.engine.io.formats.file_contents import FileContents, single_array
+from ptywidgets.engine.io.growing.records import GrowingRecords
 
 KEY = "npy"
 NAME = "numpy .npy"
@@ -31,6 +32,23 @@ def read(
     """A 4-D array, or a 3-D stack."""
     single_array(path, dataset)
     return FileContents(_in_pieces(path, mapped(path)))
+
+
+def growing(
+    path: Path, dataset: str | None = None, scan_shape: tuple[int, int] | None = None, allow_external: bool = False
+) -> FileContents:
+    """A stack, or a scan, for which the whole file was made at first, as :func:`numpy.lib.format.open_memmap` does."""
+    single_array(path, dataset)
+    array = mapped(path)
+    if array.ndim not in (3, 4) or array.dtype.kind not in "iuf" or 0 in array.shape or not array.flags.c_contiguous:
+        raise FileFormatError(
+            f"{printable(path.name)} holds an array {array.shape} {array.dtype}; to be followed it has to be a stack "
+            "(J, Qy, Qx) or a scan (Ry, Rx, Qy, Qx) of numbers, in the order of C."
+        )
+    record = np.dtype((array.dtype, array.shape[-2:]))
+    shape = (array.shape[0], array.shape[1]) if array.ndim == 4 else None
+    stack = GrowingRecords(path, record, int(getattr(array, "offset", 0)), sized=False)
+    return FileContents(stack, scan_shape=shape, scan_from="its header")
 
 
 def _in_pieces(path: Path, array: np.ndarray) -> Any:

@@ -36,6 +36,7 @@ from ptywidgets.engine.io.formats.hdf5.tree import (
     walk,
     whole,
 )
+from ptywidgets.engine.io.growing.hdf5 import GrowingHdf5, open_growing
 
 MOST_COORDINATES = 1_000_000  # along one axis
 MOST_SCALES = 16  # of one axis
@@ -96,6 +97,38 @@ def read(
         scan_shape=told,
         scan_from=f"{positions[0]} (a raster)" if positions is not None and told is not None else "",
         scan_axes=tuple(scan_axes),
+    )
+
+
+def growing(
+    path: Path, dataset: str | None = None, scan_shape: tuple[int, int] | None = None, allow_external: bool = False
+) -> FileContents:
+    """The same of a file that is being written: a stack of patterns, also where the array has four axes."""
+    with open_growing(path) as file:
+        name = pick(file, path, dataset, scan_shape is not None, False) if dataset is None else dataset
+        stack = GrowingHdf5(path, name)
+        found = resolve(file, name, path)
+        (entries, beside), marks = stated(found), axis_marks(found)
+        if reversed_by_matlab(found, found.ndim)[0]:
+            raise FileFormatError(
+                f"{printable(name)} in {printable(path.name)} has its axes as MATLAB writes them, the scan last; it "
+                "cannot be followed while it is written. Open it when it is complete: leave out follow."
+            )
+        metadata = attributes_as_text(file, name) | beside
+        vacuum_at = vacuum_path(file, stack.shape[1:])
+        vacuum = None if vacuum_at is None else array_2d(file[vacuum_at], path)
+    shape = (stack.most, stack.columns) if len(stack.full) == 4 and stack.most else None
+    return FileContents(
+        stack,
+        entries,
+        vacuum,
+        metadata,
+        at=name,
+        vacuum_at=vacuum_at or "",
+        axes=tuple(marks[-3:]),
+        scan_axes=tuple(marks[:2]) if len(marks) == 4 else (),
+        scan_shape=shape,
+        scan_from=printable(name),
     )
 
 

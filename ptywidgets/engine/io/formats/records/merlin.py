@@ -20,8 +20,9 @@ import numpy as np
 from ptywidgets.engine.core.errors import DataWarning, FileFormatError
 from ptywidgets.engine.io.arrays.stacks import PATTERN, Decode, Joined, Records
 from ptywidgets.engine.io.detect_format import first_bytes, printable
-from ptywidgets.engine.io.formats.file_contents import FileContents
+from ptywidgets.engine.io.formats.file_contents import FileContents, single_array
 from ptywidgets.engine.io.formats.records.medipix import raw_field
+from ptywidgets.engine.io.growing.records import GrowingRecords
 
 KEY = "merlin"
 NAME = "Merlin (.mib, .hdr)"
@@ -70,6 +71,38 @@ def read(
         warnings.warn(f"{error} Frames that are zero throughout are read as such.", DataWarning, stacklevel=3)
     stack = Joined.of([Records(part.path, part.record, part.count, decode=part.decode) for part in parts])
     return FileContents(stack, metadata=metadata, scan_shape=shape, scan_from=said_by)
+
+
+def growing(
+    path: Path, dataset: str | None = None, scan_shape: tuple[int, int] | None = None, allow_external: bool = False
+) -> FileContents:
+    """The frames of one .mib that is being written; what scan it is stands in the .hdr, where that is written first."""
+    single_array(path, dataset)
+    settings: dict[str, str] = {}
+    by = ""
+    if first_bytes(path, 4) == HDR_MARK:
+        path, settings, by = _frames_of(path), _settings(path), path.name
+    elif (beside := _settings_of(path)) is not None:
+        settings, by = _settings(beside), beside.name
+    for step in (-1, 1):
+        if (other := _next_part(part := _part(path, settings), step, settings)) is not None:
+            raise FileFormatError(
+                f"{printable(path.name)} is one file of a series, as {printable(other.path.name)} goes on with it; of "
+                "these a single one can be followed while it is written. Open it when it is complete: leave out follow."
+            )
+    shape = _told_scan(settings, _whole(settings, "Frames in Acquisition"))
+    stack = GrowingRecords(part.path, part.record, decode=part.decode)
+    return FileContents(stack, metadata=_described(part.first, settings), scan_shape=shape, scan_from=printable(by))
+
+
+def _told_scan(settings: dict[str, str], frames: int) -> tuple[int, int] | None:
+    """Rows and columns by the .hdr alone."""
+    if (columns := _whole(settings, "ScanX")) and (rows := _whole(settings, "ScanY")):
+        return rows, columns
+    per_trigger = _whole(settings, "Frames per Trigger")
+    if 1 < per_trigger < frames and not frames % per_trigger:
+        return frames // per_trigger, per_trigger
+    return None
 
 
 class _Unwritten(FileFormatError):

@@ -12,6 +12,7 @@ from ptywidgets.engine.data.source import RawLayout
 from ptywidgets.engine.io.arrays.stacks import PATTERN, Records
 from ptywidgets.engine.io.detect_format import printable
 from ptywidgets.engine.io.formats.file_contents import FileContents
+from ptywidgets.engine.io.growing.records import GrowingRecords
 
 KEY = "raw"
 NAME = "bare numbers (.raw, .bin), with dtype and detector_shape given"
@@ -35,9 +36,7 @@ def read(
 
 def read_raw(path: Path, layout: RawLayout) -> FileContents:
     """A stack (J, Qy, Qx), where the size of the file is exactly that of a whole number of patterns."""
-    kind = np.dtype(layout.dtype)
-    fields = [(PATTERN, kind, layout.detector_shape)]
-    record = np.dtype([*fields, ("gap", f"V{layout.gap_bytes}")] if layout.gap_bytes else fields)
+    kind, record = np.dtype(layout.dtype), _record(layout)
     size = path.stat().st_size
     count, rest = divmod(size - layout.header_bytes, record.itemsize)
     if count >= 0 and rest + layout.gap_bytes == record.itemsize:  # no gap after the last one
@@ -51,3 +50,14 @@ def read_raw(path: Path, layout: RawLayout) -> FileContents:
             "detector_shape, header_bytes and gap_bytes."
         )
     return FileContents(Records(path, record, count, layout.header_bytes))
+
+
+def growing_raw(path: Path, layout: RawLayout) -> FileContents:
+    """A stack that grows while the file is written."""
+    return FileContents(GrowingRecords(path, _record(layout), layout.header_bytes))
+
+
+def _record(layout: RawLayout) -> np.dtype:
+    """A pattern and what follows it."""
+    fields = [(PATTERN, np.dtype(layout.dtype), layout.detector_shape)]
+    return np.dtype([*fields, ("gap", f"V{layout.gap_bytes}")] if layout.gap_bytes else fields)

@@ -1,0 +1,231 @@
+"""A reconstruction of data that are still being written: what is set stays, runs take rows in, threads end."""
+
+from __future__ import annotations
+
+import gc
+import pickle
+import threading
+import time
+import weakref
+
+import numpy as np
+import pytest
+
+from ptywidgets import Reconstruction, samples
+from ptywidgets.engine import Plan
+from ptywidgets.engine.core.errors import DataError
+from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.engine.io import read
+from ptywidgets.engine.preprocess import Preparation, prepare
+from ptywidgets.reconstruction.inputs import inputs
+
+PATIENCE = 60  # s
+
+
+def until(what):
+    end = time.monotonic() + PATIENCE
+    while not what() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert what()
+
+
+class Scan:
+    """A file that the test writes, row by row, each followed by a byte of the next pattern."""
+
+    def __init__(self, path, rows, size="small"):
+        self.duck = samples.ducky(size)
+        self.patterns = np.asarray(self.duck.data).astype("<u2")
+        self.bytes, self.row_bytes, self.path = self.patterns.tobytes(), self.patterns[0].nbytes, path
+        self.known = {n: getattr(self.duck.calibration, n) for n in ("energy", "scan_step", "q_pixel", "semiangle")}
+        self.layout = {"dtype": "<u2", "detector_shape": self.duck.detector_shape, "scan_shape": self.duck.scan_shape}
+        self.given = {
+            "defocus": samples.ducky_defocus(size),
+            "preparation": Preparation(rotation=-15, transpose=False),
+        }
+        path.touch()
+        self.write(rows)
+
+    def write(self, rows):
+        done = self.path.stat().st_size
+        with self.path.open("ab") as file:
+            file.write(self.bytes[done : rows * self.row_bytes + 1])
+
+    def recon(self, **options):
+        return Reconstruction(read(self.path, follow=True, **self.layout, **self.known), **self.given, **options)
+
+    def complete(self, **options):
+        return Reconstruction(Dataset(self.patterns, self.duck.calibration), **self.given, **options)
+
+
+@pytest.fixture
+def scan(tmp_path):
+    return Scan(tmp_path / "scan.raw", 6)
+
+
+def likeness(one, other):
+    return np.corrcoef(one.object_phase.ravel(), other.object_phase.ravel())[0, 1]
+
+
+def test_data_and_measurement_grow_and_what_is_set_stays(scan):
+    recon = scan.recon()
+    assert recon.following.rows == 6 and recon.dataset.scan_mask.sum() == 6 * 24
+    recon.prepare()
+    assert recon.measurement.rows_there == 6
+    recon.set_calibration(scan_step=2.1)
+    recon.prepare(rotation=-14)
+    scan.write(11)
+    until(lambda: recon.measurement.rows_there == 11)
+    assert recon.dataset.calibration.scan_step == 2.1 and recon.rotation == -14
+    assert recon.dataset.scan_mask.sum() == 11 * 24
+    scan.write(24)
+    until(lambda: recon.measurement.rows_there is None)
+    whole = prepare(Dataset(scan.patterns, recon.calibration), recon.preparation)
+    np.testing.assert_array_equal(recon.measurement.origin, whole.origin)
+    np.testing.assert_array_equal(recon.measurement.positions, whole.positions)
+    assert recon.dataset.scan_mask is None and recon.following.complete
+    until(lambda: "24 of 24 rows" in recon.message)
+
+
+def test_a_rotation_that_was_not_given_is_fitted_to_all_rows(scan):
+    recon = scan.recon()
+    recon.prepare(rotation=None, transpose=None)
+    scan.write(24)
+    until(lambda: recon.measurement.rows_there is None)
+    whole = prepare(Dataset(scan.patterns, recon.calibration))
+    assert recon.rotation == whole.rotation and recon.measurement.rotation_fit == whole.rotation_fit
+
+
+@pytest.mark.parametrize("schedule", ["automatic", "manual"])
+def test_a_run_takes_rows_in(scan, schedule):
+    options = {} if schedule == "automatic" else {"plan": Plan(iterations=8)}
+    recon, rows = scan.recon(**options), set()
+    recon.observe(lambda _: rows.add(recon._maker.made_of.measurement.rows_there), "iteration")
+    recon.start()
+    for number in (9, 14):
+        until(lambda: recon.iteration > 0)
+        scan.write(number)
+        until(lambda number=number: number in rows)
+    scan.write(24)
+    recon.wait()
+    assert recon.status == "finished" and {6, 9, 14, None} <= rows
+    assert len(recon.state.positions) == 24 * 24 and len(recon.losses) == recon.iteration
+    complete = scan.complete(**options).run()
+    assert recon.object_phase.shape == complete.object_phase.shape
+    assert recon.error < 1.05 * complete.error
+    assert likeness(recon, complete) > (0.99 if schedule == "automatic" else 0.95)
+
+
+def test_a_run_waits_for_rows_and_stops_at_once(scan):
+    recon = scan.recon(plan=Plan(iterations=2))
+    recon.start()
+    until(lambda: recon.iteration == 2)
+    time.sleep(0.2)
+    assert recon.status == "running" and recon.iteration == 2
+    recon.pause()
+    until(lambda: recon.status == "paused")
+    recon.resume()
+    recon.stop()
+    assert recon.status == "stopped"
+    scan.write(24)
+    until(lambda: recon._following.has_more and recon.following.complete)
+    assert len(recon.state.positions) == 6 * 24
+    recon.run(3)
+    assert len(recon.state.positions) == 24 * 24 and recon.iteration == 5
+
+
+def test_too_few_rows_are_waited_for(scan):
+    recon = scan.recon()
+    recon.preparation = Preparation()
+    recon.start()
+    until(lambda: "Waiting for rows: 6 of 24 rows are there; the run begins with 16" in recon.message)
+    recon.stop()
+    assert recon.state is None and recon.status == "stopped"
+
+
+def test_a_run_ends_where_nothing_more_comes(scan):
+    recon = scan.recon(plan=Plan(iterations=3))
+    recon.start()
+    until(lambda: recon.iteration > 0)
+    recon.complete_now()
+    recon.wait()
+    assert recon.status == "finished" and "The result is of 6 of 24 rows, nothing more is waited for" in recon.message
+    assert recon.dataset.scan_mask.sum() == 6 * 24
+    with pytest.raises(DataError, match="no data are followed"):
+        scan.complete().complete_now()
+
+
+def test_a_file_that_is_taken_away_is_told_and_what_is_there_stays(scan):
+    recon = scan.recon(plan=Plan(iterations=2))
+    recon.start()
+    until(lambda: recon.iteration == 2)
+    scan.path.write_bytes(b"")
+    recon.wait()
+    assert recon.status == "finished" and len(recon.state.positions) == 6 * 24 and recon.iteration == 4
+    assert "The result is of 6 of 24 rows; scan.raw has become shorter" in recon.message
+
+
+def test_a_saved_run_goes_on_with_the_rows_that_have_come(scan, tmp_path):
+    recon = scan.recon(plan=Plan(iterations=2))
+    recon.start()
+    until(lambda: recon.iteration == 2)
+    recon.stop()
+    recon.save(tmp_path / "saved.h5")
+    scan.write(24)
+    loaded = Reconstruction.load(tmp_path / "saved.h5")
+    assert len(loaded.state.positions) == 6 * 24 and loaded.following is not None
+    until(lambda: loaded.following.complete and loaded._following.has_more)
+    loaded.run(2)
+    assert len(loaded.state.positions) == 24 * 24 and loaded.iteration == 4
+
+
+def test_cropping_the_scan_ends_it(scan):
+    recon = scan.recon()
+    recon.crop(scan=(0, 6, 0, 12))
+    assert recon.following is None and "no more rows are taken in" in recon.message
+    recon.uncrop()
+    assert recon.following is not None
+
+
+def test_the_thread_ends_with_the_reconstruction(scan):
+    recon = scan.recon()
+    thread, gone = recon.following._thread, weakref.ref(recon)
+    recon.dataset = Dataset(scan.patterns, scan.duck.calibration)
+    thread.join(PATIENCE)
+    assert not thread.is_alive() and recon.following is None
+    recon = scan.recon()
+    thread, gone = recon.following._thread, weakref.ref(recon)
+    del recon
+    gc.collect()
+    assert gone() is None
+    thread.join(PATIENCE)
+    assert not thread.is_alive() and thread not in threading.enumerate()
+
+
+def test_a_copy_follows_by_itself(scan):
+    recon = scan.recon(plan=Plan(iterations=2))
+    recon.start()
+    until(lambda: recon.iteration == 2)
+    recon.stop()
+    twins = [recon.copy(), pickle.loads(pickle.dumps(recon))]
+    recon.following.close()
+    scan.write(24)
+    for twin in twins:
+        until(lambda twin=twin: twin.measurement.rows_there is None)
+        twin.run(1)
+        assert len(twin.state.positions) == 24 * 24 and twin.iteration == 3
+
+
+def test_rows_that_come_while_data_are_prepared(scan, monkeypatch):
+    recon = scan.recon()
+    plain = inputs.prepare
+
+    def slow(dataset, preparation):
+        found = plain(dataset, preparation)
+        scan.write(20)
+        until(lambda: recon.dataset.scan_mask.sum() == 20 * 24)
+        return found
+
+    monkeypatch.setattr(inputs, "prepare", slow)
+    recon.prepare()
+    until(lambda: recon.measurement.rows_there == 20)
+    assert recon.dataset.scan_mask.sum() == 20 * 24 and recon._inputs.prepared is recon.measurement
