@@ -45,7 +45,7 @@ from ptywidgets.reconstruction.session.session import STATUSES, Session
 from ptywidgets.reconstruction.session.snapshot_channel import SnapshotChannel
 from ptywidgets.reconstruction.session.work import ReconstructionWork
 from ptywidgets.reconstruction.setting_hints import known_names, right_way
-from ptywidgets.reconstruction.strict_traits import Name, SafeTraits, Told
+from ptywidgets.reconstruction.strict_traits import Client, Name, SafeTraits, Told
 
 SCHEDULES = ("automatic", "manual")
 
@@ -70,11 +70,10 @@ class Reconstruction(SafeTraits):
     Notes
     -----
     Traits to observe: `dataset`, `views`, `preparation`, `measurement`, `optics`, `given`, `initial_image`,
-    `estimates`, `start_alternatives`, `start_landscape`, `object_type`, `model`, `plan`, `schedule`, `device`, `look`,
-    `status`, `iteration`, `message`. Their values are replaced, never changed in place. Observers may be called on any
-    thread; one that fails is logged and disconnected.
-    Of a tilt series, `dataset` and `measurement` are those of one tilt; ``recon.dataset = recon.views.datasets[12]``
-    looks at another one.
+    `estimates`, `start_alternatives`, `start_landscape`, `object_type`, `model`, `plan`, `schedule`, `device`,
+    `client`, `look`, `status`, `iteration`, `message`. Their values are replaced, never changed in place. Observers may
+    be called on any thread; one that fails is logged and disconnected.
+    Of a series, `dataset` and `measurement` are of one tilt; ``recon.dataset = recon.views.datasets[1]`` is another.
 
     Examples
     --------
@@ -111,6 +110,7 @@ class Reconstruction(SafeTraits):
         help="automatic: stages that end by themselves; manual: the plan's batches and rule.",
     )
     device = Unicode("cpu", help="cpu or gpu.")
+    client = Client(help="Of dask.distributed: whose workers compute; None: this process. Not kept in files.")
     look = Instance(DisplaySettings, args=(), help="What snapshots hold: which slice, which mode, a section.")
     autosave = AnyTrait(
         None,
@@ -176,7 +176,7 @@ class Reconstruction(SafeTraits):
         self.observe(self._settings.follow_object_type, "object_type")
         self.observe(self._settings.follow_config, "model")
         self.observe(self._settings.follow_plan, "plan")
-        self.observe(self._settings.follow_schedule, ["schedule", "device", "hold", "find_unknown"])
+        self.observe(self._settings.follow_schedule, ["schedule", "device", "hold", "find_unknown", "client"])
         self.observe(self._settings.follow_model, ["model", "object_type"])
         self.observe(lambda _: self._work.publish(), "look")
         self._made_in = MadeIn(self)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from ptywidgets.engine.core.errors import ClusterError, ParameterError
 from ptywidgets.engine.core.stopping import check_stop
+from ptywidgets.engine.core.workers import STARTING
 
 Key = TypeVar("Key")
 POLL = 0.002  # s between two looks whether something is done
@@ -154,7 +155,8 @@ class Workers:
                 wrong.append(error)
 
         thread = threading.Thread(target=run, name="ptywidgets-cluster", daemon=True)
-        thread.start()
+        with STARTING:
+            thread.start()
         while thread.is_alive():
             thread.join(POLL)
             check_stop()

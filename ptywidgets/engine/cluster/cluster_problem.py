@@ -72,10 +72,15 @@ class ClusterProblem(Problem):
 
     def gradients(self, state: State, batch: Any, *, with_probe: bool = True, with_others: bool = False) -> Gradients:
         """Loss and gradients over a batch of position indices, added up by shards."""
-        batch = np.asarray(batch)
+        return self.gradients_of(state, np.asarray(batch), with_probe, with_others, len(batch))
+
+    def gradients_of(
+        self, state: State, batch: np.ndarray, with_probe: bool, with_others: bool, together: int
+    ) -> Gradients:
+        """The same, with waves that are made as for a batch of so many positions."""
         if not self.remote or not len(batch):
             return super().gradients(state, batch, with_probe=with_probe, with_others=with_others)
-        found = self._ask(state, batch, tasks.gradients, (with_probe, with_others))
+        found = self._ask(state, batch, tasks.gradients, (with_probe, with_others), together)
         total, boxes = _Total(state), self.hands.boxes(self, state)
         for number, g in found:
             total.add(g, boxes[number])
@@ -86,7 +91,7 @@ class ClusterProblem(Problem):
         batch = np.asarray(batch)
         if not self.remote or not len(batch):
             return super().value(state, batch)
-        return float(sum(value for _, value in self._ask(state, batch, tasks.value, ())))
+        return float(sum(value for _, value in self._ask(state, batch, tasks.value, (), len(batch))))
 
     def curvature(self, state: State, batch: Any, directions: Sequence[Direction]) -> np.ndarray:
         """Matrix (K, K) of the loss's second derivatives along directions; of few positions, found by the client."""
@@ -98,7 +103,7 @@ class ClusterProblem(Problem):
             number: (crew.within(batch[places]), [_within(d, boxes[number], crew.shards[number]) for d in directions])
             for number, places in crew.split(batch).items()
         }
-        return np.asarray(sum(matrix for _, matrix in crew.ask(self, state, tasks.curvature, arguments)))
+        return np.asarray(sum(matrix for _, matrix in crew.ask(self, state, tasks.curvature, arguments, len(batch))))
 
     def misfit(self, state: State) -> float:
         """How badly a state explains the counts that are held out, per pattern; NaN where none are."""
@@ -106,7 +111,7 @@ class ClusterProblem(Problem):
             return super().misfit(state)
         indices = self.held_out.indices
         parts = dict.fromkeys(self.hands.split(indices), ())
-        return float(sum(v for _, v in self.hands.ask(self, state, tasks.misfit, parts))) / len(indices)
+        return float(sum(v for _, v in self.hands.ask(self, state, tasks.misfit, parts, len(indices)))) / len(indices)
 
     def by_shards(
         self, function: Callable[..., Result], state: State, batch: np.ndarray
@@ -115,16 +120,26 @@ class ClusterProblem(Problem):
         if not self.remote:
             return super().by_shards(function, state, batch)
         places, boxes = self.hands.split(batch), self.hands.boxes(self, state)
-        return [(places[n], boxes[n].slices, found) for n, found in self._ask(state, batch, function, ())]
+        return [(places[n], boxes[n].slices, found) for n, found in self._ask(state, batch, function, (), len(batch))]
 
     def _ask(
-        self, state: State, batch: np.ndarray, function: Callable[..., Any], more: tuple[Any, ...]
+        self,
+        state: State,
+        batch: np.ndarray,
+        function: Callable[..., Any],
+        more: tuple[Any, ...],
+        together: int | None = None,
     ) -> list[tuple[int, Any]]:
         crew = self.hands
         arguments = {n: (crew.within(batch[places]), *more) for n, places in crew.split(batch).items()}
-        return crew.ask(self, state, function, arguments)
+        return crew.ask(self, state, function, arguments, together)
 
     # ---------------------------------------------------------------- the loop
+
+    @property
+    def batches_together(self) -> int:
+        """How many batches of one process conjugate gradients take at once."""
+        return max(1, len(self.hands.shards) // SHARDS)
 
     def batches(self, order: np.ndarray, size: int | None, algorithm: Algorithm | None = None) -> list[np.ndarray]:
         """An order, cut into batches: larger ones for algorithms that make no other step for that.
@@ -135,7 +150,7 @@ class ClusterProblem(Problem):
         if size is not None and self.remote:
             crew = self.hands
             if isinstance(algorithm, ConjugateGradient):
-                size = size * max(1, len(crew.shards) // SHARDS)
+                size = size * self.batches_together
             elif isinstance(algorithm, PIE):
                 size = size * len(crew.shards) * ROUNDS
         return super().batches(order, size)
@@ -154,6 +169,8 @@ class ClusterProblem(Problem):
                 f"{type(algorithm).__name__} looks at single patterns twice and does not run on a cluster; choose "
                 "ConjugateGradient, GradientDescent or PIE, or run without a client."
             )
+        if isinstance(algorithm, ConjugateGradient):
+            return algorithm.advance(_InLargeBatches(self), state, batch)
         if not isinstance(algorithm, PIE):
             return algorithm.advance(self, state, batch)
         batch = np.asarray(batch)
@@ -170,6 +187,21 @@ class ClusterProblem(Problem):
         return state.replace(
             object=state.object + change, probe=state.probe + probe / np.float32(len(batch)), partial_loss=loss
         )
+
+
+class _InLargeBatches:
+    """A problem on a cluster that makes the waves of a large batch as those of a batch of one process."""
+
+    def __init__(self, problem: ClusterProblem) -> None:
+        self.problem = problem
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.problem, name)
+
+    def gradients(self, state: State, batch: Any, *, with_probe: bool = True, with_others: bool = False) -> Gradients:
+        """Of :meth:`ClusterProblem.gradients`."""
+        together = -(-len(batch) // self.problem.batches_together)
+        return self.problem.gradients_of(state, np.asarray(batch), with_probe, with_others, together)
 
 
 class _Total:

@@ -90,9 +90,17 @@ class Crew:
         return known[2]
 
     def ask(
-        self, problem: Problem, state: State, function: Callable[..., Any], arguments: Mapping[int, tuple[Any, ...]]
+        self,
+        problem: Problem,
+        state: State,
+        function: Callable[..., Any],
+        arguments: Mapping[int, tuple[Any, ...]],
+        together: int | None = None,
     ) -> list[tuple[int, Any]]:
         """What a function of a problem and a state says of some shards; in the order of the shards.
+
+        `together` is how many positions their parts of a batch have, which decides how waves are made; see
+        :class:`.part.PartModel`.
 
         Raises
         ------
@@ -112,7 +120,7 @@ class Crew:
                     self._find_workers(left)
                     for number in left:
                         whose.setdefault(self._at[number], []).append(number)
-                    self._submit(problem, state, function, left, whose, asked)
+                    self._submit(problem, state, function, left, together, whose, asked)
                     answers = self.workers.results(asked)
                 except Lost:
                     pass
@@ -198,6 +206,7 @@ class Crew:
         state: State,
         function: Callable[..., Any],
         arguments: Mapping[int, tuple[Any, ...]],
+        together: int | None,
         whose: Mapping[str, list[int]],
         asked: dict[str, tuple[str, Any]],
     ) -> None:
@@ -212,7 +221,7 @@ class Crew:
             if nbytes(given) > LARGE:
                 (given,) = self.workers.scatter([given], at)
             parts, own, key = [filled[n] for n in numbers], [owns[n] for n in numbers], self._key(function.__name__)
-            asked[at] = at, self.workers.submit(at, key, tasks.work, parts, commons[at], own, function, given)
+            asked[at] = at, self.workers.submit(at, key, tasks.work, parts, commons[at], own, function, given, together)
 
     def _filled(self, problem: Problem, numbers: Iterable[int]) -> dict[int, Any]:
         """Futures of a problem's shards with their counts, each on its worker."""

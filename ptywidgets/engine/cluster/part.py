@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -13,13 +13,15 @@ import numpy as np
 from ptywidgets.engine.backends.cpu import CpuBackend
 from ptywidgets.engine.cluster.shards import Box
 from ptywidgets.engine.core.errors import DataError
-from ptywidgets.engine.core.protocols import Array
+from ptywidgets.engine.core.protocols import Array, Backend
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.core.workers import VARIABLE, worker_count
 from ptywidgets.engine.data.patterns import Patterns, Substitutes
+from ptywidgets.engine.models.composed import Model
 from ptywidgets.engine.models.curvature import Direction
 from ptywidgets.engine.models.geometry import Geometry
 from ptywidgets.engine.models.gradients import Gradients
+from ptywidgets.engine.models.incident import Incident
 from ptywidgets.engine.problem.batches import along_the_scan
 from ptywidgets.engine.problem.held_out import HeldOut
 from ptywidgets.engine.problem.problem import Problem
@@ -55,6 +57,22 @@ class Part(Problem):
         if (corners < 0).any() or (corners > last).any():
             raise DataError("a position's window lies outside its shard's part of the object; this is a fault.")
         return self.model.placed(replace(whole, corners=corners))
+
+
+@dataclass(frozen=True, repr=False)
+class PartModel(Model):
+    """A model whose waves are made as those of the whole batch would be, of which a shard has a part."""
+
+    together: int | None = None  # positions of the whole batch
+
+    def incident(self, backend: Backend, probe: Array, fractions: Array | None, exact: bool = False) -> Incident:
+        """What meets the specimen at each position, of a probe (M, Ny, Nx), corner-centred."""
+        return Incident.prepare(backend, probe, self.ensemble, fractions, exact, self.together)
+
+    @classmethod
+    def of(cls, model: Model, together: int | None) -> PartModel:
+        """The same model."""
+        return cls(**{field.name: getattr(model, field.name) for field in fields(Model)}, together=together)
 
 
 @dataclass(frozen=True)
@@ -171,9 +189,17 @@ def filled(part: Part, counts: np.ndarray, threads: int) -> Part:
 
 
 def work(
-    parts: list[Part], common: Common, owns: list[Own], function: Callable[..., Any], arguments: list[tuple[Any, ...]]
+    parts: list[Part],
+    common: Common,
+    owns: list[Own],
+    function: Callable[..., Any],
+    arguments: list[tuple[Any, ...]],
+    together: int | None = None,
 ) -> list[Any]:
-    """Call a function of a problem and a state on some shards, one after the other."""
+    """Call a function of a problem and a state on some shards, one after the other.
+
+    `together` is how many positions the whole batch has; None where a shard's part is one by itself.
+    """
     found = []
     for part, own, more in zip(parts, owns, arguments, strict=True):
         state = State(
@@ -184,7 +210,8 @@ def work(
             sampling=part.sampling,
             slice_thickness=part.slice_thickness,
         )
-        found.append(function(replace(part, box=own.box), state, *more))
+        part = replace(part, box=own.box, model=PartModel.of(part.model, together))
+        found.append(function(part, state, *more))
     return found
 
 

@@ -97,7 +97,7 @@ class Settings:
         if name in ("hold", "find_unknown"):
             recon.message = f"{name} counts for the next run that begins anew."
         else:
-            what = "method" if name == "schedule" else name
+            what = {"schedule": "method", "client": "cluster"}.get(name, name)
             recon.message = f"The {what} changes with the next run: Stop, then Run."
 
     def follow_model(self, change: Any) -> None:
