@@ -14,6 +14,7 @@ from ptywidgets.engine.core.workers import STARTING
 Key = TypeVar("Key")
 POLL = 0.002  # s between two looks whether something is done
 LOOK = 0.5  # s between two looks who is there: a request to the scheduler
+IDLE = 5.0  # s between two looks whether those who are waited for do anything
 PATIENCE = 300.0  # s that a worker is waited for where there is none
 
 
@@ -109,10 +110,16 @@ class Workers:
             What went wrong in one of them.
         """
         waiting = dict(asked)
+        checked, idle = time.monotonic(), set[str]()
         while waiting:
             check_stop()
             time.sleep(POLL)
             self.look()
+            if time.monotonic() - checked > IDLE:
+                before, idle = idle, self._idle({at for at, _ in waiting.values()})
+                checked = time.monotonic()
+                # Of what a task waits for, something may be lost for good: twice in a row its worker does nothing.
+                waiting = {n: one for n, one in waiting.items() if one[0] not in before & idle}
             waiting = {
                 n: (at, future)
                 for n, (at, future) in waiting.items()
@@ -136,6 +143,11 @@ class Workers:
         except Lost:
             return {}
         return dict(zip(ended, found, strict=True))
+
+    def _idle(self, addresses: Collection[str]) -> set[str]:
+        """Which of these workers have nothing to do, as far as the scheduler knows."""
+        doing = self._watched(lambda: self.client.processing(list(addresses)), ())
+        return {address for address in addresses if not doing.get(address)}
 
     def cancel(self, futures: Iterable[Any]) -> None:
         """Nobody waits for these any more; what a worker does at the moment it does to the end."""

@@ -62,10 +62,15 @@ def relative(one, other):
     return np.linalg.norm(one - other) / np.linalg.norm(other)
 
 
+@pytest.fixture(scope="module")
+def small(client):
+    return on_cluster(example_problem("potential"), client)
+
+
 class TestContract(ProblemContract):
-    @pytest.fixture(scope="class")
-    def problem(self, client):
-        return on_cluster(example_problem("potential"), client)
+    @pytest.fixture
+    def problem(self, small):
+        return small
 
 
 def test_conjugate_gradients_are_those_of_one_process(alone, together):
@@ -120,6 +125,8 @@ def test_what_is_held_stays(alone, client):
 def test_refinements_are_those_of_one_process(alone, together, refinement):
     plan = Plan(iterations=4, batch=72, algorithm=ConjugateGradient(hold_probe=True), constraints=())
     begun, batch = last(alone, plan), np.arange(0, alone.count, 2)
+    middle = begun.positions.mean(0)  # as of a scan step that is 1 % off
+    begun = begun.replace(positions=alone.inside(middle + 1.01 * (begun.positions - middle)))
     one, two = (problem.refined(refinement)(begun, batch) for problem in (alone, together))
     assert (one.positions != begun.positions).any() or (one.probe != begun.probe).any()
     # Steps in float32 sums: differences are small beside what has moved.
@@ -226,6 +233,17 @@ def test_a_worker_that_is_killed_changes_no_bit(together, client):
     np.testing.assert_array_equal(again.object, whole.object)
     assert together.hands.moved["made"] > made_before
     assert len(set(together.hands._at.values())) == 2
+
+
+def test_what_will_never_be_done_is_taken_for_lost(together, client, monkeypatch):
+    monkeypatch.setattr("ptywidgets.engine.cluster.client.IDLE", 0.2)
+    workers = together.hands.workers
+    workers.look(now=True)
+    at = min(workers.threads)
+    never = client.submit(int, 3, workers=["tcp://127.0.0.1:9"], pure=False)  # no such worker
+    slow = client.submit(time.sleep, 1, workers=[at], pure=False)
+    assert workers.results({"slow": (at, slow)}) == {"slow": None}
+    assert workers.results({"never": (at, never)}) == {}
 
 
 def test_work_stops_in_the_middle_of_a_batch(together):
