@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -25,9 +25,13 @@ from ptywidgets.engine.models.curvature import Direction
 from ptywidgets.engine.models.gradients import Gradients
 from ptywidgets.engine.problem.problem import Problem
 
+if TYPE_CHECKING:
+    from ptywidgets.engine.solve.plan import Plan
+
 Result = TypeVar("Result")
 SHARDS = 2  # for each worker: where one is lost, its work is shared by the others
 FEW = 1 / 256  # of all positions: so few are asked of the client, which costs less than to send them directions
+LARGER = 2  # batches of conjugate gradients that each shard has a part of at once: a request costs tens of milliseconds
 ROUNDS = 8  # batches of a sweep that a shard does by itself, before all are merged
 
 
@@ -136,30 +140,30 @@ class ClusterProblem(Problem):
 
     # ---------------------------------------------------------------- the loop
 
-    @property
-    def batches_together(self) -> int:
-        """How many batches of one process conjugate gradients take at once."""
-        return max(1, len(self.hands.shards) // SHARDS)
+    def batches(self, order: np.ndarray, size: int | None, plan: Plan | None = None) -> list[np.ndarray]:
+        """An order, cut into batches: larger ones where a plan makes no other step for that.
 
-    def batches(self, order: np.ndarray, size: int | None, algorithm: Algorithm | None = None) -> list[np.ndarray]:
-        """An order, cut into batches: larger ones for algorithms that make no other step for that.
-
-        Conjugate gradients make one step in an iteration, so that every worker may have as much as one process would;
-        a sweep goes through :data:`ROUNDS` batches in every shard before all are merged.
+        Conjugate gradients make one step in an iteration, and a Stop does not wait for a batch here. A sweep goes
+        through :data:`ROUNDS` batches in every shard before all are merged. Refinements, which act after every batch,
+        do so as often as in one process.
         """
-        if size is not None and self.remote:
-            crew = self.hands
-            if isinstance(algorithm, ConjugateGradient):
-                size = size * self.batches_together
-            elif isinstance(algorithm, PIE):
-                size = size * len(crew.shards) * ROUNDS
-        return super().batches(order, size)
+        times = 1
+        if plan is not None and self.remote and not plan.refinements:
+            shards = len(self.hands.shards)
+            if isinstance(plan.algorithm, ConjugateGradient):
+                times = LARGER * shards
+            elif isinstance(plan.algorithm, PIE):
+                times = ROUNDS * shards
+        if size is None or times == 1:
+            return super().batches(order, size)
+        alone = -(-len(order) // -(-len(order) // size))
+        return [_Joined.of(batch, alone) for batch in super().batches(order, size * times)]
 
     def advance(self, algorithm: Algorithm, state: State, batch: Any) -> State:
         """The state after an algorithm's work on a batch of position indices.
 
-        Of :class:`PIE`, every shard goes through its own positions, :data:`ROUNDS` batches one after the other, from
-        the same state. Then O += sum_k w_k (O_k - O) / sum_k w_k, with w_k the light that the positions of shard k have
+        Of :class:`PIE`, every shard goes through its own positions, some batches one after the other, from the same
+        state. Then O += sum_k w_k (O_k - O) / sum_k w_k, with w_k the light that the positions of shard k have
         put on a pixel: within a shard's block all of it is its own. Probes are averaged by the number of positions.
         """
         if not self.remote:
@@ -170,11 +174,11 @@ class ClusterProblem(Problem):
                 "ConjugateGradient, GradientDescent or PIE, or run without a client."
             )
         if isinstance(algorithm, ConjugateGradient):
-            return algorithm.advance(_InLargeBatches(self), state, batch)
+            return algorithm.advance(_AsAlone(self, _Joined.size_of(batch)), state, batch)
         if not isinstance(algorithm, PIE):
             return algorithm.advance(self, state, batch)
-        batch = np.asarray(batch)
-        found = self._ask(state, batch, tasks.sweep, (algorithm, state.iteration, state.begun, ROUNDS))
+        alone, batch = _Joined.size_of(batch), np.asarray(batch)
+        found = self._ask(state, batch, tasks.sweep, (algorithm, state.iteration, state.begun, alone))
         change, light = np.zeros_like(state.object), np.zeros(state.object.shape[-2:], state.probe.real.dtype)
         boxes = self.hands.boxes(self, state)
         probe, loss = np.zeros_like(state.probe), state.partial_loss
@@ -189,19 +193,36 @@ class ClusterProblem(Problem):
         )
 
 
-class _InLargeBatches:
-    """A problem on a cluster that makes the waves of a large batch as those of a batch of one process."""
+class _Joined(np.ndarray):
+    """Several batches of one process, taken at once."""
 
-    def __init__(self, problem: ClusterProblem) -> None:
-        self.problem = problem
+    alone: int  # positions of one of them
+
+    @classmethod
+    def of(cls, batch: np.ndarray, alone: int) -> _Joined:
+        """A batch that stands for several of so many positions."""
+        joined = batch.view(cls)
+        joined.alone = alone
+        return joined
+
+    @staticmethod
+    def size_of(batch: Any) -> int:
+        """Positions of a batch of one process."""
+        return min(getattr(batch, "alone", len(batch)), len(batch))
+
+
+class _AsAlone:
+    """A problem on a cluster whose gradients come of waves that are made as in the batches of one process."""
+
+    def __init__(self, problem: ClusterProblem, alone: int) -> None:
+        self.problem, self.alone = problem, alone
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.problem, name)
 
     def gradients(self, state: State, batch: Any, *, with_probe: bool = True, with_others: bool = False) -> Gradients:
         """Of :meth:`ClusterProblem.gradients`."""
-        together = -(-len(batch) // self.problem.batches_together)
-        return self.problem.gradients_of(state, np.asarray(batch), with_probe, with_others, together)
+        return self.problem.gradients_of(state, np.asarray(batch), with_probe, with_others, self.alone)
 
 
 class _Total:

@@ -236,13 +236,12 @@ def misfit(part: Part, state: State) -> float:
     return part.misfit(state) * len(part.held_out.indices)
 
 
-def sweep(
-    part: Part, state: State, batch: np.ndarray, algorithm: Any, iteration: int, begun: int, rounds: int
-) -> Swept:
-    """Let an algorithm work through a shard's part of a batch by itself, in so many batches one after the other."""
+def sweep(part: Part, state: State, batch: np.ndarray, algorithm: Any, iteration: int, begun: int, size: int) -> Swept:
+    """Let an algorithm work through a shard's part of a batch by itself, in batches of at most `size` one by one."""
     before = state = state.replace(iteration=iteration, begun=begun)
     line = batch[along_the_scan(part.initial_positions[batch])]
-    for first in range(min(rounds, len(line))):
+    rounds = -(-len(line) // size)
+    for first in range(rounds):
         state = algorithm.advance(part, state, np.sort(line[first::rounds]))
     light = _light(part, before, batch)
     return Swept(

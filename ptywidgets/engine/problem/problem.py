@@ -244,8 +244,8 @@ class Problem:
         """The order (J,) in which an iteration takes the positions."""
         return shuffled(state.positions, plan.batch, generator)
 
-    def batches(self, order: np.ndarray, size: int | None, algorithm: Algorithm | None = None) -> list[np.ndarray]:
-        """An order, cut into batches of at most `size`, whatever the algorithm."""
+    def batches(self, order: np.ndarray, size: int | None, plan: Plan | None = None) -> list[np.ndarray]:
+        """An order, cut into batches of at most `size`, whatever else is planned."""
         return batches_of(order, size)
 
     def split(self, batch: Any) -> list[tuple[int, np.ndarray]]:

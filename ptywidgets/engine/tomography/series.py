@@ -374,8 +374,8 @@ class TiltSeries:
             parts.append(part.start + shuffled(state.positions[part], plan.batch, generator))
         return np.concatenate(parts)
 
-    def batches(self, order: np.ndarray, size: int | None, algorithm: Algorithm | None = None) -> list[np.ndarray]:
-        """An order, cut into batches, whatever the algorithm; where it goes view by view, each batch is of one view."""
+    def batches(self, order: np.ndarray, size: int | None, plan: Plan | None = None) -> list[np.ndarray]:
+        """An order, cut into batches; where it goes view by view, each batch is of one view."""
         numbers = self._numbers(order)
         runs = np.split(order, np.flatnonzero(np.diff(numbers)) + 1)
         if len(runs) != len(self.views):

@@ -125,7 +125,7 @@ def test_a_shard_alone_sweeps_as_the_whole_does():
     part = tasks.filled(tasks.blank(problem, indices), problem.patterns.counts, 1)
     own = tasks.Own(box, state.object, {}, state.positions)
     (swept,) = tasks.work(
-        [part], tasks.Common(state.probe, {}), [own], tasks.sweep, [(indices, PIE(decay=0.5), 3, 0, 1)]
+        [part], tasks.Common(state.probe, {}), [own], tasks.sweep, [(indices, PIE(decay=0.5), 3, 0, len(indices))]
     )
     after = PIE(decay=0.5).advance(problem, state.replace(iteration=3), indices)
     lit = swept.light > 0
