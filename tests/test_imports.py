@@ -23,10 +23,12 @@ PACKAGE = "ptywidgets"
 # Packages that may be missing, and our modules that need one of them at their top: imported where they are used.
 OPTIONAL = {
     "cupy",
+    "distributed",  # a cluster
     "ducc0",
     "gdown",  # downloads samples
     "hdf5plugin",
     "tifffile",
+    "xarray",
     "zarr",
     "rsciio",
     "IPython",

@@ -18,7 +18,7 @@ LAYERS = (
     {"preprocess"},
     {"problem"},
     {"algorithms", "constraints", "direct", "metrics", "simulate"},
-    {"tomography"},
+    {"cluster", "tomography"},
     {"refinements"},
     {"solve"},
     {"calibrate", "checkpoint"},

@@ -46,7 +46,7 @@ from ptywidgets.reconstruction.session.session import STATUSES, Session
 from ptywidgets.reconstruction.session.snapshot_channel import SnapshotChannel
 from ptywidgets.reconstruction.session.work import ReconstructionWork
 from ptywidgets.reconstruction.setting_hints import known_names, right_way
-from ptywidgets.reconstruction.strict_traits import Name, SafeTraits, Told
+from ptywidgets.reconstruction.strict_traits import Client, Name, SafeTraits, Told
 
 SCHEDULES = ("automatic", "manual")
 
@@ -71,11 +71,10 @@ class Reconstruction(SafeTraits):
     Notes
     -----
     Traits to observe: `dataset`, `views`, `preparation`, `measurement`, `optics`, `given`, `initial_image`,
-    `estimates`, `start_alternatives`, `start_landscape`, `object_type`, `model`, `plan`, `schedule`, `device`, `look`,
-    `status`, `iteration`, `message`. Their values are replaced, never changed in place. Observers may be called on any
-    thread; one that fails is logged and disconnected.
-    Of a tilt series, `dataset` and `measurement` are those of one tilt; ``recon.dataset = recon.views.datasets[12]``
-    looks at another one.
+    `estimates`, `start_alternatives`, `start_landscape`, `object_type`, `model`, `plan`, `schedule`, `device`,
+    `client`, `look`, `status`, `iteration`, `message`. Their values are replaced, never changed in place. Observers may
+    be called on any thread; one that fails is logged and disconnected.
+    Of a series, `dataset` and `measurement` are of one tilt; ``recon.dataset = recon.views.datasets[1]`` is another.
 
     Examples
     --------
@@ -112,6 +111,7 @@ class Reconstruction(SafeTraits):
         help="automatic: stages that end by themselves; manual: the plan's batches and rule.",
     )
     device = Unicode("cpu", help="cpu or gpu.")
+    client = Client(help="Of dask.distributed: whose workers compute; None: this process. Not kept in files.")
     look = Instance(DisplaySettings, args=(), help="What snapshots hold: which slice, which mode, a section.")
     autosave = AnyTrait(
         None,
@@ -280,8 +280,7 @@ class Reconstruction(SafeTraits):
     positions = derived("_result", Result.positions)
     position_corrections = derived("_result", Result.position_corrections)
     sampling = derived("_result", Result.sampling)
-    losses = derived("_result", Result.losses)
-    error = derived("_result", Result.error)
+    losses, error = derived("_result", Result.losses), derived("_result", Result.error)
     memory = derived("_result", Result.memory)
     section = command("_result", Result.section)
     snapshot = command("_result", Result.snapshot)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from traitlets import All, EventHandler, HasTraits, MetaHasTraits, TraitError, TraitType, Tuple, Unicode
 
 from ptywidgets._renamed import RENAMED, now_called
+from ptywidgets.engine.cluster import check_client
 from ptywidgets.engine.core.errors import ParameterError, UnknownAttributeError, look_up, nearest
 
 log = logging.getLogger("ptywidgets")
@@ -135,6 +136,19 @@ class Name(Unicode):  # type: ignore[type-arg]  # traitlets 5.9 cannot subscript
     def validate(self, obj: Any, value: Any) -> str:
         try:
             return look_up(self.what, value, self.known)
+        except ParameterError as error:
+            raise RefusedValueError(str(error)) from None
+
+
+class Client(TraitType):  # type: ignore[type-arg]  # as above
+    """A client of dask.distributed, or None."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(None, allow_none=True, **settings)
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        try:
+            return check_client(value)
         except ParameterError as error:
             raise RefusedValueError(str(error)) from None
 

@@ -39,6 +39,10 @@ class FileFormatError(PtyError):
     """A file is not what it should be, or holds no 4D-STEM data."""
 
 
+class ClusterError(PtyError):
+    """The workers of a cluster are gone, or are lost again and again; what was found up to then is kept."""
+
+
 class FileInTheWay(FileFormatError):
     """A file would be replaced that nobody said may be.
 

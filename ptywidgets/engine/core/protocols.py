@@ -491,8 +491,8 @@ class ReconstructionProblem(Protocol):
     def order(self, state: State, plan: Plan, generator: np.random.Generator) -> np.ndarray:
         """The order (J,) in which an iteration takes the positions."""
 
-    def batches(self, order: np.ndarray, size: int | None) -> list[np.ndarray]:
-        """An order, cut into batches."""
+    def batches(self, order: np.ndarray, size: int | None, plan: Plan | None = None) -> list[np.ndarray]:
+        """An order, cut into batches of at most `size`; of larger ones where they make no difference to a plan."""
 
     def split(self, batch: Any) -> list[tuple[int, np.ndarray]]:
         """A batch's views by number, in the order in which they come, each with its own position indices."""

@@ -26,11 +26,15 @@ class Incident:
         ensemble: PartialCoherence | None,
         fractions: Array | None,
         exact: bool = False,
+        count: int | None = None,
     ) -> Incident:
-        """For a probe (M, Ny, Nx), corner-centred, and a batch's fractions (B, 2) px; `exact` for no approximation."""
+        """For a probe (M, Ny, Nx), corner-centred, and a batch's fractions (B, 2) px; `exact` for no approximation.
+
+        These are shifted as a batch of `count` positions would be, where they are a part of one.
+        """
         waves = probe if ensemble is None else ensemble.spread(backend, probe)
         if not exact:
-            return cls(choose_shift(backend, waves, fractions), ensemble, waves.nbytes)
+            return cls(choose_shift(backend, waves, fractions, count), ensemble, waves.nbytes)
         centred = backend.xp.fft.fftshift(waves, axes=(-2, -1))
         shift = NoShift(centred) if fractions is None else FourierShift(backend.fft2(centred), fractions)
         return cls(shift, ensemble, waves.nbytes)

@@ -187,8 +187,11 @@ def _chebyshev_slopes(xp: Any, x: Array, degree: int) -> Array:
     return xp.stack([a * u for a, u in enumerate(second)], axis=1)
 
 
-def choose_shift(backend: Backend, probe: Array, fractions: Array | None) -> Shift:
-    """The cheapest shift that is right for a probe (M, Ny, Nx), corner-centred, and a batch's fractions (B, 2) px."""
+def choose_shift(backend: Backend, probe: Array, fractions: Array | None, count: int | None = None) -> Shift:
+    """The cheapest shift that is right for a probe (M, Ny, Nx), corner-centred, and a batch's fractions (B, 2) px.
+
+    With `count` that which is the cheapest for so many positions: as it would be for a batch that these are a part of.
+    """
     centred = backend.xp.fft.fftshift(probe, axes=(-2, -1))
     if fractions is None:
         return NoShift(centred)
@@ -197,7 +200,8 @@ def choose_shift(backend: Backend, probe: Array, fractions: Array | None) -> Shi
         energy = backend.to_numpy((spectrum.real**2 + spectrum.imag**2).sum(0))
         terms = fewest_terms(energy)
         # The images cost 2 transforms each for a batch, the exact shift 2 for a position.
-        if terms is not None and len(terms) * (2 + TERM * len(fractions)) <= 2 * len(fractions):
+        count = len(fractions) if count is None else count
+        if terms is not None and len(terms) * (2 + TERM * count) <= 2 * count:
             return ChebyshevShift.prepare(backend, spectrum, terms, fractions)
     return FourierShift(spectrum, fractions)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from scipy import fft as sfft
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ptywidgets.engine.solve.plan import Plan
     from ptywidgets.engine.tomography.projection import Projection
 
-
+Result = TypeVar("Result")
 EDGE = 0.499  # px, how far a position may be from the last whole pixel that its window can be cut at
 
 
@@ -244,8 +244,11 @@ class Problem:
         """The order (J,) in which an iteration takes the positions."""
         return shuffled(state.positions, plan.batch, generator)
 
-    def batches(self, order: np.ndarray, size: int | None) -> list[np.ndarray]:
-        """An order, cut into batches; counts that stay on disk are read ahead in it from now on."""
+    def batches(self, order: np.ndarray, size: int | None, plan: Plan | None = None) -> list[np.ndarray]:
+        """An order, cut into batches of at most `size`, whatever else is planned.
+
+        Counts that stay on disk are read ahead in it from now on.
+        """
         batches = batches_of(order, size)
         self.patterns.read_ahead(batches)
         return batches
@@ -253,6 +256,16 @@ class Problem:
     def split(self, batch: Any) -> list[tuple[int, np.ndarray]]:
         """A batch's views, of which there is one, each with its position indices."""
         return [(0, np.asarray(batch))]
+
+    def by_shards(
+        self, function: Callable[..., Result], state: State, batch: np.ndarray
+    ) -> list[tuple[np.ndarray, tuple[slice, slice], Result]]:
+        """What a function of a problem, a state and a batch says, by the parts that are worked on apart: here of one.
+
+        Of each part its places in the batch, the object's pixels that it sees, and the result. The function is one of a
+        module, so that it can be called in another process.
+        """
+        return [(np.arange(len(batch)), (slice(None), slice(None)), function(self, state, batch))]
 
     def constrained(self, constraint: Constraint) -> Callable[[State], State]:
         """What applies a constraint to this problem's states."""

@@ -51,9 +51,27 @@ def position_derivatives(problem: Problem, state: State, batch: Any) -> Position
     -------
     PositionDerivatives
     """
+    batch = np.asarray(batch)
+    parts = problem.by_shards(_of_part, state, batch)
+    if len(parts) == 1 and parts[0][2].object.shape == state.object.shape:
+        return parts[0][2]
+    whole = PositionDerivatives(
+        loss=sum(part.loss for _, _, part in parts),
+        positions=np.zeros((len(batch), 2)),
+        hessian=np.zeros((len(batch), 2, 2)),
+        object=problem.backend.xp.zeros_like(state.object),
+    )
+    for places, pixels, part in parts:
+        whole.positions[places], whole.hessian[places] = part.positions, part.hessian
+        rows, columns = pixels
+        whole.object[..., rows, columns] += part.object
+    return whole
+
+
+def _of_part(problem: Problem, state: State, batch: np.ndarray) -> PositionDerivatives:
+    """The same of positions that are worked on together."""
     backend, model, loss = problem.backend, problem.model_at(state), problem.loss
     xp = backend.xp
-    batch = np.asarray(batch)
     where = problem.geometry(state.positions).at(backend, batch)
     slab = model.slab(backend, state.object)
     incident = model.incident(backend, state.probe, where.fractions)

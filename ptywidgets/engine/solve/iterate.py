@@ -50,7 +50,7 @@ def steps(
         if order is None:
             order = problem.order(state, plan, generator)
             state = state.replace(order=order, batch=0, partial_loss=0.0, random=generator.bit_generator.state)
-        batches = problem.batches(order, plan.batch)
+        batches = problem.batches(order, plan.batch, plan)
         if state.batch >= len(batches):  # stopped in the middle of an iteration, which had smaller batches
             state = state.replace(batch=0, partial_loss=0.0)
         if plan.loss != loss:

@@ -374,7 +374,7 @@ class TiltSeries:
             parts.append(part.start + shuffled(state.positions[part], plan.batch, generator))
         return np.concatenate(parts)
 
-    def batches(self, order: np.ndarray, size: int | None) -> list[np.ndarray]:
+    def batches(self, order: np.ndarray, size: int | None, plan: Plan | None = None) -> list[np.ndarray]:
         """An order, cut into batches; where it goes view by view, each batch is of one view.
 
         Counts that stay on disk are read ahead in it from now on.

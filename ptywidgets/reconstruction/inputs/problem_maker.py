@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ptywidgets.engine.backends.speed import slower
+from ptywidgets.engine.cluster import ClusterProblem, on_cluster
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.preprocess import Measurement
 from ptywidgets.engine.problem.convert_state import convert_state
@@ -174,9 +176,31 @@ class ProblemMaker:
             begun = {"order": None, "batch": 0, "partial_loss": 0.0}
             problem, state = with_room(problem, state.replace(**begun), wanted - self.room)
             self.room = wanted
+        problem, state = self._on_workers(problem, state, of)
         self.made_of = of
         recon.result.whole, recon.result.state = problem, state
         return problem, state
+
+    def _on_workers(self, problem: Any, state: State, of: MadeOf) -> tuple[Any, State]:
+        """The problem on the cluster that is set, or on none; an iteration that was begun elsewhere begins again."""
+        recon, present = self.recon, problem
+        before = recon.result.whole
+        crew = problem.hands if isinstance(problem, ClusterProblem) else None
+        if isinstance(before, ClusterProblem) and before.crew is not crew:
+            before.hands.close()
+        if recon.client is not (None if crew is None else crew.workers.client):
+            if crew is not None:
+                crew.close()
+                problem = problem.alone()
+            if recon.client is not None:
+                problem = on_cluster(problem, recon.client, of.dataset)
+        if isinstance(problem, ClusterProblem):
+            workers, said = problem.hands.workers, recon.message
+            workers.say = partial(setattr, recon, "message")
+            recon.message = f"{said} Worked on by a cluster: {workers}.".strip()
+        if problem is present:
+            return problem, state
+        return problem, state.replace(order=None, batch=0, partial_loss=0.0)
 
 
 def _initial_probe(of: MadeOf, measurement: Measurement) -> np.ndarray:

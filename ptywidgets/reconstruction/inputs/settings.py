@@ -28,7 +28,7 @@ class Settings:
         observe(self.follow_object_type, "object_type")
         observe(self.follow_config, "model")
         observe(self.follow_plan, "plan")
-        observe(self.follow_schedule, ["schedule", "device", "hold", "find_unknown"])
+        observe(self.follow_schedule, ["schedule", "device", "hold", "find_unknown", "client"])
         observe(self.follow_model, ["model", "object_type"])
 
     def update_optics(self, /, **changes: Any) -> None:
@@ -106,7 +106,7 @@ class Settings:
         if name in ("hold", "find_unknown"):
             recon.message = f"{name} counts for the next run that begins anew."
         else:
-            what = "method" if name == "schedule" else name
+            what = {"schedule": "method", "client": "cluster"}.get(name, name)
             recon.message = f"The {what} changes with the next run: Stop, then Run."
 
     def follow_model(self, change: Any) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ptywidgets.engine.cluster import ClusterProblem
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.models.parts.learned_shape import LEARNED, knots
 from ptywidgets.engine.optics.modes import occupations, orthogonalise
@@ -84,6 +85,12 @@ class Result:
         recon = self.recon
         of = recon._maker.made_of
         return of.differs(recon) if of is not None and self.state is not None and recon._inputs.stale else ""
+
+    @property
+    def cluster(self) -> str:
+        """Who the latest run was worked on by, "2 workers, dashboard http://..."; empty if that was this process."""
+        whole = self.whole
+        return repr(whole.hands) if isinstance(whole, ClusterProblem) else ""
 
     @property
     def volume(self) -> np.ndarray | None:

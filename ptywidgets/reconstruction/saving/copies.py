@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from ptywidgets.reconstruction.reconstruction import Reconstruction
 
 # A copy runs by itself, and has no watchers, locks or threads of the other's. What it saves goes nowhere, before it is
-# told where: two that save to one path would overwrite each other.
-TRAITS = ("status", "iteration", "message", "autosave")
+# told where: two that save to one path would overwrite each other. A cluster's client belongs to this process.
+TRAITS = ("status", "iteration", "message", "autosave", "client")
 PARTS = {  # and what a copy takes over of each; the rest is made again
     "_inputs": ("stale", "who", "prepared", "asked", "uncropped", "also_read"),
     "_unknown": ("found_words",),

@@ -73,6 +73,10 @@ class Work(Protocol):
         """The run has come to its end: look at what it has come to. Called by the one who works."""
         ...
 
+    def use(self, client: Any) -> None:
+        """Runs are to be worked on by the workers of this client, from the next one on."""
+        ...
+
     def stop_searches(self, wait: float | None = 0.0) -> None:
         """End what is looked for outside of a run, and wait so long for it, s; None: to the end."""
         ...
@@ -198,7 +202,7 @@ class Session:
 
     # ---------------------------------------------------------------- commands
 
-    def start(self, n: int | None = None, *, block: bool | None = None) -> None:
+    def start(self, n: int | None = None, *, block: bool | None = None, client: Any = None) -> None:
         """Begin, or go on; returns at once while the work is done in a thread.
 
         Parameters
@@ -208,7 +212,11 @@ class Session:
         block : bool, optional
             Work in the calling cell instead. By default only where the host does not show what threads send (Colab);
             the interrupt button then means stop and keep.
+        client : distributed.Client, optional
+            Work on the workers of this cluster, now and until ``recon.client`` is something else; see docs/cluster.md.
         """
+        if client is not None:
+            self.work.use(client)
         n = None if n is None else whole_number("n", n, unit="iterations")
         block = None if block is None else switch("block", block)
         worker = self._begin(n)
@@ -223,20 +231,22 @@ class Session:
         else:
             worker.start()
 
-    def run(self, n: int | None = None) -> None:
+    def run(self, n: int | None = None, *, client: Any = None) -> None:
         """Start and wait: for scripts. An interrupt stops the run and keeps what it has.
 
         Parameters
         ----------
         n : int, optional
             Iterations to add, 1 or more; by default as :meth:`start`.
+        client : distributed.Client, optional
+            As of :meth:`start`.
 
         Raises
         ------
         ParameterError
             When `n` is no whole number of at least 1.
         """
-        self.start(n, block=False)
+        self.start(n, block=False, client=client)
         self.wait()
 
     def step(self) -> None:
@@ -437,7 +447,7 @@ def _states(session: weakref.ref[Session], n: int | None) -> Generator[State, Pl
     del one
     yield from states
     one = session()
-    if one is not None:
+    if one is not None and not one.stopping:  # stopped in the middle of a batch, it has come to no end
         one.work.judge()
 
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from ptywidgets.engine.checks.doctor import Finding, examine
 from ptywidgets.engine.checks.doubts import ERROR, HARDLY, SEVERE, SIGN, doubtful, doubts_of, has_settled
-from ptywidgets.engine.core.errors import PtyError
+from ptywidgets.engine.core.errors import ParameterError, PtyError
 from ptywidgets.engine.core.state import State
+from ptywidgets.engine.core.stopping import WorkStopped, stopped_by
 from ptywidgets.engine.solve.iterate import steps
+from ptywidgets.engine.solve.plan import Plan
 from ptywidgets.engine.solve.schedule import Stage, automatic_schedule, prepared_for_schedule, run_stages
 from ptywidgets.reconstruction.following.as_rows_come import AsRowsCome
 from ptywidgets.reconstruction.inputs.start_check import CHECKING
@@ -18,7 +20,7 @@ from ptywidgets.reconstruction.result.snapshot import take_snapshot
 from ptywidgets.reconstruction.saving.autosaves import Autosaves
 from ptywidgets.reconstruction.session import ending
 from ptywidgets.reconstruction.session.run_timer import RunTimer
-from ptywidgets.reconstruction.session.session import ENDED, Halted
+from ptywidgets.reconstruction.session.session import ENDED, Halted, Session
 from ptywidgets.reconstruction.session.worker import States
 
 if TYPE_CHECKING:
@@ -87,6 +89,11 @@ class ReconstructionWork:
         """Ask what has to be asked, and refuse what could not be saved, before the work is done."""
         recon = self.recon
         recon._unknown.check_given()
+        if recon.client is not None and (recon._following.goes_on or recon._following.has_more):
+            raise ParameterError(
+                "a file that is still being written is followed by one process and not by a cluster; run without a "
+                "client, client=None, or when all rows have come."
+            )
         if recon.autosave is not None:
             recon._files.check_autosave(recon.autosave)  # the data may have changed since it was set
         self._autosaves = None
@@ -114,12 +121,15 @@ class ReconstructionWork:
         plan = recon.plan.replace(iterations=target)
         self.training = None
         if recon.schedule == "manual":
-            return steps(problem, plan, problem.resample_state(state))
+            return _stopped(steps(problem, plan, problem.resample_state(state)), session)
         training = self.training = prepared_for_schedule(problem, seed=plan.seed)
         session.stages = automatic_schedule(training, iterations=target, constraints=plan.constraints)
-        return run_stages(
-            training, session.stages, plan, state if state.iteration or not state.at_iteration_end else None
-        )
+        begun = state if state.iteration or not state.at_iteration_end else None
+        return _stopped(run_stages(training, session.stages, plan, begun), session)
+
+    def use(self, client: Any) -> None:
+        """Runs are to be worked on by the workers of this client."""
+        self.recon.client = client
 
     def stop_searches(self, wait: float | None = 0.0) -> None:
         """End what is looked for outside of a run."""
@@ -302,6 +312,21 @@ class ReconstructionWork:
         recon.snapshots.forked()
         if recon._session.forked():
             recon._trait_values["status"] = "stopped"  # told to nobody: whoever observes shows it in the parent
+
+
+def _stopped(states: States, session: Session) -> States:
+    """The same states, which end in the middle of a batch where it asks whether to stop, as one on a cluster does."""
+    new: Plan | None = None
+    try:
+        while True:
+            try:
+                with stopped_by(lambda: session.stopping):
+                    state = states.send(new)
+            except (StopIteration, WorkStopped):
+                return
+            new = yield state
+    finally:
+        states.close()
 
 
 def _others(findings: tuple[Finding, ...], told: tuple[Finding, ...]) -> tuple[Finding, ...]:

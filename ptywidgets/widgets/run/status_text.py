@@ -47,6 +47,8 @@ def progress_text(recon: Reconstruction) -> str:
         parts.append(f"error {short_number(recon.error)}")
     if recon.result.made_with:
         parts.append(f"made with {recon.result.made_with}")
+    if recon.result.cluster:
+        parts.append(f"on a cluster of {recon.result.cluster}")
     return ", ".join([*parts, f"memory {in_bytes(recon.memory)}"])
 
 
