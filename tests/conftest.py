@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+os.environ["PTYWIDGETS_RECENT"] = "off"  # the list of files that its user has opened is no test's
 REPOSITORY = Path(__file__).resolve().parents[1]
 CI = bool(os.environ.get("CI"))
 MAY_BE_SKIPPED_ON_CI = re.compile(r"no GPU|no shared data|no (dask|xarray|abTEM|zarr 3) here|a folder; its files")

@@ -166,6 +166,39 @@ def list_folder(
     return Listing(where, shown, len(found) - len(shown), others, unlisted, unseen)
 
 
+def folder_and_file(path: str | os.PathLike[str]) -> tuple[Path, Path | None]:
+    """The folder to list for a path, and the file in it that is meant, if it is one; for what was typed.
+
+    Raises
+    ------
+    FileFormatError
+        When nothing is there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Path(folder, "scan.mib").touch()
+    ...     found, file = folder_and_file(f"{folder}/scan.mib")
+    >>> found == Path(folder), file.name
+    (True, 'scan.mib')
+    """
+    text = os.fspath(path).strip().strip("\"'") if isinstance(path, str) else path
+    here = checked_path(text or ".")
+    try:
+        here = Path(os.path.abspath(here))
+        if here.is_dir():
+            return here, None
+        if os.path.lexists(here):
+            return here.parent, here
+    except (OSError, ValueError) as error:
+        raise _not_listed(here, error) from None
+    near = nearest_folder(here)
+    raise FileFormatError(
+        f"there is no file or folder {printable(str(here))}; what there is of it is {printable(str(near))}."
+    )
+
+
 def nearest_folder(path: str | os.PathLike[str]) -> Path:
     """The folder of a path: itself where it is one, else the first above it that there is.
 
@@ -230,4 +263,4 @@ def _by_number(name: str) -> tuple[tuple[int, int, str], ...]:
     return tuple((0, int(part), "") if n % 2 else (1, 0, part) for n, part in enumerate(parts))
 
 
-__all__ = ["ENDINGS", "Entry", "Listing", "list_folder", "nearest_folder"]
+__all__ = ["ENDINGS", "Entry", "Listing", "folder_and_file", "list_folder", "nearest_folder"]

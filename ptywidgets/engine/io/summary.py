@@ -142,6 +142,20 @@ class FileSummary:
         either = tuple(name for name in ("semiangle", "q_pixel") if getattr(known, name) is None)
         return needed + (either if len(either) == 2 else ())
 
+    def to_give(self, place: str = "code") -> str:
+        """What has to be given to reconstruct these data, in the words of a place; empty where nothing has.
+
+        Examples
+        --------
+        >>> FileSummary(Path("a.blo"), "data", shape=(3, 4, 8, 8)).to_give("widget")
+        'To reconstruct, give: energy (eV), scan step (A), and one of: semi-angle (mrad), detector pixel (1/A)'
+        """
+        return ", ".join(self._lines(place)[0])
+
+    def found(self, place: str = "code") -> str:
+        """What the file does not say and is found from the data, in the words of a place."""
+        return self._lines(place)[1]
+
     def needs(self, place: str = "code") -> list[str]:
         """What has to be given to reconstruct these data, and what is found from them, as sentences without a stop.
 
@@ -156,12 +170,19 @@ class FileSummary:
         >>> FileSummary(Path("a.mib"), "data", shape=(3, 4, 8, 8), calibration=known).needs("widget")[0]
         'To reconstruct, give: scan step (A)'
         """
+        give, found = self._lines(place)
+        better = []
+        if not self.vacuum:
+            way = {"command line": "--vacuum FILE (vacuum pattern)", "code": "vacuum=path (vacuum pattern)"}
+            better = [f"Better than an aperture that is drawn: {way.get(place, 'a vacuum pattern')}"]
+        return [*give, found, *better]
 
+    def _lines(self, place: str) -> tuple[list[str], str]:
         def listed(names: list[str]) -> str:
             return ", ".join(_named(name, place) for name in names)
 
         known = self.calibration
-        needed = [name for name in self.missing if name in ("energy", "scan_step")]
+        needed = [name for name in ("energy", "scan_step") if getattr(known, name) is None]
         absent = [name for name in ("semiangle", "q_pixel") if getattr(known, name) is None]
         found = ["defocus", "rotation", "transpose"]
         lines = []
@@ -171,11 +192,7 @@ class FileSummary:
             lines.append(f"To reconstruct, give: {listed(needed)}")
         if len(absent) == 2:
             lines.append(f"{'and one of' if needed else 'To reconstruct, give one of'}: {listed(absent)}")
-        lines.append(f"Not in the file, and found from the data unless you give it: {listed(found)}")
-        if not self.vacuum:
-            way = {"command line": "--vacuum FILE (vacuum pattern)", "code": "vacuum=path (vacuum pattern)"}
-            lines.append(f"Better than an aperture that is drawn: {way.get(place, 'a vacuum pattern')}")
-        return lines
+        return lines, f"Not in the file, and found from the data unless you give it: {listed(found)}"
 
     def problem(self, place: str = "code") -> str:
         """Why it cannot be opened, in the words of a place; empty where it can."""

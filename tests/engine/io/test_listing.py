@@ -65,7 +65,13 @@ def test_of_a_folder_without_end_the_first_entries_are_looked_at(tmp_path, monke
 
 @pytest.mark.skipif(os.name == "nt", reason="no such names on Windows")
 def test_names_may_hold_anything(tmp_path):
-    hostile = ["<img src=x onerror=alert(1)>.mib", "a\nb\x1b[31m.mib", "right\u202eto left.mib", "ü µ 一.mib", "'\"&.mib"]
+    hostile = [
+        "<img src=x onerror=alert(1)>.mib",
+        "a\nb\x1b[31m.mib",
+        "right\u202eto left.mib",
+        "ü µ 一.mib",
+        "'\"&.mib",
+    ]
     for name in hostile:
         (tmp_path / name).touch()
     undecodable = os.fsencode(tmp_path) + b"/\xff\xfe.mib"
