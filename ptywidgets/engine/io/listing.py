@@ -90,13 +90,13 @@ class Listing:
         Examples
         --------
         >>> Listing(Path("/data"), (Entry(Path("/data/a.mib")),), more=20, others=3).describe()
-        '1 entry; 20 more that fit are not listed, filter by text to see them; 3 files without the ending of data'
+        '1 entry; 20 more that fit are not listed, filter by text to see them; 3 files with other endings not listed'
         """
         parts = [f"{len(self.entries)} entr{'y' if len(self.entries) == 1 else 'ies'}"]
         if self.more:
             parts.append(f"{self.more} more that fit are not listed, filter by text to see them")
         if self.others:
-            parts.append(f"{self.others} file{'s' * (self.others > 1)} without the ending of data")
+            parts.append(f"{self.others} file{'s' * (self.others > 1)} with other endings not listed")
         if self.hidden:
             parts.append(f"{self.hidden} hidden")
         if self.unseen:

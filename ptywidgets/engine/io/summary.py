@@ -46,6 +46,7 @@ from ptywidgets.engine.io.formats.registry import format_of
 READ_WHOLE = ("matlab", "topspin", "npz")  # formats that are, or may be, read whole as they are opened
 LARGE = 200e6  # bytes on disk: of more, one of these is not read in order to tell what it is
 PATIENCE = 2.0  # s
+_LABELS = {"energy": ("energy", "keV"), "q_pixel": ("q pixel", "1/A")}  # as fields have them, where that is otherwise
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -148,7 +149,7 @@ class FileSummary:
         Examples
         --------
         >>> FileSummary(Path("a.blo"), "data", shape=(3, 4, 8, 8)).to_give("widget")
-        'To reconstruct, give: energy (eV), scan step (A), and one of: semi-angle (mrad), detector pixel (1/A)'
+        'To reconstruct, give: energy (keV), scan step (A), and one of: semi-angle (mrad), q pixel (1/A)'
         """
         return ", ".join(self._lines(place)[0])
 
@@ -233,7 +234,7 @@ class FileSummary:
             if value is not None:
                 shown = f"{value / 1e3:g} keV" if name == "energy" else f"{in_words(value, 4)} {quantity.unit}"
                 words = f"{shown}, {where.get(name, 'given')}"
-            rows.append((quantity.title, words))
+            rows.append((_LABELS.get(name, (quantity.title,))[0], words))
         rows.append(("vacuum pattern", self.vacuum or "none"))
         if self.left_out:
             rows.append(("left out", self.left_out))
@@ -421,8 +422,10 @@ def _stacks(file: Path) -> list[tuple[str, str, int]]:
 
 def _given(reading: Mapping[str, Any]) -> tuple[str, ...]:
     """What was asked for before, and answered."""
-    answers = ("dataset", "scan_shape", "choose", "dtype", "detector_shape", *NAMES)
-    return tuple(name for name in answers if name in reading)
+    layout = ("dtype", "detector_shape")  # of which one is of no use without the other
+    answers = [name for name in ("dataset", "choose") if name in reading]
+    answers += layout if any(name in reading for name in layout) else ()
+    return (*answers, *(name for name in ("scan_shape", *NAMES) if name in reading))
 
 
 def _once(names: list[str]) -> tuple[str, ...]:
@@ -486,7 +489,8 @@ def _named(name: str, place: str) -> str:
     quantity = QUANTITIES[name]
     title = f"{quantity.title}, {quantity.unit}" if quantity.unit else quantity.title
     if place == "widget":
-        return f"{quantity.title} ({quantity.unit})" if quantity.unit else quantity.title
+        title, unit = _LABELS.get(name, (quantity.title, quantity.unit))
+        return f"{title} ({unit})" if unit else title
     return f"{quantity.flag if place == 'command line' else quantity.code} ({title})"
 
 

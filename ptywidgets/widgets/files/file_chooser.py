@@ -100,10 +100,12 @@ class FileChooser(Panel):
         self.home = button("Home", "To your home folder", "", "home")
         self.again = button("Reload", "List the folder again", "", "refresh")
         self.filter = Text(
-            placeholder="filter by text", layout={"width": "150px"}, **tip("Only names that hold this text"),
+            placeholder="filter by text",
+            layout={"width": "auto", "flex": "1 1 110px", "min_width": "0", "max_width": "220px"},
+            **tip("Only names that hold this text"),
         )  # fmt: skip
         self.kinds: Dropdown = dropdown("", KINDS, KINDS[0], "Which files are listed", "140px")
-        self.recent: Dropdown = dropdown("", [(RECENT, None)], None, "Files that were opened last", "200px")
+        self.recent: Dropdown = dropdown("", [(RECENT, "")], "", "Files that were opened last", "200px")
         self.list = FileList()
         self.listed = note()
         self.facts = FileFacts(self.safe_callback(self._filled_in), self.safe_callback(self.set_error))
@@ -141,7 +143,7 @@ class FileChooser(Panel):
         self.on_change(self.place, self._go)
         self.on_change(self.filter, lambda _text: self._list())
         self.on_change(self.kinds, lambda _kind: self._list())
-        self.on_change(self.recent, lambda path: self._go(path) if path is not None else None)
+        self.on_change(self.recent, lambda path: self._go(path) if path else None)
         self.drop.on_upload(self.safe_callback(self._uploaded))
         self.drop.on_failure(self.safe_callback(_raise))
         self.observe_reconstruction(self._show_missing, "dataset")
@@ -277,7 +279,7 @@ class FileChooser(Panel):
         index = next((n for n, one in enumerate(self.entries) if one.path == path), -1)
         self.list.choose(index)
         if path is None or str(path) != self.recent.value:
-            self.set_silently(self.recent, None)
+            self.set_silently(self.recent, "")
         entry = self.entries[index] if index >= 0 else None
         if again:
             self._look()
@@ -360,11 +362,11 @@ class FileChooser(Panel):
 
     def _show_recent(self) -> None:
         paths = self.recent_files.paths()
-        options = [(RECENT, None), *((_short(path), path) for path in paths)]
+        options = [(RECENT, ""), *((_short(path), path) for path in paths)]
         if list(self.recent.options) != options:
             with self.callback_queue.muted():
                 self.recent.options = options
-                self.recent.value = None
+                self.recent.value = ""
         self.recent.layout.display = "" if paths else "none"
 
     def _uploaded(self, path: Path) -> None:

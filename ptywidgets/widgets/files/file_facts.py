@@ -19,6 +19,7 @@ from ptywidgets.widgets.controls.formatting import typeset
 from ptywidgets.widgets.controls.quiet import Quiet
 
 CHOOSE_A_FILE = "Choose a file, to see what it is."
+NOTHING: list[tuple[str, Any]] = [("choose ...", "")]  # a menu whose value is None shows no words
 
 
 class FileFacts(VBox):
@@ -37,8 +38,8 @@ class FileFacts(VBox):
         self._shown: FileSummary | None = None
         self.about = HTML(layout={"margin": "0", "width": "100%"})
         self.scan_shape = _text("Rows and columns of the scan, such as 256 x 256")
-        self.dataset: Dropdown = dropdown("", [("choose ...", None)], None, "The array that holds the patterns")
-        self.choose: Dropdown = dropdown("", [("choose ...", None)], None, "Which scan of the series, or the sum")
+        self.dataset: Dropdown = dropdown("", NOTHING, "", "The array that holds the patterns")
+        self.choose: Dropdown = dropdown("", NOTHING, "", "Which scan of the series, or the sum")
         self.dtype = _text("Type of a pixel with its byte order: <u2, >u2, <f4, u1", "<u2")
         self.detector_shape = _text("Rows and columns of a pattern, such as 256 x 256", "rows x columns")
         self.fields: dict[str, Any] = {
@@ -72,7 +73,7 @@ class FileFacts(VBox):
             for name, field in self.fields.items():
                 control = self._input(name)
                 if isinstance(control, Dropdown):
-                    control.options = [("choose ...", None)]
+                    control.options = NOTHING
                 else:
                     control.value = "" if isinstance(control, Text) else None
                 field.layout.display = "none"
@@ -140,17 +141,16 @@ def _field(label: str, control: Any) -> Any:
 
 def _offer(control: Dropdown, options: list[tuple[str, Any]]) -> None:
     """Let one be chosen; what is chosen already stays."""
-    known = [("choose ...", None), *options]
+    known = [*NOTHING, *options]
     if list(control.options) != known:
         control.options = known
 
 
 def _in_html(summary: FileSummary) -> str:
-    rows = "".join(
-        f"<dt>{html.escape(name)}</dt><dd>{html.escape(typeset(words))}</dd>" for name, words in summary.rows()
-    )
+    pairs = [(html.escape(name), html.escape(typeset(words))) for name, words in summary.rows()]
+    rows = "".join(f"<span>{name}</span><span>{words}</span>" for name, words in pairs)
     parts = [f"<b>{html.escape(printable(summary.path.name))}</b>"]
-    parts += [f'<dl class="pty-facts">{rows}</dl>'] if rows else []
+    parts += [f'<div class="pty-facts">{rows}</div>'] if rows else []
     kind = "warn" if summary.asked else "bad"  # what is only to be answered is no fault
     parts += [_line(summary.problem("widget"), kind)] if summary.error is not None else []
     if summary.kind == "data" and summary.shape and summary.error is None:

@@ -23,7 +23,7 @@ def test_folders_come_first_and_numbers_are_counted(tmp_path):
     found = list_folder(tmp_path)
     assert names(found) == ["z", "Scan_9.MIB", "scan_10.mib"]
     assert (found.more, found.others, found.hidden) == (0, 1, 1)
-    assert found.describe() == "3 entries; 1 file without the ending of data; 1 hidden"
+    assert found.describe() == "3 entries; 1 file with other endings not listed; 1 hidden"
     assert names(list_folder(tmp_path, all_files=True, hidden=True)) == [
         "z", ".hidden.mib", "notes.txt", "Scan_9.MIB", "scan_10.mib",
     ]  # fmt: skip

@@ -30,9 +30,9 @@ def test_a_vendor_file(tmp_path):
     rows = dict(found.rows())
     assert rows["energy"] == "80 keV, from the file (header: Beam_energy)"
     assert rows["scan step"].startswith("4 A, from the file")
-    assert rows["detector pixel"] == "not known" and rows["vacuum pattern"] == "none"
+    assert rows["q pixel"] == "not known" and rows["vacuum pattern"] == "none"
     assert found.missing == ("semiangle", "q_pixel")
-    assert found.needs("widget")[0] == "To reconstruct, give one of: semi-angle (mrad), detector pixel (1/A)"
+    assert found.needs("widget")[0] == "To reconstruct, give one of: semi-angle (mrad), q pixel (1/A)"
     assert found.needs("code")[0].endswith("semiangle=20.0 (semi-angle, mrad), q_pixel=0.025 (detector pixel, 1/A)")
     given = summarise(tmp_path / "scan.blo", semiangle=20.0)
     assert given.missing == () and dict(given.rows())["semi-angle"] == "20 mrad, given"
@@ -113,6 +113,8 @@ def test_bare_numbers_are_asked_how_they_lie(tmp_path):
     found = summarise(tmp_path / "bare.bin")
     assert found.asked == ("dtype", "detector_shape") and found.kind == "other" and not found.can_open
     assert "fill in how they lie" in found.problem("widget")
+    half = summarise(tmp_path / "bare.bin", dtype="<u2")
+    assert not half.can_open and half.asked == ("dtype", "detector_shape")
     known = {"dtype": "<u2", "detector_shape": (4, 4)}
     assert "scan_shape" in summarise(tmp_path / "bare.bin", **known).asked
     assert summarise(tmp_path / "bare.bin", **known, scan_shape=(2, 2)).can_open

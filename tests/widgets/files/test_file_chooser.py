@@ -57,7 +57,7 @@ def sent(chooser, kind, name):
 def test_it_begins_where_it_is_told_or_where_the_data_are(folder, chooser, monkeypatch):
     assert names(chooser) == ["session", "damaged.h5", "scan.blo", "stream_000.tvips", "two.npz"]
     assert chooser.folder == str(folder) == chooser.place.value
-    assert "1 file without the ending of data" in chooser.listed.value
+    assert "1 file with other endings not listed" in chooser.listed.value
     of_data = FileChooser(folder / "scan.blo")
     assert of_data.folder == str(folder)
     monkeypatch.chdir(folder / "session")
@@ -84,7 +84,7 @@ def test_choosing_tells_what_a_file_is(chooser):
     about = chooser.facts.about.value
     for words in ("NanoMegas .blo", "3 x 4 positions", "16 x 16 px, uint8", "80 keV, from the file", "not known"):
         assert words in about
-    assert "To reconstruct, give one of: semi-angle (mrad), detector pixel (Å⁻¹)" in about
+    assert "To reconstruct, give one of: semi-angle (mrad), q pixel (Å⁻¹)" in about
     assert not chooser.opener.disabled and chooser.enterer.layout.display == "none"
     sent(chooser, "choose", "session")
     assert chooser.enterer.layout.display == "" and chooser.opener.layout.display == "none"
@@ -132,7 +132,7 @@ def test_a_stack_is_opened_once_its_scan_is_filled_in(chooser):
 
 def test_one_of_several_arrays_is_chosen(chooser):
     sent(chooser, "choose", "two.npz")
-    assert [value for _, value in chooser.facts.dataset.options] == [None, "a", "b"] and chooser.opener.disabled
+    assert [value for _, value in chooser.facts.dataset.options] == ["", "a", "b"] and chooser.opener.disabled
     chooser.facts.dataset.value = "b"
     chooser.wait()
     assert chooser.summary.dtype == "uint16" and chooser.facts.dataset.value == "b"
@@ -406,7 +406,7 @@ def test_recent_files_are_a_way_back(folder, tmp_path):
     (folder / "scan.blo").unlink()
     chooser.folder = folder / "session"
     chooser.wait()
-    assert chooser.recent.value is None
+    assert chooser.recent.value == ""
     chooser.recent.value = str(folder / "scan.blo")
     chooser.wait()
     assert "there is no file or folder" in chooser.status_text
