@@ -167,7 +167,7 @@ def list_folder(
 
 
 def folder_and_file(path: str | os.PathLike[str]) -> tuple[Path, Path | None]:
-    """The folder to list for a path, and the file in it that is meant, if it is one; for what was typed.
+    """The folder to list for a path, and the file (or the folder that is a data set) in it that is meant, if it is one.
 
     Raises
     ------
@@ -187,7 +187,7 @@ def folder_and_file(path: str | os.PathLike[str]) -> tuple[Path, Path | None]:
     here = checked_path(text or ".")
     try:
         here = Path(os.path.abspath(here))
-        if here.is_dir():
+        if here.is_dir() and not is_store(here):
             return here, None
         if os.path.lexists(here):
             return here.parent, here

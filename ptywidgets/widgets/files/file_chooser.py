@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -29,6 +30,7 @@ from ptywidgets.widgets.panel.latest_task import LatestTask
 
 KINDS = ("data files", "all files", "all, also hidden")
 RECENT = "Recent files"
+PATIENCE = 3.0  # s that a disk may take to answer before something else is asked beside it
 
 
 class FileChooser(Panel):
@@ -88,8 +90,7 @@ class FileChooser(Panel):
         self._folder = _start_folder(folder, self.recon.dataset)
         self._selected: Path | None = None
         self._open_next = False  # once it is known what the chosen file is
-        self._listed_as: tuple[Any, ...] = ()
-        self._listings, self._looks, self._openings = LatestTask(self), LatestTask(self), LatestTask(self)
+        self._tasks: dict[str, tuple[LatestTask, float]] = {}  # by what they do, with the time at which each began
         self.recent_files = RecentFiles(recent)
         self.title = heading("Files")
         self.place = Text(
@@ -139,7 +140,7 @@ class FileChooser(Panel):
         self.on_click(self.home, lambda: self._go("~"))
         self.on_click(self.again, lambda: self._list())
         self.on_click(self.opener, self._open)
-        self.on_click(self.enterer, lambda: self._go(self._selected))
+        self.on_click(self.enterer, lambda: self._go(self._selected, enter=True))
         self.on_change(self.place, self._go)
         self.on_change(self.filter, lambda _text: self._list())
         self.on_change(self.kinds, lambda _kind: self._list())
@@ -201,31 +202,45 @@ class FileChooser(Panel):
 
     # ---------------------------------------------------------------- folders
 
-    def _go(self, path: str | os.PathLike[str] | None) -> None:
-        """List a folder; of a file that one in which it is, and choose it."""
+    def _go(self, path: str | os.PathLike[str] | None, enter: bool = False) -> None:
+        """List a folder; of a file, or of a data set that is not to be entered, the one that it is in, and choose it."""
         if path is None or not str(path).strip():
             self._show_place()
             return
         self._open_next = False
-        self._list(path)
+        self._list(path, enter)
 
     def _go_up(self) -> None:
-        self._go(nearest_folder(self._folder.parent))
+        self._go(nearest_folder(self._folder.parent), enter=True)
 
-    def _list(self, path: str | os.PathLike[str] | None = None) -> None:
+    def _list(self, path: str | os.PathLike[str] | None = None, enter: bool = True) -> None:
         """List a folder, the present one when none is given, on a thread."""
         at, text, kind = self._folder if path is None else path, self.filter.value, self.kinds.value
 
         def work() -> tuple[Listing, Path | None] | PtyError:
             try:
-                folder, file = folder_and_file(at) if path is not None else (Path(at), None)
+                folder, file = (Path(at), None) if enter else folder_and_file(at)
                 wanted = "" if path is not None and folder != self._folder else text  # a filter is of one folder
                 options = {"all_files": kind != KINDS[0], "hidden": kind == KINDS[2]}
                 return list_folder(folder, wanted, **options), file
             except PtyError as error:
                 return error
 
-        self._listings.submit(work, lambda found: self._show_listing(found, path is None))
+        self._submit("list", work, lambda found: self._show_listing(found, path is None))
+
+    def _submit(self, what: str, work: Callable[[], Any], then: Callable[[Any], Any]) -> None:
+        """Do work on a thread, the newest of its kind; what is waited for too long already is left to itself."""
+        now = time.monotonic()
+        task, since = self._tasks.get(what, (LatestTask(self), now))
+        if task.busy and now - since > PATIENCE:
+            task.cancel()
+            task = LatestTask(self)
+        self._tasks[what] = (task, since if task.busy else now)
+        task.submit(work, then)
+
+    def _cancel(self, what: str) -> None:
+        if what in self._tasks:
+            self._tasks[what][0].cancel()
 
     def _show_listing(self, found: tuple[Listing, Path | None] | PtyError, same: bool) -> None:
         if isinstance(found, PtyError):
@@ -284,10 +299,10 @@ class FileChooser(Panel):
         if again:
             self._look()
         elif path is None:
-            self._looks.cancel()
+            self._cancel("look")
             self.facts.clear()
         elif entry is not None and entry.is_folder and not entry.is_data:
-            self._looks.cancel()
+            self._cancel("look")
             self.facts.show_folder(entry)
         else:
             self.facts.clear(f"Looking at {printable(path.name)} ...")
@@ -297,7 +312,7 @@ class FileChooser(Panel):
     def _look(self) -> None:
         path, reading = self._selected, self.facts.reading()
         if path is not None:
-            self._looks.submit(lambda: summarise(path, **reading), self._show_summary)
+            self._submit("look", lambda: summarise(path, **reading), self._show_summary)
 
     def _filled_in(self) -> None:
         self._look()
@@ -346,7 +361,7 @@ class FileChooser(Panel):
             self.recent_files.add(path)
             return path, opened
 
-        self._openings.submit(work, lambda found: self._opened(*found))
+        self._submit("open", work, lambda found: self._opened(*found))
 
     def _opened(self, path: Path, opened: Any) -> None:
         if self._on_open is None:

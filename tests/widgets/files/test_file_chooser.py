@@ -9,6 +9,7 @@ import threading
 import h5py
 import numpy as np
 import pytest
+from waiting import until
 
 import ptywidgets as pw
 from ptywidgets.engine.core.errors import DataError, FileFormatError
@@ -207,6 +208,9 @@ def test_a_data_set_that_is_a_folder_can_be_opened_and_entered(chooser, folder):
     sent(chooser, "choose", "scan.zarr")
     assert chooser.enterer.layout.display == "" and chooser.opener.layout.display == ""
     assert chooser.summary is not None, "it is looked at as a file is"
+    chooser.place.value = str(store)
+    chooser.wait()
+    assert chooser.folder == str(folder) and chooser.selected == str(store), "what is typed is meant as data"
     chooser.enterer.click()
     chooser.wait()
     assert chooser.folder == str(store)
@@ -346,6 +350,27 @@ def test_a_slow_disk_stops_nothing_and_the_newest_wins(chooser, monkeypatch):
     go_on.set()
     chooser.wait()
     assert looked[0] == "two.npz" and "damaged.h5" not in looked and chooser.summary.path.name == "scan.blo"
+
+
+def test_a_disk_that_does_not_answer_is_left(chooser, folder, monkeypatch):
+    answers, asked = threading.Event(), threading.Event()
+    look = file_chooser.list_folder
+
+    def slow(where, *args, **options):
+        if "session" in str(where):
+            asked.set()
+            assert answers.wait(20)
+        return look(where, *args, **options)
+
+    monkeypatch.setattr(file_chooser, "list_folder", slow)
+    monkeypatch.setattr(file_chooser, "PATIENCE", 0.0)
+    chooser.folder = folder / "session"
+    assert asked.wait(20)
+    chooser.folder = folder.parent
+    until(lambda: chooser.folder == str(folder.parent))
+    answers.set()
+    chooser.wait()
+    assert chooser.folder == str(folder.parent), "it comes too late"
 
 
 def test_a_large_folder_is_listed_in_part(tmp_path):
