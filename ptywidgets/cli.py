@@ -23,13 +23,14 @@ from ptywidgets._version import __version__
 from ptywidgets.engine.calibrate.certainty import question
 from ptywidgets.engine.checkpoint import is_reconstruction, load_checkpoint
 from ptywidgets.engine.checks.start_check import checked_names
-from ptywidgets.engine.core.asked import QUANTITIES, AskingError
+from ptywidgets.engine.core.asked import AskingError
 from ptywidgets.engine.core.errors import DataWarning, FileFormatError, FileInTheWay, PtyError
 from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.engine.data.source import bins_of, region_of
 from ptywidgets.engine.io import FLIPS, atomic_file, contents, read, write
 from ptywidgets.engine.io.detect_format import is_hdf5
 from ptywidgets.engine.io.formats.registry import keys
+from ptywidgets.engine.io.summary import summary_of
 from ptywidgets.engine.problem.model_config import ModelConfig
 from ptywidgets.reconstruction import Reconstruction, tilt_text
 from ptywidgets.reconstruction.saving import saved_file
@@ -351,13 +352,13 @@ def _info(options: argparse.Namespace) -> int:
             if one is not None:
                 print(textwrap.indent(one.source.describe(), "  "))
         return 0
-    dataset = _part(options)
-    print(dataset)
-    print(dataset.describe())
+    summary = summary_of(_part(options))
+    print(summary.headline)
+    print(summary.text)
     for path, shape, dtype in contents(options.file) if is_hdf5(options.file) else ():
         if len(shape) > 1:
             print(f"  {path}  {'x'.join(map(str, shape))}  {dtype}")
-    for line in _missing(dataset):
+    for line in summary.needs("command line"):
         print(line)
     return 0
 
@@ -391,34 +392,6 @@ def _export(options: argparse.Namespace) -> int:
     for file in Reconstruction.load(options.file).export(options.output, options.overwrite):
         print(file)
     return 0
-
-
-def _missing(dataset: Any) -> list[str]:
-    """What the file does not say, as flags: first what nothing else tells, then what the data may tell."""
-
-    def listed(names: list[str]) -> str:
-        return ", ".join(f"{QUANTITIES[n].flag} ({_titled(n)})" for n in names)
-
-    known = dataset.calibration
-    needed = [name for name in ("energy", "scan_step") if getattr(known, name) is None]
-    absent = [name for name in ("semiangle", "q_pixel") if getattr(known, name) is None]
-    found = ["defocus", "rotation", "transpose"]
-    lines = []
-    if len(absent) == 1:
-        found = absent + found
-    if needed:
-        lines.append(f"To reconstruct, give: {listed(needed)}")
-    if len(absent) == 2:
-        lines.append(f"{'and one of' if needed else 'To reconstruct, give one of'}: {listed(absent)}")
-    lines.append(f"Not in the file, and found from the data unless you give it: {listed(found)}")
-    if dataset.vacuum is None:
-        lines.append("Better than an aperture that is drawn: --vacuum FILE (vacuum pattern)")
-    return lines
-
-
-def _titled(name: str) -> str:
-    quantity = QUANTITIES[name]
-    return f"{quantity.title}, {quantity.unit}" if quantity.unit else quantity.title
 
 
 def _open(options: argparse.Namespace) -> Any:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+os.environ["PTYWIDGETS_RECENT"] = "off"  # the list of files that its user has opened is no test's
 NAMES = {"rsciio": "rosettasciio"}
 REPOSITORY = Path(__file__).resolve().parents[1]
 CI = bool(os.environ.get("CI"))

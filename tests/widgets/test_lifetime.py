@@ -23,6 +23,7 @@ PANELS = [
     "ParallaxExplorer",
     "ProbeDesigner",
     "DirectExplorer",
+    "FileChooser",
     "ReconstructionRunner",
     "StartAlternatives",
     "Workbench",

@@ -11,7 +11,7 @@ from ptywidgets.widgets.run.status_text import plan_text
 PANELS = [
     name
     for name in ptywidgets.__all__
-    if name.endswith(("Browser", "Explorer", "Picker", "Designer", "Runner", "Alternatives"))
+    if name.endswith(("Browser", "Explorer", "Picker", "Designer", "Runner", "Alternatives", "Chooser"))
 ]
 PANELS.append("Workbench")
 

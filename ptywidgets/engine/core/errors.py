@@ -153,6 +153,84 @@ class ScanShapeUnknown(DataError):
         return type(self), (self.problem, self.likely)
 
 
+class SeveralArrays(FileFormatError):
+    """A file holds several arrays that could be the data.
+
+    Parameters
+    ----------
+    problem : str
+        Without advice and full stop.
+    arrays : iterable of (str, str)
+        Of each what `read` takes as ``dataset``, and what it is in words.
+    said : str
+        The advice in code, where that is not the usual one.
+    rest : str
+        A sentence after it.
+
+    Examples
+    --------
+    >>> error = SeveralArrays("a.npz holds 2 arrays", [("u8", "'u8' 3 x 4 x 8 x 8"), ("u16", "'u16' 3 x 4 x 8 x 8")])
+    >>> print(error)
+    a.npz holds 2 arrays; say which: read(path, dataset='u8').
+    >>> error.told("widget")
+    'a.npz holds 2 arrays; choose one of them.'
+    """
+
+    def __init__(self, problem: str, arrays: Iterable[tuple[str, str]], said: str = "", rest: str = "") -> None:
+        self.problem, self.arrays, self.rest = problem, tuple(arrays), rest
+        shown = "".join(c if c.isprintable() else "\ufffd" for c in self.arrays[0][0])
+        self.said = said or f"; say which: read(path, dataset={shown!r})"
+        super().__init__(self.told("code"))
+
+    def told(self, place: str = "code") -> str:
+        """The message in the words of a place: "code", "command line" or "widget"."""
+        advice = "; choose one of them" if place == "widget" else self.said
+        return f"{self.problem}{advice}.{f' {self.rest}' if self.rest else ''}"
+
+    def about(self, words: str) -> SeveralArrays:
+        return SeveralArrays(f"{words}: {self.problem}", self.arrays, self.said, self.rest)
+
+    def __reduce__(self) -> tuple[type, tuple[str, tuple[tuple[str, str], ...], str, str]]:
+        return type(self), (self.problem, self.arrays, self.said, self.rest)
+
+
+class SeriesOfScans(DataError):
+    """Data are several scans, of which one, or the sum of all, has to be chosen.
+
+    Parameters
+    ----------
+    problem : str
+        Without advice and full stop.
+    count : int
+        Of scans.
+
+    Examples
+    --------
+    >>> error = SeriesOfScans("a.npy holds a series of 3 scans", 3)
+    >>> error.told("widget")
+    'a.npy holds a series of 3 scans; choose one of them, or the sum of all.'
+    """
+
+    def __init__(self, problem: str, count: int) -> None:
+        self.problem, self.count = problem, int(count)
+        super().__init__(self.told("code"))
+
+    def told(self, place: str = "code") -> str:
+        """The message in the words of a place: "code", "command line" or "widget"."""
+        if place == "widget":
+            return f"{self.problem}; choose one of them, or the sum of all."
+        return (
+            f"{self.problem}; take one of them, read(path, choose=0) to choose={self.count - 1}, or add them up, "
+            "choose='sum' (--choose on the command line)."
+        )
+
+    def about(self, words: str) -> SeriesOfScans:
+        return SeriesOfScans(f"{words}: {self.problem}", self.count)
+
+    def __reduce__(self) -> tuple[type, tuple[str, int]]:
+        return type(self), (self.problem, self.count)
+
+
 class ParameterError(PtyError):
     """A parameter has an unknown name or a value out of its range."""
 

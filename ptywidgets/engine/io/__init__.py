@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.core.errors import DataError, FileFormatError, ParameterError, unknown_name
+from ptywidgets.engine.core.errors import DataError, FileFormatError, ParameterError, SeriesOfScans, unknown_name
 from ptywidgets.engine.data.array_views import FlippedArray, SeriesView
 from ptywidgets.engine.data.calibration import NAMES
 from ptywidgets.engine.data.dataset import Dataset
@@ -299,10 +299,7 @@ def _one_scan(data: Any, choose: int | str | None, file: Path) -> Any:
     if choose == "sum" or (isinstance(choose, (int, np.integer)) and 0 <= choose < count):
         return SeriesView(data, choose if isinstance(choose, str) else int(choose))
     got = "" if choose is None else f"choose is {choose!r}; "
-    raise DataError(
-        f"{got}{name} holds a series of {count} scans, {' x '.join(map(str, shape))}; take one of them, "
-        f"read(path, choose=0) to choose={count - 1}, or add them up, choose='sum' (--choose on the command line)."
-    )
+    raise SeriesOfScans(f"{got}{name} holds a series of {count} scans, {' x '.join(map(str, shape))}", count)
 
 
 def _stored_masks(dataset: Dataset, file: Path, at: str, turned: _Turned) -> Dataset:

@@ -6,14 +6,17 @@ import importlib
 import os
 from typing import Any
 
-from ipywidgets import HTML, Accordion, Text, VBox
+from ipywidgets import HTML, Accordion, Text, ToggleButton, VBox
 
 from ptywidgets import samples
 from ptywidgets.engine.core.errors import DataError, ScanShapeUnknown, look_up
 from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.engine.data.source import bins_of
+from ptywidgets.engine.io.detect_format import printable
 from ptywidgets.reconstruction import Reconstruction
 from ptywidgets.widgets.controls.fields import button, note, set_text, show_stop, text_label, tip, toolbar
+from ptywidgets.widgets.files.file_chooser import FileChooser
+from ptywidgets.widgets.files.missing_calibration import MissingCalibration
 from ptywidgets.widgets.image.image_view import style_sheet
 from ptywidgets.widgets.panel.base import Panel, as_reconstruction
 from ptywidgets.widgets.run.tilt_bar import TiltBar
@@ -34,7 +37,7 @@ class Workbench(Panel):
     Parameters
     ----------
     source : Reconstruction, Dataset or path, optional
-        Without one, there is a box for a path and a sample to try.
+        Without one, there is a box for a path, the folders to look through, and a sample to try.
 
     Notes
     -----
@@ -69,6 +72,13 @@ class Workbench(Panel):
             **tip("How many rows and columns the stack of patterns was scanned in"),
         )  # fmt: skip
         self.opener = button("Open", "Open the file", "", "folder-open")
+        self.browse = ToggleButton(
+            description="Browse", icon="search", layout={"width": "auto"},
+            tooltip="Look through folders, and see what a file is before it is opened; upload files",
+        )  # fmt: skip
+        self.chooser: FileChooser | None = None  # made when it is first looked at
+        self.files = VBox(layout={"display": "none"})
+        self.missing = MissingCalibration(self.safe_callback(self._calibrate), self.safe_callback(self.set_error))
         self.ducky = button("Try the ducky", "Simulate a small data set: a duck of carbon", "info", "magic")
         self.auto = button(*AUTO)
         self.accordion = Accordion([VBox(), VBox()], selected_index=None)
@@ -79,9 +89,11 @@ class Workbench(Panel):
             self.title,
             self.data_line,
             self.tilts,
-            toolbar(self.path, self.scan_shape, self.opener, self.ducky, self.auto),
+            toolbar(self.path, self.scan_shape, self.opener, self.browse, self.ducky, self.auto),
+            self.files,
             self.steps_line,
             self.status_line,
+            self.missing,
             self.accordion,
             self.tab,
             style_sheet(),
@@ -89,6 +101,7 @@ class Workbench(Panel):
         self.layout.grid_gap = "6px"
         self.on_click(self.opener, self._open)
         self.on_change(self.path, lambda _path: self._ask_no_scan())
+        self.on_change(self.browse, self._browse)
         self.on_click(self.ducky, self._try_ducky)
         self.on_click(self.auto, self._find_or_stop)
         self.on_change(self.tab, lambda _index: self._show_stage(), "selected_index")
@@ -127,6 +140,39 @@ class Workbench(Panel):
             raise
         self.set_status(f"Opened {path}.", "good")
 
+    def _browse(self, on: bool) -> None:
+        """Show the folders; where to begin is known once they are asked for."""
+        if on and self.chooser is None:
+            data = self.recon.dataset
+            at = None if data is None or data.path is None else data.path.parent
+            self.chooser = _unframed(FileChooser(on_open=self._take_chosen, folder=at))
+            self.chooser.title.layout.display = "none"
+            self.files.children = [self.chooser]
+        self.files.layout.display = "" if on else "none"
+
+    def _take_chosen(self, recon: Reconstruction) -> None:
+        """On the thread of the chooser, which has its own queue."""
+        self.safe_callback(self._use_chosen)(recon)
+
+    def _use_chosen(self, recon: Reconstruction) -> None:
+        self.use(recon)
+        path = recon.dataset.path if recon.dataset is not None else None
+        self.set_silently(self.path, "" if path is None else printable(str(path), 4000))
+        self._ask_no_scan()
+        self.set_silently(self.browse, False)
+        self._browse(False)
+        self.set_status(f"Opened {'the file' if path is None else printable(str(path))}.", "good")
+
+    def _calibrate(self, **changes: Any) -> None:
+        try:
+            self.recon.set_calibration(**changes)
+        finally:
+            self._show_missing()
+        self.set_status("")
+
+    def _show_missing(self) -> None:
+        self.missing.show(self.recon.dataset)
+
     def _ask_no_scan(self) -> None:
         """Another file may say itself how it was scanned."""
         self.scan_shape.layout.display, self.scan_shape.value = "none", ""
@@ -154,7 +200,9 @@ class Workbench(Panel):
         self.observe_reconstruction(
             self._show_steps, "dataset", "views", "measurement", "optics", "status", "iteration"
         )
+        self.observe_reconstruction(self._show_missing, "dataset")
         self.safe_callback(self._show_steps)()
+        self.safe_callback(self._show_missing)()
         self.safe_callback(self._show_stage)()
 
     def _look_at(self, number: int) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from ptywidgets import Dataset, Reconstruction
 from ptywidgets.engine.core.errors import ParameterError
+from ptywidgets.testing.record_files import blo_file
 from ptywidgets.widgets.workbench import workbench
 from ptywidgets.widgets.workbench.workbench import STAGES, Workbench
 
@@ -189,3 +190,58 @@ def test_a_stack_is_asked_for_its_scan(tmp_path):
     assert bench.recon.dataset.scan_shape == (2, 6), bench.status_text
     bench.path.value = "other.npy"
     assert bench.scan_shape.layout.display == "none" and bench.scan_shape.value == ""
+
+
+def test_a_file_is_chosen_calibrated_and_reconstructed(tmp_path, data):
+    counts = np.random.default_rng(0).binomial(np.asarray(data.data).astype(int), 0.19).astype(np.uint8)
+    blo_file(tmp_path / "duck.blo", counts, volts=80000)
+    bench = Workbench()
+    assert bench.chooser is None and bench.files.layout.display == "none"
+    bench.browse.value = True
+    chooser = bench.chooser
+    assert bench.files.layout.display == "" and bench.files.children == (chooser,)
+    chooser.select(tmp_path / "duck.blo")
+    chooser.opener.click()
+    chooser.wait()
+    bench.wait()
+    assert bench.recon.dataset.name == "duck" and bench.files.layout.display == "none" and not bench.browse.value
+    assert bench.path.value == str(tmp_path / "duck.blo") and "Opened" in bench.status_text
+    assert bench.missing.shown and "calibration complete" not in done(bench)
+    fields = bench.missing.editor.fields
+    fields["scan_step"].input.value = "nothing"
+    assert bench.status_line.kind == "bad"
+    for name, text in (("scan_step", "1.5"), ("semiangle", "20"), ("q_pixel", "0.05")):
+        fields[name].input.value = text
+    assert "calibration complete" in done(bench) and "complete" in bench.missing.words.value
+    assert bench.select("Data").calibration.fields["semiangle"].value == 20
+    bench.auto.click()
+    bench.start.wait()
+    bench.recon.run(2)
+    assert "reconstructed" in done(bench)
+    bench.use(Reconstruction(data))
+    assert not bench.missing.shown and bench.chooser is chooser
+    bench.browse.value = True
+    assert bench.files.layout.display == "", "it is there again"
+    bench.close()
+
+
+def test_it_looks_where_the_data_are(tmp_path, data):
+    np.save(tmp_path / "other.npy", np.ones((3, 4, 16, 16), np.float32))
+    bench = Workbench(tmp_path / "other.npy")
+    bench.browse.value = True
+    assert bench.chooser.folder == str(tmp_path)
+    bench.browse.value = False
+    assert bench.files.layout.display == "none"
+    bench.close()
+
+
+def test_a_saved_reconstruction_is_opened_from_the_folders(tmp_path, data):
+    saved = Reconstruction(data, defocus=250).run(1).save(tmp_path / "saved.h5")
+    bench = Workbench()
+    bench.browse.value = True
+    bench.chooser.select(saved)
+    bench.chooser.opener.click()
+    bench.chooser.wait()
+    bench.wait()
+    assert "reconstructed" in done(bench) and "Opened the file" in bench.status_text
+    bench.close()

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.core.errors import DataWarning, FileFormatError, PtyError
+from ptywidgets.engine.core.errors import DataWarning, FileFormatError, PtyError, SeveralArrays
 from ptywidgets.engine.core.files import listed_files
 from ptywidgets.engine.data.dataset_checks import check_memory, sizes
 from ptywidgets.engine.io.arrays.array_likes import Foreign
@@ -134,9 +134,10 @@ def _chosen(signals: list[dict[str, Any]], path: Path, dataset: str | None, stac
     for ndim in (4, 3, 5) if stack else (4, 5, 3):
         fitting = [n for n, shape in enumerate(shapes) if len(shape) == ndim and min(shape[-2:]) > 1]
         if len(fitting) > 1:
-            raise FileFormatError(
-                f"{printable(path.name)} holds {len(fitting)} signals that could be the data: {held}. Name one by its "
-                f"number: read(path, dataset='{fitting[0]}')."
+            raise SeveralArrays(
+                f"{printable(path.name)} holds {len(fitting)} signals that could be the data: {held}",
+                [(str(n), f"{n}: {printable(repr(_title(signals[n])), 60)} {sizes(shapes[n])}") for n in fitting],
+                f". Name one by its number: read(path, dataset='{fitting[0]}')",
             )
         if fitting:
             return fitting[0]

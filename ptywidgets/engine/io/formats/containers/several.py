@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ptywidgets.engine.core.errors import FileFormatError
+from ptywidgets.engine.core.errors import FileFormatError, SeveralArrays
 from ptywidgets.engine.io.detect_format import printable
 from ptywidgets.engine.io.formats.hdf5.tree import Entry
 
@@ -27,7 +27,7 @@ def chosen(entries: Sequence[Entry], path: Path, dataset: str | None, stack: boo
     Raises
     ------
     FileFormatError
-        When there is none, or more than one.
+        When there is none, or more than one (SeveralArrays).
     """
     if dataset is not None:
         for entry in entries:
@@ -40,9 +40,9 @@ def chosen(entries: Sequence[Entry], path: Path, dataset: str | None, stack: boo
         if len(fitting) == 1:
             return fitting[0]
         if fitting:
-            raise FileFormatError(
-                f"{printable(path.name)} holds {len(fitting)} arrays that could be the data: {_listed(fitting)}; say "
-                f"which: read(path, dataset={printable(fitting[0].path)!r})."
+            raise SeveralArrays(
+                f"{printable(path.name)} holds {len(fitting)} arrays that could be the data: {_listed(fitting)}",
+                [(entry.path, str(entry)) for entry in fitting],
             )
     raise FileFormatError(
         f"{printable(path.name)} holds no 4-D array of numbers (Ry, Rx, Qy, Qx); {_held(entries)}. If one of them is a "

@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ptywidgets.engine.core.errors import FileFormatError
+from ptywidgets.engine.core.errors import FileFormatError, SeveralArrays
 from ptywidgets.engine.io.detect_format import is_hdf5, printable
 from ptywidgets.engine.io.formats.file_contents import FileContents
 from ptywidgets.engine.io.formats.hdf5 import plain
@@ -54,9 +54,10 @@ def read(
                 and isinstance(member(group, "data"), h5py.Dataset)
             ]
             if len(cubes) > 1:
-                raise FileFormatError(
-                    f"{printable(path.name)} holds {len(cubes)} datacubes; say which: "
-                    f"read(path, dataset={printable(cubes[0])!r}). {inventory(file, path)}"
+                raise SeveralArrays(
+                    f"{printable(path.name)} holds {len(cubes)} datacubes",
+                    [(cube, printable(cube)) for cube in cubes],
+                    rest=inventory(file, path),
                 )
             dataset = cubes[0] if cubes else None
         name = plain.pick(file, path, dataset, scan_shape is not None, allow_external)

@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ptywidgets.engine.core.errors import DataError, DataWarning, FileFormatError
+from ptywidgets.engine.core.errors import DataError, DataWarning, FileFormatError, SeveralArrays
 from ptywidgets.engine.data.dataset_checks import checked_pattern
 from ptywidgets.engine.io.arrays.axes import Mark, found_order
 from ptywidgets.engine.io.arrays.lazy import LazyArray, dropped_axes, likely_scan_shape
@@ -176,9 +176,9 @@ def pick(file: h5py.File, path: Path, dataset: str | None, stack: bool, allow_ex
             return default
         if fitting:
             listed = "; ".join(str(entry) for entry in fitting[:8])
-            raise FileFormatError(
-                f"{printable(path.name)} holds {len(fitting)} arrays that could be the data: {listed}; say which: "
-                f"read(path, dataset={printable(fitting[0].path)!r})."
+            raise SeveralArrays(
+                f"{printable(path.name)} holds {len(fitting)} arrays that could be the data: {listed}",
+                [(entry.path, str(entry)) for entry in fitting],
             )
     if SAVED in file:
         raise FileFormatError(

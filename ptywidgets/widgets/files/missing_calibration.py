@@ -1,0 +1,71 @@
+"""What of the calibration is missing once data are open, with the fields to fill it in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ipywidgets import HTML, VBox
+
+from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.engine.io.summary import summary_of
+from ptywidgets.widgets.controls.calibration_editor import CalibrationEditor
+from ptywidgets.widgets.controls.fields import set_text, text_label
+from ptywidgets.widgets.controls.formatting import typeset
+
+COMPLETE = "The calibration is complete; what else is not given, such as defocus and rotation, is found from the data."
+
+
+class MissingCalibration(VBox):
+    """The fields of a calibration, shown for data in which something of it is missing, until there are others.
+
+    Parameters
+    ----------
+    on_change, on_error : callable
+        As of :class:`CalibrationEditor`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> missing = MissingCalibration(lambda **changes: None, lambda text: None)
+    >>> missing.show(Dataset(np.ones((2, 2, 8, 8)))); missing.shown
+    True
+    >>> missing.show(None); missing.shown
+    False
+    """
+
+    def __init__(self, on_change: Callable[..., Any], on_error: Callable[[str], Any]) -> None:
+        self._of: Any = None  # the patterns whose calibration was incomplete
+        self.words: HTML = text_label("", "pty-status")
+        self.editor = CalibrationEditor(on_change, on_error)
+        self.editor.from_disk.layout.display = "none"  # the dataset browser has measured the disk
+        super().__init__([self.words, self.editor], layout={"display": "none"})
+        self.add_class("pty-panel")
+        self.add_class("pty-missing")
+
+    @property
+    def shown(self) -> bool:
+        """Whether it is to be seen."""
+        return self.layout.display == ""
+
+    def show(self, dataset: Dataset | None) -> None:
+        """Show these data's calibration where something is missing, or was."""
+        if dataset is None:
+            self._of = None
+            self.layout.display = "none"
+            return
+        summary = summary_of(dataset)
+        if summary.missing:
+            self._of = id(dataset.data)
+        elif self._of != id(dataset.data):
+            self.layout.display = "none"
+            return
+        text = f"{summary.to_give('widget')}." if summary.missing else COMPLETE
+        set_text(self.words, typeset(text))
+        self.words.remove_class("pty-good" if summary.missing else "pty-warn")
+        self.words.add_class("pty-warn" if summary.missing else "pty-good")
+        self.editor.show(dataset.calibration)
+        self.layout.display = ""
+
+
+__all__ = ["MissingCalibration"]
