@@ -101,6 +101,7 @@ class VirtualImager:
             whole = part is dataset or part.scan_shape == dataset.scan_shape
             self._pixels = (np.empty if whole else np.zeros)((qy * qx, ry * rx), dataset.dtype)
             self._copy(part, 0)
+            self._held = part.scan_shape[0] * rx  # positions; others are still to come
             self._total = self._sum(np.flatnonzero(self._good))
         else:
             self._sample = _Sample(dataset)
@@ -120,10 +121,9 @@ class VirtualImager:
         elif rows > first:
             new = dataclasses.replace(dataset, scan_mask=None).crop(scan=(first, rows, 0, columns))
             self._copy(new, first)
-            here = slice(first * columns, rows * columns)
-            total, good = self._total.copy(), np.flatnonzero(self._good)
-            total[here] = self._pixels[good, here].sum(0, dtype=np.float64)
-            self._total = total
+            total = self._total.copy()
+            total += self._sum(np.flatnonzero(self._good), slice(first * columns, rows * columns))
+            self._total, self._held = total, rows * columns
         self.dataset = dataset
 
     def _copy(self, part: Dataset, first: int) -> None:
@@ -199,10 +199,14 @@ class VirtualImager:
             return self.dataset.mean_pattern()
         return self._sample.mean_pattern()
 
-    def _sum(self, chosen: np.ndarray) -> np.ndarray:
-        out = np.zeros(self._pixels.shape[1])  # type: ignore[union-attr]  # called where pixels are kept only
+    def _sum(self, chosen: np.ndarray, here: slice | None = None) -> np.ndarray:
+        """Sums over pixels, of all positions that are held or of some of them; 0 of others."""
+        assert self._pixels is not None  # called where pixels are kept only
+        here = slice(self._held) if here is None else here
+        out = np.zeros(self._pixels.shape[1])
+        part, held = out[here], self._pixels[:, here]
         for start in range(0, len(chosen), 256):
-            out += self._pixels[chosen[start : start + 256]].sum(0, dtype=np.float64)  # type: ignore[index]  # called where pixels are kept only
+            part += held[chosen[start : start + 256]].sum(0, dtype=np.float64)
         return out
 
 

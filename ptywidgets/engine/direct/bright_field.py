@@ -184,10 +184,7 @@ def bright_field(
         free = memory.available_memory()
         limit = STACK_LIMIT if free is None else min(STACK_LIMIT, STACK_SHARE * free)
         binning = max(1, math.ceil(math.sqrt(pixels / limit)))
-    tall, wide = calibration.relative_pixels
-    side = 2 * math.ceil(radius / binning / min(tall, wide)) + 1
-    index = (np.arange(side) - (side - 1) / 2) * binning
-    inside = np.hypot(index[:, None] * tall, index[None] * wide) <= radius
+    index, inside = _inside(source, radius, binning)
     images = _on_whole_scan(source, origin, inside, binning)
     tilts = np.stack(np.broadcast_arrays(index[:, None], index[None]), axis=-1)[inside] * calibration.q_pixels
     return BrightField(
@@ -204,6 +201,47 @@ def bright_field(
     )
 
 
+def with_more_rows(bright: BrightField, source: Dataset, measurement: Measurement, first: int) -> BrightField:
+    """The bright field of a scan that is being written, with the rows that have come since; only these are read.
+
+    Parameters
+    ----------
+    bright : BrightField
+        Of the first rows of the same data.
+    source : Dataset
+    measurement : Measurement
+        Of the rows that are there now. What was gathered about an origin that has been fitted anew since stays.
+    first : int
+        The first row that is not in it.
+    """
+    source = repaired(left_out_alike(source, measurement))
+    part = measured_rows(source)
+    rows = part.scan_shape[0]
+    if rows <= first:
+        return bright
+    inside = _inside(source, bright.radius / mean_of(source.calibration.q_pixels), bright.binning)[1]
+    new = part.crop(scan=(first, rows, 0, part.scan_shape[1]))
+    more = fill_positions(_gathered(new, measurement.origin[:, first:rows], inside, bright.binning), new.scan_mask)
+    return replace(bright, images=_filled_up(np.concatenate([bright.images[:, :first], more], 1), source.scan_shape[0]))
+
+
+def _inside(source: Dataset, radius: float, binning: int) -> tuple[np.ndarray, np.ndarray]:
+    """Places along an axis of the detector, from the origin, and which pixels (side, side) of them are in the disk."""
+    tall, wide = source.calibration.relative_pixels
+    side = 2 * math.ceil(radius / binning / min(tall, wide)) + 1
+    index = (np.arange(side) - (side - 1) / 2) * binning
+    return index, np.hypot(index[:, None] * tall, index[None] * wide) <= radius
+
+
+def _filled_up(images: np.ndarray, rows: int) -> np.ndarray:
+    """Images (K, n, Rx) of all rows of a scan: in those that are still to come each is its own mean."""
+    missing = rows - images.shape[1]
+    if not missing:
+        return images
+    flat = images.mean((1, 2), dtype=np.float64).astype(images.dtype)[:, None, None]
+    return np.concatenate([images, np.broadcast_to(flat, (len(images), missing, images.shape[2]))], 1)
+
+
 def aperture_radius(source: Dataset) -> float:
     """Radius of the aperture in detector pixels; in square ones of the same area, where they are not."""
     if source.calibration.semiangle:
@@ -216,11 +254,7 @@ def _on_whole_scan(source: Dataset, origin: np.ndarray, inside: np.ndarray, binn
     part = measured_rows(source)
     rows = part.scan_shape[0]
     images = fill_positions(_gathered(part, origin[:, :rows], inside, binning), part.scan_mask)
-    missing = source.scan_shape[0] - rows
-    if not missing:
-        return images
-    flat = images.mean((1, 2), dtype=np.float64).astype(images.dtype)[:, None, None]
-    return np.concatenate([images, np.broadcast_to(flat, (len(images), missing, images.shape[2]))], 1)
+    return _filled_up(images, source.scan_shape[0])
 
 
 def _gathered(source: Dataset, origin: np.ndarray, inside: np.ndarray, binning: int) -> np.ndarray:

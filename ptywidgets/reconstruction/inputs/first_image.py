@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING, Any
 
 from ptywidgets.engine import direct
 from ptywidgets.engine.core.errors import look_up
 from ptywidgets.engine.core.params import check_options
+from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.engine.direct import BrightField, DirectImage, bright_field, start_object
-from ptywidgets.engine.preprocess import wrapped_angle
+from ptywidgets.engine.direct.bright_field import aperture_radius, with_more_rows
+from ptywidgets.engine.preprocess import Measurement, wrapped_angle
 
 if TYPE_CHECKING:
     from ptywidgets.reconstruction.reconstruction import Reconstruction
 
 METHODS = ("dpc", "parallax", "ssb", "obf", "wdd")
+WHILE_ROWS_COME = 12.0  # detector pixels, radius of the aperture in an image of rows that are still coming
 SAME = 2.0  # degrees: an image is still a start for data that are read with a rotation so near to its own
 
 
@@ -25,6 +29,7 @@ class FirstImage:
         self.recon = recon
         self.began_from = "empty"  # what the present run began from, for the record
         self._bright: tuple[Any, BrightField] | None = None
+        self._rows: int | None = None  # that it was gathered from, of a scan that is still being written
 
     def bright_field(self) -> BrightField:
         """The scan images of the aperture's detector pixels; kept until the data or their origin change."""
@@ -32,8 +37,19 @@ class FirstImage:
         dataset, measurement = inputs.data(), recon.measurement or inputs.prepare_now()
         gathered = (dataset.data, dataset.calibration, measurement.origin)
         if self._bright is None or not _alike(self._bright[0], gathered):
-            self._bright = (gathered, bright_field(dataset, measurement))
+            bright = self._with_rows(dataset, measurement) or bright_field(dataset, measurement, binning=_live(dataset))
+            self._rows = measurement.rows_there
+            self._bright = (gathered, bright)
         return self._bright[1].turned(measurement.rotation, measurement.transpose)
+
+    def _with_rows(self, dataset: Dataset, measurement: Measurement) -> BrightField | None:
+        """What was gathered with the rows that have come since; None where all has to be gathered."""
+        if self._bright is None or self._rows is None or measurement.rows_there is None:
+            return None
+        (data, calibration, _), bright = self._bright
+        if data is not dataset.data or calibration != dataset.calibration or self._rows > measurement.rows_there:
+            return None
+        return with_more_rows(bright, dataset, measurement, self._rows)
 
     def direct(self, /, method: str = "ssb", **options: Any) -> DirectImage:
         """The phase by a direct method, with the present rotation and aberrations.
@@ -104,6 +120,13 @@ class FirstImage:
             return problem
         self.began_from = repr(image)
         return dataclasses.replace(problem, initial_object=start_object(image, problem))
+
+
+def _live(dataset: Dataset) -> int | None:
+    """Detector pixels that are summed while rows are coming, so that an image keeps up with them."""
+    if not dataset.source.follow or dataset.scan_mask is None:
+        return None
+    return max(1, math.ceil(aperture_radius(dataset) / WHILE_ROWS_COME))
 
 
 def _alike(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:

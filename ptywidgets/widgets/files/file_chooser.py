@@ -203,7 +203,7 @@ class FileChooser(Panel):
     # ---------------------------------------------------------------- folders
 
     def _go(self, path: str | os.PathLike[str] | None, enter: bool = False) -> None:
-        """List a folder; of a file, or of a data set that is not to be entered, the one that it is in, and choose it."""
+        """List a folder; of a file, or of a data set that is not to be entered, the one it is in, and choose it."""
         if path is None or not str(path).strip():
             self._show_place()
             return

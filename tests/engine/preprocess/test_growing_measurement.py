@@ -10,7 +10,7 @@ import pytest
 from ptywidgets import samples
 from ptywidgets.engine.calibrate import calibrate
 from ptywidgets.engine.data.dataset import Dataset
-from ptywidgets.engine.direct.bright_field import bright_field
+from ptywidgets.engine.direct.bright_field import bright_field, with_more_rows
 from ptywidgets.engine.io import read
 from ptywidgets.engine.io.growing.follower import Follower
 from ptywidgets.engine.preprocess.growing import GrowingMeasurement
@@ -119,3 +119,19 @@ def test_a_frame_that_is_left_out_stays_so(tmp_path, duck):
     measurement = GrowingMeasurement().of(follower.dataset, Preparation())
     assert np.argwhere(~measurement.scan_mask[:6]).tolist() == [[2, 3]]
     assert any("1 frame" in note for note in measurement.notes)
+
+
+def test_the_bright_field_takes_rows_in(tmp_path, duck):
+    scan = Scan(tmp_path / "a.raw", duck)
+    follower = follower_of(scan, 8)
+    few = bright_field(follower.dataset, prepare(follower.dataset), binning=2)
+    scan.write(17)
+    follower.scan.finish()
+    follower.look()
+    measurement = prepare(follower.dataset)
+    grown = with_more_rows(few, follower.dataset, measurement, 8)
+    whole = bright_field(follower.dataset, measurement, binning=2)
+    np.testing.assert_array_equal(grown.images[:, :8], few.images[:, :8])
+    np.testing.assert_array_equal(grown.images[:, 8:17], whole.images[:, 8:17])
+    assert grown.images.shape == whole.images.shape and not np.ptp(grown.images[:, 17:], axis=(1, 2)).any()
+    assert with_more_rows(grown, follower.dataset, measurement, 17) is grown
