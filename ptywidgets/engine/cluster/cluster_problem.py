@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -25,13 +25,10 @@ from ptywidgets.engine.models.curvature import Direction
 from ptywidgets.engine.models.gradients import Gradients
 from ptywidgets.engine.problem.problem import Problem
 
-if TYPE_CHECKING:
-    from ptywidgets.engine.solve.plan import Plan
-
 Result = TypeVar("Result")
 SHARDS = 2  # for each worker: where one is lost, its work is shared by the others
 FEW = 1 / 256  # of all positions: so few are asked of the client, which costs less than to send them directions
-LARGER = 2  # batches of conjugate gradients that each shard has a part of at once: a request costs tens of milliseconds
+LARGER = 32  # batches of conjugate gradients for each shard at once: what comes back is as large as the object
 ROUNDS = 8  # batches of a sweep that a shard does by itself, before all are merged
 
 
@@ -140,10 +137,11 @@ class ClusterProblem(Problem):
 
     # ---------------------------------------------------------------- the loop
 
-    def batches(self, order: np.ndarray, size: int | None, plan: Plan | None = None) -> list[np.ndarray]:
+    def batches(self, order: np.ndarray, size: int | None, plan: Any = None) -> list[np.ndarray]:
         """An order, cut into batches: larger ones where a plan makes no other step for that.
 
-        Conjugate gradients make one step in an iteration, and a Stop does not wait for a batch here. A sweep goes
+        Conjugate gradients make one step in an iteration, and a Stop does not wait for a batch here (but the next request
+        to a worker does, for some seconds). A sweep goes
         through :data:`ROUNDS` batches in every shard before all are merged. Refinements, which act after every batch,
         do so as often as in one process.
         """

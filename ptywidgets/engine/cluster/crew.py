@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +15,7 @@ from ptywidgets.engine.cluster.counts import Elsewhere, Stored, checksum, read_s
 from ptywidgets.engine.cluster.shards import Box, divided, nbytes
 from ptywidgets.engine.core.errors import ClusterError
 from ptywidgets.engine.core.state import State
-
-if TYPE_CHECKING:
-    from ptywidgets.engine.problem.problem import Problem
+from ptywidgets.engine.problem.problem import Problem
 
 TRIES = 5  # times that one shard's work may be lost before it is asked what the workers die of
 KEPT = 4  # variants of a problem that workers keep: windows, losses, with counts held out
