@@ -4,7 +4,8 @@
 
 Another process writes 4D-STEM data, row by row in pieces of odd sizes, and tells at what time each row was whole. Here
 it is measured when the browser's virtual image has that row, when the SSB image was made of it, and when the run has
-taken it in. Every pattern that is there is held against what was written, whenever rows come.
+taken it in, once all of them have begun on the first four rows. Every pattern that is there is held against what was
+written, whenever rows come.
 """
 
 from __future__ import annotations
@@ -53,10 +54,14 @@ else:
             parts += [words.encode().ljust(384, b"\\0"), flat[j].astype(">u2").tobytes()]
         return b"".join(parts)
 print("begun", flush=True)
-begun = time.time()
+begun, waits, first = time.time(), True, 0
 total = ry * rx
 while done < total:
-    due = min(total, int((time.time() - begun) * rate))
+    due = min(total, first + int((time.time() - begun) * rate))
+    if waits and done >= 4 * rx:  # until all who follow are there
+        sys.stdin.readline()
+        begun, waits, first = time.time(), False, done
+        continue
     if due <= done:
         time.sleep(0.001)
         continue
@@ -112,7 +117,7 @@ def main() -> None:
         np.save(source, patterns)
         path = Path(folder) / {"raw": "scan.raw", "mib": "scan.mib", "swmr": "scan.h5"}[options.kind]
         words = [sys.executable, "-c", WRITER, options.kind, str(path), str(source), str(options.rate)]
-        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as writer:
+        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
             measure(options, path, patterns, known, writer)
 
 
@@ -168,6 +173,14 @@ def measure(
         explorer = DirectExplorer(recon)
     if options.run:
         recon.start()
+    browser.wait(600)
+    while browser.virtual_image is None or (explorer is not None and explorer.image is None):
+        time.sleep(0.05)
+    while options.run and not recon.iteration:
+        time.sleep(0.05)
+    assert writer.stdin is not None
+    writer.stdin.write("go\n")
+    writer.stdin.flush()
     end = time.time() + 20 * ry * ry / options.rate + 120
     while time.time() < end:
         now = time.time()
@@ -190,15 +203,14 @@ def measure(
     check()
     if options.run:
         recon.wait()
-    took = max(written.values()) - min(written.values())
+    took = written[ry] - written[6]
     print(f"{options.kind}: {ry} x {ry} patterns of {options.detector} x {options.detector}, {took:.1f} s to write")
     print(f"{checked[0]} of {ry} rows read while they were written, each equal to what was written")
     print(f"{'':10}{'median':>8}{'90 %':>8}{'most':>8}{'last row':>10}   seconds behind the writer")
     for name, rows in seen.items():
-        late = [at - written[row] for row, at in rows.items() if row in written and row > 1]
+        late = [at - written[row] for row, at in rows.items() if row in written and row > 5]
         if late:
-            begun = 8 if name == "browser" else 0  # the first are waited for while all is begun
-            few = np.array(late[begun:])
+            few = np.array(late)
             print(f"{name:10}{np.median(few):8.2f}{np.quantile(few, 0.9):8.2f}{few.max():8.2f}{late[-1]:10.2f}")
     if options.run:
         print(f"{recon!r}")

@@ -102,7 +102,7 @@ class Following:
         if before is not None and scan is before.scan and dataset is not None:
             if dataset.scan_shape == scan.scan_shape:
                 return
-            recon.message = f"The scan was cropped or binned: no more rows are taken in ({before.words})."
+            recon.message = f"The scan was cropped or binned: no more rows are taken in ({before.text})."
         self.follower, self._growing = None, GrowingMeasurement()
         if before is not None:
             before.close()
