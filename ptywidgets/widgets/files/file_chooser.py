@@ -203,7 +203,7 @@ class FileChooser(Panel):
     # ---------------------------------------------------------------- folders
 
     def _go(self, path: str | os.PathLike[str] | None, enter: bool = False) -> None:
-        """List a folder; of a file, or of a data set that is not to be entered, the one it is in, and choose it."""
+        """List a folder; of a file, or a data set that is not to be entered, the one that it is in, and choose it."""
         if path is None or not str(path).strip():
             self._show_place()
             return
@@ -364,16 +364,16 @@ class FileChooser(Panel):
         self._submit("open", work, lambda found: self._opened(*found))
 
     def _opened(self, path: Path, opened: Any) -> None:
+        FileChooser._last = path.parent
         if self._on_open is None:
             self.recon.dataset = opened
+            self.path = str(path)
         else:
+            self.path = str(path)  # before, so that whoever takes it knows what it is of
             self._on_open(opened)
-        if self._closed:
-            return
-        FileChooser._last = path.parent
-        self._show_recent()
-        self.set_status(f"Opened {printable(path.name)}.", "good")
-        self.path = str(path)
+        if not self._closed:  # by whoever has taken it
+            self._show_recent()
+            self.set_status(f"Opened {printable(path.name)}.", "good")
 
     def _show_recent(self) -> None:
         paths = self.recent_files.paths()

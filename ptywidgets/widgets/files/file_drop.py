@@ -199,11 +199,11 @@ class FileDrop(anywidget.AnyWidget):
         try:
             path = self.folder.save(now.name, now.pieces)
         except (PtyError, OSError) as error:
-            words = error if isinstance(error, PtyError) else FileFormatError(
+            failure = error if isinstance(error, PtyError) else FileFormatError(
                 f"{printable(now.name, 80)} could not be kept: {printable(error.strerror or str(error))}; free some "
                 "space in the folder of temporary files."
             )  # fmt: skip
-            self._end(now.id, words)
+            self._end(now.id, failure)
             return
         self._end(now.id)
         self._done(path)

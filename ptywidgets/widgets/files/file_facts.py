@@ -6,7 +6,7 @@ import html
 from collections.abc import Callable
 from typing import Any
 
-from ipywidgets import HTML, Dropdown, Text, VBox
+from ipywidgets import HTML, Dropdown, HBox, Text, VBox
 
 from ptywidgets.engine.data.calibration import PAIRED
 from ptywidgets.engine.data.source import bins_of
@@ -65,10 +65,10 @@ class FileFacts(VBox):
         """What is shown; None where no file is chosen, or it is still being looked at."""
         return self._shown
 
-    def clear(self, words: str = CHOOSE_A_FILE) -> None:
+    def clear(self, text: str = CHOOSE_A_FILE) -> None:
         """Show no file, only these words, and forget what was filled in."""
         self._shown = None
-        self.about.value = f'<div class="pty-about"><p class="pty-note">{html.escape(words)}</p></div>'
+        self.about.value = f'<div class="pty-about"><p class="pty-note">{html.escape(text)}</p></div>'
         with self._quiet:
             for name, field in self.fields.items():
                 control = self._input(name)
@@ -87,7 +87,7 @@ class FileFacts(VBox):
         """Show what a file is, and fields for what it asks; what was filled in for this file stays."""
         with self._quiet:
             if summary.arrays:
-                _offer(self.dataset, [(words, at) for at, words in summary.arrays])
+                _offer(self.dataset, [(text, at) for at, text in summary.arrays])
             if summary.scans:
                 scans = [(f"number {n}", n) for n in range(summary.scans)]
                 _offer(self.choose, [*scans, ("the sum of all", "sum")])
@@ -132,11 +132,9 @@ def _text(doc: str, placeholder: str = "") -> Text:
     return Text("", placeholder=placeholder, continuous_update=False, layout={"width": "150px"}, **tip(doc))
 
 
-def _field(label: str, control: Any) -> Any:
+def _field(label: str, control: Any) -> HBox:
     control.layout.max_width = "100%"
-    row = toolbar(text_label(label), control)
-    row.layout = {**ROW, "max_width": "100%"}
-    return row
+    return HBox([text_label(label), control], layout={**ROW, "max_width": "100%"})
 
 
 def _offer(control: Dropdown, options: list[tuple[str, Any]]) -> None:
@@ -147,8 +145,8 @@ def _offer(control: Dropdown, options: list[tuple[str, Any]]) -> None:
 
 
 def _in_html(summary: FileSummary) -> str:
-    pairs = [(html.escape(name), html.escape(typeset(words))) for name, words in summary.rows()]
-    rows = "".join(f"<span>{name}</span><span>{words}</span>" for name, words in pairs)
+    pairs = [(html.escape(name), html.escape(typeset(text))) for name, text in summary.rows()]
+    rows = "".join(f"<span>{name}</span><span>{text}</span>" for name, text in pairs)
     parts = [f"<b>{html.escape(printable(summary.path.name))}</b>"]
     parts += [f'<div class="pty-facts">{rows}</div>'] if rows else []
     kind = "warn" if summary.asked else "bad"  # what is only to be answered is no fault

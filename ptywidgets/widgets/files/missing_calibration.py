@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -35,11 +36,11 @@ class MissingCalibration(VBox):
     """
 
     def __init__(self, on_change: Callable[..., Any], on_error: Callable[[str], Any]) -> None:
-        self._of: Any = None  # the patterns whose calibration was incomplete
-        self.words: HTML = text_label("", "pty-status")
+        self._of: Callable[[], Any] = _nothing  # the patterns whose calibration was incomplete, which it does not keep
+        self.text: HTML = text_label("", "pty-status")
         self.editor = CalibrationEditor(on_change, on_error)
         self.editor.from_disk.layout.display = "none"  # the dataset browser has measured the disk
-        super().__init__([self.words, self.editor], layout={"display": "none"})
+        super().__init__([self.text, self.editor], layout={"display": "none"})
         self.add_class("pty-panel")
         self.add_class("pty-missing")
 
@@ -51,21 +52,32 @@ class MissingCalibration(VBox):
     def show(self, dataset: Dataset | None) -> None:
         """Show these data's calibration where something is missing, or was."""
         if dataset is None:
-            self._of = None
+            self._of = _nothing
             self.layout.display = "none"
             return
         summary = summary_of(dataset)
         if summary.missing:
-            self._of = id(dataset.data)
-        elif self._of != id(dataset.data):
+            self._of = _reference(dataset.data)
+        elif self._of() is not dataset.data:
             self.layout.display = "none"
             return
         text = f"{summary.to_give('widget')}." if summary.missing else COMPLETE
-        set_text(self.words, typeset(text))
-        self.words.remove_class("pty-good" if summary.missing else "pty-warn")
-        self.words.add_class("pty-warn" if summary.missing else "pty-good")
+        set_text(self.text, typeset(text))
+        self.text.remove_class("pty-good" if summary.missing else "pty-warn")
+        self.text.add_class("pty-warn" if summary.missing else "pty-good")
         self.editor.show(dataset.calibration)
         self.layout.display = ""
+
+
+def _nothing() -> None:
+    return None
+
+
+def _reference(data: Any) -> Callable[[], Any]:
+    try:
+        return weakref.ref(data)
+    except TypeError:  # of a kind that cannot be referred to so
+        return _nothing
 
 
 __all__ = ["MissingCalibration"]

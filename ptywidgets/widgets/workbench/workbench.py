@@ -152,16 +152,17 @@ class Workbench(Panel):
 
     def _take_chosen(self, recon: Reconstruction) -> None:
         """On the thread of the chooser, which has its own queue."""
-        self.safe_callback(self._use_chosen)(recon)
+        assert self.chooser is not None
+        self.safe_callback(self._use_chosen)(recon, self.chooser.path)
 
-    def _use_chosen(self, recon: Reconstruction) -> None:
+    def _use_chosen(self, recon: Reconstruction, path: str) -> None:
         self.use(recon)
-        path = recon.dataset.path if recon.dataset is not None else None
-        self.set_silently(self.path, "" if path is None else printable(str(path), 4000))
+        shown = printable(path, 4000)
+        self.set_silently(self.path, shown)
         self._ask_no_scan()
         self.set_silently(self.browse, False)
         self._browse(False)
-        self.set_status(f"Opened {'the file' if path is None else printable(str(path))}.", "good")
+        self.set_status(f"Opened {shown}.", "good")
 
     def _calibrate(self, **changes: Any) -> None:
         try:

@@ -83,8 +83,8 @@ def test_choosing_tells_what_a_file_is(chooser):
     sent(chooser, "choose", "scan.blo")
     assert chooser.selected.endswith("scan.blo") and chooser.summary.shape == (3, 4, 16, 16)
     about = chooser.facts.about.value
-    for words in ("NanoMegas .blo", "3 x 4 positions", "16 x 16 px, uint8", "80 keV, from the file", "not known"):
-        assert words in about
+    for text in ("NanoMegas .blo", "3 x 4 positions", "16 x 16 px, uint8", "80 keV, from the file", "not known"):
+        assert text in about
     assert "To reconstruct, give one of: semi-angle (mrad), q pixel (Å⁻¹)" in about
     assert not chooser.opener.disabled and chooser.enterer.layout.display == "none"
     sent(chooser, "choose", "session")
@@ -101,12 +101,12 @@ def test_a_file_becomes_the_data_and_what_is_missing_is_asked_for(chooser):
     chooser.opener.click()
     chooser.wait()
     assert recon.dataset.name == "scan" and opened == [chooser.selected]
-    assert chooser.missing.shown and "semi-angle" in chooser.missing.words.value
+    assert chooser.missing.shown and "semi-angle" in chooser.missing.text.value
     chooser.missing.editor.fields["semiangle"].input.value = "many"
     assert chooser.status_line.kind == "bad"
     chooser.missing.editor.fields["semiangle"].input.value = "20"
     assert recon.dataset.calibration.semiangle == 20
-    assert chooser.missing.shown and "complete" in chooser.missing.words.value, "it goes away under one's hands"
+    assert chooser.missing.shown and "complete" in chooser.missing.text.value, "it goes away under one's hands"
     chooser.recon.dataset = pw.samples.ducky("tiny")
     assert not chooser.missing.shown
 

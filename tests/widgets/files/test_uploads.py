@@ -47,7 +47,7 @@ def test_files_that_belong_together_lie_together_and_none_is_written_over(drop):
 
 
 @pytest.mark.parametrize(
-    ("messages", "words"),
+    ("messages", "text"),
     [
         ([{"type": "begin", "id": "a", "name": "big", "size": 101}], "big has 101 B; expected at most 100 B"),
         ([{"type": "begin", "id": "a", "name": "big", "size": "many"}], "big has many"),
@@ -57,11 +57,11 @@ def test_files_that_belong_together_lie_together_and_none_is_written_over(drop):
         ([{"type": "refused", "name": "big", "size": 1e12}], "big has 1 TB"),
     ],
 )
-def test_what_is_not_taken_is_told(drop, messages, words):
+def test_what_is_not_taken_is_told(drop, messages, text):
     for message in messages:
         receive(drop, **message)
     (error,) = drop.errors
-    assert isinstance(error, PtyError) and words in str(error) and not drop.paths
+    assert isinstance(error, PtyError) and text in str(error) and not drop.paths
 
 
 def test_more_than_was_said_is_not_taken(drop):

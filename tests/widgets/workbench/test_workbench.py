@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from ptywidgets import Dataset, Reconstruction
+from ptywidgets import Dataset, Reconstruction, write
 from ptywidgets.engine.core.errors import ParameterError
 from ptywidgets.testing.record_files import blo_file
 from ptywidgets.widgets.workbench import workbench
@@ -212,7 +212,7 @@ def test_a_file_is_chosen_calibrated_and_reconstructed(tmp_path, data):
     assert bench.status_line.kind == "bad"
     for name, text in (("scan_step", "1.5"), ("semiangle", "20"), ("q_pixel", "0.05")):
         fields[name].input.value = text
-    assert "calibration complete" in done(bench) and "complete" in bench.missing.words.value
+    assert "calibration complete" in done(bench) and "complete" in bench.missing.text.value
     assert bench.select("Data").calibration.fields["semiangle"].value == 20
     bench.auto.click()
     bench.start.wait()
@@ -235,13 +235,24 @@ def test_it_looks_where_the_data_are(tmp_path, data):
     bench.close()
 
 
+def test_what_cannot_be_opened_leaves_the_data_on_the_bench(bench, tmp_path, data):
+    saved = Reconstruction(data, defocus=250).run(1).save(tmp_path / "saved.h5")  # of data that came as an array
+    before = bench.recon
+    bench.browse.value = True
+    bench.chooser.select(saved)
+    bench.chooser.opener.click()
+    bench.chooser.wait()
+    assert "came as an array" in bench.chooser.status_text and bench.recon is before and bench.browse.value
+
+
 def test_a_saved_reconstruction_is_opened_from_the_folders(tmp_path, data):
-    saved = Reconstruction(data, defocus=250).run(1).save(tmp_path / "saved.h5")
+    write(tmp_path / "duck.h5", data)
+    saved = Reconstruction.open(tmp_path / "duck.h5", defocus=250).run(1).save(tmp_path / "saved.h5")
     bench = Workbench()
     bench.browse.value = True
     bench.chooser.select(saved)
     bench.chooser.opener.click()
     bench.chooser.wait()
     bench.wait()
-    assert "reconstructed" in done(bench) and "Opened the file" in bench.status_text
+    assert "reconstructed" in done(bench) and f"Opened {saved}" in bench.status_text
     bench.close()
