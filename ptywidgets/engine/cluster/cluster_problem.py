@@ -141,8 +141,8 @@ class ClusterProblem(Problem):
         """An order, cut into batches: larger ones where a plan makes no other step for that.
 
         Conjugate gradients make one step in an iteration, and a Stop does not wait for a batch here (but the next
-        request to a worker does, for some seconds). A sweep goes through :data:`ROUNDS` batches in every shard before all are merged. Refinements, which act after every batch,
-        do so as often as in one process.
+        request to a worker does, for some seconds). A sweep goes through :data:`ROUNDS` batches in every
+        shard before all are merged. Refinements, which act after every batch, do so as often as in one process.
         """
         times = 1
         if plan is not None and self.remote and not plan.refinements:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import zlib
@@ -12,12 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.core.errors import DataError, PtyError
+from ptywidgets.engine.core.errors import DataError, InsufficientMemory, PtyError
+from ptywidgets.engine.data.array_views import MappedArray, by_pattern
 from ptywidgets.engine.data.dataset import Dataset
-from ptywidgets.engine.data.mapped import MappedArray
+from ptywidgets.engine.data.dataset_checks import check_memory
+from ptywidgets.engine.data.streamed_counts import StreamedCounts
+from ptywidgets.engine.preprocess.in_reach import fits_in_memory
 from ptywidgets.engine.preprocess.measurement import Measurement
 
 BLOCK = 64_000_000  # bytes that are read at once
+PATTERNS = 64  # that a checksum is made of at once
 SAMPLE = 16  # patterns of a shard that are compared where the client does not hold all of them in memory
 
 
@@ -61,10 +66,35 @@ class Stored:
         mine = np.stack([np.asarray(counts[n]) for n in (0, -1)])
         return stored if np.array_equal(stored.read(places), mine, equal_nan=mine.dtype.kind == "f") else None
 
+    def open(self) -> Any:
+        """The array of the whole scan."""
+        found = pickle.loads(self.array)
+        return found.open() if isinstance(found, MappedArray) else found
+
+    def streamed(self, data: Any, places: np.ndarray) -> StreamedCounts | None:
+        """The same as :meth:`read` of an opened array, without reading, of what is too large for this process's
+        memory; None where it is not.
+
+        Raises
+        ------
+        DataError
+            When it is, and the patterns do not lie one by one in the file.
+        """
+        nbytes = len(places) * math.prod(data.shape[2:]) * self.dtype.itemsize
+        if fits_in_memory(nbytes):
+            return None
+        if by_pattern(data):
+            return StreamedCounts(data, places)
+        check_memory(
+            nbytes,
+            "a worker's part of the counts",
+            "have more workers, or write the data once as they are: ptywidgets convert IN OUT.h5",
+        )
+        return None
+
     def read(self, places: np.ndarray) -> np.ndarray:
         """Counts (B, Qy, Qx) at places of the scan (B,), ascending, counted row by row."""
-        found = pickle.loads(self.array)
-        data = found.open() if isinstance(found, MappedArray) else found
+        data = self.open()
         rows, columns = np.divmod(places, self.scan_shape[1])
         (y0, y1), (x0, x1) = ((int(n.min()), int(n.max()) + 1) for n in (rows, columns))
         out = np.empty((len(places), *data.shape[2:]), self.dtype)
@@ -83,8 +113,9 @@ class Stored:
         return np.unique(np.linspace(0, count - 1, SAMPLE).astype(int))
 
 
-def read_shard(stored: Stored, places: np.ndarray, expected: int) -> np.ndarray | Elsewhere:
-    """A shard's counts, read by a worker; where it does not see a file, that it does not.
+def read_shard(stored: Stored, places: np.ndarray, expected: int) -> np.ndarray | StreamedCounts | Elsewhere:
+    """A shard's counts, read by a worker, or where they are too large for its memory, read as it works; where it does
+    not see a file, that it does not.
 
     Raises
     ------
@@ -98,10 +129,14 @@ def read_shard(stored: Stored, places: np.ndarray, expected: int) -> np.ndarray 
             raise another(path, f"has {os.path.getsize(path)} bytes, and not {size}")
     path = stored.files[0][0]
     try:
-        counts = stored.read(places)
+        data = stored.open()
+        large = stored.streamed(data, places)
+        counts = stored.read(places) if large is None else large
+    except InsufficientMemory:
+        raise
     except (OSError, PtyError, IndexError) as error:
         raise another(path, f"cannot be read as these data ({error})") from None
-    if checksum(counts[stored.compared(len(counts))]) != expected:
+    if checksum(counts, stored.compared(len(counts))) != expected:
         raise another(path, "holds other patterns")
     return counts
 
@@ -114,16 +149,20 @@ def another(path: str, words: str) -> DataError:
     )
 
 
-def checksum(counts: np.ndarray) -> int:
-    """CRC-32 of the values, whatever the byte order they are stored in.
+def checksum(counts: Any, indices: np.ndarray) -> int:
+    """CRC-32 of the values of some patterns, whatever the byte order they are stored in.
 
     Examples
     --------
-    >>> checksum(np.arange(3, dtype=">u2")) == checksum(np.arange(3, dtype="<u2"))
+    >>> checksum(np.arange(3, dtype=">u2"), np.arange(2)) == checksum(np.arange(2, dtype="<u2"), np.arange(2))
     True
     """
-    plain = np.ascontiguousarray(counts, counts.dtype.newbyteorder("<"))
-    return zlib.crc32(plain.view(np.uint8).data if plain.size else b"")
+    found = 0
+    for part in np.array_split(indices, max(1, len(indices) // PATTERNS)):
+        few = np.asarray(counts[part])
+        plain = np.ascontiguousarray(few, few.dtype.newbyteorder("<"))
+        found = zlib.crc32(plain.view(np.uint8).data if plain.size else b"", found)
+    return found
 
 
 def _is_mapped(array: Any) -> bool:

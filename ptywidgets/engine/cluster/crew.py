@@ -247,7 +247,7 @@ class Crew:
             at, own = self._at[number], self.shards[number]
             if self._stored is None or at in self._blind:
                 continue
-            expected = checksum(taken(self.counts, own[self._stored.compared(len(own))]))
+            expected = checksum(self.counts, own[self._stored.compared(len(own))])
             key = self._key("read")
             reading[number] = self.workers.submit(at, key, read_shard, self._stored, self._scan_places[own], expected)
             seen[number] = at, self.workers.submit(at, f"{key}-seen", _unseen, reading[number])

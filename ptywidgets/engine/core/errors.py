@@ -23,6 +23,10 @@ class DataError(PtyError):
     """The patterns themselves cannot be used: wrong shape, NaN, negative counts, empty."""
 
 
+class InsufficientMemory(DataError):
+    """The data, or what is made of them, need more memory than is free."""
+
+
 class InsufficientData(DataError):
     """There is too little data to tell what was asked: too few scan positions, or too few detector pixels."""
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ptywidgets.engine.core import memory
-from ptywidgets.engine.core.errors import DataError
+from ptywidgets.engine.core.errors import DataError, InsufficientMemory
 from ptywidgets.engine.core.protocols import Backend
 
 
@@ -91,14 +91,14 @@ def checked_bins(axes: str, bins: Any, shape: tuple[int, int]) -> tuple[int, int
 
 
 def check_memory(nbytes: float, what: str, advice: str = "", backend: Backend | None = None) -> None:
-    """Raise a DataError when `nbytes` are more than can still be had, by this process or on a backend's device; silent
-    where that is not known."""
+    """Raise an InsufficientMemory, a DataError, when `nbytes` are more than can still be had, by this process or on a
+    backend's device; silent where that is not known."""
     if nbytes < 1e7:
         return
     free = memory.available_memory() if backend is None else backend.free_memory()
     if free is not None and nbytes > free:
         hint = f"; {advice}." if advice else "."
-        raise DataError(f"{what} needs {in_bytes(nbytes)} of memory and {in_bytes(free)} are free{hint}")
+        raise InsufficientMemory(f"{what} needs {in_bytes(nbytes)} of memory and {in_bytes(free)} are free{hint}")
 
 
 def check_patterns(data: Any, ndim: int, axes: str, advice: str) -> None:

@@ -7,8 +7,11 @@ import pytest
 
 from ptywidgets import read, samples, write
 from ptywidgets.engine import prepare
+from ptywidgets.engine.cluster import counts as module
 from ptywidgets.engine.cluster.counts import Elsewhere, Stored, checksum, read_shard
-from ptywidgets.engine.core.errors import DataError
+from ptywidgets.engine.core.errors import DataError, InsufficientMemory
+from ptywidgets.engine.data.dataset_checks import check_memory
+from ptywidgets.engine.data.streamed_counts import StreamedCounts
 
 PLACES = np.array([3, 4, 17, 60, 143])
 
@@ -41,7 +44,7 @@ def stored(path):
 
 
 def expected_of(stored, counts, places):
-    return checksum(counts[places][stored.compared(len(places))])
+    return checksum(counts, places[stored.compared(len(places))])
 
 
 def test_a_worker_reads_what_the_client_has(stored):
@@ -55,6 +58,22 @@ def test_blocks_of_a_few_rows_are_the_same(stored, monkeypatch):
     found, counts = stored
     monkeypatch.setattr("ptywidgets.engine.cluster.counts.BLOCK", 1)
     np.testing.assert_array_equal(found.read(PLACES), counts[PLACES])
+
+
+def test_what_is_larger_than_a_worker_s_memory_is_read_as_it_works(stored, path, monkeypatch):
+    found, counts = stored
+    expected = expected_of(found, counts, PLACES)
+    monkeypatch.setattr(module, "fits_in_memory", lambda _: False)
+    read = read_shard(found, PLACES, expected)
+    if path.suffix == ".h5":  # in chunks: each is read whole
+        assert isinstance(read, np.ndarray)
+        monkeypatch.setattr("ptywidgets.engine.core.memory.available_memory", lambda: 1000.0)
+        monkeypatch.setattr(module, "check_memory", lambda nbytes, *words: check_memory(nbytes + 1e7, *words))
+        with pytest.raises(InsufficientMemory, match=r"a worker's part of the counts needs .*; have more workers"):
+            read_shard(found, PLACES, expected)
+    else:
+        assert isinstance(read, StreamedCounts)
+    np.testing.assert_array_equal(read[:], counts[PLACES])
 
 
 def test_a_file_that_is_not_there_is_told(stored, path):
