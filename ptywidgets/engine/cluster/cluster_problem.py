@@ -140,8 +140,8 @@ class ClusterProblem(Problem):
     def batches(self, order: np.ndarray, size: int | None, plan: Any = None) -> list[np.ndarray]:
         """An order, cut into batches: larger ones where a plan makes no other step for that.
 
-        Conjugate gradients make one step in an iteration, and a Stop does not wait for a batch here (but the next request
-        to a worker does, for some seconds). A sweep goes
+        Conjugate gradients make one step an iteration, and a Stop does not wait for a batch here; the next request to
+        a worker may have to, for some seconds. A sweep goes
         through :data:`ROUNDS` batches in every shard before all are merged. Refinements, which act after every batch,
         do so as often as in one process.
         """
