@@ -140,28 +140,46 @@ def scores(case: Case, problem: Problem, crews: dict[str, ClusterProblem]) -> No
 
 
 def speed(problem: Problem, crews: dict[str, ClusterProblem], pairs: int) -> None:
-    """Seconds of an iteration of conjugate gradients, in turns; efficiency by pairs; bytes."""
+    """Seconds of an iteration of conjugate gradients, in turns; efficiency by pairs; bytes.
+
+    Where others use the machine, seconds say nothing. Processor seconds do: of the busiest worker, and of the client
+    with its scheduler, as if it worked only while the workers wait.
+    """
     split = {name: one.with_held_out() for name, one in {"one process": problem, **crews}.items()}
     plan = Plan(iterations=pairs + 2, algorithm=ConjugateGradient(), batch=256, constraints=())
     runs = {name: iterate(one, plan) for name, one in split.items()}
     seconds: dict[str, list[float]] = {name: [] for name in runs}
+    own: dict[str, list[float]] = {name: [] for name in runs}
     before: dict[str, Any] = {}
     for number in range(pairs + 2):
+        if number == 2:  # the first two load, compile and send
+            before = {name: (crew.hands.moved.copy(), busy(crew)) for name, crew in crews.items()}
         for name, run in runs.items():
-            begun = time.perf_counter()
+            begun, used = time.perf_counter(), time.process_time()
             next(run)
-            if number > 1:  # the first two load, compile and send
+            if number > 1:
                 seconds[name].append(time.perf_counter() - begun)
-            elif name in crews and number == 1:
-                before[name] = crews[name].hands.moved.copy()
+                own[name].append(time.process_time() - used)
     for name, each in seconds.items():
         print(f"  {name}: {median(each):.3f} s an iteration ({min(each):.3f} to {max(each):.3f})")
     ratios = [a / (2 * b) for a, b in zip(seconds["1 workers"], seconds["2 workers"], strict=True)]
     print(f"  efficiency at 2 workers: median {median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})")
+    processor = {}
     for name, crew in crews.items():
-        moved = {k: (crew.hands.moved[k] - before[name][k]) / pairs / 1e6 for k in ("state", "work", "results")}
-        told = ", ".join(f"{k} {v:.2f}" for k, v in moved.items())
-        print(f"  {name}: {sum(moved.values()):.2f} MB an iteration ({told})", flush=True)
+        moved, used = before[name]
+        workers = max(now - then for now, then in zip(busy(crew), used, strict=True)) / pairs
+        processor[name] = workers + median(own[name])
+        told = {k: (crew.hands.moved[k] - moved[k]) / pairs / 1e6 for k in ("state", "work", "results")}
+        print(f"  {name}: processor seconds, the busiest worker {workers:.3f}, the client {median(own[name]):.3f}")
+        parts = ", ".join(f"{k} {v:.2f}" for k, v in told.items())
+        print(f"  {name}: {sum(told.values()):.2f} MB an iteration ({parts})", flush=True)
+    by_processor = processor["1 workers"] / (2 * processor["2 workers"])
+    print(f"  efficiency at 2 workers by processor seconds, nothing overlapping: {by_processor:.3f}", flush=True)
+
+
+def busy(crew: ClusterProblem) -> list[float]:
+    """Processor seconds that every worker has used."""
+    return [used for _, used in sorted(crew.hands.workers.client.run(time.process_time).items())]
 
 
 def kill(crew: ClusterProblem, runs: int) -> None:
