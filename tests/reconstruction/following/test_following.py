@@ -219,8 +219,8 @@ def test_rows_that_come_while_data_are_prepared(scan, monkeypatch):
     recon = scan.recon()
     plain = inputs.prepare
 
-    def slow(dataset, preparation):
-        found = plain(dataset, preparation)
+    def slow(dataset, preparation, **more):
+        found = plain(dataset, preparation, **more)
         scan.write(20)
         until(lambda: recon.dataset.scan_mask.sum() == 20 * 24)
         return found

@@ -225,10 +225,10 @@ def test_a_stop_while_tilts_are_prepared_is_heard(recon, monkeypatch):
 
     prepared = []
 
-    def slowly(*args):
+    def slowly(*args, **more):
         prepared.append(args)
         recon.request_stop()
-        return genuine(*args)
+        return genuine(*args, **more)
 
     genuine = inputs.prepare
     monkeypatch.setattr(inputs, "prepare", slowly)
