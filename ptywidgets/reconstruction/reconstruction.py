@@ -65,7 +65,7 @@ class Reconstruction(SafeTraits):
         In A; other aberrations through `optics`, for a series one or one for each tilt.
     plan : Plan, optional
         A plan of one's own makes the schedule manual; by default constraints and refinements are those of the model.
-    optics, preparation, object_type, model, schedule, device, ... : optional
+    optics, preparation, object_type, model, schedule, device, client, ... : optional
         First values of the traits of these names, where they are not to be the usual ones.
 
     Notes
@@ -98,8 +98,7 @@ class Reconstruction(SafeTraits):
     start_landscape = Instance(Landscape, allow_none=True, help="All that a search for the start has tried.")
     find_unknown = Bool(True, help="Find what nobody has given, before a run; else a defocus not given counts as 0.")
     hold = Names(
-        help='What an automatic run keeps: one or several of "aberrations", "rotation", "scan_step", "semiangle", '
-        '"q_pixel".'
+        help='An automatic run keeps one or several of "aberrations", "rotation", "scan_step", "semiangle", "q_pixel".'
     )
     object_type = Name("object type", tuple(SPECIMENS), "potential", help="The unknown: a complex object or potential.")
     model = Instance(ModelConfig, args=(), help="What the model is made of: slices, modes, coherence, diffuse.")
@@ -143,6 +142,7 @@ class Reconstruction(SafeTraits):
         autosave: FilePath | None = None,
         hold: str | Sequence[str] | None = None,
         find_unknown: bool | None = None,
+        client: Any = None,
     ) -> None:
         views, first, optics = views_and_optics(dataset, views, tilts, optics, defocus)
         self.snapshots = SnapshotChannel()
@@ -155,6 +155,7 @@ class Reconstruction(SafeTraits):
         values: dict[str, Any] = {"views": views, "preparation": preparation, "given": given, "autosave": autosave}
         values |= {"initial_image": initial_image, "object_type": object_type, "model": model, "hold": hold}
         values |= {"plan": plan, "schedule": schedule, "device": device, "look": look, "find_unknown": find_unknown}
+        values["client"] = client
         super().__init__(**{name: value for name, value in values.items() if value is not None})
         if plan is None:
             self.plan = self.plan.replace(
@@ -266,10 +267,9 @@ class Reconstruction(SafeTraits):
     object = derived("_result", Result.object)
     object_phase = derived("_result", Result.object_phase)
     object_amplitude = derived("_result", Result.object_amplitude)
-    slices = derived("_result", Result.slices)
-    depths = derived("_result", Result.depths)
-    modes = derived("_result", Result.modes)
-    occupations = derived("_result", Result.occupations)
+    slices, depths = derived("_result", Result.slices), derived("_result", Result.depths)
+    modes, occupations = derived("_result", Result.modes), derived("_result", Result.occupations)
+    cluster = derived("_result", Result.cluster)
     tds_strength = derived("_result", Result.tds_strength)
     b_factors = derived("_result", Result.b_factors)
     diffuse_profile = derived("_result", Result.diffuse_profile)

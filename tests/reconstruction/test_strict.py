@@ -65,7 +65,7 @@ def recon(ducky):
         ("defocs", 3, "did you mean 'defocus'"),
         ("thicknes", 3, "recon.model = recon.model.replace(thickness=3)"),
         ("plna", None, "did you mean 'plan'"),
-        ("nonsense", 1, "it has autosave, dataset"),
+        ("nonsense", 1, "it has autosave, client, dataset"),
         ("error", 0.1, "worked out"),
         ("losses", [], "worked out"),
         ("run", 10, "call it: run(...)"),
