@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from ptywidgets.engine.core.state import State
@@ -10,9 +11,10 @@ from ptywidgets.engine.problem.grown import grown_training
 from ptywidgets.engine.solve.iterate import steps
 from ptywidgets.engine.solve.plan import Plan
 from ptywidgets.engine.solve.schedule import automatic_schedule, prepared_for_schedule, run_stages
-from ptywidgets.reconstruction.session.worker import States
+from ptywidgets.reconstruction.session.worker import Forgotten, States
 
 if TYPE_CHECKING:
+    from ptywidgets.reconstruction.following.following import Following
     from ptywidgets.reconstruction.reconstruction import Reconstruction
 
 PAUSE = 0.05  # s
@@ -35,15 +37,27 @@ class AsRowsCome:
     """
 
     def __init__(self, recon: Reconstruction, problem: Any, state: State, n: int | None) -> None:
-        self.recon, self.problem, self.state, self.n = recon, problem, state, n
+        self._recon, self.problem, self.state, self.n = weakref.ref(recon), problem, state, n
         self.training: Any = None  # of the automatic schedule: with counts that it does not get to see
+
+    @property
+    def recon(self) -> Reconstruction:
+        """The reconstruction, which a run does not keep alive; Forgotten where nobody has it any more."""
+        found = self._recon()
+        if found is None:
+            raise Forgotten
+        return found
+
+    @property
+    def following(self) -> Following:
+        """What is told of the file."""
+        return self.recon._following
 
     def states(self) -> States:
         """The states; a plan that is sent is passed on."""
-        following = self.recon._following
         while True:
             self._take_rows()
-            last = not following.goes_on and not following.has_more
+            last = not self.following.goes_on and not self.following.has_more
             states = self._of_what_is_there(last)
             sent: Plan | None = None
             while True:
@@ -52,13 +66,13 @@ class AsRowsCome:
                 except StopIteration:
                     break
                 sent = yield self.state
-                if self.state.at_iteration_end and following.has_more:
+                if self.state.at_iteration_end and self.following.has_more:
                     states.close()
                     break
-            if last and not following.has_more:
+            if last and not self.following.has_more:
                 self._say_verdict()
                 return
-            while following.goes_on and not following.has_more:  # nothing more to be made of what is there
+            while self.following.goes_on and not self.following.has_more:  # nothing more to be made of what is there
                 time.sleep(PAUSE)
                 yield self.state
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -196,11 +197,18 @@ class ProblemMaker:
                 problem = on_cluster(problem, recon.client, of.dataset)
         if isinstance(problem, ClusterProblem):
             workers, said = problem.hands.workers, recon.message
-            workers.say = partial(setattr, recon, "message")
+            workers.say = partial(_say, weakref.ref(recon))
             recon.message = f"{said} Worked on by a cluster: {workers}.".strip()
         if problem is present:
             return problem, state
         return problem, state.replace(order=None, batch=0, partial_loss=0.0)
+
+
+def _say(recon: weakref.ref[Reconstruction], words: str) -> None:
+    """Tell it to a reconstruction that is still there: a problem on a cluster keeps none alive."""
+    one = recon()
+    if one is not None:
+        one.message = words
 
 
 def _initial_probe(of: MadeOf, measurement: Measurement) -> np.ndarray:

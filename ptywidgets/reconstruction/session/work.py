@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from ptywidgets.engine.checks.doctor import Finding, examine
@@ -121,11 +122,15 @@ class ReconstructionWork:
         plan = recon.plan.replace(iterations=target)
         self.training = None
         if recon.schedule == "manual":
-            return _stopped(steps(problem, plan, problem.resample_state(state)), session)
+            return self._on_cluster(steps(problem, plan, problem.resample_state(state)))
         training = self.training = prepared_for_schedule(problem, seed=plan.seed)
         session.stages = automatic_schedule(training, iterations=target, constraints=plan.constraints)
         begun = state if state.iteration or not state.at_iteration_end else None
-        return _stopped(run_stages(training, session.stages, plan, begun), session)
+        return self._on_cluster(run_stages(training, session.stages, plan, begun))
+
+    def _on_cluster(self, states: States) -> States:
+        """The states, which on a cluster end in the middle of a batch, where it is waited for."""
+        return states if self.recon.client is None else _stopped(states, weakref.ref(self.recon._session))
 
     def use(self, client: Any) -> None:
         """Runs are to be worked on by the workers of this client."""
@@ -314,13 +319,19 @@ class ReconstructionWork:
             recon._trait_values["status"] = "stopped"  # told to nobody: whoever observes shows it in the parent
 
 
-def _stopped(states: States, session: Session) -> States:
-    """The same states, which end in the middle of a batch where it asks whether to stop, as one on a cluster does."""
+def _stopped(states: States, session: weakref.ref[Session]) -> States:
+    """The same states, which end in the middle of a batch where it asks whether to stop, as one on a cluster does; also
+    where nobody is left to ask."""
+
+    def stop() -> bool:
+        one = session()
+        return one is None or one.stopping
+
     new: Plan | None = None
     try:
         while True:
             try:
-                with stopped_by(lambda: session.stopping):
+                with stopped_by(stop):
                     state = states.send(new)
             except (StopIteration, WorkStopped):
                 return

@@ -229,3 +229,15 @@ def test_rows_that_come_while_data_are_prepared(scan, monkeypatch):
     recon.prepare()
     until(lambda: recon.measurement.rows_there == 20)
     assert recon.dataset.scan_mask.sum() == 20 * 24 and recon._inputs.prepared is recon.measurement
+
+
+def test_one_that_nobody_has_any_more_ends_its_run_and_its_watching(scan):
+    def begun():
+        recon = scan.recon(plan=Plan(iterations=100000, batch=8))
+        recon.start()
+        until(lambda: recon.losses)
+        return weakref.ref(recon)
+
+    left = begun()
+    until(lambda: gc.collect() is not None and left() is None)
+    until(lambda: not [one for one in threading.enumerate() if one.name in ("ptywidgets-run", "ptywidgets-follow")])

@@ -1,6 +1,9 @@
 """A reconstruction on two worker processes: the same buttons, the same files."""
 
+import gc
 import pickle
+import time
+import weakref
 
 import numpy as np
 import pytest
@@ -121,3 +124,20 @@ def test_an_automatic_run_on_a_cluster_is_judged(client):
     assert recon.status in ("finished", "doubtful") and recon.iteration > 4
     phase = recon.copy()
     assert np.corrcoef(phase.object_phase.ravel(), recon.object_phase.ravel())[0, 1] > 0.99
+
+
+def test_one_that_nobody_has_any_more_ends_its_run(client):
+    end = time.monotonic() + 90
+
+    def begun():
+        recon = Reconstruction(samples.ducky("tiny"), defocus=250, plan=GRADIENTS.replace(iterations=100000))
+        recon.start(client=client)
+        while not recon.losses and time.monotonic() < end:
+            time.sleep(0.02)
+        assert recon.losses
+        return weakref.ref(recon)
+
+    left = begun()
+    while (gc.collect(), left())[1] is not None and time.monotonic() < end:
+        time.sleep(0.02)
+    assert left() is None
