@@ -48,7 +48,10 @@ class Workers:
     @property
     def dashboard(self) -> str:
         """Address of the dashboard; empty where there is none."""
-        return str(self.client.dashboard_link or "") if self.client.status == "running" else ""
+        if self.client.status != "running":
+            return ""
+        served = dict(self.client.scheduler_info().get("services") or {})
+        return str(self.client.dashboard_link or "") if "dashboard" in served else ""
 
     # ---------------------------------------------------------------- who is there
 

@@ -273,6 +273,7 @@ def on_cluster(
     *,
     shards: int | None = None,
     patience: float = PATIENCE,
+    progress: Callable[[str], object] | None = None,
 ) -> ClusterProblem:
     """The same problem, worked on by the workers of a cluster.
 
@@ -291,6 +292,8 @@ def on_cluster(
         results are the same to the last bit, whatever the number of workers.
     patience : float
         How long a worker is waited for where there is none, s.
+    progress : callable, optional
+        Is told, in words, when a worker is waited for, now and later.
 
     Returns
     -------
@@ -311,6 +314,8 @@ def on_cluster(
     if isinstance(problem, ClusterProblem):
         problem = problem.alone()
     workers = Workers(client, patience)
+    if progress is not None:
+        workers.say = progress
     workers.wait()
     counts = problem.patterns.counts
     cuts = cut(problem.initial_positions, SHARDS * len(workers) if shards is None else shards)

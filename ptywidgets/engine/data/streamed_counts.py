@@ -12,12 +12,14 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ptywidgets.engine.core import memory
 from ptywidgets.engine.core.errors import DataError
+from ptywidgets.engine.core.files import files_of
 from ptywidgets.engine.core.workers import WorkerPool
 
 PIECE = 48_000_000  # bytes of counts that are read at once, at most
@@ -157,6 +159,7 @@ class StreamedCounts:
         free = memory.available_memory()
         most = PIECE if free is None else min(PIECE, free * SHARE)
         self.piece = max(1, int((most if piece is None else piece) // one))  # patterns
+        self._files = {} if getattr(data, "is_copy", False) else {path: _written(path) for path in files_of(data)}
         self._most: np.ndarray | None = None
         self._ahead = _Ahead(
             self._source, self.piece, ()
@@ -195,7 +198,19 @@ class StreamedCounts:
         """Begin to read patterns in the order in which they will be asked for: batch after batch, each ascending.
 
         What was announced before is forgotten. Patterns that nobody has announced are read when they are asked for.
+
+        Raises
+        ------
+        DataError
+            When a file that is read was written to since: patterns of before and after would be mixed.
         """
+        for path, first in self._files.items():
+            now = _written(path)
+            if first is not None and now is not None and now[0] == first[0] and now != first:
+                raise DataError(
+                    f"{path.name} has been written to since these data were prepared; read it again, by "
+                    "read(path, follow=True) where it is still being written."
+                )
         before, self._ahead = self._ahead, _Ahead(self._source, self.piece, batches)
         before.stop()
 
@@ -236,6 +251,15 @@ class StreamedCounts:
     def __repr__(self) -> str:
         j, qy, qx = self.shape
         return f"StreamedCounts({j} of {qy} x {qx}, {self.dtype}, {self.piece} at once)"
+
+
+def _written(path: Path) -> tuple[tuple[int, int], int, int] | None:
+    """Which file it is, how large, and when it was written to; None where there is none any more."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino), found.st_size, found.st_mtime_ns
 
 
 def is_streamed(counts: Any) -> bool:

@@ -162,6 +162,8 @@ def read(
                 f"format is {format!r} and dtype or detector_shape are given, which are for bare numbers, 'raw'; leave "
                 "out one or the other."
             )
+    if not isinstance(follow, bool):
+        raise ParameterError(f"follow is {follow!r}; expected True or False.")
     if choose is not None and follow:
         raise ParameterError(f"choose is {choose!r}, and a series of scans cannot be followed; leave out one of them.")
     if layout is not None:

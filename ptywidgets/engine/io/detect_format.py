@@ -86,7 +86,12 @@ def _existing(path: str | os.PathLike[str], stores: bool) -> Path:
                 if f.suffix.lower() in (".h5", ".hdf5", ".emd", ".npy") or (stores and f.is_dir() and is_store(f))
             ]
             hint = f"; it holds {_listed(inside)}" if inside else ""
-            raise FileFormatError(f"{printable(str(file))} is a folder; expected a file{hint}.")
+            raise FileFormatError(
+                f"{printable(str(file))} is a folder that is no data set by itself; expected a file, a zarr store or a "
+                f"folder of numbered .npy or .tif files{hint}."
+            )
+        if file.exists():
+            raise FileFormatError(f"{printable(str(file))} is a pipe, a socket or a device; expected a file.")
         parent = file.parent
         if not parent.is_dir():
             raise FileFormatError(f"no such file: {printable(str(file))}; there is no folder {printable(str(parent))}.")

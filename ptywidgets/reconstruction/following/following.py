@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 REST = 0.25  # s at least between two updates, so that everything else has a turn
 LONGEST_REST = 2.0  # s, after an update that took long
 ALL_KNOWN = 4  # rows with which a run begins where nothing has to be found
+CLEARLY = 1.5  # times less curl with the other transpose, from which on it is the right one
 TO_FIND, SHARE = 16, 4  # rows, and one of so many, from which a start is found
 
 
@@ -127,7 +128,7 @@ class Following:
         if not recon._session.getting_ready:  # what a run is made from stays while it is made ready
             self.catch_up()
         if follower.error is not None or follower.stalled or (follower.complete and not recon._session.active):
-            recon.message = f"{recon.dataset.name if recon.dataset else 'The scan'}: {follower.text}."
+            recon.message = f"{recon.dataset.name if recon.dataset else 'The scan'}: {follower.text.rstrip('.?')}."
         if not follower.ended:
             follower.rest(min(max(REST, time.perf_counter() - begun), LONGEST_REST))
 
@@ -184,7 +185,8 @@ class Following:
         recon, scan = self.recon, self.scan
         if scan is None:
             return
-        told = bool(recon._unknown.names) or recon.preparation.rotation is None
+        wanted = recon.preparation
+        told = bool(recon._unknown.names) or wanted.rotation is None or wanted.transpose is None
         rows = scan.scan_shape[0]
         needed = min(rows, max(TO_FIND, math.ceil(rows / SHARE)) if told else ALL_KNOWN)
         before, waited = recon.message, False
@@ -214,6 +216,13 @@ class Following:
             return (
                 f"By all rows the rotation is {fit.rotation:.2f} degrees (+- {fit.uncertainty:.2f}), and the run went "
                 f"on with {measurement.rotation:.2f}, of the rows that it began with: reset() and run() for the other."
+            )
+        asked = self.recon.preparation.transpose is None and "transpose" not in self.recon._inputs.found_names
+        if asked and CLEARLY * fit.other_share < fit.solenoidal_share:
+            other = not measurement.transpose
+            return (
+                f"By all rows the detector is {'' if other else 'not '}transposed, and the run went on with the other, "
+                f"of the rows that it began with: prepare(transpose={other}), reset() and run()."
             )
         return ""
 

@@ -12,6 +12,7 @@ import numpy as np
 from ptywidgets.engine.backends.speed import slower
 from ptywidgets.engine.cluster import ClusterProblem, on_cluster
 from ptywidgets.engine.core.state import State
+from ptywidgets.engine.core.stopping import WorkStopped, stopped_by
 from ptywidgets.engine.preprocess import Measurement
 from ptywidgets.engine.problem.convert_state import convert_state
 from ptywidgets.engine.problem.grown import grown_state
@@ -184,7 +185,7 @@ class ProblemMaker:
 
     def _on_workers(self, problem: Any, state: State, of: MadeOf) -> tuple[Any, State]:
         """The problem on the cluster that is set, or on none; an iteration that was begun elsewhere begins again."""
-        recon, present = self.recon, problem
+        recon, present, said = self.recon, problem, self.recon.message
         before = recon.result.whole
         crew = problem.hands if isinstance(problem, ClusterProblem) else None
         if isinstance(before, ClusterProblem) and before.crew is not crew:
@@ -194,14 +195,25 @@ class ProblemMaker:
                 crew.close()
                 problem = problem.alone()
             if recon.client is not None:
-                problem = on_cluster(problem, recon.client, of.dataset)
+                problem = self._taken_to_workers(problem, of)
         if isinstance(problem, ClusterProblem):
-            workers, said = problem.hands.workers, recon.message
+            workers = problem.hands.workers
             workers.say = partial(_say, weakref.ref(recon))
             recon.message = f"{said} Worked on by a cluster: {workers}.".strip()
         if problem is present:
             return problem, state
         return problem, state.replace(order=None, batch=0, partial_loss=0.0)
+
+    def _taken_to_workers(self, problem: Problem, of: MadeOf) -> ClusterProblem:
+        """The problem on the cluster, whose workers may have to be waited for: until somebody wants it to stop."""
+        recon = self.recon
+        say = partial(_say, weakref.ref(recon))
+        try:
+            with stopped_by(lambda: recon._session.stopping):
+                return on_cluster(problem, recon.client, of.dataset, progress=say)
+        except WorkStopped:
+            recon._session.halt()
+            raise
 
 
 def _say(recon: weakref.ref[Reconstruction], words: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ptywidgets.engine.core.errors import DataError, ParameterError
 from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.engine.io.growing.stack import growing_scan
 from ptywidgets.engine.optics.probe import Optics
 from ptywidgets.engine.tomography.tilt import Tilt
 
@@ -50,6 +51,12 @@ class TiltSeriesData:
         for one in self.datasets:
             if not isinstance(one, Dataset):
                 raise DataError(f"a view is a {type(one).__name__}; expected a Dataset: ptywidgets.read(path).")
+            scan = growing_scan(one.data)
+            if scan is not None and not (scan.complete and one.scan_mask is None):
+                raise DataError(
+                    f"{one.name or 'a view'} is still being written ({scan.words} are there), and a tilt series is not "
+                    "followed: wait until it is complete, Follower(dataset).wait(), or open it without follow."
+                )
         if not count or len(self.tilts) != count:
             raise ParameterError(
                 f"{count} data sets but {len(self.tilts)} tilts; give one tilt for each: tilts=[-60, ..., 60]."

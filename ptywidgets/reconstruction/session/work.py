@@ -92,8 +92,8 @@ class ReconstructionWork:
         recon._unknown.check_given()
         if recon.client is not None and (recon._following.goes_on or recon._following.has_more):
             raise ParameterError(
-                "a file that is still being written is followed by one process and not by a cluster; run without a "
-                "client, client=None, or when all rows have come."
+                "a file that is still being written is followed by one process and not by a cluster; set "
+                "recon.client = None, or run when all rows have come."
             )
         if recon.autosave is not None:
             recon._files.check_autosave(recon.autosave)  # the data may have changed since it was set

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import threading
 from typing import Any
@@ -135,6 +136,21 @@ def test_what_is_announced_meanwhile_by_another_run_changes_nothing():
     stop.set()
     other.join(60)
     assert not wrong and not other.is_alive()
+
+
+def test_a_file_that_is_written_to_meanwhile_is_told(tmp_path):
+    path = tmp_path / "scan.npy"
+    np.save(path, SCAN)
+    counts = StreamedCounts(np.load(path, mmap_mode="r"))
+    counts.read_ahead([np.arange(42)])
+    with path.open("r+b") as file:
+        file.seek(-2, 2)
+        file.write(b"xy")
+    os.utime(path, ns=(1, 1))  # however coarse its clock is
+    with pytest.raises(DataError, match=r"scan\.npy has been written to since .*follow=True"):
+        counts.read_ahead([np.arange(42)])
+    path.unlink()  # what is open stays what it was
+    counts.read_ahead([np.arange(42)])
 
 
 def test_order_and_pixels_are_checked():

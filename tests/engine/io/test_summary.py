@@ -169,6 +169,8 @@ def test_what_is_not_there_or_no_file(tmp_path):
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.mib")
     assert "a pipe or a device" in summarise(tmp_path / "pipe.mib").problem()
+    with pytest.raises(pw.engine.FileFormatError, match="is a pipe, a socket or a device; expected a file"):
+        pw.read(tmp_path / "pipe.mib")
 
 
 def test_a_file_that_may_not_be_read_or_goes_away(tmp_path, monkeypatch):

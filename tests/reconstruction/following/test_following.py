@@ -7,13 +7,14 @@ import pickle
 import threading
 import time
 import weakref
+from contextlib import closing
 
 import numpy as np
 import pytest
 
-from ptywidgets import Reconstruction, samples
+from ptywidgets import Follower, Reconstruction, samples
 from ptywidgets.engine import Plan
-from ptywidgets.engine.core.errors import DataError
+from ptywidgets.engine.core.errors import DataError, ParameterError
 from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.engine.io import read
 from ptywidgets.engine.preprocess import Preparation, prepare
@@ -241,3 +242,52 @@ def test_one_that_nobody_has_any_more_ends_its_run_and_its_watching(scan):
     left = begun()
     until(lambda: gc.collect() is not None and left() is None)
     until(lambda: not [one for one in threading.enumerate() if one.name in ("ptywidgets-run", "ptywidgets-follow")])
+
+
+def test_a_tilt_series_of_files_that_are_still_written_is_refused(scan):
+    data = read(scan.path, follow=True, **scan.layout, **scan.known)
+    with pytest.raises(DataError, match=r"still being written .*a tilt series is not followed"):
+        Reconstruction([data, data], tilts=[0, 10], defocus=250)
+    scan.write(24)
+    whole = read(scan.path, **scan.layout, **scan.known)
+    assert len(Reconstruction([whole, whole], tilts=[0, 10], defocus=250).views) == 2
+
+
+def test_a_transpose_that_nobody_has_given_is_not_taken_from_four_rows(scan):
+    recon = scan.recon()
+    recon.preparation = Preparation(rotation=-15)
+    recon.update_plan(iterations=3)
+    recon.start()
+    until(lambda: "the run begins with 16" in recon.message)
+    assert not recon.losses
+    scan.write(24)
+    recon.wait()
+    assert recon.status in ("finished", "doubtful") and recon.transpose is False
+
+
+def test_what_all_rows_say_of_the_transpose_is_told_at_the_end(scan):
+    recon = scan.recon()
+    recon.prepare(rotation=-15, transpose=True)
+    recon.update_plan(iterations=2)
+    recon.start()
+    until(lambda: recon.losses)
+    recon.preparation = Preparation(rotation=-15)  # nobody says it any more, as when it was found from the first rows
+    scan.write(24)
+    recon.wait()
+    assert "By all rows the detector is not transposed" in recon.message
+
+
+@pytest.mark.parametrize("follow", [1, 0, None, "yes", np.True_])
+def test_follow_is_true_or_false(scan, follow):
+    with pytest.raises(ParameterError, match=r"follow is .*expected True or False"):
+        read(scan.path, follow=follow, **scan.layout)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"rows": "a"}, {"rows": 0}, {"rows": -1}, {"rows": 25}, {"rows": True}, {"timeout": "x"}]
+)
+def test_what_cannot_be_waited_for_is_refused(scan, wrong):
+    with closing(Follower(read(scan.path, follow=True, **scan.layout))) as follower:
+        with pytest.raises(ParameterError, match=next(iter(wrong))):
+            follower.wait(**wrong)
+        assert follower.wait(rows=3).scan_mask.any()

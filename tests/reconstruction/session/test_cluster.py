@@ -141,3 +141,20 @@ def test_one_that_nobody_has_any_more_ends_its_run(client):
     while (gc.collect(), left())[1] is not None and time.monotonic() < end:
         time.sleep(0.02)
     assert left() is None
+
+
+def test_a_run_that_waits_for_a_worker_says_so_and_stops(recon):
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(n_workers=0, processes=False, dashboard_address=None) as none,
+        Client(none, set_as_default=False) as client,
+    ):
+        recon.start(client=client)
+        end = time.monotonic() + 60
+        while "No worker is there" not in recon.message and time.monotonic() < end:
+            time.sleep(0.02)
+        assert "No worker is there; waiting up to 300 s for one" in recon.message
+        assert recon.stop().status in ("ready", "stopped") and not recon.losses
+    recon.client = None
+    assert recon.run(2).iteration == 2

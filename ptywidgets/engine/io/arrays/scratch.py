@@ -118,6 +118,8 @@ class ScratchScan(ScanView):
     What is pickled of it is that array: a scratch file belongs to its process.
     """
 
+    is_copy = True  # whatever becomes of the file that the array is in
+
     def __init__(self, stack: ScratchStack, scan_shape: tuple[int, int], original: Any) -> None:
         super().__init__(stack, scan_shape)
         self.original = original

@@ -163,10 +163,18 @@ class Follower:
 
         Raises
         ------
+        ParameterError
+            When there are not so many rows, or an argument is of the wrong type.
         DataError
             When they have not come in `timeout` seconds, or will not come.
         """
-        wanted = self.scan.scan_shape[0] if rows is None else int(rows)
+        most = self.scan.scan_shape[0]
+        whole = isinstance(rows, (int, np.integer)) and not isinstance(rows, bool)
+        if rows is not None and not (whole and 1 <= rows <= most):
+            raise ParameterError(f"rows is {rows!r}; expected a whole number from 1 to {most}, the rows of the scan.")
+        if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float))):
+            raise ParameterError(f"timeout is {timeout!r}; expected seconds, or None.")
+        wanted = most if rows is None else int(rows)
         until = None if timeout is None else time.monotonic() + timeout
         while self.rows < wanted:
             if self.error is not None:
