@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.core.errors import DataError
+from ptywidgets.engine.core.errors import DataError, ParameterError
 from ptywidgets.engine.core.params import Params, param
+from ptywidgets.engine.core.stopping import takes
 from ptywidgets.engine.data.calibration import both, in_words, single
 from ptywidgets.engine.data.dataset import Calibration, Dataset
 from ptywidgets.engine.data.dataset_parts import measured_rows
@@ -195,6 +196,8 @@ def prepare(
     ------
     CalibrationError
         When the calibration is not complete.
+    ParameterError
+        When `progress` cannot be called with a text.
     DataError
         When most patterns are empty, negative or NaN. Single ones are left out, which the measurement's `notes` tell.
         When there is neither memory for the counts nor room for a scratch file.
@@ -207,6 +210,8 @@ def prepare(
     True
     """
     preparation = (preparation or Preparation()).replace(**changes)
+    if progress is not None and not takes(progress, "words"):
+        raise ParameterError(f"progress is {progress!r}; expected a function of one text, such as print.")
     dataset.calibration.check_complete()
     part = measured_rows(dataset)
     return in_whole_scan(prepared(screen(in_reach(part, progress)), preparation), dataset.scan_shape)

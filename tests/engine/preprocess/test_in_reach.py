@@ -171,6 +171,11 @@ def _free(monkeypatch: pytest.MonkeyPatch, words: str) -> float:
     return free
 
 
+def test_who_is_told_has_to_be_a_function(files: dict[str, Path]):
+    with pytest.raises(ParameterError, match="progress is 1; expected a function of one text"):
+        prepare(opened(files["plain"]), progress=1)
+
+
 def test_no_room_anywhere_is_said(files: dict[str, Path], little: None, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("ptywidgets.engine.io.arrays.scratch.SPARE", 10**18)
     with pytest.raises(DataError, match="PTYWIDGETS_SCRATCH"):
