@@ -161,9 +161,8 @@ class StreamedCounts:
         self.piece = max(1, int((most if piece is None else piece) // one))  # patterns
         self._files = {} if getattr(data, "is_copy", False) else {path: _written(path) for path in files_of(data)}
         self._most: np.ndarray | None = None
-        self._ahead = _Ahead(
-            self._source, self.piece, ()
-        )  # replaced as a whole: whoever reads meanwhile has one that belongs together
+        # Replaced as a whole: whoever reads meanwhile has one that belongs together.
+        self._ahead = _Ahead(self._source, self.piece, ())
 
     @property
     def nbytes(self) -> int:
