@@ -3,8 +3,8 @@
 #   make demo    open the first notebook in JupyterLab (installs into .venv)
 #   make test    install what the checks need and run all of them, as .ci/run does
 #
-# Each stage of `make test` is a target of its own: lint types js bundle test-python test-without-extras test-notebooks
-# test-kernels test-browser. Whatever is installed already is not installed again, so a second run needs no network.
+# Each stage of `make test` is a target of its own: lint types js bundle test-engine test-above test-without-extras
+# test-notebooks test-kernels test-browser. Whatever is installed already is not installed again, so a second run needs no network.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -27,7 +27,7 @@ endif
 export PTYWIDGETS_PY4DSTEM
 PYTEST = mkdir -p $(ARTIFACTS) && $(BIN)/python -m pytest --junitxml=$(ARTIFACTS)/$@.xml
 
-.PHONY: help demo test setup lint types js bundle build test-python test-without-extras test-notebooks test-kernels \
+.PHONY: help demo test setup lint types js bundle build test-engine test-above test-without-extras test-notebooks test-kernels \
         test-browser bench dist docs kernel-envs py4dstem-env format clean distclean
 
 help:
@@ -142,8 +142,12 @@ bundle: $(VENV)/pyvenv.cfg
 	rm -rf build/bundle
 	echo "the bundles are what js/ builds: $$(cat ptywidgets/static/*.js | wc -c) bytes of JavaScript"
 
-test-python: $(VENV)/.test-installed
-	@$(PYTEST) -m "not browser and not kernel and not notebook"
+test-engine: $(VENV)/.test-installed
+	@$(PYTEST) tests/engine
+
+# All that is above the engine, and the examples of docstrings.
+test-above: $(VENV)/.test-installed
+	@$(PYTEST) -m "not browser and not kernel and not notebook" --ignore tests/engine
 
 # The readers as they are without the extras `formats` and `formats-gpl`: what these packages read is asked for in words.
 test-without-extras: $(VENV)/.test-installed
