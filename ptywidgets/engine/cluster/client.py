@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from ptywidgets.engine.core.errors import ClusterError, ParameterError
 from ptywidgets.engine.core.stopping import check_stop
 from ptywidgets.engine.core.workers import STARTING
 
 Key = TypeVar("Key")
-POLL = 0.002  # s between two looks whether something is done
+POLL = 0.02  # s between two looks whether work is to stop, and who is there, while something is waited for
+REACH = 1.0  # s that a connection to a worker may take; where there is none, all goes through the scheduler
+FAILURES = 2  # in a row to send something to a worker that is there, after which the way to it is not taken
 LOOK = 0.5  # s between two looks who is there: a request to the scheduler
 IDLE = 5.0  # s between two looks whether those who are waited for do anything
 PATIENCE = 300.0  # s that a worker is waited for where there is none
@@ -37,6 +42,8 @@ class Workers:
         self.say: Callable[[str], object] = lambda words: None  # told when it waits, and when it goes on
         self.threads: dict[str, int] = {}  # of every worker that was there at the last look, by its address
         self._looked = float("-inf")  # when that was
+        self._reached: dict[str, bool] = {}  # whether the client has a way to a worker, by its address
+        self._failures: dict[str, int] = {}  # of what was sent to it, in a row
 
     def __len__(self) -> int:
         return len(self.threads)
@@ -100,9 +107,46 @@ class Workers:
         name = f"ptywidgets-{key}"
         return self.client.submit(function, *arguments, key=name, workers=[at], pure=False)
 
-    def scatter(self, things: list[Any], at: str) -> list[Any]:
-        """Futures of things that are sent to a worker; Lost where it is gone."""
-        return list(self._watched(lambda: self.client.scatter(things, workers=[at], hash=False), [at]))
+    def scatter(self, things: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+        """Futures of things that are sent to workers, by their addresses; Lost where one is gone."""
+        if not things:
+            return {}
+        direct = self._direct(things)
+
+        async def send() -> list[Any]:
+            return await asyncio.gather(
+                *(
+                    self.client.scatter(each, workers=[at], hash=False, direct=direct, asynchronous=True)
+                    for at, each in things.items()
+                )
+            )
+
+        try:
+            found = self._watched(lambda: self.client.sync(send), things)
+        except Lost:
+            for at in set(things) & set(self.threads):
+                self._failures[at] = self._failures.get(at, 0) + 1
+                self._reached[at] = self._failures[at] < FAILURES and _reachable(at)
+            raise
+        self._failures.clear()
+        return dict(zip(things, map(list, found), strict=True))
+
+    def _direct(self, addresses: Iterable[str]) -> bool:
+        """Whether what is sent and comes back goes past the scheduler, which halves the work.
+
+        As the client was told; else where there is a way to all of these workers.
+        """
+        if self.client.direct_to_workers is not None:
+            return bool(self.client.direct_to_workers)
+        for address in addresses:
+            if address not in self._reached:
+                self._reached = {other: way for other, way in self._reached.items() if other in self.threads}
+                if not all(self._reached.values()):
+                    return False
+                self._reached[address] = _reachable(address)
+            if not self._reached[address]:
+                return False
+        return True
 
     def results(self, asked: Mapping[Key, tuple[str, Any]]) -> dict[Key, Any]:
         """Results of futures, each with its worker's address; of workers that are gone there are none.
@@ -114,9 +158,13 @@ class Workers:
         """
         waiting = dict(asked)
         checked, idle = time.monotonic(), set[str]()
+        done = threading.Event()
+        for _, future in asked.values():
+            future.add_done_callback(lambda _: done.set())
         while waiting:
             check_stop()
-            time.sleep(POLL)
+            done.wait(POLL)
+            done.clear()
             self.look()
             if time.monotonic() - checked > IDLE:
                 before, idle = idle, self._idle({at for at, _ in waiting.values()})
@@ -139,9 +187,11 @@ class Workers:
             ended = {n: one for n, one in ended.items() if one[0] in self.threads}
         if not ended:
             return {}
+        addresses = {at for at, _ in ended.values()}
+        direct = self._direct(addresses)
         try:
             found = self._watched(
-                lambda: self.client.gather([future for _, future in ended.values()]), {at for at, _ in ended.values()}
+                lambda: self.client.gather([future for _, future in ended.values()], direct=direct), addresses
             )
         except Lost:
             return {}
@@ -211,6 +261,26 @@ such as Client(LocalCluster()) or Client("tcp://scheduler:8786").
     if client.asynchronous:
         raise ParameterError("the client is asynchronous; make one without asynchronous=True.")
     return client
+
+
+def _reachable(address: str) -> bool:
+    """Whether a connection to a worker can be opened from here.
+
+    Examples
+    --------
+    >>> _reachable("ucx://10.0.0.1:4000")
+    False
+    """
+    parts = urlsplit(address)
+    if parts.scheme == "inproc":
+        return True
+    if parts.scheme not in ("tcp", "tls") or not parts.hostname or not parts.port:
+        return False
+    try:
+        with socket.create_connection((parts.hostname, parts.port), timeout=REACH):
+            return True
+    except OSError:
+        return False
 
 
 def _is_loss(error: BaseException) -> bool:

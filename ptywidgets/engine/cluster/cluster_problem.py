@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
@@ -27,7 +28,7 @@ from ptywidgets.engine.problem.problem import Problem
 
 Result = TypeVar("Result")
 SHARDS = 2  # for each worker: where one is lost, its work is shared by the others
-FEW = 1 / 256  # of all positions: so few are asked of the client, which costs less than to send them directions
+FEW = 8  # times the object's pixels: windows of so many the client does itself, quicker than sending directions
 LARGER = 32  # batches of conjugate gradients for each shard at once: what comes back is as large as the object
 ROUNDS = 8  # batches of a sweep that a shard does by itself, before all are merged
 
@@ -97,7 +98,8 @@ class ClusterProblem(Problem):
     def curvature(self, state: State, batch: Any, directions: Sequence[Direction]) -> np.ndarray:
         """Matrix (K, K) of the loss's second derivatives along directions; of few positions, found by the client."""
         batch = np.asarray(batch)
-        if not self.remote or len(batch) < FEW * self.count:
+        few = len(batch) * math.prod(self.window) <= FEW * math.prod(self.object_shape[-2:])
+        if not self.remote or few:
             return super().curvature(state, batch, directions)
         crew, boxes = self.hands, self.hands.boxes(self, state)
         arguments = {

@@ -211,15 +211,16 @@ class Crew:
         """Ask the workers of some shards, `whose` they are; `asked` gets a future of each."""
         filled = self._filled(problem, arguments)
         commons, owns = self._send_state(problem, state, arguments)
+        given: dict[str, Any] = {at: [arguments[n] for n in numbers] for at, numbers in whose.items()}
+        self.moved["work"] += nbytes(given)
+        large = {at: [each] for at, each in given.items() if nbytes(each) > LARGE}
+        given |= {at: future for at, (future,) in self.workers.scatter(large).items()}
         for at, numbers in whose.items():
             if at not in commons or any(n not in filled or n not in owns for n in numbers):
                 raise Lost
-            given: Any = [arguments[n] for n in numbers]
-            self.moved["work"] += nbytes(given)
-            if nbytes(given) > LARGE:
-                (given,) = self.workers.scatter([given], at)
             parts, own, key = [filled[n] for n in numbers], [owns[n] for n in numbers], self._key(function.__name__)
-            asked[at] = at, self.workers.submit(at, key, tasks.work, parts, commons[at], own, function, given, together)
+            work = (parts, commons[at], own, function, given[at], together)
+            asked[at] = at, self.workers.submit(at, key, tasks.work, *work)
 
     def _filled(self, problem: Problem, numbers: Iterable[int]) -> dict[int, Any]:
         """Futures of a problem's shards with their counts, each on its worker."""
@@ -232,7 +233,7 @@ class Crew:
         self._bring_counts([number for number in new if number not in self._counts])
         for number in new:
             at = self._at[number]
-            (empty,) = self.workers.scatter([tasks.blank(problem, self.shards[number])], at)
+            ((empty,),) = self.workers.scatter({at: [tasks.blank(problem, self.shards[number])]}).values()
             key, threads = self._key("shard"), self.workers.threads[at]
             filled[number] = self.workers.submit(at, key, tasks.filled, empty, self._counts[number], threads)
         return filled
@@ -263,7 +264,7 @@ class Crew:
             if number not in self._counts:
                 counts = taken(self.counts, self.shards[number])
                 self.moved["counts"] += counts.nbytes
-                (self._counts[number],) = self.workers.scatter([counts], self._at[number])
+                ((self._counts[number],),) = self.workers.scatter({self._at[number]: [counts]}).values()
 
     def _send_state(
         self, problem: Problem, state: State, numbers: Iterable[int]
@@ -283,8 +284,9 @@ class Crew:
         for number in numbers:
             if number not in owns:
                 per_worker.setdefault(self._at[number], []).append(number)
+        things: dict[str, list[Any]] = {}
         for at, mine in per_worker.items():
-            things: list[Any] = [
+            things[at] = [
                 tasks.Own(
                     boxes[n],
                     np.ascontiguousarray(boxes[n].of(state.object)),
@@ -294,10 +296,10 @@ class Crew:
                 for n in mine
             ]
             if at not in commons:
-                things.append(tasks.Common(state.probe, others))
-            self.moved["state"] += nbytes(things)
-            futures = self.workers.scatter(things, at)
-            owns.update(zip(mine, futures, strict=False))
+                things[at].append(tasks.Common(state.probe, others))
+        self.moved["state"] += nbytes(things)
+        for at, futures in self.workers.scatter(things).items():
+            owns.update(zip(per_worker[at], futures, strict=False))
             if at not in commons:
                 commons[at] = futures[-1]
         return commons, owns

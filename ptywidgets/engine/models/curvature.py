@@ -73,13 +73,13 @@ def curvature(problem: Problem, state: State, batch: Any, directions: Sequence[D
 
     def task(places: Any, sums: np.ndarray) -> None:
         here = where.part(places)
-        waves = incident.waves(backend, places).copy()
+        waves = _kept(backend, "waves that fall in", incident.waves(backend, places))
         far = model.propagate_to_detector(backend, waves, slab, here)
-        far = replace(far, waves=far.waves.copy())
+        far = replace(far, waves=_kept(backend, "waves at the detector", far.waves))
         measured = backend.amplitudes(problem.patterns, batch[places], far.waves.real.dtype)
         changes = backend.empty("changes", (count, *far.waves.shape), far.waves.dtype)
         for change, (moved, by_transmission, shifts) in zip(changes, tangents, strict=True):
-            by_waves = None if moved is None else moved.waves(backend, places).copy()
+            by_waves = None if moved is None else _kept(backend, "changed waves", moved.waves(backend, places))
             if shifts is not None:
                 aside = _aside(backend, incident, places, shifts[places].astype(waves.real.dtype))
                 by_waves = aside if by_waves is None else by_waves + aside
@@ -93,6 +93,13 @@ def curvature(problem: Problem, state: State, batch: Any, directions: Sequence[D
     chunks = backend.chunks(np.arange(len(batch)), incident.nbytes)
     parts = backend.map_reduce(task, chunks, lambda: np.zeros((count, count)))
     return np.asarray(sum(parts))
+
+
+def _kept(backend: Backend, name: str, values: Array) -> Array:
+    """A copy, since the memory of the values is used again."""
+    out = backend.empty(name, values.shape, values.dtype)
+    out[...] = values
+    return out
 
 
 def _aside(backend: Backend, incident: Incident, places: Any, shifts: Array) -> Array:

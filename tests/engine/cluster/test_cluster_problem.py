@@ -148,14 +148,14 @@ def test_a_refinement_that_asks_few_positions_asks_the_client(client):
 
 def test_curvature_of_few_positions_is_found_by_the_client(alone, together, monkeypatch):
     sent = together.hands.moved.copy()
-    monkeypatch.setattr(cluster_problem, "FEW", 1.0)
+    monkeypatch.setattr(cluster_problem, "FEW", 1e9)
     direction = cluster_problem.Direction(object=np.ones(alone.object_shape, np.float32))
     few = np.arange(0, alone.count, 7)
     state = last(alone, Plan(iterations=1))
     matrix = together.curvature(state, few, [direction])
     assert together.hands.moved == sent
     np.testing.assert_array_equal(matrix, alone.curvature(state, few, [direction]))
-    monkeypatch.undo()
+    monkeypatch.setattr(cluster_problem, "FEW", 0)
     np.testing.assert_allclose(together.curvature(state, few, [direction]), matrix, rtol=1e-5)
     assert together.hands.moved["results"] > sent["results"]
 
@@ -233,6 +233,33 @@ def test_a_worker_that_is_killed_changes_no_bit(together, client):
     np.testing.assert_array_equal(again.object, whole.object)
     assert together.hands.moved["made"] > made_before
     assert len(set(together.hands._at.values())) == 2
+
+
+def test_without_a_way_to_the_workers_all_goes_through_the_scheduler(alone, client, monkeypatch):
+    direct = on_cluster(alone, client)
+    assert direct.hands.workers._direct(direct.hands.workers.threads)
+    monkeypatch.setattr("ptywidgets.engine.cluster.client._reachable", lambda address: False)
+    around = on_cluster(alone, client)
+    assert not around.hands.workers._direct(around.hands.workers.threads)
+    one, other = (last(problem, GRADIENTS.replace(iterations=2)) for problem in (direct, around))
+    np.testing.assert_array_equal(one.object, other.object)
+
+
+def test_a_way_that_breaks_is_not_taken_again(alone, client, monkeypatch):
+    problem = on_cluster(alone, client)
+    workers, sent = problem.hands.workers, []
+    scatter = client.scatter
+
+    def breaks(*arguments, direct, **options):
+        sent.append(direct)
+        if direct:
+            raise OSError("no way")
+        return scatter(*arguments, direct=direct, **options)
+
+    monkeypatch.setattr(client, "scatter", breaks)
+    state = problem.start()
+    assert problem.value(state, np.arange(alone.count)) == pytest.approx(alone.value(state, np.arange(alone.count)))
+    assert sent[0] and not sent[-1] and not any(workers._reached.values())
 
 
 def test_what_will_never_be_done_is_taken_for_lost(together, client, monkeypatch):

@@ -45,7 +45,8 @@ class SingleSlice:
             return backend.multiply_patches(by_waves, transmission[0], corners)
         exits = backend.multiply_patches(waves, by_transmission[0], corners)
         if by_waves is not None:
-            exits = exits.copy()  # the next product takes the same memory
+            by_object, exits = exits, backend.empty("changed exits", exits.shape, exits.dtype)
+            exits[...] = by_object  # the next product takes the same memory
             exits += backend.multiply_patches(by_waves, transmission[0], corners)
         return exits
 
