@@ -9,9 +9,16 @@ import re
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from ptywidgets import samples
+from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.engine.io import read
+from ptywidgets.engine.preprocess import Preparation
 
 os.environ["PTYWIDGETS_RECENT"] = "off"  # the list of files that its user has opened is no test's
 NAMES = {"rsciio": "rosettasciio"}
@@ -86,9 +93,12 @@ def repository() -> Path:
 @pytest.fixture(scope="session")
 def client():
     """A client of two single-threaded worker processes on this machine, which listen to it alone."""
+    import dask
     from distributed import Client, LocalCluster
 
     with (
+        # A worker that a test kills comes back, however busy the machine is: dask gives it up after 15 s else.
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "10 minutes"}),
         LocalCluster(
             n_workers=2,
             threads_per_worker=1,
@@ -131,3 +141,40 @@ def py4dstem() -> str:
     if not Path(python).exists():
         pytest.skip("no py4DSTEM: run `make py4dstem-env`, or set PTYWIDGETS_PY4DSTEM to a Python that has it")
     return python
+
+
+class GrowingDuck:
+    """The simulated duck in a file that the test writes, row by row, each followed by a byte of the next pattern."""
+
+    def __init__(self, path: Path, rows: int, size: str = "small") -> None:
+        self.duck = samples.ducky(size)
+        self.patterns = np.asarray(self.duck.data).astype("<u2")
+        self.bytes, self.row_bytes, self.path = self.patterns.tobytes(), self.patterns[0].nbytes, path
+        self.known = {n: getattr(self.duck.calibration, n) for n in ("energy", "scan_step", "q_pixel", "semiangle")}
+        self.layout = {"dtype": "<u2", "detector_shape": self.duck.detector_shape, "scan_shape": self.duck.scan_shape}
+        self.given = {
+            "defocus": samples.ducky_defocus(size),
+            "preparation": Preparation(rotation=-15, transpose=False),
+        }
+        path.touch()
+        self.write(rows)
+
+    def write(self, rows: int) -> None:
+        """Write up to so many rows, all in all."""
+        done = self.path.stat().st_size
+        with self.path.open("ab") as file:
+            file.write(self.bytes[done : rows * self.row_bytes + 1])
+
+    def open(self) -> Dataset:
+        """The data as they are there."""
+        return read(self.path, follow=True, **self.layout, **self.known)
+
+    def complete(self) -> Dataset:
+        """The data as they will be."""
+        return Dataset(self.patterns, self.duck.calibration)
+
+
+@pytest.fixture
+def growing_duck(tmp_path: Path) -> Callable[[int], GrowingDuck]:
+    """A duck in a file of so many rows that more are written to."""
+    return lambda rows: GrowingDuck(tmp_path / "scan.raw", rows)

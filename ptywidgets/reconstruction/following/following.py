@@ -21,8 +21,8 @@ from ptywidgets.reconstruction.session.ending import Thread
 if TYPE_CHECKING:
     from ptywidgets.reconstruction.reconstruction import Reconstruction
 
-REST = 0.25  # s at least between two updates, so that everything else has a turn
-LONGEST_REST = 2.0  # s, after an update that took long
+REST = 0.1  # s at least between two updates, so that everything else has a turn
+RESTING, LONGEST_REST = 0.5, 1.0  # of what an update took, and s at most: its rest
 ALL_KNOWN = 4  # rows with which a run begins where nothing has to be found
 CLEARLY = 1.5  # times less curl with the other transpose, from which on it is the right one
 TO_FIND, SHARE = 16, 4  # rows, and one of so many, from which a start is found
@@ -127,10 +127,10 @@ class Following:
             return
         if not recon._session.getting_ready:  # what a run is made from stays while it is made ready
             self.catch_up()
-        if follower.error is not None or follower.stalled or (follower.complete and not recon._session.active):
+        if follower.error is not None or follower.stalled or (follower.ended and not recon._session.active):
             recon.message = f"{recon.dataset.name if recon.dataset else 'The scan'}: {follower.text.rstrip('.?')}."
         if not follower.ended:
-            follower.rest(min(max(REST, time.perf_counter() - begun), LONGEST_REST))
+            follower.rest(min(max(REST, RESTING * (time.perf_counter() - begun)), LONGEST_REST))
 
     def catch_up(self) -> None:
         """Bring data and measurement to the rows that are whole now."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ptywidgets.engine import direct
 from ptywidgets.engine.core.errors import look_up
-from ptywidgets.engine.core.params import check_options
+from ptywidgets.engine.core.params import check_options, switch
 from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.engine.direct import BrightField, DirectImage, bright_field, start_object
 from ptywidgets.engine.direct.bright_field import aperture_radius, with_more_rows
@@ -28,28 +28,37 @@ class FirstImage:
     def __init__(self, recon: Reconstruction) -> None:
         self.recon = recon
         self.began_from = "empty"  # what the present run began from, for the record
-        self._bright: tuple[Any, BrightField] | None = None
-        self._rows: int | None = None  # that it was gathered from, of a scan that is still being written
+        # What it was gathered for, from how many rows as they came (None: in full), and what was gathered.
+        self._bright: tuple[tuple[Any, ...], int | None, BrightField] | None = None
 
-    def bright_field(self) -> BrightField:
-        """The scan images of the aperture's detector pixels; kept until the data or their origin change."""
+    def bright_field(self, *, at_once: bool = False) -> BrightField:
+        """The scan images of the aperture's detector pixels; kept until the data or their origin change.
+
+        While rows are coming, detector pixels are summed, and only new rows are read. Once no more are expected that is
+        so where it has to be had `at_once`; else they are gathered anew in full.
+        """
+        at_once = switch("at_once", at_once)
         recon, inputs = self.recon, self.recon._inputs
         dataset, measurement = inputs.data(), recon.measurement or inputs.prepare_now()
         gathered = (dataset.data, dataset.calibration, measurement.origin)
-        if self._bright is None or not _alike(self._bright[0], gathered):
-            bright = self._with_rows(dataset, measurement) or bright_field(dataset, measurement, binning=_live(dataset))
-            self._rows = measurement.rows_there
-            self._bright = (gathered, bright)
-        return self._bright[1].turned(measurement.rotation, measurement.transpose)
+        known = self._bright  # read once: others may gather at the same time
+        full = not (dataset.source.follow and (at_once or recon._following.goes_on))
+        if known is None or not _alike(known[0], gathered) or (full and known[1] is not None):
+            there = dataset.scan_shape[0] if measurement.rows_there is None else measurement.rows_there
+            grown = None if full else self._with_rows(known, dataset, measurement, there)
+            bright = grown or bright_field(dataset, measurement, binning=None if full else _live(dataset))
+            known = self._bright = (gathered, None if full else there, bright)
+        return known[2].turned(measurement.rotation, measurement.transpose)
 
-    def _with_rows(self, dataset: Dataset, measurement: Measurement) -> BrightField | None:
+    @staticmethod
+    def _with_rows(known: Any, dataset: Dataset, measurement: Measurement, there: int) -> BrightField | None:
         """What was gathered with the rows that have come since; None where all has to be gathered."""
-        if self._bright is None or self._rows is None or measurement.rows_there is None:
+        if known is None or known[1] is None:
             return None
-        (data, calibration, _), bright = self._bright
-        if data is not dataset.data or calibration != dataset.calibration or self._rows > measurement.rows_there:
+        (data, calibration, _), rows, bright = known
+        if data is not dataset.data or calibration != dataset.calibration or rows > there:
             return None
-        return with_more_rows(bright, dataset, measurement, self._rows)
+        return with_more_rows(bright, dataset, measurement, rows)
 
     def direct(self, /, method: str = "ssb", **options: Any) -> DirectImage:
         """The phase by a direct method, with the present rotation and aberrations.
@@ -122,10 +131,8 @@ class FirstImage:
         return dataclasses.replace(problem, initial_object=start_object(image, problem))
 
 
-def _live(dataset: Dataset) -> int | None:
+def _live(dataset: Dataset) -> int:
     """Detector pixels that are summed while rows are coming, so that an image keeps up with them."""
-    if not dataset.source.follow or dataset.scan_mask is None:
-        return None
     return max(1, math.ceil(aperture_radius(dataset) / WHILE_ROWS_COME))
 
 

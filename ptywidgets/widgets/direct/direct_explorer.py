@@ -70,12 +70,15 @@ class DirectExplorer(Panel):
         self._share = 0.1
         self._whole, self._rows = LatestTask(self), LatestTask(self)
         self._of: Any = None  # the array that is shown
+        self._gathering = False  # whether its first image is on its way
+        self._in_full = True  # whether that of all its rows and detector pixels is, or is there
         self._make()
         self.on_change(self.kind, lambda _kind: self._settle())
         self.on_click(self.start_button, self.start_from_this)
         self.observe_reconstruction(self._new_data, "dataset", "measurement")
         self.observe_reconstruction(self._follow, "optics")
         self.observe_reconstruction(self._show_start, "initial_image")
+        self.observe_reconstruction(self._finish_rows, "message")  # that of the end of a file that is followed
         self.safe_callback(self._new_data)()
 
     # ---------------------------------------------------------------- for code
@@ -139,29 +142,55 @@ class DirectExplorer(Panel):
 
     def _new_data(self) -> None:
         dataset = self.recon.dataset
-        if dataset is not None and self._of is not None and dataset.data is self._of and dataset.source.follow:
+        known = self._bands is not None or self._gathering
+        if known and dataset is not None and dataset.data is self._of and dataset.source.follow:
             self._take_rows(dataset)
             return
         self._rows.cancel()
+        self._whole.cancel()
         self._of = None if dataset is None else dataset.data
         self._bands = self.image = None
         if dataset is None:
             self.show_no_data(self.facts)
             return
-        self.run_with_data(lambda: self._gather(dataset), self._take, WAITING, FEW)
+        self._gathering = True
+        self._in_full = not dataset.source.follow
+        self.run_with_data(lambda: self._gather_first(dataset), self._take, WAITING, FEW)
 
     def _take_rows(self, dataset: Dataset) -> None:
         """Of data that are still being written rows have come: the image of all, once it is there."""
         if self._bands is not None:  # else the first are being gathered, and looked at again after that
-            self._rows.submit(lambda: self._gather(dataset), self._take_grown)
+            self._rows.submit(lambda: self._gather(dataset, at_once=True), self._take_grown, more=True)
 
     def _take_grown(self, gathered: tuple[Dataset, Any, SideBands]) -> None:
+        self._take_more(gathered)
+        self._in_full = False
+        self._finish_rows()
+
+    def _finish_rows(self) -> None:
+        """Where no more rows are expected: the image of all detector pixels, after that which was quick."""
+        now, follower = self.recon.dataset, self.recon.following
+        goes_on = follower is not None and not (follower.ended or follower.stalled)
+        if not (self._in_full or goes_on or now is None or self._bands is None or now.data is not self._of):
+            self._in_full = True
+            self._rows.submit(lambda: self._gather(now), self._take_more, more=True)
+
+    def _take_more(self, gathered: tuple[Dataset, Any, SideBands]) -> None:
         dataset, bright, self._bands = gathered
         self._describe_bright(dataset, bright)
-        self._settle()
+        self._settle(more=True)
 
-    def _gather(self, dataset: Dataset) -> tuple[Dataset, Any, SideBands]:
-        bright = self.recon.bright_field()
+    def _gather_first(self, dataset: Dataset) -> tuple[Dataset, Any, SideBands]:
+        try:
+            return self._gather(dataset)
+        finally:
+            self._gathering = False
+
+    def _gather(self, dataset: Dataset, *, at_once: bool = False) -> tuple[Dataset, Any, SideBands]:
+        now = self.recon.dataset
+        if now is not None and now.data is dataset.data:
+            dataset = now  # rows may have come since it was asked for
+        bright = self.recon.bright_field(at_once=at_once)
         optics = self.recon.optics
         self._aperture = (optics.semiangle, optics.rolloff, optics.vacuum is None)
         return dataset, bright, SideBands.prepare(bright, optics)
@@ -224,13 +253,13 @@ class DirectExplorer(Panel):
         self._show(image, live=True)
         self._share = min(max(self._share * FRAME / cost, SHARES[0]), SHARES[1])
 
-    def _settle(self) -> None:
+    def _settle(self, *, more: bool = False) -> None:
         bands, aberrations, method = self._bands, self._aberrations, self.method
         if bands is None:
             return
         if self._whole.busy or self._share < 1 or method == "wdd":
             set_text(self.share_line, "Computing from all spatial frequencies ...")
-        self._whole.submit(lambda: self._make_whole(bands, aberrations, method), self._show_whole)
+        self._whole.submit(lambda: self._make_whole(bands, aberrations, method), self._show_whole, more=more)
 
     def _make_whole(self, bands: SideBands, aberrations: Aberrations, method: str) -> DirectImage:
         if method == "wdd":

@@ -24,7 +24,8 @@ class LatestTask:
 
     def __init__(self, panel: Panel) -> None:
         self.panel = panel
-        self._busy = False
+        self._busy = self._overtaken = False
+        self._done = panel.safe_callback(self._finish)  # one for all: a success clears the error of before
         self._next: tuple[Callable[[], Any], Callable[[Any], Any]] | None = None
 
     @property
@@ -32,32 +33,36 @@ class LatestTask:
         """Whether something is being done."""
         return self._busy
 
-    def submit(self, work: Callable[[], Any], then: Callable[[Any], Any]) -> None:
-        """Do `work()` on a thread and give `then` its result, unless something newer is asked for meanwhile."""
+    def submit(self, work: Callable[[], Any], then: Callable[[Any], Any], *, more: bool = False) -> None:
+        """Do `work()` on a thread and give `then` its result, unless something newer is asked for meanwhile.
+
+        With `more` this is no other wish but more of the same: the result of what is being done is used, too.
+        """
         if not shows_threads():
             then(work())
             return
         self._next = (work, then)
+        self._overtaken |= not more
         if not self._busy:
             self._begin()
 
     def cancel(self) -> None:
         """What is being done is no longer wanted."""
-        self._next = (lambda: None, lambda _: None) if self._busy else None
+        self._next, self._overtaken = None, self._busy
 
     def _begin(self) -> None:
         assert self._next is not None
-        (work, then), self._next, self._busy = self._next, None, True
-        finish = self.panel.safe_callback(self._finish)
+        (work, then), self._next = self._next, None
+        self._busy, self._overtaken = True, False
         self.panel.callback_queue.run_in_background(
-            work, lambda value: finish(then, value), lambda error: finish(_raise, error)
+            work, lambda value: self._done(then, value), lambda error: self._done(_raise, error)
         )
 
     def _finish(self, finish: Callable[[Any], Any], value: Any) -> None:
-        self._busy = False
+        self._busy, unwanted = False, self._overtaken or (self._next is not None and finish is _raise)
         if self._next is not None:
             self._begin()
-        else:
+        if not unwanted:
             finish(value)
 
 

@@ -12,10 +12,11 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from ptywidgets import Follower, Reconstruction, samples
+from ptywidgets import Follower, Reconstruction
 from ptywidgets.engine import Plan
 from ptywidgets.engine.core.errors import DataError, ParameterError
 from ptywidgets.engine.data.dataset import Dataset
+from ptywidgets.engine.direct import bright_field
 from ptywidgets.engine.io import read
 from ptywidgets.engine.preprocess import Preparation, prepare
 from ptywidgets.reconstruction.inputs import inputs
@@ -30,37 +31,17 @@ def until(what):
     assert what()
 
 
-class Scan:
-    """A file that the test writes, row by row, each followed by a byte of the next pattern."""
-
-    def __init__(self, path, rows, size="small"):
-        self.duck = samples.ducky(size)
-        self.patterns = np.asarray(self.duck.data).astype("<u2")
-        self.bytes, self.row_bytes, self.path = self.patterns.tobytes(), self.patterns[0].nbytes, path
-        self.known = {n: getattr(self.duck.calibration, n) for n in ("energy", "scan_step", "q_pixel", "semiangle")}
-        self.layout = {"dtype": "<u2", "detector_shape": self.duck.detector_shape, "scan_shape": self.duck.scan_shape}
-        self.given = {
-            "defocus": samples.ducky_defocus(size),
-            "preparation": Preparation(rotation=-15, transpose=False),
-        }
-        path.touch()
-        self.write(rows)
-
-    def write(self, rows):
-        done = self.path.stat().st_size
-        with self.path.open("ab") as file:
-            file.write(self.bytes[done : rows * self.row_bytes + 1])
-
-    def recon(self, **options):
-        return Reconstruction(read(self.path, follow=True, **self.layout, **self.known), **self.given, **options)
-
-    def complete(self, **options):
-        return Reconstruction(Dataset(self.patterns, self.duck.calibration), **self.given, **options)
-
-
 @pytest.fixture
-def scan(tmp_path):
-    return Scan(tmp_path / "scan.raw", 6)
+def scan(growing_duck):
+    return growing_duck(6)
+
+
+def recon_of(scan, **options):
+    return Reconstruction(scan.open(), **scan.given, **options)
+
+
+def recon_of_complete(scan, **options):
+    return Reconstruction(scan.complete(), **scan.given, **options)
 
 
 def likeness(one, other):
@@ -68,7 +49,7 @@ def likeness(one, other):
 
 
 def test_data_and_measurement_grow_and_what_is_set_stays(scan):
-    recon = scan.recon()
+    recon = recon_of(scan)
     assert recon.following.rows == 6 and recon.dataset.scan_mask.sum() == 6 * 24
     recon.prepare()
     assert recon.measurement.rows_there == 6
@@ -88,7 +69,7 @@ def test_data_and_measurement_grow_and_what_is_set_stays(scan):
 
 
 def test_a_rotation_that_was_not_given_is_fitted_to_all_rows(scan):
-    recon = scan.recon()
+    recon = recon_of(scan)
     recon.prepare(rotation=None, transpose=None)
     scan.write(24)
     until(lambda: recon.measurement.rows_there is None)
@@ -96,10 +77,37 @@ def test_a_rotation_that_was_not_given_is_fitted_to_all_rows(scan):
     assert recon.rotation == whole.rotation and recon.measurement.rotation_fit == whole.rotation_fit
 
 
+def test_the_bright_field_is_quick_while_rows_come_and_in_full_at_the_end(scan):
+    recon = recon_of(scan)
+    recon.prepare()
+    recon.bright_field()
+    scan.write(24)
+    until(lambda: recon.measurement.rows_there is None)
+    quick, again = recon.bright_field(at_once=True), recon.bright_field(at_once=True)
+    assert quick.images is again.images and quick.images[:, 6:].any()
+    full = recon.bright_field()
+    whole = bright_field(recon.dataset, recon.measurement)
+    np.testing.assert_array_equal(full.images, whole.images)
+    assert recon.bright_field(at_once=True).images is full.images
+
+
+def test_a_full_bright_field_that_fails_leaves_none_that_is_taken_for_it(scan, monkeypatch):
+    recon = recon_of(scan)
+    recon.prepare()
+    quick = recon.bright_field()
+    recon.complete_now()
+    home = "ptywidgets.reconstruction.inputs.first_image.bright_field"
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr(home, lambda *_, **__: (_ for _ in ()).throw(MemoryError()))
+        recon.bright_field()
+    full = recon.bright_field()
+    assert full.binning == 1 and len(full.images) > len(quick.images)
+
+
 @pytest.mark.parametrize("schedule", ["automatic", "manual"])
 def test_a_run_takes_rows_in(scan, schedule):
     options = {} if schedule == "automatic" else {"plan": Plan(iterations=8)}
-    recon, rows = scan.recon(**options), set()
+    recon, rows = recon_of(scan, **options), set()
     recon.observe(lambda _: rows.add(recon._maker.made_of.measurement.rows_there), "iteration")
     recon.start()
     for number in (9, 14):
@@ -110,14 +118,14 @@ def test_a_run_takes_rows_in(scan, schedule):
     recon.wait()
     assert recon.status == "finished" and {6, 9, 14, None} <= rows
     assert len(recon.state.positions) == 24 * 24 and len(recon.losses) == recon.iteration
-    complete = scan.complete(**options).run()
+    complete = recon_of_complete(scan, **options).run()
     assert recon.object_phase.shape == complete.object_phase.shape
     assert recon.error < 1.05 * complete.error
     assert likeness(recon, complete) > (0.99 if schedule == "automatic" else 0.95)
 
 
 def test_a_run_waits_for_rows_and_stops_at_once(scan):
-    recon = scan.recon(plan=Plan(iterations=2))
+    recon = recon_of(scan, plan=Plan(iterations=2))
     recon.start()
     until(lambda: recon.iteration == 2)
     time.sleep(0.2)
@@ -135,7 +143,7 @@ def test_a_run_waits_for_rows_and_stops_at_once(scan):
 
 
 def test_too_few_rows_are_waited_for(scan):
-    recon = scan.recon()
+    recon = recon_of(scan)
     recon.preparation = Preparation()
     recon.start()
     until(lambda: "Waiting for rows: 6 of 24 rows are there; the run begins with 16" in recon.message)
@@ -144,7 +152,7 @@ def test_too_few_rows_are_waited_for(scan):
 
 
 def test_a_run_ends_where_nothing_more_comes(scan):
-    recon = scan.recon(plan=Plan(iterations=3))
+    recon = recon_of(scan, plan=Plan(iterations=3))
     recon.start()
     until(lambda: recon.iteration > 0)
     recon.complete_now()
@@ -152,11 +160,11 @@ def test_a_run_ends_where_nothing_more_comes(scan):
     assert recon.status == "finished" and "The result is of 6 of 24 rows, nothing more is waited for" in recon.message
     assert recon.dataset.scan_mask.sum() == 6 * 24
     with pytest.raises(DataError, match="no data are followed"):
-        scan.complete().complete_now()
+        recon_of_complete(scan).complete_now()
 
 
 def test_a_file_that_is_taken_away_is_told_and_what_is_there_stays(scan):
-    recon = scan.recon(plan=Plan(iterations=2))
+    recon = recon_of(scan, plan=Plan(iterations=2))
     recon.start()
     until(lambda: recon.iteration == 2)
     scan.path.write_bytes(b"")
@@ -166,7 +174,7 @@ def test_a_file_that_is_taken_away_is_told_and_what_is_there_stays(scan):
 
 
 def test_a_saved_run_goes_on_with_the_rows_that_have_come(scan, tmp_path):
-    recon = scan.recon(plan=Plan(iterations=2))
+    recon = recon_of(scan, plan=Plan(iterations=2))
     recon.start()
     until(lambda: recon.iteration == 2)
     recon.stop()
@@ -180,7 +188,7 @@ def test_a_saved_run_goes_on_with_the_rows_that_have_come(scan, tmp_path):
 
 
 def test_cropping_the_scan_ends_it(scan):
-    recon = scan.recon()
+    recon = recon_of(scan)
     recon.crop(scan=(0, 6, 0, 12))
     assert recon.following is None and "no more rows are taken in" in recon.message
     recon.uncrop()
@@ -188,12 +196,12 @@ def test_cropping_the_scan_ends_it(scan):
 
 
 def test_the_thread_ends_with_the_reconstruction(scan):
-    recon = scan.recon()
+    recon = recon_of(scan)
     thread, gone = recon.following._thread, weakref.ref(recon)
     recon.dataset = Dataset(scan.patterns, scan.duck.calibration)
     thread.join(PATIENCE)
     assert not thread.is_alive() and recon.following is None
-    recon = scan.recon()
+    recon = recon_of(scan)
     thread, gone = recon.following._thread, weakref.ref(recon)
     del recon
     gc.collect()
@@ -203,7 +211,7 @@ def test_the_thread_ends_with_the_reconstruction(scan):
 
 
 def test_a_copy_follows_by_itself(scan):
-    recon = scan.recon(plan=Plan(iterations=2))
+    recon = recon_of(scan, plan=Plan(iterations=2))
     recon.start()
     until(lambda: recon.iteration == 2)
     recon.stop()
@@ -217,7 +225,7 @@ def test_a_copy_follows_by_itself(scan):
 
 
 def test_rows_that_come_while_data_are_prepared(scan, monkeypatch):
-    recon = scan.recon()
+    recon = recon_of(scan)
     plain = inputs.prepare
 
     def slow(dataset, preparation, **more):
@@ -234,7 +242,7 @@ def test_rows_that_come_while_data_are_prepared(scan, monkeypatch):
 
 def test_one_that_nobody_has_any_more_ends_its_run_and_its_watching(scan):
     def begun():
-        recon = scan.recon(plan=Plan(iterations=100000, batch=8))
+        recon = recon_of(scan, plan=Plan(iterations=100000, batch=8))
         recon.start()
         until(lambda: recon.losses)
         return weakref.ref(recon)
@@ -245,7 +253,7 @@ def test_one_that_nobody_has_any_more_ends_its_run_and_its_watching(scan):
 
 
 def test_a_tilt_series_of_files_that_are_still_written_is_refused(scan):
-    data = read(scan.path, follow=True, **scan.layout, **scan.known)
+    data = scan.open()
     with pytest.raises(DataError, match=r"still being written .*a tilt series is not followed"):
         Reconstruction([data, data], tilts=[0, 10], defocus=250)
     scan.write(24)
@@ -254,7 +262,7 @@ def test_a_tilt_series_of_files_that_are_still_written_is_refused(scan):
 
 
 def test_a_transpose_that_nobody_has_given_is_not_taken_from_four_rows(scan):
-    recon = scan.recon()
+    recon = recon_of(scan)
     recon.preparation = Preparation(rotation=-15)
     recon.update_plan(iterations=3)
     recon.start()
@@ -266,7 +274,7 @@ def test_a_transpose_that_nobody_has_given_is_not_taken_from_four_rows(scan):
 
 
 def test_what_all_rows_say_of_the_transpose_is_told_at_the_end(scan):
-    recon = scan.recon()
+    recon = recon_of(scan)
     recon.prepare(rotation=-15, transpose=True)
     recon.update_plan(iterations=2)
     recon.start()

@@ -9,8 +9,6 @@ import pytest
 
 from ptywidgets import DatasetBrowser, DirectExplorer, Reconstruction, samples
 from ptywidgets.engine.data import virtual
-from ptywidgets.engine.data.dataset import Dataset
-from ptywidgets.engine.io import read
 
 SHOWN = 30  # s
 
@@ -22,30 +20,9 @@ def until(what):
     assert what()
 
 
-class Scan:
-    """A file that the test writes, row by row, each followed by a byte of the next pattern."""
-
-    def __init__(self, path, rows):
-        self.duck = samples.ducky("small")
-        self.patterns = np.asarray(self.duck.data).astype("<u2")
-        self.bytes, self.row_bytes, self.path = self.patterns.tobytes(), self.patterns[0].nbytes, path
-        path.touch()
-        self.write(rows)
-
-    def write(self, rows):
-        done = self.path.stat().st_size
-        with self.path.open("ab") as file:
-            file.write(self.bytes[done : rows * self.row_bytes + 1])
-
-    def open(self):
-        known = {name: getattr(self.duck.calibration, name) for name in ("energy", "scan_step", "q_pixel", "semiangle")}
-        layout = {"dtype": "<u2", "detector_shape": self.duck.detector_shape, "scan_shape": self.duck.scan_shape}
-        return read(self.path, follow=True, **layout, **known)
-
-
 @pytest.fixture
-def scan(tmp_path):
-    return Scan(tmp_path / "scan.raw", 8)
+def scan(growing_duck):
+    return growing_duck(8)
 
 
 @pytest.mark.parametrize("held", [True, False], ids=["in memory", "too large"])
@@ -120,8 +97,32 @@ def test_a_direct_image_follows(scan):
     assert "8 of 24 rows" in explorer.facts.value
     scan.write(24)
     until(lambda: "24 of 24 rows" in explorer.facts.value)
-    wanted = Reconstruction(Dataset(scan.patterns, scan.duck.calibration), defocus=samples.ducky_defocus("small"))
+    wanted = Reconstruction(scan.complete(), defocus=samples.ducky_defocus("small"))
     wanted.prepare(rotation=-15, transpose=False)
     expected = wanted.direct("ssb").phase
     until(lambda: explorer.phase.shape == expected.shape and np.allclose(explorer.phase, expected, atol=1e-4))
+    explorer.close()
+
+
+def test_a_direct_image_comes_once_the_calibration_is_there(scan):
+    energy = scan.known.pop("energy")
+    recon = Reconstruction(scan.open(), defocus=samples.ducky_defocus("small"))
+    explorer = DirectExplorer(recon)
+    explorer.wait()
+    assert explorer.phase is None and explorer.status_text
+    recon.set_calibration(energy=energy)
+    until(lambda: explorer.phase is not None)
+    explorer.close()
+
+
+def test_a_direct_image_is_made_in_full_where_a_scan_ends_early(scan):
+    recon = Reconstruction(scan.open(), defocus=samples.ducky_defocus("small"))
+    recon.prepare(rotation=-15, transpose=False)
+    explorer = DirectExplorer(recon)
+    explorer.wait()
+    until(lambda: explorer.phase is not None)
+    few = int(explorer.facts.value.split(" detector pixels")[0].split(">")[-1])
+    recon.complete_now()
+    until(lambda: int(explorer.facts.value.split(" detector pixels")[0].split(">")[-1]) > few)
+    assert "8 of 24 rows" in explorer.facts.value
     explorer.close()
