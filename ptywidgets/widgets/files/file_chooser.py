@@ -113,7 +113,7 @@ class FileChooser(Panel):
         self.opener = button("Open", "Open the file that is chosen (Enter in the list)", "primary", "folder-open")
         self.enterer = button("Enter folder", "List what is in the folder that is chosen", "", "level-down")
         self.drop = FileDrop()
-        self.missing = MissingCalibration(self.safe_callback(self._calibrate), self.safe_callback(self.set_error))
+        self.missing = MissingCalibration.of_widget(self)
         self.children = [
             self.title,
             toolbar(self.place, self.up, self.home, self.again),
@@ -388,13 +388,6 @@ class FileChooser(Panel):
         self._go(path)
 
     # ---------------------------------------------------------------- what is missing
-
-    def _calibrate(self, **changes: Any) -> None:
-        try:
-            self.recon.set_calibration(**changes)
-        finally:
-            self._show_missing()
-        self.set_status("")
 
     def _show_missing(self) -> None:
         self.missing.show(self.recon.dataset)

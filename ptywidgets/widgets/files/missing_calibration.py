@@ -13,6 +13,7 @@ from ptywidgets.engine.io.summary import summary_of
 from ptywidgets.widgets.controls.calibration_editor import CalibrationEditor
 from ptywidgets.widgets.controls.fields import set_text, text_label
 from ptywidgets.widgets.controls.formatting import typeset
+from ptywidgets.widgets.panel.base import Panel
 
 COMPLETE = "The calibration is complete; what else is not given, such as defocus and rotation, is found from the data."
 
@@ -43,6 +44,20 @@ class MissingCalibration(VBox):
         super().__init__([self.text, self.editor], layout={"display": "none"})
         self.add_class("pty-panel")
         self.add_class("pty-missing")
+
+    @classmethod
+    def of_widget(cls, widget: Panel) -> MissingCalibration:
+        """The fields for the data of a widget's reconstruction, which is calibrated by them."""
+
+        def calibrate(**changes: Any) -> None:
+            try:
+                widget.recon.set_calibration(**changes)
+            finally:
+                missing.show(widget.recon.dataset)
+            widget.set_status("")
+
+        missing = cls(widget.safe_callback(calibrate), widget.safe_callback(widget.set_error))
+        return missing
 
     @property
     def shown(self) -> bool:

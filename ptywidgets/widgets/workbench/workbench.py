@@ -78,7 +78,7 @@ class Workbench(Panel):
         )  # fmt: skip
         self.chooser: FileChooser | None = None  # made when it is first looked at
         self.files = VBox(layout={"display": "none"})
-        self.missing = MissingCalibration(self.safe_callback(self._calibrate), self.safe_callback(self.set_error))
+        self.missing = MissingCalibration.of_widget(self)
         self.ducky = button("Try the ducky", "Simulate a small data set: a duck of carbon", "info", "magic")
         self.auto = button(*AUTO)
         self.accordion = Accordion([VBox(), VBox()], selected_index=None)
@@ -163,13 +163,6 @@ class Workbench(Panel):
         self.set_silently(self.browse, False)
         self._browse(False)
         self.set_status(f"Opened {shown}.", "good")
-
-    def _calibrate(self, **changes: Any) -> None:
-        try:
-            self.recon.set_calibration(**changes)
-        finally:
-            self._show_missing()
-        self.set_status("")
 
     def _show_missing(self) -> None:
         self.missing.show(self.recon.dataset)
