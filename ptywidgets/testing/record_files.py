@@ -29,7 +29,7 @@ def dm_file(
     ----------
     path : Path
     data : ndarray
-        Its slowest axis first.
+        Its slowest axis first. Of zeros that were broadcast nothing is written: a file of any size in no time.
     calibrations : sequence of (scale, unit)
         In the order of its axes.
     tags : mapping, optional
@@ -48,8 +48,17 @@ def dm_file(
     root = {"ImageList": {"": images}, "Thumbnails": {"": [{"ImageIndex": 0}]}}
     length = "Q" if version == 4 else "I"
     tree = _dm_group(root, length, order)
-    path.write_bytes(struct.pack(f">I{length}I", version, len(tree), int(order == "<")) + tree + bytes(8))
+    with path.open("wb") as file:
+        file.write(struct.pack(f">I{length}I", version, _size(tree), int(order == "<")))
+        for piece in tree:
+            file.seek(piece, 1) if isinstance(piece, int) else file.write(piece)
+        file.write(bytes(8))
     return path
+
+
+def _size(pieces: Sequence[bytes | int]) -> int:
+    """Bytes of pieces, of which numbers stand for so many zeros."""
+    return sum(piece if isinstance(piece, int) else len(piece) for piece in pieces)
 
 
 def _dm_image(
@@ -60,7 +69,7 @@ def _dm_image(
     return {
         "ImageData": {
             "Calibrations": {"Dimension": {"": dimensions[::-1]}},
-            "Data": data.reshape(-1),
+            "Data": data,
             "DataType": _DM_TYPES[code] if kind is None else kind,
             "Dimensions": {"": list(data.shape)[::-1]},
         },
@@ -69,19 +78,23 @@ def _dm_image(
     }
 
 
-def _dm_group(group: Mapping[str, Any], length: str, order: str) -> bytes:
+def _dm_group(group: Mapping[str, Any], length: str, order: str) -> list[bytes | int]:
     pairs = [(n, v) for n, v in group.items() if n] + [("", v) for v in group.get("", [])]
-    return struct.pack(f">BB{length}", 1, 0, len(pairs)) + b"".join(_dm_tag(n, v, length, order) for n, v in pairs)
+    pieces: list[bytes | int] = [struct.pack(f">BB{length}", 1, 0, len(pairs))]
+    for name, value in pairs:
+        pieces += _dm_tag(name, value, length, order)
+    return pieces
 
 
-def _dm_tag(name: str, value: Any, length: str, order: str) -> bytes:
+def _dm_tag(name: str, value: Any, length: str, order: str) -> list[bytes | int]:
     is_group = isinstance(value, dict)
     content = _dm_group(value, length, order) if is_group else _dm_value(value, length, order)
     head = struct.pack(">BH", 20 if is_group else 21, len(name)) + name.encode("latin-1")
-    return head + (struct.pack(">Q", len(content)) if length == "Q" else b"") + content
+    return [head + (struct.pack(">Q", _size(content)) if length == "Q" else b""), *content]
 
 
-def _dm_value(value: Any, length: str, order: str) -> bytes:
+def _dm_value(value: Any, length: str, order: str) -> list[bytes | int]:
+    content: bytes | int
     if isinstance(value, str):
         info, content = [20, 4, len(value)], value.encode("utf-16-le" if order == "<" else "utf-16-be")
     elif isinstance(value, tuple):
@@ -90,12 +103,16 @@ def _dm_value(value: Any, length: str, order: str) -> bytes:
         info, content = [20, 15, 0, 2, 0, 6, 0, 6, value.size], value.astype(order + "c8").tobytes()
     elif isinstance(value, np.ndarray):
         code = value.dtype.str[1:]
-        info, content = [20, _DM_CODES[code], value.size], value.astype(order + code).tobytes()
+        empty = not any(value.strides) and not value.flat[0]
+        info, content = (
+            [20, _DM_CODES[code], value.size],
+            value.nbytes if empty else value.astype(order + code).tobytes(),
+        )
     elif isinstance(value, float):
         info, content = [7], struct.pack(order + "d", value)
     else:
         info, content = [5], struct.pack(order + "I", value)
-    return b"%%%%" + struct.pack(f">{1 + len(info)}{length}", len(info), *info) + content
+    return [b"%%%%" + struct.pack(f">{1 + len(info)}{length}", len(info), *info), content]
 
 
 def blo_file(path: Path, data: np.ndarray, step: tuple[float, float] = (0.0, 0.0), volts: int = 0) -> Path:
