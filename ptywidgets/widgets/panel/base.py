@@ -224,7 +224,7 @@ class Panel(Strict, PngFallback, ipywidgets.VBox):
         """End the streams of all views when nothing has been shown for `delay` seconds."""
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = Timer(delay, lambda: self.callback_queue.run(self._settle))
+        self._timer = Timer(delay, self.safe_callback(self._settle))
         self._timer.start()
 
     def _settle(self) -> None:

@@ -322,6 +322,14 @@ def test_constraints_are_ticked_and_what_is_not_known_stays(runner, recon):
     assert recon.plan.constraints[2].radius == 0.4 and recon.plan.constraints[3] is special
 
 
+def test_a_timer_that_fires_while_its_widget_closes_says_nothing(recon):
+    runner = ReconstructionRunner(recon)
+    runner.settle_soon(60)
+    timer = runner._timer
+    runner.close()
+    timer.function(*timer.args, **timer.kwargs)
+
+
 def test_two_widgets_watch_one_run_and_one_may_close(recon):
     one, two = ReconstructionRunner(recon), ReconstructionRunner(recon)
     shown = one.image_views["phase"]
