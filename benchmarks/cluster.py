@@ -128,8 +128,7 @@ def dense(path: Path, scan: int) -> tuple[Any, Problem]:
 def equal(problem: Problem, crews: dict[str, ClusterProblem]) -> None:
     """Conjugate gradients: how far the object is from that of one process.
 
-    Where the model has no electrons at all, as outside of the aperture before there is an object, the phase of a
-    residual wave is that of rounding: of an empty start, one process with other batches says how much that is.
+    One process with other batches says how much of it is the order of sums.
     """
     plan = Plan(iterations=ITERATIONS, algorithm=ConjugateGradient(), batch=256, constraints=())
     *_, swept = iterate(problem, Plan(iterations=1, batch=64, algorithm=PIE(), constraints=()))

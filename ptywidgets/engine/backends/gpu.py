@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ptywidgets.engine.backends.kernels.numpy_kernels import hessian_of_waves
-from ptywidgets.engine.core.amplitudes import amplitude_floor
+from ptywidgets.engine.core.amplitudes import amplitude_floor, faint_share
 from ptywidgets.engine.core.protocols import Loss
 from ptywidgets.engine.data.patterns import Patterns, fft_rows
 from ptywidgets.engine.data.streamed_counts import is_streamed
@@ -167,7 +167,9 @@ class GpuBackend:
         modelled = xp.sqrt((far.real**2 + far.imag**2).sum(1))
         difference = (amplitudes - modelled) * (amplitudes >= 0)
         value = xp.vdot(difference, difference)
-        difference /= xp.maximum(modelled, amplitude_floor(np.dtype(modelled.dtype)))
+        dtype = np.dtype(modelled.dtype)
+        faintest = xp.maximum(faint_share(dtype) * amplitudes, amplitude_floor(dtype))
+        difference /= xp.maximum(modelled, faintest, out=modelled)
         far *= difference[:, None]
         return value
 

@@ -19,6 +19,21 @@ def amplitude_floor(dtype: Any) -> Any:
     return np.sqrt(np.finfo(dtype).tiny)
 
 
+def faint_share(dtype: Any) -> Any:
+    """Share of the measured amplitude A below which a modelled wave is divided by that share of A: sqrt(epsilon).
+
+    Transforms round to some epsilon of a pattern's bright amplitudes. Where no light is modelled, as outside the
+    aperture with an empty object, the wave is that rounding only, and A / |Psi| - 1 would make it as long as A, with a
+    phase that means nothing and differs between batches. Divided so, a faint wave's residual stays in proportion to it.
+
+    Examples
+    --------
+    >>> float(faint_share(np.float64)) == 2.0**-26
+    True
+    """
+    return np.sqrt(np.finfo(dtype).eps)
+
+
 def amplitudes(counts: np.ndarray, indices: np.ndarray, origin: np.ndarray, mask: Any, out: np.ndarray) -> None:
     """out (B, Ny, Nx) = square roots of counts[indices], in FFT order from each one's origin; -1 where masked."""
     rows, columns = (_segments(out.shape[axis], counts.shape[axis]) for axis in (1, 2))

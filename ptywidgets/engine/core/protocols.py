@@ -112,7 +112,8 @@ class Backend(Protocol):
 
     def modulus(self, far: Array, amplitudes: Array) -> Any:
         """far *= A / |far| - 1 in place, with |far|^2 summed over modes and the `amplitudes` A (B, Ny, Nx) of the same
-        positions; returns sum (A - |far|)^2. Where A < 0 nothing was measured: far becomes 0 and adds nothing."""
+        positions; returns sum (A - |far|)^2. Where A < 0 nothing was measured: far becomes 0 and adds nothing. Where
+        |far| is below :func:`~ptywidgets.engine.core.amplitudes.faint_share` of A, that share of A divides instead."""
 
     def residual(self, far: Array, amplitudes: Array, loss: Loss) -> Any:
         """far *= -derivative of the loss, in place, 0 where nothing was measured; returns the sum of its values."""

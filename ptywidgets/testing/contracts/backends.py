@@ -136,13 +136,17 @@ class BackendContract:
         waves, amplitudes = _waves(), np.abs(_waves(1)[:, 0])
         waves[0, :, 0, 0] = 0  # a dark pixel divides nothing by nothing
         amplitudes[0, 0, 0] = 100.0  # however much is measured there
+        waves[1, :, 0, 0] = [1e-6, -2e-6j]  # rounding of a transform, whose phase is not to be followed in full
+        amplitudes[1, 0, 0] = 3.0
         device = backend.to_device(waves.copy())
         amplitudes[1, 2:4] = -1  # not measured
         value = float(backend.modulus(device, backend.to_device(amplitudes)))
         modelled = np.sqrt((np.abs(waves) ** 2).sum(1))
         np.testing.assert_allclose(value, ((amplitudes - modelled) ** 2)[amplitudes >= 0].sum(), rtol=1e-5)
-        ratio = np.divide(amplitudes, modelled, out=np.ones_like(modelled), where=modelled > 0) - 1
+        least = np.maximum(np.sqrt(np.finfo(np.float32).eps) * amplitudes, np.finfo(np.float32).tiny)
+        ratio = (amplitudes - modelled) / np.maximum(modelled, least)
         ratio[amplitudes < 0] = 0
+        assert abs(waves[1, 0, 0, 0] * ratio[1, 0, 0]) < 0.01  # and not 3
         self.close(backend, device, waves * ratio[:, None])
 
     def test_amplitudes(self, backend: Any) -> None:

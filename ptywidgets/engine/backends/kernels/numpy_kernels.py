@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.core.amplitudes import amplitude_floor
+from ptywidgets.engine.core.amplitudes import amplitude_floor, faint_share
 from ptywidgets.engine.core.amplitudes import amplitudes as amplitudes  # one of the loops
 from ptywidgets.engine.losses.losses import hessian_rows
 
@@ -144,6 +144,7 @@ def modulus(far: np.ndarray, amplitudes: np.ndarray) -> float:
         difference *= measured >= 0
         total += float(np.vdot(difference, difference))
         np.maximum(modelled, amplitude_floor(modelled.dtype), out=modelled)
+        np.maximum(modelled, faint_share(modelled.dtype) * measured, out=modelled)
         difference /= modelled
         waves *= difference
     return total
