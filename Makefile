@@ -28,7 +28,7 @@ export PTYWIDGETS_PY4DSTEM
 PYTEST = mkdir -p $(ARTIFACTS) && $(BIN)/python -m pytest --junitxml=$(ARTIFACTS)/$@.xml
 
 .PHONY: help demo test setup lint types js bundle build test-engine test-above test-without-extras test-notebooks test-kernels \
-        test-browser bench dist docs kernel-envs py4dstem-env format clean distclean
+        test-browser bench dist docs kernel-envs py4dstem-env cupy-env format clean distclean
 
 help:
 	@sed -n '3,7s/^# \{0,1\}//p' Makefile
@@ -51,7 +51,7 @@ setup: $(VENV)/.test-installed kernel-envs
 	@$(NEED) chromium || [ -z "$${CI:-}" ]
 	if node=$$($(NEED) node); then PATH="$$node:$$PATH" $(MAKE) --no-print-directory --silent js/node_modules/.package-lock.json
 	else [ -z "$${CI:-}" ]; fi
-	if [ -n "$${CI:-}" ]; then $(MAKE) --no-print-directory --silent py4dstem-env; fi
+	if [ -n "$${CI:-}" ]; then $(MAKE) --no-print-directory --silent py4dstem-env cupy-env; fi
 
 $(VENV)/pyvenv.cfg:
 	@python=$$($(NEED) python)
@@ -96,6 +96,16 @@ $(ENVS)/py4dstem/.installed:
 	echo "installing py4DSTEM into $(ENVS)/py4dstem"
 	"$$python" -m venv --clear $(ENVS)/py4dstem
 	$(ENVS)/py4dstem/bin/python -m pip --disable-pip-version-check --quiet --quiet install "py4DSTEM==0.14.*"
+	touch $@
+
+# What a GPU needs; it is imported without one, to see whether it has what we ask of it (390 MB).
+cupy-env: $(ENVS)/cupy/.installed
+
+$(ENVS)/cupy/.installed:
+	@python=$$($(NEED) python)
+	echo "installing cupy into $(ENVS)/cupy"
+	"$$python" -m venv --clear $(ENVS)/cupy
+	$(ENVS)/cupy/bin/python -m pip --disable-pip-version-check --quiet --quiet install "cupy-cuda12x>=14"
 	touch $@
 
 # ---------------------------------------------------------------------------------------------- the stages

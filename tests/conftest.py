@@ -143,6 +143,15 @@ def py4dstem() -> str:
     return python
 
 
+@pytest.fixture(scope="session")
+def cupy() -> str:
+    """Python interpreter that can import cupy (`make cupy-env`), with a card or without; else the test is skipped."""
+    python = os.environ.get("PTYWIDGETS_CUPY") or str(REPOSITORY / ".venvs" / "cupy" / "bin" / "python")
+    if not Path(python).exists():
+        pytest.skip("no cupy: run `make cupy-env`, or set PTYWIDGETS_CUPY to a Python that has it")
+    return python
+
+
 class GrowingDuck:
     """The simulated duck in a file that the test writes, row by row, each followed by a byte of the next pattern."""
 

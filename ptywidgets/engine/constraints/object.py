@@ -31,7 +31,7 @@ class VacuumBaseline(Params):
             if xp.iscomplexobj(obj):
                 mean = complex(vacuum.mean(dtype=np.complex128))  # of the waves: phases would have to be unwrapped
                 return state.replace(object=obj * obj.dtype.type(np.exp(-1j * np.angle(mean))))
-            return state.replace(object=obj - np.float32(vacuum.mean(dtype=np.float64)))
+            return state.replace(object=obj - np.float32(float(vacuum.mean(dtype=np.float64))))
 
         return apply
 

@@ -1,4 +1,4 @@
-"""Every backend does the same: numpy, numba, the GPU's code with numpy standing in, and cupy where there is a GPU."""
+"""Every backend does the same: numpy, numba, the GPU's code behind a wall, and cupy where there is a GPU."""
 
 import importlib.util
 import subprocess
@@ -7,6 +7,7 @@ import threading
 
 import numpy as np
 import pytest
+from walled_arrays import WalledModule, add_at
 
 from ptywidgets.engine import ParameterError
 from ptywidgets.engine.backends import available_devices, get_backend, gpu
@@ -17,10 +18,6 @@ from ptywidgets.testing import BackendContract, model_case
 
 NUMBA = importlib.util.find_spec("numba") is not None
 DUCC = importlib.util.find_spec("ducc0") is not None
-
-
-def stand_in():
-    return gpu.GpuBackend(np, np.add.at, lambda: 10**9)
 
 
 class TestNumpy(BackendContract):
@@ -52,7 +49,7 @@ class TestDucc(BackendContract):
 class TestGpuStandIn(BackendContract):
     @pytest.fixture
     def backend(self):
-        return stand_in()
+        return gpu.GpuBackend(WalledModule(), add_at, lambda: 10**9)
 
 
 class TestGpu(BackendContract):
