@@ -137,18 +137,21 @@ def simulated(shared: Path) -> Path:
 @pytest.fixture(scope="session")
 def py4dstem() -> str:
     """Python interpreter that can import py4DSTEM (`make py4dstem-env`); the test is skipped where there is none."""
-    python = os.environ.get("PTYWIDGETS_PY4DSTEM") or str(REPOSITORY / ".venvs" / "py4dstem" / "bin" / "python")
-    if not Path(python).exists():
-        pytest.skip("no py4DSTEM: run `make py4dstem-env`, or set PTYWIDGETS_PY4DSTEM to a Python that has it")
-    return python
+    return interpreter_with("py4DSTEM")
 
 
 @pytest.fixture(scope="session")
 def cupy() -> str:
     """Python interpreter that can import cupy (`make cupy-env`), with a card or without; else the test is skipped."""
-    python = os.environ.get("PTYWIDGETS_CUPY") or str(REPOSITORY / ".venvs" / "cupy" / "bin" / "python")
+    return interpreter_with("cupy")
+
+
+def interpreter_with(package: str) -> str:
+    """That of an environment which `make PACKAGE-env` makes, or the environment variable PTYWIDGETS_PACKAGE names."""
+    variable, name = f"PTYWIDGETS_{package.upper()}", package.lower()
+    python = os.environ.get(variable) or str(REPOSITORY / ".venvs" / name / "bin" / "python")
     if not Path(python).exists():
-        pytest.skip("no cupy: run `make cupy-env`, or set PTYWIDGETS_CUPY to a Python that has it")
+        pytest.skip(f"no {package}: run `make {name}-env`, or set {variable} to a Python that has it")
     return python
 
 
