@@ -108,7 +108,8 @@ class AmplitudeLoss(PixelLoss):
     """Squared difference of amplitudes, (sqrt I - A)^2: Gaussian noise after the square root.
 
     The residual wave is chi = (A / |Psi| - 1) Psi; Guizar-Sicairos and Fienup, Opt. Express 16, 7264 (2008). Where
-    |Psi| is below sqrt(epsilon) A, that divides in its place: so faint a wave may be rounding only.
+    |Psi| is below sqrt(epsilon) A, that divides in its place, and chi is shorter than minus half the gradient: so faint
+    a wave may be rounding only.
 
     Examples
     --------
