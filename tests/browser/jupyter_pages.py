@@ -276,15 +276,23 @@ class LabNotebook(WidgetPage):
         finally:
             self.theme("light")
 
+    def resize(self, width: int, holds: str = "e => e.scrollWidth <= e.clientWidth + 1") -> None:
+        """Make the page so wide, and high enough for all; until this holds of the first widget, that nothing sticks out.
+
+        A figure follows some time after its box, and only once it is in sight: the widget is brought there.
+        """
+        self.page.set_viewport_size({"width": width, "height": 2600})
+        widget = self.locator(".pty-widget").first.element_handle()
+        self.page.wait_for_function(
+            f"e => {{ e.scrollIntoView({{block: 'start'}}); return ({holds})(e); }}", arg=widget, timeout=10_000
+        )
+
     def screenshots(self, name: str, theme: str) -> None:
         """Screenshots of the first widget, wide and narrow, each once nothing sticks out of it."""
-        widget = self.locator(".pty-widget").first.element_handle()
         before = self.page.viewport_size
         try:
             for width in (1280, 400):
-                # a figure follows a moment after it has come into sight
-                self.page.set_viewport_size({"width": width, "height": 2600})
-                self.page.wait_for_function("e => e.scrollWidth <= e.clientWidth + 1", arg=widget, timeout=10_000)
+                self.resize(width)
                 file = self.screenshot(name, width, ".pty-widget", theme)
                 assert file.stat().st_size > 20_000, "hardly anything is drawn"
         finally:

@@ -20,7 +20,7 @@ recon = Reconstruction(samples.ducky("small"))
 BENCH = "bench = Workbench(recon)\nbench"
 PANEL = "recon.calibrate()\npanel = StartAlternatives(recon)\npanel"
 
-NO_AXIS_STICKS_OUT = """() => [...document.querySelectorAll(".pty-landscape")].every(plot => {
+NO_AXIS_STICKS_OUT = """e => [...e.querySelectorAll(".pty-landscape")].every(plot => {
     const end = plot.getBoundingClientRect().right;
     return [...plot.querySelectorAll(".axis .domain")].every(line => line.getBoundingClientRect().right < end);
 })"""
@@ -83,8 +83,7 @@ def test_images_of_it_in_the_bench(lab, theme):
     before = notebook.page.viewport_size
     try:
         for width in (1280, 430):
-            notebook.page.set_viewport_size({"width": width, "height": 2600})
-            notebook.page.wait_for_function(NO_AXIS_STICKS_OUT)  # a figure follows some time after its box
+            notebook.resize(width, NO_AXIS_STICKS_OUT)
             file = notebook.screenshot("workbench-alternatives", width, ".pty-widget", theme)
             assert file.stat().st_size > 20_000, "hardly anything is drawn"
     finally:
