@@ -277,7 +277,7 @@ class LabNotebook(WidgetPage):
             self.theme("light")
 
     def resize(self, width: int, holds: str = "e => e.scrollWidth <= e.clientWidth + 1") -> None:
-        """Make the page so wide, and high enough for all; until this holds of the first widget, that nothing sticks out.
+        """Make the page so wide, and high enough; until this holds of the first widget: that nothing sticks out.
 
         A figure follows some time after its box, and only once it is in sight: the widget is brought there.
         """
