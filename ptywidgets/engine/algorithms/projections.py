@@ -22,7 +22,7 @@ class Projections(Params):
     """Difference map, RAAR, RRR and charge flipping as one: a rescue where the probe is far off, not for a last digit.
 
     With psi the exit waves of all positions, Pi_O psi the nearest that one object and one probe make, and Pi_F psi the
-    nearest with the counts that were measured (what may be rounding, below sqrt(epsilon) A, only gets nearer),
+    nearest with the counts that were measured (where psi may be rounding only, it only gets nearer: AmplitudeLoss),
 
         psi <- (1 - a - b) psi + a Pi_O psi + b Pi_F[ c Pi_O psi + (1 - c) psi ].
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ptywidgets.engine.backends.kernels.numpy_kernels import hessian_of_waves
-from ptywidgets.engine.core.amplitudes import amplitude_floor, faint_share
+from ptywidgets.engine.core.amplitudes import amplitude_floor, rounding_share
 from ptywidgets.engine.core.protocols import Loss
 from ptywidgets.engine.data.patterns import Patterns, fft_rows
 from ptywidgets.engine.data.streamed_counts import is_streamed
@@ -168,8 +168,10 @@ class GpuBackend:
         difference = (amplitudes - modelled) * (amplitudes >= 0)
         value = xp.vdot(difference, difference)
         dtype = np.dtype(modelled.dtype)
-        faintest = xp.maximum(faint_share(dtype) * amplitudes, amplitude_floor(dtype))
-        difference /= xp.maximum(modelled, faintest, out=modelled)
+        energy = xp.square(xp.maximum(amplitudes, 0)).mean((1, 2), keepdims=True)
+        rounding = rounding_share(dtype) ** 2 * energy + amplitude_floor(dtype) ** 2
+        difference *= modelled
+        difference /= xp.square(modelled, out=modelled) + rounding
         far *= difference[:, None]
         return value
 

@@ -19,19 +19,18 @@ def amplitude_floor(dtype: Any) -> Any:
     return np.sqrt(np.finfo(dtype).tiny)
 
 
-def faint_share(dtype: Any) -> Any:
-    """Share of the measured amplitude A below which a modelled wave is divided by that share of A: sqrt(epsilon).
+def rounding_share(dtype: Any) -> Any:
+    """What transforms may round a wave by, of the root mean square of its pattern's amplitudes: 100 epsilon.
 
-    Transforms round to some epsilon of a pattern's bright amplitudes. Where no light is modelled, as outside the
-    aperture with an empty object, the wave is that rounding only, and A / |Psi| - 1 would make it as long as A, with a
-    phase that means nothing and differs between batches. Divided so, a faint wave's residual stays in proportion to it.
+    Where no intensity is modelled, as outside the aperture with an empty object, the wave is that rounding only, and
+    A / |Psi| - 1 would make it as long as A, with a phase that means nothing and differs between batches.
 
     Examples
     --------
-    >>> float(faint_share(np.float64)) == 2.0**-26
-    True
+    >>> float(rounding_share(np.float64))
+    2.220446049250313e-14
     """
-    return np.sqrt(np.finfo(dtype).eps)
+    return 100 * np.finfo(dtype).eps
 
 
 def amplitudes(counts: np.ndarray, indices: np.ndarray, origin: np.ndarray, mask: Any, out: np.ndarray) -> None:

@@ -111,9 +111,10 @@ class Backend(Protocol):
         order from each one's origin, and -1 where a pixel is masked. Of `dtype`, float32 or float64 as the waves."""
 
     def modulus(self, far: Array, amplitudes: Array) -> Any:
-        """far *= A / |far| - 1 in place, with |far|^2 summed over modes and the `amplitudes` A (B, Ny, Nx) of the same
-        positions; returns sum (A - |far|)^2. Where A < 0 nothing was measured: far becomes 0 and adds nothing. Where
-        |far| is below :func:`~ptywidgets.engine.core.amplitudes.faint_share` of A, that share of A divides instead."""
+        """far *= (A / |far| - 1) w in place, with |far|^2 summed over modes and the `amplitudes` A (B, Ny, Nx) of the
+        same positions; returns sum (A - |far|)^2. Where A < 0 nothing was measured: far becomes 0 and adds nothing.
+        w = |far|^2 / (|far|^2 + tau^2) is less than 1 where far may be what transforms rounded: tau is
+        :func:`~ptywidgets.engine.core.amplitudes.rounding_share` of the root mean square of the pattern's A."""
 
     def residual(self, far: Array, amplitudes: Array, loss: Loss) -> Any:
         """far *= -derivative of the loss, in place, 0 where nothing was measured; returns the sum of its values."""

@@ -107,9 +107,9 @@ class PixelLoss(ABC):
 class AmplitudeLoss(PixelLoss):
     """Squared difference of amplitudes, (sqrt I - A)^2: Gaussian noise after the square root.
 
-    The residual wave is chi = (A / |Psi| - 1) Psi; Guizar-Sicairos and Fienup, Opt. Express 16, 7264 (2008). Where
-    |Psi| is below sqrt(epsilon) A, that divides in its place, and chi is shorter than minus half the gradient: so faint
-    a wave may be rounding only.
+    The residual wave is chi = (A / |Psi| - 1) Psi; Guizar-Sicairos and Fienup, Opt. Express 16, 7264 (2008). So
+    faint a wave that it may be what transforms rounded is not followed in full: chi is that times
+    |Psi|^2 / (|Psi|^2 + tau^2), where tau is 100 epsilon of the root mean square of the pattern's A.
 
     Examples
     --------

@@ -82,8 +82,8 @@ class Kernels(Protocol):
         """out (B, Ny, Nx) = square roots of counts[indices], in FFT order from each one's origin; -1 where masked."""
 
     def modulus(self, far: np.ndarray, amplitudes: np.ndarray) -> Any:
-        """far *= (A - |far|) / max(|far|, faint_share A, amplitude_floor) in place, with |far|^2 summed over modes,
-        and 0 where A < 0; returns the sum of (A - |far|)^2 over A >= 0."""
+        """far *= (A - |far|) |far| / (|far|^2 + tau^2) in place, with |far|^2 summed over modes, and 0 where A < 0;
+        tau = rounding_share rms(A of the pattern); returns the sum of (A - |far|)^2 over A >= 0."""
 
     def residual(self, far: np.ndarray, amplitudes: np.ndarray, loss: Any) -> Any:
         """far *= -slope of the loss, in place; returns the sum of its values."""

@@ -18,7 +18,7 @@ import numba
 import numpy as np
 
 from ptywidgets.engine.backends.kernels import numpy_kernels
-from ptywidgets.engine.core.amplitudes import amplitude_floor, faint_share
+from ptywidgets.engine.core.amplitudes import amplitude_floor, rounding_share
 
 _COUNTS = [np.dtype(name) for name in ("u1", "u2", "u4", "i2", "i4", "i8", "f4", "f8")]  # compiled for, when met
 _1, _2 = np.uint64(1), np.uint64(2)  # an unsigned index cannot be negative, so that nobody has to look
@@ -282,11 +282,20 @@ def _amplitudes(counts, indices, origin, mask, masked, out):
 
 
 @_compiled
-def _modulus(far, amplitudes, rows, floor, faint):
+def _modulus(far, amplitudes, rows, least, share):
     total = 0.0
     width = np.uint64(amplitudes.shape[2])
-    zero = floor - floor  # of the arrays' precision
+    zero = least - least  # of the arrays' precision
     for b in range(far.shape[0]):
+        energy = 0.0
+        for y in range(far.shape[2]):
+            part = zero
+            for i in range(width):
+                measured = max(amplitudes[b, y, i], zero)
+                part += measured * measured
+            energy += part
+        rows[0, 0] = least + share * energy / (far.shape[2] * amplitudes.shape[2])
+        rounding = rows[0, 0]  # of the arrays' precision, too
         for y in range(far.shape[2]):
             for i in range(width):
                 re, im = far[b, 0, y, _2 * i], far[b, 0, y, _2 * i + _1]
@@ -300,7 +309,7 @@ def _modulus(far, amplitudes, rows, floor, faint):
                 measured, modelled = amplitudes[b, y, i], np.sqrt(rows[0, i])
                 difference = measured - modelled if measured >= zero else zero
                 loss += difference * difference
-                rows[0, i] = difference / max(modelled, max(faint * measured, floor))
+                rows[0, i] = difference * modelled / (rows[0, i] + rounding)
             total += loss
             for m in range(far.shape[1]):
                 for i in range(width):
@@ -430,8 +439,8 @@ def amplitudes(counts: np.ndarray, indices: np.ndarray, origin: np.ndarray, mask
 
 def modulus(far: np.ndarray, amplitudes: np.ndarray) -> float:
     rows = np.empty((1, far.shape[-1]), amplitudes.dtype)
-    dtype = amplitudes.dtype
-    return float(_modulus(_real(far), amplitudes, rows, amplitude_floor(dtype), faint_share(dtype)))
+    dtype = rows.dtype
+    return float(_modulus(_real(far), amplitudes, rows, amplitude_floor(dtype) ** 2, rounding_share(dtype) ** 2))
 
 
 def residual(far: np.ndarray, amplitudes: np.ndarray, loss: Any) -> float:

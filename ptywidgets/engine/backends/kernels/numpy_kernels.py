@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.core.amplitudes import amplitude_floor, faint_share
+from ptywidgets.engine.core.amplitudes import amplitude_floor, rounding_share
 from ptywidgets.engine.core.amplitudes import amplitudes as amplitudes  # one of the loops
 from ptywidgets.engine.losses.losses import hessian_rows
 
@@ -131,6 +131,7 @@ def modulus(far: np.ndarray, amplitudes: np.ndarray) -> float:
     total = 0.0
     modelled = np.empty(far.shape[-2:], far.real.dtype)
     square = np.empty_like(modelled)
+    share, least = rounding_share(modelled.dtype) ** 2, amplitude_floor(modelled.dtype) ** 2
     for waves, measured in zip(far, amplitudes, strict=True):
         if len(waves) == 1:
             np.abs(waves[0], out=modelled)
@@ -140,11 +141,14 @@ def modulus(far: np.ndarray, amplitudes: np.ndarray) -> float:
                 modelled += np.square(wave.real, out=square)
                 modelled += np.square(wave.imag, out=square)
             np.sqrt(modelled, out=modelled)
+        np.maximum(measured, 0, out=square)
+        rounding = least + share * np.vdot(square, square) / square.size
         difference = np.subtract(measured, modelled, out=square)
         difference *= measured >= 0
         total += float(np.vdot(difference, difference))
-        np.maximum(modelled, amplitude_floor(modelled.dtype), out=modelled)
-        np.maximum(modelled, faint_share(modelled.dtype) * measured, out=modelled)
+        difference *= modelled
+        modelled *= modelled
+        modelled += rounding
         difference /= modelled
         waves *= difference
     return total
