@@ -276,15 +276,25 @@ class LabNotebook(WidgetPage):
         finally:
             self.theme("light")
 
-    def resize(self, width: int, holds: str = "e => e.scrollWidth <= e.clientWidth + 1") -> None:
-        """Make the page so wide, and high enough; until this holds of the first widget: that nothing sticks out.
+    def resize(self, width: int) -> None:
+        """Make the page so wide, and high enough for all, until nothing sticks out of the first widget or a figure.
 
         A figure follows some time after its box, and only once it is in sight: the widget is brought there.
         """
-        self.page.set_viewport_size({"width": width, "height": 2600})
+        self.page.set_viewport_size({"width": width, "height": 4000})
+        self.settle()  # else what held before the page has followed would do
         widget = self.locator(".pty-widget").first.element_handle()
         self.page.wait_for_function(
-            f"e => {{ e.scrollIntoView({{block: 'start'}}); return ({holds})(e); }}", arg=widget, timeout=10_000
+            """e => {
+                e.scrollIntoView({block: "start"});
+                return e.scrollWidth <= e.clientWidth + 1 && [...e.querySelectorAll(".bqplot.figure")].every(figure => {
+                    const end = figure.getBoundingClientRect().right + 1;
+                    const axes = [...figure.querySelectorAll(".axis .domain")];
+                    return axes.every(line => line.getBoundingClientRect().right < end);
+                });
+            }""",
+            arg=widget,
+            timeout=10_000,
         )
 
     def screenshots(self, name: str, theme: str) -> None:

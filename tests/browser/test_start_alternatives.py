@@ -20,11 +20,6 @@ recon = Reconstruction(samples.ducky("small"))
 BENCH = "bench = Workbench(recon)\nbench"
 PANEL = "recon.calibrate()\npanel = StartAlternatives(recon)\npanel"
 
-NO_AXIS_STICKS_OUT = """e => [...e.querySelectorAll(".pty-landscape")].every(plot => {
-    const end = plot.getBoundingClientRect().right;
-    return [...plot.querySelectorAll(".axis .domain")].every(line => line.getBoundingClientRect().right < end);
-})"""
-
 
 def rings(notebook, panel):
     """The rings of one of the two images (0: as recorded, 1: transposed), but for the outer one."""
@@ -83,7 +78,7 @@ def test_images_of_it_in_the_bench(lab, theme):
     before = notebook.page.viewport_size
     try:
         for width in (1280, 430):
-            notebook.resize(width, NO_AXIS_STICKS_OUT)
+            notebook.resize(width)
             file = notebook.screenshot("workbench-alternatives", width, ".pty-widget", theme)
             assert file.stat().st_size > 20_000, "hardly anything is drawn"
     finally:
