@@ -15,6 +15,7 @@ from ptywidgets.engine.calibrate.alternatives import Alternative, Landscape
 from ptywidgets.engine.calibrate.calibration_arguments import Given, check_sizes, checked_start
 from ptywidgets.engine.calibrate.coarse.refine_optics import OpticsRefinement, refine_optics
 from ptywidgets.engine.calibrate.coarse.thick import ThickFit, depth_of_field, thick_defocus, with_defocus
+from ptywidgets.engine.calibrate.coarse.thickness import ThicknessFit, find_thickness
 from ptywidgets.engine.calibrate.estimates import (
     CANNOT,
     GIVEN,
@@ -23,6 +24,7 @@ from ptywidgets.engine.calibrate.estimates import (
     about_descan,
     about_lens,
     about_orientation,
+    about_thickness,
     in_a_sentence,
 )
 from ptywidgets.engine.calibrate.search.search import search
@@ -65,6 +67,7 @@ OF_THICK = (0.1, 0.05)
 # A, times the share of what is scattered that one plane leaves: 0 to 0.05 of thin specimens, 0.1 to 0.25 of those of
 # 120 to 190 A, whose best plane was up to 51 A from their middle.
 OF_PLANE = 150.0
+ONE_PLANE = 0.1  # the same share, from which on it is asked whether a thick specimen explains more
 # Of the depth of field, as a phase at the edge: the coma is found with one plane, which a thick specimen is not.
 COMA_OF_THICK = 0.25
 AGREE = (2.0, 6.0)  # degrees between curl and bright field, at least and at most, with which the two agree
@@ -86,6 +89,7 @@ class CalibrationResult:
     landscape: Landscape | None = None  # what a search over orientations and defocuses has seen; None without one
     search: SearchResult | None = None  # and what it has to say; None where there was nothing to search
     cannot: str = ""  # why nothing could be searched
+    thickness: ThicknessFit | None = None  # of a specimen that is clearly thick, where nobody has given it
 
     def estimate(self, name: str) -> Estimate:
         """Return the estimate of that name, such as "defocus"."""
@@ -238,6 +242,7 @@ def _found(dataset: Dataset, given: Given, tell: Callable[[str], object]) -> Cal
         found = None
         fit = cannot_tell(optics, measurement.rotation, measurement.transpose, measurement.scan_shape, cannot)
     thick: ThickFit | None = None
+    thickness: ThicknessFit | None = None
     if found is not None and fit.found:
         tell("a coarse reconstruction")
         others = tuple(n for n in fit.uncertainties if n not in (*given.terms, "defocus"))
@@ -262,11 +267,25 @@ def _found(dataset: Dataset, given: Given, tell: Callable[[str], object]) -> Cal
         if given.thickness and given.refine and defocus is None and given.thickness > _thin(dataset):
             thick = thick_defocus(measurement, optics, given.thickness, progress=tell)
             optics = with_defocus(optics, thick.defocus)
-            fit = replace(fit, aberrations=optics.aberrations, uncertainties=_of_thick(fit, thick, dataset))
+            sigmas = _of_thick(fit, thick.uncertainty, thick.thickness, dataset)
+            fit = replace(fit, aberrations=optics.aberrations, uncertainties=sigmas)
+        elif found is not None and _may_be_thick(given, refinement, found.scattered, dataset):
+            thickness = find_thickness(measurement, optics, either=not told, progress=tell)
+            if thickness.clear:
+                if thickness.turned is not None and not told:
+                    found, told = found.with_slices(thickness.turned), True
+                    fit = fit.flipped() if thickness.turned else fit
+                    measurement = reorient(measurement, wanted.replace(rotation=fit.rotation, transpose=fit.transpose))
+                    measurement = replace(measurement, preparation=wanted, rotation_fit=_known(measurement, fit, told))
+                    optics = optics.replace(aberrations=fit.aberrations)
+                optics = with_defocus(optics, thickness.defocus)
+                sigmas = _of_thick(fit, thickness.defocus_uncertainty, thickness.thickness, dataset)
+                fit = replace(fit, aberrations=optics.aberrations, uncertainties=sigmas)
     elif defocus is not None:
         optics = optics.replace(aberrations=optics.aberrations.replace(defocus=defocus))
     estimates += about_orientation(measurement, fit, found, given, sign_known, cannot)
-    estimates += about_lens(fit, refinement, optics, thick, _thin(dataset), found, given, cannot)
+    estimates += about_thickness(thickness)
+    estimates += about_lens(fit, refinement, optics, thick, thickness, _thin(dataset), found, given, cannot)
     readings, landscape = ((), None) if found is None else (found.alternatives, found.landscape)
     if readings and fit.found:
         readings = _as_taken(readings, measurement.rotation, optics.aberrations, fit)
@@ -282,6 +301,7 @@ def _found(dataset: Dataset, given: Given, tell: Callable[[str], object]) -> Cal
         landscape,
         found,
         in_a_sentence(cannot),
+        thickness if thickness is not None and thickness.clear else None,
     )
 
 
@@ -310,13 +330,19 @@ def _of_plane(refinement: OpticsRefinement, scattered: float) -> OpticsFit:
     return replace(fit, uncertainties={**fit.uncertainties, "C10": sigma, "defocus": sigma})
 
 
-def _of_thick(fit: OpticsFit, thick: ThickFit, dataset: Dataset) -> dict[str, float]:
+def _may_be_thick(given: Given, refinement: OpticsRefinement | None, scattered: float, dataset: Dataset) -> bool:
+    """Whether nobody has said how thick the specimen is, and a thin one does not describe the data."""
+    unknown = given.thickness is None and given.defocus is None and given.refine
+    if not unknown or refinement is None or not math.isfinite(_thin(dataset)):
+        return False
+    return not refinement.accepted or refinement.misfit > ONE_PLANE * scattered
+
+
+def _of_thick(fit: OpticsFit, sigma: float, thickness: float, dataset: Dataset) -> dict[str, float]:
     """Uncertainties with a specimen of several slices, of which only the defocus was found with them."""
     semiangle, depth = 1e-3 * dataset.calibration.require("semiangle"), 2 * _thin(dataset)
     sigmas = dict(fit.uncertainties)
-    sigmas["C10"] = sigmas["defocus"] = math.hypot(
-        thick.uncertainty, OF_THICK[0] * depth, OF_THICK[1] * thick.thickness
-    )
+    sigmas["C10"] = sigmas["defocus"] = math.hypot(sigma, OF_THICK[0] * depth, OF_THICK[1] * thickness)
     for name in ("C21a", "C21b"):
         if sigmas.get(name):  # neither held nor unknown
             sigmas[name] = math.hypot(sigmas[name], COMA_OF_THICK * depth * edge_scale(name, semiangle))

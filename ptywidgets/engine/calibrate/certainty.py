@@ -17,7 +17,9 @@ from ptywidgets.engine.core.asked import AskingError
 from ptywidgets.engine.preprocess.enough import FEWEST
 from ptywidgets.engine.preprocess.rotation import wrapped_angle
 
-DEFOCUS = (0.1, 0.25)  # of the defocus, and of the depth of field: what a run takes in its stride
+# Of the defocus, of the depth of field, and of a thickness that was found: what a run takes in its stride. Slices move
+# along the beam with any defocus, and a few per cent of the thickness show at its ends only.
+DEFOCUS = (0.1, 0.25, 0.1)
 ROTATION = 3.0  # degrees; one costs more than many iterations bring
 AS_SET = "with what the microscope was set to"
 GUESSED = "to go on with that guess, or a better value where you know one"
@@ -57,7 +59,8 @@ def question(start: CalibrationResult) -> AskingError | None:
         defocus, sigma = start.optics.aberrations["defocus"], start.estimate("defocus").uncertainty or math.inf
         known = start.measurement.calibration
         depth = depth_of_field(known.semiangle, known.require("energy")) if known.semiangle else 0.0
-        if not sigma <= max(DEFOCUS[0] * abs(defocus), DEFOCUS[1] * depth):
+        thickness = 0.0 if start.thickness is None else start.thickness.thickness
+        if not sigma <= max(DEFOCUS[0] * abs(defocus), DEFOCUS[1] * depth, DEFOCUS[2] * thickness):
             found = f"{defocus:.0f} A (+- {sigma:.0f}) is the best guess"
             if start.refinement is not None and not start.refinement.accepted:
                 found += ", and a thin object does not describe these data well"
@@ -117,7 +120,7 @@ def in_one_line(estimates: Iterable[Estimate], careful: bool = False) -> str:
     return f"Found: {', '.join(parts)}, {source}{care}."
 
 
-_SAID = ("semi-angle", "detector pixel", "rotation", "transpose", "defocus", "astigmatism", "coma")
+_SAID = ("semi-angle", "detector pixel", "rotation", "transpose", "thickness", "defocus", "astigmatism", "coma")
 _OWN = ("semi-angle", "detector pixel")  # which come from elsewhere than the rest
 
 

@@ -12,6 +12,7 @@ from ptywidgets.engine.calibrate.alternatives import Alternative
 from ptywidgets.engine.calibrate.calibration_arguments import Given
 from ptywidgets.engine.calibrate.coarse.refine_optics import OpticsRefinement
 from ptywidgets.engine.calibrate.coarse.thick import ThickFit
+from ptywidgets.engine.calibrate.coarse.thickness import ThicknessFit
 from ptywidgets.engine.calibrate.search.verdict import LEAST, SearchResult, are_flips
 from ptywidgets.engine.calibrate.spectra.optics_fit import OpticsFit
 from ptywidgets.engine.optics.probe import Optics
@@ -26,6 +27,7 @@ SET_SINCE = "set since"
 FLIP = "180-degree ambiguity"
 READING = ("rotation", "transpose")
 FOUND = "from trial reconstructions and the bright field"
+MULTISLICE = "from a coarse multislice reconstruction"
 TRANSPARENT = 1000.0  # A; hardly an electron goes through more without being scattered many times
 
 
@@ -191,6 +193,9 @@ def about_orientation(
     elif fit.found and search is not None and search.by_atoms:
         source = "from the atoms"
         words = f"Atoms come out bright with {angle:.0f} degrees and would be dark with {other:.0f}."
+    elif fit.found and search is not None and search.by_slices:
+        source = MULTISLICE
+        words = f"A thick specimen explains the counts clearly better with {angle:.0f} degrees than with {other:.0f}."
     elif fit.found and search is not None and search.flip_told:
         source = "from the counts"
         words = (
@@ -207,11 +212,26 @@ def about_orientation(
     return out
 
 
+def about_thickness(found: ThicknessFit | None) -> list[Estimate]:
+    """Of a specimen that a thin object does not describe: how thick it is, or that nobody knows."""
+    if found is None:
+        return []
+    if not found.clear:
+        words = "The data cannot tell the thickness: several slices leave about as much of them unexplained as one."
+        return [Estimate("thickness", None, None, "A", CANNOT, words)]
+    words = (
+        f"The specimen is {found.thickness:.3g} A thick (+- {found.uncertainty:.2g}): with several slices, all alike, "
+        f"{100 * found.left:.0f} % is left of the error of a thin object."
+    )
+    return [Estimate("thickness", found.thickness, found.uncertainty, "A", MULTISLICE, words)]
+
+
 def about_lens(
     fit: OpticsFit,
     refinement: OpticsRefinement | None,
     optics: Optics,
     thick: ThickFit | None,
+    thickness: ThicknessFit | None,
     thin: float,
     search: SearchResult | None,
     given: Given,
@@ -230,14 +250,15 @@ def about_lens(
         words = f"The defocus, {value:.4g} A, was given."
         out = [Estimate("defocus", value, None, "A", GIVEN, words)]
     else:
-        if thick is not None:
-            source = "from a coarse multislice reconstruction"
+        clear = thickness is not None and thickness.clear
+        if thick is not None or clear:
+            source = MULTISLICE
         words = f"The defocus is {value:.4g} A (+- {sigma:.2g}), counted from the middle of the specimen."
         if given.thickness:
             words += f" At the entrance of the {given.thickness:.4g} A it is {value + given.thickness / 2:.4g} A."
         if thick is not None:
             words += f" It was found with {thick.slices} slices, all alike."
-        elif refinement is not None and not refined:
+        elif refinement is not None and not refined and not clear:
             words += " A thin object does not describe these data well: take it with care."
             if thin < TRANSPARENT:
                 words += (

@@ -77,6 +77,7 @@ class SearchResult:
     favoured: bool = False  # whether curl and linear fit have proposed it, both
     hidden: str = ""  # what of the disk is masked, in words, where that may have misled it
     unresolved: bool = False  # whether only a lattice's first reflections are seen, which are bright and dark alike
+    by_slices: bool = False  # whether it is what a thick specimen scatters many times
     by_atoms: bool = False  # whether it is the atoms, bright on a coarse reconstruction, that tell it from its flip
 
     def with_fringes(self, share: float) -> SearchResult:
@@ -97,14 +98,22 @@ class SearchResult:
             return self
         if peaks < 0 and self.flip_margin >= CLEAR[0]:
             return self
-        best, readings = self.best, list(self.alternatives)
+        return replace(self._turned() if peaks < 0 else self, flip_told=True, by_atoms=True)
+
+    def with_slices(self, turned: bool) -> SearchResult:
+        """The same where a thick specimen tells it from its flip, or that it is the flip."""
+        return replace(self._turned() if turned else self, flip_told=True, by_slices=True)
+
+    def _turned(self) -> SearchResult:
+        """With the flip of the best in its place, where there is one."""
+        readings = list(self.alternatives)
         flip = next((i for i, one in enumerate(readings) if are_flips(one, readings[0])), None)
-        if peaks < 0 and flip is not None:  # the probabilities were those of the counts, which leave it open
-            best = best.flipped()
-            first, other = readings[0], readings.pop(flip)
-            readings[0] = replace(first, probability=other.probability)
-            readings.insert(0, replace(other, probability=first.probability))
-        return replace(self, best=best, alternatives=tuple(readings), flip_told=True, by_atoms=True)
+        if flip is None:
+            return self
+        first, other = readings[0], readings.pop(flip)
+        readings[0] = replace(first, probability=other.probability)  # they were those of the counts of one plane
+        readings.insert(0, replace(other, probability=first.probability))
+        return replace(self, best=self.best.flipped(), alternatives=tuple(readings))
 
 
 def same_well(a: Points, b: Points, spacing: float, known: Known) -> bool:
