@@ -192,7 +192,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         metavar="NAME",
         help="aberrations, rotation, scan-step, semiangle or q-pixel: what the counts are not to correct before the "
-        "run; may be given several times",
+        "run; model: what they are not to replace after it; may be given several times",
     )
     run.add_argument(
         "--tilts", type=_numbers, metavar="A,B,...", help="degrees of several files: --tilts=-60,-30,0,30,60"

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ptywidgets import samples
+from ptywidgets import ModelConfig, samples
+from ptywidgets.engine import Aberrations, Optics, make_problem, prepare
 from ptywidgets.engine.data.dataset import Dataset
 from ptywidgets.engine.io import read
 from ptywidgets.engine.preprocess import Preparation
@@ -190,3 +191,19 @@ class GrowingDuck:
 def growing_duck(tmp_path: Path) -> Callable[[int], GrowingDuck]:
     """A duck in a file of so many rows that more are written to."""
     return lambda rows: GrowingDuck(tmp_path / "scan.raw", rows)
+
+
+@pytest.fixture(scope="session")
+def blurred() -> Dataset:
+    """Counts of a beam that is only partially coherent."""
+    dataset, optics = samples.ducky("tiny", dose=None, descan=0.0), {"aberrations": Aberrations(defocus=250.0)}
+    measurement = prepare(dataset, rotation=-15.0, transpose=False)
+    model = ModelConfig(source_size=0.5, focal_spread=80.0).build("potential", measurement)
+    problem = make_problem(measurement, Optics.from_dataset(dataset, **optics), model=model)
+    phase = 3 * samples.ducky_truth("tiny")[0]  # what is weak looks the same when a coherent beam images it blurred
+    low = [(n - m) // 2 for n, m in zip(phase.shape, problem.object_shape[-2:], strict=True)]
+    inside = tuple(slice(a, a + m) for a, m in zip(low, problem.object_shape[-2:], strict=True))
+    state = problem.start().replace(object=phase[inside][None].astype(np.float32))
+    patterns = np.fft.fftshift(problem.intensities(state, np.arange(problem.count)), axes=(1, 2))
+    counts = np.random.default_rng(1).poisson(patterns * (4e4 / patterns.sum((1, 2)).mean()))
+    return Dataset(counts.reshape(dataset.shape).astype(np.uint16), dataset.calibration, vacuum=dataset.vacuum)

@@ -98,7 +98,7 @@ class Reconstruction(SafeTraits):
     start_landscape = Instance(Landscape, allow_none=True, help="All that a search for the start has tried.")
     find_unknown = Bool(True, help="Find what nobody has given, before a run; else a defocus not given counts as 0.")
     hold = Names(
-        help='An automatic run keeps one or several of "aberrations", "rotation", "scan_step", "semiangle", "q_pixel".'
+        help="An automatic run keeps these: aberrations, rotation, scan_step, semiangle, q_pixel, model; one or more."
     )
     object_type = Name("object type", tuple(SPECIMENS), "potential", help="The unknown: a complex object or potential.")
     model = Instance(ModelConfig, args=(), help="What the model is made of: slices, modes, coherence, diffuse.")

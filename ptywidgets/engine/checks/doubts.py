@@ -50,6 +50,7 @@ def doubts_of(
     most: float = LEFT,
     defocus: float = 0.0,
     progress: Callable[[str], object] | None = None,
+    tried: tuple[Trial, ...] | None = None,
 ) -> tuple[Finding, ...]:
     """What a state should be doubted for; nothing where there is no reason.
 
@@ -70,6 +71,8 @@ def doubts_of(
     progress : callable, optional
         Other orientations and models are tried, in a second or so, where the patterns are not explained; it is called
         with words before each, and what it raises ends the work. None: nothing is tried.
+    tried : tuple of Trial, optional
+        From :func:`~ptywidgets.engine.checks.trials.trials` of the same problem, which are then not made again.
 
     Returns
     -------
@@ -92,7 +95,7 @@ def doubts_of(
         return tuple(finding for finding in (nothing, _box(problem, state)) if finding is not None)
     sign = raster = None
     if error is None and (has_settled(state) if settled is None else settled):
-        error = _unexplained(problem, state, most, defocus, progress)
+        error = _unexplained(problem, state, most, defocus, progress, tried)
         sign = _sign(problem, state, defocus) if error is None else None
         raster = _raster(problem, state) if error is None else None
     found = (error, sign, raster, _positions(problem, state, plan), _box(problem, state))
@@ -151,17 +154,45 @@ def has_settled(state: State) -> bool:
     return len(losses) >= SETTLED and losses[-1] > (1 - SLOW) ** 2 * losses[-3]
 
 
-def _unexplained(
-    problem: Problem, state: State, most: float, defocus: float, progress: Callable[[str], object] | None
-) -> Finding | None:
+def left_unexplained(problem: Problem, state: State, most: float = LEFT) -> Goodness | None:
+    """What a result leaves over where that is surely more than the noise and `most` of what tells the patterns apart;
+    None where it explains them, where they do not tell, and where they show no specimen that could be explained.
+
+    Examples
+    --------
+    >>> from ptywidgets.testing import example_problem
+    >>> problem = example_problem("potential")
+    >>> problem.start().losses, left_unexplained(problem, problem.start()) is None
+    ([], False)
+    """
+    if _error(problem, state) is not None or _nothing(problem, state) is not None:
+        return None
+    return _left(problem, state, most)
+
+
+def _left(problem: Problem, state: State, most: float) -> Goodness | None:
     found = goodness(problem, state)
     for blocks in BLOCKS:  # more counts, where single pixels do not tell
         if found is not None and (found.share <= most or found.share - SURE * found.uncertainty > most):
             break
         found = goodness(problem, state, looked_at=MANY, blocks=blocks)
-    if found is None or found.share - SURE * found.uncertainty < most:
+    return None if found is None or found.share - SURE * found.uncertainty < most else found
+
+
+def _unexplained(
+    problem: Problem,
+    state: State,
+    most: float,
+    defocus: float,
+    progress: Callable[[str], object] | None,
+    tried: tuple[Trial, ...] | None,
+) -> Finding | None:
+    found = _left(problem, state, most)
+    if found is None:
         return None
-    done = () if progress is None else trials(problem, defocus, progress)
+    done = tried or ()
+    if tried is None and progress is not None:
+        done = trials(problem, defocus, progress)
     best = best_of(done)
     words = _of_what_is_left(found)
     if best is None:
@@ -295,4 +326,5 @@ __all__ = [
     "doubtful",
     "doubts_of",
     "has_settled",
+    "left_unexplained",
 ]

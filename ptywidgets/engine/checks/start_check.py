@@ -35,7 +35,7 @@ from ptywidgets.engine.solve.plan import Plan
 from ptywidgets.engine.solve.schedule import automatic_schedule, prepared_for_schedule
 from ptywidgets.engine.tomography.series import TiltSeries
 
-HELD = ("aberrations", "rotation", "scan_step", "semiangle", "q_pixel")  # what somebody may want to keep as it is
+HELD = ("aberrations", "rotation", "scan_step", "semiangle", "q_pixel", "model")  # what somebody may want to keep as is
 TERMS = ("C10", "C12a", "C12b"), ("C10", "C12a", "C12b", "C21a", "C21b")  # looked at, and refined
 PATTERNS = 120_000, 400_000  # pixels of all patterns of a block, looked at and refined
 SIDES = (6, 8), (9, 14)  # positions on a side of it, at least and at most

@@ -77,7 +77,8 @@ class Calibrator:
         given = inputs.who.given(recon.optics.aberrations)  # also a defocus of 0, kept where none is found
         if given or given.known:
             known.setdefault("aberrations", given)
-        if recon.model.slices > 1 and recon.views is None:  # of a volume the slices differ
+        somebodys = recon.views is None and not recon._work.model_is_found  # of a volume the slices differ
+        if somebodys and recon.model.slices > 1:
             known.setdefault("thickness", recon.model.thickness)
         there = (dataset, recon.optics, recon.preparation, recon.model)
         vacuum, looked_at = recon.optics.vacuum, dataset
@@ -141,6 +142,7 @@ class Calibrator:
                 recon.measurement = inputs.prepared = measurement
                 recon.estimates = start.estimates
                 self.offer(start, taken=start.fit.found)
+                recon._work.take_thickness(start.thickness)
                 if recon.model.slices > 1:
                     recon.model = recon.model.replace(focus="middle")
         finally:

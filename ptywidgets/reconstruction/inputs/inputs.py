@@ -435,6 +435,7 @@ class Inputs:
             recon.optics = recon.optics.replace(aberrations=self.who.given(lens))
         recon.preparation = recon.preparation.replace(**{name: None for name in TURN if name in found})
         self.who = WhoSet()
+        recon._work.forget_model()  # that was found for those
         recon._waves.forget_object()  # of another specimen; a probe may well be the same
 
     @property

@@ -112,7 +112,7 @@ class Settings:
     def follow_model(self, change: Any) -> None:
         """During a run, say when it counts."""
         session = self.recon._session
-        if session.active:
+        if session.active and not session.preparing:
             goes_on = "Resume goes on with it" if session.status == "paused" else "Pause and Resume, or Stop and Run"
             self.recon.message = f"The model changes with the next run: {goes_on}."
 

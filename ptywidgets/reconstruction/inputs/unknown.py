@@ -246,7 +246,7 @@ class UnknownNumbers:
         by_hand = given is not None and given is not inputs.prepared
         if given is not None and (by_hand or recon.preparation.flip):  # somebody has said how the detector lies
             known |= {"rotation": given.rotation, "transpose": given.transpose}
-        if recon.model.slices > 1 and recon.views is None:
+        if recon.model.slices > 1 and recon.views is None and not recon._work.model_is_found:
             known["thickness"] = recon.model.thickness
         try:
             with np.errstate(divide="ignore", invalid="ignore"):
@@ -268,8 +268,9 @@ class UnknownNumbers:
             if not by_hand:
                 recon._calibrator.offer(start, taken=False)
             raise _contradiction(Facts(dataset, start.measurement, start.optics)) or asked
-        self._careful = start.refinement is not None and not start.refinement.accepted
+        self._careful = start.refinement is not None and not start.refinement.accepted and start.thickness is None
         if by_hand:
+            recon._work.take_thickness(start.thickness)
             recon.optics = lens.replace(aberrations=start.optics.aberrations)
             inputs.who = inputs.who.with_found(found_by(start))
             recon.estimates = start.estimates

@@ -7,7 +7,7 @@ import threading
 import time
 import weakref
 from collections.abc import Generator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
 
 from ptywidgets.engine.core.errors import ParameterError
@@ -175,6 +175,15 @@ class Session:
     def preparing(self) -> bool:
         """Whether the calling thread is the one that works, and makes ready what its run is made from."""
         return self._preparing and self._worker is not None and self._worker.is_mine
+
+    @contextmanager
+    def makes_ready(self) -> Generator[None, None, None]:
+        """Within it the calling thread, the one that works, sets what its run is made from."""
+        self._preparing = True
+        try:
+            yield
+        finally:
+            self._preparing = False
 
     @property
     def made_ready(self) -> bool:
@@ -436,14 +445,12 @@ def _states(session: weakref.ref[Session], n: int | None) -> Generator[State, Pl
     one = session()
     if one is None:
         return
-    one._preparing = True
     try:
-        states = one.work.states(n)
+        with one.makes_ready():
+            states = one.work.states(n)
     except Halted:
         one.work.halted()
         return
-    finally:
-        one._preparing = False
     del one
     yield from states
     one = session()

@@ -7,11 +7,15 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from ptywidgets.engine import ModelConfig
+from ptywidgets.engine.calibrate.coarse.thickness import ThicknessFit
 from ptywidgets.engine.checks.doctor import Finding, examine
 from ptywidgets.engine.checks.doubts import ERROR, HARDLY, SEVERE, SIGN, doubtful, doubts_of, has_settled
+from ptywidgets.engine.checks.trials import Trial
 from ptywidgets.engine.core.errors import ParameterError, PtyError
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.core.stopping import WorkStopped, stopped_by
+from ptywidgets.engine.problem.problem import Problem
 from ptywidgets.engine.solve.iterate import steps
 from ptywidgets.engine.solve.plan import Plan
 from ptywidgets.engine.solve.schedule import Stage, automatic_schedule, prepared_for_schedule, run_stages
@@ -20,6 +24,7 @@ from ptywidgets.reconstruction.inputs.start_check import CHECKING
 from ptywidgets.reconstruction.result.snapshot import take_snapshot
 from ptywidgets.reconstruction.saving.autosaves import Autosaves
 from ptywidgets.reconstruction.session import ending
+from ptywidgets.reconstruction.session.model_choice import ModelChoice, model_of
 from ptywidgets.reconstruction.session.run_timer import RunTimer
 from ptywidgets.reconstruction.session.session import ENDED, Halted, Session
 from ptywidgets.reconstruction.session.worker import States
@@ -36,6 +41,9 @@ class ReconstructionWork:
         self._publishing = threading.RLock()
         self._autosaves: Autosaves | None = None  # of the present run
         self.training: Any = None  # the problem of an automatic run, with the counts that it does not get to see
+        self.tried: tuple[Trial, ...] | None = None  # other models, where the present run was not explained by its own
+        self.usual = ModelConfig()  # where nobody has set another; with slices, where the start was found to need them
+        self.chosen: ModelConfig | None = None  # by a run, and by nobody else
         self.outcome = ""  # the status that the latest run has ended with, which is saved before it is told
         self._standing: tuple[Finding, ...] = ()  # what was last doubted of the result: it stands until judged again
         self._examined: tuple[tuple[Any, ...], tuple[Finding, ...]] | None = None  # data and start, and what is bad
@@ -108,6 +116,9 @@ class ReconstructionWork:
     def states(self, n: int | None) -> States:
         """Those of the plan, or of the automatic schedule."""
         recon, session = self.recon, self.recon._session
+        self.tried = None
+        if self.anew:
+            self.put_back_model()
         problem, state = recon._maker.ready()
         if not state.iteration:
             self._standing = ()
@@ -126,7 +137,7 @@ class ReconstructionWork:
         training = self.training = prepared_for_schedule(problem, seed=plan.seed)
         session.stages = automatic_schedule(training, iterations=target, constraints=plan.constraints)
         begun = state if state.iteration or not state.at_iteration_end else None
-        return self._on_cluster(run_stages(training, session.stages, plan, begun))
+        return ModelChoice(recon, self._on_cluster(run_stages(training, session.stages, plan, begun))).states()
 
     def _on_cluster(self, states: States) -> States:
         """The states, which on a cluster end in the middle of a batch, where it is waited for."""
@@ -224,6 +235,7 @@ class ReconstructionWork:
             recon.given = None
         recon.result.forget()
         recon._maker.forget()
+        self.put_back_model()
         self.outcome = ""
         self._standing = ()
         recon._inputs.stale = False
@@ -233,25 +245,41 @@ class ReconstructionWork:
 
     # ---------------------------------------------------------------- doubts
 
-    def judge(self) -> None:
-        """What should be doubted of what a run has come to, in the trait `doubts`."""
-        recon = self.recon
-        seen, of = recon.result.seen, recon._maker.made_of
+    @property
+    def judged(self) -> tuple[Problem, State] | None:
+        """What a run has come to, with the counts that it did not get to see; None before there is anything."""
+        seen, of = self.recon.result.seen, self.recon._maker.made_of
         if seen is None or of is None:
-            return
+            return None
         problem, state = seen
         held = self.training
         if held is not None and of.views is None:
             problem = held.at_window(tuple(state.probe.shape[-2:]))
-        lens, given = of.optics.aberrations, of.given is not None and of.given.probe is not None
-        known: dict[str, Any] = {"defocus": lens["defocus"] if lens.known and not given else 0.0}
+        return problem, state
+
+    @property
+    def known_defocus(self) -> float:
+        """Of the probe that the run began with, A; 0 where nobody knows."""
+        of = self.recon._maker.made_of
+        if of is None or (of.given is not None and of.given.probe is not None):
+            return 0.0
+        return of.optics.aberrations["defocus"] if of.optics.aberrations.known else 0.0
+
+    def judge(self) -> None:
+        """What should be doubted of what a run has come to, in the trait `doubts`."""
+        recon = self.recon
+        judged, of = self.judged, recon._maker.made_of
+        if judged is None or of is None:
+            return
+        problem, state = judged
+        known: dict[str, Any] = {"defocus": self.known_defocus, "tried": self.tried}
         if recon.schedule == "automatic" and state.iteration < recon.target_iteration:
             known["settled"] = True  # the schedule has ended it, as held-out counts were no longer better explained
         if of.views is not None:
             known["most"] = HARDLY
         before = recon.message
         try:
-            progress = self._look_further if of.views is None else None
+            progress = self.look_further if of.views is None else None
             of_the_run = doubts_of(problem, state, recon.plan, progress=progress, **known)
         except Halted:
             recon.message = f"{before} Stopped while looking why the patterns are not explained.".strip()
@@ -266,10 +294,38 @@ class ReconstructionWork:
         of_the_run = (*of_the_run, *_others(self._standing, of_the_run))
         recon.doubts = (*of_the_run, *recon._check.doubts, *_others(self._examined[1], of_the_run))
 
-    def _look_further(self, words: str) -> None:
+    def look_further(self, words: str) -> None:
         """Say what is tried, as the patterns are not explained; raises Halted where the run is to stop."""
         self.recon._session.halt()
         self.recon.message = f"The patterns are not explained; looking {words}."
+
+    # ---------------------------------------------------------------- models that nobody has set
+
+    @property
+    def model_is_found(self) -> bool:
+        """Whether the model has a thickness that was found in the data, and nobody has set another since."""
+        return self.recon.model == self.usual != ModelConfig()
+
+    def take_thickness(self, found: ThicknessFit | None) -> None:
+        """Where nobody has set a model: slices for a specimen that a search for the start has found to be thick."""
+        recon, before = self.recon, self.usual
+        if recon.views is not None or "model" in recon.hold or recon.model not in (before, self.chosen):
+            return
+        self.usual, self.chosen = ModelConfig() if found is None else model_of(found), None
+        recon.model = self.usual
+
+    def put_back_model(self) -> None:
+        """Where a run has chosen the model, and nobody has set another since: that of before."""
+        recon, chosen, self.chosen = self.recon, self.chosen, None
+        if chosen is not None and recon.model == chosen:
+            recon.model = self.usual
+
+    def forget_model(self) -> None:
+        """Of other data no model has been found."""
+        self.put_back_model()
+        found, self.usual = self.usual, ModelConfig()
+        if self.recon.model == found:
+            self.recon.model = self.usual
 
     # ---------------------------------------------------------------- autosave
 

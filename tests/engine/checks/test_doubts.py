@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ptywidgets import ModelConfig, Reconstruction, samples
-from ptywidgets.engine import Aberrations, Dataset, Optics, Plan, make_problem, prepare, single_slice
+from ptywidgets.engine import Aberrations, Optics, Plan, make_problem, prepare, single_slice
 from ptywidgets.engine.checks.doubts import doubts_of
 from ptywidgets.engine.checks.trials import DEFOCUS, DEPTH, ORIENTATION, Trial, best_of
 from ptywidgets.engine.metrics.goodness import Goodness
@@ -183,26 +183,15 @@ def test_a_run_that_nobody_let_settle_is_not_judged(faint):
     assert recon.run(2).status == "finished"
 
 
-def test_a_partially_coherent_beam_is_told_and_offered():
-    dataset, optics = samples.ducky("tiny", dose=None, descan=0.0), {"aberrations": Aberrations(defocus=250.0)}
-    measurement = prepare(dataset, rotation=-15.0, transpose=False)
-    blurred = ModelConfig(source_size=0.5, focal_spread=80.0).build("potential", measurement)
-    problem = make_problem(measurement, Optics.from_dataset(dataset, **optics), model=blurred)
-    phase = 3 * samples.ducky_truth("tiny")[0]  # what is weak looks the same when a coherent beam images it blurred
-    low = [(n - m) // 2 for n, m in zip(phase.shape, problem.object_shape[-2:], strict=True)]
-    inside = tuple(slice(a, a + m) for a, m in zip(low, problem.object_shape[-2:], strict=True))
-    state = problem.start().replace(object=phase[inside][None].astype(np.float32))
-    patterns = np.fft.fftshift(problem.intensities(state, np.arange(problem.count)), axes=(1, 2))
-    counts = np.random.default_rng(1).poisson(patterns * (4e4 / patterns.sum((1, 2)).mean()))
-    made = Dataset(counts.reshape(dataset.shape).astype(np.uint16), dataset.calibration, vacuum=dataset.vacuum)
-    recon = run(made)
+def test_a_partially_coherent_beam_is_told_and_offered(blurred):
+    recon = run(blurred, hold="model")
     assert recon.status == "doubtful" and "A partially coherent model explains such a blur" in recon.message
     (finding,) = recon.doubts
     (give,) = finding.gives
     source, spread = give.removeprefix("coherence=").split()
     assert finding.advice().endswith(f"Give model=ModelConfig(source_size={source}, focal_spread={spread}).")
     assert finding.advice("widget").endswith(f": {source} {spread}.")
-    assert run(made, model=ModelConfig(source_size=0.5, focal_spread=80.0)).status == "finished"
+    assert run(blurred, model=ModelConfig(source_size=0.5, focal_spread=80.0)).status == "finished"
 
 
 def test_slices_are_offered_only_where_nothing_simpler_explains_as_much():
