@@ -162,8 +162,8 @@ def left_unexplained(problem: Problem, state: State, most: float = LEFT) -> Good
     --------
     >>> from ptywidgets.testing import example_problem
     >>> problem = example_problem("potential")
-    >>> problem.start().losses, left_unexplained(problem, problem.start()) is None
-    ([], False)
+    >>> left_unexplained(problem, problem.start()).share > 0.1
+    True
     """
     if _error(problem, state) is not None or _nothing(problem, state) is not None:
         return None
