@@ -14,7 +14,7 @@ from ptywidgets.engine.calibrate.agreed import agreed, edge_scale
 from ptywidgets.engine.calibrate.alternatives import Alternative, Landscape
 from ptywidgets.engine.calibrate.calibration_arguments import Given, check_sizes, checked_start
 from ptywidgets.engine.calibrate.coarse.refine_optics import OpticsRefinement, refine_optics
-from ptywidgets.engine.calibrate.coarse.thick import ThickFit, depth_of_field, thick_defocus, with_defocus
+from ptywidgets.engine.calibrate.coarse.thick import ThickFit, depth_of_field, sure_enough, thick_defocus, with_defocus
 from ptywidgets.engine.calibrate.coarse.thickness import ThicknessFit, find_thickness
 from ptywidgets.engine.calibrate.estimates import (
     CANNOT,
@@ -67,7 +67,6 @@ OF_THICK = (0.1, 0.05)
 # A, times the share of what is scattered that one plane leaves: 0 to 0.05 of thin specimens, 0.1 to 0.25 of those of
 # 120 to 190 A, whose best plane was up to 51 A from their middle.
 OF_PLANE = 150.0
-ONE_PLANE = 0.1  # the same share, from which on it is asked whether a thick specimen explains more
 # Of the depth of field, as a phase at the edge: the coma is found with one plane, which a thick specimen is not.
 COMA_OF_THICK = 0.25
 AGREE = (2.0, 6.0)  # degrees between curl and bright field, at least and at most, with which the two agree
@@ -269,7 +268,7 @@ def _found(dataset: Dataset, given: Given, tell: Callable[[str], object]) -> Cal
             optics = with_defocus(optics, thick.defocus)
             sigmas = _of_thick(fit, thick.uncertainty, thick.thickness, dataset)
             fit = replace(fit, aberrations=optics.aberrations, uncertainties=sigmas)
-        elif found is not None and _may_be_thick(given, refinement, found.scattered, dataset):
+        elif found is not None and refinement is not None and _may_be_thick(given, refinement, fit, dataset):
             thickness = find_thickness(measurement, optics, either=not told, progress=tell)
             if thickness.clear:
                 if thickness.turned is not None and not told:
@@ -330,12 +329,13 @@ def _of_plane(refinement: OpticsRefinement, scattered: float) -> OpticsFit:
     return replace(fit, uncertainties={**fit.uncertainties, "C10": sigma, "defocus": sigma})
 
 
-def _may_be_thick(given: Given, refinement: OpticsRefinement | None, scattered: float, dataset: Dataset) -> bool:
-    """Whether nobody has said how thick the specimen is, and a thin one does not describe the data."""
-    unknown = given.thickness is None and given.defocus is None and given.refine
-    if not unknown or refinement is None or not math.isfinite(_thin(dataset)):
+def _may_be_thick(given: Given, refinement: OpticsRefinement, fit: OpticsFit, dataset: Dataset) -> bool:
+    """Whether nobody has said how thick the specimen is, and one plane does not tell the defocus."""
+    thin = _thin(dataset)
+    if given.thickness is not None or given.defocus is not None or not given.refine or not math.isfinite(thin):
         return False
-    return not refinement.accepted or refinement.misfit > ONE_PLANE * scattered
+    known = sure_enough(fit.aberrations["defocus"], fit.uncertainties["defocus"], 2 * thin)
+    return not (refinement.accepted and known)
 
 
 def _of_thick(fit: OpticsFit, sigma: float, thickness: float, dataset: Dataset) -> dict[str, float]:

@@ -1,8 +1,6 @@
 """How sure a start is: in one line, and as a question where the data cannot tell.
 
-A number is told by the data when its uncertainty leaves the probe what it is. A defocus that is off turns the edge of
-the aperture against its middle by pi alpha^2 dC / lambda; up to a quarter of the depth of field, lambda / alpha^2, that
-is a small part of a turn, and a few per cent of a large defocus an iteration finds by itself.
+A number is told by the data when its uncertainty leaves the probe what it is.
 """
 
 from __future__ import annotations
@@ -11,15 +9,12 @@ import math
 from collections.abc import Iterable
 
 from ptywidgets.engine.calibrate.calibration import CalibrationResult
-from ptywidgets.engine.calibrate.coarse.thick import depth_of_field
+from ptywidgets.engine.calibrate.coarse.thick import depth_of_field, sure_enough
 from ptywidgets.engine.calibrate.estimates import CANNOT, GIVEN, Estimate, untold
 from ptywidgets.engine.core.asked import AskingError
 from ptywidgets.engine.preprocess.enough import FEWEST
 from ptywidgets.engine.preprocess.rotation import wrapped_angle
 
-# Of the defocus, of the depth of field, and of a thickness that was found: what a run takes in its stride. Slices move
-# along the beam with any defocus, and a few per cent of the thickness show at its ends only.
-DEFOCUS = (0.1, 0.25, 0.1)
 ROTATION = 3.0  # degrees; one costs more than many iterations bring
 AS_SET = "with what the microscope was set to"
 GUESSED = "to go on with that guess, or a better value where you know one"
@@ -60,7 +55,7 @@ def question(start: CalibrationResult) -> AskingError | None:
         known = start.measurement.calibration
         depth = depth_of_field(known.semiangle, known.require("energy")) if known.semiangle else 0.0
         thickness = 0.0 if start.thickness is None else start.thickness.thickness
-        if not sigma <= max(DEFOCUS[0] * abs(defocus), DEFOCUS[1] * depth, DEFOCUS[2] * thickness):
+        if not sure_enough(defocus, sigma, depth, thickness):
             found = f"{defocus:.0f} A (+- {sigma:.0f}) is the best guess"
             if start.refinement is not None and not start.refinement.accepted:
                 found += ", and a thin object does not describe these data well"

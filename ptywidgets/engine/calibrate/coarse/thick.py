@@ -33,6 +33,9 @@ from ptywidgets.engine.solve.plan import Plan
 SLICE = 20.0  # A, about, of each slice
 REACH = 2.5  # half the side of the detector that is kept, in radii of the aperture
 LAST = 6  # iterations at the end over which the defocus is averaged
+# Of the defocus, of the depth of field, and of a thickness that was found: how unsure of a defocus a run may begin.
+# Slices move along the beam with any defocus, and a few per cent of the thickness show at its ends only.
+UNSURE = (0.1, 0.25, 0.1)
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,21 @@ def depth_of_field(semiangle: float, energy: float) -> float:
     104
     """
     return wavelength(energy) / (semiangle * 1e-3) ** 2
+
+
+def sure_enough(defocus: float, sigma: float, depth: float, thickness: float = 0.0) -> bool:
+    """Whether a run may begin with a defocus of one sigma, of a depth of field and of a thickness that was found, in A.
+
+    A defocus that is off turns the edge of the aperture against its middle by pi alpha^2 dC / lambda; up to a quarter
+    of the depth of field that is a small part of a turn, and a few per cent of a large defocus an iteration finds by
+    itself.
+
+    Examples
+    --------
+    >>> sure_enough(350, 20, 38), sure_enough(0, 20, 38)
+    (True, False)
+    """
+    return sigma <= max(UNSURE[0] * abs(defocus), UNSURE[1] * depth, UNSURE[2] * thickness)
 
 
 @counted(iterations=1, most=1)

@@ -38,10 +38,11 @@ from ptywidgets.engine.optics.probe import Optics, make_aperture
 from ptywidgets.engine.preprocess.measurement import Measurement
 from ptywidgets.engine.preprocess.rotation import wrapped_angle
 
-COARSE_SIDES, COARSE_SWEEPS = (6, 8), 2  # positions on a side of the block; the larger one where counts are few
+# Positions on a side of the block, and the least that large windows leave of them; the second where counts are few.
+COARSE_SIDES, COARSE_SWEEPS = ((6, 6), (8, 7)), 2
 COARSE_REACH = 1.4  # radii of the aperture, of the detector: the wells are there in half of the time
 FEW = 0.5  # step of trials, below which counts are few
-SIDE = 11
+SIDE = (11, 8)  # the same of the block on which the best are followed
 ROTATIONS = (5.0, 15.0)  # degrees from one to the next, at least and at most
 RATIO = 1.25  # of a defocus to the next: the well about the truth is 12 % wide on both sides
 NEAR_FOCUS = 0.3  # of lambda / alpha^2: steps of the defocus where it is less than that
@@ -110,9 +111,9 @@ def search(
     kept = {k: v for k, v in optics.aberrations.cartesian.items() if v and k not in terms}
     lens = optics.replace(aberrations=Aberrations(**kept))
     terms = tuple(terms)
-    small = Trials(measurement, lens, terms, side=COARSE_SIDES[0], reach=COARSE_REACH, rough=True)
+    small = _coarse(measurement, lens, terms, COARSE_SIDES[0])
     if small.step < FEW:
-        small = Trials(measurement, lens, terms, side=COARSE_SIDES[1], reach=COARSE_REACH, rough=True)
+        small = _coarse(measurement, lens, terms, COARSE_SIDES[1])
     grid = _grid(small, radius, known)
     asked = _allowed(proposals, known, len(terms))
     thorough = not (trusted and len(asked) and _stands_out(small, grid, asked, radius, known))
@@ -155,7 +156,7 @@ def search(
     favoured = asked.take([0]) if trusted and len(asked) else None
     if favoured is not None and not any(same_well(favoured, c, spacing, known) for c in cells.each()):
         cells = Points.joined([cells, favoured])
-    trials = Trials(measurement, lens, terms, side=SIDE, rough=True)
+    trials = Trials(measurement, lens, terms, side=SIDE[0], rough=True, least=SIDE[1])
     wells = _bottoms(trials, radius, lam, cells, favoured, known)
     widest = float(np.abs(grid.values[:, 0]).max())
     return verdict(trials, wells, favoured, known, landscape, thorough, math.inf if defocus is not None else widest)
@@ -172,6 +173,10 @@ def _radius(measurement: Measurement, optics: Optics) -> float:
     area = int(np.count_nonzero(aperture > 0.5 * aperture.max()))
     q = [1 / (n * s) for n, s in zip(shape, measurement.sampling, strict=True)]
     return math.sqrt(max(area, 1) * q[0] * q[1] / math.pi)
+
+
+def _coarse(measurement: Measurement, lens: Optics, terms: tuple[str, ...], sides: tuple[int, int]) -> Trials:
+    return Trials(measurement, lens, terms, side=sides[0], reach=COARSE_REACH, rough=True, least=sides[1])
 
 
 def _rough(trials: Trials, points: Points) -> np.ndarray:

@@ -44,6 +44,7 @@ SHORTEST = 0.2  # step, of the full one
 PROBE_BYTES = 12_000_000  # of the probes that a thread keeps for its trials
 MOST = 32  # trials that share a visit
 WIDEST = 0.9  # of the window, that a probe may fill
+WINDOW = 80  # pixels on a side; a block of larger windows has fewer positions where it may
 BINNED = 28  # pixels on a side that a binned detector has at least
 GAUGED, GAINS = 24, (0.5, 2.0)  # of the best points, tried with both detectors; what is explained, one over the other
 
@@ -135,6 +136,9 @@ class Trials:
         Detector pixels, along both axes, that are taken together.
     rough : bool
         Whether :meth:`errors` is going to be asked for rough ones.
+    least : int, optional
+        Positions on a side where windows are larger than :data:`WINDOW`, which cost more and overlap more: fewer in
+        proportion, and not less than these. By default `side`, whatever they cost.
 
     Raises
     ------
@@ -163,6 +167,7 @@ class Trials:
         seed: int = 0,
         binning: int = 1,
         rough: bool = False,
+        least: int | None = None,
     ) -> None:
         energy = measurement.calibration.require("energy")
         shape = measurement.patterns.shape[-2:]
@@ -170,6 +175,8 @@ class Trials:
         cut = Cut.about(aperture, measurement.sampling, reach, 2 * binning)
         n, self.terms = cut.n, tuple(terms)
         self.n = n // binning
+        if least is not None:
+            side = min(side, max(least, side * WINDOW // n))
         self.chosen, self.grid = deflected_block(measurement, side)
         amplitudes = measurement.patterns.crop((n, n)).amplitudes(self.chosen)
         shifts = np.asarray(measurement.shifts, float)[self.chosen]

@@ -1,5 +1,6 @@
 """Short reconstructions at many points: each is what it would be alone, and the right one predicts best."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -142,3 +143,13 @@ def test_a_small_detector_is_not_binned(ducky):
     assert trials.binned is None and not trials.fit_binned(at((0, False, 0))).any()
     errors = np.array([0.1])
     assert trials.gauge(at((0, False, 0)), errors, 2) is errors
+
+
+def test_blocks_of_large_windows_have_fewer_positions_where_they_may(ducky, monkeypatch):
+    whole = Trials(*ducky, side=8)
+    monkeypatch.setattr(trial, "WINDOW", whole.n)
+    assert len(Trials(*ducky, side=8, least=5)) == len(whole) == 64
+    monkeypatch.setattr(trial, "WINDOW", math.ceil(0.75 * whole.n))
+    assert len(Trials(*ducky, side=8, least=5)) == 36
+    assert len(Trials(*ducky, side=8, least=7)) == 49
+    assert len(Trials(*ducky, side=8)) == 64
