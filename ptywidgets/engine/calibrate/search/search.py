@@ -9,7 +9,8 @@ position by position, in what parts of the block disagree about it; one that is 
 proposal that two methods agree on, and that stands out from a sample of the grid, is taken without the rest of it.
 
 Small probes are tried with a binned detector first. What is followed from there is chosen by trials with the detector
-as it is, and so is all that is judged.
+as it is, and so is all that is judged. Blocks of large windows have fewer positions, and all of them only where those
+do not tell which well is the right one.
 """
 
 from __future__ import annotations
@@ -38,11 +39,11 @@ from ptywidgets.engine.optics.probe import Optics, make_aperture
 from ptywidgets.engine.preprocess.measurement import Measurement
 from ptywidgets.engine.preprocess.rotation import wrapped_angle
 
-# Positions on a side of the block, and the least that large windows leave of them; the second where counts are few.
-COARSE_SIDES, COARSE_SWEEPS = ((6, 6), (8, 7)), 2
+# Positions on a side of the block, the least, for large windows, and the most; the second where counts are few.
+COARSE_SIDES, COARSE_SWEEPS = ((6, 6), (7, 8)), 2
 COARSE_REACH = 1.4  # radii of the aperture, of the detector: the wells are there in half of the time
 FEW = 0.5  # step of trials, below which counts are few
-SIDE = (11, 8)  # the same of the block on which the best are followed
+SIDE = (8, 11)  # the least and the most of the block on which the best are followed
 ROTATIONS = (5.0, 15.0)  # degrees from one to the next, at least and at most
 RATIO = 1.25  # of a defocus to the next: the well about the truth is 12 % wide on both sides
 NEAR_FOCUS = 0.3  # of lambda / alpha^2: steps of the defocus where it is less than that
@@ -156,10 +157,15 @@ def search(
     favoured = asked.take([0]) if trusted and len(asked) else None
     if favoured is not None and not any(same_well(favoured, c, spacing, known) for c in cells.each()):
         cells = Points.joined([cells, favoured])
-    trials = Trials(measurement, lens, terms, side=SIDE[0], rough=True, least=SIDE[1])
-    wells = _bottoms(trials, radius, lam, cells, favoured, known)
-    widest = float(np.abs(grid.values[:, 0]).max())
-    return verdict(trials, wells, favoured, known, landscape, thorough, math.inf if defocus is not None else widest)
+    widest = float(np.abs(grid.values[:, 0]).max()) if defocus is None else math.inf
+    for least in SIDE:  # the small block tells most of them, and the whole one some more
+        trials = Trials(measurement, lens, terms, side=SIDE[1], rough=True, least=least)
+        wells = _bottoms(trials, radius, lam, cells, favoured, known)
+        found = verdict(trials, wells, favoured, known, landscape, thorough, widest)
+        if found.told or trials.side == SIDE[1]:
+            break
+        cells = Points.joined([well.point() for well in wells[:CELLS]])
+    return found
 
 
 # ---------------------------------------------------------------------------------------------- what is looked at
@@ -176,7 +182,7 @@ def _radius(measurement: Measurement, optics: Optics) -> float:
 
 
 def _coarse(measurement: Measurement, lens: Optics, terms: tuple[str, ...], sides: tuple[int, int]) -> Trials:
-    return Trials(measurement, lens, terms, side=sides[0], reach=COARSE_REACH, rough=True, least=sides[1])
+    return Trials(measurement, lens, terms, side=sides[1], reach=COARSE_REACH, rough=True, least=sides[0])
 
 
 def _rough(trials: Trials, points: Points) -> np.ndarray:

@@ -177,6 +177,7 @@ class Trials:
         self.n = n // binning
         if least is not None:
             side = min(side, max(least, side * WINDOW // n))
+        self.side = side
         self.chosen, self.grid = deflected_block(measurement, side)
         amplitudes = measurement.patterns.crop((n, n)).amplitudes(self.chosen)
         shifts = np.asarray(measurement.shifts, float)[self.chosen]
