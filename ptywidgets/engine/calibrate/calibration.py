@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ptywidgets.engine.calibrate.agreed import agreed, edge_scale
+from ptywidgets.engine.calibrate.agreed import agreed
 from ptywidgets.engine.calibrate.alternatives import Alternative, Landscape
 from ptywidgets.engine.calibrate.calibration_arguments import Given, check_sizes, checked_start
 from ptywidgets.engine.calibrate.coarse.refine_optics import OpticsRefinement, refine_optics
-from ptywidgets.engine.calibrate.coarse.thick import ThickFit, depth_of_field, sure_enough, thick_defocus, with_defocus
-from ptywidgets.engine.calibrate.coarse.thickness import ThicknessFit, find_thickness
+from ptywidgets.engine.calibrate.coarse.thickness import ThicknessFit
+from ptywidgets.engine.calibrate.depth import Lens, in_depth, one_plane, oriented
 from ptywidgets.engine.calibrate.estimates import (
     CANNOT,
     GIVEN,
@@ -31,7 +31,6 @@ from ptywidgets.engine.calibrate.search.search import search
 from ptywidgets.engine.calibrate.search.trial import Points
 from ptywidgets.engine.calibrate.search.verdict import SearchResult, are_flips
 from ptywidgets.engine.calibrate.spectra.optics_fit import TERMS, OpticsFit, cannot_tell, find_optics
-from ptywidgets.engine.calibrate.spectra.optics_fit import in_words as fit_in_words
 from ptywidgets.engine.calibrate.spectra.scan_spectra import ScanSpectra
 from ptywidgets.engine.core.asked import AskingError
 from ptywidgets.engine.core.errors import InsufficientData
@@ -55,20 +54,15 @@ from ptywidgets.engine.preprocess.measurement import (
     Preparation,
     in_whole_scan,
     prepared,
-    reorient,
 )
 from ptywidgets.engine.preprocess.origin.descan import centred_mean
 from ptywidgets.engine.preprocess.origin.descan_model import descan_model
 from ptywidgets.engine.preprocess.origin.origin import fit_origin, moments
-from ptywidgets.engine.preprocess.rotation import RotationFit, wrapped_angle
+from ptywidgets.engine.preprocess.rotation import wrapped_angle
 
-# Of the depth of field and of the thickness: what slices that are all alike leave unsure of the middle of a specimen.
-OF_THICK = (0.1, 0.05)
 # A, times the share of what is scattered that one plane leaves: 0 to 0.05 of thin specimens, 0.1 to 0.25 of those of
 # 120 to 190 A, whose best plane was up to 51 A from their middle.
 OF_PLANE = 150.0
-# Of the depth of field, as a phase at the edge: the coma is found with one plane, which a thick specimen is not.
-COMA_OF_THICK = 0.25
 AGREE = (2.0, 6.0)  # degrees between curl and bright field, at least and at most, with which the two agree
 SHARP = 2.0  # the same in uncertainties of the curl's
 DIRECTED = 0.4  # share of the curl: with more, the centre of mass has hardly a direction
@@ -213,8 +207,8 @@ def _found(dataset: Dataset, given: Given, tell: Callable[[str], object]) -> Cal
     measurement = prepared(screened, wanted)
     estimates.append(about_descan(measurement, why))
     bright = bright_field(dataset, measurement)
-    lens = Aberrations(defocus=None) if given.aberrations is None else given.aberrations
-    optics = Optics.from_dataset(dataset, aberrations=lens)
+    aberrations = Aberrations(defocus=None) if given.aberrations is None else given.aberrations
+    optics = Optics.from_dataset(dataset, aberrations=aberrations)
     if dataset.vacuum is None:
         optics = measured_aperture(optics, repaired(dataset), measurement, dataset.mask)
     cannot = ""
@@ -240,15 +234,15 @@ def _found(dataset: Dataset, given: Given, tell: Callable[[str], object]) -> Cal
         cannot = str(error) if isinstance(error, InsufficientData) else "they leave the fit without a solution"
         found = None
         fit = cannot_tell(optics, measurement.rotation, measurement.transpose, measurement.scan_shape, cannot)
-    thick: ThickFit | None = None
+    slices = 0
     thickness: ThicknessFit | None = None
     if found is not None and fit.found:
         tell("a coarse reconstruction")
         others = tuple(n for n in fit.uncertainties if n not in (*given.terms, "defocus"))
         try:  # the rotation is told better by the trials than by a few rounds of this
             refinement = refine_optics(measurement, optics, fit, hold=(*held, *others), rounds=3 if given.refine else 1)
-            one_plane = given.thickness is None and defocus is None
-            fit = _of_plane(refinement, found.scattered) if one_plane else refinement.fit
+            unknown = given.thickness is None and defocus is None
+            fit = _of_plane(refinement, found.scattered) if unknown else refinement.fit
             if math.isfinite(found.flip_margin):
                 found = found.with_fringes(refinement.fringes)
                 fit = replace(fit, told=found.told)
@@ -257,34 +251,18 @@ def _found(dataset: Dataset, given: Given, tell: Callable[[str], object]) -> Cal
                 fit = fit if found.best.rotation == before.best.rotation else fit.flipped()
         except InsufficientData as error:
             estimates.append(Estimate("coarse reconstruction", "none", None, "", CANNOT, str(error)))
-    if fit.found:
-        measurement = reorient(measurement, wanted.replace(rotation=fit.rotation, transpose=fit.transpose))
-        told = rotation is not None or sign_known or (found is not None and found.flip_told)
-        measurement = replace(measurement, preparation=wanted, rotation_fit=_known(measurement, fit, told))
+    if found is not None and fit.found:
+        told = rotation is not None or sign_known or found.flip_told
         exact = fit.aberrations if defocus is None else fit.aberrations.replace(defocus=defocus)
-        optics = optics.replace(aberrations=exact)
-        if given.thickness and given.refine and defocus is None and given.thickness > _thin(dataset):
-            thick = thick_defocus(measurement, optics, given.thickness, progress=tell)
-            optics = with_defocus(optics, thick.defocus)
-            sigmas = _of_thick(fit, thick.uncertainty, thick.thickness, dataset)
-            fit = replace(fit, aberrations=optics.aberrations, uncertainties=sigmas)
-        elif found is not None and refinement is not None and _may_be_thick(given, refinement, fit, dataset):
-            thickness = find_thickness(measurement, optics, either=not told, progress=tell)
-            if thickness.clear:
-                if thickness.turned is not None and not told:
-                    found, told = found.with_slices(thickness.turned), True
-                    fit = fit.flipped() if thickness.turned else fit
-                    measurement = reorient(measurement, wanted.replace(rotation=fit.rotation, transpose=fit.transpose))
-                    measurement = replace(measurement, preparation=wanted, rotation_fit=_known(measurement, fit, told))
-                    optics = optics.replace(aberrations=fit.aberrations)
-                optics = with_defocus(optics, thickness.defocus)
-                sigmas = _of_thick(fit, thickness.defocus_uncertainty, thickness.thickness, dataset)
-                fit = replace(fit, aberrations=optics.aberrations, uncertainties=sigmas)
+        lens = Lens(oriented(measurement, wanted, fit, told), optics.replace(aberrations=exact), fit, found, told)
+        lens = in_depth(lens, wanted, given, refinement, tell)
+        measurement, optics, fit, found = lens.measurement, lens.optics, lens.fit, lens.search
+        slices, thickness = lens.slices, lens.thickness
     elif defocus is not None:
         optics = optics.replace(aberrations=optics.aberrations.replace(defocus=defocus))
     estimates += about_orientation(measurement, fit, found, given, sign_known, cannot)
     estimates += about_thickness(thickness)
-    estimates += about_lens(fit, refinement, optics, thick, thickness, _thin(dataset), found, given, cannot)
+    estimates += about_lens(fit, refinement, optics, slices, one_plane(dataset.calibration), found, given, cannot)
     readings, landscape = ((), None) if found is None else (found.alternatives, found.landscape)
     if readings and fit.found:
         readings = _as_taken(readings, measurement.rotation, optics.aberrations, fit)
@@ -329,26 +307,6 @@ def _of_plane(refinement: OpticsRefinement, scattered: float) -> OpticsFit:
     return replace(fit, uncertainties={**fit.uncertainties, "C10": sigma, "defocus": sigma})
 
 
-def _may_be_thick(given: Given, refinement: OpticsRefinement, fit: OpticsFit, dataset: Dataset) -> bool:
-    """Whether nobody has said how thick the specimen is, and one plane does not tell the defocus."""
-    thin = _thin(dataset)
-    if given.thickness is not None or given.defocus is not None or not given.refine or not math.isfinite(thin):
-        return False
-    known = sure_enough(fit.aberrations["defocus"], fit.uncertainties["defocus"], 2 * thin)
-    return not (refinement.accepted and known)
-
-
-def _of_thick(fit: OpticsFit, sigma: float, thickness: float, dataset: Dataset) -> dict[str, float]:
-    """Uncertainties with a specimen of several slices, of which only the defocus was found with them."""
-    semiangle, depth = 1e-3 * dataset.calibration.require("semiangle"), 2 * _thin(dataset)
-    sigmas = dict(fit.uncertainties)
-    sigmas["C10"] = sigmas["defocus"] = math.hypot(sigma, OF_THICK[0] * depth, OF_THICK[1] * thickness)
-    for name in ("C21a", "C21b"):
-        if sigmas.get(name):  # neither held nor unknown
-            sigmas[name] = math.hypot(sigmas[name], COMA_OF_THICK * depth * edge_scale(name, semiangle))
-    return sigmas
-
-
 def _searched_terms(terms: Sequence[str]) -> tuple[str, ...]:
     """The defocus first, also where it is held."""
     return ("C10", *(t for t in terms if t != "C10"))
@@ -372,24 +330,6 @@ def _searched(
     trusted = linear.found and linear.transpose == curl.transpose and apart < sharp and curl.solenoidal_share < DIRECTED
     return search(
         measurement, optics, terms=terms, sign=sign, proposals=proposals, trusted=trusted, progress=tell, **given.held
-    )
-
-
-def _thin(dataset: Dataset) -> float:
-    """How thick a specimen may be and still be one plane, A: half the depth of field, infinite where it is unknown."""
-    known = dataset.calibration
-    return 0.5 * depth_of_field(known.semiangle, known.require("energy")) if known.semiangle else math.inf
-
-
-def _known(measurement: Measurement, fit: OpticsFit, told: bool) -> RotationFit:
-    """What is known of the rotation now: the bright field's word in the place of the curl's."""
-    return replace(
-        measurement.rotation_fit,
-        rotation=fit.rotation,
-        transpose=fit.transpose,
-        uncertainty=fit.uncertainties["rotation"],
-        flip_resolved=told,
-        message=fit_in_words(fit.aberrations, fit.rotation, fit.transpose, fit.uncertainties),
     )
 
 

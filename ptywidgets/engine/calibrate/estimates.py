@@ -11,7 +11,6 @@ import numpy as np
 from ptywidgets.engine.calibrate.alternatives import Alternative
 from ptywidgets.engine.calibrate.calibration_arguments import Given
 from ptywidgets.engine.calibrate.coarse.refine_optics import OpticsRefinement
-from ptywidgets.engine.calibrate.coarse.thick import ThickFit
 from ptywidgets.engine.calibrate.coarse.thickness import ThicknessFit
 from ptywidgets.engine.calibrate.search.verdict import LEAST, SearchResult, are_flips
 from ptywidgets.engine.calibrate.spectra.optics_fit import OpticsFit
@@ -230,15 +229,17 @@ def about_lens(
     fit: OpticsFit,
     refinement: OpticsRefinement | None,
     optics: Optics,
-    thick: ThickFit | None,
-    thickness: ThicknessFit | None,
+    slices: int,
     thin: float,
     search: SearchResult | None,
     given: Given,
     cannot: str,
 ) -> list[Estimate]:
-    """Defocus, astigmatism and coma, each with the plane or the size that its number is of. Specimens up to `thin`, in
-    A, are one plane; `cannot` says why the data are too few to tell."""
+    """Defocus, astigmatism and coma, each with the plane or the size that its number is of.
+
+    The defocus was found with so many slices, 0 for one plane; specimens up to `thin`, in A, are one; `cannot` says why
+    the data are too few to tell.
+    """
     refined = refinement is not None and refinement.accepted
     source = FOUND if fit.found else CANNOT
     value, sigma = optics.aberrations["defocus"], fit.uncertainties["defocus"]
@@ -250,15 +251,14 @@ def about_lens(
         words = f"The defocus, {value:.4g} A, was given."
         out = [Estimate("defocus", value, None, "A", GIVEN, words)]
     else:
-        clear = thickness is not None and thickness.clear
-        if thick is not None or clear:
+        if slices:
             source = MULTISLICE
         words = f"The defocus is {value:.4g} A (+- {sigma:.2g}), counted from the middle of the specimen."
         if given.thickness:
             words += f" At the entrance of the {given.thickness:.4g} A it is {value + given.thickness / 2:.4g} A."
-        if thick is not None:
-            words += f" It was found with {thick.slices} slices, all alike."
-        elif refinement is not None and not refined and not clear:
+        if slices:
+            words += f" It was found with {slices} slices, all alike."
+        elif refinement is not None and not refined:
             words += " A thin object does not describe these data well: take it with care."
             if thin < TRANSPARENT:
                 words += (
