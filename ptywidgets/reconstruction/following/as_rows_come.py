@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import weakref
 from typing import TYPE_CHECKING, Any
 
 from ptywidgets.engine.core.state import State
@@ -11,7 +10,7 @@ from ptywidgets.engine.problem.grown import grown_training
 from ptywidgets.engine.solve.iterate import steps
 from ptywidgets.engine.solve.plan import Plan
 from ptywidgets.engine.solve.schedule import automatic_schedule, prepared_for_schedule, run_stages
-from ptywidgets.reconstruction.session.worker import Forgotten, States
+from ptywidgets.reconstruction.session.worker import OfReconstruction, States
 
 if TYPE_CHECKING:
     from ptywidgets.reconstruction.following.following import Following
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 PAUSE = 0.05  # s
 
 
-class AsRowsCome:
+class AsRowsCome(OfReconstruction):
     """States of a run whose problem grows at the end of an iteration.
 
     While rows are coming it works through the plan, or through the first stage of the automatic schedule, again with
@@ -37,16 +36,9 @@ class AsRowsCome:
     """
 
     def __init__(self, recon: Reconstruction, problem: Any, state: State, n: int | None) -> None:
-        self._recon, self.problem, self.state, self.n = weakref.ref(recon), problem, state, n
+        super().__init__(recon)
+        self.problem, self.state, self.n = problem, state, n
         self.training: Any = None  # of the automatic schedule: with counts that it does not get to see
-
-    @property
-    def recon(self) -> Reconstruction:
-        """The reconstruction, which a run does not keep alive; Forgotten where nobody has it any more."""
-        found = self._recon()
-        if found is None:
-            raise Forgotten
-        return found
 
     @property
     def following(self) -> Following:

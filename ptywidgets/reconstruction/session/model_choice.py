@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from ptywidgets.engine.core.stopping import WorkStopped, stopped_by
 from ptywidgets.engine.metrics.goodness import Goodness, goodness
 from ptywidgets.engine.solve.schedule import automatic_schedule, prepared_for_schedule, run_stages
 from ptywidgets.reconstruction.session.session import Halted
-from ptywidgets.reconstruction.session.worker import Forgotten, States
+from ptywidgets.reconstruction.session.worker import OfReconstruction, States
 
 if TYPE_CHECKING:
     from ptywidgets.reconstruction.reconstruction import Reconstruction
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 MODES = 4  # of the probe: most of a source as wide as the finest detail, or of a spread of a depth of field
 
 
-class ModelChoice:
+class ModelChoice(OfReconstruction):
     """States of an automatic run, and of what it goes on with.
 
     When the schedule has ended by itself, and the patterns are surely not explained, short trials of other models tell
@@ -40,15 +39,8 @@ class ModelChoice:
     """
 
     def __init__(self, recon: Reconstruction, states: States) -> None:
-        self._recon, self._first = weakref.ref(recon), states
-
-    @property
-    def recon(self) -> Reconstruction:
-        """The reconstruction, which a run does not keep alive; Forgotten where nobody has it any more."""
-        found = self._recon()
-        if found is None:
-            raise Forgotten
-        return found
+        super().__init__(recon)
+        self._first = states
 
     def states(self) -> States:
         """The states; a plan that is sent is passed on."""

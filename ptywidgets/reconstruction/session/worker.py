@@ -7,17 +7,35 @@ import time
 import weakref
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ptywidgets.engine.core.state import State
 from ptywidgets.engine.solve.plan import Plan
 from ptywidgets.reconstruction.session import ending
+
+if TYPE_CHECKING:
+    from ptywidgets.reconstruction.reconstruction import Reconstruction
 
 States = Generator[State, Plan | None, None]
 
 
 class Forgotten(Exception):
     """The reconstruction that a run works for is no longer held by anybody."""
+
+
+class OfReconstruction:
+    """A part of a run, which works for a reconstruction and does not keep it alive."""
+
+    def __init__(self, recon: Reconstruction) -> None:
+        self._recon = weakref.ref(recon)
+
+    @property
+    def recon(self) -> Reconstruction:
+        """The reconstruction; Forgotten where nobody has it any more."""
+        found = self._recon()
+        if found is None:
+            raise Forgotten
+        return found
 
 
 class Worker:
