@@ -164,7 +164,7 @@ def search(
         found = verdict(trials, wells, favoured, known, landscape, thorough, widest)
         if found.told or trials.side == SIDE[1]:
             break
-        cells = Points.joined([well.point() for well in wells[:CELLS]])
+        cells = Points.joined([well.point() for well in wells])
     return found
 
 

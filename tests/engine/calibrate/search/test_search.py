@@ -12,6 +12,8 @@ from ptywidgets.engine.calibrate import calibrate, find_orientation
 from ptywidgets.engine.calibrate.agreed import _mean, _rotation_scale
 from ptywidgets.engine.calibrate.certainty import question
 from ptywidgets.engine.calibrate.estimates import CANNOT, untold
+from ptywidgets.engine.calibrate.search import search as search_module
+from ptywidgets.engine.calibrate.search import trial as trial_module
 from ptywidgets.engine.calibrate.search.search import _is_proven, search
 from ptywidgets.engine.calibrate.search.trial import Points, Trials
 from ptywidgets.engine.calibrate.search.verdict import FRINGES
@@ -60,6 +62,22 @@ def test_the_whole_range_is_searched_where_nothing_is_proposed(ducky):
     assert found.best.values[0] == pytest.approx(-237.6, rel=0.05)
     assert sum(a.probability for a in found.alternatives) == pytest.approx(1)
     assert found.alternatives[0].probability > 0.99
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_the_whole_block_is_asked_where_a_smaller_one_of_large_windows_does_not_tell(ducky, monkeypatch, told):
+    asked = []
+
+    def verdict(trials, wells, *others):
+        asked.append((trials.side, len(trials)))
+        return replace(judge(trials, wells, *others), told=told)
+
+    judge = search_module.verdict
+    monkeypatch.setattr(search_module, "verdict", verdict)
+    monkeypatch.setattr(trial_module, "WINDOW", 20)
+    found = search(*ducky)
+    assert asked == [(8, 64), (11, 121)][: 1 if told else 2]
+    assert abs(wrapped_angle(found.best.rotation + 15)) < 0.5 and found.told == told
 
 
 def test_a_wrong_proposal_is_tried_and_not_believed(ducky):
